@@ -1,0 +1,48 @@
+# The commands that people type. Every target sets up what it needs: a machine with Python 3.11+ is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One OpenMP thread a core of a small machine is plenty for tiny models, and keeps tests from fighting.
+export OMP_NUM_THREADS ?= 2
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: demo test test-all lint format docs bench clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.installed
+
+demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, offline
+	$(BIN)/attnscope demo --out demo-out
+
+test: $(VENV)/.installed-dev  ## the default tests, under 8 minutes
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/.installed-dev  ## all tests, slow ones too
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev  ## ruff, mypy, and generated docs up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m docs.generate --check
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed-dev  ## regenerate the generated pages and pictures
+	$(BIN)/python -m docs.generate
+
+bench: $(VENV)/.installed-dev  ## measure time and memory against peers, rewrite benchmarks/README.md
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf $(VENV) demo-out build *.egg-info

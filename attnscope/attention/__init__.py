@@ -1,0 +1,22 @@
+"""The only place that touches attention: the seam, its channels, exact rows from queries and keys, and the dense oracle."""
+
+from attnscope.attention.call import AttentionCall, allowed_pairs
+from attnscope.attention.channels import add_bias, read_with_output
+from attnscope.attention.decoder import decoder_layers
+from attnscope.attention.dense import dense_attention, dense_rows, logits, softmax
+from attnscope.attention.seam import Edit, Reader, tapped
+
+__all__ = [
+    "AttentionCall",
+    "Edit",
+    "Reader",
+    "add_bias",
+    "allowed_pairs",
+    "decoder_layers",
+    "dense_attention",
+    "dense_rows",
+    "logits",
+    "read_with_output",
+    "softmax",
+    "tapped",
+]

@@ -1,0 +1,109 @@
+"""One call of a model's attention function, as the seam sees it: tensors and the rule of which pairs are allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from attnscope.errors import ModelError
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """What a decoder layer hands to its attention kernel.
+
+    Attributes:
+        layer: Number of the layer in the model.
+        query: [B, H, Nq, Dk], after position embedding and normalisation; edits may have appended channels.
+        key: [B, Hkv, Nk, Dk], as read from the cache.
+        value: [B, Hkv, Nk, Dv].
+        mask: As the backend takes it: None, 2-D padding, 4-D boolean or additive, or a flex BlockMask.
+        scaling: Factor on the dot products.
+        softcap: Logits become softcap * tanh(z / softcap); None for none.
+        window: Sliding-window width in keys; None for none.
+        sink_logits: [H] learned logits that take part in the denominator only; None for none.
+        causal: Whether the kernel itself masks the future when `mask` does not.
+        backend: Name of the attention implementation that will run.
+    """
+
+    layer: int
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Any
+    scaling: float
+    softcap: float | None
+    window: int | None
+    sink_logits: Tensor | None
+    causal: bool
+    backend: str
+
+    @property
+    def is_decode(self) -> bool:
+        """True when a single query reads a cache (one generated token)."""
+        return self.query.shape[2] == 1 and self.key.shape[2] > 1
+
+    def widened(self, query: Tensor, key: Tensor) -> AttentionCall:
+        """The same call with other queries and keys (query-key channels appended)."""
+        return replace(self, query=query, key=key)
+
+
+def allowed_pairs(call: AttentionCall, sample: int, rows: Tensor) -> Tensor:
+    """Which keys some query rows of one sample may see.
+
+    Args:
+        call: The attention call.
+        sample: Index in the batch.
+        rows: [R] indices along the query axis.
+
+    Returns:
+        Boolean [R, Nk] on the device of the queries.
+
+    Raises:
+        ModelError: If the mask adds finite biases or differs between heads, which the seam cannot reproduce.
+    """
+    n_keys = call.key.shape[2]
+    rows = rows.to(call.query.device)
+    mask = call.mask
+    if isinstance(mask, Tensor) and mask.dim() == 4:
+        return _from_dense_mask(mask, sample, rows, n_keys)
+    if hasattr(mask, "mask_mod"):
+        keys = torch.arange(n_keys, device=rows.device)
+        zero = torch.zeros((), dtype=torch.long, device=rows.device)
+        seen: Tensor = mask.mask_mod(zero + sample, zero, rows[:, None], keys[None, :])
+        return seen.expand(len(rows), n_keys)
+    allowed = _from_positions(call, rows)
+    if isinstance(mask, Tensor) and mask.dim() == 2:
+        allowed = allowed & mask[sample, -n_keys:].bool()[None, :]
+    elif mask is not None:
+        raise ModelError(f"layer {call.layer}: attention mask of type {type(mask).__name__} is not supported")
+    return allowed
+
+
+def _from_dense_mask(mask: Tensor, sample: int, rows: Tensor, n_keys: int) -> Tensor:
+    if mask.shape[1] != 1:
+        raise ModelError("the attention mask differs between heads, which attnscope cannot reproduce")
+    part = mask[sample % mask.shape[0], 0][:, :n_keys].index_select(0, rows.to(mask.device))
+    if part.dtype == torch.bool:
+        return part
+    hidden = part <= torch.finfo(part.dtype).min / 2
+    if bool(((part != 0) & ~hidden).any()):
+        raise ModelError("the attention mask adds finite biases, which attnscope cannot reproduce")
+    return ~hidden
+
+
+def _from_positions(call: AttentionCall, rows: Tensor) -> Tensor:
+    n_queries, n_keys = call.query.shape[2], call.key.shape[2]
+    # SDPA aligns is_causal top-left (a prefill into a longer static cache); every other case is bottom-right.
+    top_left = call.backend == "sdpa" and n_queries > 1
+    position = rows if top_left else rows + (n_keys - n_queries)
+    keys = torch.arange(n_keys, device=rows.device)
+    allowed = torch.ones(len(rows), n_keys, dtype=torch.bool, device=rows.device)
+    if call.causal:
+        allowed &= keys[None, :] <= position[:, None]
+    if call.window is not None and "flash" in call.backend:  # other backends state the window in the mask
+        allowed &= keys[None, :] > position[:, None] - call.window
+    return allowed

@@ -1,0 +1,70 @@
+"""The two channels: extra value columns that read attention exactly, extra query-key columns that change it exactly.
+
+Value channels (ours): attention is linear in the values, so softmax(QK)[V | E] = [output | E-weighted masses] in one fused call,
+and no N x N map exists. Query-key channels (ours): a logit bias that depends on the key only through groups of keys,
+b_i . e_j, is a dot product, so [Q | B / scaling] [K | E]^T gives scaling * QK^T + B E^T, under any fused kernel and mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from attnscope.attention.call import AttentionCall
+
+# Fused kernels take head widths up to 256, in multiples of 8; wider falls back to slow or quadratic code.
+MAX_WIDTH = 256
+MULTIPLE = 8
+
+Kernel = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None]]
+
+
+def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCall:
+    """Add table[b, h, i, g(j)] to the logits, summed over the groups g that key j belongs to.
+
+    Args:
+        call: The attention call; must have no softcap (tanh would bend the bias).
+        table: [B, H, Nq, G] bias of every query towards every key group.
+        member: [B, Nk, G] 0/1 (or weights).
+
+    Returns:
+        The call with G channels appended to queries and keys.
+    """
+    query, key = call.query, call.key
+    extra_q = (table / call.scaling).to(query.dtype)
+    extra_k = member[:, None].to(key.dtype).expand(-1, key.shape[1], -1, -1)
+    return call.widened(torch.cat([query, extra_q], -1), torch.cat([key, extra_k], -1))
+
+
+def read_with_output(call: AttentionCall, kernel: Kernel, channels: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Run the kernel once on [V | channels], again on what does not fit its width.
+
+    Args:
+        call: The attention call.
+        kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None); the model's own fused attention.
+        channels: [B, Hkv, Nk, C] extra value columns; C may be 0.
+
+    Returns:
+        The layer's output [B, Nq, H, Dv], the kernel's weights if it gives any, and the readings [B, Nq, H, C].
+    """
+    v_width = call.value.shape[-1]
+    first = max(0, MAX_WIDTH - v_width)
+    head, rest = channels[..., :first], channels[..., first:]
+    out, weights = _padded(call, kernel, torch.cat([call.value, head], -1) if head.shape[-1] else call.value)
+    parts = [out[..., v_width:]]
+    for block in rest.split(MAX_WIDTH, dim=-1) if rest.shape[-1] else ():
+        parts.append(_padded(call, kernel, block)[0])
+    return out[..., :v_width].contiguous(), weights, torch.cat(parts, -1)
+
+
+def _padded(call: AttentionCall, kernel: Kernel, value: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Zero-pad queries, keys and values to one width: fused kernels want them equal."""
+    query, key, width = call.query, call.key, value.shape[-1]
+    if query.shape[-1] == width:
+        return kernel(query, key, value)
+    common = -(-max(query.shape[-1], width) // MULTIPLE) * MULTIPLE
+    out, weights = kernel(*(pad(x, (0, common - x.shape[-1])) for x in (query, key, value)))
+    return out[..., :width], weights

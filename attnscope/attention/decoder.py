@@ -1,0 +1,67 @@
+"""Finding the attention modules of a model's text decoder, or saying in one sentence why they cannot be reached."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+from torch import nn
+
+from attnscope.errors import ModelError
+
+
+def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
+    """Attention modules of the text decoder that dispatch through the attention registry.
+
+    Args:
+        model: A transformers model.
+
+    Returns:
+        Layer number -> attention module, in increasing order. Layers without softmax attention (linear attention,
+        state-space layers) are absent.
+
+    Raises:
+        ModelError: If the model is an encoder-decoder, or no attention module can be reached.
+    """
+    name = type(model).__name__
+    config: Any = getattr(model, "config", None)
+    if config is None or not hasattr(config, "get_text_config"):
+        raise ModelError(f"{name} is not a transformers model: it has no configuration")
+    if getattr(config, "is_encoder_decoder", False) or getattr(config.get_text_config(), "is_encoder_decoder", False):
+        raise ModelError(f"{name} is an encoder-decoder model: its cross-attention does not pass through one decoder stream")
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    found: dict[int, nn.Module] = {}
+    unreachable: set[str] = set()
+    for module in decoder.modules():
+        number = getattr(module, "layer_idx", None)
+        if not isinstance(number, int) or not _is_attention(module):
+            continue
+        if not _dispatches(module):
+            unreachable.add(type(module).__name__)
+        elif number in found:
+            raise ModelError(f"{name} has two attention modules in layer {number}: cross-attention decoders are not supported")
+        else:
+            found[number] = module
+    if unreachable or not found:
+        missing = ", ".join(sorted(unreachable)) or "any decoder module with a layer_idx and an attention projection"
+        raise ModelError(
+            f"{name}: attention cannot be reached, because the transformers attention registry is not used by {missing}"
+        )
+    return dict(sorted(found.items()))
+
+
+def _is_attention(module: nn.Module) -> bool:
+    """A module that projects to queries: decoder layers and convolutions also carry layer_idx, but no projections."""
+    names = {child for child, _ in module.named_children()}
+    return bool(names & {"q_proj", "qkv_proj", "query_key_value", "Wqkv", "c_attn", "q_a_proj", "q_b_proj"})
+
+
+def _dispatches(module: nn.Module) -> bool:
+    source = sys.modules.get(type(module).__module__)
+    if source is None or not hasattr(source, "ALL_ATTENTION_FUNCTIONS"):
+        return False
+    try:
+        return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(type(module).forward)
+    except (OSError, TypeError):
+        return True

@@ -1,0 +1,94 @@
+"""The dense softmax in float32, row by row: the exact reading of few queries, and the oracle of every other reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from attnscope.attention.call import AttentionCall, allowed_pairs
+
+CHUNK_BYTES = 64 * 2**20
+
+
+def logits(query: Tensor, key: Tensor, *, scaling: float, softcap: float | None = None) -> Tensor:
+    """Scaled attention logits in float32, grouped-query attention expanded.
+
+    Args:
+        query: [H, R, D].
+        key: [Hkv, N, D]; head h reads key head h // (H / Hkv).
+        scaling: Factor on the dot products.
+        softcap: Cap of the logits, or None.
+
+    Returns:
+        [H, R, N] float32.
+    """
+    heads, rows, width = query.shape
+    kv_heads = key.shape[0]
+    grouped = query.float().reshape(kv_heads, heads // kv_heads * rows, width)
+    z = torch.matmul(grouped, key.float().transpose(1, 2)).mul_(scaling).reshape(heads, rows, -1)
+    return z if softcap is None else torch.tanh(z / softcap) * softcap
+
+
+def softmax(z: Tensor, allowed: Tensor, sink_logits: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Masked softmax and the log of its denominator.
+
+    Args:
+        z: [H, R, N] logits.
+        allowed: Boolean [R, N] or [H, R, N].
+        sink_logits: [H] logits that count in the denominator only.
+
+    Returns:
+        attention [H, R, N] and lse [H, R]; rows with no allowed key are 0 and -inf.
+    """
+    z = z.masked_fill(~allowed, float("-inf"))
+    lse = torch.logsumexp(z, dim=-1)
+    if sink_logits is not None:
+        lse = torch.logaddexp(lse, sink_logits.float()[:, None].expand_as(lse))
+    return torch.exp(z - lse[..., None]).nan_to_num_(0.0), lse
+
+
+def dense_attention(
+    query: Tensor,
+    key: Tensor,
+    allowed: Tensor,
+    *,
+    scaling: float,
+    softcap: float | None = None,
+    sink_logits: Tensor | None = None,
+) -> Tensor:
+    """The whole map of one sample, [H, N, N] float32: the oracle of the tests, quadratic in memory.
+
+    Args:
+        query: [H, N, D].
+        key: [Hkv, N, D].
+        allowed: Boolean [N, N].
+        scaling: Factor on the dot products.
+        softcap: Cap of the logits, or None.
+        sink_logits: [H], or None.
+
+    Returns:
+        [H, N, N] float32.
+    """
+    return softmax(logits(query, key, scaling=scaling, softcap=softcap), allowed, sink_logits)[0]
+
+
+def dense_rows(call: AttentionCall, sample: int, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Exact rows of one sample, in chunks whose size does not depend on the number of rows.
+
+    Args:
+        call: The attention call, edits included.
+        sample: Index in the batch.
+        rows: [R] indices along the query axis.
+
+    Yields:
+        (rows of the chunk [r], logits z [H, r, Nk], attention [H, r, Nk], lse [H, r]), all float32.
+    """
+    heads, n_keys = call.query.shape[1], call.key.shape[2]
+    step = max(1, CHUNK_BYTES // (4 * heads * n_keys))
+    key = call.key[sample]
+    for part in rows.to(call.query.device).split(step):
+        z = logits(call.query[sample].index_select(1, part), key, scaling=call.scaling, softcap=call.softcap)
+        attention, lse = softmax(z, allowed_pairs(call, sample, part), call.sink_logits)
+        yield part, z, attention, lse

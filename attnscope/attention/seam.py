@@ -1,0 +1,199 @@
+"""The only place where attnscope touches a running model: its attention functions, swapped for the time of a block.
+
+transformers dispatches attention through a registry, `ALL_ATTENTION_FUNCTIONS[config._attn_implementation]`. Inside `tapped`, the entry
+of the model's own backend is wrapped; the wrapper passes every module through unchanged except those of the tapped model. The
+configuration is not edited, so masks, caches and every other switch on the backend's name stay as deployed (docs/decisions/0001).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from attnscope.attention.call import AttentionCall
+from attnscope.attention.channels import read_with_output
+from attnscope.attention.decoder import decoder_layers
+from attnscope.errors import ModelError
+
+
+class Edit(Protocol):
+    """Changes attention: returns the call with query-key channels appended (or the call itself)."""
+
+    def __call__(self, call: AttentionCall) -> AttentionCall:
+        """Edit one attention call."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads attention through value channels."""
+
+    def channels(self, call: AttentionCall) -> Tensor | None:
+        """Extra value columns [B, 1 or Hkv, Nk, C] for this call, or None to read without them."""
+        ...
+
+    def read(self, call: AttentionCall, readings: Tensor | None) -> None:
+        """Take the readings [B, Nq, H, C] of the columns, edits included."""
+        ...
+
+
+@dataclass(eq=False)
+class _Tap:
+    """What one `tapped` block asks for, by attention module."""
+
+    layers: dict[nn.Module, int]
+    edits: Sequence[Edit]
+    readers: Sequence[Reader]
+
+
+@dataclass(eq=False)
+class _Patch:
+    """One wrapped registry entry, shared by nested blocks."""
+
+    registry: Any
+    name: str
+    users: int = 0
+    had_local: Any = field(default=None)
+
+
+_lock = threading.RLock()
+_taps: list[_Tap] = []
+_patches: dict[tuple[int, str], _Patch] = {}
+
+
+@contextmanager
+def tapped(
+    model: nn.Module,
+    *,
+    edits: Sequence[Edit] = (),
+    readers: Sequence[Reader] = (),
+    layers: Sequence[int] | None = None,
+) -> Iterator[None]:
+    """Run the model with its attention edited and read; leaving the block restores everything, also after an exception.
+
+    Blocks nest: edits apply from the outermost to the innermost, and every reader sees the fully edited attention.
+
+    Args:
+        model: A transformers model whose decoder dispatches through the attention registry.
+        edits: Applied in order to every attention call of the chosen layers.
+        readers: Asked for channels before, and handed the readings after, every call of the chosen layers.
+        layers: Layer numbers; None for all.
+
+    Raises:
+        ModelError: If the model's attention cannot be reached; the message names the class and what was missing.
+    """
+    found = decoder_layers(model)
+    chosen = {module: number for number, module in found.items() if layers is None or number in layers}
+    tap = _Tap(chosen, edits, readers)
+    with _lock:
+        used = [_acquire(module) for module in chosen]
+        _taps.append(tap)
+    try:
+        yield
+    finally:
+        with _lock:
+            _taps.remove(tap)
+            for patch in used:
+                _release(patch)
+
+
+def _acquire(module: nn.Module) -> _Patch:
+    registry = sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS  # type: ignore[attr-defined]
+    name = str(module.config._attn_implementation)  # type: ignore[union-attr]
+    patch = _patches.get((id(registry), name))
+    if patch is None:
+        patch = _patches[(id(registry), name)] = _Patch(registry, name)
+        original = registry.get(name)
+        patch.had_local = registry._local_mapping.get(name)
+        registry[name] = partial(_dispatch, original, name)
+    patch.users += 1
+    return patch
+
+
+def _release(patch: _Patch) -> None:
+    patch.users -= 1
+    if patch.users:
+        return
+    del patch.registry[patch.name]
+    if patch.had_local is not None:
+        patch.registry[patch.name] = patch.had_local
+    del _patches[(id(patch.registry), patch.name)]
+
+
+def _dispatch(
+    original: Callable[..., Any] | None,
+    backend: str,
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Any = None,
+    **kwargs: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """Stand-in for a registry entry: same signature, same result for modules that no block has tapped."""
+    if original is None:  # eager has no entry: every modelling file brings its own function
+        original = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+    taps = [tap for tap in _taps if module in tap.layers]
+    if not taps:
+        result: tuple[Tensor, Tensor | None] = original(module, query, key, value, attention_mask, **kwargs)
+        return result
+
+    def kernel(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor | None]:
+        out, weights = original(module, q, k, v, attention_mask, **kwargs)
+        return out, weights
+
+    call = _describe(module, taps[0].layers[module], query, key, value, attention_mask, kwargs, backend)
+    return _run(call, kernel, [e for t in taps for e in t.edits], [r for t in taps for r in t.readers])
+
+
+def _run(
+    call: AttentionCall, kernel: Any, edits: Sequence[Edit], readers: Sequence[Reader]
+) -> tuple[Tensor, Tensor | None]:
+    for edit in edits:
+        edited = edit(call)
+        if edited is not call and call.softcap is not None:
+            raise ModelError(
+                f"layer {call.layer}: this model caps its attention logits (softcap {call.softcap}); a bias through channels would be bent"
+            )
+        call = edited
+    batch, kv_heads, n_keys, _ = call.value.shape
+    asked = [reader.channels(call) for reader in readers]
+    blocks = [c.to(call.value).expand(batch, kv_heads, n_keys, -1) for c in asked if c is not None]
+    channels = torch.cat(blocks, -1) if blocks else call.value[..., :0]
+    out, weights, readings = read_with_output(call, kernel, channels)
+    start = 0
+    for reader, wanted in zip(readers, asked, strict=True):
+        width = 0 if wanted is None else wanted.shape[-1]
+        reader.read(call, None if wanted is None else readings[..., start : start + width])
+        start += width
+    return out, weights
+
+
+def _describe(
+    module: nn.Module, layer: int, q: Tensor, k: Tensor, v: Tensor, mask: Any, kwargs: dict[str, Any], backend: str
+) -> AttentionCall:
+    if kwargs.get("position_bias") is not None:
+        raise ModelError(f"{type(module).__name__} adds a position bias to its logits, which attnscope cannot read yet")
+    is_causal = kwargs.get("is_causal")
+    causal = bool(is_causal if is_causal is not None else getattr(module, "is_causal", True))
+    return AttentionCall(
+        layer=layer,
+        query=q,
+        key=k,
+        value=v,
+        mask=mask,
+        scaling=float(kwargs.get("scaling") or q.shape[-1] ** -0.5),
+        softcap=kwargs.get("softcap"),
+        window=kwargs.get("sliding_window"),
+        sink_logits=kwargs.get("s_aux"),
+        # A single query reading a cache sees all of it; eager is causal only through its mask.
+        causal=causal and q.shape[2] > 1 and not (backend == "eager"),
+        backend=backend,
+    )

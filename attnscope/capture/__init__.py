@@ -1,0 +1,26 @@
+"""Captures: what to record, recording it while the model runs, the .h5 format, and reading it back.
+
+The package is also the function: `attnscope.capture(model, scene, "run.h5")` is `attnscope.capture.run.capture`, imported on
+first use, so that reading a capture never imports torch (docs/decisions/0002).
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from attnscope.capture.plan import Plan
+from attnscope.capture.reader import Capture, open
+
+__all__ = ["Capture", "Plan", "open"]
+
+
+class _CallablePackage(ModuleType):
+    def __call__(self, *args: Any, **kwargs: Any) -> Capture:
+        from attnscope.capture.run import capture
+
+        return capture(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallablePackage

@@ -1,0 +1,134 @@
+"""The structure of a capture: nodes, types, sizes, checksums, and that its parts agree with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from attnscope.capture import schema
+from attnscope.capture._arrays import Sizes, check_array
+from attnscope.capture._documents import check_documents
+from attnscope.capture._groups import check_frames, check_groups, check_mask, check_tokens
+from attnscope.capture._h5 import NodeError, Store
+from attnscope.capture._problems import Problem, guarded
+from attnscope.capture._rules import ALWAYS, MAY, QK_RULES, RULES, Rule
+
+
+def check(store: Store) -> Iterator[Problem]:
+    """Every MUST of the specification that is not about the numbers themselves.
+
+    Args:
+        store: the file.
+
+    Yields:
+        The problems.
+    """
+    yield from guarded("/", partial(_root, store))
+    sizes = _sizes(store)
+    broken = set()
+    for rule in RULES:
+        for problem in guarded(rule.path, partial(_node, store, rule, sizes)):
+            broken.add(problem.node)
+            yield problem
+    yield from guarded("/qk", partial(_qk, store, sizes))
+    for group in ("/masses", "/stats"):
+        if store.has(f"{group}/probes"):
+            yield from guarded(f"{group}/probes", partial(_probes, store, f"{group}/probes", sizes))
+    for node, part in (
+        ("/model", check_documents),
+        ("/tokens", check_tokens),
+        ("/frames", check_frames),
+        ("/key_groups", check_groups),
+        ("/mask", check_mask),
+    ):
+        for problem in guarded(node, partial(part, store)):
+            if problem.node not in broken:  # the rules have said it
+                yield problem
+
+
+def _root(store: Store) -> Iterator[Problem]:
+    store.attribute("/", "attnscope-version")
+    created = str(store.attribute("/", "created"))
+    try:
+        datetime.fromisoformat(created)
+    except ValueError:
+        yield Problem("/", f"attribute 'created' is '{created}', not an ISO 8601 time")
+
+
+def _sizes(store: Store) -> Sizes:
+    """How long each dimension has to be, as far as the file can say."""
+    sizes: Sizes = {}
+    for dims, find in (
+        (("layer",), lambda: store.array("/layers", ["layer"]).shape[0]),
+        (("query", "key"), lambda: int(store.attribute("/tokens", "length"))),
+        (("head",), lambda: int(store.json("/model")["heads"])),
+        (("kv_head",), lambda: int(store.json("/model")["kv_heads"])),
+        (("/frames row",), lambda: store.array("/frames/time").shape[0]),
+        (("key_group",), lambda: len(store.strings("/key_groups/name"))),
+        (("query_group",), lambda: len(store.strings("/query_groups/name"))),
+        (("/masses query_group",), lambda: sum(f != "sink" for f in store.strings("/key_groups/family"))),
+        (("/masses probe",), lambda: store.array("/masses/probes").shape[0]),
+        (("/stats probe",), lambda: store.array("/stats/probes").shape[0]),
+    ):
+        try:
+            sizes |= dict.fromkeys(dims, find())
+        except (NodeError, KeyError, TypeError, ValueError):
+            continue  # the node that gives this size is broken, which is reported where it is checked
+    if "query" in sizes:
+        sizes["byte"] = (sizes["query"] + 7) // 8
+    return sizes
+
+
+def _node(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:
+    needed = rule.need == ALWAYS or any(store.has(f"/{r}") for r in rule.need.split() if rule.need != MAY)
+    if rule.need in schema.READINGS and rule.path == f"/{rule.need}":
+        needed = bool(_plan(store).get(rule.need, False))
+        if store.has(rule.path) and not needed:
+            yield Problem(rule.path, f"is there, but /run says that the plan had no '{rule.need}'")
+    if not needed and not store.has(rule.path):
+        return
+    store.node(rule.path, rule.encoding)
+    if rule.encoding == "array":
+        yield from check_array(store, rule, sizes)
+    elif rule.encoding == "strings":
+        store.strings(rule.path)
+    elif rule.encoding == "bytes":
+        store.bytes(rule.path)
+    elif rule.encoding == "json":
+        store.json(rule.path)
+
+
+def _probes(store: Store, path: str, sizes: Sizes) -> Iterator[Problem]:
+    probes = store.read(path, dims=["probe"])
+    if len(probes) and (probes.min() < 0 or probes.max() >= sizes.get("query", len(probes))):
+        yield Problem(path, f"position {probes.max() if probes.min() >= 0 else probes.min()} is out of range")
+    if (np.diff(probes) <= 0).any():
+        yield Problem(path, "positions do not increase")
+
+
+def _qk(store: Store, sizes: Sizes) -> Iterator[Problem]:
+    """The groups of the layers in `/qk`."""
+    if not store.has("/qk"):
+        return
+    for number in store.read("/layers", dims=["layer"]):
+        yield from guarded(f"/qk/{number}", partial(_qk_layer, store, f"/qk/{number}", sizes))
+
+
+def _qk_layer(store: Store, path: str, sizes: Sizes) -> Iterator[Problem]:
+    from attnscope.capture._dense import LayerQK
+
+    LayerQK(store, int(path.removeprefix("/qk/")))  # attributes, and that q, k and logical-dtype agree
+    for rule in QK_RULES:
+        at = Rule(path + rule.path, rule.encoding, rule.need, rule.dims, rule.dtypes)
+        yield from guarded(at.path, partial(_node, store, at, sizes))
+
+
+def _plan(store: Store) -> dict[str, Any]:
+    plan = store.json("/run").get("plan")
+    if not isinstance(plan, dict):
+        raise store.error("/run", "field 'plan' is not an object")
+    return plan

@@ -1,0 +1,83 @@
+"""The frames that a capture keeps, decoded only when they are asked for."""
+
+from __future__ import annotations
+
+import io
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture._h5 import Store
+from attnscope.errors import RequestError
+
+
+class StoredFrames:
+    """What was shown to the model.
+
+    Attributes:
+        kind: `video`, `image` or `folder`.
+        width: of the source, in pixels.
+        height: of the source, in pixels.
+        times: float64 [F], seconds in the source.
+        indices: int32 [F], numbers of the frames in the source.
+    """
+
+    def __init__(self, store: Store) -> None:
+        store.node("/frames", "frames")
+        self._store = store
+        self.kind = str(store.attribute("/frames", "kind"))
+        self.width = int(store.attribute("/frames", "width"))
+        self.height = int(store.attribute("/frames", "height"))
+        self.times: npt.NDArray[np.float64] = store.read("/frames/time", dims=["row"])
+        self.indices: npt.NDArray[np.int32] = store.read("/frames/index", dims=["row"])
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @cached_property
+    def jpeg(self) -> list[bytes]:
+        """The frames as JPEG files, as they are stored."""
+        items = self._store.bytes("/frames/jpeg")
+        if len(items) != len(self):
+            raise self._store.error("/frames/jpeg", f"{len(items)} images for {len(self)} frames")
+        return items
+
+    @cached_property
+    def images(self) -> npt.NDArray[np.uint8]:
+        """All frames, uint8 [F, h, w, 3]; h and w may be smaller than those of the source.
+
+        Raises:
+            FormatError: if an image cannot be decoded, or they differ in size.
+        """
+        images = [self.image(row) for row in range(len(self))]
+        for row, image in enumerate(images):
+            if image.shape != images[0].shape:
+                raise self._store.error(
+                    "/frames/jpeg", f"image {row} is {image.shape}, the first {images[0].shape}"
+                )
+        return np.stack(images) if images else np.zeros((0, self.height, self.width, 3), np.uint8)
+
+    def image(self, row: int) -> npt.NDArray[np.uint8]:
+        """One frame, uint8 [h, w, 3].
+
+        Args:
+            row: which of the sampled frames.
+
+        Raises:
+            RequestError: if there is no such frame.
+            FormatError: if the image cannot be decoded.
+        """
+        from PIL import Image, UnidentifiedImageError
+
+        if not 0 <= row < len(self):
+            raise RequestError(
+                f"{self._store.path}: frame {row} is out of range; frames are 0-{len(self) - 1}"
+            )
+        try:
+            with Image.open(io.BytesIO(self.jpeg[row])) as image:
+                return np.asarray(image.convert("RGB"))
+        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            raise self._store.error(
+                "/frames/jpeg", f"image {row} is not a readable JPEG ({error})"
+            ) from error

@@ -1,0 +1,89 @@
+"""Which pairs of one sample are allowed, in closed form where it is causal or sliding, and counted without an N x N array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attnscope.attention import AttentionCall, allowed_pairs
+
+_ROWS = 512
+
+
+@dataclass(frozen=True)
+class SampleMask:
+    """The mask of one sample's prefill, padding taken out.
+
+    Attributes:
+        kind: "causal", "sliding" or "explicit".
+        window: Keys in the window, -1 unless sliding.
+        explicit: Boolean [N, N] on the CPU if explicit, else None.
+    """
+
+    kind: str
+    window: int = -1
+    explicit: Tensor | None = None
+
+    def block(self, rows: Tensor, columns: Tensor) -> Tensor:
+        """Allowed pairs [R, C] of some query positions and key positions."""
+        if self.explicit is not None:
+            return self.explicit[rows.cpu()][:, columns.cpu()].to(rows.device)
+        seen = columns[None, :] <= rows[:, None]
+        return seen if self.kind == "causal" else seen & (columns[None, :] > rows[:, None] - self.window)
+
+    def counts(self, member: Tensor) -> Tensor:
+        """How many allowed keys of each group every query has.
+
+        Args:
+            member: [G, N] 0/1.
+
+        Returns:
+            [N, G] int64.
+        """
+        if self.explicit is not None:
+            weights = member.T.float()
+            parts = [rows.to(weights.device).float() @ weights for rows in self.explicit.split(_ROWS)]
+            return torch.cat(parts).round().long()
+        total = member.T.long().cumsum(0)
+        if self.kind == "sliding" and self.window < len(total):
+            before = total.clone()
+            before[: self.window] = 0
+            before[self.window :] = total[: -self.window]
+            return total - before
+        return total
+
+    def anchors(self, length: int, device: torch.device) -> Tensor:
+        """For every query a key whose logit and mass together give the log-sum-exp: [N] key positions.
+
+        The first key where all queries see it; in a window the multiple of its width, of which each window holds one.
+        """
+        rows = torch.arange(length, device=device)
+        return rows // self.window * self.window if self.kind == "sliding" else torch.zeros_like(rows)
+
+
+def classify(call: AttentionCall, sample: int, index: Tensor) -> SampleMask:
+    """Recognise the mask of a prefill.
+
+    Args:
+        call: The attention call.
+        sample: Index in the batch.
+        index: [N] places of the sample's tokens on the padded axis.
+
+    Returns:
+        Its mask; explicit only if it is neither causal nor causal within the layer's window.
+    """
+    if call.mask is None and call.causal:
+        windowed = "flash" in call.backend and call.window is not None and call.window < len(index)
+        return SampleMask("sliding", int(call.window or -1)) if windowed else SampleMask("causal")
+    candidates = [SampleMask("causal")]
+    if call.window is not None:
+        candidates.append(SampleMask("sliding", int(call.window)))
+    columns = torch.arange(len(index), device=index.device)
+    parts = []
+    for part in columns.split(_ROWS):
+        seen = allowed_pairs(call, sample, index[part]).to(index.device)[:, index]
+        candidates = [c for c in candidates if torch.equal(c.block(part, columns), seen)]
+        parts.append(seen.cpu())
+    return candidates[0] if candidates else SampleMask("explicit", explicit=torch.cat(parts))

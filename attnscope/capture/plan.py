@@ -1,0 +1,176 @@
+"""What to record, and how large it will be, told before the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from attnscope.errors import RequestError, SizeError
+
+READINGS = ("masses", "maps", "stats", "qk", "full")
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The numbers that decide a capture's size.
+
+    Attributes:
+        layers: Recorded layers.
+        heads: Query heads.
+        kv_heads: Key heads.
+        width: Channels of a head.
+        positions: Prompt tokens plus the most tokens that can be generated.
+        probes: Text, special and generated positions.
+        key_groups: Number of key groups.
+        query_groups: Number of query groups, generated tokens included.
+        itemsize: Bytes of one number of the model's dtype.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    width: int
+    positions: int
+    probes: int
+    key_groups: int
+    query_groups: int
+    itemsize: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a capture records.
+
+    Attributes:
+        masses: Attention mass on key groups: of every text and generated query, and group by group for all queries.
+        maps: Mean attention of each query group (turns, speakers, question, answer position, generated tokens) to every key.
+        stats: Entropy, log-sum-exp and sink mass of every query, largest attention of text and generated queries.
+        qk: Queries and keys, from which any attention is recomputed exactly.
+        full: The dense maps, quadratic in the number of tokens.
+        layers: Choice of layers as in `attnscope.layers.select_layers`; None for all.
+        coverage: Fraction of a visual token's cell that a speaker's box must cover to count as the speaker's (P1 does not say; ours).
+        maps_dtype: "float32" or "float16".
+        sink_mass: A key is a sink of a layer if its mean received mass is above this (ours) ...
+        sink_ratio: ... and above this multiple of uniform attention (ours).
+        max_size: Budget in bytes, before compression.
+    """
+
+    masses: bool = True
+    maps: bool = True
+    stats: bool = True
+    qk: bool = False
+    full: bool = False
+    layers: str | tuple[int, ...] | None = None
+    coverage: float = 0.5
+    maps_dtype: str = "float32"
+    sink_mass: float = 0.05
+    sink_ratio: float = 10.0
+    max_size: int = 4 * GIB
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not any(getattr(self, name) for name in READINGS):
+            raise RequestError(f"plan: records nothing; choose from {', '.join(READINGS)}")
+        if not 0 < self.coverage <= 1:
+            raise RequestError(f"plan: coverage {self.coverage} is not in (0, 1]")
+        if self.maps_dtype not in ("float32", "float16"):
+            raise RequestError(f'plan: maps_dtype "{self.maps_dtype}" is neither float32 nor float16')
+        if not 0 <= self.sink_mass < 1 or self.sink_ratio < 1:
+            raise RequestError(f"plan: sinks need 0 <= mass < 1 and ratio >= 1, not {self.sink_mass} and {self.sink_ratio}")
+        if self.max_size <= 0:
+            raise RequestError(f"plan: max_size {self.max_size} is not a positive number of bytes")
+
+    @classmethod
+    def parse(cls, text: str, **fields: Any) -> Plan:
+        """Make a plan from "masses,maps,qk"; what is not named is not recorded.
+
+        Raises:
+            RequestError: If a name is not a reading.
+        """
+        names = [name.strip() for name in text.split(",") if name.strip()]
+        for name in names:
+            if name not in READINGS:
+                raise RequestError(f'--plan {text}: "{name}" is not a reading; choose from {", ".join(READINGS)}')
+        return cls(**{name: name in names for name in READINGS}, **fields)
+
+    @property
+    def readings(self) -> list[str]:
+        """Names of what is recorded."""
+        return [name for name in READINGS if getattr(self, name)]
+
+    def with_layers(self, layers: Sequence[int]) -> Plan:
+        """The same plan with its layers resolved to numbers."""
+        return replace(self, layers=tuple(layers))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As stored in a capture."""
+        return asdict(self) | {"readings": self.readings}
+
+    def sizes(self, shape: Shape) -> dict[str, int]:
+        """Bytes of each reading before compression."""
+        s, lh = shape, shape.layers * shape.heads
+        all_sizes = {
+            "masses": 4 * lh * s.key_groups * (s.probes + s.key_groups) + 4 * s.layers * s.key_groups * (s.probes + 2 * s.key_groups),
+            "maps": (4 if self.maps_dtype == "float32" else 2) * lh * s.query_groups * s.positions,
+            "stats": 4 * lh * (3 * s.positions + s.probes) + 4 * s.layers * s.positions,
+            "qk": s.itemsize * s.layers * (s.heads + s.kv_heads) * s.positions * s.width,
+            "full": 4 * lh * s.positions**2,
+        }
+        return {name: all_sizes[name] for name in self.readings}
+
+    def check_size(self, shape: Shape) -> dict[str, int]:
+        """The sizes, if they fit the budget.
+
+        Raises:
+            SizeError: If the plan is over `max_size`; the message names a plan that fits, if there is one.
+        """
+        sizes = self.sizes(shape)
+        total = sum(sizes.values())
+        if total <= self.max_size:
+            return sizes
+        worst = max(sizes, key=lambda name: sizes[name])
+        raise SizeError(
+            f"plan {','.join(self.readings)}: {format_bytes(total)} is over the budget of {format_bytes(self.max_size)}"
+            f" ({worst} alone takes {format_bytes(sizes[worst])}); {self._cheaper(shape)}"
+        )
+
+    def _cheaper(self, shape: Shape) -> str:
+        instead = replace(self, full=False, qk=True) if self.full else None
+        half = replace(self, maps_dtype="float16") if self.maps and self.maps_dtype == "float32" else None
+        fewer = [replace(self, **{name: False}) for name in ("full", "qk", "maps") if getattr(self, name) and len(self.readings) > 1]
+        for plan in [p for p in (instead, half, *fewer) if p is not None]:
+            size = sum(plan.sizes(shape).values())
+            if size <= self.max_size:
+                how = "--plan " + ",".join(plan.readings) + (" --maps-dtype float16" if plan is half else "")
+                why = ", which gives the same maps exactly" if plan is instead else ""
+                return f"{how} takes {format_bytes(size)}{why}"
+        return "choose fewer layers with --layers, or raise --max-size"
+
+
+def format_bytes(size: float) -> str:
+    """Bytes in binary units, as people read them."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.2f} GiB"
+
+
+def parse_bytes(text: str) -> int:
+    """Read a size such as "2GiB", "500M" or "1e9".
+
+    Raises:
+        RequestError: If it is not a positive size.
+    """
+    units = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+    body = text.strip().lower().removesuffix("ib").removesuffix("b") or text.strip().lower()
+    number, unit = (body[:-1], body[-1]) if body[-1:] in units and body[-1:] else (body, "")
+    try:
+        value = int(float(number) * units[unit])
+    except (ValueError, OverflowError):
+        value = 0
+    if value <= 0:
+        raise RequestError(f'--max-size "{text}" is not a size such as 2GiB or 500M')
+    return value

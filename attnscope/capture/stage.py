@@ -1,0 +1,181 @@
+"""Where a recorder's arrays go: the datasets of docs/format.md, sized for the longest answer and trimmed at the end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from attnscope.capture.groups import KeyGroups
+from attnscope.capture.sample import ProbeRows
+from attnscope.capture.writer import CaptureWriter
+
+# name -> (dims, dtype, unit, axis of one layer's block along which rows of generated tokens are appended)
+_ARRAYS: dict[str, tuple[tuple[str, ...], str, str, int | None]] = {
+    "masses/rows": (("layer", "head", "probe", "key_group"), "f4", "1", 1),
+    "masses/rows_allowed": (("layer", "probe", "key_group"), "i4", "1", 0),
+    "masses/flow": (("layer", "head", "query_group", "key_group"), "f4", "1", None),
+    "masses/flow_pairs": (("layer", "query_group", "key_group"), "i8", "1", None),
+    "maps/rows": (("layer", "head", "query_group", "key"), "f4", "1", 1),
+    "stats/entropy": (("layer", "head", "query"), "f4", "nat", 1),
+    "stats/lse": (("layer", "head", "query"), "f4", "nat", 1),
+    "stats/sink_mass": (("layer", "head", "query"), "f4", "1", 1),
+    "stats/max": (("layer", "head", "probe"), "f4", "1", 1),
+    "stats/allowed": (("layer", "query"), "i4", "1", 0),
+    "full/attention": (("layer", "head", "query", "key"), "f4", "1", 1),
+}
+
+
+@dataclass
+class Stage:
+    """Maps a recorder's blocks onto the file.
+
+    Attributes:
+        writer: The capture being written.
+        layers: Numbers of the recorded layers.
+        heads: Query heads of each recorded layer; the largest sizes the arrays, missing heads stay NaN.
+        prompt: Number of prompt tokens.
+        spare: Most generated positions.
+        maps_dtype: Stored type of maps.
+    """
+
+    writer: CaptureWriter
+    layers: Sequence[int]
+    heads: int
+    prompt: int
+    spare: int
+    maps_dtype: str = "float32"
+    _written: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
+    _made: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def put(self, name: str, layer: int, block: npt.NDArray[Any], start: int = 0) -> None:
+        """Write rows of one layer, from `start` along the row axis.
+
+        Args:
+            name: Dataset, such as "masses/rows"; "qk/q" and "qk/k" go to the layer's own group.
+            layer: Number of the layer.
+            block: Without the layer dimension.
+            start: First row.
+        """
+        if name.startswith("qk/"):
+            return self._put_qk(name[3:], layer, block, start)
+        axis = _ARRAYS[name][3]
+        self._make(name, block)
+        where: list[Any] = [self.layers.index(layer), *(slice(0, n) for n in block.shape)]
+        if axis is not None:
+            where[axis + 1] = slice(start, start + block.shape[axis])
+            self._written[name, layer] = max(self._written[name, layer], start + block.shape[axis])
+        self.writer.put(name, tuple(where), block)
+        return None
+
+    def append(self, name: str, layer: int, rows: Sequence[npt.NDArray[Any]]) -> None:
+        """Write the rows of generated tokens after what is there.
+
+        Args:
+            name: Dataset.
+            layer: Number of the layer.
+            rows: One array a token; along the last dimension they may be shorter than the dataset.
+        """
+        axis = 1 if name.startswith("qk/") else _ARRAYS[name][3] or 0
+        width = max(row.shape[-1] for row in rows)
+        same = [np.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, width - row.shape[-1])]) for row in rows] if rows[0].ndim > 1 else rows
+        key = name if not name.startswith("qk/") else f"qk/{layer}/{name[3:]}"
+        self.put(name, layer, np.concatenate(list(same), axis), self._written[key, layer])
+
+    def _make(self, name: str, block: npt.NDArray[Any]) -> None:
+        if name in self._made:
+            return
+        dims, dtype, unit, axis = _ARRAYS[name]
+        shape = [len(self.layers), *block.shape]
+        if "head" in dims:
+            shape[1] = self.heads
+        if axis is not None:
+            rows = self.prompt if name == "full/attention" else block.shape[axis]
+            shape[axis + 1] = rows + self.spare
+        if dims[-1] == "key":
+            shape[-1] = self.prompt + self.spare
+        kind = self.maps_dtype if name == "maps/rows" else dtype
+        fill = 0.0 if dims[-1] == "key" or kind.startswith("i") else np.nan
+        self.writer.create(name, shape, kind, dims, unit, fill)
+        self._made[name] = tuple(shape)
+
+    def _put_qk(self, leaf: str, layer: int, block: npt.NDArray[Any], start: int) -> None:
+        name = f"qk/{layer}/{leaf}"
+        if name not in self._made:
+            shape = (block.shape[0], self.prompt + self.spare, block.shape[2])
+            self.writer.create(name, shape, block.dtype, ("head" if leaf == "q" else "kv_head", "query" if leaf == "q" else "key", "channel"))
+            self._made[name] = shape
+        self._written[name, layer] = start + block.shape[1]
+        where = (slice(0, block.shape[0]), slice(start, start + block.shape[1]), slice(0, block.shape[2]))
+        self.writer.put(name, where, block)
+
+    def trim(self, file: h5py.File, probes: int, positions: int) -> None:
+        """Cut what was reserved for tokens that were not generated.
+
+        Args:
+            file: The capture.
+            probes: Number of prompt probes.
+            positions: Number of positions of the capture.
+        """
+        extra = positions - self.prompt
+        for name in self._made:
+            dataset = file[name]
+            shape = list(dataset.shape)
+            dims = ("head", "key", "channel") if name.startswith("qk/") else _ARRAYS[name][0]
+            for axis, dim in enumerate(dims):
+                if dim in ("query", "key"):
+                    shape[axis] = positions
+                elif dim == "probe":
+                    shape[axis] = probes + extra
+                elif dim == "query_group" and name == "maps/rows":
+                    shape[axis] = dataset.shape[axis] - self.spare + extra
+            dataset.resize(tuple(shape))
+
+
+def finish_qk(file: h5py.File, layer: int, scale: float, softcap: float | None, dtype: torch.dtype) -> None:
+    """Write the attributes that a reader needs to recompute a layer's attention."""
+    group = file[f"qk/{layer}"]
+    group.attrs["encoding-type"] = "qk-layer"
+    group.attrs["encoding-version"] = "1.0"
+    group.attrs["scale"] = scale
+    group.attrs["softcap"] = np.nan if softcap is None else softcap
+    group.attrs["logical-dtype"] = str(dtype).removeprefix("torch.")
+
+
+@dataclass
+class Checks:
+    """What the readings of the deployed kernel say about themselves; the largest deviation over layers and heads."""
+
+    conservation: float = 0.0
+    kernel_mass: float = 0.0
+    kernel_lse: float = 0.0
+
+    def compare(
+        self, rows: ProbeRows, masses: Tensor, lse: Tensor, probes: Tensor, keys: KeyGroups, sink_logits: Tensor | None
+    ) -> None:
+        """Compare the kernel's value channels with the dense rows, and masses with 1.
+
+        Args:
+            rows: Dense readings of the probes.
+            masses: [H, N, G] channel readings.
+            lse: [H, N] from channels.
+            probes: [R] positions.
+            keys: The key groups.
+            sink_logits: [H] or None.
+        """
+        partition = [i for i, family in enumerate(keys.families) if family == "modality"]
+        total = masses[..., partition].sum(-1)
+        if sink_logits is not None:
+            total = total + torch.exp(sink_logits.float()[:, None] - lse)
+        self.conservation = max(self.conservation, float((total - 1).abs().max()))
+        self.kernel_mass = max(self.kernel_mass, float((masses[:, probes] - rows.masses).abs().max()))
+        self.kernel_lse = max(self.kernel_lse, float((lse[:, probes] - rows.lse).abs().max()))
+
+

@@ -1,0 +1,41 @@
+"""Checking a capture against docs/format.md: structure, checksums and conservation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnscope.capture import _conservation, _structure
+from attnscope.capture._h5 import NodeError, Store
+from attnscope.capture._problems import Problem
+from attnscope.errors import FormatError
+
+__all__ = ["Problem", "validate"]
+
+
+def validate(path: str | Path) -> list[Problem]:
+    """Check a capture file: every MUST of docs/format.md, every checksum, and that attention is conserved.
+
+    Args:
+        path: the file. All of it is read, a chunk at a time.
+
+    Returns:
+        The problems, each naming its node; empty if there are none.
+
+    Raises:
+        RequestError: if there is no such file, or it may not be read.
+    """
+    path = Path(path)
+    try:
+        store = Store(path)
+    except NodeError as error:
+        return [Problem(error.node, error.what)]
+    except FormatError as error:
+        return [Problem("/", str(error).removeprefix(f"{path}: "))]
+    try:
+        problems = list(_structure.check(store))
+        # Numbers are checked even if the structure is broken elsewhere; what cannot be read is named by now.
+        named = {problem.node for problem in problems}
+        problems += [problem for problem in _conservation.check(path, store) if problem.node not in named]
+    finally:
+        store.close()
+    return list(dict.fromkeys(problems))

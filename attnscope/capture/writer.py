@@ -1,0 +1,173 @@
+"""Writing a capture while the model runs: one thread, a bounded queue, and a file that is complete or absent."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from attnscope._version import __version__
+from attnscope.capture import schema
+from attnscope.errors import RequestError, RunError
+
+QUEUE_ITEMS = 16
+_Item = tuple[str, Any, npt.NDArray[Any]]
+
+
+class CaptureWriter:
+    """Streams arrays into `<path>.part`; `finish` makes it `<path>`, leaving the block without that removes it.
+
+    Args:
+        path: Where the capture will be.
+
+    Raises:
+        RequestError: If the folder does not exist or cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.part = self.path.with_name(self.path.name + ".part")
+        try:
+            self.file = schema.create_file(self.part)
+        except OSError as error:
+            raise RequestError(f"{self.path}: cannot be written: {_reason(error, self.path)}") from None
+        self._queue: queue.Queue[_Item | None] = queue.Queue(QUEUE_ITEMS)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, name="attnscope-writer", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> CaptureWriter:
+        """Start."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Remove the unfinished file, if it was not finished."""
+        self._stop()
+        if self.file:
+            self._close_quietly()
+        self.part.unlink(missing_ok=True)
+
+    def create(
+        self, name: str, shape: Sequence[int], dtype: npt.DTypeLike, dims: Sequence[str], unit: str = "1", fill: float = 0
+    ) -> None:
+        """Create a dataset that may shrink at the end; missing groups get the encoding of their name.
+
+        Args:
+            name: Path in the file, such as "masses/rows".
+            shape: Largest shape.
+            dtype: Stored type.
+            dims: Names of the dimensions.
+            unit: Unit of the values.
+            fill: What unwritten places hold.
+        """
+        with self._failing():
+            group, _, leaf = name.rpartition("/")
+            parent = self.file.require_group(group) if group else self.file
+            if group and schema.ENCODING_TYPE not in parent.attrs:
+                top = group.split("/")[0]
+                schema.stamp(self.file[top], top)
+                schema.stamp(parent, top)
+            schema.create_array(parent, leaf, shape, dtype, dims, unit, fill=fill, maxshape=tuple(shape))
+
+    def put(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
+        """Queue a block of a dataset; waits while the queue is full.
+
+        Raises:
+            RunError: If an earlier block could not be written.
+        """
+        while True:
+            self._check()
+            try:
+                return self._queue.put((name, where, values), timeout=0.2)
+            except queue.Full:
+                continue
+
+    def finish(self, describe: Callable[[h5py.File], None]) -> Path:
+        """Write what is left, describe the capture, and give it its name.
+
+        Args:
+            describe: Called with the open file to write its metadata.
+
+        Returns:
+            The path of the complete capture.
+
+        Raises:
+            RunError: If anything could not be written.
+        """
+        self._stop()
+        self._check()
+        with self._failing():
+            describe(self.file)
+            self.file.attrs["attnscope-version"] = __version__
+            self.file.attrs["created"] = np.datetime_as_string(np.datetime64("now"), unit="s") + "Z"
+            self.file.flush()
+            self.file.attrs["complete"] = True
+            self.file.close()
+            with self.part.open("rb") as done:
+                os.fsync(done.fileno())
+            os.replace(self.part, self.path)
+        return self.path
+
+    def _work(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if self._error is not None:
+                continue  # keep draining, so that the model's thread never blocks on a full queue
+            name, where, values = item
+            try:
+                self.file[name][where] = values
+            except BaseException as error:
+                self._error = error
+
+    def _stop(self) -> None:
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise RunError(f"{self.path}: writing failed: {_reason(self._error, self.path)}") from self._error
+
+    def _close_quietly(self) -> None:
+        try:
+            self.file.close()
+        except (OSError, RuntimeError):
+            pass  # a full disk fails again on closing; the file is removed anyway
+
+    def _failing(self) -> _Failing:
+        return _Failing(self.path)
+
+
+class _Failing:
+    """Turns any failure of HDF5 or the disk into one line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        """Nothing to set up."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        """Re-raise as RunError."""
+        if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, RunError):
+            raise RunError(f"{self.path}: writing failed: {_reason(error, self.path)}") from error
+
+
+def _reason(error: BaseException, path: Path) -> str:
+    text = str(error)
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError):
+        return os.strerror(error.errno).lower()
+    if "No space left" in text or "errno = 28" in text:
+        return "no space left on device"
+    if "unable to lock file" in text or "already open" in text:
+        return "another process is writing it"
+    if not path.parent.is_dir():
+        return f"folder {path.parent} does not exist"
+    return (text or type(error).__name__).splitlines()[0]

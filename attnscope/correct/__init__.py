@@ -1,0 +1,18 @@
+"""Corrections: head selection and social-aware bias, applied through query-key channels under the model's own kernel."""
+
+from attnscope.correct.base import Correction, Running, catalogue, correction, corrections, make
+from attnscope.correct.run import bind, corrected, rerun
+from attnscope.correct.social_bias import SocialBias
+
+__all__ = [
+    "Correction",
+    "Running",
+    "SocialBias",
+    "bind",
+    "catalogue",
+    "corrected",
+    "correction",
+    "corrections",
+    "make",
+    "rerun",
+]

@@ -1,0 +1,112 @@
+"""Corrections at work: around any code that calls the model, and as a re-run of a capture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnscope.attention import decoder_layers, tapped
+from attnscope.capture.plan import Plan
+from attnscope.capture.reader import Capture
+from attnscope.capture.reader import open as open_capture
+from attnscope.capture.run import Progress, capture
+from attnscope.correct.base import Correction, Running
+from attnscope.errors import RequestError
+from attnscope.scene import Sampling
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel, Prompt
+
+
+@contextmanager
+def corrected(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]) -> Iterator[list[Running]]:
+    """Run the model under corrections; leaving the block restores it exactly.
+
+    Args:
+        model: A loaded model.
+        prompt: The prompt that the corrections are about (`attnscope.model.build_prompt`).
+        corrections: Applied in order.
+
+    Yields:
+        The bound corrections, whose `record()` says afterwards what they did.
+
+    Raises:
+        RequestError: If a correction does not apply to the scene.
+    """
+    running = bind(model, prompt, corrections)
+    with tapped(model.model, edits=running):
+        yield running
+
+
+def bind(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]) -> list[Running]:
+    """Bind corrections to a prompt of a model."""
+    layers = max(decoder_layers(model.model)) + 1
+    return [correction.bind(prompt, layers) for correction in corrections]
+
+
+def rerun(
+    before: str | Path,
+    corrections: Sequence[Correction],
+    out: str | Path,
+    *,
+    model: LoadedModel | str | Path | None = None,
+    verify: bool = True,
+    progress: Progress | None = None,
+) -> Capture:
+    """Repeat a capture under corrections: same model, scene, frames, prompt and plan.
+
+    Args:
+        before: The plain capture.
+        corrections: Applied in order.
+        out: The capture to write.
+        model: The model, if it is not to be loaded again from where the capture had it.
+        verify: As in `attnscope.capture`.
+        progress: As in `attnscope.capture`.
+
+    Returns:
+        The opened capture.
+
+    Raises:
+        RequestError: If the model or the scene is no longer what was captured.
+    """
+    with open_capture(before) as cap:
+        recorded, run, scene = cap.model, cap.run, cap.scene
+        ids = cap.tokens["token_id"].to_numpy()[: int(cap.prompt["length"])].tolist()
+        layers = [int(n) for n in cap.layers]
+        if cap.correction:
+            raise RequestError(f"{before}: was itself made under {cap.correction[0]['method']}; correct a plain capture")
+    loaded = _load(model, recorded, run)
+    if loaded.config_sha256 != recorded["config_sha256"]:
+        raise RequestError(f"{before}: was captured with another configuration of {recorded['id']} than the one loaded")
+    fields = {k: v for k, v in run["plan"].items() if k not in ("readings", "layers")}
+    plan = Plan(**fields, layers=tuple(layers))
+
+    def correct(prompt: Prompt) -> Sequence[Running]:
+        if prompt.inputs["input_ids"][0].tolist() != ids:
+            raise RequestError(f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed")
+        return bind(loaded, prompt, corrections)
+
+    return capture(
+        loaded,
+        scene,
+        out,
+        plan=plan,
+        sampling=Sampling(**run["sampling"]),
+        max_new_tokens=run["max_new_tokens"],
+        template=run["template"],
+        verify=verify,
+        correct=correct,
+        progress=progress,
+    )
+
+
+def _load(model: LoadedModel | str | Path | None, recorded: dict[str, Any], run: dict[str, Any]) -> LoadedModel:
+    from attnscope.model import load
+
+    if model is not None and not isinstance(model, (str, Path)):
+        return model
+    return load(str(model or recorded["id"]), **run["load"])
+
+

@@ -1,0 +1,57 @@
+"""Choosing layers: by number ("0-9,20") or by depth ("0.36-0.71")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attnscope.errors import RequestError
+
+
+def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], total: int) -> list[int]:
+    """Resolve a choice of layers.
+
+    Args:
+        spec: None for all; numbers; or text: comma-separated numbers and inclusive ranges ("0-9,20"), or a range of depth
+            fractions with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including, round(0.71 * total)).
+        available: Layer numbers that can be chosen.
+        total: Number of layers of the model, the denominator of depth.
+
+    Returns:
+        Chosen layer numbers, increasing.
+
+    Raises:
+        RequestError: If the text is not a choice of layers, or a layer does not exist.
+    """
+    if spec is None:
+        return sorted(available)
+    wanted = _parse(spec, total) if isinstance(spec, str) else {int(n) for n in spec}
+    missing = sorted(wanted - set(available))
+    if missing:
+        raise RequestError(
+            f"--layers {spec}: layer {missing[0]} is not one of the layers {min(available)}-{max(available)} with attention"
+        )
+    if not wanted:
+        raise RequestError(f"--layers {spec}: chooses no layer of {total}")
+    return sorted(wanted)
+
+
+def _parse(spec: str, total: int) -> set[int]:
+    wanted: set[int] = set()
+    for part in spec.split(","):
+        ends = part.strip().split("-")
+        try:
+            if "." in part:
+                low, high = (float(end) for end in ends)
+                if not 0 <= low < high <= 1:
+                    raise ValueError
+                wanted.update(range(round(low * total), round(high * total)))
+            else:
+                numbers = [int(end) for end in ends]
+                if len(numbers) > 2 or numbers[0] > numbers[-1]:
+                    raise ValueError
+                wanted.update(range(numbers[0], numbers[-1] + 1))
+        except ValueError:
+            raise RequestError(
+                f'--layers {spec}: "{part.strip()}" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'
+            ) from None
+    return wanted

@@ -1,0 +1,71 @@
+"""The attention of one query group on every key, relative to uniform attention: what an overlay on the frames shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attnscope.errors import RequestError
+from attnscope.metrics.registry import OVER
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+
+def cell_lift(
+    cap: Capture, group: str, layer: int | None = None, head: int | None = None
+) -> NDArray[np.float64]:
+    """Attention of a query group on each key, as a multiple of what uniform attention would give.
+
+    The map of each layer is divided by the mean over the group's queries of 1 / (keys that the query may see), then
+    averaged over the layers and heads asked for (ours).
+
+    Args:
+        cap: an open capture with the `maps` reading.
+        group: name of a query group, for example `speaker:Ann`.
+        layer: number of a layer in the model; all recorded layers by default.
+        head: a head; all by default.
+
+    Returns:
+        [P], unit 1: 1 is uniform attention.
+
+    Raises:
+        RequestError: if the capture has no such query group.
+        FormatError: if the capture has no `maps` reading.
+    """
+    names = cap.query_groups["name"].tolist()
+    if group not in names:
+        raise RequestError(f"{cap.path}: no query group '{group}'; it has {', '.join(names) or 'none'}")
+    row = names.index(group)
+    queries = np.flatnonzero(np.asarray(cap.query_member)[row])
+    layers = [int(n) for n in cap.layers] if layer is None else [layer]
+    total = np.zeros(len(cap.tokens))
+    for number in layers:
+        maps = np.asarray(cap.maps(layer=number).values, dtype=np.float64)[:, row]  # [H, P]
+        uniform = (1 / np.asarray(cap.allowed(number, queries)).sum(1)).mean()
+        total += (maps.mean(0) if head is None else maps[head]) / uniform
+    return total / len(layers)
+
+
+def best_head(speakers: pd.DataFrame) -> tuple[int, int, str] | None:
+    """The head with the highest lift of speaker consistency, from a `speakers` table.
+
+    Returns:
+        (layer, head, frames), at live frames if the score is defined there, else over all frames; None if it is
+        not defined at all.
+    """
+    for frames in ("live", "all"):
+        heads = speakers[
+            (speakers["metric"] == "speaker_consistency_lift")
+            & (speakers["frames"] == frames)
+            & (speakers["layer"] != OVER)
+            & (speakers["head"] != OVER)
+            & speakers["value"].notna()
+        ]
+        if len(heads):
+            top = heads.loc[heads["value"].idxmax()]
+            return int(top["layer"]), int(top["head"]), frames
+    return None

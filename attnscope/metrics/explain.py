@@ -1,0 +1,113 @@
+"""Why numbers of a capture are not defined, in sentences for a report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnscope.metrics.density import densities, speaker_cells
+from attnscope.metrics.groups import modality_flow
+from attnscope.metrics.speakers import entering
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+
+def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
+    """Say what the metrics leave undefined in this capture, and why.
+
+    Args:
+        cap: an open capture.
+        threshold: covered fraction from which a cell counts as a speaker's.
+
+    Returns:
+        Sentences, none if everything is defined.
+    """
+    notes = (
+        _modality(cap)
+        if cap.has("masses")
+        else ["No attention between modalities and no decay: the capture has no 'masses' reading."]
+    )
+    if not cap.has("maps"):
+        return [*notes, "No speaker metrics: the capture has no 'maps' reading."]
+    return notes + _speakers(cap, threshold)
+
+
+def _modality(cap: Capture) -> list[str]:
+    flow = modality_flow(cap)
+    notes = []
+    for q, query in enumerate(flow.names):
+        for k, key in enumerate(flow.names):
+            pairs = int(flow.pairs[:, q, k].max(initial=0))
+            free = int(flow.without_sinks()[1][:, q, k].max(initial=0))
+            if "special" in (query, key) or free:
+                continue
+            if not flow.queries[[q, k]].all():
+                empty = query if not flow.queries[q] else key
+                notes.append(f"{query} → {key} is not defined: the prompt has no {empty} tokens.")
+            elif not pairs:
+                notes.append(
+                    f"{query} → {key} is not defined: no {query} query is allowed to see a {key} key (all of them come later)."
+                )
+            else:
+                notes.append(
+                    f"{query} → {key} without sinks is not defined: every {key} key that {query} queries may see is a sink."
+                )
+    return list(dict.fromkeys(notes))
+
+
+def _speakers(cap: Capture, threshold: float) -> list[str]:
+    names = list(cap.scene.speakers)
+    if not names:
+        return ["Speaker metrics are not defined: the scene names no speaker boxes."]
+    if not cap.scene.transcript:
+        return ["Speaker metrics are not defined: the scene has no transcript."]
+    placed = np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any()
+    if not placed:
+        return [
+            "Speaker metrics are not defined: the places of this model family's visual tokens are unknown."
+        ]
+    notes = []
+    spoken = {turn.speaker for turn in cap.scene.transcript}
+    for name, cells in zip(names, speaker_cells(cap, threshold), strict=True):
+        if name not in spoken:
+            notes.append(
+                f"Speaker '{name}' does not enter the consistency score: no turn of the transcript is theirs."
+            )
+        elif not cells.any():
+            notes.append(
+                f"Speaker '{name}' does not enter the consistency score: the box covers no visual token by {threshold:g} or more."
+            )
+    strangers = sorted(s for s in spoken if s is not None and s not in names)
+    if strangers:
+        notes.append(
+            f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them."
+        )
+    if alone := sum(turn.speaker is None for turn in cap.scene.transcript):
+        notes.append(
+            f"{alone} turn{'s' * (alone > 1)} without a speaker do{'es' * (alone == 1)} not enter the speaker metrics."
+        )
+    return notes + _rivals(cap, threshold)
+
+
+def _rivals(cap: Capture, threshold: float) -> list[str]:
+    """Whether there is somebody to be confused with."""
+    found = densities(cap, threshold, "all")
+    enter = entering(found)
+    if enter.sum() < 2:
+        return [
+            f"The consistency score is not defined: {int(enter.sum())} speaker(s) with text and a visible box, two are needed."
+        ]
+    live = densities(cap, threshold, "live")
+    notes = []
+    for s in np.flatnonzero(enter):
+        seen = (live.cells[live.labels == s] > 0).any(0)
+        name = found.speakers[s]
+        if not seen[s]:
+            notes.append(f"At live frames, '{name}' does not enter: the box is not visible while they speak.")
+        elif (seen & enter).sum() < 2:
+            notes.append(
+                f"At live frames, '{name}' does not enter: no second speaker is visible while they speak."
+            )
+    return notes

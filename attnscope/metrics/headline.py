@@ -1,0 +1,138 @@
+"""The few numbers that a report opens with, from the tables of one or more captures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from attnscope.metrics.decay import LINKS
+from attnscope.metrics.registry import OVER
+
+Tables = Mapping[str, pd.DataFrame]
+KEYS = ("value", "n", "capture")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: which rows of which table it averages, under which name, and what its n counts."""
+
+    name: str
+    metric: str
+    where: Mapping[str, object]
+    counts: str
+
+
+def lines(denominator: str) -> list[Line]:
+    """The lines of the headline table, in order."""
+    out = []
+    for frames, said in (("live", "live frames"), ("all", "all frames")):
+        where = {"layer": OVER, "head": OVER, "frames": frames}
+        out.append(Line(f"Speaker consistency, {said}", "speaker_consistency", where, "speakers"))
+        name = f"Speaker consistency over chance, {said}"
+        out.append(Line(name, "speaker_consistency_lift", where, "speakers"))
+    for metric, name in (("mass_share", "Mass share"), ("lift", "Lift")):
+        where = {"query": "text", "key": "visual"}
+        out += _both(f"{name} text \N{RIGHTWARDS ARROW} visual", metric, where, "queries")
+    for query in ("text", "visual"):
+        where = {"layer": OVER, "query": query, "denominator": denominator}
+        out += _both(f"Gap of {query} (/{denominator})", "gap", where, "layers")
+    for link, (query, key) in LINKS.items():
+        name = f"Decay per layer, {query} \N{RIGHTWARDS ARROW} {key}"
+        out += _both(name, "decay_gamma", {"link": link}, "layers")
+    return out
+
+
+def headline(tables: Tables, denominator: str = "max") -> pd.DataFrame:
+    """One row a number, averaged over captures.
+
+    Args:
+        tables: the tables by family, with a column `capture`.
+        denominator: of the gap.
+
+    Returns:
+        Columns `number`, `metric`, `value`, `se` (standard error over captures, NaN for one), `chance`, `p`
+        (permutation p, of a single capture only), `n` (how many of `counts` the value is over), `captures` (how many
+        define it). Lines that no table has are left out.
+    """
+    rows = []
+    for line in lines(denominator):
+        by_capture = per_capture(tables, line)
+        if by_capture is None:
+            continue
+        values = by_capture["value"].dropna()
+        rows.append(
+            {
+                "number": line.name,
+                "metric": line.metric,
+                "value": values.mean() if len(values) else np.nan,
+                "se": values.sem() if len(values) > 1 else np.nan,
+                **_chance(tables, line),
+                "n": int(by_capture["n"].sum()),
+                "counts": line.counts,
+                "captures": len(values),
+            }
+        )
+    columns = ["number", "metric", "value", "se", "chance", "p", "n", "counts", "captures"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def per_capture(tables: Tables, line: Line) -> pd.DataFrame | None:
+    """A line's value in each capture: the mean over the rows that it selects (layers, where it selects several)."""
+    rows = _select(tables, line.metric, line.where)
+    if rows is None:
+        return None
+    return rows.groupby("capture", sort=False).agg(value=("value", "mean"), n=("n", "max")).reset_index()
+
+
+def across(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard error and number of captures for every row of a table over several captures."""
+    keys = [c for c in table.columns if c not in KEYS]
+    grouped = table.groupby(keys, sort=False, dropna=False)["value"]
+    return grouped.agg(mean="mean", se="sem", captures="count").reset_index()
+
+
+def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Join two tables of the same family on their keys: columns `before`, `after`, `change`."""
+    keys = [c for c in before.columns if c not in KEYS]
+    left = before.drop(columns=["capture", "n"], errors="ignore").rename(columns={"value": "before"})
+    right = after.drop(columns=["capture", "n"], errors="ignore").rename(columns={"value": "after"})
+    joined = left.merge(right, on=keys, how="outer", sort=False)
+    return joined.assign(change=joined["after"] - joined["before"])
+
+
+def _both(name: str, metric: str, where: Mapping[str, object], counts: str) -> list[Line]:
+    """A line with, and one without sinks."""
+    said = {"with": "", "without": ", without sinks"}
+    return [
+        Line(name + end, metric, {"head": OVER, "sinks": sinks, **where}, counts)
+        for sinks, end in said.items()
+    ]
+
+
+def _select(tables: Tables, metric: str, where: Mapping[str, object]) -> pd.DataFrame | None:
+    for table in tables.values():
+        keep = (table["metric"] == metric).to_numpy(copy=True)
+        if not keep.any():
+            continue
+        for column, value in where.items():
+            keep &= (table[column] == value).to_numpy()
+        return table[keep] if keep.any() else None
+    return None
+
+
+def _chance(tables: Tables, line: Line) -> dict[str, float]:
+    """Chance level and p that belong to a line; NaN where it has none."""
+    out = {"chance": np.nan, "p": np.nan}
+    if line.metric == "lift":
+        out["chance"] = 1.0
+    if line.metric.startswith("speaker_consistency"):
+        chance = _select(tables, "speaker_consistency_chance", line.where)
+        p = _select(tables, "speaker_consistency_p", line.where)
+        if chance is not None:
+            out["chance"] = 1.0 if line.metric.endswith("lift") else float(chance["value"].mean())
+        if p is not None and len(p) == 1 and line.metric.endswith("lift"):
+            out["p"] = float(p["value"].iloc[0])
+    return out

@@ -1,0 +1,168 @@
+"""The list of metrics: what each one is called, what it means, where it comes from and how it is computed.
+
+A metric is one function of a capture with one decorator for each number that it returns. The definition given
+there is what reports print beside the number, so there is one place to keep right.
+"""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import pandas as pd
+
+from attnscope.errors import RequestError
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+Source = Literal["paper", "code", "2nd", "ours"]
+Compute = Callable[..., pd.DataFrame]
+F = TypeVar("F", bound=Compute)
+
+OVER = -1  # in the columns `layer` and `head`: the number is over all of them
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that attnscope reports.
+
+    Attributes:
+        name: the value of the column `metric` in the tables.
+        title: a short name to print.
+        definition: one or two sentences, printed beside the number.
+        source: where the definition comes from: `paper`, `code` (released code), `2nd` (a secondary summary), `ours`.
+        unit: the unit, "1" if dimensionless.
+        range: smallest and largest possible value, None if unbounded.
+        chance: the value under attention that ignores content, as printed, "" if there is none.
+        family: the table it belongs to (the module that defines it).
+        needs: the readings that a capture must hold.
+        compute: function of a Capture and keyword options, returning a tidy table with columns
+            `metric`, `layer`, `head` (-1 = over all of them), the family's keys, `value`, `n`.
+    """
+
+    name: str
+    title: str
+    definition: str
+    source: Source
+    unit: str
+    range: tuple[float | None, float | None]
+    chance: str
+    family: str
+    needs: tuple[str, ...]
+    compute: Compute
+
+
+_METRICS: dict[str, Metric] = {}
+
+
+def metric(
+    *,
+    name: str,
+    title: str,
+    definition: str,
+    source: Source,
+    unit: str,
+    range: tuple[float | None, float | None],
+    chance: str = "",
+    needs: tuple[str, ...] = ("masses",),
+) -> Callable[[F], F]:
+    """Register a function as the one that computes `name`; a function that returns several metrics is decorated several times.
+
+    Args: as the attributes of `Metric`.
+
+    Raises:
+        ValueError: if the name is taken.
+    """
+
+    def register(compute: F) -> F:
+        if name in _METRICS:
+            raise ValueError(f"metric '{name}' is defined twice")
+        family = compute.__module__.rsplit(".", 1)[-1]
+        _METRICS[name] = Metric(name, title, definition, source, unit, range, chance, family, needs, compute)
+        return compute
+
+    return register
+
+
+def all_metrics() -> list[Metric]:
+    """Every registered metric as the files read: by family, function after function, decorators top down."""
+    order = {family: i for i, family in enumerate(("modality", "decay", "speakers"))}
+    functions = list(dict.fromkeys(entry.compute for entry in _METRICS.values()))
+    listed = [m for fn in functions for m in reversed(_METRICS.values()) if m.compute is fn]
+    return sorted(
+        listed, key=lambda m: order.get(m.family, len(order))
+    )  # a stable sort: the rest keeps its order
+
+
+def get(name: str) -> Metric:
+    """The metric called `name`.
+
+    Raises:
+        RequestError: if there is none, with the names that exist.
+    """
+    if name not in _METRICS:
+        raise RequestError(f"unknown metric '{name}'; known: {', '.join(sorted(_METRICS))}")
+    return _METRICS[name]
+
+
+def compute(cap: Capture, names: Iterable[str] | None = None, **options: object) -> dict[str, pd.DataFrame]:
+    """Compute metrics of one capture.
+
+    A metric whose reading the capture does not hold gives no rows (`explain` says why).
+
+    Args:
+        cap: an open capture.
+        names: which metrics; all of them by default.
+        options: options of the metrics, for example `threshold=0.5`; each function takes those that it names.
+
+    Returns:
+        One tidy table for each family, in which every number asked for has its rows.
+
+    Raises:
+        RequestError: for an unknown metric or an option that no chosen metric takes.
+    """
+    chosen = all_metrics() if names is None else [get(name) for name in names]
+    wanted = {entry.name for entry in chosen}
+    functions = {entry.compute: entry for entry in chosen}
+    accepted = {fn: builtins.set(inspect.signature(fn).parameters) - {"cap"} for fn in functions}
+    known = builtins.set[str]().union(*accepted.values())
+    for option in options:
+        if option not in known:
+            raise RequestError(f"no metric takes the option '{option}'; known: {', '.join(sorted(known))}")
+    tables: dict[str, list[pd.DataFrame]] = {}
+    for fn, entry in functions.items():
+        if not builtins.all(cap.has(reading) for reading in entry.needs):
+            continue
+        table = fn(cap, **{k: v for k, v in options.items() if k in accepted[fn]})
+        tables.setdefault(entry.family, []).append(table[table["metric"].isin(wanted)])
+    return {family: pd.concat(parts, ignore_index=True) for family, parts in tables.items()}
+
+
+def definitions() -> pd.DataFrame:
+    """The registry as a table: one row a metric, every attribute but the function."""
+    rows = [
+        {
+            "metric": m.name,
+            "title": m.title,
+            "definition": m.definition,
+            "source": m.source,
+            "unit": m.unit,
+            "range": range_text(m),
+            "chance": m.chance,
+            "family": m.family,
+        }
+        for m in all_metrics()
+    ]
+    return pd.DataFrame(rows)
+
+
+def range_text(entry: Metric) -> str:
+    """The range of a metric as printed, for example `0 to 1` or `at least 0`."""
+    low, high = entry.range
+    if low is None:
+        return "unbounded" if high is None else f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"{low:g} to {high:g}"

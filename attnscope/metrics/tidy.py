@@ -1,0 +1,51 @@
+"""From labelled arrays to tidy tables: one row a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+
+def tidy(
+    metric: str,
+    values: ArrayLike,
+    n: ArrayLike,
+    axes: Mapping[str, Sequence[Any]],
+    **constants: object,
+) -> pd.DataFrame:
+    """Flatten an array into rows.
+
+    Args:
+        metric: the value of the column `metric`.
+        values: the numbers, one axis for each entry of `axes`.
+        n: how many things each number is over; broadcast against `values` (missing leading axes are added).
+        axes: name and labels of each axis, in order; they become columns.
+        constants: further columns with one value.
+
+    Returns:
+        A table with columns `metric`, the axes, the constants, `value` (float64), `n` (int64).
+    """
+    array = np.asarray(values, dtype=np.float64)
+    index = pd.MultiIndex.from_product([list(labels) for labels in axes.values()], names=list(axes))
+    table = index.to_frame(index=False)
+    table.insert(0, "metric", metric)
+    for column, constant in constants.items():
+        table[column] = constant
+    table["value"] = array.reshape(-1)
+    table["n"] = np.broadcast_to(np.asarray(n, dtype=np.int64), array.shape).reshape(-1)
+    return table
+
+
+def with_head_mean(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
+    """Append the mean over heads as one more "head", the one that tables call -1."""
+    return np.concatenate([values, values.mean(axis=axis, keepdims=True)], axis=axis)
+
+
+def divide(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
+    """Divide; NaN where the denominator is 0: nothing there to measure."""
+    top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)

@@ -1,0 +1,76 @@
+"""Give every token of the expanded prompt its characters in the prompt before expansion."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.errors import ModelError
+from attnscope.model.media import text_kwargs
+
+if TYPE_CHECKING:
+    from attnscope.model.load import LoadedModel
+    from attnscope.model.render import Rendered
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Character spans of the tokens.
+
+    Attributes:
+        spans: First and one past the last character in the rendered prompt; int32 [N, 2].
+        media: First and one past the last position of the expanded media block.
+    """
+
+    spans: NDArray[np.int32]
+    media: tuple[int, int]
+
+
+def align(
+    loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], visual_ids: Collection[int]
+) -> Alignment:
+    """Match the processor's tokens with those of the rendered prompt, whose character offsets are known.
+
+    Both are the same but for the media placeholder, which the processor expands: what is left between the
+    longest common beginning and the longest common end is the expanded block, and gets the placeholder's
+    characters.
+
+    Raises:
+        ModelError: the two do not fit together this way.
+    """
+    found = loaded.tokenizer(rendered.text, return_offsets_mapping=True, **text_kwargs(loaded, rendered.text))
+    plain, offsets = found["input_ids"], np.array(found["offset_mapping"], np.int32).reshape(-1, 2)
+    media = {*visual_ids}
+    head = _common(plain, input_ids, media)
+    tail = _common(plain[head:][::-1], input_ids[head:][::-1], media)
+    left = offsets[head : len(plain) - tail]  # the placeholder, perhaps with white space merged to it
+    start, end = (int(left[:, 0].min()), int(left[:, 1].max())) if len(left) else (0, 0)
+    inside = rendered.text[start:end]
+    start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
+    first, last = head, len(input_ids) - tail
+    outside = [*input_ids[:first], *input_ids[last:]]
+    if start >= end or last <= first or media.intersection(outside) or _overlap((start, end), rendered.block):
+        raise ModelError(
+            f"{loaded.id}: the processor's {len(input_ids)} tokens do not fit the {len(plain)} tokens of the "
+            f"rendered prompt around its media placeholder (first difference at token {head})"
+        )
+    middle = np.tile(np.array([[start, end]], np.int32), (last - first, 1))
+    return Alignment(np.concatenate([offsets[:head], middle, offsets[len(plain) - tail :]]), (first, last))
+
+
+def _common(left: Sequence[int], right: Sequence[int], stop: set[int]) -> int:
+    """Length of the longest common beginning that holds no media token."""
+    count = 0
+    for a, b in zip(left, right, strict=False):
+        if a != b or a in stop:
+            break
+        count += 1
+    return count
+
+
+def _overlap(left: tuple[int, int], right: tuple[int, int]) -> bool:
+    return max(left[0], right[0]) < min(left[1], right[1])

@@ -1,0 +1,103 @@
+"""Look at a checkpoint before transformers does, so that an error names the folder and the missing file."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from attnscope.errors import ModelError
+
+_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
+_SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def local_folder(name: str) -> Path | None:
+    """Return the folder that `name` means, or None where it is a name on the model hub.
+
+    Raises:
+        ModelError: `name` is a file, or can only be a path and no such folder exists.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if path.exists():
+        raise ModelError(
+            f"{name}: is a file; a model is a folder with config.json, or a name on the model hub"
+        )
+    looks_like_path = name.startswith((".", "/", "~")) or name.count("/") != 1 or "\\" in name
+    if looks_like_path:
+        raise ModelError(f"{name}: no such model folder")
+    return None
+
+
+def check_folder(folder: Path, *, use_safetensors: bool) -> None:
+    """Refuse a folder that lacks what a checkpoint needs.
+
+    Raises:
+        ModelError: config.json is missing, is no JSON object or states no model type; the processor's, the
+            tokenizer's or the weights' files are missing; weights are pickles and `use_safetensors` is set.
+    """
+    _check_config(folder / "config.json", folder)
+    if not _has(folder, _PROCESSOR_FILES):
+        raise ModelError(f"{folder}: no processor (neither {' nor '.join(_PROCESSOR_FILES)} is there)")
+    if not _has(folder, _TOKENIZER_FILES):
+        raise ModelError(f"{folder}: no tokenizer (tokenizer.json is missing)")
+    if _has(folder, _SAFETENSORS):
+        return
+    if not _has(folder, _PICKLES):
+        raise ModelError(f"{folder}: no weights (model.safetensors is missing)")
+    if use_safetensors:
+        raise ModelError(
+            f"{folder}: weights only as a pickle ({_PICKLES[0]}), which can run code; "
+            "convert them to safetensors, or load with use_safetensors=False if you trust them"
+        )
+
+
+def check_hub(name: str) -> None:
+    """Refuse a name that is not in the local cache while the model hub cannot be reached.
+
+    Without this transformers retries for half a minute and then complains about a missing file.
+
+    Raises:
+        ModelError: the hub's host name does not resolve (and no proxy is set), or offline mode is on.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, "config.json"), str):
+        return
+    problem = f"{name}: no such folder, not in the local cache of the model hub, and"
+    if constants.HF_HUB_OFFLINE or os.environ.get("TRANSFORMERS_OFFLINE", "0").upper() in {
+        "1",
+        "ON",
+        "YES",
+        "TRUE",
+    }:
+        raise ModelError(f"{problem} offline mode is on")
+    host = urlsplit(constants.ENDPOINT).hostname or ""
+    if getproxies().get("https"):
+        return
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError:
+        raise ModelError(f"{problem} the model hub ({host}) cannot be reached") from None
+
+
+def _check_config(path: Path, folder: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"{folder}: no config.json, so this is not a model folder")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path}: not readable as JSON ({str(error).splitlines()[0]})") from None
+    if not isinstance(config, dict) or not config.get("model_type"):
+        raise ModelError(f"{path}: field model_type is missing")
+
+
+def _has(folder: Path, names: tuple[str, ...]) -> bool:
+    return any((folder / name).is_file() for name in names)

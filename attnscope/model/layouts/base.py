@@ -1,0 +1,162 @@
+"""What a layout is: the grids of cells that a family's visual tokens stand for, in source pixels.
+
+Every family resizes, crops, pads or tiles separably along x and y, so a group of tokens is a grid: one span
+of source pixels for each row and one for each column. A layout only has to say which, in the order of the
+tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from attnscope.scene import Frames
+
+Region = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class View:
+    """A grid of cells, row by row, in one or more frames.
+
+    Attributes:
+        ys: Top and bottom of each row in source pixels, may reach over the source's edge (padding); [rows,
+            2].
+        xs: Left and right of each column; [cols, 2].
+        first: First sampled frame that its tokens cover.
+        last: Last sampled frame that its tokens cover.
+        newline: Each row ends with one more token that has no cell.
+    """
+
+    ys: NDArray[np.float64]
+    xs: NDArray[np.float64]
+    first: int = 0
+    last: int = 0
+    newline: bool = False
+
+    @classmethod
+    def even(cls, rows: int, cols: int, region: Region, first: int = 0, last: int = 0) -> View:
+        """A grid of equal cells over a rectangle (x0, y0, x1, y1) of the source."""
+        x0, y0, x1, y1 = region
+        return cls(even_spans(y0, y1, rows), even_spans(x0, x1, cols), first, last)
+
+
+@dataclass(frozen=True)
+class Blank:
+    """Visual tokens that have no place (a learned separator)."""
+
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the visual tokens of a prompt are, in their order.
+
+    Attributes:
+        frames: First and last sampled frame, -1 none; int32 [V, 2].
+        grid: Row and column in the grid of its view, -1 none; int32 [V, 2].
+        box: x0, y0, x1, y1 in source pixels, clipped to the source, NaN none; float32 [V, 4].
+    """
+
+    frames: NDArray[np.int32]
+    grid: NDArray[np.int32]
+    box: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of visual tokens."""
+        return len(self.frames)
+
+
+class Layout:
+    """How one family shows frames to its model; one subclass a family.
+
+    Attributes:
+        min_frames: Fewest frames of a video that the processor takes; the last one is repeated to reach it.
+        labelled: Text before each frame's tokens belongs to that frame ("Frame1: ", "<0.5 seconds>").
+    """
+
+    min_frames = 1
+    labelled = False
+
+    def processor_kwargs(self, processor: Any, kind: str) -> dict[str, Any]:  # noqa: ARG002 (for subclasses)
+        """Return keyword arguments that this family's processor needs besides the usual ones."""
+        return {}
+
+    def views(
+        self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames
+    ) -> Sequence[View | Blank]:
+        """Return the grids of the visual tokens, in the order of the tokens.
+
+        Args:
+            model: The Hugging Face model.
+            processor: Its processor.
+            inputs: What the processor returned for `frames`.
+            frames: What was shown.
+        """
+        raise NotImplementedError
+
+
+def place(views: Sequence[View | Blank], frames: Frames) -> Places:
+    """Turn grids into one row for each token."""
+    parts = [_blank(view.count) if isinstance(view, Blank) else _cells(view, frames) for view in views]
+    parts = parts or [_blank(0)]
+    return Places(
+        frames=np.concatenate([part.frames for part in parts]),
+        grid=np.concatenate([part.grid for part in parts]),
+        box=np.concatenate([part.box for part in parts]),
+    )
+
+
+def even_spans(start: float, end: float, count: int) -> NDArray[np.float64]:
+    """Cut a span into equal ones; [count, 2]."""
+    edges = np.linspace(start, end, count + 1)
+    return np.stack([edges[:-1], edges[1:]], axis=1)
+
+
+def corner(region: Region, share: float) -> Region:
+    """Top left part of a rectangle, `share` of its width and of its height."""
+    x0, y0, x1, y1 = region
+    return (x0, y0, x0 + share * (x1 - x0), y0 + share * (y1 - y0))
+
+
+def tile(region: Region, row: int, col: int, rows: int, cols: int) -> Region:
+    """One of rows x cols equal tiles of a rectangle."""
+    x0, y0, x1, y1 = region
+    width, height = (x1 - x0) / cols, (y1 - y0) / rows
+    return (x0 + col * width, y0 + row * height, x0 + (col + 1) * width, y0 + (row + 1) * height)
+
+
+def whole(frames: Frames) -> Region:
+    """Return the rectangle of the whole source image."""
+    return (0.0, 0.0, float(frames.width), float(frames.height))
+
+
+def _blank(count: int) -> Places:
+    none = np.full((count, 2), -1, np.int32)
+    return Places(frames=none, grid=none.copy(), box=np.full((count, 4), np.nan, np.float32))
+
+
+def _cells(view: View, frames: Frames) -> Places:
+    rows, cols = len(view.ys), len(view.xs)
+    xs, ys = np.clip(view.xs, 0, frames.width), np.clip(view.ys, 0, frames.height)
+    row, col = np.divmod(np.arange(rows * cols), cols)
+    box = np.stack([xs[col, 0], ys[row, 0], xs[col, 1], ys[row, 1]], axis=1).astype(np.float32)  # [V, 4]
+    box[(box[:, 0] >= box[:, 2]) | (box[:, 1] >= box[:, 3])] = np.nan  # wholly in the padding
+    grid = np.stack([row, col], axis=1).astype(np.int32)
+    if view.newline:
+        # [rows, cols, 2 or 4] -> one more column, without a cell
+        grid = _with_column(grid.reshape(rows, cols, 2), -1)
+        box = _with_column(box.reshape(rows, cols, 4), np.nan)
+    covered = np.tile(np.array([[view.first, view.last]], np.int32), (len(grid), 1))
+    return Places(frames=covered, grid=grid, box=box)
+
+
+def _with_column(values: NDArray[Any], fill: float) -> NDArray[Any]:
+    rows, _, width = values.shape
+    column = np.full((rows, 1, width), fill, values.dtype)
+    return np.concatenate([values, column], axis=1).reshape(-1, width)

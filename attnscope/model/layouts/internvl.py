@@ -1,0 +1,49 @@
+"""InternVL: frames squashed to a square ("Frame1: " before each); images in tiles and a thumbnail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from attnscope.model.layouts.base import Blank, Layout, View, corner, tile, whole
+from attnscope.model.layouts.tower import patches
+
+if TYPE_CHECKING:
+    from attnscope.scene import Frames
+
+
+class InternVLLayout(Layout):
+    """A token is a block of `1 / downsample_ratio` patches a side."""
+
+    labelled = True
+
+    def views(
+        self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames
+    ) -> Sequence[View | Blank]:
+        """One view a frame, or one a tile and one for the thumbnail."""
+        count, share = patches(model.config.vision_config)
+        side = round(count * model.config.downsample_ratio)
+        shown = inputs["pixel_values"].shape[0]
+        source = whole(frames)
+        if frames.kind != "image":
+            return [View.even(side, side, corner(source, share), first=i, last=i) for i in range(shown)]
+        rows, cols = _tiles(processor.image_processor, shown, frames)
+        tiles = [tile(source, row, col, rows, cols) for row in range(rows) for col in range(cols)]
+        regions = tiles if len(tiles) == 1 else [*tiles, source]
+        return [View.even(side, side, corner(region, share)) for region in regions]
+
+
+def _tiles(image_processor: Any, shown: int, frames: Frames) -> tuple[int, int]:
+    """Rows and columns of tiles, as the image processor chose them."""
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+    if shown == 1:
+        return 1, 1
+    size = image_processor.size
+    cols, rows = get_optimal_tiled_canvas(
+        (frames.height, frames.width),
+        (size["height"], size["width"]),
+        image_processor.min_patches,
+        image_processor.max_patches,
+    )
+    return rows, cols

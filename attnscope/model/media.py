@@ -1,0 +1,113 @@
+"""Hand frames to the processor with their true times."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnscope.errors import ModelError
+from attnscope.model.layouts import LAYOUTS, Layout
+
+if TYPE_CHECKING:
+    from attnscope.model.load import LoadedModel
+    from attnscope.scene import Frames
+
+# Times go to the processor as frame numbers of a clock with this many ticks a second: true with any frame
+# rate.
+_TICKS = 1000
+
+
+def media_parts(loaded: LoadedModel, frames: Frames) -> list[str]:
+    """Return the types of the chat message's media parts: one video, one image, or one image a frame.
+
+    A model without a video processor gets a clip as a row of images.
+    """
+    if frames.kind == "image":
+        return ["image"]
+    if getattr(loaded.processor, "video_processor", None) is None:
+        return ["image"] * len(frames.images)
+    return ["video"]
+
+
+def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
+    """Run the processor on the rendered prompt and the frames.
+
+    Returns:
+        Tensors with a batch of 1 on the CPU, as the processor gives them, `mm_token_type_ids` included.
+
+    Raises:
+        ModelError: the processor fails.
+    """
+    parts = media_parts(loaded, frames)
+    layout = LAYOUTS.get(loaded.family, Layout())
+    kwargs = layout.processor_kwargs(loaded.processor, parts[0])
+    if parts == ["video"]:
+        shown = frames.images
+        if missing := max(layout.min_frames - len(shown), 0):
+            shown = np.concatenate([shown, np.repeat(shown[-1:], missing, axis=0)])
+        kwargs |= {
+            "videos": [shown],
+            "video_metadata": [_metadata(frames, len(shown))],
+            "do_sample_frames": False,
+        }
+    else:
+        kwargs["images"] = [list(frames.images)]
+    try:
+        found = loaded.processor(
+            text=[text],
+            return_tensors="pt",
+            return_mm_token_type_ids=True,
+            **text_kwargs(loaded, text),
+            **kwargs,
+        )
+    except Exception as error:
+        problem = " ".join(str(error).split())[:200]
+        raise ModelError(
+            f"{loaded.id}: {type(loaded.processor).__name__} fails on the frames ({problem})"
+        ) from None
+    return dict(found)
+
+
+def text_kwargs(loaded: LoadedModel, text: str) -> dict[str, Any]:
+    """Return how the prompt is tokenised: no second BOS where the template wrote one, as in transformers."""
+    bos = loaded.tokenizer.bos_token
+    return {"add_special_tokens": False} if bos and text.startswith(bos) else {}
+
+
+def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> dict[str, Any]:
+    """Keep what the model takes, on its device; pixels in its dtype."""
+    import torch
+
+    takes = inspect.signature(loaded.model.forward).parameters
+    inputs = {}
+    for name, value in processed.items():
+        if not isinstance(value, torch.Tensor) or (name == "mm_token_type_ids" and name not in takes):
+            continue
+        dtype = loaded.model.dtype if name.startswith("pixel_values") else None
+        inputs[name] = value.to(device=loaded.model.device, dtype=dtype)
+    return inputs
+
+
+def _metadata(frames: Frames, shown: int) -> Any:
+    """Describe the frames so that time stamps and the rate of sampling come out true.
+
+    transformers computes time stamps as frames_indices / fps, and the rate of sampling as
+    len(frames_indices) / total_num_frames * fps.
+    """
+    from transformers.video_utils import VideoMetadata
+
+    times = frames.times
+    span = float(times[-1] - times[0])
+    interval = span / (len(times) - 1) if len(times) > 1 and span > 0 else 1.0  # seconds; one frame: no rate
+    indices = [round(float(time) * _TICKS) for time in times]
+    indices += indices[-1:] * (shown - len(indices))
+    return VideoMetadata(
+        total_num_frames=max(round(shown * interval * _TICKS), 1),
+        fps=float(_TICKS),
+        width=frames.width,
+        height=frames.height,
+        duration=frames.duration if frames.duration is not None else float(times[-1]),
+        frames_indices=indices,
+    )

@@ -1,0 +1,87 @@
+"""What follows from a token's frames and cell: its time, the speakers in it, the frame of a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def mean_times(frames: NDArray[np.int32], times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Seconds of each token: the mean over its frames.
+
+    Args:
+        frames: First and last frame of each token, -1 none; [N, 2].
+        times: Seconds of each frame; [F].
+
+    Returns:
+        float64 [N], NaN for a token without frames.
+    """
+    total = np.concatenate([[0.0], np.cumsum(times)])
+    first, last = frames[:, 0], frames[:, 1]
+    mean = (total[last + 1] - total[first]) / (last - first + 1)
+    single = np.where(first >= 0, times[first], np.nan)  # exact where no mean is needed
+    return np.where(first == last, single, np.where(first >= 0, mean, np.nan))
+
+
+def coverage(
+    cells: NDArray[np.float32], frames: NDArray[np.int32], boxes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Fraction of each cell inside a speaker's box, the largest over the token's frames.
+
+    Args:
+        cells: x0, y0, x1, y1 of each token in source pixels, NaN none; [N, 4].
+        frames: First and last frame of each token, -1 none; [N, 2].
+        boxes: The speaker's box in each frame, NaN where not visible; [F, 4].
+
+    Returns:
+        float32 [N] in 0..1; NaN for a token without a cell.
+    """
+    cells, boxes = cells.astype(np.float64), boxes.astype(np.float64)
+    area = (cells[:, 2] - cells[:, 0]) * (cells[:, 3] - cells[:, 1])
+    best = np.where(np.isnan(area), np.nan, 0.0)
+    for frame, box in enumerate(boxes):
+        if np.isnan(box).any():
+            continue
+        here = (frames[:, 0] <= frame) & (frame <= frames[:, 1])
+        width = np.minimum(cells[:, 2], box[2]) - np.maximum(cells[:, 0], box[0])
+        height = np.minimum(cells[:, 3], box[3]) - np.maximum(cells[:, 1], box[1])
+        inside = np.clip(width, 0, None) * np.clip(height, 0, None) / area
+        best = np.where(here, np.maximum(best, inside), best)
+    return np.clip(best, 0, 1).astype(np.float32)
+
+
+def label_frames(
+    frames: NDArray[np.int32], visual: NDArray[np.bool_], media: tuple[int, int], texts: Sequence[str]
+) -> None:
+    """Give the text around each frame's tokens that frame, in place.
+
+    Families with labels write "label, opening token, visual tokens, closing token" for each frame. What
+    stands before the first label (SmolVLM's introduction ends in a line break) and after the last closing
+    token belongs to none.
+
+    Args:
+        frames: First and last frame of each token; the visual ones are filled in; [N, 2].
+        visual: The visual positions; [N].
+        media: First and one past the last position of the expanded media block.
+        texts: Text of each token.
+    """
+    start, end = media
+    closed = start  # one past the closing token of the run before
+    position = start
+    while position < end:
+        if not visual[position]:
+            position += 1
+            continue
+        run_end = position
+        while run_end < end and visual[run_end]:
+            run_end += 1
+        label = closed
+        if closed == start:
+            breaks = [i for i in range(start, position) if "\n" in texts[i]]
+            label = breaks[-1] + 1 if breaks else start
+        frames[label:position] = frames[position]
+        if run_end < end:
+            frames[run_end] = frames[run_end - 1]
+        closed = position = min(run_end + 1, end)

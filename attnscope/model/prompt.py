@@ -1,0 +1,155 @@
+"""Build the prompt of a scene: what the model is given, and where every token of it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnscope.errors import ModelError, RequestError
+from attnscope.model.align import align
+from attnscope.model.layouts import LAYOUTS, Places, place
+from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
+from attnscope.model.render import DEFAULT_TEMPLATE, render
+from attnscope.model.tokens import token_table
+from attnscope.scene import scene_boxes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import torch
+
+    from attnscope.model.load import LoadedModel
+    from attnscope.scene import Frames, Scene
+
+
+@dataclass
+class Prompt:
+    """What the model is given for one scene.
+
+    Attributes:
+        text: The prompt as the chat template renders it, before media placeholders are expanded.
+        inputs: Tensors with a batch of 1, on the model's device, ready for `model(**inputs)` and
+            `model.generate`.
+        tokens: One row for each of the N positions, with the columns of the file format's `/tokens`.
+        frames: What was shown.
+        scene: The scene.
+        warnings: What a user should know, one sentence each.
+    """
+
+    text: str
+    inputs: dict[str, torch.Tensor]
+    tokens: pd.DataFrame
+    frames: Frames
+    scene: Scene
+    warnings: list[str] = field(default_factory=list)
+
+
+def build_prompt(
+    loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE
+) -> Prompt:
+    """Build the prompt of a scene with the model's own chat template and processor.
+
+    The user's message holds the media first, then one block of text: the transcript, one turn a line, a
+    blank line, the question, the options.
+
+    Args:
+        loaded: The model.
+        scene: Transcript, question, options, speakers with their boxes.
+        frames: Frames of the scene's video.
+        template: How a turn is written; fields {speaker}, {text}, {start}, {end}, {number}.
+
+    Returns:
+        The prompt with its token table. A family without a layout has modalities but no places, and one
+        warning.
+
+    Raises:
+        RequestError: `template` is wrong.
+        SceneError: the scene's text holds a special token of this model.
+        ModelError: the chat template or the processor cannot be used, or do not fit the family's layout.
+    """
+    rendered = render(loaded, scene, media_parts(loaded, frames), template)
+    processed = process(loaded, rendered.text, frames)
+    input_ids = processed["input_ids"][0].tolist()
+    ids = _visual_ids(loaded, processed)
+    visual = np.isin(input_ids, list(ids))
+    boxes = scene_boxes(scene, frames)
+    warnings = list(boxes.warnings)
+    places = _places(loaded, processed, frames, int(visual.sum()))
+    if places is None:
+        kind = loaded.model.config.model_type
+        warnings.append(f"family {kind} has no layout: the places of its visual tokens are unknown")
+    alignment = align(loaded, rendered, input_ids, ids)
+    tokens = token_table(
+        loaded.tokenizer,
+        rendered,
+        scene,
+        frames,
+        input_ids,
+        alignment,
+        visual,
+        places,
+        boxes,
+        labelled=places is not None and LAYOUTS[loaded.family].labelled,
+    )
+    return Prompt(rendered.text, model_inputs(loaded, processed), tokens, frames, scene, warnings)
+
+
+def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:
+    """Return the tokens of an answer option where it continues the prompt.
+
+    A prompt that ends in a word ("Assistant:") is continued after a space, one that ends in white space or a
+    special token at once.
+
+    Raises:
+        RequestError: `option` is empty.
+    """
+    if not option.strip():
+        raise RequestError("option: is empty, so its probability has no meaning")
+    tokenizer, text = loaded.tokenizer, prompt.text
+    kwargs = text_kwargs(loaded, text)
+    glue = "" if text[-1:].isspace() or text.endswith(tuple(tokenizer.all_special_tokens)) else " "
+    before = tokenizer(text, **kwargs)["input_ids"]
+    joined = tokenizer(text + glue + option, **kwargs)["input_ids"]
+    if joined[: len(before)] == before:
+        return list(joined[len(before) :])
+    return list(tokenizer(glue + option, add_special_tokens=False)["input_ids"])
+
+
+def _visual_ids(loaded: LoadedModel, processed: dict[str, Any]) -> set[int]:
+    """Ids of the tokens whose embeddings the model replaces by visual features.
+
+    Raises:
+        ModelError: there are none in this prompt.
+    """
+    config = loaded.model.config
+    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
+    present = set(processed["input_ids"][0].tolist())
+    ids = {value for name in names if isinstance(value := getattr(config, name, None), int)} & present
+    if not ids and "mm_token_type_ids" in processed:
+        kinds = processed["mm_token_type_ids"][0]
+        ids = set(processed["input_ids"][0][(kinds == 1) | (kinds == 2)].tolist())
+    if not ids:
+        raise ModelError(
+            f"{loaded.id}: {type(loaded.processor).__name__} put no visual token into the prompt; "
+            "attnscope needs a model that reads images or video as tokens of its prompt"
+        )
+    return ids
+
+
+def _places(loaded: LoadedModel, processed: dict[str, Any], frames: Frames, count: int) -> Places | None:
+    """Place the visual tokens, None for a family without a layout.
+
+    Raises:
+        ModelError: the layout does not give as many tokens as the processor made.
+    """
+    layout = LAYOUTS.get(loaded.family)
+    if layout is None:
+        return None
+    places = place(layout.views(loaded.model, loaded.processor, processed, frames), frames)
+    if len(places) != count:
+        raise ModelError(
+            f"{loaded.id}: the layout of family {loaded.family} places {len(places)} visual tokens, "
+            f"but the processor made {count}"
+        )
+    return places

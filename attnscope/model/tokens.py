@@ -1,0 +1,147 @@
+"""The token table: one row a position, with its text, its role and its place in the video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attnscope.model.align import Alignment
+from attnscope.model.layouts import Places
+from attnscope.model.place import coverage, label_frames, mean_times
+from attnscope.model.render import Rendered, Span
+
+if TYPE_CHECKING:
+    from attnscope.scene import Boxes, Frames, Scene
+
+COLUMNS = {
+    "position": np.int32,
+    "token_id": np.int32,
+    "text": object,
+    "char_start": np.int32,
+    "char_end": np.int32,
+    "modality": object,
+    "role": object,
+    "turn": np.int32,
+    "speaker": object,
+    "frame_first": np.int32,
+    "frame_last": np.int32,
+    "time": np.float64,
+    "grid_y": np.int32,
+    "grid_x": np.int32,
+    "x0": np.float32,
+    "y0": np.float32,
+    "x1": np.float32,
+    "y1": np.float32,
+}
+
+
+def token_table(
+    tokenizer: Any,
+    rendered: Rendered,
+    scene: Scene,
+    frames: Frames,
+    input_ids: Sequence[int],
+    alignment: Alignment,
+    visual: NDArray[np.bool_],
+    places: Places | None,
+    boxes: Boxes,
+    *,
+    labelled: bool = False,
+) -> pd.DataFrame:
+    """Build the table of the prompt's positions, with the columns of the file format's `/tokens`.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        rendered: The prompt before expansion.
+        scene: The scene.
+        frames: What was shown.
+        input_ids: Tokens of the expanded prompt; N of them.
+        alignment: Their characters.
+        visual: Positions that the model fills with visual features; [N].
+        places: Places of the visual positions in order, None if unknown.
+        boxes: Speaker boxes in the frames.
+        labelled: Text between frames belongs to the frame after it.
+
+    Returns:
+        N rows; the columns of `COLUMNS`, then `covered:<name>` (float32) for each speaker of `boxes`.
+    """
+    count = len(input_ids)
+    owner = [_owner(rendered, int(a), int(b)) for a, b in alignment.spans]
+    in_block = np.zeros(count, bool)
+    in_block[slice(*alignment.media)] = True
+    special = np.isin(input_ids, [i for i, token in tokenizer.added_tokens_decoder.items() if token.special])
+    role = np.array([span.role if span else "template" for span in owner], object)
+    role[in_block] = "template"
+    role[visual] = "visual"
+    turn = np.array([span.turn if span else -1 for span in owner], np.int32)
+    turn[in_block] = -1
+    modality = np.where(special | (role == "template"), "special", "text").astype(object)
+    modality[visual] = "visual"
+    said_by = [said.speaker or "" for said in scene.transcript]
+    texts = _texts(tokenizer, rendered.text, input_ids, alignment, in_block | special)
+    covered, grid, box = _places(visual, places)
+    if labelled:
+        label_frames(covered, visual, alignment.media, texts)
+    columns: dict[str, Any] = {
+        "position": np.arange(count),
+        "token_id": np.asarray(input_ids),
+        "text": np.array(texts, object),
+        "char_start": alignment.spans[:, 0],
+        "char_end": alignment.spans[:, 1],
+        "modality": modality,
+        "role": role,
+        "turn": turn,
+        "speaker": np.array([said_by[t] if t >= 0 else "" for t in turn], object),
+        "frame_first": covered[:, 0],
+        "frame_last": covered[:, 1],
+        "time": mean_times(covered, frames.times),
+        "grid_y": grid[:, 0],
+        "grid_x": grid[:, 1],
+        **{name: box[:, side] for side, name in enumerate(("x0", "y0", "x1", "y1"))},
+    }
+    for name, xyxy in zip(boxes.speakers, boxes.xyxy, strict=True):
+        columns[f"covered:{name}"] = coverage(box, covered, xyxy)
+    return pd.DataFrame(columns).astype(COLUMNS)
+
+
+def _owner(rendered: Rendered, start: int, end: int) -> Span | None:
+    """Return the span that a token belongs to: a turn or the question if it touches one."""
+    touched = [span for span in rendered.spans if max(start, span.start) < min(end, span.end)]
+    separators = [span for span in touched if span.role == "transcript" and span.turn < 0]
+    return next((span for span in touched if span not in separators), touched[0] if touched else None)
+
+
+def _texts(
+    tokenizer: Any, text: str, input_ids: Sequence[int], alignment: Alignment, decode: NDArray[np.bool_]
+) -> list[str]:
+    """Return what each token stands for: its characters in the prompt, else its decoded id.
+
+    The bytes of one character that takes several tokens (an emoji) all show that character.
+    """
+    known: dict[int, str] = {}
+    found = []
+    for position, token in enumerate(input_ids):
+        start, end = alignment.spans[position]
+        if not decode[position] and end > start:
+            found.append(text[start:end])
+            continue
+        if token not in known:
+            known[token] = tokenizer.decode([token], clean_up_tokenization_spaces=False)
+        found.append(known[token])
+    return found
+
+
+def _places(
+    visual: NDArray[np.bool_], places: Places | None
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """Spread the places of the visual positions over all positions: frames, grid, cells."""
+    count = len(visual)
+    covered, grid = np.full((count, 2), -1, np.int32), np.full((count, 2), -1, np.int32)
+    box = np.full((count, 4), np.nan, np.float32)
+    if places is not None:
+        covered[visual], grid[visual], box[visual] = places.frames, places.grid, places.box
+    return covered, grid, box

@@ -1,0 +1,13 @@
+"""Reports: figures and self-contained pages from captures.
+
+from attnscope.report import analyze, compare
+
+analyze("run.h5", "out/")
+compare("before.h5", "after.h5", "out/")
+"""
+
+from attnscope.report.analyze import analyze
+from attnscope.report.compare import compare
+from attnscope.report.summary import Summary
+
+__all__ = ["Summary", "analyze", "compare"]

@@ -1,0 +1,54 @@
+"""The model's answer and the answer options as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+COLUMNS = ("option", "expected", "tokens", "logprob", "share")
+
+
+def options(cap: Capture) -> pd.DataFrame:
+    """One row an option: `option`, `expected` (the scene's answer), `tokens`, `logprob`, `share` of the options' probability."""
+    found = cap.answer.get("options") or []
+    lp = np.array(
+        [np.nan if o.get("logprob") is None else float(o["logprob"]) for o in found], dtype=np.float64
+    )
+    finite = np.isfinite(lp)
+    top = lp[finite].max() if finite.any() else 0.0
+    weight = np.where(finite, np.exp(np.where(finite, lp, top) - top), 0.0)
+    rows = [
+        {
+            "option": o["text"],
+            "expected": cap.scene.answer is not None and o["text"] == cap.scene.answer,
+            "tokens": len(o.get("tokens") or []),
+            "logprob": lp[i],
+            "share": weight[i] / weight.sum() if weight.sum() > 0 else np.nan,
+        }
+        for i, o in enumerate(found)
+    ]
+    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def options_change(before: Capture, after: Capture) -> pd.DataFrame:
+    """The options of two captures of one scene: log-probability and share before, after, and the change."""
+    one, two = options(before), options(after)
+    joined = one.merge(
+        two[["option", "logprob", "share"]],
+        on="option",
+        how="outer",
+        suffixes=("_before", "_after"),
+        sort=False,
+    )
+    joined["change"] = joined["logprob_after"] - joined["logprob_before"]
+    return joined
+
+
+def answer_text(cap: Capture) -> str:
+    """What the model said; a dash if it was asked for nothing."""
+    return str(cap.answer.get("text") or "").strip() or "—"

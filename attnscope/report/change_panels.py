@@ -1,0 +1,158 @@
+"""Which figures a before/after report has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from attnscope.metrics.cells import best_head, cell_lift
+from attnscope.report.figures import curves, heads, overlay
+from attnscope.report.inputs import Tables, subject
+from attnscope.report.output import Output, Picture
+from attnscope.report.panels import FRAMES, rows_of
+from attnscope.report.provenance import active_heads
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+SCALE = "Before and after share one colour scale; the difference has its own, centred at 0."
+
+
+def sections(
+    out: Output,
+    one: Capture,
+    two: Capture,
+    before: Tables,
+    after: Tables,
+    speaker: str | None,
+    denominator: str,
+) -> list[dict[str, Any]]:
+    """Figures by heading; `denominator` is that of the gap shown by head."""
+    active = active_heads(two)
+    return [
+        {
+            "title": "Speakers",
+            "lead": "Do the words of a speaker attend to the pixels of that speaker?",
+            "pictures": _speakers(out, before, after, active),
+        },
+        {
+            "title": "Attention on the frames",
+            "lead": "The same frames before and after, and what changed.",
+            "pictures": _overlays(out, one, two, before, after, speaker),
+        },
+        {
+            "title": "Within and between modalities",
+            "lead": "How much attention stays within text or video, and how much crosses over.",
+            "pictures": _modalities(out, before, after, active, denominator),
+        },
+    ]
+
+
+def _speakers(out: Output, before: Tables, after: Tables, active: list[tuple[int, int]]) -> list[Picture]:
+    pictures = []
+    for frames, said in FRAMES.items():
+        pair = _pair(before, after, "speakers", "speaker_consistency_lift", frames=frames)
+        if pair is not None:
+            figure = heads.heads_change(
+                *pair,
+                title=f"Speaker consistency, {said}",
+                unit="lift over chance",
+                center=1.0,
+                active=active,
+            )
+            caption = (
+                f"Lift of the speaker-consistency score over chance for each layer and head ({said}). {SCALE}"
+            )
+            pictures.append(
+                out.figure(
+                    f"speaker_consistency_{frames}_change",
+                    figure,
+                    f"Speaker consistency by head, {said}",
+                    caption,
+                )
+            )
+    return pictures
+
+
+def _modalities(
+    out: Output, before: Tables, after: Tables, active: list[tuple[int, int]], denominator: str
+) -> list[Picture]:
+    pictures = []
+    pair = _pair(before, after, "modality", "mass_share", query="text", key="visual", sinks="with")
+    if pair is not None:
+        figure = heads.heads_change(
+            *pair, title="Attention mass, text → visual", unit="share of mass", active=active
+        )
+        caption = (
+            f"Share of the attention of text queries that falls on visual tokens (sinks included). {SCALE}"
+        )
+        pictures.append(out.figure("cross_modal_mass_change", figure, "Cross-modal mass by head", caption))
+    pair = _pair(before, after, "modality", "gap", query="text", sinks="with", denominator=denominator)
+    if pair is not None:
+        figure = heads.heads_change(*pair, title="Gap of text", unit=f"gap (/{denominator})", active=active)
+        caption = f"Gap between self and cross attention of text queries, denominator {denominator}. {SCALE}"
+        pictures.append(out.figure("gap_change", figure, "Gap of text by head", caption))
+    if "modality" in before and "modality" in after:
+        caption = "Mean attention per allowed pair by layer, mean over heads; dashed before, solid after. Left with all keys, right without sinks."
+        figure = curves.links_change(before["modality"], after["modality"])
+        pictures.append(out.figure("links_change", figure, "Self and cross attention by layer", caption))
+    return pictures
+
+
+def _overlays(
+    out: Output, one: Capture, two: Capture, before: Tables, after: Tables, speaker: str | None
+) -> list[Picture]:
+    who = subject(one, speaker) if one.has("maps") and two.has("maps") else None
+    if who is None:
+        return []
+    on = overlay.stage(one, who[1])
+    if not on.placed.any():
+        return []
+    said = f"the words of {who[1]}" if who[1] else "the question"
+    views: list[tuple[str, str, int | None, int | None]] = [
+        ("mean", "mean of all layers and heads", None, None)
+    ]
+    most = _most_changed(before, after) or best_head(after["speakers"])
+    if most is not None:
+        views.append(
+            (
+                "most_changed",
+                f"layer {most[0]}, head {most[1]}, whose speaker consistency rose most",
+                most[0],
+                most[1],
+            )
+        )
+    pictures = []
+    n = one.prompt_length
+    for view, text, layer, head in views:
+        values = [cell_lift(cap, who[0], layer, head)[:n] for cap in (one, two)]
+        figure = overlay.overlay_change(
+            on.prompt_only(n), values[0], values[1], title=f"Attention of {said}: {text}", speaker=who[1]
+        )
+        caption = (
+            f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"
+        )
+        pictures.append(out.figure(f"overlay_{view}_change", figure, f"On the frames: {text}", caption))
+    return pictures
+
+
+def _most_changed(before: Tables, after: Tables) -> tuple[int, int, str] | None:
+    """The head whose speaker consistency rose most, by the rule of `best_head`."""
+    keys = ["metric", "layer", "head", "frames"]
+    one, two = (t["speakers"].set_index(keys)["value"] for t in (before, after))
+    only = one.index.get_level_values("metric") == "speaker_consistency_lift"
+    rise = (two[two.index.get_level_values("metric") == "speaker_consistency_lift"] - one[only]).reset_index()
+    return best_head(rise)
+
+
+def _pair(
+    before: Tables, after: Tables, family: str, metric: str, **where: object
+) -> tuple[heads.Grid, heads.Grid] | None:
+    """Both maps by head, if both are defined somewhere."""
+    if family not in before or family not in after:
+        return None
+    parts: list[pd.DataFrame] = [rows_of(t[family], metric, **where) for t in (before, after)]
+    if not all(part["value"].notna().any() for part in parts):
+        return None
+    return heads.grid(parts[0]), heads.grid(parts[1])

@@ -1,0 +1,1 @@
+"""Figures: functions from tables and arrays to matplotlib figures, which compute nothing that metrics could."""

@@ -1,0 +1,110 @@
+"""Opening captures for a report, and refusing what cannot be put into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from attnscope import metrics
+from attnscope.capture.reader import Capture
+from attnscope.capture.reader import open as open_capture
+from attnscope.errors import RequestError
+from attnscope.metrics.modality import DENOMINATORS
+
+Tables = dict[str, pd.DataFrame]
+
+
+def open_all(paths: Sequence[str | Path], stack: ExitStack) -> list[Capture]:
+    """Open captures that can be averaged: the same recorded layers and heads.
+
+    Raises:
+        RequestError: if there is none, or their layers or heads differ.
+        FormatError: if a file is not a complete capture.
+    """
+    if not paths:
+        raise RequestError("no capture given; name at least one .h5 file")
+    caps = [stack.enter_context(open_capture(path)) for path in paths]
+    first = caps[0]
+    for cap in caps[1:]:
+        for what, one, other in (
+            ("layers", first.layers.tolist(), cap.layers.tolist()),
+            ("heads", first.heads, cap.heads),
+            ("model.id", first.model.get("id"), cap.model.get("id")),
+        ):
+            if one != other:
+                raise RequestError(
+                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"
+                )
+    return caps
+
+
+def check_options(threshold: float, denominator: str) -> None:
+    """Refuse a threshold outside (0, 1] and an unknown denominator.
+
+    Raises:
+        RequestError: naming the option and its value.
+    """
+    if not 0 < threshold <= 1:
+        raise RequestError(
+            f"threshold {threshold:g} is out of range; it is a covered fraction, above 0 and at most 1"
+        )
+    if denominator not in DENOMINATORS:
+        raise RequestError(f"unknown denominator '{denominator}'; known: {', '.join(DENOMINATORS)}")
+
+
+def names_of(caps: Sequence[Capture]) -> list[str]:
+    """A short name for each capture: its file's stem, numbered where two share it."""
+    stems = [cap.path.stem for cap in caps]
+    return [f"{stem} ({i + 1})" if stems.count(stem) > 1 else stem for i, stem in enumerate(stems)]
+
+
+def compute_tables(caps: Sequence[Capture], names: Sequence[str], threshold: float) -> Tables:
+    """Every metric of every capture: one table a family, with the capture's name in the first column."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name, cap in zip(names, caps, strict=True):
+        for family, table in metrics.compute(cap, threshold=threshold).items():
+            table.insert(0, "capture", name)
+            parts.setdefault(family, []).append(table)
+    return {family: pd.concat(tables, ignore_index=True) for family, tables in parts.items()}
+
+
+def subject(cap: Capture, speaker: str | None) -> tuple[str, str | None] | None:
+    """Whose attention an overlay shows.
+
+    Args:
+        cap: an open capture.
+        speaker: a speaker of the scene; by default the first with both text and a box, else the question.
+
+    Returns:
+        A query group and the speaker (None for the question); None if the capture has neither.
+
+    Raises:
+        RequestError: if the speaker is not in the scene, or says nothing.
+    """
+    groups = cap.query_groups
+    saying = [str(ref) for kind, ref in zip(groups["kind"], groups["ref"], strict=True) if kind == "speaker"]
+    if speaker is not None:
+        known = list(dict.fromkeys([*cap.scene.speakers, *saying]))
+        if speaker not in known:
+            raise RequestError(
+                f"{cap.path}: no speaker '{speaker}' in the scene; it has {', '.join(known) or 'none'}"
+            )
+        if speaker not in saying:
+            raise RequestError(
+                f"{cap.path}: speaker '{speaker}' has no words in the prompt; speakers with words: {', '.join(saying) or 'none'}"
+            )
+        return f"speaker:{speaker}", speaker
+    boxed = [name for name in saying if name in cap.scene.speakers]
+    for name in [*boxed, *saying]:
+        return f"speaker:{name}", name
+    if (groups["kind"] == "question").any():
+        return str(groups["name"][groups["kind"] == "question"].iloc[0]), None
+    return None
+
+
+def _brief(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,106 @@
+"""Writing a report's files: tables twice, figures twice, and the figures again inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from attnscope.errors import RequestError, RunError
+from attnscope.report.style import DPI
+from attnscope.report.summary import plain
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure inside a page: a data URI with a title, a caption and a text for those who cannot see it."""
+
+    name: str
+    title: str
+    caption: str
+    uri: str
+    width: int  # CSS pixels at which the figure has its paper size
+
+
+@dataclass
+class Output:
+    """The folder of a report.
+
+    Attributes:
+        folder: where everything goes; made if it does not exist.
+        tables, figures: files written so far.
+    """
+
+    folder: Path
+    tables: list[Path] = field(default_factory=list)
+    figures: list[Path] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Make the folder.
+
+        Raises:
+            RequestError: if it cannot be made.
+        """
+        try:
+            for part in ("tables", "figures"):
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RequestError(
+                f"{self.folder}: cannot be used as the output folder: {error.strerror}"
+            ) from error
+
+    def table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as CSV and as parquet.
+
+        Raises:
+            RunError: if the disk is full or the file cannot be written.
+        """
+        csv, parquet = (self.folder / "tables" / f"{name}.{kind}" for kind in ("csv", "parquet"))
+        try:
+            table.to_csv(csv, index=False)
+            table.to_parquet(parquet, index=False)
+        except OSError as error:
+            raise RunError(f"{csv}: cannot be written: {error.strerror or error}") from error
+        self.tables += [csv, parquet]
+
+    def figure(self, name: str, figure: Figure, title: str, caption: str) -> Picture:
+        """Write a figure as PNG and as SVG.
+
+        Raises:
+            RunError: if a file cannot be written.
+        """
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        figure.set_layout_engine("none")  # keep the layout that the first drawing found: half the time
+        png, svg = (self.folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg"))
+        try:
+            png.write_bytes(buffer.getvalue())
+            figure.savefig(svg, format="svg", metadata={"Date": None})
+        except OSError as error:
+            raise RunError(f"{png}: cannot be written: {error.strerror or error}") from error
+        self.figures += [png, svg]
+        uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return Picture(name, title, caption, uri, int(figure.get_figwidth() * 130))
+
+    def text(self, name: str, text: str) -> Path:
+        """Write a text file.
+
+        Raises:
+            RunError: if it cannot be written.
+        """
+        path = self.folder / name
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return path
+
+    def json(self, name: str, document: Any) -> Path:
+        """Write a JSON file."""
+        return self.text(name, json.dumps(plain(document), indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,123 @@
+"""Where a capture's numbers come from, as name and value, for the end of a page."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attnscope.report.style import short
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+
+def provenance(cap: Capture) -> list[tuple[str, str]]:
+    """Model, versions, scene, plan and size of a capture."""
+    model, run = cap.model, cap.run
+    versions = model.get("versions") or {}
+    generated = int((cap.tokens["role"] == "answer").sum())
+    return [
+        ("file", cap.path.name),
+        ("model", str(model.get("id"))),
+        ("revision", str(model.get("revision") or "—")),
+        ("class", f"{model.get('class')} (family {model.get('family')})"),
+        ("config sha256", str(model.get("config_sha256") or "—")[:16]),
+        ("runs with", f"{model.get('attention')} attention, {model.get('dtype')} on {model.get('device')}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "—"),
+        (
+            "layers recorded",
+            f"{len(cap.layers)} of {model.get('layers')}: {_ranges([int(n) for n in cap.layers])}",
+        ),
+        ("heads", f"{cap.heads} query heads, {model.get('kv_heads')} key heads"),
+        ("positions", f"{len(cap.tokens) - generated} of the prompt, {generated} generated"),
+        ("video", str(cap.scene_dict.get("video"))),
+        (
+            "frames",
+            f"{len(cap.frames.times)} sampled of a {cap.frames.kind}, {cap.frames.width} × {cap.frames.height} pixels",
+        ),
+        ("sampling", _flat(run.get("sampling"))),
+        ("plan", _flat(run.get("plan"))),
+    ]
+
+
+def checks(cap: Capture) -> tuple[str, list[tuple[str, str, str, str]]]:
+    """The self-check in a word, and its parts: name, value, tolerance, verdict."""
+    check = cap.check
+    passed = check.get("passed")
+    word = {True: "passed", False: "FAILED", None: "not run"}[passed if isinstance(passed, bool) else None]
+    if passed is not None and not check.get("verified"):
+        word += " (the run with recording off was skipped)"
+    parts = check.get("checks") or []
+    return word, [
+        (
+            str(p.get("name")),
+            short(p.get("value")),
+            short(p.get("tolerance")),
+            "passed" if p.get("passed") else "FAILED",
+        )
+        for p in parts
+    ]
+
+
+def warnings(cap: Capture) -> list[str]:
+    """What the run warned of."""
+    return [str(w) for w in cap.prompt.get("warnings") or []]
+
+
+def corrections(cap: Capture) -> list[dict[str, Any]]:
+    """The corrections in force: method, parameters, how many heads were active, notes."""
+    out = []
+    for item in cap.correction:
+        active = item.get("active") or []
+        out.append(
+            {
+                "method": str(item.get("method")),
+                "params": _flat(item.get("params")),
+                "heads": sum(len(heads) for _, heads in active),
+                "layers": _ranges([int(layer) for layer, heads in active if heads]) or "none",
+                "of": len(cap.layers) * cap.heads,
+                "notes": [str(n) for n in _list(item.get("notes"))],
+            }
+        )
+    return out
+
+
+def active_heads(cap: Capture) -> list[tuple[int, int]]:
+    """(layer, head) in which some correction acted."""
+    found = {
+        (int(layer), int(h))
+        for item in cap.correction
+        for layer, heads in item.get("active") or []
+        for h in heads
+    }
+    return sorted(found)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value in (None, "") else [value]
+
+
+def _flat(value: Any) -> str:
+    """A small document in one line."""
+    if not isinstance(value, dict):
+        return "—" if value is None else str(value)
+    shown = []
+    for key, item in value.items():
+        if item is None:
+            continue
+        if isinstance(item, list) and len(item) > 4 and all(isinstance(i, int) for i in item):
+            shown.append(f"{key} {_ranges(item)}")
+        else:
+            shown.append(f"{key} {item if isinstance(item, str) else json.dumps(item)}")
+    return ", ".join(shown) or "—"
+
+
+def _ranges(numbers: list[int]) -> str:
+    """Numbers as runs: 0-3, 8, 10-12."""
+    if not numbers:
+        return ""
+    ordered = np.array(sorted(set(numbers)))
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
+    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)

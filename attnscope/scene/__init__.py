@@ -1,0 +1,25 @@
+"""What the model is shown: frames of a video, who is where in it, what is said, and what is asked."""
+
+from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
+from attnscope.scene.frames import Frames, check_against, read_frames, read_scene_frames
+from attnscope.scene.models import Keyframe, Sampling, Scene, Segment, Speaker, Turn
+from attnscope.scene.read import read_speakers
+from attnscope.scene.subtitles import read_transcript
+
+__all__ = [
+    "Boxes",
+    "Frames",
+    "Keyframe",
+    "Sampling",
+    "Scene",
+    "Segment",
+    "Speaker",
+    "Turn",
+    "boxes_at",
+    "check_against",
+    "read_frames",
+    "read_scene_frames",
+    "read_speakers",
+    "read_transcript",
+    "scene_boxes",
+]

@@ -1,0 +1,49 @@
+"""A scene from what a command line gives: a scene file, single files and words, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attnscope.errors import SceneError
+from attnscope.scene.models import Scene
+from attnscope.scene.read import files_to_dict
+
+
+def scene_from_flags(
+    scene: Path | None,
+    video: Path | None,
+    *,
+    transcript: Path | None = None,
+    speakers: Path | None = None,
+    question: str | None = None,
+    options: Sequence[str] = (),
+    answer: str | None = None,
+) -> Scene:
+    """Read a scene file if there is one, and let everything else that is given replace its fields.
+
+    Args:
+        scene: A scene file.
+        video: Video, image or folder of frames; needed if there is no scene file.
+        transcript: .srt, .vtt or .json.
+        speakers: .json.
+        question: What the model is asked; if it replaces the file's question, the file's options and answer go too.
+        options: Answers to choose from.
+        answer: The right answer.
+
+    Raises:
+        SceneError: If neither a scene file nor a video is given, or one of them is wrong.
+    """
+    if scene is None:
+        if video is None:
+            raise SceneError("capture: give a VIDEO, or a --scene that names one")
+        return Scene.from_files(video, transcript, speakers, question, options, answer)
+    base = Scene.read(scene, video=video)
+    replaced = files_to_dict(base.video, transcript, speakers, None)
+    if question is not None:
+        replaced |= {"question": question, "options": [], "answer": None}
+    if options:
+        replaced |= {"options": list(options), "answer": None}
+    if answer is not None:
+        replaced["answer"] = answer
+    return Scene.model_validate({**base.model_dump(), **replaced})

@@ -1,0 +1,156 @@
+"""Still images, and folders of numbered images that stand for a video."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from attnscope.errors import MediaError
+from attnscope.scene.frames import Frames, choose, refuse_too_many
+from attnscope.scene.models import Sampling
+from attnscope.scene.problems import seconds
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+Image.init()  # registers the formats
+# Only these: Pillow also claims films (MPEG), fonts and documents.
+_FORMATS = tuple(name for name in ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF") if name in Image.OPEN)
+_DIGITS = re.compile(r"(\d+)")
+
+
+def is_still_image(path: Path) -> bool:
+    """Whether a file is one picture, by its content. Animated GIF, PNG and WebP files are videos."""
+    if path.suffix.lower() in (".mjpeg", ".mjpg"):  # pictures one after another
+        return False
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            # MPO is a JPEG of a phone with a second picture (a depth map) behind the first
+            return image.format == "MPO" or getattr(image, "n_frames", 1) == 1
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        return path.suffix.lower() in _SUFFIXES  # a damaged image: reading it says so
+    except Image.DecompressionBombError:
+        return True  # reading it says so
+
+
+def read_image(path: Path, sampling: Sampling) -> Frames:
+    """One frame at time 0.
+
+    Raises:
+        MediaError: the image cannot be read, or a window of time was asked for.
+    """
+    for name in ("start", "end"):
+        if getattr(sampling, name) is not None:
+            raise MediaError(
+                f"{path}: {name}: {seconds(getattr(sampling, name))} s was given, but an image has no time"
+            )
+    pixels = _load(path)
+    height, width = pixels.shape[:2]
+    return Frames(
+        images=pixels[None],
+        times=np.zeros(1),
+        indices=np.zeros(1, np.int32),
+        width=width,
+        height=height,
+        kind="image",
+        source_fps=None,
+        duration=None,
+        total_frames=1,
+    )
+
+
+def read_folder(path: Path, sampling: Sampling) -> Frames:
+    """Numbered images, in the order of their numbers: `f2.png` before `f10.png`.
+
+    Raises:
+        MediaError: no image, a name without a number, one number twice, sizes that differ, or an unreadable
+            image.
+    """
+    files, warnings = _numbered(path)
+    rate = sampling.frame_rate or sampling.fps or 1.0
+    duration = len(files) / rate
+    chosen, fewer = choose(np.arange(len(files)) / rate, duration, sampling, path)
+    first = _load(files[chosen[0]])
+    height, width = first.shape[:2]
+    refuse_too_many(path, len(chosen), width, height)
+    images = np.empty((len(chosen), height, width, 3), np.uint8)
+    for row, number in enumerate(chosen):
+        pixels = first if row == 0 else _load(files[number])
+        if pixels.shape != first.shape:
+            raise MediaError(
+                f"{files[number]}: is {pixels.shape[1]}x{pixels.shape[0]}, "
+                f"but {files[chosen[0]].name} is {width}x{height}"
+            )
+        images[row] = pixels
+    return Frames(
+        images=images,
+        times=chosen / rate,
+        indices=chosen.astype(np.int32),
+        width=width,
+        height=height,
+        kind="folder",
+        source_fps=rate,
+        duration=duration,
+        total_frames=len(files),
+        warnings=[*warnings, *fewer],
+    )
+
+
+def _numbered(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images of a folder in natural order, and a warning if their numbers have gaps."""
+    found: dict[tuple[object, ...], Path] = {}
+    try:
+        names = sorted(folder.iterdir())
+    except OSError as error:
+        raise MediaError(f"{folder}: cannot be read ({error.strerror})") from None
+    for file in names:
+        if file.suffix.lower() not in _SUFFIXES or file.name.startswith("."):
+            continue
+        parts = _DIGITS.split(file.stem)
+        if len(parts) == 1:
+            raise MediaError(f"{file}: the name holds no frame number")
+        key = tuple(int(part) if i % 2 else part.lower() for i, part in enumerate(parts))
+        if key in found:
+            raise MediaError(f"{file}: has the same frame number as {found[key].name}")
+        found[key] = file
+    if not found:
+        raise MediaError(f"{folder}: holds no image ({', '.join(sorted(_SUFFIXES))})")
+    order = sorted(found, key=lambda key: [(isinstance(part, str), part) for part in key])
+    return [found[key] for key in order], _gaps(order)
+
+
+def _gaps(order: list[tuple[object, ...]]) -> list[str]:
+    numbers = [key[-2] for key in order]  # the last number in the name: f12_v2.png is cut as f, 12, _v, 2, ""
+    rising = [int(n) for n in numbers if isinstance(n, int)]
+    missing = rising[-1] - rising[0] + 1 - len(rising)
+    if missing <= 0 or any(b <= a for a, b in pairwise(rising)):
+        return []
+    return [f"the frame numbers leave out {missing}; times count the files, not the numbers in their names"]
+
+
+def _load(path: Path) -> npt.NDArray[np.uint8]:
+    """Pixels [H, W, 3] uint8, turned upright; transparency is laid on white, 16-bit grey is scaled to 8."""
+    try:
+        with Image.open(path, formats=_FORMATS) as opened:
+            refuse_too_many(path, 1, *opened.size)
+            image = ImageOps.exif_transpose(opened)
+            if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
+                deep = np.asarray(image).astype(np.float64) * (255 / 65535)
+                image = Image.fromarray(np.clip(np.rint(deep), 0, 255).astype(np.uint8))
+            if image.has_transparency_data:
+                image = image.convert("RGBA")
+                white = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(white, image)
+            return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError:
+        raise MediaError(f"{path}: the image has too many pixels") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        said = (
+            str(error).split("(")[0].strip()
+            if not isinstance(error, UnidentifiedImageError)
+            else "not an image"
+        )
+        raise MediaError(f"{path}: the image cannot be read ({said or type(error).__name__})") from None

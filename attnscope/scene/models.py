@@ -1,0 +1,319 @@
+"""What the model is shown: the data model of a scene, and how frames are sampled from it.
+
+The field names and rules are specified for users in docs/scene.md; docs/scene.schema.json is made from these
+classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    Strict,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from attnscope.errors import SceneError
+from attnscope.scene.problems import field_path, one_line, seconds, show
+
+BoxUnits = Literal["pixels", "fraction"]
+
+# A fraction may leave the frame a little (people walk in and out), but 400 is a pixel.
+_LARGEST_FRACTION = 2.0
+
+
+def _one_space(text: str) -> str:
+    """Collapse white space: a turn is one line of the prompt, a name is one line of a table."""
+    return " ".join(text.split())
+
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Line = Annotated[Words, AfterValidator(_one_space)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Turn(_Model):
+    """One utterance. Who said it and when may be unknown; turns may overlap."""
+
+    speaker: Line | None = Field(None, description="Who says it; null if unknown.")
+    text: Line = Field(description="The words; white space is collapsed to single spaces.")
+    start: Seconds | None = Field(None, description="Seconds from the first frame.")
+    end: Seconds | None = Field(None, description="Seconds from the first frame; needs `start`.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end is not None and self.start is None:
+            raise ValueError(f".end: {seconds(self.end)} is given without a start")
+        if self.start is not None and self.end is not None and self.end < self.start:
+            raise ValueError(f".end: {seconds(self.end)} is before start {seconds(self.start)}")
+        return self
+
+
+class Keyframe(_Model):
+    """A speaker's box at one moment."""
+
+    t: Seconds = Field(description="Seconds from the first frame.")
+    xyxy: tuple[Number, Number, Number, Number] = Field(
+        description="Left, top, right, bottom, in the scene's box_units; x grows to the right, y down."
+    )
+
+    @field_validator("xyxy")
+    @classmethod
+    def _has_area(cls, box: tuple[float, ...]) -> tuple[float, ...]:
+        for low, high, axis in ((0, 2, "x"), (1, 3, "y")):
+            if box[high] <= box[low]:
+                raise ValueError(
+                    f"[{high}]: {axis}2 = {box[high]:g} is not greater than {axis}1 = {box[low]:g}"
+                )
+        return box
+
+
+class Segment(_Model):
+    """A stretch of time, start <= t < end, in which a speaker is visible."""
+
+    start: Seconds
+    end: Seconds
+    keyframes: list[Keyframe] = Field(
+        min_length=1, description="In any order; interpolated linearly, the nearest is held outside them."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f".end: {seconds(self.end)} is before start {seconds(self.start)}")
+        seen: dict[float, int] = {}
+        for number, keyframe in enumerate(self.keyframes):
+            where = f".keyframes[{number}].t: {seconds(keyframe.t)}"
+            if not self.start <= keyframe.t <= self.end:
+                raise ValueError(
+                    f"{where} is outside its segment, {seconds(self.start)} to {seconds(self.end)}"
+                )
+            if keyframe.t in seen:
+                raise ValueError(f"{where} is also the time of keyframes[{seen[keyframe.t]}]")
+            seen[keyframe.t] = number
+        self.keyframes.sort(key=lambda keyframe: keyframe.t)
+        return self
+
+
+class Speaker(_Model):
+    """Where a speaker is visible; no segments means never."""
+
+    segments: list[Segment] = Field(description="In any order, not overlapping.")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        order = sorted(
+            range(len(self.segments)), key=lambda i: (self.segments[i].start, self.segments[i].end)
+        )
+        for before, after in pairwise(order):
+            if self.segments[after].start < self.segments[before].end:
+                raise ValueError(
+                    f".segments[{after}].start: {seconds(self.segments[after].start)} is before the end of "
+                    f"segments[{before}] at {seconds(self.segments[before].end)}"
+                )
+        self.segments.sort(key=lambda segment: (segment.start, segment.end))
+        return self
+
+
+class Scene(_Model):
+    """A video (or image, or folder of frames), who is where in it, what is said, and what is asked."""
+
+    video: Path = Field(description="Video file, image, or folder of numbered images; relative to this file.")
+    speakers: dict[Line, Speaker] = Field(default_factory=dict, description="Speakers by name.")
+    transcript: list[Turn] = Field(default_factory=list, description="Turns, in the order of the prompt.")
+    question: Words | None = None
+    options: list[Line] = Field(default_factory=list, description="Answers to choose from.")
+    answer: Line | None = Field(None, description="The right answer; one of the options if there are any.")
+    box_units: BoxUnits = Field("pixels", description="pixels of the upright frame, or fractions 0..1 of it.")
+    system: Words | None = Field(None, description="System message of the prompt.")
+    frame_rate: Rate | None = Field(None, description="Frames per second of a folder of frames.")
+
+    @field_validator("speakers", mode="before")
+    @classmethod
+    def _names_differ(cls, speakers: Any) -> Any:
+        seen: set[str] = set()
+        for name in speakers if isinstance(speakers, dict) else ():
+            if isinstance(name, str) and _one_space(name) in seen:
+                raise ValueError(f"[{show(name)}]: names the same speaker as another entry")
+            seen.add(_one_space(str(name)))
+        return speakers
+
+    @model_validator(mode="after")
+    def _choices(self) -> Self:
+        for number, option in enumerate(self.options):
+            if option in self.options[:number]:
+                raise ValueError(f".options[{number}]: {show(option)} is given twice")
+        if self.answer is not None and self.options and self.answer not in self.options:
+            raise ValueError(
+                f".answer: {show(self.answer)} is not one of the options {', '.join(map(show, self.options))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _units(self) -> Self:
+        largest = 0.0
+        for name, speaker in self.speakers.items():
+            for s, segment in enumerate(speaker.segments):
+                for k, keyframe in enumerate(segment.keyframes):
+                    corner = max(range(4), key=lambda i: abs(keyframe.xyxy[i]))
+                    value = keyframe.xyxy[corner]
+                    largest = max(largest, abs(value))
+                    if self.box_units == "fraction" and abs(value) > _LARGEST_FRACTION:
+                        where = field_path(("speakers", name, "segments", s, "keyframes", k, "xyxy", corner))
+                        raise ValueError(
+                            f'.{where}: {value:g} is no fraction of the frame (box_units is "fraction")'
+                        )
+        if self.box_units == "pixels" and 0 < largest <= 1:
+            raise ValueError('.box_units: is "pixels", but every box lies within 0..1; say "fraction"')
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_line(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise SceneError(one_line((info.context or {}).get("source", "scene"), error)) from None
+
+    @property
+    def speaker_names(self) -> list[str]:
+        """Everybody: speakers with boxes in their order, then those who only speak, as they come up."""
+        said = [turn.speaker for turn in self.transcript if turn.speaker is not None]
+        return list(dict.fromkeys([*self.speakers, *said]))
+
+    @classmethod
+    def read(cls, path: str | Path, *, video: str | Path | None = None) -> Self:
+        """Read a scene file; its `video` is taken relative to the file and must exist.
+
+        Args:
+            path: a .json file as in docs/scene.md.
+            video: used in place of the file's `video` (relative to the working directory).
+
+        Raises:
+            SceneError: the file or a field is wrong; the message names both.
+        """
+        from attnscope.scene.read import read_scene  # it imports this module
+
+        return read_scene(cls, Path(path), None if video is None else Path(video))
+
+    @classmethod
+    def from_files(
+        cls,
+        video: str | Path,
+        transcript: str | Path | None = None,
+        speakers: str | Path | None = None,
+        question: str | None = None,
+        options: Sequence[str] = (),
+        answer: str | None = None,
+        box_units: BoxUnits | None = None,
+        *,
+        system: str | None = None,
+        frame_rate: float | None = None,
+    ) -> Self:
+        """Put a scene together from separate files.
+
+        Args:
+            video: a video, an image, or a folder of numbered images.
+            transcript: .srt, .vtt or .json.
+            speakers: .json, the `speakers` of a scene file or the whole scene file.
+            question: what the model is asked.
+            options: answers to choose from.
+            answer: the right answer.
+            box_units: unit of the boxes; None = what the speakers' file says, else pixels.
+            system: system message of the prompt.
+            frame_rate: frames per second of a folder of frames.
+
+        Raises:
+            SceneError: a file or a field is wrong; the message names both.
+        """
+        from attnscope.scene.read import files_to_dict
+
+        data = files_to_dict(Path(video), transcript, speakers, box_units)
+        data |= {"question": question, "options": list(options), "answer": answer, "system": system}
+        return cls.model_validate({**data, "frame_rate": frame_rate})
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], base: str | Path | None = None) -> Self:
+        """Make a scene from what `to_dict` gave; a relative video path is taken relative to `base`.
+
+        The video need not exist: a recorded scene outlives its video.
+
+        Raises:
+            SceneError: a field is wrong.
+        """
+        scene = cls.model_validate(data)
+        return scene.model_copy(update={"video": (Path(base or ".") / scene.video).resolve()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scene as JSON-able values, without the fields that are not set."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """JSON Schema (draft 2020-12) of a scene file."""
+        schema = cls.model_json_schema()
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **schema,
+            "title": "attnscope scene",
+        }
+
+
+class Sampling(_Model):
+    """Which frames are taken: `frames` of them spread evenly, or `fps` a second, inside a window of time.
+
+    Neither given means 8 frames. `frame_rate` is the time base of a folder of frames and says nothing to a
+    video.
+    """
+
+    frames: Annotated[int, Strict(), Field(ge=1)] | None = None
+    fps: Rate | None = None
+    start: Seconds | None = None
+    end: Seconds | None = None
+    frame_rate: Rate | None = None
+
+    def __init__(
+        self,
+        *,
+        frames: int | None = None,
+        fps: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        frame_rate: float | None = None,
+    ) -> None:
+        if frames is None and fps is None:
+            frames = 8
+        try:
+            super().__init__(
+                **{"frames": frames, "fps": fps, "start": start, "end": end, "frame_rate": frame_rate}
+            )
+        except ValidationError as error:
+            raise SceneError(one_line("sampling", error)) from None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.frames is not None and self.fps is not None:
+            raise ValueError(
+                f".fps: {seconds(self.fps)} is given beside frames = {self.frames}; give one of them"
+            )
+        if self.end is not None and self.end <= (self.start or 0):
+            raise ValueError(f".end: {seconds(self.end)} is not after start {seconds(self.start or 0)}")
+        return self

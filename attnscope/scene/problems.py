@@ -1,0 +1,172 @@
+"""Reading JSON, and turning whatever is wrong with it into one line that names file, field and value."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from attnscope.errors import SceneError
+
+_LONGEST_VALUE = 60
+_PLAIN_KEY = re.compile(r"[\w-]+")
+
+# pydantic's error types, said the way a person who wrote the file would say it; {value} is what the file
+# holds
+_SAID = {
+    "missing": "is missing",
+    "extra_forbidden": "is not a field of this format",
+    "finite_number": "{value} is not a finite number",
+    "float_type": "{value} is not a number",
+    "int_type": "{value} is not a whole number",
+    "int_from_float": "{value} is not a whole number",
+    "string_type": "{value} is not text",
+    "string_too_short": "is empty",
+    "path_type": "{value} is not a path",
+    "list_type": "{value} is not a list",
+    "tuple_type": "{value} is not a list",
+    "dict_type": "{value} is not an object",
+    "model_type": "{value} is not an object",
+    "too_short": "is empty",
+    "too_long": "holds {actual_length} items, at most {max_length} fit",
+    "greater_than": "{value} is not greater than {gt}",
+    "greater_than_equal": "{value} is less than {ge}",
+    "less_than_equal": "{value} is more than {le}",
+    "literal_error": "{value} is not one of {expected}",
+}
+
+
+class _Repeated(dict[str, Any]):
+    """A JSON object in which one key was written twice."""
+
+    key: str = ""
+
+
+def show(value: object) -> str:
+    """A value as a message shows it: the way JSON writes it, in one line, shortened when long."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = " ".join(str(value).split())
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def seconds(value: float) -> str:
+    """A time or rate as a message shows it: at most three decimals, no trailing zeros."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def field_path(location: Sequence[str | int]) -> str:
+    """The name of a field inside a file, such as `speakers.Guest.segments[0].start`."""
+    path = ""
+    for part in location:
+        if part == "[key]":  # pydantic's mark for "the key itself is wrong"
+            continue
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif _PLAIN_KEY.fullmatch(part):
+            path += f".{part}" if path else part
+        else:
+            path += f"[{json.dumps(part, ensure_ascii=False)}]"
+    return path
+
+
+def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()) -> str:
+    """The first problem of a pydantic error in one line, and how many more there are.
+
+    Args:
+        source: the file (or "scene", "sampling") that was read.
+        error: what pydantic raised.
+        root: where in the file the value that was validated stands, put before its paths.
+
+    Returns:
+        For example `scene.json: speakers.Guest.segments[0].start: -1 is less than 0`.
+    """
+    problems = error.errors(include_url=False)
+    first = problems[0]
+    path = field_path((*root, *first["loc"]))
+    context = first.get("ctx", {})
+    if first["type"] == "value_error":
+        said = str(context["error"])
+    else:
+        said = _SAID.get(first["type"], first["msg"]).format(**{**context, "value": show(first["input"])})
+    if said.startswith((".", "[")):  # a validator of an object names the field inside it
+        path, said = (path + said if path else said.removeprefix(".")), ""
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    line = ": ".join(part for part in (source, path, said) if part) + more
+    return " ".join(line.split())
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, or in UTF-16 if it says so with a byte order mark.
+
+    Raises:
+        SceneError: the file is missing, a folder, unreadable, empty, or in another encoding.
+    """
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise SceneError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise SceneError(f"{path}: is a folder, a file was expected") from None
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read ({error.strerror})") from None
+    encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        text = raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise SceneError(
+            f"{path}: not UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}); "
+            "save it as UTF-8"
+        ) from None
+    if not text.strip():
+        raise SceneError(f"{path}: the file is empty")
+    return text
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a key that is written twice in one object is an error, not a silent choice.
+
+    Raises:
+        SceneError: the file cannot be read, is not JSON, or repeats a key.
+    """
+    try:
+        data = json.loads(read_text(path), object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise SceneError(
+            f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except RecursionError:
+        raise SceneError(f"{path}: not valid JSON: nested too deeply") from None
+    repeated = _find_repeated(data, ())
+    if repeated is not None:
+        raise SceneError(f"{path}: {field_path(repeated)}: is given twice")
+    return data
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    plain = dict(pairs)
+    if len(plain) == len(pairs):
+        return plain
+    marked = _Repeated(plain)
+    names = [key for key, _ in pairs]
+    marked.key = next(key for number, key in enumerate(names) if key in names[:number])
+    return marked
+
+
+def _find_repeated(data: Any, location: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
+    if isinstance(data, _Repeated):
+        return (*location, data.key)
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        found = _find_repeated(value, (*location, key))
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,86 @@
+"""Reading scene files and speaker files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from attnscope.errors import SceneError
+from attnscope.scene.models import BoxUnits, Line, Scene, Speaker
+from attnscope.scene.problems import one_line, read_json, show
+from attnscope.scene.subtitles import read_transcript
+
+if TYPE_CHECKING:
+    SomeScene = TypeVar("SomeScene", bound=Scene)
+
+
+def read_scene(cls: type[SomeScene], path: Path, video: Path | None) -> SomeScene:
+    """Read a scene file; see `Scene.read`."""
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise SceneError(f"{path}: {show(data)} is not an object; a scene file is one JSON object")
+    if video is not None:
+        data = {**data, "video": str(video.absolute())}
+    scene = cls.model_validate(data, context={"source": str(path)})
+    full = (path.parent / scene.video).resolve()
+    if not full.exists():
+        raise SceneError(f"{video}: no such file" if video else f"{path}: video: {scene.video}: no such file")
+    return scene.model_copy(update={"video": full})
+
+
+def read_speakers(path: Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
+    """Read a speakers' file: the `speakers` of a scene file alone, or a whole scene file.
+
+    Returns:
+        Speakers by name, and the box units if the file states them.
+
+    Raises:
+        SceneError: the file or a field is wrong.
+    """
+    data = read_json(path)
+    if not isinstance(data, dict):
+        raise SceneError(f"{path}: {show(data)} is not an object; a speakers' file maps names to segments")
+    units: BoxUnits | None = None
+    root: tuple[str, ...] = ()
+    if _is_scene(data):
+        unknown = sorted(data.keys() - Scene.model_fields.keys())
+        if unknown:
+            raise SceneError(f"{path}: {unknown[0]}: is not a field of this format")
+        data, given, root = data["speakers"], data.get("box_units"), ("speakers",)
+        if given not in (None, "pixels", "fraction"):
+            raise SceneError(f"{path}: box_units: {show(given)} is not one of 'pixels' or 'fraction'")
+        units = given
+    try:
+        adapter = TypeAdapter(dict[Line, Speaker])
+        return adapter.validate_python(data), units
+    except ValidationError as error:
+        raise SceneError(one_line(str(path), error, root)) from None
+
+
+def files_to_dict(
+    video: Path, transcript: str | Path | None, speakers: str | Path | None, box_units: BoxUnits | None
+) -> dict[str, Any]:
+    """The fields of a scene that come from files; see `Scene.from_files`."""
+    if not video.exists():
+        raise SceneError(f"{video}: no such file")
+    data: dict[str, Any] = {"video": video.resolve()}
+    if transcript is not None:
+        data["transcript"] = read_transcript(Path(transcript))
+    if speakers is not None:
+        data["speakers"], stated = read_speakers(Path(speakers))
+        if stated and box_units and stated != box_units:
+            raise SceneError(
+                f'{speakers}: box_units: is "{stated}" in the file, but "{box_units}" was asked for'
+            )
+        box_units = box_units or stated
+    if box_units is not None:
+        data["box_units"] = box_units
+    return data
+
+
+def _is_scene(data: dict[str, Any]) -> bool:
+    """A scene file has the key `speakers`; so has a speakers' file in which somebody is called that."""
+    inner = data.get("speakers")
+    return isinstance(inner, dict) and "segments" not in inner

@@ -1,0 +1,262 @@
+"""Reading chosen frames of a video with PyAV.
+
+Two passes. The first reads packets without decoding them: it tells the true time of every frame, where the
+keyframes are and whether the file is whole, for a few bytes a frame. The second decodes only from the
+keyframe before each wanted frame.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.error import FFmpegError, InvalidDataError
+
+from attnscope.errors import MediaError
+from attnscope.scene.frames import Frames, choose, refuse_too_many
+from attnscope.scene.models import Sampling
+from attnscope.scene.problems import seconds
+from attnscope.scene.timeline import (
+    Timeline,
+    build_timeline,
+    declared_rate,
+    is_hidden,
+    mean_rate,
+    promised_duration,
+    refuse_cut_short,
+)
+
+# Within this many frames it is quicker to decode on than to seek.
+_NEAR = 12
+# FFmpeg draws any text file as a film of a terminal; nobody means that.
+_TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
+_PLAYER_LAG = 0.1  # a picture that starts this many seconds after the sound is worth a warning
+
+
+def read_video(path: Path, sampling: Sampling) -> Frames:
+    """Read frames of a video file; see `attnscope.scene.read_frames`.
+
+    Raises:
+        MediaError: not a video, no picture in it, cut short, a wanted frame that does not decode, or a wrong
+            window.
+    """
+    reader = _Reader(path)
+    try:
+        timeline = reader.scan()
+        refuse_cut_short(path, timeline, sampling)
+        chosen, warnings = choose(timeline.times, timeline.duration, sampling, path)
+        images: npt.NDArray[np.uint8] | None = None
+        for row, number in enumerate(chosen):
+            pixels = reader.pixels(timeline, int(number))
+            if images is None:
+                refuse_too_many(path, len(chosen), pixels.shape[1], pixels.shape[0])
+                images = np.empty((len(chosen), *pixels.shape), np.uint8)
+            if pixels.shape != images.shape[1:]:
+                raise MediaError(
+                    f"{path}: the frame size changes from {images.shape[2]}x{images.shape[1]} to "
+                    f"{pixels.shape[1]}x{pixels.shape[0]} at {seconds(timeline.times[number])} s"
+                )
+            images[row] = pixels
+        warnings += reader.warnings(timeline)
+    except FFmpegError as error:
+        raise MediaError(f"{path}: the video cannot be decoded ({error.strerror})") from None
+    finally:
+        reader.close()
+    assert images is not None  # `choose` never comes back empty
+    return Frames(
+        images=images,
+        times=timeline.times[chosen],
+        indices=chosen.astype(np.int32),
+        width=images.shape[2],
+        height=images.shape[1],
+        kind="video",
+        source_fps=mean_rate(timeline, declared_rate(reader.stream)),
+        duration=timeline.duration,
+        total_frames=len(timeline.pts),
+        warnings=warnings,
+    )
+
+
+class _Reader:
+    """One open video: scanned once, then asked for frames in increasing order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.decoded = 0  # frames decoded so far; the tests hold this against what was asked for
+        self._at = -1  # number of the frame decoded last
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            # An absolute path cannot be taken for a protocol, and a playlist cannot reach the network.
+            self.container = av.open(
+                str(self.path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"}
+            )
+        except (FFmpegError, OSError) as error:
+            said = getattr(error, "strerror", None) or type(error).__name__
+            raise MediaError(
+                f"{self.path}: not a video or image that can be read, or cut short ({said})"
+            ) from None
+        streams = [s for s in self.container.streams.video if not _is_cover(s)]
+        if not streams:
+            self._refuse("no video stream in it")
+        self.stream = streams[0]
+        if self.stream.codec_context is None:
+            self._refuse("no decoder for its video stream")
+        if self.stream.codec_context.name in _TEXT_ART:
+            self._refuse("not a video or image that can be read (it is text)")
+        self.stream.thread_type = "AUTO"
+        self._frames = self._decode()
+
+    def _refuse(self, why: str) -> NoReturn:
+        self.container.close()
+        raise MediaError(f"{self.path}: {why}")
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+    def scan(self) -> Timeline:
+        """Read the packets. Raw streams carry no times there: those are decoded once, for the times."""
+        pts: list[int | None] = []
+        keys: list[int] = []
+        durations: list[int] = []
+        broken = False
+        try:
+            for packet in self.container.demux(self.stream):
+                if packet.size == 0 or packet.is_discard or is_hidden(self.stream, packet):
+                    continue
+                if packet.is_corrupt:
+                    broken = True
+                    break
+                pts.append(packet.pts)
+                durations.append(packet.duration or 0)
+                if packet.is_keyframe and packet.pts is not None:
+                    keys.append(packet.pts)
+        except (InvalidDataError, EOFError):
+            broken = True
+        if any(p is None for p in pts) or len(set(pts)) != len(pts):
+            return self._scan_by_decoding(broken)
+        self._reopen()
+        known = [p for p in pts if p is not None]
+        return build_timeline(self.path, self.stream, known, keys, durations, broken)
+
+    def _scan_by_decoding(self, broken: bool) -> Timeline:
+        self._reopen()
+        pts = [frame.pts for frame in self._frames]
+        self._reopen()
+        if any(p is None for p in pts) or any(b <= a for a, b in pairwise(pts)):
+            tick, claim = 1 / declared_rate(self.stream), promised_duration(self.stream)
+            return Timeline(
+                np.arange(len(pts)), np.empty(0, np.int64), tick, tick, claim, broken, counted=True
+            )
+        return build_timeline(self.path, self.stream, pts, [], [], broken)
+
+    def pixels(self, timeline: Timeline, number: int) -> npt.NDArray[np.uint8]:
+        """Decode one frame, seeking if that is nearer; upright RGB [H, W, 3] uint8."""
+        self._seek_near(timeline, number)
+        frame = self._find(timeline, number)
+        if frame is None or frame.is_corrupt:
+            # The seek landed late (poor index), or where decoding cannot begin (an open group of pictures).
+            self._reopen()
+            frame = self._find(timeline, number)
+        if frame is None or frame.is_corrupt:
+            raise MediaError(
+                f"{self.path}: the frame at {seconds(timeline.times[number])} s cannot be decoded"
+            )
+        return _upright(frame)
+
+    def _seek_near(self, timeline: Timeline, number: int) -> None:
+        """Go to the last keyframe before a frame, if it is well ahead of where the decoder stands."""
+        before = timeline.keys[timeline.keys <= timeline.pts[number]]
+        if len(before) and int(np.searchsorted(timeline.pts, before[-1])) - self._at > _NEAR:
+            self.container.seek(int(before[-1]), stream=self.stream)
+            self._frames, self._at = self._decode(), -1
+
+    def _find(self, timeline: Timeline, number: int) -> Any:
+        """Decode on until the frame comes up; None if it does not."""
+        for frame in self._frames:
+            if timeline.counted:
+                self._at += 1
+            elif frame.pts is not None:
+                self._at = int(np.searchsorted(timeline.pts, frame.pts))
+            if self._at >= number:
+                return frame if self._at == number else None
+        return None
+
+    def _decode(self) -> Iterator[Any]:
+        """Frames from where the file stands. A broadcast may begin with packets that do not decode."""
+        started = False
+        for packet in self.container.demux(self.stream):
+            try:
+                frames = packet.decode()
+            except InvalidDataError:
+                if started:
+                    raise MediaError(f"{self.path}: the video is damaged ({_where(packet)})") from None
+                continue
+            for frame in frames:
+                started = True
+                self.decoded += 1
+                yield frame
+
+    def _reopen(self) -> None:
+        self.container.close()
+        self._at = -1
+        self._open()
+
+    def warnings(self, timeline: Timeline) -> list[str]:
+        """What is unusual about this file."""
+        found = []
+        starts = [
+            float(s.start_time * s.time_base)
+            for s in self.container.streams
+            if s.start_time is not None and s.time_base
+        ]
+        lag = float(timeline.pts[0]) * timeline.tick - min(starts, default=0.0)
+        if len(timeline.keys) and lag > _PLAYER_LAG:
+            found.append(
+                f"the picture starts {seconds(lag)} s after the sound; times count from the first picture"
+            )
+        shape = self.stream.sample_aspect_ratio
+        if shape and shape != 1:
+            found.append(
+                f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored"
+            )
+        return found
+
+
+def _is_cover(stream: Any) -> bool:
+    """The cover picture of a song is stored as a video stream."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _where(packet: Any) -> str:
+    return "at an unknown time" if packet.pts is None else f"near pts {packet.pts}"
+
+
+def _upright(frame: Any) -> npt.NDArray[np.uint8]:
+    """RGB pixels [H, W, 3] turned and mirrored as the display matrix says.
+
+    FFmpeg's matrix sends the stored pixel (p, q) to (a p + c q, b p + d q), q growing downwards. Turns by
+    other than quarter circles are not applied.
+    """
+    pixels: npt.NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return pixels
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.dtype(np.int32).newbyteorder(sys.byteorder))[:5]
+    if a == 0 and d == 0 and b and c:
+        pixels, across, down = pixels.swapaxes(0, 1), c, b
+    elif b == 0 and c == 0 and a and d:
+        across, down = a, d
+    else:
+        return pixels
+    pixels = pixels[:, ::-1] if across < 0 else pixels
+    pixels = pixels[::-1] if down < 0 else pixels
+    return np.ascontiguousarray(pixels)

@@ -1,0 +1,44 @@
+"""`attnscope correct`: repeat a capture under a correction, and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnscope_cli._common import Force, Json, OutDir, Quiet, print_json, progress_bar, quiet_transformers, refuse_existing, setup_logging
+
+
+def run(
+    before: Annotated[Path, typer.Argument(metavar="CAPTURE", help="A plain capture (.h5).")],
+    out: OutDir = Path("out"),
+    method: Annotated[str, typer.Option(help="A correction; `attnscope methods` lists them.")] = "social-bias",
+    alpha: Annotated[float | None, typer.Option(help="Strength; 0 changes nothing.  [default: 1]")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Least mean cross-modal attention of an active head.  [default: 5e-5]")] = None,
+    layers: Annotated[str | None, typer.Option(help="Numbers (10-19) or a range of depth.  [default: 0.36-0.71]")] = None,
+    negative: Annotated[str | None, typer.Option(help="Where the largest logit is negative: paper, clamp or gap.  [default: paper]")] = None,
+    model: Annotated[str | None, typer.Option(help="Where the model is now, if not where the capture had it.")] = None,
+    speaker: Annotated[str | None, typer.Option(help="Whose attention is laid over the frames.")] = None,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Check that recording changed nothing.")] = True,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Repeat a capture under a correction and write after.h5 and a before/after report.
+
+    Example: `attnscope correct run.h5 --method social-bias --alpha 1 -o out/`
+    """
+    setup_logging(quiet)
+    after = out / "after.h5"
+    refuse_existing(after, force)
+    from attnscope.correct import make, rerun
+
+    correction = make(method, alpha=alpha, threshold=threshold, layers=layers, negative=negative)
+    quiet_transformers()
+    with progress_bar(quiet) as progress:
+        rerun(before, [correction], after, model=model, verify=verify, progress=progress).close()
+    from attnscope.report.compare import compare
+
+    summary = compare(before, after, out, speaker=speaker)
+    print_json(summary.to_dict()) if json else print(summary.report)

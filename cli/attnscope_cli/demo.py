@@ -1,0 +1,24 @@
+"""`attnscope demo`: the whole path on an embedded model, offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attnscope_cli._common import Json, OutDir, Quiet, print_json, progress_bar, quiet_transformers, setup_logging
+
+
+def run(out: OutDir = Path("demo-out"), quiet: Quiet = False, json: Json = False) -> None:
+    """Run capture, analyze and correct on a clip and a tiny model made in place; prints where the reports are.
+
+    Example: `attnscope demo -o demo-out/`
+    """
+    setup_logging(quiet)
+    quiet_transformers()
+    from attnscope.demo.run import demo
+
+    with progress_bar(quiet) as progress:
+        result = demo(out, progress=progress)
+    if json:
+        print_json(result.to_dict())
+    else:
+        print(result.describe())

@@ -1,0 +1,26 @@
+"""`attnscope validate`: is a capture what its specification says?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from attnscope_cli._common import Json, print_json
+
+
+def run(capture: Annotated[Path, typer.Argument(help="A capture (.h5).")], json: Json = False) -> None:
+    """Check a capture's structure, checksums and conservation of mass; exits with 1 if something is wrong.
+
+    Example: `attnscope validate run.h5`
+    """
+    from attnscope.capture.validate import validate
+
+    problems = [str(problem) for problem in validate(capture)]
+    if json:
+        print_json({"capture": str(capture), "valid": not problems, "problems": problems})
+    else:
+        print("\n".join(problems) or f"{capture}: valid")
+    if problems:
+        raise typer.Exit(1)

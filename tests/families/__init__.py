@@ -1,0 +1,33 @@
+"""Tiny checkpoints of real families: real classes and processors, random weights, a second each.
+
+`SUPPORTED` are the families with a layout, `FAMILIES` adds the variants that attention tests need: `sliding`
+(a window smaller than the prompt), `softcap` (Gemma 2 logits: load with `attn="eager"`), `idefics3` (a family
+without a layout).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
+from tests.families.internvl import build_internvl
+from tests.families.llava import build_llava_next_video, build_llava_onevision, build_sliding, build_softcap
+from tests.families.qwen import build_qwen2_vl, build_qwen3_vl
+from tests.families.smolvlm import build_idefics3, build_smolvlm
+
+SUPPORTED: dict[str, Callable[[Path], Path]] = {
+    "qwen2_vl": build_qwen2_vl,
+    "qwen2_5_vl": build_tiny_qwen2_5_vl,
+    "qwen3_vl": build_qwen3_vl,
+    "llava_next_video": build_llava_next_video,
+    "llava_onevision": build_llava_onevision,
+    "internvl": build_internvl,
+    "smolvlm": build_smolvlm,
+}
+
+FAMILIES: dict[str, Callable[[Path], Path]] = SUPPORTED | {
+    "sliding": build_sliding,
+    "softcap": build_softcap,
+    "idefics3": build_idefics3,
+}
