@@ -35,6 +35,15 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
     return sorted(wanted)
 
 
+def check_layers(spec: str) -> None:
+    """Refuse what cannot be a choice of layers of any model.
+
+    Raises:
+        RequestError: If the text is not a choice of layers.
+    """
+    _parse(spec, 1000)
+
+
 def _parse(spec: str, total: int) -> set[int]:
     wanted: set[int] = set()
     for part in spec.split(","):

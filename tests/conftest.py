@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,3 +22,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
         return built[name]
 
     return build
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A scene file with several people: of the real clip in ATTNSCOPE_STAGE, or else of a drawn one."""
+    folder = os.environ.get("ATTNSCOPE_STAGE")
+    if folder:
+        return Path(folder) / "scene.json"
+    from attnscope.demo.clip import render_clip
+
+    return render_clip(tmp_path_factory.mktemp("stage"))

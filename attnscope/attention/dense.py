@@ -9,7 +9,7 @@ from torch import Tensor
 
 from attnscope.attention.call import AttentionCall, allowed_pairs
 
-CHUNK_BYTES = 64 * 2**20
+CHUNK_BYTES = 16 * 2**20  # of one float32 block of rows; a handful of such blocks live at a time
 
 
 def logits(query: Tensor, key: Tensor, *, scaling: float, softcap: float | None = None) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -51,8 +51,12 @@ def check(path: Path, store: Store) -> Iterator[Problem]:
             ("stats", "/stats/allowed", _counts.check_stats),
             ("full", "/full/attention", _full),
         ):
-            if cap.has(reading):
-                yield from guarded(node, partial(part, facts))
+            yield from guarded(node, partial(_if_there, facts, reading, part))
+
+
+def _if_there(facts: _Facts, reading: str, part: Callable[[_Facts], Iterator[Problem]]) -> Iterator[Problem]:
+    if facts.cap.has(reading):
+        yield from part(facts)
 
 
 @dataclass
@@ -122,6 +126,7 @@ def _flow(facts: _Facts) -> Iterator[Problem]:
     cap, node = facts.cap, "/masses/flow"
     families = cap.key_groups["family"].to_numpy()
     members = cap.key_member[families != "sink"].astype(np.float64)  # [Gq, P]
+    members[:, cap.prompt_length :] = 0  # flow is of the prompt's queries
     count = members.sum(1)
     for layer in range(len(cap.layers)):
         flow = facts.store.read(node, layer).astype(np.float64)  # [H, Gq, G]
@@ -153,11 +158,12 @@ def _maps(facts: _Facts) -> Iterator[Problem]:
 
 def _stats(facts: _Facts) -> Iterator[Problem]:
     cap = facts.cap
-    for layer in range(len(cap.layers)):
+    allowed = _counts.allowed_keys(cap)
+    for layer, number in enumerate(cap.layers.tolist()):
         # A learned sink is one more place where attention goes: entropy is bounded as with one more key.
         logits = cap.sink_logits
         extra = 1 if logits is not None and np.isfinite(logits[layer]).any() else 0
-        most = np.log(np.maximum(cap.allowed(int(cap.layers[layer])).sum(1) + extra, 1))
+        most = np.log(np.maximum(allowed[cap.mask(number)] + extra, 1))
         for name, high, tolerance in (
             ("entropy", most, facts.entropy_tolerance),
             ("sink_mass", 1, facts.tolerance),

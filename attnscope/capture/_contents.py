@@ -59,7 +59,7 @@ class Contents:
         if not self._store.file.id.valid:
             return f"<Capture {self.path}, closed>"
         return (
-            f"<Capture {self.path}: {self._field('/model', 'id')}, {len(self.layers)} layers x "
+            f"<Capture {self.path}: {self._field('/model', self.model, 'id')}, {len(self.layers)} layers x "
             f"{self.heads} heads, {self._positions} positions, {', '.join(self.readings)}>"
         )
 
@@ -111,14 +111,19 @@ class Contents:
             raise self._store.error("/scene", str(error)) from error
 
     @cached_property
+    def prompt(self) -> dict[str, Any]:
+        """The prompt: its text, and its length in tokens."""
+        return self._document("/prompt")
+
+    @property
     def prompt_text(self) -> str:
         """The chat prompt as the template rendered it, before media placeholders were expanded."""
-        return str(self._field("/prompt", "text"))
+        return str(self._field("/prompt", self.prompt, "text"))
 
-    @cached_property
+    @property
     def prompt_length(self) -> int:
         """N: the tokens of the prompt; positions from N on are of generated tokens."""
-        return int(self._field("/prompt", "length"))
+        return int(self._field("/prompt", self.prompt, "length"))
 
     @cached_property
     def layers(self) -> npt.NDArray[np.int64]:
@@ -128,7 +133,7 @@ class Contents:
     @cached_property
     def heads(self) -> int:
         """How many query heads a layer has."""
-        return int(self._field("/model", "heads"))
+        return int(self._field("/model", self.model, "heads"))
 
     @cached_property
     def tokens(self) -> pd.DataFrame:
@@ -194,7 +199,18 @@ class Contents:
             RequestError: if the layer or a query is not in the capture.
         """
         at = positions(str(self.path), "query", queries, self._positions)
-        return self._mask(layer).allowed(self._store, at)
+        return self.mask(layer).allowed(self._store, at)
+
+    def mask(self, layer: int) -> LayerMask:
+        """The rule of which pairs a layer allows; layers with the same mask have equal ones.
+
+        Args:
+            layer: its number in the model.
+
+        Raises:
+            RequestError: if the layer is not in the capture.
+        """
+        return self._masks[self._row(layer)]
 
     @property
     def readings(self) -> list[str]:
@@ -214,9 +230,6 @@ class Contents:
     def _heads(self, head: Choice) -> Indices:
         return pick(str(self.path), "head", head, np.arange(self.heads))
 
-    def _mask(self, layer: int) -> LayerMask:
-        return self._masks[self._row(layer)]
-
     @cached_property
     def _masks(self) -> list[LayerMask]:
         return read_masks(self._store, len(self.layers), self._positions)
@@ -227,8 +240,7 @@ class Contents:
             raise self._store.error(path, f"is a JSON {type(document).__name__}, not an object")
         return document
 
-    def _field(self, path: str, name: str) -> Any:
-        document = self._document(path)
+    def _field(self, path: str, document: dict[str, Any], name: str) -> Any:
         if name not in document:
             raise self._store.error(path, f"field '{name}' is missing")
         return document[name]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture import schema
-from attnscope.capture._arrays import Sizes, check_array
+from attnscope.capture._arrays import Sizes, check_array, check_strings
 from attnscope.capture._dense import read_masks
 from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
@@ -35,7 +35,9 @@ def check_tokens(store: Store) -> Iterator[Problem]:
         dtype = TOKEN_COLUMNS.get(column, "float32")
         encoding = "array" if dtype else "strings"
         store.node(at, encoding)
-        if dtype and str(store.array(at, ["row"]).dtype) != dtype:
+        if not dtype:
+            yield from check_strings(store, at)
+        elif str(store.array(at, ["row"]).dtype) != dtype:
             yield Problem(at, f"holds {store.array(at).dtype}, not {dtype}")
     tokens = store.table("/tokens")
     if not np.array_equal(tokens["position"], np.arange(len(tokens))):
@@ -165,5 +167,5 @@ def check_mask(store: Store) -> Iterator[Problem]:
 
 
 def _explicit(store: Store, node: str, positions: int) -> Iterator[Problem]:
-    sizes: Sizes = {"query": positions, "byte": (positions + 7) // 8}
+    sizes: Sizes = {"query": positions, "/mask byte": (positions + 7) // 8}
     yield from check_array(store, Rule(node, "array", dims=("query", "byte"), dtypes=("uint8",)), sizes)

@@ -50,6 +50,7 @@ class Store:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.file = _open(self.path)
+        self._checked: dict[tuple[str, str], Any] = {}  # nodes by path and encoding: a capture never changes
         try:
             self._check_root()
         except BaseException:
@@ -58,6 +59,7 @@ class Store:
 
     def close(self) -> None:
         """Release the file; later reads raise RequestError."""
+        self._checked.clear()
         self.file.close()
 
     def error(self, node: str, what: str) -> NodeError:
@@ -90,7 +92,12 @@ class Store:
             found = node.attrs.get(name)
         if found is None:
             raise self.error(path, f"attribute '{name}' is missing")
-        return found
+        with self.reading(path):  # strings of fixed length come as bytes
+            if isinstance(found, bytes):
+                return found.decode()
+            if isinstance(found, np.ndarray) and found.dtype.kind == "S":
+                return np.char.decode(found, "utf-8")
+            return found
 
     def node(self, path: str, encoding: str) -> Any:
         """The node at `path`, checked to have this encoding-type in a version that is known.
@@ -98,6 +105,8 @@ class Store:
         Raises:
             FormatError: if it is missing, damaged, or encoded otherwise.
         """
+        if (path, encoding) in self._checked and self.file.id.valid:
+            return self._checked[path, encoding]
         with self.reading(path):
             there = path in self.file  # .get() would say None of a node that is there but damaged
             node = self.file[path] if there else None
@@ -107,9 +116,10 @@ class Store:
         if found != encoding:
             raise self.error(path, f"encoding-type is '{found}', not '{encoding}'")
         self.check_version(path)
-        group = encoding not in ("json", "strings", "bytes", "array")
+        group = encoding not in ("json", "strings", "array")
         if isinstance(node, h5py.Group) != group:
             raise self.error(path, f"is not a {'group' if group else 'dataset'}, as '{encoding}' has to be")
+        self._checked[path, encoding] = node
         return node
 
     def check_version(self, path: str) -> None:
@@ -142,13 +152,16 @@ class Store:
         self._check_digest(path, (text.encode() + b"\0" for text in texts))
         return texts
 
-    def bytes(self, path: str) -> list[bytes]:
-        """The items of a `bytes` dataset, their checksum checked."""
-        node = self.node(path, "bytes")
-        with self.reading(path):
-            items = [np.asarray(node[row], dtype=np.uint8).tobytes() for row in range(len(node))]
-        self._check_digest(path, items)
-        return items
+    def bytes(self, path: str, row: int) -> bytes:
+        """One item of a `bytes` group.
+
+        Raises:
+            FormatError: if it is missing or damaged.
+        """
+        self.node(path, "bytes")
+        ends = self.read(f"{path}/end", dims=["row"]).tolist()
+        start = ends[row - 1] if row else 0
+        return self.read(f"{path}/data", slice(start, ends[row]), dims=["byte"]).tobytes()
 
     def array(self, path: str, dims: Sequence[str] | None = None) -> h5py.Dataset:
         """The dataset of an `array`, not read yet.
@@ -197,19 +210,19 @@ class Store:
         """
         import pandas as pd
 
-        group = self.node(path, "table")
+        self.node(path, "table")
+        length = int(self.attribute(path, "length"))
         columns: dict[str, Any] = {}
         for column in self.columns(path):
             at = f"{path}/{schema.dataset_name(column)}"
             strings = self.has(at) and self.attribute(at, schema.ENCODING_TYPE) == "strings"
             columns[column] = self.strings(at) if strings else self.read(at, dims=["row"])
-            if len(columns[column]) != group.attrs["length"]:
-                raise self.error(at, f"{len(columns[column])} rows in a table of {group.attrs['length']}")
+            if len(columns[column]) != length:
+                raise self.error(at, f"{len(columns[column])} rows in a table of {length}")
         return pd.DataFrame(columns)
 
     def columns(self, path: str) -> list[str]:
         """The names of a table's columns, in order."""
-        self.attribute(path, "length")
         return [str(column) for column in np.atleast_1d(self.attribute(path, "columns"))]
 
     def _check_digest(self, path: str, pieces: Any) -> None:
@@ -218,8 +231,8 @@ class Store:
 
     def _check_root(self) -> None:
         with self.reading("/"):
-            encoding = self.file.attrs.get(schema.ENCODING_TYPE)
-        if str(encoding) != schema.FORMAT:
+            known = schema.ENCODING_TYPE in self.file.attrs
+        if not known or self.attribute("/", schema.ENCODING_TYPE) != schema.FORMAT:
             raise FormatError(
                 f"{self.path}: an HDF5 file, but not a capture (no encoding-type '{schema.FORMAT}')"
             )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture._h5 import Store
+from attnscope.capture._rules import DIMS
 from attnscope.capture._select import Indices
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def gather(
     Returns:
         The part, with all its dimensions.
     """
-    dataset = store.array(path)
+    dataset = store.array(path, DIMS[path])
     parts = []
     with store.reading(path):
         for layer in layers.tolist():

@@ -40,6 +40,8 @@ RULES: tuple[Rule, ...] = (
     _array("/frames/index", "row", "int32"),
     _array("/frames/time", "row", "float64"),
     Rule("/frames/jpeg", "bytes"),
+    _array("/frames/jpeg/data", "byte", "uint8"),
+    _array("/frames/jpeg/end", "row", "int64"),
     Rule("/key_groups", "key-groups"),
     Rule("/key_groups/name", "strings"),
     Rule("/key_groups/family", "strings"),
@@ -74,6 +76,8 @@ RULES: tuple[Rule, ...] = (
     Rule("/full", "full", "full"),
     _array("/full/attention", "layer head query key", "float32", "full"),
 )
+
+DIMS: dict[str, tuple[str, ...]] = {rule.path: rule.dims for rule in RULES if rule.encoding == "array"}
 
 QK_RULES: tuple[Rule, ...] = (
     Rule("", "qk-layer"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.capture import schema
-from attnscope.capture._arrays import Sizes, check_array
+from attnscope.capture._arrays import Sizes, check_array, check_strings
 from attnscope.capture._documents import check_documents
 from attnscope.capture._groups import check_frames, check_groups, check_mask, check_tokens
 from attnscope.capture._h5 import NodeError, Store
@@ -35,9 +35,8 @@ def check(store: Store) -> Iterator[Problem]:
             broken.add(problem.node)
             yield problem
     yield from guarded("/qk", partial(_qk, store, sizes))
-    for group in ("/masses", "/stats"):
-        if store.has(f"{group}/probes"):
-            yield from guarded(f"{group}/probes", partial(_probes, store, f"{group}/probes", sizes))
+    for path in ("/masses/probes", "/stats/probes"):
+        yield from guarded(path, partial(_probes, store, path, sizes))
     for node, part in (
         ("/model", check_documents),
         ("/tokens", check_tokens),
@@ -79,7 +78,7 @@ def _sizes(store: Store) -> Sizes:
         except (NodeError, KeyError, TypeError, ValueError):
             continue  # the node that gives this size is broken, which is reported where it is checked
     if "query" in sizes:
-        sizes["byte"] = (sizes["query"] + 7) // 8
+        sizes["/mask byte"] = (sizes["query"] + 7) // 8
     return sizes
 
 
@@ -94,15 +93,13 @@ def _node(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:
     store.node(rule.path, rule.encoding)
     if rule.encoding == "array":
         yield from check_array(store, rule, sizes)
-    elif rule.encoding == "strings":
-        store.strings(rule.path)
-    elif rule.encoding == "bytes":
-        store.bytes(rule.path)
-    elif rule.encoding == "json":
-        store.json(rule.path)
+    elif rule.encoding in ("strings", "json"):
+        yield from check_strings(store, rule.path)
 
 
 def _probes(store: Store, path: str, sizes: Sizes) -> Iterator[Problem]:
+    if not store.has(path):
+        return
     probes = store.read(path, dims=["probe"])
     if len(probes) and (probes.min() < 0 or probes.max() >= sizes.get("query", len(probes))):
         yield Problem(path, f"position {probes.max() if probes.min() >= 0 else probes.min()} is out of range")
@@ -128,7 +125,10 @@ def _qk_layer(store: Store, path: str, sizes: Sizes) -> Iterator[Problem]:
 
 
 def _plan(store: Store) -> dict[str, Any]:
-    plan = store.json("/run").get("plan")
+    run = store.json("/run")
+    if "plan" not in run:
+        raise store.error("/run", "field 'plan' is missing")
+    plan = run["plan"]
     if not isinstance(plan, dict):
         raise store.error("/run", "field 'plan' is not an object")
     return plan

@@ -85,15 +85,15 @@ def _nodes(store: Store) -> list[dict[str, Any]]:
 
 
 def _node(path: str, node: h5py.HLObject) -> dict[str, Any]:
-    about: dict[str, Any] = {"path": path, "type": str(node.attrs.get(schema.ENCODING_TYPE, "unknown"))}
+    about: dict[str, Any] = {"path": path, "type": _text(node.attrs.get(schema.ENCODING_TYPE, "unknown"))}
     if isinstance(node, h5py.Group):
         return about
-    raw, stored = _sizes(node)
+    raw, stored = int(node.size * node.dtype.itemsize), int(node.id.get_storage_size())
     return about | {
         "shape": list(node.shape),
-        "dims": [str(dim) for dim in np.atleast_1d(node.attrs.get("dims", []))],
-        "dtype": _dtype(node),
-        "unit": str(node.attrs.get("unit", "")),
+        "dims": [_text(dim) for dim in np.atleast_1d(node.attrs.get("dims", []))],
+        "dtype": "str" if node.dtype.kind in "SO" else str(node.dtype),
+        "unit": _text(node.attrs.get("unit", "")),
         "chunks": list(node.chunks) if node.chunks else None,
         "raw": raw,
         "stored": stored,
@@ -101,18 +101,8 @@ def _node(path: str, node: h5py.HLObject) -> dict[str, Any]:
     }
 
 
-def _sizes(dataset: h5py.Dataset) -> tuple[int, int]:
-    """Bytes of a dataset's content and on disk; HDF5's heap, where strings lie, does not tell its size."""
-    if dataset.dtype.kind != "O":
-        return int(dataset.size * dataset.dtype.itemsize), int(dataset.id.get_storage_size())
-    content = sum(len(item) for item in np.atleast_1d(dataset[()])) if dataset.size else 0
-    return content, content + int(dataset.id.get_storage_size())
-
-
-def _dtype(dataset: h5py.Dataset) -> str:
-    if h5py.check_string_dtype(dataset.dtype):
-        return "str"
-    return "bytes" if dataset.dtype.kind == "O" else str(dataset.dtype)
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def render(description: dict[str, Any]) -> Tree:

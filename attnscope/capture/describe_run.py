@@ -53,7 +53,7 @@ def write_tokens(file: h5py.File, tokens: pd.DataFrame, ids: list[int], texts: l
 def write_frames(file: h5py.File, frames: Frames) -> None:
     """Write the sampled frames as JPEG."""
     group = schema.create_group(file, "frames", "frames")
-    group.attrs["kind"], group.attrs["width"], group.attrs["height"] = frames.kind, frames.width, frames.height
+    schema.set_attributes(group, kind=frames.kind, width=frames.width, height=frames.height)
     schema.write_array(group, "index", np.asarray(frames.indices, dtype=np.int32), ["row"])
     schema.write_array(group, "time", np.asarray(frames.times, dtype=np.float64), ["row"], "s")
     schema.write_bytes(group, "jpeg", [_jpeg(image) for image in frames.images])
@@ -92,8 +92,8 @@ def write_groups(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
         member[len(queries.names) + i, position] = True
     schema.write_array(group, "member", member, ["query_group", "query"])
     sinks = np.zeros((len(layers), positions), dtype=bool)
-    for row, layer in enumerate(layers):
-        sinks[row, : recorder.length] = recorder.sinks[layer].numpy()
+    for layer, found in recorder.sinks.items():
+        sinks[layers.index(layer), : recorder.length] = found.numpy()
     schema.write_array(file, "sinks", sinks, ["layer", "key"])
     probes = np.concatenate([recorder.probes.numpy(), np.array(generated, dtype=np.int64)]).astype(np.int32)
     for reading in ("masses", "stats"):

@@ -35,13 +35,21 @@ class StoredFrames:
     def __len__(self) -> int:
         return len(self.times)
 
-    @cached_property
-    def jpeg(self) -> list[bytes]:
-        """The frames as JPEG files, as they are stored."""
-        items = self._store.bytes("/frames/jpeg")
-        if len(items) != len(self):
-            raise self._store.error("/frames/jpeg", f"{len(items)} images for {len(self)} frames")
-        return items
+    def jpeg(self, row: int) -> bytes:
+        """One frame as the JPEG file that is stored.
+
+        Args:
+            row: which of the sampled frames.
+
+        Raises:
+            RequestError: if there is no such frame.
+            FormatError: if it is missing or damaged.
+        """
+        if not 0 <= row < len(self):
+            raise RequestError(
+                f"{self._store.path}: frame {row} is out of range; frames are 0-{len(self) - 1}"
+            )
+        return self._store.bytes("/frames/jpeg", row)
 
     @cached_property
     def images(self) -> npt.NDArray[np.uint8]:
@@ -70,12 +78,9 @@ class StoredFrames:
         """
         from PIL import Image, UnidentifiedImageError
 
-        if not 0 <= row < len(self):
-            raise RequestError(
-                f"{self._store.path}: frame {row} is out of range; frames are 0-{len(self) - 1}"
-            )
+        data = self.jpeg(row)
         try:
-            with Image.open(io.BytesIO(self.jpeg[row])) as image:
+            with Image.open(io.BytesIO(data)) as image:
                 return np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise self._store.error(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from attnscope.errors import RequestError, SizeError
+from attnscope.layers import check_layers
 
 READINGS = ("masses", "maps", "stats", "qk", "full")
 GIB = 2**30
@@ -81,6 +82,8 @@ class Plan:
             raise RequestError(f"plan: sinks need 0 <= mass < 1 and ratio >= 1, not {self.sink_mass} and {self.sink_ratio}")
         if self.max_size <= 0:
             raise RequestError(f"plan: max_size {self.max_size} is not a positive number of bytes")
+        if isinstance(self.layers, str):
+            check_layers(self.layers)
 
     @classmethod
     def parse(cls, text: str, **fields: Any) -> Plan:

@@ -94,7 +94,7 @@ class Capture(Contents):
             rows = [self._store.rows("/full/attention", (row, int(h)), at)[:, to] for h in heads]
             result = np.stack(rows).astype(np.float32)
         elif self.has("qk"):
-            result = LayerQK(self._store, int(self.layers[row])).attention(self._mask(layer), heads, at, to)
+            result = LayerQK(self._store, int(self.layers[row])).attention(self.mask(layer), heads, at, to)
         else:
             raise self._missing("qk")
         return result[0] if is_one(head) else result

@@ -88,15 +88,16 @@ class SampleRecorder:
         """
         mask, device = self.mask(call), call.query.device
         index, probes = self.index.to(device), self.probes.to(device)
-        static = self.static.to(device)
-        rows = reading.read_probes(call, self.sample, index, probes, static, self.weights.to(device), mask)
-        sinks = reading.find_sinks(rows, self.plan.sink_mass, self.plan.sink_ratio)
-        self.sinks[call.layer] = sinks.cpu()
         self.calls[call.layer] = without_tensors(call)
-        if group_mass is not None:
-            self._all_queries(call, rows, sinks, group_mass, mean_key, mask)
-        if self.plan.maps:
-            self._put("maps/rows", call.layer, rows.maps)
+        if self.wants_channels or self.plan.maps:
+            weights = self.weights.to(device)
+            rows = reading.read_probes(call, self.sample, index, probes, self.static.to(device), weights, mask)
+            sinks = reading.find_sinks(rows, self.plan.sink_mass, self.plan.sink_ratio)
+            self.sinks[call.layer] = sinks.cpu()
+            if group_mass is not None:
+                self._all_queries(call, rows, sinks, group_mass, mean_key, mask)
+            if self.plan.maps:
+                self._put("maps/rows", call.layer, rows.maps)
         if self.plan.qk:
             self._put("qk/q", call.layer, call.query[self.sample][:, index])
             self._put("qk/k", call.layer, call.key[self.sample][:, index])
@@ -183,7 +184,8 @@ class SampleRecorder:
         positions = row.shape[1]
         extended = self.keys.extended(positions).astype(np.float32)
         sinks = torch.zeros(positions)
-        sinks[: self.length] = self.sinks[layer].float()
+        if layer in self.sinks:
+            sinks[: self.length] = self.sinks[layer].float()
         extended[self.keys.is_sink] *= sinks.numpy()
         members = torch.from_numpy(extended).to(row.device)
         if self.plan.masses:
@@ -271,10 +273,9 @@ def without_tensors(call: AttentionCall) -> AttentionCall:
 
 
 def to_numpy(values: Tensor) -> npt.NDArray[Any]:
-    """A copy on the CPU; bfloat16 as the uint16 of its bits."""
+    """An array on the CPU, sharing memory if the tensor lies there; bfloat16 as the uint16 of its bits."""
     values = values.detach()
     if values.dtype == torch.bfloat16:
-        bits: npt.NDArray[Any] = values.contiguous().view(torch.uint16).cpu().numpy().copy()
-        return bits
+        values = values.contiguous().view(torch.uint16)
     array: npt.NDArray[Any] = values.cpu().numpy()
-    return np.array(array, copy=True)
+    return array

@@ -24,7 +24,7 @@ from attnscope.capture.reader import open as open_capture
 from attnscope.capture.record import Recorder, SampleRecorder
 from attnscope.capture.schema import write_array
 from attnscope.capture.stage import Stage, finish_qk
-from attnscope.capture.writer import CaptureWriter
+from attnscope.capture.writer import CaptureWriter, check_target
 from attnscope.errors import RequestError, RunError
 from attnscope.layers import select_layers
 from attnscope.scene import Sampling, Scene, read_scene_frames
@@ -61,7 +61,7 @@ class Job:
 
 
 def capture(
-    model: LoadedModel | str | Path,
+    model: LoadedModel | str | Path | Callable[[], LoadedModel],
     scene: Scene | str | Path,
     out: str | Path,
     *,
@@ -76,7 +76,8 @@ def capture(
     """Record how a model attends while it is shown a scene.
 
     Args:
-        model: A loaded model, or what `attnscope.load` takes.
+        model: A loaded model, or what `attnscope.load` takes, or a function that loads it: then what is wrong with the request
+            or the video is said before that.
         scene: A scene, or the path of a scene.json.
         out: The capture to write.
         plan: What to record; masses, maps and stats by default.
@@ -94,6 +95,8 @@ def capture(
         RequestError: If the scene, the model, the plan or its size is wrong.
         RunError: If the file cannot be written.
     """
+    check_target(Path(out))
+    check_new_tokens(max_new_tokens)
     prompt, loaded, sampling = prepare(model, scene, sampling, template)
     captures = capture_prompts(
         loaded,
@@ -110,16 +113,36 @@ def capture(
     return captures[0]
 
 
+def check_new_tokens(most: int) -> None:
+    """Refuse an answer of no token: what the model predicts at the answer position is always recorded.
+
+    Raises:
+        RequestError: If `most` is below 1.
+    """
+    if most < 1:
+        raise RequestError(f"--max-new-tokens {most}: must be at least 1")
+
+
 def prepare(
-    model: LoadedModel | str | Path, scene: Scene | str | Path, sampling: Sampling | None, template: str
+    model: LoadedModel | str | Path | Callable[[], LoadedModel],
+    scene: Scene | str | Path,
+    sampling: Sampling | None,
+    template: str,
 ) -> tuple[Prompt, LoadedModel, Sampling]:
-    """Read the scene and its frames, load the model if need be, and build the prompt."""
+    """Read the scene and its frames, load the model if need be, and build the prompt.
+
+    Raises:
+        RequestError: If the scene, its video or the model is wrong, or the model's attention cannot be reached.
+    """
     from attnscope.model import build_prompt, load
 
     scene = scene if isinstance(scene, Scene) else Scene.read(Path(scene))
     sampling = sampling or Sampling()
     frames = read_scene_frames(scene, sampling)
-    loaded = load(str(model)) if isinstance(model, (str, Path)) else model
+    if isinstance(model, (str, Path)):
+        model = load(str(model))
+    loaded = model() if callable(model) else model
+    decoder_layers(loaded.model)
     return build_prompt(loaded, scene, frames, template=template), loaded, sampling
 
 
@@ -142,8 +165,7 @@ def capture_prompts(
         RequestError: If the plan does not fit its budget, or an argument is out of range.
         RunError: If a file cannot be written.
     """
-    if max_new_tokens < 1:
-        raise RequestError(f"--max-new-tokens {max_new_tokens}: must be at least 1")
+    check_new_tokens(max_new_tokens)
     found = decoder_layers(model.model)
     plan = plan or Plan()
     plan = plan.with_layers(select_layers(plan.layers, list(found), max(found) + 1))

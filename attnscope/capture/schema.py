@@ -38,7 +38,6 @@ COMPRESSION: dict[str, Any] = {
     "fletcher32": True,
 }
 
-_TEXT = h5py.string_dtype("utf-8")
 _ALONE = ("layer", "head", "kv_head")  # dimensions that a reader picks one at a time: one index a chunk
 
 
@@ -60,10 +59,45 @@ def create_file(path: str | Path) -> h5py.File:
     return file
 
 
+def set_attributes(node: h5py.HLObject, **values: Any) -> None:
+    """Set attributes of a node; `_` in a name is written `-`, strings are of fixed length.
+
+    Args:
+        node: the file, group or dataset.
+        **values: strings, lists of strings, numbers.
+    """
+    for name, value in values.items():
+        if isinstance(value, str):
+            value = fixed(value)
+        elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
+            value = fixed_list(value)
+        node.attrs[name.replace("_", "-")] = value
+
+
+def fixed(text: str) -> npt.NDArray[np.bytes_]:
+    """A string as HDF5 stores it in place.
+
+    HDF5 puts strings of variable length on a heap that none of its checksums covers, and that crashes the
+    library when it is damaged. So a capture has none.
+    """
+    data = _encoded(text)
+    return np.array(data, dtype=h5py.string_dtype("utf-8", max(1, len(data))))
+
+
+def fixed_list(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:
+    """Strings as HDF5 stores them in place, all as long as the longest."""
+    data = [_encoded(text) for text in texts]
+    return np.array(data, dtype=h5py.string_dtype("utf-8", max([1, *map(len, data)])))
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8 without NUL, which pads strings of fixed length: U+2400, its visible picture, stands for it."""
+    return str(text).replace("\0", "\u2400").encode()
+
+
 def stamp(node: h5py.HLObject, encoding: str) -> None:
     """Set `encoding-type` and `encoding-version` on a group or dataset."""
-    node.attrs[ENCODING_TYPE] = encoding
-    node.attrs[ENCODING_VERSION] = VERSION
+    set_attributes(node, encoding_type=encoding, encoding_version=VERSION)
 
 
 def create_group(parent: h5py.Group, name: str, encoding: str) -> h5py.Group:
@@ -145,8 +179,7 @@ def create_array(
         options |= {"chunks": chunks or chunk_shape(shape, kind.itemsize, dims), "maxshape": maxshape}
     dataset = group.create_dataset(name, shape=tuple(shape), dtype=kind, **options)
     stamp(dataset, "array")
-    dataset.attrs["dims"] = list(dims)
-    dataset.attrs["unit"] = unit
+    set_attributes(dataset, dims=list(dims), unit=unit)
     return dataset
 
 
@@ -182,29 +215,29 @@ def write_json(group: h5py.Group, name: str, document: Any) -> h5py.Dataset:
         The scalar dataset, with the sha256 of its bytes.
     """
     text = json.dumps(_plain(document), ensure_ascii=False, allow_nan=False)
-    dataset = group.create_dataset(name, data=text, dtype=_TEXT)
+    dataset = group.create_dataset(name, data=fixed(text))
     stamp(dataset, "json")
-    dataset.attrs["sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    set_attributes(dataset, sha256=sha256_of([text.encode()]))
     return dataset
 
 
 def write_strings(group: h5py.Group, name: str, values: Iterable[str]) -> h5py.Dataset:
-    """Write a list of strings; HDF5's end at a NUL, so a NUL in one becomes U+2400, its visible picture."""
-    texts = [str(value).replace("\0", "\u2400") for value in values]
-    dataset = group.create_dataset(name, data=np.array(texts, dtype=object), shape=(len(texts),), dtype=_TEXT)
+    """Write a list of strings; a NUL in one becomes U+2400, its visible picture."""
+    data = fixed_list(values)
+    chunks = chunk_shape(data.shape, data.dtype.itemsize, ["row"])
+    options = {"chunks": chunks, **COMPRESSION} if data.size else {}
+    dataset = group.create_dataset(name, data=data, **options)
     stamp(dataset, "strings")
-    dataset.attrs["sha256"] = sha256_of(text.encode() + b"\0" for text in texts)
+    set_attributes(dataset, sha256=sha256_of(text + b"\0" for text in data.tolist()))
     return dataset
 
 
-def write_bytes(group: h5py.Group, name: str, items: Sequence[bytes]) -> h5py.Dataset:
+def write_bytes(group: h5py.Group, name: str, items: Sequence[bytes]) -> h5py.Group:
     """Write a list of byte strings, such as JPEG files."""
-    dataset = group.create_dataset(name, shape=(len(items),), dtype=h5py.vlen_dtype(np.uint8))
-    for row, item in enumerate(items):
-        dataset[row] = np.frombuffer(item, dtype=np.uint8)
-    stamp(dataset, "bytes")
-    dataset.attrs["sha256"] = sha256_of(items)
-    return dataset
+    inner = create_group(group, name, "bytes")
+    write_array(inner, "data", np.frombuffer(b"".join(items), dtype=np.uint8), ["byte"])
+    write_array(inner, "end", np.cumsum([len(item) for item in items], dtype=np.int64), ["row"], "byte")
+    return inner
 
 
 def write_table(
@@ -229,8 +262,7 @@ def write_table(
             write_array(table, dataset_name(column), values, ["row"], units.get(column, "1"))
         else:
             write_strings(table, dataset_name(column), values.tolist())
-    table.attrs["columns"] = np.array([str(column) for column in frame.columns], dtype=_TEXT)
-    table.attrs["length"] = len(frame)
+    set_attributes(table, columns=[str(column) for column in frame.columns], length=len(frame))
     return table
 
 

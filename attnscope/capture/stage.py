@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from attnscope.capture import schema
 from attnscope.capture.groups import KeyGroups
 from attnscope.capture.sample import ProbeRows
 from attnscope.capture.writer import CaptureWriter
@@ -142,11 +143,13 @@ class Stage:
 def finish_qk(file: h5py.File, layer: int, scale: float, softcap: float | None, dtype: torch.dtype) -> None:
     """Write the attributes that a reader needs to recompute a layer's attention."""
     group = file[f"qk/{layer}"]
-    group.attrs["encoding-type"] = "qk-layer"
-    group.attrs["encoding-version"] = "1.0"
-    group.attrs["scale"] = scale
-    group.attrs["softcap"] = np.nan if softcap is None else softcap
-    group.attrs["logical-dtype"] = str(dtype).removeprefix("torch.")
+    schema.stamp(group, "qk-layer")
+    schema.set_attributes(
+        group,
+        scale=scale,
+        softcap=np.nan if softcap is None else softcap,
+        logical_dtype=str(dtype).removeprefix("torch."),
+    )
 
 
 @dataclass

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
+import re
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +21,7 @@ from attnscope._version import __version__
 from attnscope.capture import schema
 from attnscope.errors import RequestError, RunError
 
-QUEUE_ITEMS = 16
+QUEUE_BYTES = 64 * 2**20
 _Item = tuple[str, Any, npt.NDArray[Any]]
 
 
@@ -34,13 +37,18 @@ class CaptureWriter:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        check_target(self.path)
         self.part = self.path.with_name(self.path.name + ".part")
         try:
             self.file = schema.create_file(self.part)
         except OSError as error:
             raise RequestError(f"{self.path}: cannot be written: {_reason(error, self.path)}") from None
-        self._queue: queue.Queue[_Item | None] = queue.Queue(QUEUE_ITEMS)
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._waiting = 0  # bytes in the queue
+        self._room = threading.Condition()
         self._error: BaseException | None = None
+        # Kept open until the end: HDF5 would write on closing a dataset, where h5py cannot report a full disk.
+        self._datasets: dict[str, h5py.Dataset] = {}
         self._thread = threading.Thread(target=self._work, name="attnscope-writer", daemon=True)
         self._thread.start()
 
@@ -78,17 +86,21 @@ class CaptureWriter:
             schema.create_array(parent, leaf, shape, dtype, dims, unit, fill=fill, maxshape=tuple(shape))
 
     def put(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
-        """Queue a block of a dataset; waits while the queue is full.
+        """Queue a block of a dataset; waits while more than QUEUE_BYTES are queued.
+
+        Args:
+            name: Dataset.
+            where: Index into it.
+            values: The block; must not be changed afterwards.
 
         Raises:
             RunError: If an earlier block could not be written.
         """
-        while True:
+        with self._room:
+            self._room.wait_for(lambda: self._waiting < QUEUE_BYTES or self._error is not None)
             self._check()
-            try:
-                return self._queue.put((name, where, values), timeout=0.2)
-            except queue.Full:
-                continue
+            self._waiting += values.nbytes
+        self._queue.put((name, where, values))
 
     def finish(self, describe: Callable[[h5py.File], None]) -> Path:
         """Write what is left, describe the capture, and give it its name.
@@ -106,8 +118,11 @@ class CaptureWriter:
         self._check()
         with self._failing():
             describe(self.file)
-            self.file.attrs["attnscope-version"] = __version__
-            self.file.attrs["created"] = np.datetime_as_string(np.datetime64("now"), unit="s") + "Z"
+            for dataset in self._datasets.values():
+                dataset.flush()
+            self._datasets.clear()
+            now = np.datetime_as_string(np.datetime64("now"), unit="s") + "Z"
+            schema.set_attributes(self.file, attnscope_version=__version__, created=now)
             self.file.flush()
             self.file.attrs["complete"] = True
             self.file.close()
@@ -118,13 +133,21 @@ class CaptureWriter:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            if self._error is not None:
-                continue  # keep draining, so that the model's thread never blocks on a full queue
             name, where, values = item
             try:
-                self.file[name][where] = values
+                if self._error is None:
+                    self._write(name, where, values)
             except BaseException as error:
                 self._error = error
+            finally:
+                with self._room:
+                    self._waiting -= values.nbytes
+                    self._room.notify()
+
+    def _write(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
+        if name not in self._datasets:
+            self._datasets[name] = self.file[name]
+        self._datasets[name][where] = values
 
     def _stop(self) -> None:
         if self._thread.is_alive():
@@ -136,10 +159,16 @@ class CaptureWriter:
             raise RunError(f"{self.path}: writing failed: {_reason(self._error, self.path)}") from self._error
 
     def _close_quietly(self) -> None:
+        """A full disk fails again on closing, which h5py reports where nobody can catch it; the file is removed anyway."""
+        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
+            self._datasets.clear()
             self.file.close()
         except (OSError, RuntimeError):
-            pass  # a full disk fails again on closing; the file is removed anyway
+            pass
+        finally:
+            gc.collect()
+            sys.unraisablehook = hook
 
     def _failing(self) -> _Failing:
         return _Failing(self.path)
@@ -160,14 +189,28 @@ class _Failing:
             raise RunError(f"{self.path}: writing failed: {_reason(error, self.path)}") from error
 
 
+def check_target(path: Path) -> None:
+    """Refuse a place where no file can be written, before any work is done.
+
+    Raises:
+        RequestError: If the folder does not exist or may not be written to, or the path is a folder.
+    """
+    if path.is_dir():
+        raise RequestError(f"{path}: cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise RequestError(f"{path}: cannot be written: folder {path.parent} does not exist")
+    if not os.access(path.parent, os.W_OK):
+        raise RequestError(f"{path}: cannot be written: no permission to write to folder {path.parent}")
+
+
 def _reason(error: BaseException, path: Path) -> str:
+    """The cause of a failed write in a few words."""
     text = str(error)
-    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileNotFoundError):
-        return os.strerror(error.errno).lower()
-    if "No space left" in text or "errno = 28" in text:
-        return "no space left on device"
-    if "unable to lock file" in text or "already open" in text:
-        return "another process is writing it"
     if not path.parent.is_dir():
         return f"folder {path.parent} does not exist"
-    return (text or type(error).__name__).splitlines()[0]
+    if "unable to lock file" in text or "already open" in text:
+        return "another process is writing it"
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno).lower()
+    from_hdf5 = re.search(r"error message = '([^']+)'", text)
+    return from_hdf5[1].lower() if from_hdf5 else (text or type(error).__name__).splitlines()[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.capture.run import Progress, capture
 from attnscope.correct.base import Correction, Running
-from attnscope.errors import RequestError
+from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Sampling
 
 if TYPE_CHECKING:
@@ -73,40 +73,66 @@ def rerun(
     """
     with open_capture(before) as cap:
         recorded, run, scene = cap.model, cap.run, cap.scene
-        ids = cap.tokens["token_id"].to_numpy()[: int(cap.prompt["length"])].tolist()
+        ids = cap.tokens["token_id"].to_numpy()[: cap.prompt_length].tolist()
         layers = [int(n) for n in cap.layers]
         if cap.correction:
             raise RequestError(f"{before}: was itself made under {cap.correction[0]['method']}; correct a plain capture")
-    loaded = _load(model, recorded, run)
-    if loaded.config_sha256 != recorded["config_sha256"]:
-        raise RequestError(f"{before}: was captured with another configuration of {recorded['id']} than the one loaded")
+    if not scene.video.exists():
+        raise RequestError(f"{before}: its video is no longer at {scene.video}")
     fields = {k: v for k, v in run["plan"].items() if k not in ("readings", "layers")}
-    plan = Plan(**fields, layers=tuple(layers))
+    with _folder(Path(out).parent):
+        loaded = _load(before, model, recorded, run)
+        if loaded.config_sha256 != recorded["config_sha256"]:
+            raise RequestError(f"{before}: was captured with another configuration of {recorded['id']} than the one loaded")
 
-    def correct(prompt: Prompt) -> Sequence[Running]:
-        if prompt.inputs["input_ids"][0].tolist() != ids:
-            raise RequestError(f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed")
-        return bind(loaded, prompt, corrections)
+        def correct(prompt: Prompt) -> Sequence[Running]:
+            if prompt.inputs["input_ids"][0].tolist() != ids:
+                raise RequestError(f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed")
+            return bind(loaded, prompt, corrections)
 
-    return capture(
-        loaded,
-        scene,
-        out,
-        plan=plan,
-        sampling=Sampling(**run["sampling"]),
-        max_new_tokens=run["max_new_tokens"],
-        template=run["template"],
-        verify=verify,
-        correct=correct,
-        progress=progress,
-    )
+        return capture(
+            loaded,
+            scene,
+            out,
+            plan=Plan(**fields, layers=tuple(layers)),
+            sampling=Sampling(**run["sampling"]),
+            max_new_tokens=run["max_new_tokens"],
+            template=run["template"],
+            verify=verify,
+            correct=correct,
+            progress=progress,
+        )
 
 
-def _load(model: LoadedModel | str | Path | None, recorded: dict[str, Any], run: dict[str, Any]) -> LoadedModel:
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder and those above it; if the block fails, take away what was made and stayed empty.
+
+    Raises:
+        RequestError: If it cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}") from None
+    try:
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+        raise
+
+
+def _load(
+    before: str | Path, model: LoadedModel | str | Path | None, recorded: dict[str, Any], run: dict[str, Any]
+) -> LoadedModel:
     from attnscope.model import load
 
     if model is not None and not isinstance(model, (str, Path)):
         return model
-    return load(str(model or recorded["id"]), **run["load"])
-
-
+    was = str(recorded["id"])
+    if model is None and Path(was).is_absolute() and not Path(was).exists():
+        raise ModelError(f"{before}: its model is no longer at {was}; say where it is with --model")
+    return load(str(model or was), **{k: v for k, v in run["load"].items() if k != "model"})

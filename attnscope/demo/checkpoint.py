@@ -166,10 +166,10 @@ def train_tokenizer(
     byte_level = processors.ByteLevel(trim_offsets=False)
     tokenizer.post_processor = byte_level
     if bos is not None and begin:
-        begin = processors.TemplateProcessing(
+        leading = processors.TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=[(bos, tokenizer.token_to_id(bos))]
         )
-        tokenizer.post_processor = processors.Sequence([byte_level, begin])
+        tokenizer.post_processor = processors.Sequence([byte_level, leading])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         bos_token=bos,

@@ -1,4 +1,4 @@
-"""The attention of one query group on every key, relative to uniform attention: what an overlay on the frames shows."""
+"""The attention of a query group on every key, over uniform attention: what an overlay shows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def cell_lift(
 ) -> NDArray[np.float64]:
     """Attention of a query group on each key, as a multiple of what uniform attention would give.
 
-    The map of each layer is divided by the mean over the group's queries of 1 / (keys that the query may see), then
-    averaged over the layers and heads asked for (ours).
+    The map of each layer is divided by the mean over the group's queries of 1 / (keys that it may see),
+    then averaged over the layers and heads asked for (ours).
 
     Args:
         cap: an open capture with the `maps` reading.
@@ -54,8 +54,8 @@ def best_head(speakers: pd.DataFrame) -> tuple[int, int, str] | None:
     """The head with the highest lift of speaker consistency, from a `speakers` table.
 
     Returns:
-        (layer, head, frames), at live frames if the score is defined there, else over all frames; None if it is
-        not defined at all.
+        (layer, head, frames), at live frames if the score is defined there, else over all frames; None if it
+        is not defined at all.
     """
     for frames in ("live", "all"):
         heads = speakers[
@@ -66,6 +66,6 @@ def best_head(speakers: pd.DataFrame) -> tuple[int, int, str] | None:
             & speakers["value"].notna()
         ]
         if len(heads):
-            top = heads.loc[heads["value"].idxmax()]
+            top = heads.iloc[int(heads["value"].to_numpy().argmax())]
             return int(top["layer"]), int(top["head"]), frames
     return None

@@ -1,7 +1,7 @@
 """How the links between modalities change with depth: an exponential fit and the product of the errors.
 
-The links of a layer are alpha = s_visual, c_visual, c_text (means per pair of the mean over heads). The fit is
-log alpha = a + l log gamma by least squares over the layers where alpha is defined and positive.
+The links of a layer are alpha = s_visual, c_visual, c_text (means per pair of the mean over heads). The fit
+is log alpha = a + l log gamma by least squares over the layers where alpha is defined and positive.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LINKS = {"s_visual": ("visual", "visual"), "c_visual": ("visual", "text"), "c_te
 
 @dataclass(frozen=True)
 class Fit:
-    """log alpha = a + l log gamma over `n` layers; NaN where fewer than two layers enter (R2: fewer than three)."""
+    """log alpha = a + l log gamma over `n` layers; NaN with fewer than two layers (R2: three)."""
 
     a: float
     gamma: float
@@ -54,7 +54,7 @@ def fit(layers: ArrayLike, alpha: ArrayLike) -> Fit:
 
 
 def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[float, int]:
-    """log10 of the product over layers of gamma^l eps_l, layers counted from 1, and how many layers entered."""
+    """log10 of the product over layers of gamma^l eps_l (l from 1), and how many layers entered."""
     number, error = np.asarray(layers, np.float64) + 1, np.asarray(eps, np.float64)
     keep = np.isfinite(error)
     if not keep.any() or not np.isfinite(gamma):
@@ -67,8 +67,9 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
 @metric(
     name="decay_gamma",
     title="Decay per layer",
-    definition="gamma in alpha_l proportional to gamma^l, by least squares on log alpha_l = a + l log gamma; alpha_l = mean "
-    "attention per pair of a link (s_visual, c_visual, c_text) in layer l. Intervals are percentile bootstrap over captures.",
+    definition="gamma in alpha_l proportional to gamma^l, by least squares on log alpha_l = a + l log "
+    "gamma; alpha_l = mean attention per pair of a link (s_visual, c_visual, c_text) in layer l. "
+    "Intervals are percentile bootstrap over captures.",
     source="paper",
     unit="per layer",
     range=(0, None),
@@ -77,8 +78,8 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
 @metric(
     name="decay_r2",
     title="R² of the decay fit",
-    definition="Share of the variance of log alpha over layers that the exponential explains. A low value says that one "
-    "exponent does not describe the curve.",
+    definition="Share of the variance of log alpha over layers that the exponential explains. A low "
+    "value says that one exponent does not describe the curve.",
     source="ours",
     unit="1",
     range=(0, 1),
@@ -86,7 +87,8 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
 @metric(
     name="decay_intercept",
     title="Intercept of the decay fit",
-    definition="a in log alpha_l = a + l log gamma (natural logarithm, l = the layer's number in the model, from 0).",
+    definition="a in log alpha_l = a + l log gamma (natural logarithm, l = the layer's number in the "
+    "model, from 0).",
     source="ours",
     unit="log attention per pair",
     range=(None, None),
@@ -94,9 +96,10 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
 @metric(
     name="log10_e_dda",
     title="log10 of the decay product",
-    definition="log10 of E_DDA, the product over layers of gamma^l eps_l, with layers counted from 1 and eps_l = the gap D_m of "
-    "that layer (denominator max; m is the modality of the link's queries). For gamma < 1 it shrinks with depth although the "
-    "paper says that the error grows: its sign has no reading.",
+    definition="log10 of E_DDA, the product over layers of gamma^l eps_l, with layers counted from 1 and "
+    "eps_l = the gap D_m of that layer (denominator max; m is the modality of the link's queries). For "
+    "gamma < 1 it shrinks with depth although the paper says that the error grows: its sign has no "
+    "reading.",
     source="ours",
     unit="log10",
     range=(None, None),

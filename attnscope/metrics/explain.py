@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from attnscope.metrics.density import densities, speaker_cells
+from attnscope.metrics.density import seen_cells, speaker_cells
 from attnscope.metrics.groups import modality_flow
-from attnscope.metrics.speakers import entering
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -48,11 +47,13 @@ def _modality(cap: Capture) -> list[str]:
                 notes.append(f"{query} → {key} is not defined: the prompt has no {empty} tokens.")
             elif not pairs:
                 notes.append(
-                    f"{query} → {key} is not defined: no {query} query is allowed to see a {key} key (all of them come later)."
+                    f"{query} → {key} is not defined: no {query} query is allowed to see a {key} key (all "
+                    "of them come later)."
                 )
             else:
                 notes.append(
-                    f"{query} → {key} without sinks is not defined: every {key} key that {query} queries may see is a sink."
+                    f"{query} → {key} without sinks is not defined: every {key} key that {query} queries "
+                    "may see is a sink."
                 )
     return list(dict.fromkeys(notes))
 
@@ -77,7 +78,8 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
             )
         elif not cells.any():
             notes.append(
-                f"Speaker '{name}' does not enter the consistency score: the box covers no visual token by {threshold:g} or more."
+                f"Speaker '{name}' does not enter the consistency score: the box covers no visual token "
+                f"by {threshold:g} or more."
             )
     strangers = sorted(s for s in spoken if s is not None and s not in names)
     if strangers:
@@ -85,29 +87,25 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
             f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them."
         )
     if alone := sum(turn.speaker is None for turn in cap.scene.transcript):
-        notes.append(
-            f"{alone} turn{'s' * (alone > 1)} without a speaker do{'es' * (alone == 1)} not enter the speaker metrics."
-        )
+        notes.append(f"Turns without a speaker ({alone}) do not enter the speaker metrics.")
     return notes + _rivals(cap, threshold)
 
 
 def _rivals(cap: Capture, threshold: float) -> list[str]:
     """Whether there is somebody to be confused with."""
-    found = densities(cap, threshold, "all")
-    enter = entering(found)
+    whole, live = (seen_cells(cap, threshold, frames) for frames in ("all", "live"))
+    enter = whole.entering
     if enter.sum() < 2:
         return [
-            f"The consistency score is not defined: {int(enter.sum())} speaker(s) with text and a visible box, two are needed."
+            "The consistency score is not defined: it needs two speakers with text and a visible box, "
+            f"and the scene has {int(enter.sum())}."
         ]
-    live = densities(cap, threshold, "live")
     notes = []
     for s in np.flatnonzero(enter):
         seen = (live.cells[live.labels == s] > 0).any(0)
-        name = found.speakers[s]
+        name = whole.speakers[s]
         if not seen[s]:
             notes.append(f"At live frames, '{name}' does not enter: the box is not visible while they speak.")
         elif (seen & enter).sum() < 2:
-            notes.append(
-                f"At live frames, '{name}' does not enter: no second speaker is visible while they speak."
-            )
+            notes.append(f"At live frames, '{name}' does not enter: nobody else is visible when they speak.")
     return notes

@@ -1,9 +1,9 @@
-"""Flow between key groups as plain arrays: the attention's own, that of uniform attention, and the pairs they run over."""
+"""Flow between modalities as plain arrays: the attention's own, that of uniform attention, and the pairs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 MODALITIES = ("text", "visual", "special")
+Number = TypeVar("Number", np.float64, np.int64)
 CHUNK = 256  # queries whose mask is held at once
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Flow among the modalities that a capture has, K of them, in L layers and H heads.
+    """Flow among the K modalities that a capture has, from the prompt's queries, by layer and head.
 
     Attributes:
         names: the modalities, [K].
-        queries: how many positions each has, [K].
+        queries: how many positions of the prompt each has, [K].
         mass: mean over the queries of one of the sum of A over the keys of another, [L, H, K, K].
         pairs: allowed pairs, [L, K, K].
-        sink_mass, sink_pairs: the part of them on the key group's sinks, same shapes.
+        sink_mass: the part of the mass on the key group's sinks, same shape.
+        sink_pairs: the part of the pairs, same shape.
     """
 
     names: list[str]
@@ -41,7 +43,7 @@ class Flow:
 
 
 def group_index(groups: pd.DataFrame, family: str, name: str) -> int | None:
-    """Row of a key group in /key_groups (names are unique within a family); None if the capture has no such group."""
+    """Row of a key group in /key_groups (names are unique within a family); None if there is none."""
     found = np.flatnonzero((groups["family"] == family).to_numpy() & (groups["name"] == name).to_numpy())
     return int(found[0]) if len(found) else None
 
@@ -64,7 +66,7 @@ def modality_flow(cap: Capture) -> Flow:
     sinks = [group_index(groups, "sink", f"sink:{m}") for m in names]
     return Flow(
         names=names,
-        queries=np.asarray(cap.key_member)[keys].astype(bool).sum(1).astype(np.int64),
+        queries=cap.key_member[keys, : cap.prompt_length].sum(1).astype(np.int64),
         mass=mass[:, :, rows][..., keys],
         pairs=pairs[:, rows][..., keys],
         sink_mass=_columns(mass[:, :, rows], sinks),
@@ -83,18 +85,19 @@ def uniform_flow(cap: Capture) -> tuple[NDArray[np.float64], NDArray[np.float64]
     member = np.asarray(cap.key_member)[keys].astype(np.float32)  # [K, P]
     sinks = np.asarray(cap.sinks).astype(np.float32)  # [L, P]
     total = np.zeros((2, len(cap.layers), len(keys), len(keys)))
-    for start in range(0, member.shape[1], CHUNK):
-        queries = np.arange(start, min(start + CHUNK, member.shape[1]))
-        last: NDArray[np.bool_] | None = None
-        for li, layer in enumerate(cap.layers):
-            allowed = np.asarray(cap.allowed(int(layer), queries))  # [Q, P]
-            if last is None or not np.array_equal(allowed, last):  # most models have one mask in all layers
-                share = allowed / np.maximum(allowed.sum(1, keepdims=True), 1)
-                weight = member[:, queries] @ share  # [K, P]: uniform mass from each group to each key
-                last = allowed
-            total[0, li] += weight @ member.T
-            total[1, li] += weight @ (member * sinks[li]).T
-    count = member.sum(1)[:, None]
+    alike: dict[object, list[int]] = {}  # most models have one mask in all layers: it is unfolded once
+    for row, layer in enumerate(cap.layers):
+        alike.setdefault(cap.mask(int(layer)), []).append(row)
+    for rows in alike.values():
+        for start in range(0, cap.prompt_length, CHUNK):
+            queries = np.arange(start, min(start + CHUNK, cap.prompt_length))
+            allowed = cap.allowed(int(cap.layers[rows[0]]), queries)  # [Q, P]
+            share = allowed / np.maximum(allowed.sum(1, keepdims=True), 1)
+            weight = member[:, queries] @ share  # [K, P]: uniform mass from each group to each key
+            total[0, rows] += weight @ member.T
+            for row in rows:
+                total[1, row] += weight @ (member * sinks[row]).T
+    count = member[:, : cap.prompt_length].sum(1)[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         return total[0] / count, total[1] / count
 
@@ -105,7 +108,7 @@ def _index(groups: pd.DataFrame, family: str, name: str) -> int:
     return found
 
 
-def _columns(values: NDArray[np.generic], columns: list[int | None]) -> NDArray[np.generic]:  # type: ignore[type-arg]
+def _columns(values: NDArray[Number], columns: list[int | None]) -> NDArray[Number]:
     """Columns of the last axis; zeros where there is none (a modality without sinks)."""
     out = np.zeros((*values.shape[:-1], len(columns)), dtype=values.dtype)
     for i, column in enumerate(columns):

@@ -54,8 +54,8 @@ def headline(tables: Tables, denominator: str = "max") -> pd.DataFrame:
 
     Returns:
         Columns `number`, `metric`, `value`, `se` (standard error over captures, NaN for one), `chance`, `p`
-        (permutation p, of a single capture only), `n` (how many of `counts` the value is over), `captures` (how many
-        define it). Lines that no table has are left out.
+        (permutation p, of a single capture only), `n` (how many of `counts` the value is over), `captures`
+        (how many define it). Lines that no table has are left out.
     """
     rows = []
     for line in lines(denominator):
@@ -80,7 +80,7 @@ def headline(tables: Tables, denominator: str = "max") -> pd.DataFrame:
 
 
 def per_capture(tables: Tables, line: Line) -> pd.DataFrame | None:
-    """A line's value in each capture: the mean over the rows that it selects (layers, where it selects several)."""
+    """A line's value in each capture: the mean over the rows (layers, mostly) that it selects."""
     rows = _select(tables, line.metric, line.where)
     if rows is None:
         return None
@@ -95,11 +95,11 @@ def across(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Join two tables of the same family on their keys: columns `before`, `after`, `change`."""
+    """Join two tables of one family on their keys, in the order of the first: `before`, `after`, `change`."""
     keys = [c for c in before.columns if c not in KEYS]
     left = before.drop(columns=["capture", "n"], errors="ignore").rename(columns={"value": "before"})
     right = after.drop(columns=["capture", "n"], errors="ignore").rename(columns={"value": "after"})
-    joined = left.merge(right, on=keys, how="outer", sort=False)
+    joined = left.merge(right, on=keys, how="left")
     return joined.assign(change=joined["after"] - joined["before"])
 
 
@@ -126,8 +126,14 @@ def _select(tables: Tables, metric: str, where: Mapping[str, object]) -> pd.Data
 def _chance(tables: Tables, line: Line) -> dict[str, float]:
     """Chance level and p that belong to a line; NaN where it has none."""
     out = {"chance": np.nan, "p": np.nan}
+    own = _select(tables, line.metric, line.where)
+    if own is None or own["value"].isna().all():
+        return out  # a chance level beside a number that is not defined would only mislead
     if line.metric == "lift":
         out["chance"] = 1.0
+    if line.metric == "gap":
+        uniform = _select(tables, "gap_uniform", line.where)
+        out["chance"] = np.nan if uniform is None else float(uniform["value"].mean())
     if line.metric.startswith("speaker_consistency"):
         chance = _select(tables, "speaker_consistency_chance", line.where)
         p = _select(tables, "speaker_consistency_p", line.where)

@@ -1,13 +1,15 @@
 """Attention within and between modalities, by layer and head.
 
-The modalities are text, visual and special (special tokens and the chat template's own text). "Self" is visual to
-visual and text to text, "cross" is visual to text and text to visual; pairs with special tokens are neither.
-Rows with head -1 are of the mean over heads.
+The modalities are text, visual and special (special tokens and the chat template's own text). "Self" is
+visual to visual and text to text, "cross" is visual to text and text to visual; pairs with special tokens are
+neither. Rows with head -1 are of the mean over heads.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 OTHER = {"visual": "text", "text": "visual"}
 DENOMINATORS = ("max", "sum", "self")
+SINKS = ("with", "without")
 _SINK_FREE = "Without sinks: less the mass, and the pairs, on the sinks among the keys."
 
 
@@ -35,12 +38,13 @@ def link(query: str, key: str) -> str:
 @metric(
     name="pair_mean",
     title="Mean attention per pair",
-    definition="Mean of the attention over all allowed (query, key) pairs of two modalities: s_m within modality m, c_m from "
-    f"m to the other one. {_SINK_FREE} In a causal model, visual queries see only the text that stands before the video.",
+    definition="Mean of the attention over all allowed (query, key) pairs of two modalities: s_m within "
+    f"modality m, c_m from m to the other one. {_SINK_FREE} In a causal model, visual queries see only "
+    "the text that stands before the video.",
     source="paper",
     unit="attention per pair",
     range=(0, 1),
-    chance="1 / allowed keys",
+    chance="about 1 / allowed keys",
 )
 def pair_mean(cap: Capture) -> pd.DataFrame:
     """Mean attention per allowed pair of modalities; n = pairs. NaN where no pair is allowed."""
@@ -54,8 +58,8 @@ def pair_mean(cap: Capture) -> pd.DataFrame:
 @metric(
     name="mass_share",
     title="Mass share",
-    definition="Sum of attention from a query to all keys of a modality, averaged over the queries of a modality. "
-    f"{_SINK_FREE}",
+    definition="Sum of attention from a query to all keys of a modality, averaged over the queries of a "
+    f"modality. {_SINK_FREE}",
     source="ours",
     unit="1",
     range=(0, 1),
@@ -64,80 +68,97 @@ def pair_mean(cap: Capture) -> pd.DataFrame:
 def mass_share(cap: Capture) -> pd.DataFrame:
     """Attention mass from one modality to another; n = queries. NaN where no pair is allowed."""
     flow = modality_flow(cap)
-    free_mass, free_pairs = flow.without_sinks()
     n = flow.queries[:, None]
-    shares = [
-        np.where(pairs[:, None] > 0, with_head_mean(mass), np.nan)
-        for mass, pairs in ((flow.mass, flow.pairs), (free_mass, free_pairs))
-    ]
+    shares = [np.where(pairs[:, None] > 0, with_head_mean(mass), np.nan) for mass, pairs in _variants(flow)]
     return _both("mass_share", cap, flow, shares[0], shares[1], n, n)
-
-
-@metric(
-    name="lift",
-    title="Lift over availability",
-    definition="Mass share divided by the mass share that attention spread evenly over each query's allowed keys would "
-    f"give. {_SINK_FREE}",
-    source="ours",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
-)
-def lift(cap: Capture) -> pd.DataFrame:
-    """Lift over availability for each pair of modalities; n = queries. NaN where no pair is allowed."""
-    flow = modality_flow(cap)
-    uniform, on_sinks = uniform_flow(cap)
-    free_mass, free_pairs = flow.without_sinks()
-    free_uniform = np.where(free_pairs > 0, uniform - on_sinks, 0.0)
-    n = flow.queries[:, None]
-    with_sinks = divide(with_head_mean(flow.mass), uniform[:, None])
-    return _both(
-        "lift", cap, flow, with_sinks, divide(with_head_mean(free_mass), free_uniform[:, None]), n, n
-    )
 
 
 @metric(
     name="gap",
     title="Gap between self and cross attention",
-    definition="D_m = |s_m - c_m| / max(s_m, c_m), from the means per pair of modality m; with the denominators s_m + c_m "
-    "(sum) and s_m (self) beside it. A layer's gap is that of its mean over heads, and the model's gap is the mean over "
-    "the layers where it is defined. The paper prints values without a formula.",
+    definition="D_m = |s_m - c_m| / max(s_m, c_m), from the means per pair of modality m; with the "
+    "denominators s_m + c_m (sum) and s_m (self) beside it. A layer's gap is that of its mean over "
+    "heads, and the model's gap is the mean over the layers where it is defined. The paper prints values "
+    "without a formula.",
     source="ours",
     unit="1",
     range=(0, None),
-    chance="0 (self and cross alike)",
+    chance="see gap_uniform",
 )
 def gap(cap: Capture) -> pd.DataFrame:
     """Gap D_m by modality and denominator; n = 1 for a layer, the number of layers for layer -1."""
+    return _gaps("gap", cap, modality_flow(cap), _heads(cap))
+
+
+@metric(
+    name="lift",
+    title="Lift over availability",
+    definition="Mass share divided by the mass share that attention spread evenly over each query's "
+    f"allowed keys would give. {_SINK_FREE}",
+    source="ours",
+    unit="1",
+    range=(0, None),
+    chance="1 (uniform attention)",
+)
+@metric(
+    name="gap_uniform",
+    title="Gap of uniform attention",
+    definition="The gap D_m that attention spread evenly over each query's allowed keys would show: not "
+    "0 in a causal model, where early queries have fewer keys and therefore heavier pairs.",
+    source="ours",
+    unit="1",
+    range=(0, None),
+)
+def against_uniform(cap: Capture) -> pd.DataFrame:
+    """Lift of each pair of modalities (n = queries), and the gap of uniform attention (head -1)."""
     flow = modality_flow(cap)
-    parts = []
-    for sinks, means in zip(("with", "without"), _pair_means(flow), strict=True):
-        for name in (m for m in flow.names if OTHER.get(m) in flow.names):
-            q, other = flow.names.index(name), flow.names.index(OTHER[name])
-            for denominator in DENOMINATORS:
-                value = gap_of(means[..., q, q], means[..., q, other], denominator)  # [L, H + 1]
-                keys = {"query": name, "sinks": sinks, "denominator": denominator}
-                axes = {"layer": cap.layers, "head": _heads(cap)}
-                parts.append(tidy("gap", value, np.isfinite(value), axes, **keys))
-                by_layer = value[:, -1][np.isfinite(value[:, -1])]
-                over = by_layer.mean() if len(by_layer) else np.nan
-                parts.append(tidy("gap", [over], [len(by_layer)], {"layer": [OVER]}, head=OVER, **keys))
-    return pd.concat(parts, ignore_index=True) if parts else _no_rows()
+    uniform, on_sinks = uniform_flow(cap)
+    even = replace(flow, mass=uniform[:, None], sink_mass=on_sinks[:, None])
+    n = flow.queries[:, None]
+    ratios = [
+        divide(with_head_mean(mass), np.where(pairs > 0, base[:, 0], 0.0)[:, None])
+        for (mass, pairs), (base, _) in zip(_variants(flow), _variants(even), strict=True)
+    ]
+    lifts = _both("lift", cap, flow, ratios[0], ratios[1], n, n)
+    return pd.concat([lifts, _gaps("gap_uniform", cap, even, [OVER])], ignore_index=True)
 
 
 def gap_of(
     self_mean: NDArray[np.float64], cross_mean: NDArray[np.float64], denominator: str
 ) -> NDArray[np.float64]:
-    """|s - c| over max(s, c), s + c (`sum`) or s (`self`); NaN where either is not defined or the denominator is 0."""
+    """|s - c| over max(s, c), s + c (`sum`) or s (`self`); NaN where that is not defined or 0."""
     below = {"max": np.maximum(self_mean, cross_mean), "sum": self_mean + cross_mean, "self": self_mean}
     return divide(np.abs(self_mean - cross_mean), below[denominator])
 
 
-def _pair_means(flow: Flow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _gaps(metric: str, cap: Capture, flow: Flow, heads: list[int]) -> pd.DataFrame:
+    """Gaps of a flow for its last heads (the very last is their mean), by layer and over layers."""
+    parts = []
+    for sinks, means in zip(SINKS, _pair_means(flow), strict=True):
+        for name in (m for m in flow.names if OTHER.get(m) in flow.names):
+            q, other = flow.names.index(name), flow.names.index(OTHER[name])
+            for denominator in DENOMINATORS:
+                value = gap_of(means[..., q, q], means[..., q, other], denominator)[
+                    :, -len(heads) :
+                ]  # [L, heads]
+                keys = {"query": name, "sinks": sinks, "denominator": denominator}
+                axes: dict[str, Sequence[Any]] = {"layer": cap.layers.tolist(), "head": heads}
+                parts.append(tidy(metric, value, np.isfinite(value), axes, **keys))
+                by_layer = value[:, -1][np.isfinite(value[:, -1])]
+                over = by_layer.mean() if len(by_layer) else np.nan
+                parts.append(tidy(metric, [over], [len(by_layer)], {"layer": [OVER]}, head=OVER, **keys))
+    return pd.concat(parts, ignore_index=True) if parts else _no_rows()
+
+
+def _variants(flow: Flow) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...]:
+    """Mass and pairs, with and without sinks."""
+    return (flow.mass, flow.pairs), flow.without_sinks()
+
+
+def _pair_means(flow: Flow) -> list[NDArray[np.float64]]:
     """Means per pair [L, H + 1, K, K], with and without sinks; the last head is the mean over heads."""
-    free_mass, free_pairs = flow.without_sinks()
-    total, free = (with_head_mean(m) * flow.queries[:, None] for m in (flow.mass, free_mass))
-    return divide(total, flow.pairs[:, None]), divide(free, free_pairs[:, None])
+    queries = flow.queries[:, None]
+    return [divide(with_head_mean(mass) * queries, pairs[:, None]) for mass, pairs in _variants(flow)]
 
 
 def _heads(cap: Capture) -> list[int]:
@@ -154,7 +175,12 @@ def _both(
     n_without: NDArray[np.int64],
 ) -> pd.DataFrame:
     """The table of a metric over [L, H + 1, K, K], with and without sinks."""
-    axes = {"layer": cap.layers, "head": _heads(cap), "query": flow.names, "key": flow.names}
+    axes: dict[str, Sequence[Any]] = {
+        "layer": cap.layers.tolist(),
+        "head": _heads(cap),
+        "query": flow.names,
+        "key": flow.names,
+    }
     parts = [
         tidy(name, value, n, axes, sinks=sinks)
         for sinks, value, n in (("with", with_sinks, n_with), ("without", without, n_without))

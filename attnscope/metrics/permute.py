@@ -1,4 +1,4 @@
-"""Arrangements of labels for permutation tests: every one when they are few, a random sample when they are many."""
+"""Arrangements of labels for permutation tests: all of them when they are few, else a random sample."""
 
 from __future__ import annotations
 

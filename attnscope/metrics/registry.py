@@ -34,7 +34,7 @@ class Metric:
         name: the value of the column `metric` in the tables.
         title: a short name to print.
         definition: one or two sentences, printed beside the number.
-        source: where the definition comes from: `paper`, `code` (released code), `2nd` (a secondary summary), `ours`.
+        source: of the definition: `paper`, `code` (released code), `2nd` (a secondary summary) or `ours`.
         unit: the unit, "1" if dimensionless.
         range: smallest and largest possible value, None if unbounded.
         chance: the value under attention that ignores content, as printed, "" if there is none.
@@ -70,7 +70,7 @@ def metric(
     chance: str = "",
     needs: tuple[str, ...] = ("masses",),
 ) -> Callable[[F], F]:
-    """Register a function as the one that computes `name`; a function that returns several metrics is decorated several times.
+    """Register a function as the one that computes `name`; one that returns several metrics has several.
 
     Args: as the attributes of `Metric`.
 

@@ -33,11 +33,9 @@ def tidy(
     index = pd.MultiIndex.from_product([list(labels) for labels in axes.values()], names=list(axes))
     table = index.to_frame(index=False)
     table.insert(0, "metric", metric)
-    for column, constant in constants.items():
-        table[column] = constant
-    table["value"] = array.reshape(-1)
-    table["n"] = np.broadcast_to(np.asarray(n, dtype=np.int64), array.shape).reshape(-1)
-    return table
+    count = np.broadcast_to(np.asarray(n, dtype=np.int64), array.shape)
+    columns: dict[str, Any] = {**constants, "value": array.reshape(-1), "n": count.reshape(-1)}
+    return table.assign(**columns)
 
 
 def with_head_mean(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
@@ -48,4 +46,5 @@ def with_head_mean(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.flo
 def divide(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
     """Divide; NaN where the denominator is 0: nothing there to measure."""
     top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    result: NDArray[np.float64] = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    return result

@@ -44,6 +44,7 @@ def align(
     """
     found = loaded.tokenizer(rendered.text, return_offsets_mapping=True, **text_kwargs(loaded, rendered.text))
     plain, offsets = found["input_ids"], np.array(found["offset_mapping"], np.int32).reshape(-1, 2)
+    _close_gaps(offsets, rendered.text)
     media = {*visual_ids}
     head = _common(plain, input_ids, media)
     tail = _common(plain[head:][::-1], input_ids[head:][::-1], media)
@@ -60,6 +61,17 @@ def align(
         )
     middle = np.tile(np.array([[start, end]], np.int32), (last - first, 1))
     return Alignment(np.concatenate([offsets[:head], middle, offsets[len(plain) - tail :]]), (first, last))
+
+
+def _close_gaps(offsets: NDArray[np.int32], text: str) -> None:
+    """Give a character that no token covers to the token before it, in place; white space stays uncovered.
+
+    A tokenizer that composes "e" and a combining accent into one character reports the "e" alone.
+    """
+    for token in range(len(offsets) - 1):
+        gap = text[offsets[token, 1] : offsets[token + 1, 0]]
+        if gap and not any(character.isspace() for character in gap):
+            offsets[token, 1] = offsets[token + 1, 0]
 
 
 def _common(left: Sequence[int], right: Sequence[int], stop: set[int]) -> int:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +11,7 @@ from attnscope._version import __version__
 from attnscope.errors import ModelError
 from attnscope.model.folder import check_folder, check_hub, local_folder
 from attnscope.model.layouts import LAYOUTS
+from attnscope.model.pretrained import config_sha256, read_config, read_processor, read_weights
 
 if TYPE_CHECKING:
     import torch
@@ -124,13 +122,13 @@ def load(
         check_folder(folder, use_safetensors=use_safetensors)
         name = str(folder)
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = _load_config(name, common)
-    digest = _config_sha256(config)
-    processor = _load_processor(name, common)
+    config = read_config(name, common)
+    digest = config_sha256(config)
+    processor = read_processor(name, common)
     placing = {"device_map": device_map} if device_map is not None else {}
     choice = {"attn_implementation": attn} if attn is not None else {}
     safe = {"use_safetensors": True} if use_safetensors else {}
-    loaded = _load_weights(name, config, {"dtype": dtype, **placing, **choice, **safe, **common})
+    loaded = read_weights(name, config, {"dtype": dtype, **placing, **choice, **safe, **common})
     if device_map is None:
         loaded = loaded.to(device)
     return LoadedModel(
@@ -177,85 +175,3 @@ def _checked_device(name: str, device: str | None, device_map: object) -> str | 
     if kind.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError(f"{name}: device {device!r} asked for, but torch sees no MPS device")
     return device
-
-
-def _load_config(name: str, common: dict[str, Any]) -> Any:
-    """Load the configuration and refuse a model that does not read images and text."""
-    from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
-
-    try:
-        config = AutoConfig.from_pretrained(name, **common)
-    except ValueError as error:
-        if "does not recognize this architecture" in str(error):
-            import transformers
-
-            found = str(error).split("model type `", 1)[-1].split("`", 1)[0]
-            raise ModelError(
-                f"{name}: model type {found!r} is not known to transformers {transformers.__version__}"
-            ) from None
-        raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
-    except Exception as error:
-        raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
-    has_code = common["trust_remote_code"] and hasattr(config, "auto_map")
-    if config.model_type not in KNOWN and not has_code:
-        raise ModelError(f"{name}: model type {config.model_type!r} does not take images or video with text")
-    return config
-
-
-def _load_processor(name: str, common: dict[str, Any]) -> Any:
-    from transformers import AutoProcessor
-
-    try:
-        processor = AutoProcessor.from_pretrained(name, **common)
-    except Exception as error:
-        raise ModelError(f"{name}: cannot load the processor ({_one_line(error)})") from None
-    tokenizer = getattr(processor, "tokenizer", None)
-    if tokenizer is None or getattr(processor, "image_processor", None) is None:
-        raise ModelError(f"{name}: {type(processor).__name__} is not a processor of images and text")
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"{name}: tokenizer {type(tokenizer).__name__} gives no character offsets (not a fast tokenizer)"
-        )
-    if not (getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)):
-        raise ModelError(f"{name}: no chat template (chat_template.jinja is missing)")
-    return processor
-
-
-def _load_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
-    """Load the model, and refuse one that has weights no file gave (they would be random)."""
-    from transformers import AutoModelForImageTextToText
-    from transformers.utils import logging
-
-    bar = logging.is_progress_bar_enabled()
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()
-    try:
-        model, info = AutoModelForImageTextToText.from_pretrained(
-            name, config=config, output_loading_info=True, **kwargs
-        )
-    except Exception as error:
-        raise ModelError(f"{name}: cannot load the model ({_one_line(error)})") from None
-    finally:
-        if bar:
-            logging.enable_progress_bar()
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"{name}: {len(missing)} weights are missing from the checkpoint, first {missing[0]!r}"
-        )
-    return model
-
-
-def _config_sha256(config: Any) -> str:
-    """Hash a configuration, leaving out what does not change the model."""
-    content = {
-        k: v for k, v in config.to_dict().items() if k not in {"_name_or_path", "transformers_version"}
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _one_line(error: Exception) -> str:
-    """First sentence of an error from another library, at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else text[:197] + "..."

@@ -48,7 +48,7 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
         if missing := max(layout.min_frames - len(shown), 0):
             shown = np.concatenate([shown, np.repeat(shown[-1:], missing, axis=0)])
         kwargs |= {
-            "videos": [shown],
+            "videos": [[shown]],  # nested: SmolVLM counts the videos of each prompt
             "video_metadata": [_metadata(frames, len(shown))],
             "do_sample_frames": False,
         }

@@ -74,7 +74,7 @@ def build_prompt(
     ids = _visual_ids(loaded, processed)
     visual = np.isin(input_ids, list(ids))
     boxes = scene_boxes(scene, frames)
-    warnings = list(boxes.warnings)
+    warnings = [*frames.warnings, *boxes.warnings]
     places = _places(loaded, processed, frames, int(visual.sum()))
     if places is None:
         kind = loaded.model.config.model_type

@@ -149,6 +149,8 @@ def _line(template: str, turn: Any, number: int) -> str:
         )
         raise RequestError(f"template {template!r} {problem}; it takes {', '.join(_FIELDS)}") from None
     except (ValueError, TypeError, AttributeError, IndexError) as error:
+        missing = [name for name, value in values.items() if value is None and name in template]
+        error = ValueError(f"{missing[0]} is not known") if missing else error
         raise RequestError(f"template {template!r} cannot write transcript turn {number}: {error}") from None
     return " ".join(line.split())  # one turn a line
 

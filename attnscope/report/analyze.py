@@ -62,7 +62,7 @@ def analyze(
         pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
         page = render(
             "analyze.html.j2",
-            title=f"Attention of {caps[0].model.get('id')}",
+            title=f"Attention of {provenance.model_name(caps[0])}",
             numbers=records(numbers),
             intervals=records(gamma_intervals(tables)),
             notes=notes,
@@ -90,7 +90,7 @@ def analyze(
 
 
 def write_tables(output: Output, caps: Sequence[Capture], names: Sequence[str], tables: Tables) -> None:
-    """Write the tables of all families, the options' log-probabilities, the averages over captures and the definitions."""
+    """Write the tables of all families, of the options, the averages over captures and the definitions."""
     for family, table in tables.items():
         output.table(family, table)
         if len(caps) > 1:
@@ -108,16 +108,17 @@ def gamma_intervals(tables: Tables) -> pd.DataFrame:
     if "modality" not in tables or tables["modality"]["capture"].nunique() < 2:
         return pd.DataFrame(columns=columns)
     curves: dict[tuple[str, str], list[Any]] = {}
-    layers = None
+    numbers: dict[tuple[str, str], Any] = {}
     for _, table in tables["modality"].groupby("capture", sort=False):
         for name, sinks, layers, alpha in links(table):
             curves.setdefault((name, sinks), []).append(alpha)
-    rows = [(*key, *gamma_interval(layers, alphas), len(alphas)) for key, alphas in curves.items()]
+            numbers[name, sinks] = layers
+    rows = [(*key, *gamma_interval(numbers[key], alphas), len(alphas)) for key, alphas in curves.items()]
     return pd.DataFrame(rows, columns=columns)
 
 
 def capture_page(cap: Capture, name: str) -> dict[str, Any]:
-    """What the page says about one capture: answer, options, where it comes from, its self-check, its warnings."""
+    """What the page says about one capture: answer, options, provenance, self-check, warnings."""
     word, checks = provenance.checks(cap)
     return {
         "name": name,
@@ -155,7 +156,10 @@ def _sections(
         },
         {
             "title": "Within and between modalities",
-            "lead": "How much attention stays within text or video, how much crosses over, and how that changes with depth.",
+            "lead": (
+                "How much attention stays within text or video, how much crosses over, and how that "
+                "changes with depth."
+            ),
             "pictures": panels.modality_panels(output, tables, denominator),
         },
     ]
@@ -165,7 +169,10 @@ def _notes(caps: Sequence[Capture], names: Sequence[str], threshold: float) -> l
     """Why numbers are missing, each sentence once."""
     notes: dict[str, list[str]] = {}
     for name, cap in zip(names, caps, strict=True):
-        for note in metrics.explain(cap, threshold=threshold):
+        failed = (
+            ["The self-check FAILED: do not trust these numbers."] if cap.check.get("passed") is False else []
+        )
+        for note in [*failed, *metrics.explain(cap, threshold=threshold)]:
             notes.setdefault(note, []).append(name)
     if len(caps) == 1:
         return list(notes)

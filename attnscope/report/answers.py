@@ -14,7 +14,7 @@ COLUMNS = ("option", "expected", "tokens", "logprob", "share")
 
 
 def options(cap: Capture) -> pd.DataFrame:
-    """One row an option: `option`, `expected` (the scene's answer), `tokens`, `logprob`, `share` of the options' probability."""
+    """The options: `option`, `expected` (the scene's answer), `tokens`, `logprob`, `share`."""
     found = cap.answer.get("options") or []
     lp = np.array(
         [np.nan if o.get("logprob") is None else float(o["logprob"]) for o in found], dtype=np.float64
@@ -41,9 +41,8 @@ def options_change(before: Capture, after: Capture) -> pd.DataFrame:
     joined = one.merge(
         two[["option", "logprob", "share"]],
         on="option",
-        how="outer",
+        how="left",
         suffixes=("_before", "_after"),
-        sort=False,
     )
     joined["change"] = joined["logprob_after"] - joined["logprob_before"]
     return joined

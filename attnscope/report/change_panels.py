@@ -8,6 +8,7 @@ import pandas as pd
 
 from attnscope.metrics.cells import best_head, cell_lift
 from attnscope.report.figures import curves, heads, overlay
+from attnscope.report.figures.stage import stage
 from attnscope.report.inputs import Tables, subject
 from attnscope.report.output import Output, Picture
 from attnscope.report.panels import FRAMES, rows_of
@@ -94,7 +95,10 @@ def _modalities(
         caption = f"Gap between self and cross attention of text queries, denominator {denominator}. {SCALE}"
         pictures.append(out.figure("gap_change", figure, "Gap of text by head", caption))
     if "modality" in before and "modality" in after:
-        caption = "Mean attention per allowed pair by layer, mean over heads; dashed before, solid after. Left with all keys, right without sinks."
+        caption = (
+            "Mean attention per allowed pair by layer, mean over heads; dashed before, solid after. Left "
+            "with all keys, right without sinks."
+        )
         figure = curves.links_change(before["modality"], after["modality"])
         pictures.append(out.figure("links_change", figure, "Self and cross attention by layer", caption))
     return pictures
@@ -106,7 +110,7 @@ def _overlays(
     who = subject(one, speaker) if one.has("maps") and two.has("maps") else None
     if who is None:
         return []
-    on = overlay.stage(one, who[1])
+    on = stage(one, who[1])
     if not on.placed.any():
         return []
     said = f"the words of {who[1]}" if who[1] else "the question"
@@ -128,7 +132,7 @@ def _overlays(
     for view, text, layer, head in views:
         values = [cell_lift(cap, who[0], layer, head)[:n] for cap in (one, two)]
         figure = overlay.overlay_change(
-            on.prompt_only(n), values[0], values[1], title=f"Attention of {said}: {text}", speaker=who[1]
+            on.prompt_only(n), values[0], values[1], title=f"Attention of {said}\n{text}", speaker=who[1]
         )
         caption = (
             f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"

@@ -72,7 +72,7 @@ def compare(
         pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
         page = render(
             "compare.html.j2",
-            title=f"Before and after: {one.model.get('id')}",
+            title=f"Before and after: {provenance.model_name(one)}",
             files=[one.path.name, two.path.name],
             question=one.scene.question,
             expected=one.scene.answer,
@@ -111,8 +111,8 @@ def require_same_prompt(one: Capture, two: Capture) -> None:
     """
     if one.prompt_length != two.prompt_length:
         raise RequestError(
-            f"{two.path}: the prompt has {two.prompt_length} tokens, that of {one.path} has {one.prompt_length}; "
-            "only captures of one scene can be compared"
+            f"{two.path}: the prompt has {two.prompt_length} tokens, that of {one.path} has "
+            f"{one.prompt_length}; only captures of one scene can be compared"
         )
     n = one.prompt_length
     ids = [cap.tokens["token_id"].to_numpy()[:n] for cap in (one, two)]
@@ -120,17 +120,15 @@ def require_same_prompt(one: Capture, two: Capture) -> None:
     if len(differ):
         at = int(differ[0])
         raise RequestError(
-            f"{two.path}: token {at} of the prompt is {int(ids[1][at])}, in {one.path} it is {int(ids[0][at])}; "
-            "only captures of one scene can be compared"
+            f"{two.path}: token {at} of the prompt is {int(ids[1][at])}, in {one.path} it is "
+            f"{int(ids[0][at])}; only captures of one scene can be compared"
         )
 
 
 def headline_change(before: Tables, after: Tables, denominator: str) -> pd.DataFrame:
-    """The headline numbers before and after: columns `number`, `before`, `after`, `change`, `chance`, `p_before`, `p_after`."""
+    """The headline numbers: `number`, `before`, `after`, `change`, `chance`, `p_before`, `p_after`."""
     one, two = headline(before, denominator), headline(after, denominator)
-    joined = one.merge(
-        two[["number", "value", "p"]], on="number", how="outer", suffixes=("_before", "_after"), sort=False
-    )
+    joined = one.merge(two[["number", "value", "p"]], on="number", how="left", suffixes=("_before", "_after"))
     joined = joined.rename(columns={"value_before": "before", "value_after": "after"})
     joined["change"] = joined["after"] - joined["before"]
     return joined[["number", "metric", "before", "after", "change", "chance", "p_before", "p_after"]]

@@ -13,8 +13,8 @@ from attnscope.metrics import definitions
 from attnscope.report.summary import records
 
 CAUSAL = (
-    "Attention mass is not causal importance: a head that attends somewhere need not change the answer, and one that "
-    "attends elsewhere may."
+    "Attention mass is not causal importance: a head that attends somewhere need not change the answer, "
+    "and one that attends elsewhere may."
 )
 SOURCES = {
     "paper": "read in a paper",
@@ -44,7 +44,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for a table cell: significant digits, small ones in powers of ten, a dash where it is not defined."""
+    """A number for a table cell: significant digits, a dash where it is not defined."""
     if value is None or not isinstance(value, (int, float)) or math.isnan(value):
         return "—"
     if math.isinf(value):

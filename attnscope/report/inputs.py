@@ -36,7 +36,8 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack) -> list[Capture]:
         ):
             if one != other:
                 raise RequestError(
-                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"
+                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; "
+                    "report them apart"
                 )
     return caps
 
@@ -94,7 +95,8 @@ def subject(cap: Capture, speaker: str | None) -> tuple[str, str | None] | None:
             )
         if speaker not in saying:
             raise RequestError(
-                f"{cap.path}: speaker '{speaker}' has no words in the prompt; speakers with words: {', '.join(saying) or 'none'}"
+                f"{cap.path}: speaker '{speaker}' has no words in the prompt; speakers with words: "
+                f"{', '.join(saying) or 'none'}"
             )
         return f"speaker:{speaker}", speaker
     boxed = [name for name in saying if name in cap.scene.speakers]

@@ -10,6 +10,7 @@ import pandas as pd
 from attnscope.metrics import OVER
 from attnscope.metrics.cells import best_head, cell_lift
 from attnscope.report.figures import curves, heads, matrix, overlay
+from attnscope.report.figures.stage import stage
 from attnscope.report.inputs import Tables, subject
 from attnscope.report.output import Output, Picture
 
@@ -29,7 +30,7 @@ def rows_of(table: pd.DataFrame, metric: str, **where: object) -> pd.DataFrame:
 
 
 def speaker_panels(out: Output, tables: Tables) -> list[Picture]:
-    """Consistency by layer and head, at live frames and over all, and the density matrix; only what is defined."""
+    """Consistency by layer and head, and the density matrix; only what is defined."""
     if "speakers" not in tables:
         return []
     table, pictures = tables["speakers"], []
@@ -49,8 +50,9 @@ def speaker_panels(out: Output, tables: Tables) -> list[Picture]:
             mark="p ≤ 0.05, uncorrected",
         )
         caption = (
-            f"Lift of the speaker-consistency score over chance for each layer and head ({said}). Red: the words of a speaker attend more "
-            f"densely to that speaker's pixels than to the other speakers'. n = {count} speakers enter."
+            f"Lift of the speaker-consistency score over chance for each layer and head ({said}). Red: "
+            "the words of a speaker attend more densely to that speaker's pixels than to the other "
+            f"speakers'. n = {count} speakers enter."
         )
         pictures.append(
             out.figure(
@@ -59,8 +61,9 @@ def speaker_panels(out: Output, tables: Tables) -> list[Picture]:
         )
     if rows_of(table, "speaker_density")["value"].notna().any():
         caption = (
-            "Whose words attend to whose pixels: attention per token pair, as a share of each row, mean over all layers and heads. "
-            "A dash stands where one of the two has no words or no visible box."
+            "Whose words attend to whose pixels: attention per token pair, as a share of each row, mean "
+            "over all layers and heads. A dash stands where one of the two has no words or no visible "
+            "box."
         )
         pictures.append(
             out.figure(
@@ -84,27 +87,37 @@ def modality_panels(out: Output, tables: Tables, denominator: str) -> list[Pictu
         figure = heads.heads_map(
             heads.grid(cross), title="Attention mass, text → visual", unit="share of attention mass"
         )
-        caption = "Share of the attention of text queries that falls on visual tokens, for each layer and head (sinks included)."
+        caption = (
+            "Share of the attention of text queries that falls on visual tokens, for each layer and head "
+            "(sinks included)."
+        )
         pictures.append(out.figure("cross_modal_mass", figure, "Cross-modal mass by head", caption))
-    caption = f"|s − c| by layer, denominator {denominator}; s and c are the means per pair within a modality and to the other one."
+    caption = (
+        f"|s − c| by layer, denominator {denominator}; s and c are the means per pair within a modality "
+        "and to the other one."
+    )
     pictures.append(
         out.figure(
             "gap", curves.gap_by_layer(table, denominator), "Gap between self and cross attention", caption
         )
     )
     caption = (
-        "Mean attention per allowed pair of tokens, within (solid) and between (dashed) modalities, mean over heads. Left with all keys, "
-        "right without attention sinks. Visual queries see only the text that stands before the video."
+        "Mean attention per allowed pair of tokens, within (solid) and between (dashed) modalities, mean "
+        "over heads. Left with all keys, right without attention sinks. Visual queries see only the text "
+        "that stands before the video."
     )
     pictures.append(
         out.figure("links", curves.links_by_layer(table), "Self and cross attention by layer", caption)
     )
-    caption = "Where the attention of text queries (left) and of visual queries (right) goes, mean over heads; dashed: without the mass on sinks."
+    caption = (
+        "Where the attention of text queries (left) and of visual queries (right) goes, mean over heads; "
+        "dashed: without the mass on sinks."
+    )
     pictures.append(out.figure("shares", curves.shares_by_layer(table), "Mass share by layer", caption))
     if "decay" in tables:
         caption = (
-            "Points: mean attention per pair. Lines: least-squares fit of log α = a + l log γ over the layers. A low R² says that a single "
-            "exponent does not describe the curve."
+            "Points: mean attention per pair. Lines: least-squares fit of log α = a + l log γ over the "
+            "layers. A low R² says that a single exponent does not describe the curve."
         )
         pictures.append(
             out.figure("decay", curves.decay_fits(table, tables["decay"]), "Decay with depth", caption)
@@ -121,7 +134,7 @@ def overlay_panels(
         who = subject(cap, speaker) if cap.has("maps") else None
         if who is None or number >= MOST_OVERLAYS:
             continue
-        on = overlay.stage(cap, who[1])
+        on = stage(cap, who[1])
         if not on.placed.any():
             continue
         said = f"the words of {who[1]}" if who[1] else "the question"
@@ -142,10 +155,11 @@ def overlay_panels(
                 )
             )
         for view, text, layer, head in views:
-            title = f"Attention of {said}: {text}"
+            title = f"Attention of {said}\n{text}"
             figure = overlay.overlay(on, cell_lift(cap, who[0], layer, head), title=title, speaker=who[1])
             caption = (
-                f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. One colour scale for all frames"
+                f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. "
+                "One colour scale for all frames"
                 + (f"; the box of {who[1]} is drawn solid." if who[1] in on.boxes else ".")
             )
             pictures.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,12 @@ from attnscope.report.style import short
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
+
+
+def model_name(cap: Capture) -> str:
+    """What to call the model in a heading: its id, or the name of its folder."""
+    name = str(cap.model.get("id") or cap.model.get("class"))
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def provenance(cap: Capture) -> list[tuple[str, str]]:
@@ -35,7 +42,8 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
         ("video", str(cap.scene_dict.get("video"))),
         (
             "frames",
-            f"{len(cap.frames.times)} sampled of a {cap.frames.kind}, {cap.frames.width} × {cap.frames.height} pixels",
+            f"{_frames(len(cap.frames.times), cap.frames.kind)}, "
+            f"{cap.frames.width} × {cap.frames.height} pixels",
         ),
         ("sampling", _flat(run.get("sampling"))),
         ("plan", _flat(run.get("plan"))),
@@ -93,6 +101,12 @@ def active_heads(cap: Capture) -> list[tuple[int, int]]:
         for h in heads
     }
     return sorted(found)
+
+
+def _frames(count: int, kind: str) -> str:
+    if kind == "image":
+        return "one image"
+    return f"{count} sampled of a {'folder of frames' if kind == 'folder' else kind}"
 
 
 def _list(value: Any) -> list[Any]:

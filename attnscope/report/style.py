@@ -1,4 +1,4 @@
-"""One look for all figures: sizes of a paper's column and page, colours that colour-blind readers can tell apart."""
+"""One look for all figures: a paper's sizes, and colours that colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MARKERS = {
     "special": "v",
 }
 
-_RC: dict[str, Any] = {
+_RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str in older ones
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 8,
@@ -84,6 +84,11 @@ def number_ticks(ax: Axes, axis: str, numbers: list[int], most: int = 10) -> Non
     places = list(range(0, len(numbers), step))
     labels = [str(numbers[i]) for i in places]
     (ax.set_xticks if axis == "x" else ax.set_yticks)(places, labels)
+
+
+def literal(text: str) -> str:
+    """A user's text for a figure: matplotlib would read dollar signs as a formula."""
+    return text.replace("$", r"\$")
 
 
 def short(value: float | None, digits: int = 3) -> str:

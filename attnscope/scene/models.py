@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -133,11 +134,24 @@ class Speaker(_Model):
         return self
 
 
+def _names_differ(speakers: Any) -> Any:
+    """White space does not tell two names apart; the second would silently replace the first."""
+    seen: set[str] = set()
+    for name in speakers if isinstance(speakers, dict) else ():
+        if isinstance(name, str) and _one_space(name) in seen:
+            raise ValueError(f"[{show(name)}]: names the same speaker as another entry")
+        seen.add(_one_space(str(name)))
+    return speakers
+
+
+Speakers = Annotated[dict[Line, Speaker], BeforeValidator(_names_differ)]
+
+
 class Scene(_Model):
     """A video (or image, or folder of frames), who is where in it, what is said, and what is asked."""
 
     video: Path = Field(description="Video file, image, or folder of numbered images; relative to this file.")
-    speakers: dict[Line, Speaker] = Field(default_factory=dict, description="Speakers by name.")
+    speakers: Speakers = Field(default_factory=dict, description="Speakers by name.")
     transcript: list[Turn] = Field(default_factory=list, description="Turns, in the order of the prompt.")
     question: Words | None = None
     options: list[Line] = Field(default_factory=list, description="Answers to choose from.")
@@ -145,16 +159,6 @@ class Scene(_Model):
     box_units: BoxUnits = Field("pixels", description="pixels of the upright frame, or fractions 0..1 of it.")
     system: Words | None = Field(None, description="System message of the prompt.")
     frame_rate: Rate | None = Field(None, description="Frames per second of a folder of frames.")
-
-    @field_validator("speakers", mode="before")
-    @classmethod
-    def _names_differ(cls, speakers: Any) -> Any:
-        seen: set[str] = set()
-        for name in speakers if isinstance(speakers, dict) else ():
-            if isinstance(name, str) and _one_space(name) in seen:
-                raise ValueError(f"[{show(name)}]: names the same speaker as another entry")
-            seen.add(_one_space(str(name)))
-        return speakers
 
     @model_validator(mode="after")
     def _choices(self) -> Self:

@@ -34,9 +34,9 @@ _SAID = {
     "model_type": "{value} is not an object",
     "too_short": "is empty",
     "too_long": "holds {actual_length} items, at most {max_length} fit",
-    "greater_than": "{value} is not greater than {gt}",
-    "greater_than_equal": "{value} is less than {ge}",
-    "less_than_equal": "{value} is more than {le}",
+    "greater_than": "{value} is not greater than {gt:g}",
+    "greater_than_equal": "{value} is less than {ge:g}",
+    "less_than_equal": "{value} is more than {le:g}",
     "literal_error": "{value} is not one of {expected}",
 }
 
@@ -95,10 +95,10 @@ def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()
     context = first.get("ctx", {})
     if first["type"] == "value_error":
         said = str(context["error"])
+        if said.startswith((".", "[")):  # a validator of an object names the field inside it
+            path, said = (path + said if path else said.removeprefix(".")), ""
     else:
         said = _SAID.get(first["type"], first["msg"]).format(**{**context, "value": show(first["input"])})
-    if said.startswith((".", "[")):  # a validator of an object names the field inside it
-        path, said = (path + said if path else said.removeprefix(".")), ""
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     line = ": ".join(part for part in (source, path, said) if part) + more
     return " ".join(line.split())
@@ -139,13 +139,13 @@ def read_json(path: Path) -> Any:
     """
     try:
         data = json.loads(read_text(path), object_pairs_hook=_object)
+        repeated = _find_repeated(data, ())
     except json.JSONDecodeError as error:
         raise SceneError(
             f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
     except RecursionError:
         raise SceneError(f"{path}: not valid JSON: nested too deeply") from None
-    repeated = _find_repeated(data, ())
     if repeated is not None:
         raise SceneError(f"{path}: {field_path(repeated)}: is given twice")
     return data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
-from attnscope.scene.models import BoxUnits, Line, Scene, Speaker
+from attnscope.scene.models import BoxUnits, Scene, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
 from attnscope.scene.subtitles import read_transcript
 
@@ -30,7 +30,7 @@ def read_scene(cls: type[SomeScene], path: Path, video: Path | None) -> SomeScen
     return scene.model_copy(update={"video": full})
 
 
-def read_speakers(path: Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
+def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
     """Read a speakers' file: the `speakers` of a scene file alone, or a whole scene file.
 
     Returns:
@@ -39,6 +39,7 @@ def read_speakers(path: Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
     Raises:
         SceneError: the file or a field is wrong.
     """
+    path = Path(path)
     data = read_json(path)
     if not isinstance(data, dict):
         raise SceneError(f"{path}: {show(data)} is not an object; a speakers' file maps names to segments")
@@ -53,7 +54,7 @@ def read_speakers(path: Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
             raise SceneError(f"{path}: box_units: {show(given)} is not one of 'pixels' or 'fraction'")
         units = given
     try:
-        adapter = TypeAdapter(dict[Line, Speaker])
+        adapter = TypeAdapter(Speakers)
         return adapter.validate_python(data), units
     except ValidationError as error:
         raise SceneError(one_line(str(path), error, root)) from None

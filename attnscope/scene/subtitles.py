@@ -21,6 +21,8 @@ from attnscope.scene.problems import one_line, read_json, read_text, show
 
 _STAMP = r"(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}"
 _TIMES = re.compile(rf"\s*({_STAMP})\s*-->\s*({_STAMP})(?!\d)")
+# What somebody meant as times, arrow or not: the library passes over it.
+_MEANT = re.compile(rf"\s*{_STAMP}\s*\S{{1,3}}\s*{_STAMP}")
 _VOICE = re.compile(r"<v(?:\.[\w-]+)*\s+([^>\s][^>]*)>|(</v>)", re.IGNORECASE)
 _MARKUP = re.compile(r"</?[a-z][^<>]*>|<\d+:[\d:.]+>|\{\\[^}]*\}", re.IGNORECASE)
 _CHANGE = re.compile(r"^(?:[-\u2013\u2014]+|>>+)\s*")
@@ -69,7 +71,7 @@ def _json_turns(path: Path) -> list[Turn]:
 
 
 def _cue_turns(path: Path, kind: str) -> list[Turn]:
-    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n").strip("\n") + "\n"
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n").strip("\n") + "\n\n"
     try:
         captions = webvtt.WebVTT.from_buffer(io.StringIO(text), format=kind).captions
     except (webvtt.errors.MalformedFileError, webvtt.errors.MalformedCaptionError):
@@ -98,7 +100,7 @@ def _refuse_lost_cues(path: Path, text: str, read: set[tuple[float, float]]) -> 
     """The library passes over a cue that it cannot read, and nobody would notice the hole."""
     lines = text.split("\n")
     for number, line in enumerate(lines, 1):
-        if "-->" not in line:
+        if "-->" not in line and not _MEANT.match(line):
             continue
         times = _TIMES.match(line)
         if times is None:

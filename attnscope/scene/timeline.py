@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ class Timeline:
 
     pts: npt.NDArray[np.int64]  # [n], increasing
     keys: npt.NDArray[np.int64]  # [k], pts of the keyframes, increasing; empty = decode from the beginning
-    tick: float  # seconds of one unit
-    last: float  # seconds that the last frame lasts
+    tick: Fraction  # seconds of one unit
+    last: int  # units that the last frame lasts
     promised: float | None  # seconds that the file's header claims
     broken: bool  # reading stopped at an error
     counted: bool = False  # there are no times in the file: pts are frame numbers
@@ -31,13 +32,14 @@ class Timeline:
     @property
     def times(self) -> npt.NDArray[np.float64]:
         """Seconds [n] from the first frame."""
-        times: npt.NDArray[np.float64] = (self.pts - self.pts[0]) * self.tick
+        units = (self.pts - self.pts[0]) * self.tick.numerator
+        times: npt.NDArray[np.float64] = units / self.tick.denominator
         return times
 
     @property
     def duration(self) -> float:
         """Seconds to the end of the last frame."""
-        return float(self.times[-1]) + self.last
+        return float((int(self.pts[-1] - self.pts[0]) + self.last) * self.tick)
 
 
 def build_timeline(
@@ -58,21 +60,21 @@ def build_timeline(
     """
     if not pts:
         raise MediaError(f"{path}: the video stream holds no frame that can be read")
-    tick = float(stream.time_base or 1)
+    tick = Fraction(stream.time_base or 1)
     order = np.argsort(np.asarray(pts, np.int64))
     times = np.asarray(pts, np.int64)[order]
-    last = float(durations[order[-1]]) if durations else 0.0
+    last = durations[order[-1]] if durations else 0
     if last <= 0:
         gaps = np.diff(times)
-        last = float(np.median(gaps)) if len(gaps) else 1 / (declared_rate(stream) * tick)
+        last = round(float(np.median(gaps)) if len(gaps) else 1 / (declared_rate(stream) * tick))
     return Timeline(
-        times, np.unique(np.asarray(keys, np.int64)), tick, last * tick, promised_duration(stream), broken
+        times, np.unique(np.asarray(keys, np.int64)), tick, last, promised_duration(stream), broken
     )
 
 
-def declared_rate(stream: Any) -> float:
+def declared_rate(stream: Any) -> Fraction:
     """Frames a second by the header; 25 where it does not say, as FFmpeg assumes."""
-    return float(stream.average_rate or 25)
+    return Fraction(stream.average_rate or 25)
 
 
 def promised_duration(stream: Any) -> float | None:

@@ -76,7 +76,7 @@ def read_video(path: Path, sampling: Sampling) -> Frames:
         width=images.shape[2],
         height=images.shape[1],
         kind="video",
-        source_fps=mean_rate(timeline, declared_rate(reader.stream)),
+        source_fps=mean_rate(timeline, float(declared_rate(reader.stream))),
         duration=timeline.duration,
         total_frames=len(timeline.pts),
         warnings=warnings,
@@ -94,10 +94,9 @@ class _Reader:
 
     def _open(self) -> None:
         try:
-            # An absolute path cannot be taken for a protocol, and a playlist cannot reach the network.
-            self.container = av.open(
-                str(self.path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"}
-            )
+            # An absolute path cannot be taken for a protocol. From a local file FFmpeg opens local files
+            # only, so a playlist cannot reach the network; the option for it crashes PyAV before 18.
+            self.container = av.open(str(self.path.absolute()), metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             said = getattr(error, "strerror", None) or type(error).__name__
             raise MediaError(
@@ -153,9 +152,7 @@ class _Reader:
         self._reopen()
         if any(p is None for p in pts) or any(b <= a for a, b in pairwise(pts)):
             tick, claim = 1 / declared_rate(self.stream), promised_duration(self.stream)
-            return Timeline(
-                np.arange(len(pts)), np.empty(0, np.int64), tick, tick, claim, broken, counted=True
-            )
+            return Timeline(np.arange(len(pts)), np.empty(0, np.int64), tick, 1, claim, broken, counted=True)
         return build_timeline(self.path, self.stream, pts, [], [], broken)
 
     def pixels(self, timeline: Timeline, number: int) -> npt.NDArray[np.uint8]:
@@ -218,7 +215,7 @@ class _Reader:
             for s in self.container.streams
             if s.start_time is not None and s.time_base
         ]
-        lag = float(timeline.pts[0]) * timeline.tick - min(starts, default=0.0)
+        lag = float(int(timeline.pts[0]) * timeline.tick) - min(starts, default=0.0)
         if len(timeline.keys) and lag > _PLAYER_LAG:
             found.append(
                 f"the picture starts {seconds(lag)} s after the sound; times count from the first picture"

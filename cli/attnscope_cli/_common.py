@@ -8,11 +8,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from attnscope.errors import RequestError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
@@ -82,14 +85,33 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise RequestError(f"{path}: already exists; pass --force to replace it")
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table for people on stdout."""
-    from rich.console import Console
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """A table for people on stdout; the first column is never broken."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", show_lines=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
+
+
+def print_entries(entries: list[tuple[str, list[str]]]) -> None:
+    """Names with indented paragraphs under them on stdout, for text too long for a table."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    out = console()
+    for name, paragraphs in entries:
+        out.print(Text(name, style="bold"))
+        for paragraph in paragraphs:
+            out.print(Padding(Text(paragraph), (0, 0, 0, 4)))
+
+
+def console() -> Console:
+    """Stdout as wide as the terminal; where it is a file or a pipe, 100 columns."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Force, Json, Quiet, print_json, progress_bar, quiet_transformers, refuse_existing, setup_logging
+from attnscope_cli._common import (
+    Force,
+    Json,
+    Quiet,
+    print_json,
+    progress_bar,
+    quiet_transformers,
+    refuse_existing,
+    setup_logging,
+)
 
 _SCENE, _FRAMES, _PLAN, _MODEL = "What is shown", "Which frames", "What is recorded", "How the model is loaded"
 
@@ -63,12 +73,12 @@ def run(
     from attnscope.model import load
 
     quiet_transformers()
-    loaded = load(
-        model, dtype=dtype, device=device, device_map=device_map, revision=revision, attn=attn, trust_remote_code=trust_remote_code
+    loader = partial(
+        load, model, dtype=dtype, device=device, device_map=device_map, revision=revision, attn=attn, trust_remote_code=trust_remote_code
     )
     with progress_bar(quiet) as progress:
         cap = capture(
-            loaded,
+            loader,
             shown,
             out,
             plan=chosen,

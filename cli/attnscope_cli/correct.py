@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Force, Json, OutDir, Quiet, print_json, progress_bar, quiet_transformers, refuse_existing, setup_logging
+from attnscope_cli._common import (
+    Force,
+    Json,
+    OutDir,
+    Quiet,
+    print_json,
+    progress_bar,
+    quiet_transformers,
+    refuse_existing,
+    setup_logging,
+)
 
 
 def run(
@@ -32,9 +42,13 @@ def run(
     setup_logging(quiet)
     after = out / "after.h5"
     refuse_existing(after, force)
+    from attnscope.capture import open as open_capture
     from attnscope.correct import make, rerun
+    from attnscope.report.inputs import subject
 
     correction = make(method, alpha=alpha, threshold=threshold, layers=layers, negative=negative)
+    with open_capture(before) as cap:
+        subject(cap, speaker)  # an unknown speaker is refused before the model runs
     quiet_transformers()
     with progress_bar(quiet) as progress:
         rerun(before, [correction], after, model=model, verify=verify, progress=progress).close()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnscope_cli._common import Json, OutDir, Quiet, print_json, progress_bar, quiet_transformers, setup_logging
+from attnscope_cli._common import (
+    Json,
+    OutDir,
+    Quiet,
+    print_json,
+    progress_bar,
+    quiet_transformers,
+    setup_logging,
+)
 
 
 def run(out: OutDir = Path("demo-out"), quiet: Quiet = False, json: Json = False) -> None:

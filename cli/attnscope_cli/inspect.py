@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Json, print_json
+from attnscope_cli._common import Json, console, print_json
 
 
 def run(capture: Annotated[Path, typer.Argument(help="A capture (.h5).")], json: Json = False) -> None:
@@ -21,6 +21,4 @@ def run(capture: Annotated[Path, typer.Argument(help="A capture (.h5).")], json:
     if json:
         print_json(found)
         return
-    from rich.console import Console
-
-    Console().print(render(found))
+    console().print(render(found))

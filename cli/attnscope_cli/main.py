@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,24 +12,52 @@ import typer
 from typer.core import TyperGroup
 
 from attnscope._version import __version__
-from attnscope.errors import AttnscopeError
+from attnscope.errors import AttnscopeError, RequestError
 from attnscope_cli import analyze, capture, compare, correct, demo, inspect, methods, models, validate
+
+# typer may bring its own copy of click: take the base of its usage errors from a class that it exports.
+_UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
 
 
 class _OneLineErrors(TyperGroup):
-    """Prints what was wrong in one line and exits with the error's code; the traceback only with --debug."""
+    """Says what was wrong in one line and exits with the error's code; --debug lets the traceback through."""
 
-    def invoke(self, ctx: Any) -> Any:
+    def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
+        """Run the command line (`args`, or that of the process)."""
+        if not extra.get("standalone_mode", True) or "--debug" in (sys.argv[1:] if args is None else args):
+            return super().main(args, **extra)
         try:
-            return super().invoke(ctx)
+            code = super().main(args, **extra | {"standalone_mode": False})
+        except _UsageError as error:
+            _say(_usage(error))
+            code = error.exit_code
         except AttnscopeError as error:
-            if ctx.params.get("debug"):
-                raise
-            print(f"attnscope: {error}", file=sys.stderr)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
-            print("attnscope: interrupted; nothing was written", file=sys.stderr)
-            raise typer.Exit(130) from None
+            _say(str(error))
+            code = error.exit_code
+        except (KeyboardInterrupt, typer.Abort):
+            code = 130
+        except Exception as error:
+            reason = (str(error).strip() or "no message").splitlines()[0]
+            _say(f"unexpected {type(error).__name__}: {reason} (attnscope --debug shows where)")
+            code = 1
+        if code == 130:  # what typer makes of Ctrl-C
+            _say("interrupted; no unfinished file is left")
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(message: str) -> None:
+    """One line on stderr; what comes from other libraries may have more."""
+    line = " ".join(message.split())
+    if line:
+        print(f"attnscope: {line}", file=sys.stderr)
+
+
+def _usage(error: Any) -> str:
+    """A mistake in the command line itself: what it is, and where help is."""
+    message = str(error.format_message()).strip().rstrip(".")  # "" after typer has printed the help instead
+    context = getattr(error, "ctx", None)
+    hint = f"; see {context.command_path} --help" if context is not None else ""
+    return f"{message[0].lower()}{message[1:]}{hint}" if message else ""
 
 
 app = typer.Typer(
@@ -50,23 +79,25 @@ def _version(wanted: bool) -> None:
 
 def _config(ctx: typer.Context, path: Path | None) -> Path | None:
     """Options from a TOML file become the defaults of each command; flags override them."""
-    if path is None:
-        return None
+    if path is None or ctx.resilient_parsing:
+        return path
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}") from None
+        raise RequestError(f"--config {path}: {(error.strerror or str(error)).lower()}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path}: {error}") from None
-    known = {name: {p.name: p for p in command.params} for name, command in ctx.command.commands.items()}  # type: ignore[attr-defined]
+        raise RequestError(f"--config {path}: not a TOML file: {error}") from None
+    commands: dict[str, Any] = ctx.command.commands  # type: ignore[attr-defined]
     for command, options in tables.items():
-        if command not in known or not isinstance(options, dict):
-            raise typer.BadParameter(f"{path}: [{command}] is not a command; commands: {', '.join(sorted(known))}")
+        if command not in commands or not isinstance(options, dict):
+            raise RequestError(f"--config {path}: [{command}] is not a command; commands: {', '.join(commands)}")
+        known = {parameter.name for parameter in commands[command].params}
         for option in options:
-            if option.replace("-", "_") not in known[command]:
-                raise typer.BadParameter(f"{path}: {command}.{option} is not an option of {command}")
+            if option.replace("-", "_") not in known:
+                raise RequestError(f"--config {path}: {command}.{option}: is not an option of {command}")
     ctx.default_map = {
-        command: {option.replace("-", "_"): value for option, value in options.items()} for command, options in tables.items()
+        command: {option.replace("-", "_"): value for option, value in options.items()}
+        for command, options in tables.items()
     }
     return path
 

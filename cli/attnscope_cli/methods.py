@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from attnscope_cli._common import Json, print_json, print_table
+from typing import Any
+
+from attnscope_cli._common import Json, print_entries, print_json
 
 
 def run(json: Json = False) -> None:
     """List metrics and corrections with their definitions, sources, ranges and chance levels.
+
+    Sources: paper (published), code (released code), 2nd (read in a secondary summary), ours.
 
     Example: `attnscope methods`
     """
     from attnscope import metrics
     from attnscope.correct import catalogue
 
-    found = {"metrics": metrics.definitions().to_dict(orient="records"), "corrections": catalogue()}
+    found: dict[str, Any] = {"metrics": metrics.definitions().to_dict(orient="records"), "corrections": catalogue()}
     if json:
         print_json(found)
         return
-    columns = ["metric", "definition", "source", "unit", "range", "chance"]
-    print_table("Metrics", columns, [[str(m[c]) for c in columns] for m in found["metrics"]])
-    columns = ["method", "summary", "source", "parameters"]
-    print_table("Corrections", columns, [[str(c[k]) for k in columns] for c in found["corrections"]])
+    for m in found["metrics"]:
+        facts = f"source: {m['source']}; unit: {m['unit']}; range: {m['range']}; chance: {m['chance'] or 'none'}"
+        print_entries([(f"{m['metric']}  ({m['family']}: {m['title']})", [str(m["definition"]), facts])])
+    for c in found["corrections"]:
+        print_entries([(f"{c['method']}  (correction)", [c["summary"], f"source: {c['source']}; parameters: {c['parameters']}"])])

@@ -8,15 +8,15 @@ from attnscope_cli._common import Json, print_json, print_table
 def run(json: Json = False) -> None:
     """List the model families whose visual tokens are placed in frame, time and pixels.
 
-    Any other model that transformers loads for image-text-to-text is captured too, with its tokens' places unknown.
+    Any other model that transformers loads for image-text-to-text is captured too: the modality of its tokens is known, their
+    places are not.
 
     Example: `attnscope models`
     """
-    from attnscope.model.layouts import families
+    from attnscope.families import FAMILIES
 
-    found = families()
     if json:
-        print_json(found)
+        print_json([family.to_dict() for family in FAMILIES])
         return
-    columns = list(found[0])
-    print_table("Model families", columns, [[str(f[c]) for c in columns] for f in found])
+    columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
+    print_table(columns, [[str(v) for v in family.to_dict().values()] for family in FAMILIES])

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_attention, dense_rows, read_with_output
+from attnscope.attention import (
+    AttentionCall,
+    add_bias,
+    allowed_pairs,
+    dense_attention,
+    dense_rows,
+    read_with_output,
+)
 
 
 def make_call(batch=1, heads=4, kv=2, n=24, width=16, *, mask=None, seed=0, softcap=None, window=None, backend="sdpa"):

@@ -132,11 +132,10 @@ def build(
     _maps(oracle)
     _stats(oracle)
     oracle.readings["full/attention"] = attention.astype(np.float32)
-    with h5py.File(path, "w") as file:
-        file.attrs["encoding-type"] = "attnscope-capture"
-        file.attrs["encoding-version"] = "1.0"
-        file.attrs["attnscope-version"] = "0.1.0"
-        file.attrs["created"] = "2026-11-20T12:00:00+00:00"
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:
+        _stamp(file, "attnscope-capture")
+        file.attrs["attnscope-version"] = fixed("0.1.0")
+        file.attrs["created"] = fixed("2026-11-20T12:00:00+00:00")
         _write_documents(file, oracle, text, prompt, generated, heads, kv_heads, dtype, readings)
         _write_sets(file, oracle, kinds, windows, which)
         _write_frames(file, oracle)
@@ -209,7 +208,8 @@ def _masses(o: Oracle) -> None:
     mass = np.einsum("lhqk,lgk->lhqg", o.attention, member)
     count = np.einsum("lqk,lgk->lqg", o.allowed.astype(np.int64), member)
     flow, pairs = [], []
-    for group in o.key_member[~is_sink]:
+    prompt = (o.tokens["role"] != "answer").to_numpy()
+    for group in o.key_member[~is_sink] & prompt:  # flow is of the prompt's queries
         some = group.any()
         flow.append(mass[:, :, group].mean(2) if some else np.full((*mass.shape[:2], mass.shape[3]), np.nan))
         pairs.append(count[:, group].sum(1))
@@ -239,22 +239,30 @@ def _stats(o: Oracle) -> None:
 # ---- the file, node by node as the specification lists them
 
 
+def fixed(values: str | Sequence[str]) -> np.ndarray:
+    """Fixed-length, null-padded UTF-8."""
+    data = values.encode() if isinstance(values, str) else [value.encode() for value in values]
+    longest = max([1, len(data)] if isinstance(data, bytes) else [1, *map(len, data)])
+    return np.array(data, dtype=h5py.string_dtype("utf-8", longest))
+
+
 def _stamp(node: Any, encoding: str) -> Any:
-    node.attrs["encoding-type"] = encoding
-    node.attrs["encoding-version"] = "1.0"
+    node.attrs["encoding-type"] = fixed(encoding)
+    node.attrs["encoding-version"] = fixed("1.0")
     return node
 
 
 def write_json(group: h5py.Group, name: str, document: Any) -> None:
     text = json.dumps(document)
-    node = _stamp(group.create_dataset(name, data=text, dtype=h5py.string_dtype("utf-8")), "json")
-    node.attrs["sha256"] = hashlib.sha256(text.encode("utf-8")).hexdigest()
+    node = _stamp(group.create_dataset(name, data=fixed(text)), "json")
+    node.attrs["sha256"] = fixed(hashlib.sha256(text.encode("utf-8")).hexdigest())
 
 
 def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
-    data = np.array(list(values), dtype=object)
-    node = _stamp(group.create_dataset(name, data=data, dtype=h5py.string_dtype("utf-8")), "strings")
-    node.attrs["sha256"] = hashlib.sha256(b"".join(v.encode("utf-8") + b"\0" for v in values)).hexdigest()
+    options: dict[str, Any] = {"compression": "gzip", "fletcher32": True} if values else {}
+    node = _stamp(group.create_dataset(name, data=fixed(values), **options), "strings")
+    content = b"".join(value.encode("utf-8") + b"\0" for value in values)
+    node.attrs["sha256"] = fixed(hashlib.sha256(content).hexdigest())
 
 
 def write_array(group: h5py.Group, name: str, data: np.ndarray, dims: Sequence[str], unit: str = "1") -> None:
@@ -267,8 +275,8 @@ def write_array(group: h5py.Group, name: str, data: np.ndarray, dims: Sequence[s
         {"chunks": chunk, "compression": "gzip", "fletcher32": True} if data.size else {}
     )
     node = _stamp(group.create_dataset(name, data=data, **options), "array")
-    node.attrs["dims"] = list(dims)
-    node.attrs["unit"] = unit
+    node.attrs["dims"] = fixed(dims)
+    node.attrs["unit"] = fixed(unit)
 
 
 def _write_table(group: h5py.Group, name: str, frame: pd.DataFrame) -> None:
@@ -280,7 +288,7 @@ def _write_table(group: h5py.Group, name: str, frame: pd.DataFrame) -> None:
             write_array(table, dataset, frame[column].to_numpy(), ["row"], units.get(column, "1"))
         else:
             write_strings(table, dataset, frame[column].tolist())
-    table.attrs["columns"] = list(frame.columns)
+    table.attrs["columns"] = fixed(list(frame.columns))
     table.attrs["length"] = len(frame)
 
 
@@ -360,17 +368,17 @@ def _write_sets(file: h5py.File, o: Oracle, kinds: list[str], windows: list[int]
 
 def _write_frames(file: h5py.File, o: Oracle) -> None:
     frames = _stamp(file.create_group("frames"), "frames")
-    frames.attrs.update({"kind": "video", "width": invented.WIDTH, "height": invented.HEIGHT})
+    frames.attrs.update({"kind": fixed("video"), "width": invented.WIDTH, "height": invented.HEIGHT})
     write_array(frames, "index", (np.arange(len(o.frames)) * 12).astype(np.int32), ["row"])
     write_array(frames, "time", o.times, ["row"], "s")
-    jpeg = _stamp(frames.create_dataset("jpeg", (len(o.frames),), h5py.vlen_dtype(np.uint8)), "bytes")
-    digest = hashlib.sha256()
-    for i, image in enumerate(o.frames):
+    jpeg = _stamp(frames.create_group("jpeg"), "bytes")
+    items = []
+    for image in o.frames:
         buffer = io.BytesIO()
         Image.fromarray(image).save(buffer, "JPEG", quality=95)
-        jpeg[i] = np.frombuffer(buffer.getvalue(), np.uint8)
-        digest.update(buffer.getvalue())
-    jpeg.attrs["sha256"] = digest.hexdigest()
+        items.append(buffer.getvalue())
+    write_array(jpeg, "data", np.frombuffer(b"".join(items), np.uint8), ["byte"])
+    write_array(jpeg, "end", np.cumsum([len(item) for item in items]).astype(np.int64), ["row"], "byte")
 
 
 DIMS = {
@@ -407,7 +415,7 @@ def _write_qk(
         group = _stamp(qk.create_group(str(number)), "qk-layer")
         group.attrs["scale"] = float(scale)
         group.attrs["softcap"] = float("nan") if softcap is None else softcap
-        group.attrs["logical-dtype"] = dtype
+        group.attrs["logical-dtype"] = fixed(dtype)
         for name, data, dims in (
             ("q", q, ["head", "query", "channel"]),
             ("k", k, ["kv_head", "key", "channel"]),

@@ -23,7 +23,11 @@ def scene(names: list[str], frames: int) -> tuple[dict[str, Any], list[dict[str,
         shown = [f for f in range(frames) if f != s]
         boxes[name] = {
             "segments": [
-                {"start": max(0.0, f * 0.5 - 0.1), "end": f * 0.5 + 0.1, "keyframes": [{"t": f * 0.5, "xyxy": box}]}
+                {
+                    "start": max(0.0, f * 0.5 - 0.1),
+                    "end": f * 0.5 + 0.1,
+                    "keyframes": [{"t": f * 0.5, "xyxy": box}],
+                }
                 for f in shown
             ]
         }

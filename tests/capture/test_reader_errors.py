@@ -16,7 +16,18 @@ from attnscope.errors import FormatError, RequestError
 from tests.capture.by_hand import build, write_json
 
 MUST = (
-    *("model", "scene", "run", "prompt", "layers", "tokens", "frames", "frames/jpeg", "key_groups", "query_groups"),
+    *(
+        "model",
+        "scene",
+        "run",
+        "prompt",
+        "layers",
+        "tokens",
+        "frames",
+        "frames/jpeg",
+        "key_groups",
+        "query_groups",
+    ),
     *("key_groups/member", "mask", "answer", "check"),
 )
 
@@ -53,8 +64,8 @@ def test_files_that_are_no_captures(tmp_path: Path) -> None:
         ("folder.h5", RequestError, "a folder, not a capture file"),
         ("text.h5", FormatError, "not an HDF5 file, so not a capture"),
         ("empty.h5", FormatError, "the file is empty"),
-        ("other.h5", FormatError, "/: an HDF5 file, but not a capture (no encoding-type 'attnscope-capture')"),
-        ("anndata.h5", FormatError, "/: an HDF5 file, but not a capture (no encoding-type 'attnscope-capture')"),
+        ("other.h5", FormatError, "an HDF5 file, but not a capture (no encoding-type 'attnscope-capture')"),
+        ("anndata.h5", FormatError, "an HDF5 file, but not a capture (no encoding-type 'attnscope-capture')"),
         ("unfinished.h5.part", FormatError, "an unfinished capture (.part); capture again"),
     ):
         with pytest.raises(kind) as error:
@@ -91,9 +102,17 @@ def test_incomplete_and_unknown_versions(path: Path) -> None:
             file[node].attrs[name] = old
         return message(error).removeprefix(f"{path}: ")
 
-    assert attribute("/", "complete", False) == "/: complete is not true: the capture was cut short; capture again"
-    assert attribute("/", "complete", "yes") == "/: complete is not true: the capture was cut short; capture again"
-    assert attribute("/", "encoding-version", "2.0") == "/: encoding-version is '2.0'; this attnscope reads 1.x"
+    assert (
+        attribute("/", "complete", False)
+        == "/: complete is not true: the capture was cut short; capture again"
+    )
+    assert (
+        attribute("/", "complete", "yes")
+        == "/: complete is not true: the capture was cut short; capture again"
+    )
+    assert (
+        attribute("/", "encoding-version", "2.0") == "/: encoding-version is '2.0'; this attnscope reads 1.x"
+    )
     wrong = attribute("/tokens", "encoding-version", "7.1")
     assert wrong == "/tokens: encoding-version is '7.1'; this attnscope reads 1.x"
     wrong = attribute("/mask", "encoding-type", "json")
@@ -147,15 +166,22 @@ def test_requests_out_of_range(original: Path, what: str) -> None:
 
 def test_ranges_of_layers_are_told_with_their_gaps(tmp_path: Path) -> None:
     build(tmp_path / "run.h5", numbers=[2, 3, 5, 9])
-    with open_capture(tmp_path / "run.h5") as cap, pytest.raises(RequestError, match="it has layers 2-3, 5, 9"):
+    with (
+        open_capture(tmp_path / "run.h5") as cap,
+        pytest.raises(RequestError, match="it has layers 2-3, 5, 9"),
+    ):
         cap.masses(4)
 
 
 def test_unknown_names(original: Path) -> None:
     with open_capture(original) as cap:
-        with pytest.raises(RequestError, match=r"'mass' is no reading; the readings are masses, maps, stats, qk, full"):
+        with pytest.raises(
+            RequestError, match=r"'mass' is no reading; the readings are masses, maps, stats, qk, full"
+        ):
             cap.has("mass")
-        with pytest.raises(RequestError, match=r"'mean' is no stat; the stats are entropy, lse, sink_mass, max, allowed"):
+        with pytest.raises(
+            RequestError, match=r"'mean' is no stat; the stats are entropy, lse, sink_mass, max, allowed"
+        ):
             cap.stat("mean")
 
 
@@ -191,16 +217,24 @@ def test_a_reading_that_breaks_the_specification(path: Path) -> None:
             (lambda: cap.heads, "/model: is a JSON list, not an object"),
             (lambda: cap.scene, "/scene: scene: "),
             (lambda: cap.tokens, "/tokens/role: is missing"),
-            (lambda: cap.key_groups, "/key_groups/name: sha256 does not match its content, the file is damaged"),
+            (
+                lambda: cap.key_groups,
+                "/key_groups/name: sha256 does not match its content, the file is damaged",
+            ),
         ):
             with pytest.raises(FormatError) as error:
                 read()
             assert message(error).startswith(f"{path}: {what}")
-        cap.__dict__["model"] = {"heads": 4, "id": ""}
+        cap.__dict__["heads"] = 4
         for read, what in (
             (lambda: cap.attention(0), "/qk/0/q: holds float32, but logical-dtype is 'bfloat16'"),
             (lambda: cap.attention(1), "/qk/1: attribute 'scale' is missing"),
             (lambda: cap.stat("lse"), "/stats/lse: is missing"),
+            (
+                lambda: cap.maps(0),
+                "/maps/rows: dims are ['layer', 'head', 'key', 'query_group'], "
+                "not ['layer', 'head', 'query_group', 'key']",
+            ),
         ):
             with pytest.raises(FormatError) as error:
                 read()

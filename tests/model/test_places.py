@@ -70,10 +70,13 @@ def prove(loaded: Any, shown: Frames) -> None:
         pooled = loaded.family == "llava_onevision" and any(len(p) > 1 for p in fed_by if p <= grid)
         reach = 7 if loaded.family == "smolvlm" else 3  # two Lanczos resizes in a row, else one
         box = inner(token[["x0", "y0", "x1", "y1"]].to_numpy(float), reach, central=pooled)
-        for frame in {int(token.frame_first), int(token.frame_last)}:
+        first, last = int(token.frame_first), int(token.frame_last)
+        for frame in {first - 1, first, last, last + 1} & set(range(len(shown.images))):
             after = process(loaded, prompt.text, repaint(shown, frame, box))
             changed = changed_patches(loaded, prompt.inputs, after) & grid
-            if pooled:  # bilinear weights: the cell's rim may weigh nothing, so only its centre is changed
+            if not first <= frame <= last:
+                assert not changed & own, (number, frame, token.to_dict())
+            elif pooled:  # bilinear weights: the cell's rim may weigh nothing, so only its centre is changed
                 assert changed, (number, token.to_dict())
                 assert changed <= own, (number, token.to_dict())
             else:

@@ -1,4 +1,4 @@
-"""Renders small films in which every frame carries its own number as ten black or white bars."""
+"""Renders small films in which every frame carries its own number as twelve black or white bars."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BITS = 12
 
 
 def bars(number: int, width: int, height: int) -> npt.NDArray[np.uint8]:
-    """A frame [height, width, 3] that shows `number` in binary; the bars stand upright, the first one is the lowest bit."""
+    """A frame [height, width, 3] that shows `number` in binary, the lowest bit first."""
     bits = np.array([number >> bit & 1 for bit in range(BITS)])
     row = bits[np.arange(width) * BITS // width] * 235 + 10
     return np.repeat(np.repeat(row[None, :, None], height, 0), 3, 2).astype(np.uint8)

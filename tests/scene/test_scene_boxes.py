@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attnscope.scene import Frames, Keyframe, Sampling, Scene, Segment, Speaker, boxes_at, read_frames, scene_boxes
+from attnscope.scene import (
+    Frames,
+    Keyframe,
+    Sampling,
+    Scene,
+    Segment,
+    Speaker,
+    boxes_at,
+    read_frames,
+    scene_boxes,
+)
 
 coordinate = st.floats(-200, 900, allow_nan=False, width=32)
 side = st.floats(1, 500, width=32)

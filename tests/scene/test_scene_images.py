@@ -12,7 +12,9 @@ from attnscope.scene import Sampling, Scene, read_frames, read_scene_frames
 from tests.scene.films import bars, number_in
 
 
-def folder_of(path: Path, numbers: range, name: str = "frame_{}.png", size: tuple[int, int] = (96, 64)) -> Path:
+def folder_of(
+    path: Path, numbers: range, name: str = "frame_{}.png", size: tuple[int, int] = (96, 64)
+) -> Path:
     path.mkdir(exist_ok=True)
     for number in numbers:
         Image.fromarray(bars(number, *size)).save(path / name.format(number))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from attnscope.errors import MediaError
-from attnscope.scene import Frames, Sampling, read_frames
+from attnscope.scene import Frames, Sampling, Scene, read_frames
 from attnscope.scene.frames import choose
 from attnscope.scene.video import _Reader
 from tests.scene.films import BITS, bars, film, number_in, turn
@@ -35,7 +35,10 @@ FORMATS: list[tuple[str, dict[str, Any]]] = [
     ("grey10.mkv", {"codec": "ffv1", "pix_fmt": "gray10le"}),
     ("ten-bit-odd.mkv", {"codec": "ffv1", "pix_fmt": "yuv420p10le", "size": (61, 37)}),
     ("alpha.mkv", {"codec": "ffv1", "pix_fmt": "bgra"}),
-    ("ten-bit.mp4", {"codec": "libx265", "pix_fmt": "yuv420p10le", "options": {"x265-params": "log-level=none"}}),
+    (
+        "ten-bit.mp4",
+        {"codec": "libx265", "pix_fmt": "yuv420p10le", "options": {"x265-params": "log-level=none"}},
+    ),
     ("vp8-hidden-frames.webm", {"codec": "libvpx", "options": {"auto-alt-ref": "1", "lag-in-frames": "16"}}),
     ("vp9.webm", {"codec": "libvpx-vp9"}),
     ("mjpeg.mov", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
@@ -107,9 +110,7 @@ def test_time_starts_at_the_first_picture(tmp_path: Path) -> None:
     frames = read_frames(path, Sampling(fps=10))
     assert frames.times == pytest.approx(np.arange(20) / 10)
     assert frames.duration == pytest.approx(2.0)
-    assert frames.warnings == [
-        "the picture starts 1.5 s after the sound; times count from the first picture"
-    ]
+    assert frames.warnings == ["the picture starts 1.5 s after the sound; times count from the first picture"]
 
 
 # What a player shows of a stored frame with a white top left corner: the corner that is white then.
@@ -264,5 +265,20 @@ def test_more_pixels_than_memory_holds_are_refused(tmp_path: Path) -> None:
     from attnscope.scene.frames import refuse_too_many
 
     refuse_too_many(tmp_path, 100, 1920, 1080)
-    with pytest.raises(MediaError, match=r"1000 frames of 1920x1080 are 5\.8 GiB of pixels, the limit is 4 GiB"):
+    with pytest.raises(
+        MediaError, match=r"1000 frames of 1920x1080 are 5\.8 GiB of pixels, the limit is 4 GiB"
+    ):
         refuse_too_many(tmp_path, 1000, 1920, 1080)
+
+
+def test_sought_frames_are_those_of_reading_from_the_start(scene_file: Path) -> None:
+    video = Scene.read(scene_file).video
+    with av.open(str(video)) as container:
+        every = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    for sampling in (Sampling(frames=5), Sampling(fps=1.7), Sampling(frames=3, start=1.0, end=1.5)):
+        frames = read_frames(video, sampling)
+        assert frames.total_frames == len(every)
+        assert frames.source_fps is not None
+        assert frames.times == pytest.approx(frames.indices / frames.source_fps, abs=2e-3)
+        for image, index in zip(frames.images, frames.indices, strict=True):
+            assert (image == every[index]).all()

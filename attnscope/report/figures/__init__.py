@@ -1,1 +1,1 @@
-"""Figures: functions from tables and arrays to matplotlib figures, which compute nothing that metrics could."""
+"""Figures: functions from tables and arrays to matplotlib figures; numbers are made in metrics."""

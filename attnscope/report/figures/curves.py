@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from attnscope.metrics import OVER
 from attnscope.metrics.decay import LINKS
@@ -160,7 +161,7 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, ylabel: str, title: str) -> None:
     ax.set_title(title)
     ax.set_xlabel(f"layer (n = {rows['layer'].nunique()}{note})")
     ax.set_ylabel(ylabel)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if not ax.get_lines():
         ax.text(
             0.5,

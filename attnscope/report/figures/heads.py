@@ -58,7 +58,7 @@ def heads_map(
     norm = around([data.values], center) if center is not None else from_zero([data.values])
     image = _draw(ax, data, norm, DIVERGING if center is not None else SEQUENTIAL)
     ax.set_title(title)
-    _bar(figure, image, [ax], unit)
+    _bar(figure, image, [ax], unit, center)
     _legend(ax, data, marks, mark)
     return figure
 
@@ -75,7 +75,8 @@ def heads_change(
     """Heat maps before and after on one scale, and of the difference on a diverging scale centred at 0.
 
     Args:
-        before, after: the numbers, of the same layers and heads.
+        before: the numbers.
+        after: those of the same layers and heads.
         title: of the figure.
         unit: label of the colour bars.
         center: if given, the scale before and after is diverging about it.
@@ -92,19 +93,18 @@ def heads_change(
     for ax, data, name in zip(axes[:2], (before, after), ("Before", "After"), strict=True):
         image = _draw(ax, data, norm, cmap)
         ax.set_title(name)
-    _bar(figure, image, list(axes[:2]), unit)
+    _bar(figure, image, list(axes[:2]), unit, center)
     change = Grid(after.values - before.values, before.layers, before.heads)
     image = _draw(axes[2], change, around([change.values], 0.0), "PuOr_r")
-    axes[2].set_title("after − before")
+    axes[2].set_title("Change")
     _bar(figure, image, [axes[2]], f"change, {unit}")
     outlined = set(active)
     marks = np.array([[(layer, head) in outlined for head in before.heads] for layer in before.layers])
     for ax in axes[1:]:
         ax.set_ylabel("")
         _outline(ax, marks)
-    figure.suptitle(
-        title + (f"  (outlined: the {int(marks.sum())} heads corrected)" if marks.any() else ""), fontsize=9
-    )
+    said = f"  (outlined: the {int(marks.sum())} heads corrected)" if marks.any() else ""
+    figure.suptitle(title + said, fontsize=8.5, fontweight="bold")
     return figure
 
 
@@ -132,29 +132,22 @@ def _draw(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> AxesImage:
     ax.set_ylabel(f"layer (n = {len(data.layers)})")
     ax.grid(visible=False)
     if np.isnan(data.values).any():
-        ax.annotate(
-            "grey: not defined",
-            (1, 0),
-            xycoords="axes fraction",
-            xytext=(0, -27),
-            textcoords="offset points",
-            ha="right",
-            fontsize=6,
-        )
+        ax.set_xlabel(f"{ax.get_xlabel()}\ngrey: not defined")
     return image
 
 
-def _bar(figure: Figure, image: AxesImage, axes: list[Axes], unit: str) -> None:
+def _bar(figure: Figure, image: AxesImage, axes: list[Axes], unit: str, center: float | None = None) -> None:
     bar = figure.colorbar(image, ax=axes, shrink=0.95, pad=0.02, aspect=22)
     bar.set_label(unit)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    low, high = bar.ax.get_ylim()
+    if center and low < 0:
+        bar.ax.set_ylim(0, high)  # symmetric about its centre, but a ratio has nothing below 0
+    bar.outline.set_linewidth(0.4)
     bar.formatter.set_powerlimits((-3, 4))  # type: ignore[attr-defined]
 
 
 def _with_grey(name: str) -> Colormap:
-    cmap = colormaps[name].copy()
-    cmap.set_bad(UNDEFINED)
-    return cmap
+    return colormaps[name].with_extremes(bad=UNDEFINED)
 
 
 def _height(data: Grid) -> float:
@@ -167,9 +160,7 @@ def _legend(ax: Axes, data: Grid, marks: NDArray[np.bool_] | None, mark: str) ->
     y, x = np.nonzero(marks)
     size = float(np.clip(120 / max(len(data.layers), len(data.heads)), 2, 12))
     ax.scatter(x, y, s=size, c="black", edgecolors="white", linewidths=0.4)
-    ax.annotate(
-        f"● {mark}", (0, 0), xycoords="axes fraction", xytext=(0, -27), textcoords="offset points", fontsize=6
-    )
+    ax.set_xlabel(f"{ax.get_xlabel()}\n● {mark}")
 
 
 def _outline(ax: Axes, marks: NDArray[np.bool_]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
 from attnscope.report.figures.heads import _with_grey, from_zero
-from attnscope.report.style import COLUMN, PAGE, SEQUENTIAL, new_figure, short
+from attnscope.report.style import COLUMN, PAGE, SEQUENTIAL, literal, new_figure, short
 
 FRAMES = {"live": "Frames live for the turn", "all": "All sampled frames"}
 
@@ -28,6 +28,7 @@ def speaker_matrix(speakers: pd.DataFrame, head: tuple[int, int] | None = None) 
     parts = [shares(rows[rows["frames"] == frames]) for frames in FRAMES]
     names = list(dict.fromkeys(rows["speaker"]))
     wide = len(names) > 4
+    labels = [literal(name) for name in names]
     figure = new_figure(PAGE, (1.3 + 0.3 * len(names)) if not wide else 1.3 + 0.42 * len(names))
     axes = figure.subplots(1, 2, sharey=True)
     norm = from_zero([np.array([1.0])])
@@ -43,8 +44,8 @@ def speaker_matrix(speakers: pd.DataFrame, head: tuple[int, int] | None = None) 
                 fontsize=7,
                 color="white" if value < 0.6 else "black",
             )
-        ax.set_xticks(range(len(names)), names, rotation=30 if wide else 0, ha="right" if wide else "center")
-        ax.set_yticks(range(len(names)), names)
+        ax.set_xticks(range(len(names)), labels, rotation=30 if wide else 0, ha="right" if wide else "center")
+        ax.set_yticks(range(len(names)), labels)
         ax.set_xlabel("pixels of")
         ax.set_title(title)
         ax.grid(visible=False)
@@ -57,7 +58,7 @@ def shares(rows: pd.DataFrame) -> NDArray[np.float64]:
     """Densities as shares of their row [S, S], averaged over captures; NaN in a row with a single number."""
     names = list(dict.fromkeys(rows["speaker"]))
     wide = rows.pivot_table(index="speaker", columns="target", values="value", aggfunc="mean", dropna=False)
-    m = wide.reindex(index=names, columns=names).to_numpy(np.float64)
+    m = wide.reindex(index=names, columns=names).to_numpy(np.float64, copy=True)
     m[np.isfinite(m).sum(1) < 2] = np.nan  # a share needs something to be a share of
     total = np.nansum(m, axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
-
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -15,74 +12,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import live_frames
 from attnscope.report.figures.heads import around
-from attnscope.report.style import PAGE, SEQUENTIAL, new_figure
-from attnscope.scene import scene_boxes
-
-if TYPE_CHECKING:
-    from attnscope.capture import Capture
-    from attnscope.scene import Frames
+from attnscope.report.figures.stage import Stage, choose, paint
+from attnscope.report.style import PAGE, SEQUENTIAL, literal, new_figure
 
 HEAT = 0.6  # opacity over the frame
 TOP = 99.5  # percentile at which the colour scale ends: a sink would leave all else dark
 UNIT = "attention per token\n(× uniform)"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What an overlay is drawn on.
-
-    Attributes:
-        images: frames in grey, [F, h, w, 3] in 0..1.
-        times: seconds, [F].
-        size: width and height of the source in pixels; boxes and cells are in these.
-        kind: `video`, `image` or `folder`.
-        boxes: of each speaker, [F, 4] (NaN where not visible).
-        cells: of each token, [P, 4] (NaN without a place).
-        first, last: frames that each token shows, [P].
-        live: frames at which the chosen speaker talks, [F].
-    """
-
-    images: NDArray[np.float64]
-    times: NDArray[np.float64]
-    size: tuple[int, int]
-    kind: str
-    boxes: dict[str, NDArray[np.float64]]
-    cells: NDArray[np.float64]
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
-    live: NDArray[np.bool_]
-
-    @property
-    def placed(self) -> NDArray[np.bool_]:
-        """Tokens that can be drawn, [P]."""
-        return np.asarray(np.isfinite(self.cells).all(1) & (self.first >= 0))
-
-    def prompt_only(self, n: int) -> Stage:
-        """The same without generated tokens (which have no place, and may differ between two runs)."""
-        return replace(self, cells=self.cells[:n], first=self.first[:n], last=self.last[:n])
-
-
-def stage(cap: Capture, speaker: str | None) -> Stage:
-    """Read frames, places and boxes of a capture; frames at which `speaker` talks are marked live."""
-    images = np.asarray(cap.frames.images, dtype=np.float64) / 255
-    grey = images @ np.array([0.299, 0.587, 0.114])
-    times = np.asarray(cap.frames.times, dtype=np.float64)
-    boxes = scene_boxes(cap.scene, cast("Frames", cap.frames))  # times, width and height are all it takes
-    turns = [t for t in cap.scene.transcript if speaker is not None and t.speaker == speaker]
-    live = [live_frames(t.start, t.end, times) for t in turns if (t.start, t.end) != (None, None)]
-    return Stage(
-        images=np.repeat(grey[..., None], 3, axis=-1),
-        times=times,
-        size=(int(cap.frames.width), int(cap.frames.height)),
-        kind=str(cap.frames.kind),
-        boxes={name: np.asarray(boxes.xyxy[s], np.float64) for s, name in enumerate(boxes.speakers)},
-        cells=cap.tokens[["x0", "y0", "x1", "y1"]].to_numpy(np.float64),
-        first=cap.tokens["frame_first"].to_numpy(np.int64),
-        last=cap.tokens["frame_last"].to_numpy(np.int64),
-        live=np.any(live, axis=0) if live else np.zeros(len(times), dtype=bool),
-    )
 
 
 def overlay(
@@ -103,7 +39,7 @@ def overlay(
     figure, axes = _canvas(on, rows, columns)
     norm, clipped = scale(on, [values])
     image = None
-    for i, ax in enumerate(axes.flat):
+    for i, ax in enumerate(every := [ax for row in axes for ax in row]):
         if i >= len(frames):
             ax.set_visible(False)
             continue
@@ -111,11 +47,9 @@ def overlay(
         name_frame(ax, on, frames[i])
         draw_boxes(ax, on, frames[i], speaker)
     if image is not None:
-        bar = figure.colorbar(
-            image, ax=list(axes.flat), extend="max" if clipped else "neither", pad=0.015, aspect=18
-        )
+        bar = figure.colorbar(image, ax=every, extend="max" if clipped else "neither", pad=0.015, aspect=18)
         bar.set_label(UNIT)
-    figure.suptitle(title + _left_out(on, frames), fontsize=8.5, fontweight="bold")
+    figure.suptitle(literal(title) + _left_out(on, frames), fontsize=8.5, fontweight="bold")
     return figure
 
 
@@ -128,7 +62,7 @@ def overlay_change(
     speaker: str | None,
     most: int = 4,
 ) -> Figure:
-    """Attention before and after on one colour scale, and the difference on a diverging one, one column a frame."""
+    """Attention before and after on one colour scale, and their difference; one column a frame."""
     frames = choose(on, most)
     figure, axes = _canvas(on, 3, len(frames))
     norm, clipped = scale(on, [before, after])
@@ -136,7 +70,7 @@ def overlay_change(
     change = after - before
     reach = np.percentile(np.abs(change[shown]), TOP) if shown.any() else 0.0
     change_norm = around([np.array([reach, -reach])], 0.0)
-    for row, (values, name) in enumerate(((before, "before"), (after, "after"), (change, "after − before"))):
+    for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
             image = draw(
                 ax, on, values, f, change_norm if row == 2 else norm, "PuOr_r" if row == 2 else SEQUENTIAL
@@ -144,29 +78,18 @@ def overlay_change(
             draw_boxes(ax, on, f, speaker)
             if row == 0:
                 name_frame(ax, on, f)
-        axes[row, 0].set_ylabel(name, fontweight="bold")
+        axes[row][0].set_ylabel(name, fontweight="bold")
         if row == 1:
             figure.colorbar(
-                image, ax=list(axes[:2].flat), extend="max" if clipped else "neither", pad=0.015, aspect=26
+                image, ax=[*axes[0], *axes[1]], extend="max" if clipped else "neither", pad=0.015, aspect=26
             ).set_label(UNIT)
         if row == 2:
             over = bool(shown.any() and np.abs(change[shown]).max() > reach)
             figure.colorbar(
-                image, ax=list(axes[2]), extend="both" if over else "neither", pad=0.015, aspect=13
+                image, ax=axes[2], extend="both" if over else "neither", pad=0.015, aspect=13
             ).set_label("change\n(× uniform)")
-    figure.suptitle(title + _left_out(on, frames), fontsize=8.5, fontweight="bold")
+    figure.suptitle(literal(title) + _left_out(on, frames), fontsize=8.5, fontweight="bold")
     return figure
-
-
-def choose(on: Stage, most: int) -> list[int]:
-    """Frames to draw: all, or up to `most`, half of them among those where the speaker talks."""
-    total = len(on.times)
-    if total <= most:
-        return list(range(total))
-    talking = np.flatnonzero(on.live)
-    picked = set(_evenly(talking, min(len(talking), most // 2)))
-    rest = np.array([f for f in range(total) if f not in picked])
-    return sorted(picked | set(_evenly(rest, most - len(picked))))
 
 
 def scale(on: Stage, values: list[NDArray[np.float64]]) -> tuple[Normalize, bool]:
@@ -201,19 +124,6 @@ def draw(
     return image
 
 
-def paint(on: Stage, values: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
-    """The tokens' values as a picture of the frame's size [h, w]; NaN where there is no token, the larger where two overlap."""
-    h, w = on.images.shape[1:3]
-    width, height = on.size
-    heat = np.full((h, w), np.nan)
-    here = on.placed & (on.first <= frame) & (frame <= on.last)
-    pixels = np.rint(on.cells[here] * [w / width, h / height, w / width, h / height]).astype(int)
-    for (x0, y0, x1, y1), value in zip(pixels, values[here], strict=True):
-        part = heat[max(y0, 0) : max(y1, y0 + 1), max(x0, 0) : max(x1, x0 + 1)]
-        np.fmax(part, value, out=part)
-    return heat
-
-
 def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
     """The chosen speaker's box, named; the others' thin and dashed."""
     width, height = on.size
@@ -236,12 +146,15 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
                 )
             )
         if chosen:
+            late = (
+                x0 > 0.6 * width
+            )  # the name is written towards the middle, or the frame's edge would cut it
             ax.text(
-                np.clip(x0 + 0.015 * width, 0, 0.75 * width),
+                (min(x1, width) - 0.015 * width) if late else max(x0, 0) + 0.015 * width,
                 np.clip(y0 + 0.02 * height, 0, 0.88 * height),
-                name,
+                literal(name),
                 va="top",
-                ha="left",
+                ha="right" if late else "left",
                 fontsize=6.5,
                 fontweight="bold",
                 color="white",
@@ -264,19 +177,15 @@ def name_frame(ax: Axes, on: Stage, frame: int) -> None:
     )
 
 
-def _canvas(on: Stage, rows: int, columns: int) -> tuple[Figure, NDArray[np.object_]]:
+def _canvas(on: Stage, rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
     """A page-wide figure of panels in the frames' shape."""
     width, height = on.size
     panel = min((PAGE - 0.9) / max(columns, 2), 3.0 * width / height)
-    figure = new_figure(min(PAGE, panel * columns + 0.9), rows * (panel * height / width + 0.2) + 0.35)
-    return figure, np.asarray(figure.subplots(rows, columns, squeeze=False))
+    figure = new_figure(
+        min(PAGE, panel * columns + 0.9), rows * (max(panel * height / width, 0.55) + 0.2) + 0.5
+    )
+    return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
 def _left_out(on: Stage, frames: list[int]) -> str:
     return f"  ({len(frames)} of {len(on.times)} frames)" if len(frames) < len(on.times) else ""
-
-
-def _evenly(items: NDArray[np.int64], most: int) -> list[int]:
-    if not most:
-        return []
-    return [int(items[i]) for i in np.unique(np.linspace(0, len(items) - 1, most).round().astype(int))]

@@ -1,0 +1,45 @@
+"""The supported model families as a table to print: what `attnscope models` and the README say.
+
+The rules themselves are code, one layout file a family in `attnscope.model.layouts`; a test holds the two together. This module
+imports nothing, so that listing the families is instant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the visual tokens of one family are, in words.
+
+    Attributes:
+        family: `model_type` of the configuration, and name of the layout.
+        models: Published models that belong to it.
+        video: What one token of a video covers.
+        image: What one token of a single image covers.
+        frames: Sampled frames that one token of a video covers.
+    """
+
+    family: str
+    models: str
+    video: str
+    image: str
+    frames: int
+
+    def to_dict(self) -> dict[str, str | int]:
+        """As JSON."""
+        return asdict(self)
+
+
+_TILES = "cell of a tile, or of the whole image"
+
+FAMILIES = (
+    Family("qwen2_vl", "Qwen2-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
+    Family("qwen2_5_vl", "Qwen2.5-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
+    Family("qwen3_vl", "Qwen3-VL", "32 pixel cell of the resized frame", "32 pixel cell of the resized image", 2),
+    Family("llava_next_video", "LLaVA-NeXT-Video", "pooled cell of the centre crop; none outside it", _TILES, 1),
+    Family("llava_onevision", "LLaVA-OneVision", "pooled cell of the frame squashed to a square", _TILES, 1),
+    Family("internvl", "InternVL3 (-hf checkpoints)", "cell of the frame squashed to a square", _TILES, 1),
+    Family("smolvlm", "SmolVLM2", "cell of the frame squashed to a square", _TILES, 1),
+)

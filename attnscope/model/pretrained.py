@@ -1,0 +1,109 @@
+"""Read configuration, processor and weights through transformers' Auto classes, each error one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import Any
+
+from attnscope.errors import ModelError
+
+
+def read_config(name: str, common: dict[str, Any]) -> Any:
+    """Load the configuration and refuse a model that does not read images and text.
+
+    Args:
+        name: Folder or name on the model hub.
+        common: Keyword arguments that all `from_pretrained` get: `revision`, `trust_remote_code`.
+
+    Raises:
+        ModelError: it cannot be read, or is of another kind of model.
+    """
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
+
+    try:
+        config = AutoConfig.from_pretrained(name, **common)
+    except ValueError as error:
+        if "does not recognize this architecture" in str(error):
+            import transformers
+
+            found = str(error).split("model type `", 1)[-1].split("`", 1)[0]
+            raise ModelError(
+                f"{name}: model type {found!r} is not known to transformers {transformers.__version__}"
+            ) from None
+        raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
+    except Exception as error:
+        raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
+    has_code = common["trust_remote_code"] and hasattr(config, "auto_map")
+    if config.model_type not in KNOWN and not has_code:
+        raise ModelError(f"{name}: model type {config.model_type!r} does not take images or video with text")
+    return config
+
+
+def read_processor(name: str, common: dict[str, Any]) -> Any:
+    """Load the processor and refuse one without images, character offsets or a chat template.
+
+    Raises:
+        ModelError: it cannot be loaded, or lacks one of these.
+    """
+    from transformers import AutoProcessor
+
+    try:
+        processor = AutoProcessor.from_pretrained(name, **common)
+    except Exception as error:
+        raise ModelError(f"{name}: cannot load the processor ({_one_line(error)})") from None
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is None or getattr(processor, "image_processor", None) is None:
+        raise ModelError(f"{name}: {type(processor).__name__} is not a processor of images and text")
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{name}: tokenizer {type(tokenizer).__name__} gives no character offsets (not a fast tokenizer)"
+        )
+    if not (getattr(processor, "chat_template", None) or getattr(tokenizer, "chat_template", None)):
+        raise ModelError(f"{name}: no chat template (chat_template.jinja is missing)")
+    return processor
+
+
+def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
+    """Load the model, and refuse one that has weights no file gave (they would be random).
+
+    Raises:
+        ModelError: it cannot be loaded, or weights are missing.
+    """
+    from transformers import AutoModelForImageTextToText
+    from transformers.utils import logging
+
+    bar = logging.is_progress_bar_enabled()
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
+    try:
+        model, info = AutoModelForImageTextToText.from_pretrained(
+            name, config=config, output_loading_info=True, **kwargs
+        )
+    except Exception as error:
+        raise ModelError(f"{name}: cannot load the model ({_one_line(error)})") from None
+    finally:
+        if bar:
+            logging.enable_progress_bar()
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"{name}: {len(missing)} weights are missing from the checkpoint, first {missing[0]!r}"
+        )
+    return model
+
+
+def config_sha256(config: Any) -> str:
+    """Hash a configuration, leaving out what does not change the model."""
+    content = {
+        k: v for k, v in config.to_dict().items() if k not in {"_name_or_path", "transformers_version"}
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _one_line(error: Exception) -> str:
+    """First sentence of an error from another library, at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,158 @@
+"""Captures of real model families against transformers' own eager attention, reading by reading."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import attnscope
+from attnscope.capture.run import capture_prompts
+from attnscope.capture.validate import validate
+from tests.capture.eager import eager_oracle, make_prompt, plain_generate
+from tests.families import SUPPORTED
+
+ALL = attnscope.Plan(qk=True, full=True)
+TOKENS = 16
+
+
+def load(folder, name):
+    return attnscope.load(str(folder), attn="eager" if name == "softcap" else None, dtype="float32")
+
+
+@pytest.fixture(scope="module", params=[*SUPPORTED, "sliding", "softcap"])
+def case(request, checkpoint, stage, tmp_path_factory):
+    """One family: its capture of everything, its capture of Q and K, and the eager oracle."""
+    folder = checkpoint(request.param)
+    loaded = load(folder, request.param)
+    prompt = make_prompt(loaded, stage)
+    out = tmp_path_factory.mktemp(request.param)
+    plain = plain_generate(loaded, prompt, TOKENS)
+    (everything,) = capture_prompts(loaded, [prompt], [out / "all.h5"], plan=ALL, max_new_tokens=TOKENS)
+    (lossless,) = capture_prompts(
+        loaded, [prompt], [out / "qk.h5"], plan=attnscope.Plan.parse("qk"), max_new_tokens=TOKENS
+    )
+    return everything, lossless, eager_oracle(folder, prompt, plain)
+
+
+def test_looking_does_not_touch(case):
+    cap, _, oracle = case
+    assert [token["id"] for token in cap.answer["tokens"]] == oracle.generated
+    assert cap.check["verified"] and cap.check["passed"]
+    first = cap.check["checks"][0]
+    assert first["name"] == "logits unchanged by recording" and first["value"] <= 1e-4
+    assert len(cap.tokens) == len(oracle.attention[0][0])
+
+
+def test_attention_is_exact_from_full_and_from_queries_and_keys(case):
+    everything, lossless, oracle = case
+    for row, layer in enumerate(everything.layers):
+        for cap in (everything, lossless):
+            got = cap.attention(int(layer))
+            assert got.dtype == np.float32
+            np.testing.assert_allclose(got, oracle.attention[row], atol=1e-4)
+
+
+def test_parts_are_computed_as_the_whole(case):
+    _, cap, oracle = case
+    queries, keys = [3, len(cap.tokens) - 1, 40], slice(10, 30)
+    got = cap.attention(int(cap.layers[1]), head=2, queries=queries, keys=keys)
+    np.testing.assert_allclose(got, oracle.attention[1][2][queries][:, keys], atol=1e-4)
+
+
+def members(cap, layer):
+    """[G, P] with each layer's sinks, by the specification."""
+    groups = cap.key_member.astype(np.float64)
+    groups[(cap.key_groups["family"] == "sink").to_numpy()] *= cap.sinks[layer]
+    return groups
+
+
+def test_masses_are_sums_of_the_map_and_add_up(case):
+    cap, _, oracle = case
+    rows = cap.masses()
+    partition = (cap.key_groups["family"] == "modality").to_numpy()
+    np.testing.assert_allclose(rows.values[..., partition].sum(-1), 1, atol=1e-5)
+    for layer, attention in enumerate(oracle.attention):
+        expected = attention[:, rows["query"].values] @ members(cap, layer).T
+        np.testing.assert_allclose(rows.values[layer], expected, atol=1e-4)
+
+
+def test_flow_is_the_mean_over_the_queries_of_a_group(case):
+    cap, _, oracle = case
+    length = cap.prompt_length
+    static = (cap.key_groups["family"] != "sink").to_numpy()
+    for layer, attention in enumerate(oracle.attention):
+        queries = cap.key_member[static, :length].astype(np.float64)
+        size = queries.sum(1)
+        masses = attention[:, :length] @ members(cap, layer).T
+        with np.errstate(invalid="ignore"):
+            expected = np.einsum("sn,hng->hsg", queries, masses) / size[:, None]
+        np.testing.assert_allclose(cap.flow().values[layer], expected, atol=1e-4)
+        allowed = attention.max(0)[:length] > 0
+        pairs = np.einsum("sn,nk,gk->sg", queries, allowed.astype(np.float64), members(cap, layer))
+        np.testing.assert_array_equal(cap.flow_pairs().values[layer], pairs)
+
+
+def test_maps_are_means_over_the_queries_of_a_group(case):
+    cap, _, oracle = case
+    weights = cap.query_member / cap.query_member.sum(1, keepdims=True)
+    kinds = set(cap.query_groups["kind"])
+    assert kinds == {"turn", "speaker", "question", "answer_position", "generated"}
+    for layer, attention in enumerate(oracle.attention):
+        np.testing.assert_allclose(
+            cap.maps().values[layer], np.einsum("rq,hqk->hrk", weights, attention), atol=1e-4
+        )
+
+
+def test_stats_of_every_query(case):
+    cap, _, oracle = case
+    for layer, attention in enumerate(oracle.attention):
+        exact = attention.astype(np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            entropy = -np.where(exact > 0, exact * np.log(exact), 0).sum(-1)
+        np.testing.assert_allclose(cap.stat("entropy").values[layer], entropy, atol=2e-4)
+        np.testing.assert_allclose(cap.stat("sink_mass").values[layer], exact @ cap.sinks[layer], atol=1e-4)
+        largest = cap.stat("max")
+        np.testing.assert_allclose(
+            largest.values[layer], exact[:, largest["query"].values].max(-1), atol=1e-4
+        )
+        np.testing.assert_array_equal(cap.stat("allowed").values[layer], (exact.max(0) > 0).sum(-1))
+
+
+def test_log_sum_exp_recovers_the_map_from_the_logits(case):
+    """exp(z - lse) from the stored queries and keys is the attention: lse belongs to these logits."""
+    cap, _, oracle = case
+    layer = int(cap.layers[0])
+    group = cap._store.file[f"qk/{layer}"]
+    q, k = group["q"][...].astype(np.float64), group["k"][...].astype(np.float64)
+    z = np.einsum("hqd,hkd->hqk", q, k.repeat(len(q) // len(k), 0)) * group.attrs["scale"]
+    if np.isfinite(group.attrs["softcap"]):
+        z = group.attrs["softcap"] * np.tanh(z / group.attrs["softcap"])
+    attention = np.where(oracle.attention[0] > 0, np.exp(z - cap.stat("lse").values[0][..., None]), 0)
+    np.testing.assert_allclose(attention, oracle.attention[0], atol=1e-4)
+
+
+def test_the_specification_holds(case):
+    for cap in case[:2]:
+        assert [str(problem) for problem in validate(cap.path)] == []
+
+
+@pytest.mark.parametrize("name", [*SUPPORTED, "sliding", "softcap"])
+def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path):
+    folder = checkpoint(name)
+    loaded = load(folder, name)
+    scene = attnscope.Scene.read(stage)
+    short = scene.model_copy(update={"transcript": scene.transcript[:1], "question": "Who?"})
+    prompts = [make_prompt(loaded, s) for s in (scene, short)]
+    outs = [tmp_path / "long.h5", tmp_path / "short.h5"]
+    for cap, prompt in zip(
+        capture_prompts(loaded, prompts, outs, plan=ALL, max_new_tokens=4), prompts, strict=True
+    ):
+        with cap:
+            plain = plain_generate(loaded, prompt, 4)
+            assert [token["id"] for token in cap.answer["tokens"]] == plain
+            oracle = eager_oracle(folder, prompt, plain)
+            for row, layer in enumerate(cap.layers):
+                np.testing.assert_allclose(cap.attention(int(layer)), oracle.attention[row], atol=1e-4)
+                expected = oracle.attention[row][:, cap.masses()["query"].values] @ members(cap, row).T
+                np.testing.assert_allclose(cap.masses().values[row], expected, atol=1e-4)
+            assert [str(problem) for problem in validate(cap.path)] == []

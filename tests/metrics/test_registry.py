@@ -1,0 +1,87 @@
+"""The registry: what is printed beside the numbers is there, and options are checked."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from attnscope import metrics
+from attnscope.errors import RequestError
+from tests.metrics.sketch import causal, room, softmax
+
+
+def test_every_metric_says_what_it_is():
+    names = [m.name for m in metrics.all()]
+    assert len(names) == len(set(names))
+    for m in metrics.all():
+        assert m.source in ("paper", "code", "2nd", "ours")
+        assert len(m.definition) > 40
+        assert m.definition.endswith(".")
+        assert m.title and m.unit
+    assert {m.family for m in metrics.all()} == {"modality", "decay", "speakers"}
+
+
+def test_families_read_in_order():
+    names = [m.name for m in metrics.all()]
+    assert names[:4] == ["pair_mean", "mass_share", "gap", "lift"]
+    assert names.index("decay_gamma") < names.index("log10_e_dda") < names.index("speaker_density")
+
+
+def test_tables_hold_exactly_the_registered_metrics_within_their_range(drawn):
+    sketch = room()
+    n = len(sketch.tokens)
+    tables = metrics.compute(
+        drawn(sketch, softmax(np.random.default_rng(0).normal(0, 2, (3, 2, n, n)), causal(n)))
+    )
+    for family, table in tables.items():
+        assert list(table.columns[:3]) == ["metric", "layer", "head"]
+        assert list(table.columns[-2:]) == ["value", "n"] or family == "modality"
+        for name, rows in table.groupby("metric"):
+            entry = metrics.get(name)
+            assert entry.family == family
+            low, high = entry.range
+            values = rows["value"].dropna()
+            assert low is None or (values >= low - 1e-6).all(), name
+            assert high is None or (values <= high + 1e-6).all(), name
+    assert {n for t in tables.values() for n in t["metric"]} == {m.name for m in metrics.all()}
+
+
+def test_only_what_was_asked_for_is_computed(drawn):
+    tables = metrics.compute(drawn(room()), ["gap"])
+    assert list(tables) == ["modality"]
+    assert set(tables["modality"]["metric"]) == {"gap"}
+
+
+def test_unknown_names_and_options_are_refused(drawn):
+    with pytest.raises(RequestError, match=re.escape("unknown metric 'gapp'; known: ")):
+        metrics.get("gapp")
+    cap = drawn(room())
+    with pytest.raises(RequestError, match=re.escape("no metric takes the option 'treshold'; known: ")):
+        metrics.compute(cap, treshold=0.5)
+    with pytest.raises(RequestError, match="no metric takes the option 'threshold'"):
+        metrics.compute(cap, ["gap"], threshold=0.5)
+
+
+def test_a_name_is_taken_once():
+    with pytest.raises(ValueError, match="'gap' is defined twice"):
+        metrics.metric(name="gap", title="", definition="", source="ours", unit="1", range=(0, 1))(
+            lambda cap: cap
+        )
+
+
+def test_definitions_are_a_table():
+    table = metrics.definitions()
+    assert list(table["metric"]) == [m.name for m in metrics.all()]
+    assert dict(zip(table["metric"], table["range"], strict=True))["pair_mean"] == "0 to 1"
+    assert metrics.range_text(metrics.get("log10_e_dda")) == "unbounded"
+    assert metrics.range_text(metrics.get("lift")) == "at least 0"
+
+
+def test_metrics_need_no_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, attnscope.metrics, attnscope.report; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,387 @@
+"""Speaker metrics: by hand, on attention that is perfect, even or permuted, and against the dense map."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attnscope import metrics
+from attnscope.capture.reader import open as open_capture
+from attnscope.metrics.cells import best_head, cell_lift
+from attnscope.metrics.density import cells_at, live_frames
+from attnscope.metrics.matrix import scores
+from attnscope.metrics.permute import arrangements, count, p_value
+from tests.metrics.sketch import Sketch, causal, draw, room, softmax
+
+
+def pick(cap, metric: str, frames: str = "all", layer: int = -1, head: int = -1, **options) -> pd.DataFrame:
+    table = metrics.compute(cap, [metric], **options)["speakers"]
+    return table[(table["frames"] == frames) & (table["layer"] == layer) & (table["head"] == head)]
+
+
+def one(cap, metric: str, frames: str = "all", **options) -> float:
+    return float(pick(cap, metric, frames, **options)["value"].item())
+
+
+def matrix(cap, frames: str = "all", **where) -> np.ndarray:
+    rows = pick(cap, "speaker_density", frames, **where)
+    size = len(cap.scene.speakers)
+    return rows["value"].to_numpy().reshape(size, size)
+
+
+def toward(sketch: Sketch, strength: float, shift: int = 0) -> np.ndarray:
+    """Attention in which the words of each speaker favour the cells of the speaker `shift` places on."""
+    names = list(sketch.scene["speakers"])
+    n = len(sketch.tokens)
+    z = np.zeros((1, 1, n, n))
+    for s, name in enumerate(names):
+        target = names[(s + shift) % len(names)]
+        z[0, 0][np.ix_(sketch.where(speaker=name), sketch.cells_of(target))] = strength
+    return softmax(z, causal(n))
+
+
+# ---- by hand
+
+
+def test_score_by_hand():
+    """Rows 3:1 and 1:1, so shares 3/4 and 1/2, mean 5/8; chance 1/2."""
+    score, chance, rows = scores(np.array([[0.3, 0.1], [0.2, 0.2]]), np.array([True, True]))
+    assert (float(score), float(chance), int(rows)) == (pytest.approx(5 / 8), 0.5, 2)
+
+
+def test_rows_without_a_rival_do_not_enter():
+    m = np.array([[0.3, np.nan, np.nan], [0.1, 0.2, 0.1], [np.nan, np.nan, np.nan]])
+    score, chance, rows = scores(m, np.array([True, True, True]))
+    assert (float(score), float(chance), int(rows)) == (pytest.approx(0.5), pytest.approx(1 / 3), 1)
+
+
+def test_chance_is_that_of_the_speakers_that_enter():
+    """Row 0 has three columns, row 1 two: chance (1/3 + 1/2) / 2."""
+    m = np.array([[1.0, 1, 1], [1, 1, np.nan], [np.nan] * 3])
+    score, chance, rows = scores(m, np.array([True, True, True]))
+    assert (float(score), float(chance)) == (pytest.approx(5 / 12), pytest.approx(5 / 12))
+    assert int(rows) == 2
+
+
+def test_density_by_hand(drawn):
+    """Two turns of Ann, one of Ben, each of one token: its attention on the two cells of Ann and of Ben."""
+    sketch = room(turns=[("Ann", None, None), ("Ann", None, None), ("Ben", None, None)], words=1, question=0)
+    n = len(sketch.tokens)
+    a = softmax(np.zeros((1, 1, n, n)), causal(n))
+    words = np.flatnonzero(sketch.where(role="transcript"))
+    ann, ben = np.flatnonzero(sketch.cells_of("Ann")), np.flatnonzero(sketch.cells_of("Ben"))
+    for row, on_ann, on_ben in zip(
+        words, [(0.2, 0.1), (0.4, 0.1), (0.1, 0.1)], [(0.1, 0.0), (0.0, 0.1), (0.3, 0.3)], strict=True
+    ):
+        a[0, 0, row] = 0
+        a[0, 0, row, ann], a[0, 0, row, ben] = on_ann, on_ben
+        a[0, 0, row, 0] = 1 - sum(on_ann) - sum(on_ben)
+    cap = drawn(sketch, a)
+    # mass on a speaker / number of cells (2), mean over the speaker's tokens
+    expected = [[((0.3 + 0.5) / 2) / 2, ((0.1 + 0.1) / 2) / 2], [0.2 / 2, 0.6 / 2]]
+    assert np.allclose(matrix(cap), expected)
+    assert np.allclose(matrix(cap, "live"), expected)  # untimed turns are live at all frames
+    assert one(cap, "speaker_consistency") == pytest.approx((0.2 / 0.25 + 0.3 / 0.4) / 2)
+    # labels Ann, Ann, Ben have 3 arrangements; each row below is a turn's density on (Ann, Ben)
+    turns = np.array([[0.15, 0.05], [0.25, 0.05], [0.1, 0.3]])
+    lifts = []
+    for ben_turn in range(3):
+        rest = [t for t in range(3) if t != ben_turn]
+        ann_row, ben_row = turns[rest].mean(0), turns[ben_turn]
+        lifts.append((ann_row[0] / ann_row.sum() + ben_row[1] / ben_row.sum()) / 2 / 0.5)
+    assert one(cap, "speaker_consistency_p") == pytest.approx(np.mean([x >= lifts[2] - 1e-9 for x in lifts]))
+    assert pick(cap, "speaker_consistency_p")["n"].item() == 3
+
+
+def test_a_turn_counts_by_its_tokens():
+    """The mean is over tokens: a turn of three tokens weighs three times one of a single token."""
+    from attnscope.metrics.density import Turns
+    from attnscope.metrics.matrix import matrices
+
+    turns = Turns(
+        ["A", "B"], ["turn:0", "turn:1"], np.array([0, 0]), np.array([3, 1]), np.ones((2, 2, 4), bool)
+    )
+    flat = np.array([[[0.1, 0.2], [0.5, 0.6]]])  # [X, T, S]
+    m = matrices(flat, turns, turns.labels[None])[0, 0]
+    assert m[0] == pytest.approx([(3 * 0.1 + 0.5) / 4, (3 * 0.2 + 0.6) / 4])
+    assert np.isnan(m[1]).all()  # B says nothing
+
+
+# ---- limits
+
+
+@settings(max_examples=10, deadline=None)
+@given(size=st.integers(2, 4), words=st.integers(1, 3), frames=st.integers(1, 3))
+def test_even_attention_scores_chance(tmp_path_factory, size, words, frames):
+    names = ["Ann", "Ben", "Cleo", "Dan"][:size]
+    sketch = room(
+        names, [(n, None, None) for n in names], times=[float(f) for f in range(frames)], words=words
+    )
+    with open_capture(draw(tmp_path_factory.mktemp("even") / "run.h5", sketch)) as cap:
+        assert one(cap, "speaker_consistency") == pytest.approx(1 / size, rel=1e-5)
+        assert one(cap, "speaker_consistency_chance") == pytest.approx(1 / size)
+        assert one(cap, "speaker_consistency_lift") == pytest.approx(1.0, rel=1e-5)
+        assert one(cap, "speaker_consistency_p") == 1.0  # every arrangement ties
+
+
+def test_perfect_attention_scores_one_and_has_the_smallest_p(drawn):
+    names = ["Ann", "Ben", "Cleo"]
+    sketch = room(names, [(n, None, None) for n in names])
+    cap = drawn(sketch, toward(sketch, 60.0))
+    assert one(cap, "speaker_consistency") == pytest.approx(1.0, abs=1e-6)
+    assert one(cap, "speaker_consistency_lift") == pytest.approx(3.0, abs=1e-5)
+    assert one(cap, "speaker_consistency_p") == pytest.approx(1 / 6)  # 3! arrangements, one of them as good
+
+
+def test_attention_to_the_wrong_speaker_scores_zero(drawn):
+    sketch = room()
+    cap = drawn(sketch, toward(sketch, 60.0, shift=1))
+    assert one(cap, "speaker_consistency") == pytest.approx(0.0, abs=1e-6)
+    assert one(cap, "speaker_consistency_p") == 1.0
+
+
+@settings(max_examples=12, deadline=None)
+@given(order=st.permutations(range(3)), seed=st.integers(0, 1000))
+def test_renaming_speakers_permutes_the_matrix(tmp_path_factory, order, seed):
+    names = ["Ann", "Ben", "Cleo"]
+    turns = [("Ann", None, None), ("Ben", None, None), ("Cleo", None, None), ("Ann", None, None)]
+    sketch = room(names, turns)
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(seed).normal(0, 2, (1, 2, n, n)), causal(n))
+    folder = tmp_path_factory.mktemp("rename")
+    renamed = room(names, turns)
+    new = {name: names[order[i]] for i, name in enumerate(names)}
+    for token in renamed.tokens:
+        token.speaker = new.get(token.speaker, "")
+        token.covered = [new[c] for c in token.covered]
+    renamed.scene["transcript"] = [dict(t, speaker=new[t["speaker"]]) for t in renamed.scene["transcript"]]
+    with (
+        open_capture(draw(folder / "a.h5", sketch, a)) as one_,
+        open_capture(draw(folder / "b.h5", renamed, a)) as two,
+    ):
+        m, r = matrix(one_), matrix(two)
+        assert np.allclose(m, r[np.ix_(order, order)], atol=1e-9)
+        for metric in ("speaker_consistency", "speaker_consistency_p"):
+            assert one(one_, metric) == pytest.approx(one(two, metric))
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 1000), threshold=st.sampled_from([0.25, 0.5, 1.0]))
+def test_matrix_equals_sums_of_the_dense_map(tmp_path_factory, seed, threshold):
+    """The second computation, token by token from `cap.attention`, with a box away in one frame."""
+    sketch = room(
+        ("Ann", "Ben"),
+        [("Ann", 0.0, 0.4), ("Ben", 0.8, 1.2), ("Ann", None, None)],
+        hidden=[("Ben", 0)],
+        words=3,
+    )
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(seed).normal(0, 2, (2, 2, n, n)), causal(n))
+    with open_capture(draw(tmp_path_factory.mktemp("dense") / "run.h5", sketch, a, numbers=[1, 4])) as cap:
+        tokens = cap.tokens
+        for layer, head in ((1, 0), (4, 1)):
+            dense = cap.attention(layer, head)
+            for frames in ("live", "all"):
+                expected = np.full((2, 2), np.nan)
+                for s, name in enumerate(("Ann", "Ben")):
+                    for r, target in enumerate(("Ann", "Ben")):
+                        found = []
+                        for u in np.flatnonzero(tokens["speaker"] == name):
+                            turn = cap.scene.transcript[int(tokens["turn"][u])]
+                            live = (
+                                live_frames(turn.start, turn.end, cap.frames.times)
+                                if frames == "live"
+                                else np.array([True, True])
+                            )
+                            cells = (tokens[f"covered:{target}"] >= threshold).to_numpy() & cells_at(
+                                tokens, live
+                            )
+                            if cells.any():
+                                found.append(dense[u, cells].sum() / cells.sum())
+                        if found:
+                            expected[s, r] = np.mean(found)
+                assert np.allclose(
+                    matrix(cap, frames, layer=layer, head=head, threshold=threshold),
+                    expected,
+                    atol=1e-6,
+                    equal_nan=True,
+                )
+
+
+# ---- frames and cells
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (None, None, [1, 1, 1, 1]),
+        (0.9, 2.1, [0, 1, 1, 0]),  # the frames inside
+        (1.0, 1.0, [0, 1, 0, 0]),
+        (1.2, 1.4, [0, 1, 0, 0]),  # none inside: the nearest
+        (1.4, 1.6, [0, 1, 0, 0]),  # equally near: the earlier
+        (9.0, 10.0, [0, 0, 0, 1]),
+        (2.0, None, [0, 0, 1, 0]),
+    ],
+)
+def test_live_frames(start, end, expected):
+    assert live_frames(start, end, np.array([0.0, 1.0, 2.0, 3.0])).tolist() == [bool(e) for e in expected]
+
+
+def test_a_token_of_two_frames_shows_both():
+    tokens = pd.DataFrame({"frame_first": [-1, 0, 2], "frame_last": [-1, 1, 3]})
+    assert cells_at(tokens, np.array([False, True, False, False])).tolist() == [False, True, False]
+    assert cells_at(tokens, np.array([False, False, True, True])).tolist() == [False, False, True]
+
+
+def test_live_frames_decide_who_is_compared(drawn):
+    """Ben is away while Ann talks, so at live frames Ann has no rival; over all frames she has."""
+    cap = drawn(room(hidden=[("Ben", 0)]))
+    rows = pick(cap, "speaker_consistency", "live")
+    assert rows["n"].item() == 1  # Ben's row: both are there in frame 1
+    assert pick(cap, "speaker_consistency", "all")["n"].item() == 2
+    assert "At live frames, 'Ann' does not enter: nobody else is visible when they speak." in metrics.explain(
+        cap
+    )
+
+
+# ---- not defined, and why
+
+CASES = {
+    "no speakers": (
+        room((), ((None, 0.0, 1.0),)),
+        "Speaker metrics are not defined: the scene names no speaker boxes.",
+    ),
+    "no turns": (room(turns=()), "Speaker metrics are not defined: the scene has no transcript."),
+    "one speaker": (
+        room(("Ann",), (("Ann", 0.0, 1.0),)),
+        "The consistency score is not defined: it needs two speakers with text and a visible box, "
+        "and the scene has 1.",
+    ),
+    "a silent speaker": (
+        room(turns=(("Ann", 0.0, 1.0),)),
+        "Speaker 'Ben' does not enter the consistency score: no turn of the transcript is theirs.",
+    ),
+    "a stranger": (
+        room(turns=(("Zoe", 0.0, 1.0), ("Ann", 0.0, 1.0))),
+        "Turns of 'Zoe' do not enter: the scene has no box for them.",
+    ),
+    "an unknown voice": (
+        room(turns=((None, 0.0, 1.0), ("Ann", 0.0, 1.0))),
+        "Turns without a speaker (1) do not enter the speaker metrics.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_not_defined_is_nan_and_explained(drawn, case):
+    sketch, sentence = CASES[case]
+    cap = drawn(sketch)
+    assert sentence in metrics.explain(cap)
+    for metric in ("speaker_consistency", "speaker_consistency_lift", "speaker_consistency_p"):
+        assert np.isnan(one(cap, metric))
+
+
+def test_unknown_places_are_nan_and_explained(drawn):
+    sketch = room()
+    for token in sketch.tokens:
+        token.cell, token.frames, token.covered = -1, (-1, -1), ()
+    cap = drawn(sketch)
+    assert (
+        "Speaker metrics are not defined: the places of this model family's visual tokens are unknown."
+        in metrics.explain(cap)
+    )
+    assert np.isnan(one(cap, "speaker_consistency"))
+    assert np.isnan(matrix(cap)).all()
+
+
+def test_threshold_that_no_cell_reaches(drawn):
+    sketch = room()
+    with pytest.raises(metrics.registry.RequestError):
+        metrics.compute(drawn(sketch), treshold=0.5)
+    cap = drawn(sketch, name="b.h5")
+    assert np.isnan(one(cap, "speaker_consistency", threshold=1.01))
+
+
+def test_a_capture_without_maps_says_so(drawn):
+    cap = drawn(room(), readings=("masses",))
+    assert "speakers" not in metrics.compute(cap)
+    assert "No speaker metrics: the capture has no 'maps' reading." in metrics.explain(cap)
+
+
+# ---- permutations
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=6))
+def test_arrangements_are_the_distinct_permutations(labels):
+    orders, exact = arrangements(np.array(labels))
+    assert exact
+    assert {tuple(o) for o in orders} == set(permutations(labels))
+    assert len(orders) == count(np.array(labels))
+
+
+def test_many_arrangements_are_sampled_with_a_seed():
+    labels = np.repeat([0, 1, 2], 6)
+    orders, exact = arrangements(labels, draws=50, seed=4)
+    assert (orders.shape, exact) == ((50, 18), False)
+    assert np.array_equal(orders, arrangements(labels, draws=50, seed=4)[0])
+    assert all(np.array_equal(np.sort(o), labels) for o in orders)
+
+
+def test_p_value_by_hand():
+    observed, null = np.array([2.0, np.nan]), np.array([[2.0, 1.0], [1.0, 1.0], [3.0, 1.0], [np.nan, 1.0]])
+    exact, n = p_value(observed, null, exact=True)
+    assert exact[0] == pytest.approx(2 / 3)  # 2 (itself) and 3, of the three that have a score
+    assert n.tolist() == [3, 4]
+    assert np.isnan(exact[1])
+    assert p_value(observed, null, exact=False)[0][0] == pytest.approx((2 + 1) / (3 + 1))
+
+
+def test_sampled_p_is_near_the_exact_one(drawn):
+    sketch = room(turns=[("Ann", None, None), ("Ben", None, None)] * 4, words=1)
+    n = len(sketch.tokens)
+    a = softmax(
+        np.random.default_rng(5).normal(0, 1, (1, 1, n, n)) + 2 * np.log(toward(sketch, 0.5)[0, 0] + 1e-12),
+        causal(n),
+    )
+    cap = drawn(sketch, a)
+    exact = one(cap, "speaker_consistency_p")
+    sampled = one(cap, "speaker_consistency_p", limit=10, draws=1999, seed=1)
+    assert pick(cap, "speaker_consistency_p")["n"].item() == 70  # 8! / (4! 4!)
+    assert sampled == pytest.approx(exact, abs=0.04)
+
+
+# ---- cells
+
+
+def test_cell_lift_of_even_attention_is_one(drawn):
+    cap = drawn(room(words=1))
+    lift = cell_lift(cap, "speaker:Ann")
+    seen = cap.allowed(0, np.flatnonzero(cap.tokens["speaker"] == "Ann"))[0]
+    assert np.allclose(lift[seen], 1.0, atol=1e-5)
+    assert not lift[~seen].any()
+
+
+def test_cell_lift_averages_layers_and_picks_heads(drawn):
+    sketch = room()
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(2).normal(0, 1, (2, 2, n, n)), causal(n))
+    cap = drawn(sketch, a, numbers=[0, 5])
+    rows = np.flatnonzero(cap.tokens["speaker"] == "Ben")
+    uniform = np.mean(1 / (rows + 1))
+    assert np.allclose(cell_lift(cap, "speaker:Ben", 5, 1), a[1, 1, rows].mean(0) / uniform, atol=1e-4)
+    assert np.allclose(cell_lift(cap, "speaker:Ben"), a[:, :, rows].mean((0, 1, 2)) / uniform, atol=1e-4)
+
+
+def test_best_head_is_the_one_made_best(drawn):
+    sketch = room()
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(2).normal(0, 0.1, (2, 3, n, n)), causal(n))
+    a[1, 2] = toward(sketch, 4.0)[0, 0]
+    table = metrics.compute(drawn(sketch, a, numbers=[4, 9]))["speakers"]
+    assert best_head(table) == (9, 2, "live")
+    assert best_head(table[table["frames"] == "none"]) is None

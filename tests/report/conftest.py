@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.metrics.sketch import Sketch, causal, draw, room, softmax
+
+NAMES = ("Ann", "Ben", "Cleo")
+ACTIVE = [(1, 0), (1, 2)]
+
+
+def scenery(**options: Any) -> Sketch:
+    turns = [("Ann", 0.0, 0.4), ("Ben", 0.6, 1.4), ("Cleo", 1.6, 2.4), ("Ann", 1.8, 2.2)]
+    return room(NAMES, turns, times=[0.0, 1.0, 2.0], words=3, generated=1, **options)
+
+
+def attention(sketch: Sketch, boost: float = 0.0) -> np.ndarray:
+    """Random attention with a sink, three layers of three heads; some heads favour the speaker by `boost`."""
+    n = len(sketch.tokens)
+    z = np.random.default_rng(0).normal(0, 1, (3, 3, n, n))
+    z[..., 0] += 2
+    for name in sketch.scene["speakers"]:
+        for layer, head in ACTIVE:
+            z[layer, head][np.ix_(sketch.where(speaker=name), sketch.cells_of(name))] += boost
+    return softmax(z, causal(n))
+
+
+@pytest.fixture(scope="session")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sketch = scenery()
+    path = tmp_path_factory.mktemp("captures") / "before.h5"
+    return draw(path, sketch, attention(sketch), numbers=[0, 1, 4], answer=answer("Ben", -1.0, -0.5, -3.0))
+
+
+@pytest.fixture(scope="session")
+def after(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sketch = scenery()
+    note = {
+        "method": "social-bias",
+        "params": {"alpha": 1.0},
+        "active": [[1, [0, 2]]],
+        "notes": ["a note on the bias"],
+    }
+    path = tmp_path_factory.mktemp("captures") / "after.h5"
+    return draw(
+        path,
+        sketch,
+        attention(sketch, 3.0),
+        numbers=[0, 1, 4],
+        correction=[note],
+        answer=answer("Ann", -0.25, -1.5, -3.0),
+    )
+
+
+def answer(text: str, *logprobs: float) -> dict[str, Any]:
+    options = [{"text": n, "tokens": [1], "logprob": lp} for n, lp in zip(NAMES, logprobs, strict=True)]
+    return {"text": text, "tokens": [{"id": 1, "text": text, "logprob": -0.1}], "options": options}

@@ -1,0 +1,235 @@
+"""The report of captures: files, numbers, pages, refusals."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attnscope import metrics
+from attnscope.capture.reader import open as open_capture
+from attnscope.errors import RequestError
+from attnscope.report.analyze import analyze
+from attnscope.report.html import CAUSAL, number, signed
+from tests.metrics.sketch import draw, room
+from tests.report.conftest import attention, scenery
+from tests.report.pages import assert_self_contained
+
+
+@pytest.fixture(scope="module")
+def done(before, tmp_path_factory):
+    out = tmp_path_factory.mktemp("analyze") / "deep" / "out"
+    return analyze(before, out), out
+
+
+def test_files_are_where_the_summary_says(done):
+    summary, out = done
+    assert summary.report == out / "report.html"
+    for path in [*summary.tables, *summary.figures]:
+        assert path.stat().st_size > 100
+    assert {p.suffix for p in summary.tables} == {".csv", ".parquet"}
+    assert {p.suffix for p in summary.figures} == {".png", ".svg"}
+    assert json.loads((out / "summary.json").read_text()) == summary.to_dict()
+
+
+def test_csv_and_parquet_agree_with_the_metrics(done, before):
+    _, out = done
+    with open_capture(before) as cap:
+        expected = metrics.compute(cap)
+    for family, table in expected.items():
+        csv = pd.read_csv(out / "tables" / f"{family}.csv", keep_default_na=True)
+        parquet = pd.read_parquet(out / "tables" / f"{family}.parquet")
+        assert len(csv) == len(parquet) == len(table)
+        assert set(parquet["capture"]) == {"before"}
+        assert np.allclose(csv["value"], table["value"], equal_nan=True)
+        assert np.allclose(parquet["value"], table["value"], equal_nan=True)
+
+
+def test_page_is_self_contained_and_complete(done):
+    page = assert_self_contained(done[0].report)
+    text = " ".join(page.text)
+    assert page.tags.count("img") == len([p for p in done[0].figures if p.suffix == ".png"])
+    assert CAUSAL in text
+    for m in metrics.all():
+        assert m.name in page.text and m.definition in text
+    for said in ("drawn/by-hand", "torch 2.15.0", "Who?", "conservation", "3 of 5: 0-1, 4"):
+        assert said in text, said
+
+
+def test_page_shows_the_numbers(done):
+    summary, _ = done
+    text = assert_self_contained(summary.report).text
+    rows = {r["number"]: r for r in summary.numbers["headline"]}
+    for name, row in rows.items():
+        at = text.index(name)
+        assert text[at + 1] == number(row["value"])
+    consistency = rows["Speaker consistency, all frames"]
+    assert consistency["chance"] == pytest.approx(1 / 3)
+    assert consistency["n"] == 3
+    assert (
+        "−0.5" in text and "0.592" in text
+    )  # log-probability of Ben, and its share: e^-.5 / (e^-1 + e^-.5 + e^-3)
+
+
+def test_figures_have_labels_units_and_n(done):
+    labels = {
+        "speaker_consistency_all": ["head (n = 3)", "layer (n = 3)", "lift over chance (1 = chance)"],
+        "cross_modal_mass": ["share of attention mass"],
+        "links": ["mean attention per pair", "layer (n = 3)", "text → visual", "Without sinks"],
+        "shares": ["share of attention mass", "Text queries (n = 15)", "on visual, without sinks"],
+        "decay": ["γ = ", "R² = "],
+        "gap": ["gap |s − c| / max(s, c)"],
+        "overlay_mean": ["0.00 s · talking", "1.00 s", "Ann", "(× uniform)"],
+        "overlay_best_head": ["highest speaker consistency"],
+        "speaker_matrix": ["words of", "pixels of", "Cleo"],
+    }
+    for name, wanted in labels.items():
+        svg = (done[1] / "figures" / f"{name}.svg").read_text()
+        for label in wanted:
+            assert label in svg, (name, label)
+
+
+def test_overlay_of_a_chosen_speaker(before, tmp_path):
+    summary = analyze(before, tmp_path, speaker="Cleo")
+    svg = (tmp_path / "figures" / "overlay_mean.svg").read_text()
+    assert "Attention of the words of Cleo" in svg
+    assert "2.00 s · talking" in svg and "0.00 s · talking" not in svg
+    assert summary.numbers["settings"]["speaker"] == "Cleo"
+
+
+def test_denominator_changes_the_gap(before, tmp_path):
+    summary = analyze(before, tmp_path, denominator="sum")
+    assert any(r["number"] == "Gap of text (/sum)" for r in summary.numbers["headline"])
+    assert "gap |s − c| / (s + c)" in (tmp_path / "figures" / "gap.svg").read_text()
+
+
+def test_several_captures_are_averaged_with_errors(before, after, tmp_path):
+    summary = analyze([before, after, before], tmp_path)
+    text = " ".join(assert_self_contained(summary.report).text)
+    assert "before (1)" in text and "before (3)" in text
+    row = next(r for r in summary.numbers["headline"] if r["number"] == "Speaker consistency, all frames")
+    one, two = (analyze(p, tmp_path / p.stem).numbers["headline"] for p in (before, after))
+    values = [next(r["value"] for r in h if r["number"] == row["number"]) for h in (one, two, one)]
+    assert row["value"] == pytest.approx(np.mean(values))
+    assert row["se"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
+    across = pd.read_parquet(tmp_path / "tables" / "speakers_across.parquet")
+    assert set(across["captures"]) <= {0, 3}
+    intervals = pd.read_csv(tmp_path / "tables" / "decay_intervals.csv")
+    assert (intervals["low"] <= intervals["gamma"] + 1e-9).all()
+    assert "mean ± s.e. of 3 captures" in (tmp_path / "figures" / "links.svg").read_text()
+
+
+EDGES = {
+    "no speakers": (room((), ((None, 0.0, 1.0),)), "the scene names no speaker boxes"),
+    "no turns": (room(turns=()), "the scene has no transcript"),
+    "no question": (room(question=0), "none was asked"),
+    "one speaker": (room(("Ann",), (("Ann", 0.0, 1.0),)), "it needs two speakers"),
+    "one image": (room(times=[0.0], kind="image"), "one image, 96 × 32 pixels"),
+}
+
+
+@pytest.mark.parametrize("case", EDGES)
+def test_scenes_that_lack_something_still_have_a_report(case, tmp_path):
+    sketch, sentence = EDGES[case]
+    summary = analyze(draw(tmp_path / "run.h5", sketch), tmp_path / "out")
+    page = assert_self_contained(summary.report)
+    assert sentence in " ".join(page.text)
+    assert "nan" not in [t.lower() for t in page.text]
+
+
+def test_unknown_places_have_a_report_without_frames(tmp_path):
+    sketch = room()
+    for token in sketch.tokens:
+        token.cell, token.frames, token.covered = -1, (-1, -1), ()
+    summary = analyze(draw(tmp_path / "run.h5", sketch), tmp_path / "out")
+    assert any("places of this model family's visual tokens are unknown" in note for note in summary.notes)
+    assert not any("overlay" in p.name for p in summary.figures)
+    assert "Nothing to draw here" in " ".join(assert_self_contained(summary.report).text)
+
+
+@pytest.mark.parametrize("readings", [("full",), ("maps",), ("masses",)])
+def test_captures_with_few_readings(readings, tmp_path):
+    summary = analyze(draw(tmp_path / "run.h5", room(), readings=readings), tmp_path / "out")
+    assert_self_contained(summary.report)
+    assert len(summary.notes) == (2 if readings == ("full",) else 1)
+
+
+def test_names_are_escaped(tmp_path):
+    sketch = room(("<i>$Ann_1$</i>", "Ben & Co"), (("<i>$Ann_1$</i>", 0.0, 0.4), ("Ben & Co", 0.6, 1.4)))
+    summary = analyze(draw(tmp_path / "run.h5", sketch), tmp_path / "out")
+    source = summary.report.read_text()
+    assert "<i>$Ann_1$</i>" not in source
+    assert "&lt;i&gt;$Ann_1$&lt;/i&gt;" in source
+    assert_self_contained(summary.report)
+    for name in ("overlay_mean", "speaker_matrix"):  # and dollars are no formula
+        assert "$Ann_1$" in (tmp_path / "out" / "figures" / f"{name}.svg").read_text()
+
+
+def test_a_failed_check_is_shown(tmp_path):
+    check = {
+        "verified": True,
+        "passed": False,
+        "checks": [{"name": "logits", "value": 0.5, "tolerance": 1e-4, "passed": False}],
+    }
+    summary = analyze(draw(tmp_path / "run.h5", room(), check=check), tmp_path / "out")
+    text = " ".join(assert_self_contained(summary.report).text)
+    assert "FAILED" in text and "logits: 0.5 (tolerance 0.0001), FAILED" in text
+    assert any("self-check FAILED" in note for note in summary.notes)
+
+
+def test_refusals(before, tmp_path):
+    sketch = scenery()
+    other = draw(tmp_path / "other.h5", sketch, attention(sketch)[:2])
+    silent = draw(tmp_path / "silent.h5", room(turns=(("Ann", 0.0, 1.0),)))
+    (tmp_path / "file").write_text("")
+    covered = "is out of range; it is a covered fraction, above 0 and at most 1"
+    cases = [
+        ([], {}, "no capture given; name at least one .h5 file"),
+        (before, {"threshold": 0}, f"threshold 0 {covered}"),
+        (before, {"threshold": 1.5}, f"threshold 1.5 {covered}"),
+        (before, {"denominator": "mean"}, "unknown denominator 'mean'; known: max, sum, self"),
+        (before, {"speaker": "Zoe"}, f"{before}: no speaker 'Zoe' in the scene; it has Ann, Ben, Cleo"),
+        (
+            silent,
+            {"speaker": "Ben"},
+            f"{silent}: speaker 'Ben' has no words in the prompt; speakers with words: Ann",
+        ),
+        (
+            [before, other],
+            {},
+            f"{other}: layers [0, 1] differ from [0, 1, 4] in {before}; report them apart",
+        ),
+        (
+            before,
+            {"out": tmp_path / "file"},
+            f"{tmp_path / 'file'}: cannot be used as the output folder: Not a directory",
+        ),
+        (tmp_path / "none.h5", {}, f"{tmp_path / 'none.h5'}: no such file"),
+    ]
+    for paths, options, message in cases:
+        with pytest.raises(RequestError, match=f"^{re.escape(message)}$"):
+            analyze(paths, **{"out": tmp_path / "out", **options})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "—"),
+        (float("nan"), "—"),
+        (float("inf"), "∞"),
+        (3, "3"),
+        (0.12345, "0.123"),
+        (-0.5, "−0.5"),
+        (1.23e-5, "1.23e−5"),
+        (0.0, "0"),
+    ],
+)
+def test_numbers_in_cells(value, text):
+    assert number(value) == text
+
+
+def test_changes_carry_a_sign():
+    assert [signed(v) for v in (0.25, -0.25, 0.0, None)] == ["+0.25", "−0.25", "0", "—"]
