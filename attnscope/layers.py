@@ -11,8 +11,10 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
     """Resolve a choice of layers.
 
     Args:
-        spec: None for all; numbers; or text: comma-separated numbers and inclusive ranges ("0-9,20"), or a range of depth
-            fractions with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including, round(0.71 * total)).
+        spec: None for all; numbers; or text: comma-separated numbers and inclusive ranges ("0-9,20"), or a range of
+            depth
+            fractions with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including, round(0.71 *
+            total)).
         available: Layer numbers that can be chosen.
         total: Number of layers of the model, the denominator of depth.
 
@@ -28,7 +30,8 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
     missing = sorted(wanted - set(available))
     if missing:
         raise RequestError(
-            f"--layers {spec}: layer {missing[0]} is not one of the layers {min(available)}-{max(available)} with attention"
+            f"--layers {spec}: layer {missing[0]} is not one of the layers with attention,"
+            f" {min(available)}-{max(available)}"
         )
     if not wanted:
         raise RequestError(f"--layers {spec}: chooses no layer of {total}")

@@ -7,7 +7,13 @@ from pathlib import Path
 from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
 from attnscope.demo.clip import render_clip
 
-SIZES = {"hidden_size": 512, "intermediate_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 8, "num_key_value_heads": 2}
+SIZES = {
+    "hidden_size": 512,
+    "intermediate_size": 1024,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+}
 # 640 x 360 pixels give 23 x 13 visual tokens for every two frames.
 CELLS = 23 * 13
 

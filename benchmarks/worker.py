@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: the prefill of one prompt, plain, captured, or with eager maps. Prints JSON."""
+"""One measurement in a process of its own: the prefill of one prompt, plain, captured, or eager. Prints JSON."""
 
 from __future__ import annotations
 
@@ -51,7 +51,12 @@ def main() -> None:
         run(args.mode, loaded, prompt)
     except (RuntimeError, MemoryError) as failure:
         error = str(failure).splitlines()[0]
-    result = {"tokens": len(prompt.tokens), "seconds": time.perf_counter() - begun, "peak": peak(), "extra": peak() - before}
+    result = {
+        "tokens": len(prompt.tokens),
+        "seconds": time.perf_counter() - begun,
+        "peak": peak(),
+        "extra": peak() - before,
+    }
     print(json.dumps(result | {"error": error}))
 
 

@@ -1,4 +1,4 @@
-"""The only place that touches attention: the seam, its channels, exact rows from queries and keys, and the dense oracle."""
+"""The only place that touches attention: the seam, its channels, exact rows, and the dense oracle."""
 
 from attnscope.attention.call import AttentionCall, allowed_pairs
 from attnscope.attention.channels import add_bias, read_with_output

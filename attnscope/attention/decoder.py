@@ -29,8 +29,11 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
     if config is None or not hasattr(config, "get_text_config"):
         raise ModelError(f"{name} is not a transformers model: it has no configuration")
     if getattr(config, "is_encoder_decoder", False) or getattr(config.get_text_config(), "is_encoder_decoder", False):
-        raise ModelError(f"{name} is an encoder-decoder model: its cross-attention does not pass through one decoder stream")
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+        raise ModelError(
+            f"{name} is an encoder-decoder model: its cross-attention does not pass through one decoder stream"
+        )
+    find: Any = getattr(model, "get_decoder", lambda: model)
+    decoder: nn.Module = find()
     found: dict[int, nn.Module] = {}
     unreachable: set[str] = set()
     for module in decoder.modules():
@@ -40,7 +43,9 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
         if not _dispatches(module):
             unreachable.add(type(module).__name__)
         elif number in found:
-            raise ModelError(f"{name} has two attention modules in layer {number}: cross-attention decoders are not supported")
+            raise ModelError(
+                f"{name} has two attention modules in layer {number}: cross-attention decoders are not supported"
+            )
         else:
             found[number] = module
     if unreachable or not found:

@@ -1,4 +1,4 @@
-"""The dense softmax in float32, row by row: the exact reading of few queries, and the oracle of every other reading."""
+"""The dense softmax in float32, row by row: exact for few queries, and the oracle of every other reading."""
 
 from __future__ import annotations
 

@@ -1,8 +1,11 @@
 """The only place where attnscope touches a running model: its attention functions, swapped for the time of a block.
 
-transformers dispatches attention through a registry, `ALL_ATTENTION_FUNCTIONS[config._attn_implementation]`. Inside `tapped`, the entry
-of the model's own backend is wrapped; the wrapper passes every module through unchanged except those of the tapped model. The
-configuration is not edited, so masks, caches and every other switch on the backend's name stay as deployed (docs/decisions/0001).
+transformers dispatches attention through a registry, `ALL_ATTENTION_FUNCTIONS[config._attn_implementation]`. Inside
+`tapped`, the entry
+of the model's own backend is wrapped; the wrapper passes every module through unchanged except those of the tapped
+model. The
+configuration is not edited, so masks, caches and every other switch on the backend's name stay as deployed
+(docs/decisions/0001).
 """
 
 from __future__ import annotations
@@ -105,7 +108,7 @@ def tapped(
 
 
 def _acquire(module: nn.Module) -> _Patch:
-    registry = sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS  # type: ignore[attr-defined]
+    registry = sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS
     name = str(module.config._attn_implementation)  # type: ignore[union-attr]
     patch = _patches.get((id(registry), name))
     if patch is None:
@@ -139,7 +142,7 @@ def _dispatch(
 ) -> tuple[Tensor, Tensor | None]:
     """Stand-in for a registry entry: same signature, same result for modules that no block has tapped."""
     if original is None:  # eager has no entry: every modelling file brings its own function
-        original = sys.modules[type(module).__module__].eager_attention_forward  # type: ignore[attr-defined]
+        original = sys.modules[type(module).__module__].eager_attention_forward
     taps = [tap for tap in _taps if module in tap.layers]
     if not taps:
         result: tuple[Tensor, Tensor | None] = original(module, query, key, value, attention_mask, **kwargs)
@@ -160,7 +163,8 @@ def _run(
         edited = edit(call)
         if edited is not call and call.softcap is not None:
             raise ModelError(
-                f"layer {call.layer}: this model caps its attention logits (softcap {call.softcap}); a bias through channels would be bent"
+                f"layer {call.layer}: this model caps its attention logits (softcap {call.softcap});"
+                " a bias through channels would be bent"
             )
         call = edited
     batch, kv_heads, n_keys, _ = call.value.shape
@@ -177,7 +181,14 @@ def _run(
 
 
 def _describe(
-    module: nn.Module, layer: int, q: Tensor, k: Tensor, v: Tensor, mask: Any, kwargs: dict[str, Any], backend: str
+    module: nn.Module,
+    layer: int,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Any,
+    kwargs: dict[str, Any],
+    backend: str,
 ) -> AttentionCall:
     if kwargs.get("position_bias") is not None:
         raise ModelError(f"{type(module).__name__} adds a position bias to its logits, which attnscope cannot read yet")
@@ -194,6 +205,6 @@ def _describe(
         window=kwargs.get("sliding_window"),
         sink_logits=kwargs.get("s_aux"),
         # A single query reading a cache sees all of it; eager is causal only through its mask.
-        causal=causal and q.shape[2] > 1 and not (backend == "eager"),
+        causal=causal and q.shape[2] > 1 and backend != "eager",
         backend=backend,
     )

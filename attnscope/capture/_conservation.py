@@ -192,14 +192,10 @@ def _full(facts: _Facts) -> Iterator[Problem]:
                 total = block.sum(-1)
                 for (row,) in _off(total, low[head, part], high[head, part], facts.tolerance)[:1]:
                     what = _sum(total[row], low[head, start + row], high[head, start + row])
-                    yield Problem(
-                        node, f"{_name(facts, layer, head)} query {start + row}: the row sums to {what}"
-                    )
+                    yield Problem(node, f"{_name(facts, layer, head)} query {start + row}: the row sums to {what}")
                 queries = np.arange(start, start + len(block))
                 if (block[~cap.allowed(number, queries)] != 0).any():
-                    yield Problem(
-                        node, f"{_name(facts, layer, head)}: attention on a pair that is not allowed"
-                    )
+                    yield Problem(node, f"{_name(facts, layer, head)}: attention on a pair that is not allowed")
 
 
 def _sum(total: float, low: float, high: float) -> str:

@@ -112,9 +112,7 @@ class LayerQK:
         for i, head in enumerate(heads):
             for chunk, block in self.blocks(mask, int(head), queries):
                 asked = np.zeros((len(block), len(keys)), dtype=np.float32)
-                inside = (
-                    keys < block.shape[1]
-                )  # later keys matter to no query of this block: their attention is 0
+                inside = keys < block.shape[1]  # later keys matter to no query of this block: their attention is 0
                 asked[:, inside] = block[:, keys[inside]]
                 asked[np.isnan(block[:, :1]).any(axis=1)] = np.nan
                 result[i, chunk] = asked

@@ -59,9 +59,7 @@ def check_tokens(store: Store) -> Iterator[Problem]:
             yield Problem(f"/tokens/{column}", f"{outside[0]} is out of range -1-{end - 1}")
     for first, last in (("frame_first", "frame_last"), ("char_start", "char_end")):
         if (tokens[first] > tokens[last]).any():
-            yield Problem(
-                f"/tokens/{first}", f"is after {last} at row {int((tokens[first] > tokens[last]).argmax())}"
-            )
+            yield Problem(f"/tokens/{first}", f"is after {last} at row {int((tokens[first] > tokens[last]).argmax())}")
     for column in wanted[len(TOKEN_COLUMNS) :]:
         values = tokens[column].to_numpy()
         if ((values < 0) | (values > 1)).any():
@@ -107,9 +105,7 @@ def _key_groups(store: Store) -> Iterator[Problem]:
         if family in ("modality", "role"):
             for row in np.flatnonzero(of == family):
                 if not np.array_equal(member[row].astype(bool), tokens[family] == names[row]):
-                    yield Problem(
-                        "/key_groups/member", f"{family} '{names[row]}' is not what /tokens/{family} says"
-                    )
+                    yield Problem("/key_groups/member", f"{family} '{names[row]}' is not what /tokens/{family} says")
 
 
 def _partition(family: str, member: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> Iterator[Problem]:
@@ -141,9 +137,7 @@ def _query_groups(store: Store) -> Iterator[Problem]:
             continue
         position = prompt - 1 if kind == "answer_position" else prompt + int(ref)
         if np.flatnonzero(row).tolist() != [position]:
-            yield Problem(
-                "/query_groups/member", f"group '{name}' is {np.flatnonzero(row).tolist()}, not [{position}]"
-            )
+            yield Problem("/query_groups/member", f"group '{name}' is {np.flatnonzero(row).tolist()}, not [{position}]")
 
 
 def _zero_one(store: Store, path: str) -> Iterator[Problem]:

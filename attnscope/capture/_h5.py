@@ -194,9 +194,7 @@ class Store:
         """Read the rows `wanted` (in any order) of `dataset[lead]`, in runs of neighbours, not one by one."""
         dataset = self.array(path)
         unique, back = np.unique(wanted, return_inverse=True)
-        runs = np.split(
-            unique, np.flatnonzero(np.diff(unique) > 64) + 1
-        )  # a gap is cheaper to read than to skip
+        runs = np.split(unique, np.flatnonzero(np.diff(unique) > 64) + 1)  # a gap is cheaper to read than to skip
         with self.reading(path):
             parts = [dataset[(*lead, slice(r[0], r[-1] + 1))][r - r[0]] for r in runs if len(r)]
             empty = np.empty((0, *dataset.shape[len(lead) + 1 :]), dataset.dtype)
@@ -233,9 +231,7 @@ class Store:
         with self.reading("/"):
             known = schema.ENCODING_TYPE in self.file.attrs
         if not known or self.attribute("/", schema.ENCODING_TYPE) != schema.FORMAT:
-            raise FormatError(
-                f"{self.path}: an HDF5 file, but not a capture (no encoding-type '{schema.FORMAT}')"
-            )
+            raise FormatError(f"{self.path}: an HDF5 file, but not a capture (no encoding-type '{schema.FORMAT}')")
         self.check_version("/")
         complete = self.attribute("/", "complete")
         if not isinstance(complete, (bool, int, np.bool_, np.integer)) or not complete:

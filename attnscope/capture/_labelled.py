@@ -88,9 +88,7 @@ def label(
         for column in [c for c in found.columns if c != "name"] if table else []:
             other = "query_family" if column == "family" and dim == "query_group" else column
             coords[other] = (dim, found[column].to_numpy(object))
-    return xr.DataArray(
-        data, dims=dims, coords=coords, name=name, attrs={"unit": unit, "source": str(store.path)}
-    )
+    return xr.DataArray(data, dims=dims, coords=coords, name=name, attrs={"unit": unit, "source": str(store.path)})
 
 
 def tidy(array: xr.DataArray) -> pd.DataFrame:

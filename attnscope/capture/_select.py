@@ -43,9 +43,7 @@ def pick(where: str, what: str, choice: Choice, valid: npt.NDArray[Any]) -> Indi
         raise RequestError(f"{where}: no {what} is chosen; it has {what}s {ranges(place)}")
     for number in wanted:
         if int(number) not in place:
-            raise RequestError(
-                f"{where}: {what} {number} is not in the capture; it has {what}s {ranges(place)}"
-            )
+            raise RequestError(f"{where}: {what} {number} is not in the capture; it has {what}s {ranges(place)}")
     return np.array([place[int(number)] for number in wanted], dtype=np.intp)
 
 

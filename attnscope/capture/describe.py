@@ -117,9 +117,7 @@ def render(description: dict[str, Any]) -> Tree:
     from rich.markup import escape
     from rich.tree import Tree
 
-    tree = Tree(
-        f"[bold]{escape(description['path'])}[/]  {size_text(description['size'])}", guide_style="dim"
-    )
+    tree = Tree(f"[bold]{escape(description['path'])}[/]  {size_text(description['size'])}", guide_style="dim")
     for line in _facts(description):
         tree.add(line)
     branches = {"": tree.add("[bold]nodes[/]")}
@@ -148,8 +146,7 @@ def _facts(d: dict[str, Any]) -> list[str]:
         f"scene  {scene['video']}: {scene['frames']} frames of {scene['width']} x {scene['height']}, "
         f"{scene['turns']} turns; speakers: {speakers}",
         f"positions  {positions['prompt']} of the prompt, {positions['generated']} generated",
-        f"layers  {len(d['layers'])} of {model.get('layers')}, {d['heads']} heads, "
-        f"{model.get('kv_heads')} key heads",
+        f"layers  {len(d['layers'])} of {model.get('layers')}, {d['heads']} heads, {model.get('kv_heads')} key heads",
         f"plan  {', '.join(d['readings'])}",
         f"answer  {d['answer'].get('text')!r}",
     ]

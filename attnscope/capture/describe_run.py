@@ -37,8 +37,8 @@ def write_tokens(file: h5py.File, tokens: pd.DataFrame, ids: list[int], texts: l
         ids: Token ids of the generated positions.
         texts: Their texts.
     """
-    missing: dict[str, Any] = {name: np.nan for name in tokens if tokens[name].dtype.kind == "f"}
-    missing |= {name: -1 for name in tokens if tokens[name].dtype.kind == "i"}
+    nothing = {"f": np.nan, "i": -1}
+    missing: dict[str, Any] = {str(name): nothing.get(kind.kind) for name, kind in tokens.dtypes.items()}
     missing |= {"modality": "text", "role": "answer", "speaker": ""}
     rows = [
         missing | {"position": len(tokens) + i, "token_id": token, "text": text}

@@ -46,9 +46,7 @@ class StoredFrames:
             FormatError: if it is missing or damaged.
         """
         if not 0 <= row < len(self):
-            raise RequestError(
-                f"{self._store.path}: frame {row} is out of range; frames are 0-{len(self) - 1}"
-            )
+            raise RequestError(f"{self._store.path}: frame {row} is out of range; frames are 0-{len(self) - 1}")
         return self._store.bytes("/frames/jpeg", row)
 
     @cached_property
@@ -61,9 +59,7 @@ class StoredFrames:
         images = [self.image(row) for row in range(len(self))]
         for row, image in enumerate(images):
             if image.shape != images[0].shape:
-                raise self._store.error(
-                    "/frames/jpeg", f"image {row} is {image.shape}, the first {images[0].shape}"
-                )
+                raise self._store.error("/frames/jpeg", f"image {row} is {image.shape}, the first {images[0].shape}")
         return np.stack(images) if images else np.zeros((0, self.height, self.width, 3), np.uint8)
 
     def image(self, row: int) -> npt.NDArray[np.uint8]:
@@ -83,6 +79,4 @@ class StoredFrames:
             with Image.open(io.BytesIO(data)) as image:
                 return np.asarray(image.convert("RGB"))
         except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-            raise self._store.error(
-                "/frames/jpeg", f"image {row} is not a readable JPEG ({error})"
-            ) from error
+            raise self._store.error("/frames/jpeg", f"image {row} is not a readable JPEG ({error})") from error

@@ -21,7 +21,8 @@ class KeyGroups:
     Attributes:
         names: One a group.
         families: modality, role, speaker_text, speaker_visual, frame or sink, one a group.
-        member: [G, N] over the prompt; groups of family sink hold the modality, of which each layer's sinks are a part.
+        member: [G, N] over the prompt; groups of family sink hold the modality, of which each layer's sinks are a
+            part.
         answer: [G] whether generated tokens belong to the group.
     """
 
@@ -66,7 +67,7 @@ def key_groups(tokens: pd.DataFrame, coverage: float) -> KeyGroups:
     rows += [("modality", name, modality == name) for name in MODALITIES]
     rows += [("role", name, role == name) for name in ROLES]
     speaker = tokens["speaker"].to_numpy()
-    boxed = [column.removeprefix("covered:") for column in tokens if column.startswith("covered:")]
+    boxed = [str(c).removeprefix("covered:") for c in tokens if str(c).startswith("covered:")]
     speaking = [name for name in dict.fromkeys(speaker) if name and name not in boxed]
     rows += [("speaker_text", f"text:{name}", speaker == name) for name in [*boxed, *speaking]]
     rows += [("speaker_visual", f"visual:{name}", _covered(tokens, name, coverage)) for name in boxed]
@@ -95,9 +96,7 @@ def query_groups(tokens: pd.DataFrame) -> QueryGroups:
     rows.append(("question", "question", "", role == "question"))
     rows.append(("answer_position", "answer_position", "", np.arange(len(tokens)) == len(tokens) - 1))
     rows = [row for row in rows if row[3].any()]
-    return QueryGroups(
-        [r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows], np.stack([r[3] for r in rows])
-    )
+    return QueryGroups([r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows], np.stack([r[3] for r in rows]))
 
 
 def _covered(tokens: pd.DataFrame, name: str, coverage: float) -> Bools:

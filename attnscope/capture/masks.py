@@ -1,4 +1,4 @@
-"""Which pairs of one sample are allowed, in closed form where it is causal or sliding, and counted without an N x N array."""
+"""Which pairs of one sample are allowed, in closed form where causal or sliding, counted without N x N."""
 
 from __future__ import annotations
 

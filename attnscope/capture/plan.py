@@ -46,12 +46,14 @@ class Plan:
 
     Attributes:
         masses: Attention mass on key groups: of every text and generated query, and group by group for all queries.
-        maps: Mean attention of each query group (turns, speakers, question, answer position, generated tokens) to every key.
+        maps: Mean attention of each query group (turns, speakers, question, answer position, generated tokens) to
+            every key.
         stats: Entropy, log-sum-exp and sink mass of every query, largest attention of text and generated queries.
         qk: Queries and keys, from which any attention is recomputed exactly.
         full: The dense maps, quadratic in the number of tokens.
         layers: Choice of layers as in `attnscope.layers.select_layers`; None for all.
-        coverage: Fraction of a visual token's cell that a speaker's box must cover to count as the speaker's (P1 does not say; ours).
+        coverage: Fraction of a visual token's cell that a speaker's box must cover to count as the speaker's (P1 does
+            not say; ours).
         maps_dtype: "float32" or "float16".
         sink_mass: A key is a sink of a layer if its mean received mass is above this (ours) ...
         sink_ratio: ... and above this multiple of uniform attention (ours).
@@ -79,7 +81,9 @@ class Plan:
         if self.maps_dtype not in ("float32", "float16"):
             raise RequestError(f'plan: maps_dtype "{self.maps_dtype}" is neither float32 nor float16')
         if not 0 <= self.sink_mass < 1 or self.sink_ratio < 1:
-            raise RequestError(f"plan: sinks need 0 <= mass < 1 and ratio >= 1, not {self.sink_mass} and {self.sink_ratio}")
+            raise RequestError(
+                f"plan: sinks need 0 <= mass < 1 and ratio >= 1, not {self.sink_mass} and {self.sink_ratio}"
+            )
         if self.max_size <= 0:
             raise RequestError(f"plan: max_size {self.max_size} is not a positive number of bytes")
         if isinstance(self.layers, str):
@@ -96,7 +100,8 @@ class Plan:
         for name in names:
             if name not in READINGS:
                 raise RequestError(f'--plan {text}: "{name}" is not a reading; choose from {", ".join(READINGS)}')
-        return cls(**{name: name in names for name in READINGS}, **fields)
+        wanted: dict[str, Any] = {name: name in names for name in READINGS}
+        return cls(**wanted, **fields)
 
     @property
     def readings(self) -> list[str]:
@@ -107,6 +112,13 @@ class Plan:
         """The same plan with its layers resolved to numbers."""
         return replace(self, layers=tuple(layers))
 
+    @property
+    def layer_numbers(self) -> tuple[int, ...]:
+        """The layers as numbers, once `with_layers` has resolved them."""
+        if not isinstance(self.layers, tuple):
+            raise ValueError("the plan's layers are not resolved yet")
+        return self.layers
+
     def to_dict(self) -> dict[str, Any]:
         """As stored in a capture."""
         return asdict(self) | {"readings": self.readings}
@@ -115,7 +127,8 @@ class Plan:
         """Bytes of each reading before compression."""
         s, lh = shape, shape.layers * shape.heads
         all_sizes = {
-            "masses": 4 * lh * s.key_groups * (s.probes + s.key_groups) + 4 * s.layers * s.key_groups * (s.probes + 2 * s.key_groups),
+            "masses": 4 * lh * s.key_groups * (s.probes + s.key_groups)
+            + 4 * s.layers * s.key_groups * (s.probes + 2 * s.key_groups),
             "maps": (4 if self.maps_dtype == "float32" else 2) * lh * s.query_groups * s.positions,
             "stats": 4 * lh * (3 * s.positions + s.probes) + 4 * s.layers * s.positions,
             "qk": s.itemsize * s.layers * (s.heads + s.kv_heads) * s.positions * s.width,
@@ -139,10 +152,16 @@ class Plan:
             f" ({worst} alone takes {format_bytes(sizes[worst])}); {self._cheaper(shape)}"
         )
 
+    def _without(self, name: str) -> Plan:
+        fewer: dict[str, Any] = {name: False}
+        return replace(self, **fewer)
+
     def _cheaper(self, shape: Shape) -> str:
         instead = replace(self, full=False, qk=True) if self.full else None
         half = replace(self, maps_dtype="float16") if self.maps and self.maps_dtype == "float32" else None
-        fewer = [replace(self, **{name: False}) for name in ("full", "qk", "maps") if getattr(self, name) and len(self.readings) > 1]
+        fewer = [
+            self._without(name) for name in ("full", "qk", "maps") if getattr(self, name) and len(self.readings) > 1
+        ]
         for plan in [p for p in (instead, half, *fewer) if p is not None]:
             size = sum(plan.sizes(shape).values())
             if size <= self.max_size:

@@ -67,9 +67,7 @@ class Capture(Contents):
             raise RequestError(f"'{reading}' is no reading; the readings are {', '.join(schema.READINGS)}")
         return self._store.has(f"/{reading}")
 
-    def attention(
-        self, layer: int, head: Choice = None, queries: Positions = None, keys: Positions = None
-    ) -> Floats:
+    def attention(self, layer: int, head: Choice = None, queries: Positions = None, keys: Positions = None) -> Floats:
         """Attention that the model computed, exact, from `full` or `qk`; only what is asked is computed.
 
         Args:
@@ -122,9 +120,7 @@ class Capture(Contents):
         """How many keys of every group each probed query may see: int32 (layer, query, key_group)."""
         self._need("masses")
         dims = ("layer", "query", "key_group")
-        return self._labelled(
-            "/masses/rows_allowed", "masses_allowed", dims, layer, query=self._probes("masses")
-        )
+        return self._labelled("/masses/rows_allowed", "masses_allowed", dims, layer, query=self._probes("masses"))
 
     def flow(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
         """Mean, over all queries of a group, of their mass on a group.
@@ -147,9 +143,7 @@ class Capture(Contents):
         dims = ("layer", "query_group", "key_group")
         return self._labelled("/masses/flow_pairs", "flow_pairs", dims, layer, groups_of_keys=True)
 
-    def maps(
-        self, layer: Choice = None, head: Choice = None, group: str | list[str] | None = None
-    ) -> xr.DataArray:
+    def maps(self, layer: Choice = None, head: Choice = None, group: str | list[str] | None = None) -> xr.DataArray:
         """Mean attention of each query group to every key.
 
         Args:

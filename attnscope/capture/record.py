@@ -37,9 +37,18 @@ class SampleRecorder:
     def __init__(
         self, sample: int, index: Tensor, keys: KeyGroups, queries: QueryGroups, plan: Plan, stage: Stage
     ) -> None:
-        self.sample, self.index, self.keys, self.queries, self.plan, self.stage = sample, index, keys, queries, plan, stage
+        self.sample, self.index, self.keys, self.queries, self.plan, self.stage = (
+            sample,
+            index,
+            keys,
+            queries,
+            plan,
+            stage,
+        )
         self.length = len(index)
-        self.probes = torch.from_numpy(np.flatnonzero(~keys.member[0]))  # family modality comes first, visual first in it
+        self.probes = torch.from_numpy(
+            np.flatnonzero(~keys.member[0])
+        )  # family modality comes first, visual first in it
         self.static = torch.from_numpy(keys.member[~keys.is_sink].astype(np.float32))
         self.modalities = torch.from_numpy(keys.member[keys.is_sink].astype(np.float32))
         weights = queries.member / queries.member.sum(1, keepdims=True)
@@ -74,7 +83,11 @@ class SampleRecorder:
         if key not in self.masks:
             mask = classify(call, self.sample, self.index.to(call.query.device))
             everything = torch.cat([self.static, torch.ones(1, self.length)]).to(call.query.device)
-            self.masks[key] = (call.mask, mask, mask.counts(everything))  # holds the mask: its id stays its own
+            self.masks[key] = (
+                call.mask,
+                mask,
+                mask.counts(everything),
+            )  # holds the mask: its id stays its own
         self.layer_masks[call.layer] = self.masks[key][1]
         return self.masks[key][1]
 
@@ -178,9 +191,7 @@ class SampleRecorder:
         result: npt.NDArray[np.bool_] = allowed.to(columns.device)[columns].cpu().numpy()
         return result
 
-    def _decode_row(
-        self, layer: int, row: Tensor, lse: Tensor, entropy: Tensor, seen: npt.NDArray[np.bool_]
-    ) -> None:
+    def _decode_row(self, layer: int, row: Tensor, lse: Tensor, entropy: Tensor, seen: npt.NDArray[np.bool_]) -> None:
         positions = row.shape[1]
         extended = self.keys.extended(positions).astype(np.float32)
         sinks = torch.zeros(positions)

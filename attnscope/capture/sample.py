@@ -1,6 +1,7 @@
 """The readings of one sample from one layer's attention call: pure tensor work, nothing N x N.
 
-Dense float32 rows serve the few text queries; value channels (read by the caller in the model's own kernel) serve all queries.
+Dense float32 rows serve the few text queries; value channels (read by the caller in the model's own kernel) serve all
+queries.
 Sums over sinks need no channel: sinks are few by definition, so their attention exp(z - lse) is computed directly.
 """
 
@@ -33,7 +34,13 @@ class ProbeRows:
 
 
 def read_probes(
-    call: AttentionCall, sample: int, index: Tensor, probes: Tensor, groups: Tensor, queries: Tensor, mask: SampleMask
+    call: AttentionCall,
+    sample: int,
+    index: Tensor,
+    probes: Tensor,
+    groups: Tensor,
+    queries: Tensor,
+    mask: SampleMask,
 ) -> ProbeRows:
     """Dense rows of the probes, reduced chunk by chunk.
 
@@ -70,7 +77,11 @@ def read_probes(
         out["lse"].append(lse)
         start = stop
     return ProbeRows(
-        maps=maps, received=received, uniform=uniform, seen=seen, **{k: torch.cat(v, 1) for k, v in out.items()}
+        maps=maps,
+        received=received,
+        uniform=uniform,
+        seen=seen,
+        **{k: torch.cat(v, 1) for k, v in out.items()},
     )
 
 
@@ -88,7 +99,9 @@ def find_sinks(rows: ProbeRows, sink_mass: float, sink_ratio: float) -> Tensor:
     return often & (mean > sink_mass) & (mean > sink_ratio * rows.uniform / rows.seen.clamp(min=1))
 
 
-def sink_attention(call: AttentionCall, sample: int, index: Tensor, sinks: Tensor, lse: Tensor, mask: SampleMask) -> Tensor:
+def sink_attention(
+    call: AttentionCall, sample: int, index: Tensor, sinks: Tensor, lse: Tensor, mask: SampleMask
+) -> Tensor:
     """Attention of every query to each sink key: [H, N, number of sinks]."""
     columns = sinks.nonzero()[:, 0]
     query, key = call.query[sample][:, index], call.key[sample][:, index[columns]]

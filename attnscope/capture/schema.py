@@ -118,9 +118,7 @@ def dataset_name(column: str) -> str:
     return column.replace("%", "%25").replace("/", "%2F")
 
 
-def chunk_shape(
-    shape: Sequence[int], itemsize: int, dims: Sequence[str], limit: int = MAX_CHUNK
-) -> tuple[int, ...]:
+def chunk_shape(shape: Sequence[int], itemsize: int, dims: Sequence[str], limit: int = MAX_CHUNK) -> tuple[int, ...]:
     """Choose chunks of one layer and head and at most `limit` bytes.
 
     Args:

@@ -1,4 +1,4 @@
-"""Where a recorder's arrays go: the datasets of docs/format.md, sized for the longest answer and trimmed at the end."""
+"""Where a recorder's arrays go: the datasets of docs/format.md, sized for the longest answer, trimmed at the end."""
 
 from __future__ import annotations
 
@@ -86,7 +86,11 @@ class Stage:
         """
         axis = 1 if name.startswith("qk/") else _ARRAYS[name][3] or 0
         width = max(row.shape[-1] for row in rows)
-        same = [np.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, width - row.shape[-1])]) for row in rows] if rows[0].ndim > 1 else rows
+        same = (
+            [np.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, width - row.shape[-1])]) for row in rows]
+            if rows[0].ndim > 1
+            else rows
+        )
         key = name if not name.startswith("qk/") else f"qk/{layer}/{name[3:]}"
         self.put(name, layer, np.concatenate(list(same), axis), self._written[key, layer])
 
@@ -111,7 +115,12 @@ class Stage:
         name = f"qk/{layer}/{leaf}"
         if name not in self._made:
             shape = (block.shape[0], self.prompt + self.spare, block.shape[2])
-            self.writer.create(name, shape, block.dtype, ("head" if leaf == "q" else "kv_head", "query" if leaf == "q" else "key", "channel"))
+            self.writer.create(
+                name,
+                shape,
+                block.dtype,
+                ("head" if leaf == "q" else "kv_head", "query" if leaf == "q" else "key", "channel"),
+            )
             self._made[name] = shape
         self._written[name, layer] = start + block.shape[1]
         where = (slice(0, block.shape[0]), slice(start, start + block.shape[1]), slice(0, block.shape[2]))
@@ -161,7 +170,13 @@ class Checks:
     kernel_lse: float = 0.0
 
     def compare(
-        self, rows: ProbeRows, masses: Tensor, lse: Tensor, probes: Tensor, keys: KeyGroups, sink_logits: Tensor | None
+        self,
+        rows: ProbeRows,
+        masses: Tensor,
+        lse: Tensor,
+        probes: Tensor,
+        keys: KeyGroups,
+        sink_logits: Tensor | None,
     ) -> None:
         """Compare the kernel's value channels with the dense rows, and masses with 1.
 
@@ -180,5 +195,3 @@ class Checks:
         self.conservation = max(self.conservation, float((total - 1).abs().max()))
         self.kernel_mass = max(self.kernel_mass, float((masses[:, probes] - rows.masses).abs().max()))
         self.kernel_lse = max(self.kernel_lse, float((lse[:, probes] - rows.lse).abs().max()))
-
-

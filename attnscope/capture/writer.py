@@ -64,7 +64,13 @@ class CaptureWriter:
         self.part.unlink(missing_ok=True)
 
     def create(
-        self, name: str, shape: Sequence[int], dtype: npt.DTypeLike, dims: Sequence[str], unit: str = "1", fill: float = 0
+        self,
+        name: str,
+        shape: Sequence[int],
+        dtype: npt.DTypeLike,
+        dims: Sequence[str],
+        unit: str = "1",
+        fill: float = 0,
     ) -> None:
         """Create a dataset that may shrink at the end; missing groups get the encoding of their name.
 
@@ -128,7 +134,7 @@ class CaptureWriter:
             self.file.close()
             with self.part.open("rb") as done:
                 os.fsync(done.fileno())
-            os.replace(self.part, self.path)
+            self.part.replace(self.path)
         return self.path
 
     def _work(self) -> None:
@@ -159,7 +165,7 @@ class CaptureWriter:
             raise RunError(f"{self.path}: writing failed: {_reason(self._error, self.path)}") from self._error
 
     def _close_quietly(self) -> None:
-        """A full disk fails again on closing, which h5py reports where nobody can catch it; the file is removed anyway."""
+        """Close a file that will be removed; a full disk fails again here, where h5py lets nobody catch it."""
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             self._datasets.clear()

@@ -1,4 +1,4 @@
-"""Corrections: head selection and social-aware bias, applied through query-key channels under the model's own kernel."""
+"""Corrections, applied through query-key channels under the model's own kernel."""
 
 from attnscope.correct.base import Correction, Running, catalogue, correction, corrections, make
 from attnscope.correct.run import bind, corrected, rerun

@@ -76,18 +76,24 @@ def rerun(
         ids = cap.tokens["token_id"].to_numpy()[: cap.prompt_length].tolist()
         layers = [int(n) for n in cap.layers]
         if cap.correction:
-            raise RequestError(f"{before}: was itself made under {cap.correction[0]['method']}; correct a plain capture")
+            raise RequestError(
+                f"{before}: was itself made under {cap.correction[0]['method']}; correct a plain capture"
+            )
     if not scene.video.exists():
         raise RequestError(f"{before}: its video is no longer at {scene.video}")
     fields = {k: v for k, v in run["plan"].items() if k not in ("readings", "layers")}
     with _folder(Path(out).parent):
         loaded = _load(before, model, recorded, run)
         if loaded.config_sha256 != recorded["config_sha256"]:
-            raise RequestError(f"{before}: was captured with another configuration of {recorded['id']} than the one loaded")
+            raise RequestError(
+                f"{before}: was captured with another configuration of {recorded['id']} than the one loaded"
+            )
 
         def correct(prompt: Prompt) -> Sequence[Running]:
             if prompt.inputs["input_ids"][0].tolist() != ids:
-                raise RequestError(f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed")
+                raise RequestError(
+                    f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed"
+                )
             return bind(loaded, prompt, corrections)
 
         return capture(
@@ -115,7 +121,9 @@ def _folder(path: Path) -> Iterator[None]:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(f"{path}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}") from None
+        raise RequestError(
+            f"{path}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}"
+        ) from None
     try:
         yield
     except BaseException:

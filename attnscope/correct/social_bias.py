@@ -1,7 +1,9 @@
 """Cross-modal head selection and social-aware attention bias (Ouyang et al., CVPR 2026; read in a secondary summary).
 
-On heads that look across modalities at all, each word of a speaker is drawn to that speaker's pixels in the frames where it is
-spoken: W(u, v) = alpha * max over v' of z(u, v') for pairs of one speaker and frame, 0 otherwise; A' = softmax(z + W).
+On heads that look across modalities at all, each word of a speaker is drawn to that speaker's pixels in the frames
+where it is
+spoken: W(u, v) = alpha * max over v' of z(u, v') for pairs of one speaker and frame, 0 otherwise; A' = softmax(z +
+    W).
 """
 
 from __future__ import annotations
@@ -32,17 +34,22 @@ class SocialBias(Correction):
 
     Attributes:
         alpha: Strength; 0 is the identity (2nd: 1).
-        threshold: A head is active if its mean attention from utterance tokens to speakers' visual tokens exceeds this
+        threshold: A head is active if its mean attention from utterance tokens to speakers' visual tokens exceeds
+            this
             (2nd: lambda = 5e-5). It is a mean over pairs and so shrinks with the length of the prompt.
         layers: Layers in which heads may be active (2nd: layers 10-19 of 28).
         coverage: Fraction of a cell that a box must cover (ours).
-        negative: What to do where the largest logit is negative, and the published bias would lower attention: "paper" keeps it,
-            "clamp" sets the bias to 0, "gap" uses alpha * (max - mean) instead, which does not depend on the logits' level (ours).
+        negative: What to do where the largest logit is negative, and the published bias would lower attention:
+            "paper" keeps it,
+            "clamp" sets the bias to 0, "gap" uses alpha * (max - mean) instead, which does not depend on the logits'
+            level (ours).
     """
 
     method: ClassVar[str] = "social-bias"
     source: ClassVar[str] = "2nd"
-    summary: ClassVar[str] = "draws each speaker's words to the speaker's own pixels, on heads that look across modalities"
+    summary: ClassVar[str] = (
+        "draws each speaker's words to the speaker's own pixels, on heads that look across modalities"
+    )
 
     alpha: float = 1.0
     threshold: float = 5e-5
@@ -85,9 +92,9 @@ class _RunningSocialBias(Running):
         tokens = prompt.tokens
         self.length = len(tokens)
         boxed = {
-            column.removeprefix("covered:"): np.nan_to_num(tokens[column].to_numpy()) >= settings.coverage
+            str(column).removeprefix("covered:"): np.nan_to_num(tokens[column].to_numpy()) >= settings.coverage
             for column in tokens
-            if column.startswith("covered:")
+            if str(column).startswith("covered:")
         }
         if not boxed:
             raise RequestError(f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none")
@@ -114,7 +121,8 @@ class _RunningSocialBias(Running):
                     rows.append(target)
         if not rows:
             raise RequestError(
-                f"{prompt.scene.video}: social-bias needs a speaker with words and a box covering visual tokens, and the scene has none"
+                f"{prompt.scene.video}: social-bias needs a speaker with words and a box covering visual tokens,"
+                " and the scene has none"
             )
         places = [of_turn.get(int(turn[u]), -1) for u in self.utterances]
         return torch.tensor(places), torch.from_numpy(np.stack(rows))
@@ -126,7 +134,8 @@ class _RunningSocialBias(Running):
         batch, _, length, _ = call.query.shape
         if batch != 1 or length < self.length:  # longer is the same prompt with an answer option appended
             raise RequestError(
-                f"social-bias was bound to one prompt of {self.length} tokens, and the model is given {batch} x {length}"
+                f"social-bias was bound to one prompt of {self.length} tokens,"
+                f" and the model is given {batch} x {length}"
             )
         peak, mean, attended = self._measure(call)
         active = attended > self.settings.threshold
@@ -139,7 +148,7 @@ class _RunningSocialBias(Running):
         return self._apply(call, bias)
 
     def _measure(self, call: AttentionCall) -> tuple[Tensor, Tensor, Tensor]:
-        """Largest and mean logit of every utterance token over speakers' cells [H, U], and each head's mean attention [H]."""
+        """Largest and mean logit of every utterance token over speakers' cells [H, U], mean attention [H]."""
         columns = self.visual.nonzero()[:, 0].to(call.query.device)
         peaks, means, attended = [], [], []
         for _, z, attention, _ in dense_rows(call, 0, self.utterances):
@@ -177,12 +186,19 @@ class _RunningSocialBias(Running):
         """Method, parameters, active heads, and what a user should know."""
         heads = sum(len(found) for found in self.active.values())
         notes = [
-            f"{heads} active heads in {len(self.layers)} layers; threshold x prompt length = {self.settings.threshold * self.length:.3g}",
+            f"{heads} active heads in {len(self.layers)} layers;"
+            f" threshold x prompt length = {self.settings.threshold * self.length:.3g}",
             "acts on the prompt's utterance tokens only; generated tokens are not biased",
         ]
-        negative, rows = (sum(column) for column in zip(*self.negative.values(), strict=True)) if self.negative else (0, 0)
+        negative, rows = (
+            (sum(column) for column in zip(*self.negative.values(), strict=True)) if self.negative else (0, 0)
+        )
         if negative:
-            effect = {"paper": "there the published bias lowers attention", "clamp": "no bias there", "gap": "bias from the gap"}
+            effect = {
+                "paper": "there the published bias lowers attention",
+                "clamp": "no bias there",
+                "gap": "bias from the gap",
+            }
             notes.append(
                 f"the largest logit is negative in {negative / rows:.1%} of {rows} biased rows"
                 f" ({effect[self.settings.negative]})"

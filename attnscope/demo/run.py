@@ -21,7 +21,9 @@ from attnscope.scene import Sampling, Scene
 
 logger = logging.getLogger("attnscope")
 _MARK = "made-by-attnscope-demo"
-RANDOM = "The demo's weights are random: the numbers show what attnscope measures, and say nothing about any trained model."
+RANDOM = (
+    "The demo's weights are random: the numbers show what attnscope measures, and say nothing about any trained model."
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def demo(out: str | Path, *, progress: Progress | None = None) -> Demo:
     before, after = out / "before.h5", out / "after.h5"
     capture(model, scene, before, plan=Plan(qk=True), sampling=Sampling(frames=8), progress=progress).close()
     report = analyze([before], out / "analysis").report
-    # The published threshold is for trained models; random heads all look across modalities, which is said in the report.
+    # Random logits are as often negative as not, and the published bias would then push away: take the gap.
     rerun(before, [SocialBias(alpha=1.0, negative="gap")], after, model=model, progress=progress).close()
     comparison = compare(before, after, out / "comparison").report
     return Demo(before, after, report, comparison)

@@ -114,6 +114,7 @@ def load(
     dtype_name = str(dtype).removeprefix("torch.")
     if dtype_name not in DTYPES:
         raise ModelError(f"{name}: dtype must be one of {', '.join(DTYPES)}, not {dtype_name!r}")
+    _check_attention(name, attn)
     device = _checked_device(name, device, device_map)
     folder = local_folder(name)
     if folder is None:
@@ -150,6 +151,18 @@ def load(
             "use_safetensors": use_safetensors,
         },
     )
+
+
+def _check_attention(name: str, attn: str | None) -> None:
+    """Refuse an unknown attention implementation before weights are read.
+
+    Kernels from the hub have a / in their name.
+    """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    known = ["eager", *(key for key in ALL_ATTENTION_FUNCTIONS if "|" not in key)]
+    if attn is not None and attn not in known and "/" not in attn:
+        raise ModelError(f"{name}: attn {attn!r} is not known; choose from {', '.join(sorted(known))}")
 
 
 def _checked_device(name: str, device: str | None, device_map: object) -> str | None:

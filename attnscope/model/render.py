@@ -71,6 +71,7 @@ def render(
         SceneError: the scene's text holds a special token of this model.
         ModelError: the chat template cannot be rendered, or changes the text.
     """
+    check_template(template)
     block, spans = _write(scene, template)
     for where, text in _texts(scene):
         _refuse_special_tokens(loaded, where, text)
@@ -121,6 +122,27 @@ def _write(scene: Scene, template: str) -> tuple[str, list[Span]]:
     return "".join(text for text, _, _ in parts), spans
 
 
+def check_template(template: str) -> None:
+    """Refuse a turn template with an unknown field or without {text}, before a model is loaded for it.
+
+    Raises:
+        RequestError: `template` is wrong.
+    """
+    try:
+        parsed = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise RequestError(f"template {template!r} cannot be read: {error}") from None
+    names = {name.split(".")[0].split("[")[0] for name in parsed}
+    unknown = sorted(names - set(_FIELDS))
+    if unknown:
+        problem = f"has an unknown field {{{unknown[0]}}}"
+    elif "text" not in names:
+        problem = "lacks the field {text}"
+    else:
+        return
+    raise RequestError(f"template {template!r} {problem}; it takes {', '.join(_FIELDS)}")
+
+
 def _line(template: str, turn: Any, number: int) -> str:
     if turn.speaker is None:
         return str(turn.text)
@@ -132,26 +154,11 @@ def _line(template: str, turn: Any, number: int) -> str:
         "number": number,
     }
     try:
-        names = {
-            name.split(".")[0].split("[")[0]
-            for _, name, _, _ in string.Formatter().parse(template)
-            if name is not None
-        }
-        unknown = sorted(names - set(_FIELDS))
-        if unknown or "text" not in names:
-            raise KeyError(unknown[0] if unknown else "text")
         line = template.format(**values)
-    except KeyError as error:
-        problem = (
-            "lacks the field {text}"
-            if error.args[0] == "text"
-            else f"has an unknown field {{{error.args[0]}}}"
-        )
-        raise RequestError(f"template {template!r} {problem}; it takes {', '.join(_FIELDS)}") from None
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
         missing = [name for name, value in values.items() if value is None and name in template]
-        error = ValueError(f"{missing[0]} is not known") if missing else error
-        raise RequestError(f"template {template!r} cannot write transcript turn {number}: {error}") from None
+        reason = f"{missing[0]} is not known" if missing else str(error)
+        raise RequestError(f"template {template!r} cannot write transcript turn {number}: {reason}") from None
     return " ".join(line.split())  # one turn a line
 
 

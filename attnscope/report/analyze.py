@@ -79,9 +79,7 @@ def analyze(
                 "captures": [str(cap.path) for cap in caps],
                 "settings": {"speaker": speaker, "threshold": threshold, "denominator": denominator},
                 "headline": records(numbers),
-                "answers": {
-                    page["name"]: {"answer": page["answer"], "options": page["options"]} for page in pages
-                },
+                "answers": {page["name"]: {"answer": page["answer"], "options": page["options"]} for page in pages},
             },
             notes=notes,
         )
@@ -157,8 +155,7 @@ def _sections(
         {
             "title": "Within and between modalities",
             "lead": (
-                "How much attention stays within text or video, how much crosses over, and how that "
-                "changes with depth."
+                "How much attention stays within text or video, how much crosses over, and how that changes with depth."
             ),
             "pictures": panels.modality_panels(output, tables, denominator),
         },
@@ -169,9 +166,7 @@ def _notes(caps: Sequence[Capture], names: Sequence[str], threshold: float) -> l
     """Why numbers are missing, each sentence once."""
     notes: dict[str, list[str]] = {}
     for name, cap in zip(names, caps, strict=True):
-        failed = (
-            ["The self-check FAILED: do not trust these numbers."] if cap.check.get("passed") is False else []
-        )
+        failed = ["The self-check FAILED: do not trust these numbers."] if cap.check.get("passed") is False else []
         for note in [*failed, *metrics.explain(cap, threshold=threshold)]:
             notes.setdefault(note, []).append(name)
     if len(caps) == 1:

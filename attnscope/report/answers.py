@@ -16,9 +16,7 @@ COLUMNS = ("option", "expected", "tokens", "logprob", "share")
 def options(cap: Capture) -> pd.DataFrame:
     """The options: `option`, `expected` (the scene's answer), `tokens`, `logprob`, `share`."""
     found = cap.answer.get("options") or []
-    lp = np.array(
-        [np.nan if o.get("logprob") is None else float(o["logprob"]) for o in found], dtype=np.float64
-    )
+    lp = np.array([np.nan if o.get("logprob") is None else float(o["logprob"]) for o in found], dtype=np.float64)
     finite = np.isfinite(lp)
     top = lp[finite].max() if finite.any() else 0.0
     weight = np.where(finite, np.exp(np.where(finite, lp, top) - top), 0.0)

@@ -62,9 +62,7 @@ def _speakers(out: Output, before: Tables, after: Tables, active: list[tuple[int
                 center=1.0,
                 active=active,
             )
-            caption = (
-                f"Lift of the speaker-consistency score over chance for each layer and head ({said}). {SCALE}"
-            )
+            caption = f"Lift of the speaker-consistency score over chance for each layer and head ({said}). {SCALE}"
             pictures.append(
                 out.figure(
                     f"speaker_consistency_{frames}_change",
@@ -82,12 +80,8 @@ def _modalities(
     pictures = []
     pair = _pair(before, after, "modality", "mass_share", query="text", key="visual", sinks="with")
     if pair is not None:
-        figure = heads.heads_change(
-            *pair, title="Attention mass, text → visual", unit="share of mass", active=active
-        )
-        caption = (
-            f"Share of the attention of text queries that falls on visual tokens (sinks included). {SCALE}"
-        )
+        figure = heads.heads_change(*pair, title="Attention mass, text → visual", unit="share of mass", active=active)
+        caption = f"Share of the attention of text queries that falls on visual tokens (sinks included). {SCALE}"
         pictures.append(out.figure("cross_modal_mass_change", figure, "Cross-modal mass by head", caption))
     pair = _pair(before, after, "modality", "gap", query="text", sinks="with", denominator=denominator)
     if pair is not None:
@@ -114,9 +108,7 @@ def _overlays(
     if not on.placed.any():
         return []
     said = f"the words of {who[1]}" if who[1] else "the question"
-    views: list[tuple[str, str, int | None, int | None]] = [
-        ("mean", "mean of all layers and heads", None, None)
-    ]
+    views: list[tuple[str, str, int | None, int | None]] = [("mean", "mean of all layers and heads", None, None)]
     most = _most_changed(before, after) or best_head(after["speakers"])
     if most is not None:
         views.append(
@@ -134,9 +126,7 @@ def _overlays(
         figure = overlay.overlay_change(
             on.prompt_only(n), values[0], values[1], title=f"Attention of {said}\n{text}", speaker=who[1]
         )
-        caption = (
-            f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"
-        )
+        caption = f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"
         pictures.append(out.figure(f"overlay_{view}_change", figure, f"On the frames: {text}", caption))
     return pictures
 

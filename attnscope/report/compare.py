@@ -146,15 +146,12 @@ def _notes(one: Capture, two: Capture, tables: list[Tables], threshold: float) -
     for field in ("dtype", "attention", "device"):
         a, b = one.model.get(field), two.model.get(field)
         if a != b:
-            notes.append(
-                f"The runs differ in {field} ({a} before, {b} after), which changes numbers by itself."
-            )
+            notes.append(f"The runs differ in {field} ({a} before, {b} after), which changes numbers by itself.")
     if _sinks_differ(one, two):
         notes.append("Other keys are sinks after than before; numbers without sinks are over other keys.")
     missing = set(tables[0]) ^ set(tables[1])
     notes += [
-        f"Only one capture has the numbers of {family}; their change is not defined."
-        for family in sorted(missing)
+        f"Only one capture has the numbers of {family}; their change is not defined." for family in sorted(missing)
     ]
     notes += [f"{c.path.name}: the self-check FAILED." for c in (one, two) if c.check.get("passed") is False]
     return notes + metrics.explain(two, threshold=threshold)

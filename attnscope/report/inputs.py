@@ -36,8 +36,7 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack) -> list[Capture]:
         ):
             if one != other:
                 raise RequestError(
-                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; "
-                    "report them apart"
+                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"
                 )
     return caps
 
@@ -49,9 +48,7 @@ def check_options(threshold: float, denominator: str) -> None:
         RequestError: naming the option and its value.
     """
     if not 0 < threshold <= 1:
-        raise RequestError(
-            f"threshold {threshold:g} is out of range; it is a covered fraction, above 0 and at most 1"
-        )
+        raise RequestError(f"threshold {threshold:g} is out of range; it is a covered fraction, above 0 and at most 1")
     if denominator not in DENOMINATORS:
         raise RequestError(f"unknown denominator '{denominator}'; known: {', '.join(DENOMINATORS)}")
 
@@ -90,9 +87,7 @@ def subject(cap: Capture, speaker: str | None) -> tuple[str, str | None] | None:
     if speaker is not None:
         known = list(dict.fromkeys([*cap.scene.speakers, *saying]))
         if speaker not in known:
-            raise RequestError(
-                f"{cap.path}: no speaker '{speaker}' in the scene; it has {', '.join(known) or 'none'}"
-            )
+            raise RequestError(f"{cap.path}: no speaker '{speaker}' in the scene; it has {', '.join(known) or 'none'}")
         if speaker not in saying:
             raise RequestError(
                 f"{cap.path}: speaker '{speaker}' has no words in the prompt; speakers with words: "

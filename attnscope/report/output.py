@@ -51,9 +51,7 @@ class Output:
             for part in ("tables", "figures"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RequestError(
-                f"{self.folder}: cannot be used as the output folder: {error.strerror}"
-            ) from error
+            raise RequestError(f"{self.folder}: cannot be used as the output folder: {error.strerror}") from error
 
     def table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV and as parquet.

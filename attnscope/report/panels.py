@@ -55,11 +55,9 @@ def speaker_panels(out: Output, tables: Tables) -> list[Picture]:
             f"speakers'. n = {count} speakers enter."
         )
         pictures.append(
-            out.figure(
-                f"speaker_consistency_{frames}", figure, f"Speaker consistency by head, {said}", caption
-            )
+            out.figure(f"speaker_consistency_{frames}", figure, f"Speaker consistency by head, {said}", caption)
         )
-    if rows_of(table, "speaker_density")["value"].notna().any():
+    if matrix.drawable(table):
         caption = (
             "Whose words attend to whose pixels: attention per token pair, as a share of each row, mean "
             "over all layers and heads. A dash stands where one of the two has no words or no visible "
@@ -97,18 +95,14 @@ def modality_panels(out: Output, tables: Tables, denominator: str) -> list[Pictu
         "and to the other one."
     )
     pictures.append(
-        out.figure(
-            "gap", curves.gap_by_layer(table, denominator), "Gap between self and cross attention", caption
-        )
+        out.figure("gap", curves.gap_by_layer(table, denominator), "Gap between self and cross attention", caption)
     )
     caption = (
         "Mean attention per allowed pair of tokens, within (solid) and between (dashed) modalities, mean "
         "over heads. Left with all keys, right without attention sinks. Visual queries see only the text "
         "that stands before the video."
     )
-    pictures.append(
-        out.figure("links", curves.links_by_layer(table), "Self and cross attention by layer", caption)
-    )
+    pictures.append(out.figure("links", curves.links_by_layer(table), "Self and cross attention by layer", caption))
     caption = (
         "Where the attention of text queries (left) and of visual queries (right) goes, mean over heads; "
         "dashed: without the mass on sinks."
@@ -119,9 +113,7 @@ def modality_panels(out: Output, tables: Tables, denominator: str) -> list[Pictu
             "Points: mean attention per pair. Lines: least-squares fit of log α = a + l log γ over the "
             "layers. A low R² says that a single exponent does not describe the curve."
         )
-        pictures.append(
-            out.figure("decay", curves.decay_fits(table, tables["decay"]), "Decay with depth", caption)
-        )
+        pictures.append(out.figure("decay", curves.decay_fits(table, tables["decay"]), "Decay with depth", caption))
     return pictures
 
 
@@ -140,9 +132,7 @@ def overlay_panels(
         said = f"the words of {who[1]}" if who[1] else "the question"
         suffix = f"_{number + 1}" if len(caps) > 1 else ""
         of = f" ({name})" if len(caps) > 1 else ""
-        views: list[tuple[str, str, int | None, int | None]] = [
-            ("mean", "mean of all layers and heads", None, None)
-        ]
+        views: list[tuple[str, str, int | None, int | None]] = [("mean", "mean of all layers and heads", None, None)]
         table = tables["speakers"]
         best = best_head(table[table["capture"] == name])
         if best is not None:
@@ -162,7 +152,5 @@ def overlay_panels(
                 "One colour scale for all frames"
                 + (f"; the box of {who[1]} is drawn solid." if who[1] in on.boxes else ".")
             )
-            pictures.append(
-                out.figure(f"overlay_{view}{suffix}", figure, f"On the frames: {text}{of}", caption)
-            )
+            pictures.append(out.figure(f"overlay_{view}{suffix}", figure, f"On the frames: {text}{of}", caption))
     return pictures

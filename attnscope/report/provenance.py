@@ -42,8 +42,7 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
         ("video", str(cap.scene_dict.get("video"))),
         (
             "frames",
-            f"{_frames(len(cap.frames.times), cap.frames.kind)}, "
-            f"{cap.frames.width} × {cap.frames.height} pixels",
+            f"{_frames(len(cap.frames.times), cap.frames.kind)}, {cap.frames.width} × {cap.frames.height} pixels",
         ),
         ("sampling", _flat(run.get("sampling"))),
         ("plan", _flat(run.get("plan"))),
@@ -95,10 +94,7 @@ def corrections(cap: Capture) -> list[dict[str, Any]]:
 def active_heads(cap: Capture) -> list[tuple[int, int]]:
     """(layer, head) in which some correction acted."""
     found = {
-        (int(layer), int(h))
-        for item in cap.correction
-        for layer, heads in item.get("active") or []
-        for h in heads
+        (int(layer), int(h)) for item in cap.correction for layer, heads in item.get("active") or [] for h in heads
     }
     return sorted(found)
 

@@ -39,9 +39,7 @@ def kernel_of(call):
 def oracle(call, sample=0):
     n = call.query.shape[2]
     allowed = allowed_pairs(call, sample, torch.arange(n))
-    return dense_attention(
-        call.query[sample], call.key[sample], allowed, scaling=call.scaling, softcap=call.softcap
-    )
+    return dense_attention(call.query[sample], call.key[sample], allowed, scaling=call.scaling, softcap=call.softcap)
 
 
 @settings(max_examples=25, deadline=None)
@@ -68,7 +66,7 @@ def test_no_channels_is_the_plain_call_bit_for_bit():
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(3, 30), groups=st.integers(1, 5), scale=st.floats(0.1, 5), seed=st.integers(0, 99))
 def test_bias_identity(n, groups, scale, seed):
-    """Mass p on the biased keys of a row obeys logit(p') = logit(p) + b; proportions inside and outside do not change."""
+    """Mass p on a row's biased keys obeys logit(p') = logit(p) + b; proportions inside and outside stay."""
     call = make_call(n=n, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     group = torch.randint(0, groups + 1, (n,), generator=generator)  # the last value: in no group
@@ -78,7 +76,8 @@ def test_bias_identity(n, groups, scale, seed):
     table = torch.zeros(1, 4, n, groups).scatter_(-1, chosen[None, ..., None], bias[None, ..., None])
     before, after = oracle(call).double(), oracle(add_bias(call, table, member)).double()
     inside = (group == chosen[..., None]).double()  # [H, N, N]
-    shares = [((a * inside).sum(-1), (a * (1 - inside)).sum(-1)) for a in (before, after)]  # inside, outside: sums keep digits
+    # Summing the part inside and the part outside keeps digits that 1 - p would lose.
+    shares = [((a * inside).sum(-1), (a * (1 - inside)).sum(-1)) for a in (before, after)]
     mixed = torch.stack([part for pair in shares for part in pair]).amin(0) > 1e-12
     odds_before, odds_after = (torch.log(within / without) for within, without in shares)
     torch.testing.assert_close(odds_after[mixed], (odds_before + bias)[mixed], atol=1e-4, rtol=0)
@@ -92,7 +91,8 @@ def test_bias_equals_an_explicit_matrix_of_biases_for_overlapping_groups():
     member = (torch.rand(1, 20, 3) < 0.5).float()
     table = torch.randn(1, 4, 20, 3)
     widened = add_bias(call, table, member)
-    z = (call.query @ call.key.repeat_interleave(2, 1).transpose(-1, -2)) * call.scaling + table @ member[:, None].transpose(-1, -2)
+    z = (call.query @ call.key.repeat_interleave(2, 1).transpose(-1, -2)) * call.scaling
+    z = z + table @ member[:, None].transpose(-1, -2)
     causal = torch.ones(20, 20).tril().bool()
     expected = torch.softmax(z.masked_fill(~causal, -math.inf), -1)
     torch.testing.assert_close(oracle(widened), expected[0], atol=1e-5, rtol=0)

@@ -23,9 +23,14 @@ from transformers import (
 from attnscope.attention import add_bias, decoder_layers, dense_rows, tapped
 from attnscope.errors import ModelError
 
-SMALL = dict(
-    vocab_size=100, hidden_size=64, intermediate_size=96, num_attention_heads=4, num_key_value_heads=2, head_dim=16
-)
+SMALL = {
+    "vocab_size": 100,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+}
 
 
 def make_model(config_class, attn="sdpa", layers=3, **fields):
@@ -142,7 +147,8 @@ def test_only_chosen_layers_of_the_tapped_model_are_seen():
 
 def test_blocks_nest_and_the_reader_sees_every_edit():
     model, spy = MODELS["gqa"](), Spy()
-    with torch.no_grad(), tapped(model, edits=[Bias(1.0)]), tapped(model, readers=[spy]), tapped(model, edits=[Bias(0.5)]):
+    outer, inner = tapped(model, edits=[Bias(1.0)]), tapped(model, edits=[Bias(0.5)])
+    with torch.no_grad(), outer, tapped(model, readers=[spy]), inner:
         nested = model(**inputs()).logits
     with torch.no_grad(), tapped(model, edits=[Bias(1.5)]):
         together = model(**inputs()).logits
@@ -205,9 +211,9 @@ def test_zero_bias_changes_nothing_but_kernel_noise():
 
 def test_a_bias_under_a_softcap_is_refused():
     model = MODELS["softcap"]()
-    with pytest.raises(ModelError, match=r"layer 0: this model caps its attention logits \(softcap 2.0\)"), torch.no_grad():
-        with tapped(model, edits=[Bias(1.0)]):
-            model(**inputs())
+    refused = pytest.raises(ModelError, match=r"layer 0: this model caps its attention logits \(softcap 2.0\)")
+    with refused, torch.no_grad(), tapped(model, edits=[Bias(1.0)]):
+        model(**inputs())
 
 
 def test_models_that_cannot_be_reached_are_refused_by_name():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -41,10 +42,8 @@ def main(folder: str, scene: str, out: Path, rounds: int) -> None:
     for number in range(rounds):
         pid = start(out / f"{number}.h5")
         time.sleep(moments.uniform(0, whole))
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         killed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
     print(json.dumps({"killed": killed, "seconds": whole}))
 

@@ -20,6 +20,10 @@ from tests.capture.eager import make_prompt
 ROUNDS = 20
 
 
+def nothing_more(_file):
+    """A capture without metadata: enough to test how it is written."""
+
+
 def test_sigkill_at_random_moments_never_leaves_a_file_that_opens(checkpoint, stage, tmp_path):
     command = [
         sys.executable,
@@ -31,9 +35,7 @@ def test_sigkill_at_random_moments_never_leaves_a_file_that_opens(checkpoint, st
         ROUNDS,
     ]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [str(c) for c in command], env=env, capture_output=True, text=True, timeout=500, check=False
-    )
+    done = subprocess.run([str(c) for c in command], env=env, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1])["killed"] >= ROUNDS // 2, (
         "too few captures were cut short to prove anything"
@@ -90,12 +92,8 @@ except RunError as error:
     print(str(error).replace(str(folder), "DIR"))
 print([p.name for p in folder.iterdir()])
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.stdout.splitlines() == ["DIR/run.h5: writing failed: file too large", "[]"], done.stderr[
-        -2000:
-    ]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == ["DIR/run.h5: writing failed: file too large", "[]"], done.stderr[-2000:]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
@@ -112,7 +110,7 @@ def test_the_queue_is_bounded_and_keeps_order(tmp_path):
         writer.create("full/attention", (64, 1, 2, 2), "f4", ("layer", "head", "query", "key"))
         for layer in range(64):
             writer.put("full/attention", (layer,), np.full((1, 2, 2), layer, dtype="f4"))
-        writer.finish(lambda file: None)
+        writer.finish(nothing_more)
     import h5py
 
     with h5py.File(tmp_path / "run.h5") as file:
@@ -134,9 +132,7 @@ def test_two_writers_of_one_file_are_refused(tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(
-        RequestError, match=f"run.h5: cannot be written: folder {tmp_path}/nowhere does not exist"
-    ):
+    with pytest.raises(RequestError, match=f"run.h5: cannot be written: folder {tmp_path}/nowhere does not exist"):
         CaptureWriter(tmp_path / "nowhere" / "run.h5")
 
 
@@ -154,5 +150,5 @@ def test_errors_of_the_writing_thread_reach_the_caller(tmp_path):
         writer.put("nowhere/at/all", (0,), np.zeros(1))
         for _ in range(100):
             writer.put("nowhere/at/all", (0,), np.zeros(1))
-        writer.finish(lambda file: None)
+        writer.finish(nothing_more)
     assert list(tmp_path.iterdir()) == []

@@ -98,9 +98,7 @@ def test_maps_are_means_over_the_queries_of_a_group(case):
     kinds = set(cap.query_groups["kind"])
     assert kinds == {"turn", "speaker", "question", "answer_position", "generated"}
     for layer, attention in enumerate(oracle.attention):
-        np.testing.assert_allclose(
-            cap.maps().values[layer], np.einsum("rq,hqk->hrk", weights, attention), atol=1e-4
-        )
+        np.testing.assert_allclose(cap.maps().values[layer], np.einsum("rq,hqk->hrk", weights, attention), atol=1e-4)
 
 
 def test_stats_of_every_query(case):
@@ -112,9 +110,7 @@ def test_stats_of_every_query(case):
         np.testing.assert_allclose(cap.stat("entropy").values[layer], entropy, atol=2e-4)
         np.testing.assert_allclose(cap.stat("sink_mass").values[layer], exact @ cap.sinks[layer], atol=1e-4)
         largest = cap.stat("max")
-        np.testing.assert_allclose(
-            largest.values[layer], exact[:, largest["query"].values].max(-1), atol=1e-4
-        )
+        np.testing.assert_allclose(largest.values[layer], exact[:, largest["query"].values].max(-1), atol=1e-4)
         np.testing.assert_array_equal(cap.stat("allowed").values[layer], (exact.max(0) > 0).sum(-1))
 
 
@@ -144,9 +140,7 @@ def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path
     short = scene.model_copy(update={"transcript": scene.transcript[:1], "question": "Who?"})
     prompts = [make_prompt(loaded, s) for s in (scene, short)]
     outs = [tmp_path / "long.h5", tmp_path / "short.h5"]
-    for cap, prompt in zip(
-        capture_prompts(loaded, prompts, outs, plan=ALL, max_new_tokens=4), prompts, strict=True
-    ):
+    for cap, prompt in zip(capture_prompts(loaded, prompts, outs, plan=ALL, max_new_tokens=4), prompts, strict=True):
         with cap:
             plain = plain_generate(loaded, prompt, 4)
             assert [token["id"] for token in cap.answer["tokens"]] == plain

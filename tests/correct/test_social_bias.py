@@ -25,10 +25,10 @@ class Watch:
     def __init__(self):
         self.calls: dict[int, AttentionCall] = {}
 
-    def channels(self, call):
+    def channels(self, _call):
         return None
 
-    def read(self, call, readings):
+    def read(self, call, _readings):
         if not call.is_decode:
             self.calls[call.layer] = call
 
@@ -57,7 +57,9 @@ def whole_map(call):
 
 def reference(call, prompt, settings):
     """The method written out densely, token by token, from the plain logits of one call."""
-    z = logits(call.query[0, ..., : call.value.shape[-1]], call.key[0, ..., : call.value.shape[-1]], scaling=call.scaling)
+    z = logits(
+        call.query[0, ..., : call.value.shape[-1]], call.key[0, ..., : call.value.shape[-1]], scaling=call.scaling
+    )
     n = z.shape[-1]
     causal = torch.ones(n, n).tril().bool()
     tokens, scene, times = prompt.tokens, prompt.scene, np.asarray(prompt.frames.times)
@@ -114,7 +116,7 @@ def test_zero_strength_or_no_active_head_is_the_plain_run(loaded, prompt, settin
 
 
 def test_bias_identity_with_one_layer_of_the_running_model(loaded, prompt):
-    """In the first biased layer, log odds of each turn's target cells move by exactly the bias; the rest keeps its proportions."""
+    """In the first biased layer the log odds of each turn's target cells move by exactly the bias."""
     running = bind(loaded, prompt, [SocialBias(alpha=1.0, threshold=0.0, layers="0")])
     _, before = run(loaded, prompt, [])
     _, after = run(loaded, prompt, running)
@@ -169,7 +171,9 @@ def test_leaving_the_block_restores_the_model(loaded, prompt):
 def test_a_capture_under_a_correction_is_exact_and_says_what_was_done(loaded, prompt, tmp_path):
     running = bind(loaded, prompt, [SocialBias(**ANYWHERE)])
     plan = attnscope.Plan(qk=True)
-    (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "after.h5"], plan=plan, max_new_tokens=4, corrections=running)
+    (cap,) = capture_prompts(
+        loaded, [prompt], [tmp_path / "after.h5"], plan=plan, max_new_tokens=4, corrections=running
+    )
     _, calls = run(loaded, prompt, running)
     with cap:
         n = cap.prompt_length
@@ -233,6 +237,6 @@ def test_scenes_without_boxes_or_words_are_refused(loaded, stage):
 
 def test_another_prompt_than_the_bound_one_is_refused(loaded, prompt, stage):
     other = make_prompt(loaded, Scene.read(stage).model_copy(update={"transcript": [], "question": "Who?"}))
-    with pytest.raises(RequestError, match="was bound to one prompt of"), torch.no_grad():
-        with corrected(loaded, prompt, [SocialBias(**ANYWHERE)]):
-            loaded.model(**other.inputs)
+    refused = pytest.raises(RequestError, match="was bound to one prompt of")
+    with refused, torch.no_grad(), corrected(loaded, prompt, [SocialBias(**ANYWHERE)]):
+        loaded.model(**other.inputs)

@@ -136,6 +136,11 @@ def test_layer_gap_is_of_the_mean_over_heads_and_model_gap_the_mean_over_layers(
     assert value(table, "gap", layer=-1, **keys) == pytest.approx(np.mean(by_layer), rel=1e-5)
 
 
+def band(n: int, window: int | None) -> np.ndarray:
+    """A causal mask [n, n], within a window if there is one."""
+    return causal(n) if window is None else causal(n) & ~np.tril(np.ones((n, n), bool), -window)
+
+
 def brute(cap, layer: int, head: int, query: np.ndarray, key: np.ndarray) -> tuple[float, int]:
     """Sum over pairs and number of allowed pairs, from the dense map."""
     a, allowed = cap.attention(layer, head), cap.allowed(layer)
@@ -151,7 +156,7 @@ def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, w
 
     sketch = room(generated=generated)
     n = len(sketch.tokens)
-    allowed = causal(n) if window is None else causal(n) & ~np.tril(np.ones((n, n), bool), -window)
+    allowed = band(n, window)
     rng = np.random.default_rng(seed)
     sinks = rng.choice(n, 3, replace=False)
     a = softmax(rng.normal(0, 2, (2, 2, n, n)), allowed)
@@ -179,14 +184,17 @@ def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, w
     frames=st.integers(1, 4),
     generated=st.integers(0, 2),
     sinks=st.sets(st.integers(0, 5), max_size=3),
+    window=st.sampled_from([None, 4]),
 )
-def test_uniform_attention_has_lift_one(tmp_path_factory, words, question, frames, generated, sinks):
+def test_uniform_attention_has_lift_one(tmp_path_factory, words, question, frames, generated, sinks, window):
     from attnscope.capture.reader import open as open_capture
 
     sketch = room(
         times=[float(f) for f in range(frames)], words=words, question=question, generated=generated
     )
-    with open_capture(draw(tmp_path_factory.mktemp("even") / "run.h5", sketch, sinks=sorted(sinks))) as cap:
+    path = tmp_path_factory.mktemp("even") / "run.h5"
+    allowed = band(len(sketch.tokens), window)
+    with open_capture(draw(path, sketch, allowed=allowed, sinks=sorted(sinks))) as cap:
         table = metrics.compute(cap, ["lift", "gap", "gap_uniform"])["modality"]
     lifts = table[table["metric"] == "lift"]["value"].dropna()
     assert len(lifts)

@@ -160,7 +160,7 @@ def test_cuda_where_there_is_none(checkpoint: Callable[[str], Path]) -> None:
 
 def test_attention_that_does_not_exist(checkpoint: Callable[[str], Path]) -> None:
     folder = checkpoint("qwen2_vl")
-    with pytest.raises(ModelError, match=r": cannot load the model \(.*bogus.* is not supported") as error:
+    with pytest.raises(ModelError, match=": attn 'bogus' is not known; choose from eager, ") as error:
         load(folder, device="cpu", attn="bogus")
     assert str(error.value).startswith(f"{folder}: ")
     assert "\n" not in str(error.value)

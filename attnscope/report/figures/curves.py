@@ -91,7 +91,8 @@ def decay_fits(modality: pd.DataFrame, decay: pd.DataFrame) -> Figure:
             )
             gamma, a, r2 = (float(fitted[f"decay_{k}"]) for k in ("gamma", "intercept", "r2"))
             layers = mean.index.to_numpy(np.float64)
-            label = f"{ALL_LINKS[link][2]}: γ = {short(gamma)}, R² = {short(r2, 2)}"
+            fitted_to = f"γ = {short(gamma)}, R² = {short(r2, 2)}" if np.isfinite(gamma) else "too few layers to fit"
+            label = f"{ALL_LINKS[link][2]}: {fitted_to}"
             ax.plot(
                 layers,
                 mean.to_numpy(),
@@ -161,7 +162,9 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, ylabel: str, title: str) -> None:
     ax.set_title(title)
     ax.set_xlabel(f"layer (n = {rows['layer'].nunique()}{note})")
     ax.set_ylabel(ylabel)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if rows["layer"].nunique() == 1:
+        ax.set_xlim(rows["layer"].iloc[0] - 1, rows["layer"].iloc[0] + 1)
     if not ax.get_lines():
         ax.text(
             0.5,

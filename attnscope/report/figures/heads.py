@@ -112,7 +112,7 @@ def around(arrays: Sequence[NDArray[np.float64]], center: float) -> Normalize:
     """A scale symmetric about `center` that holds all finite values."""
     finite = np.concatenate([a[np.isfinite(a)] for a in arrays])
     reach = float(np.abs(finite - center).max()) if len(finite) else 0.0
-    reach = reach or 1e-6
+    reach = max(reach, 0.1 * abs(center), 1e-6)  # rounding is not a difference to colour
     return Normalize(center - reach, center + reach)
 
 
@@ -124,7 +124,7 @@ def from_zero(arrays: Sequence[NDArray[np.float64]]) -> Normalize:
 
 def _draw(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> AxesImage:
     image = ax.imshow(
-        data.values, origin="lower", aspect="auto", cmap=_with_grey(cmap), norm=norm, interpolation="nearest"
+        data.values, origin="lower", aspect="auto", cmap=with_grey(cmap), norm=norm, interpolation="nearest"
     )
     number_ticks(ax, "x", data.heads)
     number_ticks(ax, "y", data.layers)
@@ -146,7 +146,8 @@ def _bar(figure: Figure, image: AxesImage, axes: list[Axes], unit: str, center: 
     bar.formatter.set_powerlimits((-3, 4))  # type: ignore[attr-defined]
 
 
-def _with_grey(name: str) -> Colormap:
+def with_grey(name: str) -> Colormap:
+    """A colour map that draws NaN grey."""
     return colormaps[name].with_extremes(bad=UNDEFINED)
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
-from attnscope.report.figures.heads import _with_grey, from_zero
-from attnscope.report.style import COLUMN, PAGE, SEQUENTIAL, literal, new_figure, short
+from attnscope.report.figures.heads import from_zero, with_grey
+from attnscope.report.style import PAGE, SEQUENTIAL, literal, new_figure, short
 
 FRAMES = {"live": "Frames live for the turn", "all": "All sampled frames"}
 
@@ -33,7 +33,7 @@ def speaker_matrix(speakers: pd.DataFrame, head: tuple[int, int] | None = None) 
     axes = figure.subplots(1, 2, sharey=True)
     norm = from_zero([np.array([1.0])])
     for ax, part, title in zip(axes, parts, FRAMES.values(), strict=True):
-        image = ax.imshow(part, norm=norm, cmap=_with_grey(SEQUENTIAL), aspect="auto")
+        image = ax.imshow(part, norm=norm, cmap=with_grey(SEQUENTIAL), aspect="auto")
         for (y, x), value in np.ndenumerate(part):
             ax.text(
                 x,
@@ -54,6 +54,12 @@ def speaker_matrix(speakers: pd.DataFrame, head: tuple[int, int] | None = None) 
     return figure
 
 
+def drawable(speakers: pd.DataFrame) -> bool:
+    """Whether any words can be compared over the pixels of two speakers."""
+    rows = speakers[(speakers["metric"] == "speaker_density") & (speakers["head"] == OVER)]
+    return any(np.isfinite(shares(part)).any() for _, part in rows.groupby("frames"))
+
+
 def shares(rows: pd.DataFrame) -> NDArray[np.float64]:
     """Densities as shares of their row [S, S], averaged over captures; NaN in a row with a single number."""
     names = list(dict.fromkeys(rows["speaker"]))
@@ -63,6 +69,3 @@ def shares(rows: pd.DataFrame) -> NDArray[np.float64]:
     total = np.nansum(m, axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(m / np.where(total > 0, total, np.nan))
-
-
-__all__ = ["COLUMN", "shares", "speaker_matrix"]

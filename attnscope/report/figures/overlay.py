@@ -21,9 +21,7 @@ TOP = 99.5  # percentile at which the colour scale ends: a sink would leave all 
 UNIT = "attention per token\n(× uniform)"
 
 
-def overlay(
-    on: Stage, values: NDArray[np.float64], *, title: str, speaker: str | None, most: int = 12
-) -> Figure:
+def overlay(on: Stage, values: NDArray[np.float64], *, title: str, speaker: str | None, most: int = 12) -> Figure:
     """Attention over the frames in their order in time, on one colour scale.
 
     Args:
@@ -72,9 +70,7 @@ def overlay_change(
     change_norm = around([np.array([reach, -reach])], 0.0)
     for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
-            image = draw(
-                ax, on, values, f, change_norm if row == 2 else norm, "PuOr_r" if row == 2 else SEQUENTIAL
-            )
+            image = draw(ax, on, values, f, change_norm if row == 2 else norm, "PuOr_r" if row == 2 else SEQUENTIAL)
             draw_boxes(ax, on, f, speaker)
             if row == 0:
                 name_frame(ax, on, f)
@@ -85,9 +81,9 @@ def overlay_change(
             ).set_label(UNIT)
         if row == 2:
             over = bool(shown.any() and np.abs(change[shown]).max() > reach)
-            figure.colorbar(
-                image, ax=axes[2], extend="both" if over else "neither", pad=0.015, aspect=13
-            ).set_label("change\n(× uniform)")
+            figure.colorbar(image, ax=axes[2], extend="both" if over else "neither", pad=0.015, aspect=13).set_label(
+                "change\n(× uniform)"
+            )
     figure.suptitle(literal(title) + _left_out(on, frames), fontsize=8.5, fontweight="bold")
     return figure
 
@@ -101,9 +97,7 @@ def scale(on: Stage, values: list[NDArray[np.float64]]) -> tuple[Normalize, bool
     return Normalize(0.0, top), bool(np.nanmax(shown) > top)
 
 
-def draw(
-    ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Normalize, cmap: str
-) -> AxesImage:
+def draw(ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Normalize, cmap: str) -> AxesImage:
     """One frame with the attention on its tokens; parts that no token shows stay grey."""
     width, height = on.size
     extent = (0, width, height, 0)
@@ -146,9 +140,7 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
                 )
             )
         if chosen:
-            late = (
-                x0 > 0.6 * width
-            )  # the name is written towards the middle, or the frame's edge would cut it
+            late = x0 > 0.6 * width  # the name is written towards the middle, or the frame's edge would cut it
             ax.text(
                 (min(x1, width) - 0.015 * width) if late else max(x0, 0) + 0.015 * width,
                 np.clip(y0 + 0.02 * height, 0, 0.88 * height),
@@ -167,6 +159,8 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
 
 def name_frame(ax: Axes, on: Stage, frame: int) -> None:
     """The time of a frame, and whether the speaker talks."""
+    if on.kind == "image":
+        return
     time = on.times[frame]
     name = f"{time:.2f} s" if on.kind == "video" and np.isfinite(time) else f"frame {frame}"
     ax.set_title(
@@ -181,9 +175,7 @@ def _canvas(on: Stage, rows: int, columns: int) -> tuple[Figure, list[list[Axes]
     """A page-wide figure of panels in the frames' shape."""
     width, height = on.size
     panel = min((PAGE - 0.9) / max(columns, 2), 3.0 * width / height)
-    figure = new_figure(
-        min(PAGE, panel * columns + 0.9), rows * (max(panel * height / width, 0.55) + 0.2) + 0.5
-    )
+    figure = new_figure(min(PAGE, panel * columns + 0.9), rows * (max(panel * height / width, 0.55) + 0.2) + 0.5)
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 

@@ -1,0 +1,160 @@
+"""The end of a capture: score the options, check that looking did not touch.
+
+And write everything that is not a reading.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import h5py
+import numpy as np
+import torch
+
+from attnscope.capture import describe_run
+from attnscope.capture.generate import Answer, option_logprob
+from attnscope.capture.plan import Plan
+from attnscope.capture.record import SampleRecorder
+from attnscope.capture.schema import write_array
+from attnscope.capture.stage import finish_qk
+from attnscope.capture.writer import CaptureWriter
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel, Prompt
+
+logger = logging.getLogger("attnscope")
+
+
+class RunningCorrection(Protocol):
+    """A correction bound to one prompt: the seam's edit, and what it did once the model has run."""
+
+    def __call__(self, call: Any) -> Any:
+        """Edit one attention call (see `attnscope.attention.Edit`)."""
+        ...
+
+    def record(self) -> dict[str, Any]:
+        """`method`, `params`, `active` heads and `notes`, as stored in `/correction`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One prompt on its way into one file."""
+
+    prompt: Prompt
+    out: Path
+    plan: Plan
+    recorder: SampleRecorder
+    writer: CaptureWriter
+
+
+def score_options(model: LoadedModel, prompt: Prompt, answer: Answer) -> list[dict[str, Any]]:
+    """Log-probability of each of the scene's options as the continuation of the prompt."""
+    from attnscope.model import option_ids
+
+    scored = []
+    for option in prompt.scene.options:
+        ids = option_ids(model, prompt, option)
+        scored.append(
+            {
+                "text": option,
+                "tokens": list(ids),
+                "logprob": option_logprob(model, prompt, ids, answer.first_logits),
+            }
+        )
+    return scored
+
+
+def finish(
+    model: LoadedModel,
+    job: Job,
+    answer: Answer,
+    options: list[dict[str, Any]],
+    plain: Answer | None,
+    run: dict[str, Any],
+    corrections: Sequence[RunningCorrection],
+) -> None:
+    """Complete the file of one prompt.
+
+    Args:
+        model: The loaded model.
+        job: The prompt, its recorder and its file.
+        answer: What was generated with recording on.
+        options: Scored options.
+        plain: The first answer token with recording off, or None.
+        run: The resolved configuration, without the plan.
+        corrections: What was in force.
+    """
+    recorder, layers = job.recorder, list(job.plan.layer_numbers)
+    recorder.flush_tail()
+    positions = recorder.length + len(answer.ids) - 1
+    pieces = [model.tokenizer.decode([i]) for i in answer.ids]
+    tokens = [
+        {"id": i, "text": text, "logprob": lp} for i, text, lp in zip(answer.ids, pieces, answer.logprobs, strict=True)
+    ]
+    text = model.tokenizer.decode(answer.ids, skip_special_tokens=True)
+    documents: dict[str, Any] = {
+        "model": model.describe(),
+        "scene": job.prompt.scene.to_dict(),
+        "run": run | {"plan": job.plan.to_dict()},
+        "prompt": {"text": job.prompt.text, "length": recorder.length, "warnings": job.prompt.warnings},
+        "answer": {"text": text, "tokens": tokens, "options": options},
+        "check": self_check(model, recorder, answer, plain),
+    }
+    if corrections:
+        documents["correction"] = [correction.record() for correction in corrections]
+    for failed in (c for c in documents["check"]["checks"] if not c["passed"]):
+        logger.warning("self-check: %s: %.3g is over %.3g", failed["name"], failed["value"], failed["tolerance"])
+
+    def describe(file: h5py.File) -> None:
+        recorder.stage.trim(file, len(recorder.probes), positions)
+        write_array(file, "layers", np.array(layers, dtype=np.int32), ["layer"])
+        describe_run.write_documents(file, documents)
+        describe_run.write_tokens(file, job.prompt.tokens, answer.ids[:-1], pieces[:-1])
+        describe_run.write_frames(file, job.prompt.frames)
+        describe_run.write_groups(file, recorder, layers, positions)
+        describe_run.write_sink_logits(file, recorder, layers)
+        if job.plan.qk:
+            for layer in layers:
+                call = recorder.calls[layer]
+                finish_qk(file, layer, call.scaling, call.softcap, model.model.dtype)
+
+    job.writer.finish(describe)
+
+
+def self_check(model: LoadedModel, recorder: SampleRecorder, answer: Answer, plain: Answer | None) -> dict[str, Any]:
+    """Does looking not touch, and does the kernel's mass add up? Stored in every capture.
+
+    Args:
+        model: The loaded model.
+        recorder: What recorded the sample.
+        answer: The answer with recording on.
+        plain: The first answer token with recording off, or None if not asked.
+
+    Returns:
+        `verified`, `passed` and the checks with value and tolerance.
+    """
+    exact = model.model.dtype == torch.float32
+    checks: list[dict[str, Any]] = []
+
+    def add(name: str, value: float, tolerance: float) -> None:
+        checks.append({"name": name, "value": value, "tolerance": tolerance, "passed": bool(value <= tolerance)})
+
+    if plain is not None:
+        scale = max(1.0, float(plain.first_logits.abs().max()))
+        difference = float((plain.first_logits - answer.first_logits).abs().max())
+        add("logits unchanged by recording", difference, (1e-4 if exact else 3e-2) * scale)
+        add("first token unchanged by recording", float(plain.ids[0] != answer.ids[0]), 0.0)
+    if recorder.wants_channels:
+        add("conservation", recorder.checks.conservation, 1e-5 if exact else 2e-2)
+        add("kernel masses equal dense rows", recorder.checks.kernel_mass, 1e-4 if exact else 2e-2)
+        add("kernel log-sum-exp equals dense rows", recorder.checks.kernel_lse, 1e-3 if exact else 5e-2)
+    return {
+        "verified": plain is not None,
+        "passed": all(c["passed"] for c in checks) if checks else None,
+        "checks": checks,
+    }

@@ -1,0 +1,169 @@
+"""Every bad input of the table is one line on stderr, the right exit code, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.cli.bad_inputs import CAPTURE, TABLE, Bad, put
+from tests.cli.conftest import Ran
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Everything in a folder, with what would change if it were written."""
+    found = {str(p.relative_to(folder)): p.lstat() for p in sorted(folder.rglob("*"))}
+    return {name: (stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def says(err: str, bad: Bad, here: Path, things: Path) -> bool:
+    """Whether stderr is the row's one line, letter for letter but for the words of other libraries."""
+    import transformers
+
+    places = {"here": here, "things": things, "model": (here / "model").resolve(), "transformers": transformers.__version__}
+    line = "attnscope: " + bad.message.format(**places) + "\n"
+    if "…" not in line:
+        assert err == line  # pytest shows the difference
+    return re.fullmatch(re.escape(line).replace("…", ".+"), err) is not None
+
+
+def attnscope(*words: object, before: str = "", **how: Any) -> subprocess.CompletedProcess[str]:
+    """Run the installed command in a process of its own, after some shell commands."""
+    command = Path(sys.executable).with_name("attnscope")
+    line = f"{before or ':'} && exec {shlex.join([str(command), *map(str, words)])}"
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=env, timeout=120, check=False, **how)
+
+
+def name_of(bad: Bad) -> str:
+    return f"{bad.command} - {bad.message}"[:90]
+
+
+def test_the_table_is_large_enough() -> None:
+    assert len(TABLE) >= 45
+    assert {bad.code for bad in TABLE} == {2}  # work that fails, and its exit code 1, is tested below the table
+
+
+@pytest.mark.parametrize("bad", TABLE, ids=map(name_of, TABLE))
+def test_bad_input(bad: Bad, here: Path, things: Path, cli: Callable[..., Ran]) -> None:
+    if bad.spoil is not None:
+        bad.spoil()
+    before = files(here)
+    ran = cli(*bad.words)
+    assert says(ran.err, bad, here, things), ran.err
+    assert (ran.out, ran.code) == ("", bad.code)
+    assert files(here) == before
+
+
+REAL = [
+    "nope",
+    "C --frames 0",
+    "capture model a.mp4 -o new.h5",
+    "capture ./gone --scene scene.json -o new.h5",
+    "C --layers 2-9",
+    "compare run.h5 other.h5 -o out",
+]
+
+
+@pytest.mark.parametrize("command", REAL)
+def test_in_a_real_process(command: str, here: Path, things: Path) -> None:
+    bad = next(bad for bad in TABLE if bad.command == command)
+    if bad.spoil is not None:
+        bad.spoil()
+    before = files(here)
+    ran = attnscope(*bad.words)
+    assert says(ran.stderr, bad, here, things), ran.stderr
+    assert (ran.stdout, ran.returncode) == ("", bad.code)
+    assert files(here) == before
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_cuda_where_there_is_none(here: Path, cli: Callable[..., Ran]) -> None:
+    ran = cli(*CAPTURE.split(), "--device", "cuda")
+    assert ran == Ran(2, "", "attnscope: model: device 'cuda' asked for, but torch sees no CUDA device\n")
+    assert not (here / "new.h5").exists()
+
+
+def test_a_file_that_may_not_grow(here: Path) -> None:
+    """The kernel refuses to let any file of the process grow beyond 64 KiB."""
+    before = files(here)
+    ran = attnscope(*CAPTURE.split(), "-q", before="ulimit -f 64")
+    assert ran.stderr == "attnscope: new.h5: writing failed: file too large\n"
+    assert (ran.stdout, ran.returncode) == ("", 1)
+    assert files(here) == before
+
+
+def test_no_space_left_on_the_device(here: Path) -> None:
+    """A file system of 100 KiB, in a mount namespace of the process's own."""
+    full = here / "full"
+    full.mkdir()
+    mount = f"mount -t tmpfs -o size=100k none {shlex.quote(str(full))}"
+    if subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let us mount a file system")
+    command = [Path(sys.executable).with_name("attnscope"), *CAPTURE.split()[:-1], "full/new.h5", "-q"]
+    script = f"{mount} && {shlex.join(map(str, command))}; code=$?; ls -A full; exit $code"
+    ran = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.stderr == "attnscope: full/new.h5: writing failed: no space left on device\n"
+    assert (ran.stdout, ran.returncode) == ("", 1)
+
+
+def test_ctrl_c_leaves_nothing(here: Path) -> None:
+    command = [Path(sys.executable).with_name("attnscope"), *CAPTURE.split(), "--max-new-tokens", "2000"]
+    before = files(here)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = [process.stderr.readline(), process.stderr.readline()]  # the prompt's size and the capture's
+        process.send_signal(signal.SIGINT)
+        rest, out = process.stderr.read(), process.stdout.read()
+    assert said[0].startswith("prompt: 91 tokens")
+    assert rest == "attnscope: interrupted; no unfinished file is left\n"
+    assert (out, process.returncode) == ("", 130)
+    assert files(here) == before
+
+
+@pytest.mark.parametrize("json", [False, True])
+def test_validate_names_what_is_wrong_and_exits_with_1(json: bool, here: Path, cli: Callable[..., Ran]) -> None:
+    content = bytearray((here / "run.h5").read_bytes())
+    at = content.index(b"Are you ready over there?")
+    content[at : at + 3] = b"Was"
+    put("run.h5", bytes(content))()
+    ran = cli("validate", "run.h5", *(["--json"] if json else []))
+    assert (ran.code, ran.err) == (1, "")
+    assert "/scene: sha256 does not match its content, the file is damaged" in ran.out
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_too(
+    here: Path, cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(path: Path) -> None:
+        raise ZeroDivisionError(f"{path}\nand more")
+
+    monkeypatch.setattr("attnscope.capture.describe.describe", fails)
+    ran = cli("inspect", "run.h5")
+    assert ran == Ran(1, "", "attnscope: unexpected ZeroDivisionError: run.h5 (attnscope --debug shows where)\n")
+
+
+def test_debug_shows_the_traceback(here: Path) -> None:
+    ran = attnscope("--debug", "inspect", "gone.h5")
+    assert ran.returncode == 1
+    assert "Traceback (most recent call last)" in ran.stderr
+    assert ran.stderr.endswith("attnscope.errors.RequestError: gone.h5: no such file\n")
+
+
+def test_a_reader_that_leaves_early_is_no_error(here: Path) -> None:
+    command = Path(sys.executable).with_name("attnscope")
+    piped = f"{shlex.quote(str(command))} inspect run.h5 --json | head -c 1"
+    ran = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.stdout, ran.stderr) == ("{", "")
