@@ -8,10 +8,10 @@ from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
 from attnscope.demo.clip import render_clip
 
 SIZES = {
-    "hidden_size": 512,
-    "intermediate_size": 1024,
-    "num_hidden_layers": 6,
-    "num_attention_heads": 8,
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
     "num_key_value_heads": 2,
 }
 # 640 x 360 pixels give 23 x 13 visual tokens for every two frames.

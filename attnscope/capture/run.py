@@ -109,7 +109,9 @@ def prepare(
         RequestError: If the scene, its video or the model is wrong, or the model's attention cannot be reached.
     """
     from attnscope.model import build_prompt, load
+    from attnscope.model.render import check_template
 
+    check_template(template)
     scene = scene if isinstance(scene, Scene) else Scene.read(Path(scene))
     sampling = sampling or Sampling()
     frames = read_scene_frames(scene, sampling)

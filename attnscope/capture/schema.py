@@ -21,6 +21,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attnscope.capture._disk import Disk
+
 FORMAT = "attnscope-capture"
 VERSION = "1.0"
 ENCODING_TYPE = "encoding-type"
@@ -41,13 +43,13 @@ COMPRESSION: dict[str, Any] = {
 _ALONE = ("layer", "head", "kv_head")  # dimensions that a reader picks one at a time: one index a chunk
 
 
-def create_file(path: str | Path) -> h5py.File:
+def create_file(path: str | Path | Disk) -> h5py.File:
     """Create an HDF5 file for a capture, replacing what is there, and mark it incomplete.
 
     HDF5 1.10's own object headers are checksummed, older ones are not: hence the lower bound on the version.
 
     Args:
-        path: where; by the specification the name ends in `.part` until the capture is complete.
+        path: where (or the open file); by the specification the name ends in `.part` until the capture is complete.
 
     Returns:
         The open file, with `encoding-type`, `encoding-version` and `complete = False`. The writer sets the

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
+import errno
 import os
 import queue
-import re
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy.typing as npt
 
 from attnscope._version import __version__
 from attnscope.capture import schema
+from attnscope.capture._disk import Disk
 from attnscope.errors import RequestError, RunError
 
 QUEUE_BYTES = 64 * 2**20
@@ -40,15 +39,14 @@ class CaptureWriter:
         check_target(self.path)
         self.part = self.path.with_name(self.path.name + ".part")
         try:
-            self.file = schema.create_file(self.part)
+            self._disk = Disk(self.part)
         except OSError as error:
             raise RequestError(f"{self.path}: cannot be written: {_reason(error, self.path)}") from None
+        self.file = schema.create_file(self._disk)  # what the disk refuses, put and finish say
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting = 0  # bytes in the queue
         self._room = threading.Condition()
         self._error: BaseException | None = None
-        # Kept open until the end: HDF5 would write on closing a dataset, where h5py cannot report a full disk.
-        self._datasets: dict[str, h5py.Dataset] = {}
         self._thread = threading.Thread(target=self._work, name="attnscope-writer", daemon=True)
         self._thread.start()
 
@@ -59,8 +57,8 @@ class CaptureWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Remove the unfinished file, if it was not finished."""
         self._stop()
-        if self.file:
-            self._close_quietly()
+        self.file.close()
+        self._disk.close()
         self.part.unlink(missing_ok=True)
 
     def create(
@@ -124,16 +122,14 @@ class CaptureWriter:
         self._check()
         with self._failing():
             describe(self.file)
-            for dataset in self._datasets.values():
-                dataset.flush()
-            self._datasets.clear()
             now = np.datetime_as_string(np.datetime64("now"), unit="s") + "Z"
             schema.set_attributes(self.file, attnscope_version=__version__, created=now)
             self.file.flush()
+            self._disk.sync()
             self.file.attrs["complete"] = True
             self.file.close()
-            with self.part.open("rb") as done:
-                os.fsync(done.fileno())
+            self._disk.sync()
+            self._disk.close()
             self.part.replace(self.path)
         return self.path
 
@@ -142,18 +138,14 @@ class CaptureWriter:
             name, where, values = item
             try:
                 if self._error is None:
-                    self._write(name, where, values)
+                    self.file[name][where] = values
+                    self._error = self._disk.error
             except BaseException as error:
                 self._error = error
             finally:
                 with self._room:
                     self._waiting -= values.nbytes
                     self._room.notify()
-
-    def _write(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
-        if name not in self._datasets:
-            self._datasets[name] = self.file[name]
-        self._datasets[name][where] = values
 
     def _stop(self) -> None:
         if self._thread.is_alive():
@@ -163,18 +155,6 @@ class CaptureWriter:
     def _check(self) -> None:
         if self._error is not None:
             raise RunError(f"{self.path}: writing failed: {_reason(self._error, self.path)}") from self._error
-
-    def _close_quietly(self) -> None:
-        """Close a file that will be removed; a full disk fails again here, where h5py lets nobody catch it."""
-        hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-        try:
-            self._datasets.clear()
-            self.file.close()
-        except (OSError, RuntimeError):
-            pass
-        finally:
-            gc.collect()
-            sys.unraisablehook = hook
 
     def _failing(self) -> _Failing:
         return _Failing(self.path)
@@ -211,12 +191,10 @@ def check_target(path: Path) -> None:
 
 def _reason(error: BaseException, path: Path) -> str:
     """The cause of a failed write in a few words."""
-    text = str(error)
     if not path.parent.is_dir():
         return f"folder {path.parent} does not exist"
-    if "unable to lock file" in text or "already open" in text:
+    if isinstance(error, OSError) and error.errno == errno.EWOULDBLOCK:
         return "another process is writing it"
     if isinstance(error, OSError) and error.errno:
         return os.strerror(error.errno).lower()
-    from_hdf5 = re.search(r"error message = '([^']+)'", text)
-    return from_hdf5[1].lower() if from_hdf5 else (text or type(error).__name__).splitlines()[0]
+    return (str(error) or type(error).__name__).splitlines()[0]

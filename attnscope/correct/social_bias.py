@@ -18,7 +18,7 @@ from torch import Tensor
 from attnscope.attention import AttentionCall, add_bias, dense_rows
 from attnscope.correct.base import Correction, Running, correction
 from attnscope.errors import RequestError
-from attnscope.layers import select_layers
+from attnscope.layers import check_layers, select_layers
 from attnscope.metrics.density import cells_at, live_frames
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ class SocialBias(Correction):
             raise RequestError(f"--coverage {self.coverage}: must be in (0, 1]")
         if self.negative not in NEGATIVE:
             raise RequestError(f'--negative "{self.negative}": choose from {", ".join(NEGATIVE)}')
+        check_layers(self.layers)
 
     def bind(self, prompt: Prompt, layers: int) -> Running:
         """Find the utterance tokens and the cells that each turn is drawn to.

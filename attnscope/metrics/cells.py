@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 
-def cell_lift(
-    cap: Capture, group: str, layer: int | None = None, head: int | None = None
-) -> NDArray[np.float64]:
+def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | None = None) -> NDArray[np.float64]:
     """Attention of a query group on each key, as a multiple of what uniform attention would give.
 
     The map of each layer is divided by the mean over the group's queries of 1 / (keys that it may see),

@@ -87,8 +87,7 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
 @metric(
     name="decay_intercept",
     title="Intercept of the decay fit",
-    definition="a in log alpha_l = a + l log gamma (natural logarithm, l = the layer's number in the "
-    "model, from 0).",
+    definition="a in log alpha_l = a + l log gamma (natural logarithm, l = the layer's number in the model, from 0).",
     source="ours",
     unit="log attention per pair",
     range=(None, None),
@@ -134,9 +133,7 @@ def links(pair_means: pd.DataFrame) -> list[tuple[str, str, NDArray[np.int64], N
         for sinks in ("with", "without"):
             rows = curves[(curves["query"] == query) & (curves["key"] == key) & (curves["sinks"] == sinks)]
             if len(rows):
-                out.append(
-                    (name, sinks, rows["layer"].to_numpy(np.int64), rows["value"].to_numpy(np.float64))
-                )
+                out.append((name, sinks, rows["layer"].to_numpy(np.int64), rows["value"].to_numpy(np.float64)))
     return out
 
 

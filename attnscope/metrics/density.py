@@ -106,17 +106,13 @@ def seen_cells(cap: Capture, threshold: float, frames: FrameChoice) -> Turns:
         str(groups["name"].iloc[row]): (int(groups["ref"].iloc[row]), int(member[row].sum()))
         for row in np.flatnonzero((groups["kind"] == "turn").to_numpy())
     }
-    said = {
-        name: (t, n) for name, (t, n) in said.items() if n and cap.scene.transcript[t].speaker in speakers
-    }
+    said = {name: (t, n) for name, (t, n) in said.items() if n and cap.scene.transcript[t].speaker in speakers}
     turns = [cap.scene.transcript[t] for t, _ in said.values()]
     cells = speaker_cells(cap, threshold)  # [S, P]
     times = np.asarray(cap.frames.times, dtype=np.float64)
     pick = np.zeros((len(turns), *cells.shape), dtype=bool)
     for row, turn in enumerate(turns):
-        live = (
-            live_frames(turn.start, turn.end, times) if frames == "live" else np.ones(len(times), dtype=bool)
-        )
+        live = live_frames(turn.start, turn.end, times) if frames == "live" else np.ones(len(times), dtype=bool)
         pick[row] = cells & cells_at(cap.tokens, live)
     return Turns(
         speakers=speakers,

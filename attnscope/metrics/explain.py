@@ -66,16 +66,12 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
         return ["Speaker metrics are not defined: the scene has no transcript."]
     placed = np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any()
     if not placed:
-        return [
-            "Speaker metrics are not defined: the places of this model family's visual tokens are unknown."
-        ]
+        return ["Speaker metrics are not defined: the places of this model family's visual tokens are unknown."]
     notes = []
     spoken = {turn.speaker for turn in cap.scene.transcript}
     for name, cells in zip(names, speaker_cells(cap, threshold), strict=True):
         if name not in spoken:
-            notes.append(
-                f"Speaker '{name}' does not enter the consistency score: no turn of the transcript is theirs."
-            )
+            notes.append(f"Speaker '{name}' does not enter the consistency score: no turn of the transcript is theirs.")
         elif not cells.any():
             notes.append(
                 f"Speaker '{name}' does not enter the consistency score: the box covers no visual token "
@@ -83,9 +79,7 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
             )
     strangers = sorted(s for s in spoken if s is not None and s not in names)
     if strangers:
-        notes.append(
-            f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them."
-        )
+        notes.append(f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them.")
     if alone := sum(turn.speaker is None for turn in cap.scene.transcript):
         notes.append(f"Turns without a speaker ({alone}) do not enter the speaker metrics.")
     return notes + _rivals(cap, threshold)

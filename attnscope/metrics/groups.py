@@ -57,9 +57,7 @@ def modality_flow(cap: Capture) -> Flow:
     groups = cap.key_groups
     names = [m for m in MODALITIES if group_index(groups, "modality", m) is not None]
     keys = [_index(groups, "modality", m) for m in names]
-    as_query = (
-        np.cumsum((groups["family"] != "sink").to_numpy()) - 1
-    )  # groups of family sink are never queries
+    as_query = np.cumsum((groups["family"] != "sink").to_numpy()) - 1  # groups of family sink are never queries
     rows = as_query[keys]
     mass = np.asarray(cap.flow().values, dtype=np.float64)  # [L, H, Gq, G]
     pairs = np.asarray(cap.flow_pairs().values, dtype=np.int64)  # [L, Gq, G]

@@ -106,10 +106,7 @@ def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 def _both(name: str, metric: str, where: Mapping[str, object], counts: str) -> list[Line]:
     """A line with, and one without sinks."""
     said = {"with": "", "without": ", without sinks"}
-    return [
-        Line(name + end, metric, {"head": OVER, "sinks": sinks, **where}, counts)
-        for sinks, end in said.items()
-    ]
+    return [Line(name + end, metric, {"head": OVER, "sinks": sinks, **where}, counts) for sinks, end in said.items()]
 
 
 def _select(tables: Tables, metric: str, where: Mapping[str, object]) -> pd.DataFrame | None:

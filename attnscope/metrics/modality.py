@@ -50,9 +50,7 @@ def pair_mean(cap: Capture) -> pd.DataFrame:
     """Mean attention per allowed pair of modalities; n = pairs. NaN where no pair is allowed."""
     flow = modality_flow(cap)
     with_sinks, without = _pair_means(flow)
-    return _both(
-        "pair_mean", cap, flow, with_sinks, without, flow.pairs[:, None], flow.without_sinks()[1][:, None]
-    )
+    return _both("pair_mean", cap, flow, with_sinks, without, flow.pairs[:, None], flow.without_sinks()[1][:, None])
 
 
 @metric(
@@ -123,9 +121,7 @@ def against_uniform(cap: Capture) -> pd.DataFrame:
     return pd.concat([lifts, _gaps("gap_uniform", cap, even, [OVER])], ignore_index=True)
 
 
-def gap_of(
-    self_mean: NDArray[np.float64], cross_mean: NDArray[np.float64], denominator: str
-) -> NDArray[np.float64]:
+def gap_of(self_mean: NDArray[np.float64], cross_mean: NDArray[np.float64], denominator: str) -> NDArray[np.float64]:
     """|s - c| over max(s, c), s + c (`sum`) or s (`self`); NaN where that is not defined or 0."""
     below = {"max": np.maximum(self_mean, cross_mean), "sum": self_mean + cross_mean, "self": self_mean}
     return divide(np.abs(self_mean - cross_mean), below[denominator])
@@ -138,9 +134,7 @@ def _gaps(metric: str, cap: Capture, flow: Flow, heads: list[int]) -> pd.DataFra
         for name in (m for m in flow.names if OTHER.get(m) in flow.names):
             q, other = flow.names.index(name), flow.names.index(OTHER[name])
             for denominator in DENOMINATORS:
-                value = gap_of(means[..., q, q], means[..., q, other], denominator)[
-                    :, -len(heads) :
-                ]  # [L, heads]
+                value = gap_of(means[..., q, q], means[..., q, other], denominator)[:, -len(heads) :]  # [L, heads]
                 keys = {"query": name, "sinks": sinks, "denominator": denominator}
                 axes: dict[str, Sequence[Any]] = {"layer": cap.layers.tolist(), "head": heads}
                 parts.append(tidy(metric, value, np.isfinite(value), axes, **keys))

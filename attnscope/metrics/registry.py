@@ -93,9 +93,7 @@ def all_metrics() -> list[Metric]:
     order = {family: i for i, family in enumerate(("modality", "decay", "speakers"))}
     functions = list(dict.fromkeys(entry.compute for entry in _METRICS.values()))
     listed = [m for fn in functions for m in reversed(_METRICS.values()) if m.compute is fn]
-    return sorted(
-        listed, key=lambda m: order.get(m.family, len(order))
-    )  # a stable sort: the rest keeps its order
+    return sorted(listed, key=lambda m: order.get(m.family, len(order)))  # a stable sort: the rest keeps its order
 
 
 def get(name: str) -> Metric:

@@ -25,7 +25,6 @@ COLORS = {
     "c_visual": "#56B4E9",
     "c_text": "#E69F00",
 }
-SPEAKERS = ("#E69F00", "#56B4E9", "#F0E442", "#009E73", "#CC79A7", "#D55E00", "#0072B2", "#FFFFFF")
 MARKERS = {
     "s_visual": "o",
     "s_text": "s",

@@ -163,7 +163,7 @@ COMMAND_LINE = [
     Bad("C --max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
     Bad("C --layers nonsense", '--layers nonsense: "nonsense" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'),
     Bad("C --layers 3-1", '--layers 3-1: "3-1" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'),
-    Bad("C --layers 2-9", "--layers 2-9: layer 4 is not one of the layers 0-3 with attention"),
+    Bad("C --layers 2-9", "--layers 2-9: layer 4 is not one of the layers with attention, 0-3"),
     Bad("C --layers 0.1-0.12", "--layers 0.1-0.12: chooses no layer of 4"),
     Bad(
         "C --plan full --frames 2 --max-new-tokens 1 --max-size 200k",
@@ -349,7 +349,7 @@ CAPTURES = [
     Bad("correct run.h5 --threshold 1 -o out", "--threshold 1.0: must be in [0, 1)"),
     Bad("correct run.h5 --negative no -o out", '--negative "no": choose from paper, clamp, gap'),
     Bad("correct run.h5 --layers x -o out", '--layers x: "x" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'),
-    Bad("correct run.h5 --layers 7 -o out", "--layers 7: layer 7 is not one of the layers 0-3 with attention"),
+    Bad("correct run.h5 --layers 7 -o out", "--layers 7: layer 7 is not one of the layers with attention, 0-3"),
     Bad("correct run.h5 --speaker Eve -o out", "run.h5: no speaker 'Eve' in the scene; it has Ann, Bob"),
     Bad("correct boxless.h5 -o new/out", "{things}/clip.mp4: social-bias needs speakers with boxes, and the scene has none"),
     Bad("correct no_model.h5 -o out", "no_model.h5: its model is no longer at {things}/lost; say where it is with --model"),

@@ -120,9 +120,7 @@ def causal(n: int) -> np.ndarray:
 
 def softmax(logits: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Attention [..., P, P] in float64."""
-    weight = np.where(
-        allowed, np.exp(logits - np.where(allowed, logits, -np.inf).max(-1, keepdims=True)), 0.0
-    )
+    weight = np.where(allowed, np.exp(logits - np.where(allowed, logits, -np.inf).max(-1, keepdims=True)), 0.0)
     return weight / weight.sum(-1, keepdims=True)
 
 
@@ -214,9 +212,7 @@ def _table(sketch: Sketch) -> pd.DataFrame:
         "grid_x",
     ]
     single = ["x0", "y0", "x1", "y1", *(c for c in table if str(c).startswith("covered:"))]
-    return table.astype(
-        dict.fromkeys(whole, np.int32) | dict.fromkeys(single, np.float32) | {"time": np.float64}
-    )
+    return table.astype(dict.fromkeys(whole, np.int32) | dict.fromkeys(single, np.float32) | {"time": np.float64})
 
 
 def _documents(
@@ -255,8 +251,7 @@ def _documents(
             "template": "{speaker}: {text}",
         },
         "prompt": {"text": "w " * prompt, "length": prompt, "warnings": []},
-        "answer": answer
-        or {"text": "Ann", "tokens": [{"id": 1, "text": "Ann", "logprob": -1.0}], "options": options},
+        "answer": answer or {"text": "Ann", "tokens": [{"id": 1, "text": "Ann", "logprob": -1.0}], "options": options},
         "check": check
         or {
             "verified": True,
@@ -323,9 +318,7 @@ def _readings(
         schema.write_array(group, "rows", maps, ["layer", "head", "query_group", "key"])
     if "full" in readings:
         group = schema.create_group(file, "full", "full")
-        schema.write_array(
-            group, "attention", attention.astype(np.float32), ["layer", "head", "query", "key"]
-        )
+        schema.write_array(group, "attention", attention.astype(np.float32), ["layer", "head", "query", "key"])
 
 
 def _masses(
@@ -350,14 +343,8 @@ def _masses(
         pairs.append(count[:, asked].sum(1))
     group = schema.create_group(file, "masses", "masses")
     schema.write_array(group, "probes", probes.astype(np.int32), ["probe"])
-    schema.write_array(
-        group, "rows", mass[:, :, probes].astype(np.float32), ["layer", "head", "probe", "key_group"]
-    )
-    schema.write_array(
-        group, "rows_allowed", count[:, probes].astype(np.int32), ["layer", "probe", "key_group"]
-    )
+    schema.write_array(group, "rows", mass[:, :, probes].astype(np.float32), ["layer", "head", "probe", "key_group"])
+    schema.write_array(group, "rows_allowed", count[:, probes].astype(np.int32), ["layer", "probe", "key_group"])
     dims = ["layer", "head", "query_group", "key_group"]
     schema.write_array(group, "flow", np.stack(flow, 2).astype(np.float32), dims)
-    schema.write_array(
-        group, "flow_pairs", np.stack(pairs, 1).astype(np.int64), ["layer", "query_group", "key_group"]
-    )
+    schema.write_array(group, "flow_pairs", np.stack(pairs, 1).astype(np.int64), ["layer", "query_group", "key_group"])

@@ -31,9 +31,7 @@ def test_fit_by_hand_with_a_residual():
     assert found.r2 == pytest.approx(0.0)
 
 
-@given(
-    gamma=st.floats(0.5, 1.5), a=st.floats(-5, 0), layers=st.sets(st.integers(0, 40), min_size=3, max_size=30)
-)
+@given(gamma=st.floats(0.5, 1.5), a=st.floats(-5, 0), layers=st.sets(st.integers(0, 40), min_size=3, max_size=30))
 def test_fit_recovers_an_exact_decay(gamma, a, layers):
     numbers = np.array(sorted(layers))
     found = fit(numbers, np.exp(a) * gamma**numbers)

@@ -57,9 +57,7 @@ def test_mean_per_pair_without_sinks_by_hand(table):
     free = {"head": 0, "sinks": "without"}
     assert value(table, "pair_mean", query="text", key="visual", **free) == pytest.approx((0.3 + 0.2) / 2)
     assert value(table, "pair_mean", query="visual", key="visual", **free) == pytest.approx(0.5 / 1)
-    assert value(table, "pair_mean", query="text", key="text", **free) == pytest.approx(
-        1.2 / 3
-    )  # no text sink
+    assert value(table, "pair_mean", query="text", key="text", **free) == pytest.approx(1.2 / 3)  # no text sink
 
 
 def test_n_counts_pairs_and_queries(table):
@@ -77,27 +75,17 @@ def test_n_counts_pairs_and_queries(table):
 def test_mass_share_and_lift_by_hand(table):
     share = value(table, "mass_share", head=0, query="text", key="visual", sinks="with")
     assert share == pytest.approx(((0.2 + 0.3) + (0.1 + 0.2)) / 2)
-    even = (
-        2 / 3 + 2 / 4
-    ) / 2  # what an even spread over 3 and over 4 allowed keys would put on two visual tokens
-    assert value(table, "lift", head=0, query="text", key="visual", sinks="with") == pytest.approx(
-        share / even
-    )
+    even = (2 / 3 + 2 / 4) / 2  # what an even spread over 3 and over 4 allowed keys would put on two visual tokens
+    assert value(table, "lift", head=0, query="text", key="visual", sinks="with") == pytest.approx(share / even)
     free, even_free = (0.3 + 0.2) / 2, (1 / 3 + 1 / 4) / 2
-    assert value(table, "lift", head=0, query="text", key="visual", sinks="without") == pytest.approx(
-        free / even_free
-    )
+    assert value(table, "lift", head=0, query="text", key="visual", sinks="without") == pytest.approx(free / even_free)
 
 
-@pytest.mark.parametrize(
-    ("denominator", "expected"), [("max", 0.2 / 0.4), ("sum", 0.2 / 0.6), ("self", 0.2 / 0.4)]
-)
+@pytest.mark.parametrize(("denominator", "expected"), [("max", 0.2 / 0.4), ("sum", 0.2 / 0.6), ("self", 0.2 / 0.4)])
 def test_gap_by_hand(table, denominator, expected):
     """s = 0.4 and c = 0.2, so |s - c| = 0.2."""
     for layer in (0, metrics.OVER):
-        found = value(
-            table, "gap", layer=layer, head=metrics.OVER, query="text", sinks="with", denominator=denominator
-        )
+        found = value(table, "gap", layer=layer, head=metrics.OVER, query="text", sinks="with", denominator=denominator)
         assert found == pytest.approx(expected)
 
 
@@ -160,9 +148,7 @@ def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, w
     rng = np.random.default_rng(seed)
     sinks = rng.choice(n, 3, replace=False)
     a = softmax(rng.normal(0, 2, (2, 2, n, n)), allowed)
-    path = draw(
-        tmp_path_factory.mktemp("dense") / "run.h5", sketch, a, allowed=allowed, sinks=sinks, numbers=[3, 7]
-    )
+    path = draw(tmp_path_factory.mktemp("dense") / "run.h5", sketch, a, allowed=allowed, sinks=sinks, numbers=[3, 7])
     with open_capture(path) as cap:
         table = metrics.compute(cap)["modality"]
         modality = cap.tokens["modality"].to_numpy()
@@ -189,9 +175,7 @@ def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, w
 def test_uniform_attention_has_lift_one(tmp_path_factory, words, question, frames, generated, sinks, window):
     from attnscope.capture.reader import open as open_capture
 
-    sketch = room(
-        times=[float(f) for f in range(frames)], words=words, question=question, generated=generated
-    )
+    sketch = room(times=[float(f) for f in range(frames)], words=words, question=question, generated=generated)
     path = tmp_path_factory.mktemp("even") / "run.h5"
     allowed = band(len(sketch.tokens), window)
     with open_capture(draw(path, sketch, allowed=allowed, sinks=sorted(sinks))) as cap:
@@ -220,6 +204,5 @@ def test_a_capture_without_masses_has_no_modality_table_and_says_so(drawn):
     cap = drawn(room(), readings=("maps",))
     assert set(metrics.compute(cap)) == {"speakers"}
     assert (
-        metrics.explain(cap)[0]
-        == "No attention between modalities and no decay: the capture has no 'masses' reading."
+        metrics.explain(cap)[0] == "No attention between modalities and no decay: the capture has no 'masses' reading."
     )

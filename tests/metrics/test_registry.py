@@ -32,9 +32,7 @@ def test_families_read_in_order():
 def test_tables_hold_exactly_the_registered_metrics_within_their_range(drawn):
     sketch = room()
     n = len(sketch.tokens)
-    tables = metrics.compute(
-        drawn(sketch, softmax(np.random.default_rng(0).normal(0, 2, (3, 2, n, n)), causal(n)))
-    )
+    tables = metrics.compute(drawn(sketch, softmax(np.random.default_rng(0).normal(0, 2, (3, 2, n, n)), causal(n))))
     for family, table in tables.items():
         assert list(table.columns[:3]) == ["metric", "layer", "head"]
         assert list(table.columns[-2:]) == ["value", "n"] or family == "modality"
@@ -66,9 +64,7 @@ def test_unknown_names_and_options_are_refused(drawn):
 
 def test_a_name_is_taken_once():
     with pytest.raises(ValueError, match="'gap' is defined twice"):
-        metrics.metric(name="gap", title="", definition="", source="ours", unit="1", range=(0, 1))(
-            lambda cap: cap
-        )
+        metrics.metric(name="gap", title="", definition="", source="ours", unit="1", range=(0, 1))(lambda cap: cap)
 
 
 def test_definitions_are_a_table():

@@ -103,9 +103,7 @@ def test_a_turn_counts_by_its_tokens():
     from attnscope.metrics.density import Turns
     from attnscope.metrics.matrix import matrices
 
-    turns = Turns(
-        ["A", "B"], ["turn:0", "turn:1"], np.array([0, 0]), np.array([3, 1]), np.ones((2, 2, 4), bool)
-    )
+    turns = Turns(["A", "B"], ["turn:0", "turn:1"], np.array([0, 0]), np.array([3, 1]), np.ones((2, 2, 4), bool))
     flat = np.array([[[0.1, 0.2], [0.5, 0.6]]])  # [X, T, S]
     m = matrices(flat, turns, turns.labels[None])[0, 0]
     assert m[0] == pytest.approx([(3 * 0.1 + 0.5) / 4, (3 * 0.2 + 0.6) / 4])
@@ -119,9 +117,7 @@ def test_a_turn_counts_by_its_tokens():
 @given(size=st.integers(2, 4), words=st.integers(1, 3), frames=st.integers(1, 3))
 def test_even_attention_scores_chance(tmp_path_factory, size, words, frames):
     names = ["Ann", "Ben", "Cleo", "Dan"][:size]
-    sketch = room(
-        names, [(n, None, None) for n in names], times=[float(f) for f in range(frames)], words=words
-    )
+    sketch = room(names, [(n, None, None) for n in names], times=[float(f) for f in range(frames)], words=words)
     with open_capture(draw(tmp_path_factory.mktemp("even") / "run.h5", sketch)) as cap:
         assert one(cap, "speaker_consistency") == pytest.approx(1 / size, rel=1e-5)
         assert one(cap, "speaker_consistency_chance") == pytest.approx(1 / size)
@@ -198,9 +194,7 @@ def test_matrix_equals_sums_of_the_dense_map(tmp_path_factory, seed, threshold):
                                 if frames == "live"
                                 else np.array([True, True])
                             )
-                            cells = (tokens[f"covered:{target}"] >= threshold).to_numpy() & cells_at(
-                                tokens, live
-                            )
+                            cells = (tokens[f"covered:{target}"] >= threshold).to_numpy() & cells_at(tokens, live)
                             if cells.any():
                                 found.append(dense[u, cells].sum() / cells.sum())
                         if found:
@@ -244,9 +238,7 @@ def test_live_frames_decide_who_is_compared(drawn):
     rows = pick(cap, "speaker_consistency", "live")
     assert rows["n"].item() == 1  # Ben's row: both are there in frame 1
     assert pick(cap, "speaker_consistency", "all")["n"].item() == 2
-    assert "At live frames, 'Ann' does not enter: nobody else is visible when they speak." in metrics.explain(
-        cap
-    )
+    assert "At live frames, 'Ann' does not enter: nobody else is visible when they speak." in metrics.explain(cap)
 
 
 # ---- not defined, and why
@@ -259,8 +251,7 @@ CASES = {
     "no turns": (room(turns=()), "Speaker metrics are not defined: the scene has no transcript."),
     "one speaker": (
         room(("Ann",), (("Ann", 0.0, 1.0),)),
-        "The consistency score is not defined: it needs two speakers with text and a visible box, "
-        "and the scene has 1.",
+        "The consistency score is not defined: it needs two speakers with text and a visible box, and the scene has 1.",
     ),
     "a silent speaker": (
         room(turns=(("Ann", 0.0, 1.0),)),

@@ -69,9 +69,7 @@ def test_page_shows_the_numbers(done):
     consistency = rows["Speaker consistency, all frames"]
     assert consistency["chance"] == pytest.approx(1 / 3)
     assert consistency["n"] == 3
-    assert (
-        "−0.5" in text and "0.592" in text
-    )  # log-probability of Ben, and its share: e^-.5 / (e^-1 + e^-.5 + e^-3)
+    assert "−0.5" in text and "0.592" in text  # log-probability of Ben, and its share: e^-.5 / (e^-1 + e^-.5 + e^-3)
 
 
 def test_figures_have_labels_units_and_n(done):

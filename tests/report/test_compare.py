@@ -143,9 +143,7 @@ def test_nothing_changed(before, tmp_path):
     summary = compare(before, before, tmp_path)
     assert all(r["change"] in (0.0, None) for r in summary.numbers["headline"])
     assert summary.numbers["active_heads"] == []
-    assert (
-        "No correction is recorded in the second capture: the difference has another cause." in summary.notes
-    )
+    assert "No correction is recorded in the second capture: the difference has another cause." in summary.notes
     assert "(unchanged)" in assert_self_contained(summary.report).text
 
 

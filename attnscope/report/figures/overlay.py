@@ -16,7 +16,7 @@ from attnscope.report.figures.heads import around
 from attnscope.report.figures.stage import Stage, choose, paint
 from attnscope.report.style import PAGE, SEQUENTIAL, literal, new_figure
 
-HEAT = 0.6  # opacity over the frame
+HEAT = (0.15, 0.8)  # opacity over the frame where there is no attention (or change), and where it is largest
 TOP = 99.5  # percentile at which the colour scale ends: a sink would leave all else dark
 UNIT = "attention per token\n(× uniform)"
 
@@ -102,12 +102,15 @@ def draw(ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Nor
     width, height = on.size
     extent = (0, width, height, 0)
     ax.imshow(on.images[frame], extent=extent)
+    heat = paint(on, values, frame)
+    ends = max(abs(norm.vmin or 0.0), abs(norm.vmax or 0.0)) or 1.0
+    strength = np.clip(np.abs(np.nan_to_num(np.ma.filled(heat, 0.0))) / ends, 0, 1)
     image = ax.imshow(
-        paint(on, values, frame),
+        heat,
         extent=extent,
         norm=norm,
         cmap=colormaps[cmap],
-        alpha=HEAT,
+        alpha=HEAT[0] + (HEAT[1] - HEAT[0]) * strength,  # the frame stays visible where little attention falls
         interpolation="nearest",
     )
     ax.set_xticks([])

@@ -1,0 +1,61 @@
+"""A disk that refuses a write: HDF5 goes on without noticing, ends in silence, and the error is kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from attnscope.capture import schema
+from attnscope.capture._disk import Disk
+
+
+def test_a_file_written_through_it_is_a_plain_file(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "a.h5")
+    with schema.create_file(disk) as file:
+        schema.write_array(file, "a", np.arange(100_000), ["row"])
+    disk.sync()
+    disk.close()
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert file["a"][:].tolist() == list(range(100_000))
+
+
+@pytest.mark.parametrize("room", [0, 5_000, 300_000, 1_000_000])
+def test_after_a_failure_everything_goes_on_in_memory(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write = os.write
+
+    def full(fd: int, data: memoryview) -> int:
+        free = room - os.lseek(fd, 0, os.SEEK_CUR)
+        if free <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(fd, data[:free])
+
+    monkeypatch.setattr("attnscope.capture._disk.os.write", full)
+    noise = np.random.default_rng(0).normal(size=(40, 10_000))
+    disk = Disk(tmp_path / "a.h5")
+    with schema.create_file(disk) as file:
+        for number, row in enumerate(noise):
+            schema.write_array(file, str(number), row, ["row"])
+        file.flush()
+        for number, row in enumerate(noise):
+            assert np.array_equal(file[str(number)][:], row)
+    with pytest.raises(OSError, match="No space left on device"):
+        disk.sync()
+    disk.close()
+    assert (tmp_path / "a.h5").stat().st_size <= room
+    assert capfd.readouterr() == ("", "")
+
+
+def test_two_cannot_write_one_file(tmp_path: Path) -> None:
+    first = Disk(tmp_path / "a.h5")
+    first.write(b"here")
+    with pytest.raises(BlockingIOError):
+        Disk(tmp_path / "a.h5")
+    first.close()
+    assert (tmp_path / "a.h5").read_bytes() == b"here"

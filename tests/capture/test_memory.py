@@ -1,0 +1,45 @@
+"""Memory of a capture grows in proportion to the number of tokens; eager attention's cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks.model import build, frames_for
+
+pytestmark = pytest.mark.slow
+SIZES = (2048, 4096, 8192, 16384)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    return build(tmp_path_factory.mktemp("bench"))
+
+
+def measure(bench, mode, tokens, *options):
+    command = [sys.executable, "-m", "benchmarks.worker", mode, *map(str, bench), "--frames", str(frames_for(tokens))]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=590, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert abs(result["tokens"] / tokens - 1) < 0.12
+    return result
+
+
+@pytest.mark.timeout(1500)
+def test_extra_memory_grows_linearly_and_16k_tokens_fit_where_eager_does_not(bench):
+    """Ours against the plain run of the same length: a fourfold length may cost at most about fourfold extra."""
+    extra = {}
+    for tokens in SIZES:
+        plain, ours = measure(bench, "plain", tokens), measure(bench, "capture", tokens)
+        assert ours["error"] is None
+        extra[tokens] = max(ours["peak"] - plain["peak"], 2**20)
+    # A quadratic part would show between the two longest: x 4. Linear is x 2; constants and allocators only lower it.
+    assert extra[16384] <= 2.6 * extra[8192], extra
+    assert extra[8192] <= 2.6 * max(extra[4096], 48 * 2**20), extra
+    assert extra[16384] < 1.5 * 2**30, extra
+    within = ("--limit", "10")
+    assert measure(bench, "capture", 16384, *within)["error"] is None
+    assert measure(bench, "eager", 16384, *within)["error"] is not None
