@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all lint format docs bench clean
+.PHONY: demo test test-all lint format docs gallery bench clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,9 @@ format: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev  ## regenerate the generated pages and pictures
 	$(BIN)/python -m docs.generate
+
+gallery: $(VENV)/.installed-dev  ## regenerate reports/ and the pictures of the README from the demo
+	$(BIN)/python -m reports.generate
 
 bench: $(VENV)/.installed-dev  ## measure time and memory against peers, rewrite benchmarks/README.md
 	$(BIN)/python -m benchmarks.run

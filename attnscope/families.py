@@ -1,7 +1,7 @@
 """The supported model families as a table to print: what `attnscope models` and the README say.
 
-The rules themselves are code, one layout file a family in `attnscope.model.layouts`; a test holds the two together. This module
-imports nothing, so that listing the families is instant.
+The rules themselves are code, one layout file a family in `attnscope.model.layouts`; a test holds the two together.
+This module imports nothing, so that listing the families is instant.
 """
 
 from __future__ import annotations

@@ -124,6 +124,13 @@ def finish(
                 finish_qk(file, layer, call.scaling, call.softcap, model.model.dtype)
 
     job.writer.finish(describe)
+    for done in documents.get("correction", []):
+        logger.info("%s: %s", done["method"], "; ".join(done["notes"]))
+    logger.info("answer: %s", text.strip() or "(empty)")
+    if documents["check"]["passed"]:
+        logger.info(
+            "self-check passed: %s", ", ".join(f"{c['name']} {c['value']:.2g}" for c in documents["check"]["checks"])
+        )
 
 
 def self_check(model: LoadedModel, recorder: SampleRecorder, answer: Answer, plain: Answer | None) -> dict[str, Any]:

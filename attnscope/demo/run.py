@@ -20,6 +20,7 @@ from attnscope.report.compare import compare
 from attnscope.scene import Sampling, Scene
 
 logger = logging.getLogger("attnscope")
+MODEL = "qwen2.5-vl-random-weights"
 _MARK = "made-by-attnscope-demo"
 RANDOM = (
     "The demo's weights are random: the numbers show what attnscope measures, and say nothing about any trained model."
@@ -66,14 +67,14 @@ def demo(out: str | Path, *, progress: Progress | None = None) -> Demo:
     _make_room(out)
     scene = Scene.read(render_clip(out / "clip"))
     logger.info("made a clip of two people: %s", scene.video)
-    model = load(str(build_tiny_qwen2_5_vl(out / "model")))
-    logger.info("made a tiny Qwen2.5-VL checkpoint with random weights: %s", out / "model")
+    model = load(str(build_tiny_qwen2_5_vl(out / MODEL)))
+    logger.info("made a tiny Qwen2.5-VL checkpoint with random weights: %s", out / MODEL)
     before, after = out / "before.h5", out / "after.h5"
     capture(model, scene, before, plan=Plan(qk=True), sampling=Sampling(frames=8), progress=progress).close()
-    report = analyze([before], out / "analysis").report
+    report = analyze([before], out / "analysis", caption=RANDOM).report
     # Random logits are as often negative as not, and the published bias would then push away: take the gap.
     rerun(before, [SocialBias(alpha=1.0, negative="gap")], after, model=model, progress=progress).close()
-    comparison = compare(before, after, out / "comparison").report
+    comparison = compare(before, after, out / "comparison", caption=RANDOM).report
     return Demo(before, after, report, comparison)
 
 

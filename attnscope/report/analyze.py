@@ -28,6 +28,7 @@ def analyze(
     speaker: str | None = None,
     threshold: float = 0.5,
     denominator: str = "max",
+    caption: str = "",
 ) -> Summary:
     """Measure captures and write tables (CSV, parquet), figures (PNG, SVG), `report.html` and `summary.json`.
 
@@ -37,6 +38,7 @@ def analyze(
         speaker: whose attention is drawn over the frames; by default the first with words and a box.
         threshold: covered fraction from which a visual token counts as a speaker's.
         denominator: of the gap between self and cross attention: `max`, `sum` or `self`.
+        caption: a sentence that readers must see first, under the title.
 
     Returns:
         Where everything is, the headline numbers, and notes on what is not defined and why.
@@ -66,6 +68,7 @@ def analyze(
             numbers=records(numbers),
             intervals=records(gamma_intervals(tables)),
             notes=notes,
+            caption=caption,
             sections=sections,
             captures=pages,
             settings={"covered-fraction threshold": f"{threshold:g}", "gap denominator": denominator},

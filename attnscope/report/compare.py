@@ -31,8 +31,9 @@ def compare(
     speaker: str | None = None,
     threshold: float = 0.5,
     denominator: str = "max",
+    caption: str = "",
 ) -> Summary:
-    """Report what changed between two captures of one scene and one model.
+    """Report what changed between two captures of one scene.
 
     Args:
         before: the capture to compare with.
@@ -41,6 +42,7 @@ def compare(
         speaker: whose attention is drawn over the frames; by default the first with words and a box.
         threshold: covered fraction from which a visual token counts as a speaker's.
         denominator: of the gap between self and cross attention.
+        caption: a sentence that readers must see first, under the title.
 
     Returns:
         Where everything is, the change of the headline numbers, of the answer and of the options, and notes.
@@ -52,7 +54,7 @@ def compare(
     """
     check_options(threshold, denominator)
     with ExitStack() as stack:
-        one, two = caps = open_all([before, after], stack)
+        one, two = caps = open_all([before, after], stack, one_model=False)
         require_same_prompt(one, two)
         subject(one, speaker)
         tables = [compute_tables([cap], [name], threshold) for cap, name in zip(caps, NAMES, strict=True)]
@@ -80,6 +82,7 @@ def compare(
             options=records(answers),
             numbers=records(numbers),
             notes=notes,
+            caption=caption,
             sections=sections,
             captures=pages,
         )
@@ -143,6 +146,10 @@ def _notes(one: Capture, two: Capture, tables: list[Tables], threshold: float) -
         notes.append("No head was active: the correction changed nothing.")
     if one.correction:
         notes.append("The first capture was itself made with a correction in force.")
+    if one.model.get("id") != two.model.get("id"):
+        same = one.model.get("config_sha256") == two.model.get("config_sha256")
+        why = "one configuration, loaded from two places" if same else "the difference is between models"
+        notes.append(f"Before is {one.model.get('id')}, after is {two.model.get('id')}: {why}.")
     for field in ("dtype", "attention", "device"):
         a, b = one.model.get(field), two.model.get(field)
         if a != b:

@@ -17,11 +17,16 @@ from attnscope.metrics.modality import DENOMINATORS
 Tables = dict[str, pd.DataFrame]
 
 
-def open_all(paths: Sequence[str | Path], stack: ExitStack) -> list[Capture]:
-    """Open captures that can be averaged: the same recorded layers and heads.
+def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool = True) -> list[Capture]:
+    """Open captures that can be set side by side: the same recorded layers and heads.
+
+    Args:
+        paths: the captures.
+        stack: closes them.
+        one_model: also refuse captures of several models, which must not be averaged.
 
     Raises:
-        RequestError: if there is none, or their layers or heads differ.
+        RequestError: if there is none, or their layers, heads or models differ.
         FormatError: if a file is not a complete capture.
     """
     if not paths:
@@ -29,11 +34,13 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack) -> list[Capture]:
     caps = [stack.enter_context(open_capture(path)) for path in paths]
     first = caps[0]
     for cap in caps[1:]:
-        for what, one, other in (
+        alike = [
             ("layers", first.layers.tolist(), cap.layers.tolist()),
             ("heads", first.heads, cap.heads),
-            ("model.id", first.model.get("id"), cap.model.get("id")),
-        ):
+        ]
+        if one_model:
+            alike.append(("model.id", first.model.get("id"), cap.model.get("id")))
+        for what, one, other in alike:
             if one != other:
                 raise RequestError(
                     f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"

@@ -17,10 +17,24 @@ from attnscope.errors import RequestError
 if TYPE_CHECKING:
     from rich.console import Console
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Replace what is already there.")]
-OutDir = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the results.")]
+
+def option(help: str, metavar: str | None = None, panel: str | None = None, *names: str) -> Any:
+    """A typer option; without `names` it is called as its parameter."""
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
+
+
+Json = Annotated[bool, option("Print JSON on stdout.", None, None, "--json")]
+Quiet = Annotated[bool, option("Print errors only.", None, None, "--quiet", "-q")]
+Force = Annotated[bool, option("Replace what is already there.", None, None, "--force", "-f")]
+OutDir = Annotated[Path, option("Folder for the results; made if it is not there.", "DIR", None, "--out", "-o")]
+Speaker = Annotated[
+    str | None,
+    option("Whose attention is laid over the frames; the first with words and a box if not given.", "NAME"),
+]
+Verify = Annotated[
+    bool, option("Run once more without recording and compare the logits.", None, None, "--verify/--no-verify")
+]
+CaptureFile = Annotated[Path, typer.Argument(metavar="CAPTURE", help="A capture (.h5).")]
 
 Progress = Callable[[str, int, int], None]
 

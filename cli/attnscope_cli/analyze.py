@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Json, OutDir, Quiet, print_json, setup_logging
+from attnscope_cli._common import Json, OutDir, Quiet, Speaker, option, print_json, setup_logging
 
 
 def run(
-    captures: Annotated[list[Path], typer.Argument(help="Captures (.h5).")],
+    captures: Annotated[list[Path], typer.Argument(metavar="CAPTURE", help="Captures (.h5) of one model.")],
     out: OutDir = Path("out"),
-    speaker: Annotated[str | None, typer.Option(help="Whose attention is laid over the frames; the first with words and a box if not given.")] = None,
-    threshold: Annotated[float, typer.Option(help="Part of a visual token that a speaker's box must cover.")] = 0.5,
-    denominator: Annotated[str, typer.Option(help="Denominator of the modality gap: max, sum or self.")] = "max",
+    speaker: Speaker = None,
+    threshold: Annotated[
+        float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION")
+    ] = 0.5,
+    denominator: Annotated[str, option("Denominator of the modality gap: max, sum or self.", "NAME")] = "max",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:

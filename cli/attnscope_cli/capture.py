@@ -12,6 +12,8 @@ from attnscope_cli._common import (
     Force,
     Json,
     Quiet,
+    Verify,
+    option,
     print_json,
     progress_bar,
     quiet_transformers,
@@ -21,40 +23,92 @@ from attnscope_cli._common import (
 
 _SCENE, _FRAMES, _PLAN, _MODEL = "What is shown", "Which frames", "What is recorded", "How the model is loaded"
 
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint folder, or name on the model hub.")]
+Video = Annotated[
+    Path | None,
+    typer.Argument(metavar="VIDEO", help="Video, image or folder of numbered images; --scene may name it instead."),
+]
+Out = Annotated[Path, option("Capture to write.", "FILE", None, "--out", "-o")]
+
+SceneFile = Annotated[Path | None, option("Scene file: video, speakers' boxes, transcript, question.", "FILE", _SCENE)]
+Transcript = Annotated[Path | None, option("What is said: .srt, .vtt or .json.", "FILE", _SCENE)]
+Speakers = Annotated[Path | None, option("Where speakers are seen: .json with their boxes.", "FILE", _SCENE)]
+Question = Annotated[str | None, option("What the model is asked.", "TEXT", _SCENE)]
+Options = Annotated[list[str] | None, option("An answer to choose from; repeat it for each.", "TEXT", _SCENE)]
+Answer = Annotated[str | None, option("The right answer; one of the options if there are any.", "TEXT", _SCENE)]
+Template = Annotated[str, option("How a turn is written: {speaker}, {text}, {start}, {end}, {number}.", "TEXT", _SCENE)]
+
+FrameCount = Annotated[int | None, option("Frames, spread evenly; 8 if --fps is not given.", "N", _FRAMES)]
+Fps = Annotated[float | None, option("Frames a second, instead of --frames.", "RATE", _FRAMES)]
+Start = Annotated[float | None, option("Begin here; the video's begin if not given.", "SECONDS", _FRAMES)]
+End = Annotated[float | None, option("End here; the video's end if not given.", "SECONDS", _FRAMES)]
+
+Readings = Annotated[str, option("Any of masses, maps, stats, qk, full, with commas.", "LIST", _PLAN)]
+Layers = Annotated[
+    str | None, option("Numbers (0-9,20) or a range of depth (0.36-0.71); all if not given.", "LAYERS", _PLAN)
+]
+MaxSize = Annotated[str, option("Refuse a larger capture; before compression.", "SIZE", _PLAN)]
+MapsDtype = Annotated[str, option("Precision of maps: float32 or float16.", "DTYPE", _PLAN)]
+Coverage = Annotated[
+    float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION", _PLAN)
+]
+NewTokens = Annotated[int, option("Most tokens of the greedy answer.", "N", _PLAN)]
+
+Dtype = Annotated[str, option("auto (the checkpoint's own), float32, bfloat16 or float16.", "DTYPE", _MODEL)]
+Device = Annotated[str | None, option("cpu, cuda, cuda:1 or mps; cuda where there is one.", "DEVICE", _MODEL)]
+DeviceMap = Annotated[str | None, option("auto spreads the model over all devices.", "MAP", _MODEL)]
+Revision = Annotated[str | None, option("Branch, tag or commit on the model hub.", "REVISION", _MODEL)]
+Attn = Annotated[
+    str | None,
+    option(
+        "sdpa, flash_attention_2, flash_attention_3, flex_attention or eager; the model's own if not given.",
+        "NAME",
+        _MODEL,
+    ),
+]
+RemoteCode = Annotated[
+    bool,
+    option("Run Python code that comes with the checkpoint.", None, _MODEL, "--trust-remote-code"),
+]
+
 
 def run(
-    model: Annotated[str, typer.Argument(help="Checkpoint folder or model id.")],
-    video: Annotated[Path | None, typer.Argument(help="Video, image, or folder of numbered frames; may be left out when --scene names it.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="Capture to write.")] = Path("run.h5"),
-    scene: Annotated[Path | None, typer.Option(help="scene.json: speakers' boxes, transcript, question.", rich_help_panel=_SCENE)] = None,
-    transcript: Annotated[Path | None, typer.Option(help=".srt, .vtt or .json.", rich_help_panel=_SCENE)] = None,
-    speakers: Annotated[Path | None, typer.Option(help=".json with the speakers' boxes.", rich_help_panel=_SCENE)] = None,
-    question: Annotated[str | None, typer.Option(help="What the model is asked.", rich_help_panel=_SCENE)] = None,
-    options: Annotated[list[str] | None, typer.Option(help="An answer to choose from; repeat for each.", rich_help_panel=_SCENE)] = None,
-    answer: Annotated[str | None, typer.Option(help="The right answer.", rich_help_panel=_SCENE)] = None,
-    template: Annotated[str, typer.Option(help="How a turn is written.", rich_help_panel=_SCENE)] = "{speaker}: {text}",
-    frames: Annotated[int | None, typer.Option(help="So many frames, evenly spread (8 unless --fps is given).", rich_help_panel=_FRAMES)] = None,
-    fps: Annotated[float | None, typer.Option(help="So many frames a second, instead of --frames.", rich_help_panel=_FRAMES)] = None,
-    start: Annotated[float | None, typer.Option(help="Start of the window, seconds.", rich_help_panel=_FRAMES)] = None,
-    end: Annotated[float | None, typer.Option(help="End of the window, seconds.", rich_help_panel=_FRAMES)] = None,
-    plan: Annotated[str, typer.Option(help="Any of masses,maps,stats,qk,full.", rich_help_panel=_PLAN)] = "masses,maps,stats",
-    layers: Annotated[str | None, typer.Option(help="Numbers (0-9,20) or a range of depth (0.36-0.71); all if not given.", rich_help_panel=_PLAN)] = None,
-    max_size: Annotated[str, typer.Option(help="Refuse a larger capture (before compression).", rich_help_panel=_PLAN)] = "4GiB",
-    maps_dtype: Annotated[str, typer.Option(help="float32 or float16.", rich_help_panel=_PLAN)] = "float32",
-    coverage: Annotated[float, typer.Option(help="Part of a visual token that a speaker's box must cover.", rich_help_panel=_PLAN)] = 0.5,
-    max_new_tokens: Annotated[int, typer.Option(help="Most tokens of the greedy answer.", rich_help_panel=_PLAN)] = 16,
-    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Check that recording changed nothing.", rich_help_panel=_PLAN)] = True,
-    dtype: Annotated[str, typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=_MODEL)] = "auto",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps; chosen by itself if not given.", rich_help_panel=_MODEL)] = None,
-    device_map: Annotated[str | None, typer.Option(help='"auto" spreads the model over devices.', rich_help_panel=_MODEL)] = None,
-    revision: Annotated[str | None, typer.Option(help="Revision of a model id.", rich_help_panel=_MODEL)] = None,
-    attn: Annotated[str | None, typer.Option(help="sdpa, flash_attention_2, flash_attention_3, flex_attention or eager; the model's own if not given.", rich_help_panel=_MODEL)] = None,
-    trust_remote_code: Annotated[bool, typer.Option(help="Run code that comes with the model.", rich_help_panel=_MODEL)] = False,
+    model: Model,
+    video: Video = None,
+    out: Out = Path("run.h5"),
+    scene: SceneFile = None,
+    transcript: Transcript = None,
+    speakers: Speakers = None,
+    question: Question = None,
+    options: Options = None,
+    answer: Answer = None,
+    template: Template = "{speaker}: {text}",
+    frames: FrameCount = None,
+    fps: Fps = None,
+    start: Start = None,
+    end: End = None,
+    plan: Readings = "masses,maps,stats",
+    layers: Layers = None,
+    max_size: MaxSize = "4GiB",
+    maps_dtype: MapsDtype = "float32",
+    coverage: Coverage = 0.5,
+    max_new_tokens: NewTokens = 16,
+    verify: Verify = True,
+    dtype: Dtype = "auto",
+    device: Device = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    attn: Attn = None,
+    trust_remote_code: RemoteCode = False,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Show a model a scene and record how every layer and head attends.
+
+    What is recorded: masses (attention on groups of tokens), maps (from every turn, speaker and answer token to every
+    token), stats (entropy, log-sum-exp, sinks), qk (queries and keys, from which any attention is recomputed exactly),
+    full (all of it). The size is told before the run.
 
     Example: `attnscope capture Qwen/Qwen2.5-VL-7B-Instruct --scene scene.json --plan masses,maps,stats,qk -o run.h5`
     """
@@ -74,7 +128,14 @@ def run(
 
     quiet_transformers()
     loader = partial(
-        load, model, dtype=dtype, device=device, device_map=device_map, revision=revision, attn=attn, trust_remote_code=trust_remote_code
+        load,
+        model,
+        dtype=dtype,
+        device=device,
+        device_map=device_map,
+        revision=revision,
+        attn=attn,
+        trust_remote_code=trust_remote_code,
     )
     with progress_bar(quiet) as progress:
         cap = capture(

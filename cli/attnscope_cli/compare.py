@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Json, OutDir, Quiet, print_json, setup_logging
+from attnscope_cli._common import Json, OutDir, Quiet, Speaker, print_json, setup_logging
 
 
 def run(
-    before: Annotated[Path, typer.Argument(help="A capture (.h5).")],
-    after: Annotated[Path, typer.Argument(help="Another capture of the same scene and prompt.")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A capture (.h5).")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another capture of the same scene and prompt.")],
     out: OutDir = Path("out"),
-    speaker: Annotated[str | None, typer.Option(help="Whose attention is laid over the frames.")] = None,
+    speaker: Speaker = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:

@@ -12,6 +12,9 @@ from attnscope_cli._common import (
     Json,
     OutDir,
     Quiet,
+    Speaker,
+    Verify,
+    option,
     print_json,
     progress_bar,
     quiet_transformers,
@@ -19,23 +22,33 @@ from attnscope_cli._common import (
     setup_logging,
 )
 
+_OWN = "the method's own if not given"
+
 
 def run(
     before: Annotated[Path, typer.Argument(metavar="CAPTURE", help="A plain capture (.h5).")],
     out: OutDir = Path("out"),
-    method: Annotated[str, typer.Option(help="A correction; `attnscope methods` lists them.")] = "social-bias",
-    alpha: Annotated[float | None, typer.Option(help="Strength; 0 changes nothing.  [default: 1]")] = None,
-    threshold: Annotated[float | None, typer.Option(help="Least mean cross-modal attention of an active head.  [default: 5e-5]")] = None,
-    layers: Annotated[str | None, typer.Option(help="Numbers (10-19) or a range of depth.  [default: 0.36-0.71]")] = None,
-    negative: Annotated[str | None, typer.Option(help="Where the largest logit is negative: paper, clamp or gap.  [default: paper]")] = None,
-    model: Annotated[str | None, typer.Option(help="Where the model is now, if not where the capture had it.")] = None,
-    speaker: Annotated[str | None, typer.Option(help="Whose attention is laid over the frames.")] = None,
-    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Check that recording changed nothing.")] = True,
+    method: Annotated[str, option("A correction; attnscope methods lists them.", "NAME")] = "social-bias",
+    alpha: Annotated[float | None, option(f"Strength; 0 changes nothing; {_OWN}.", "NUMBER")] = None,
+    threshold: Annotated[
+        float | None, option(f"Least mean cross-modal attention of an active head; {_OWN}.", "NUMBER")
+    ] = None,
+    layers: Annotated[str | None, option(f"Numbers (10-19) or a range of depth (0.36-0.71); {_OWN}.", "LAYERS")] = None,
+    negative: Annotated[
+        str | None, option(f"Where the largest logit is negative: paper, clamp or gap; {_OWN}.", "RULE")
+    ] = None,
+    model: Annotated[
+        str | None, option("Where the model is now; if not given, where the capture had it.", "MODEL")
+    ] = None,
+    speaker: Speaker = None,
+    verify: Verify = True,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Repeat a capture under a correction and write after.h5 and a before/after report.
+
+    The model, the scene and the frames are those of the capture; nothing is trained.
 
     Example: `attnscope correct run.h5 --method social-bias --alpha 1 -o out/`
     """

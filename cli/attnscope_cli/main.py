@@ -67,7 +67,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="See, measure and correct how multimodal language models attend to the people in a video.\n\n"
-    "Example: `attnscope capture MODEL clip.mp4 --scene scene.json -o run.h5`, then `attnscope analyze run.h5 -o out/`.",
+    "Example: `attnscope capture MODEL --scene scene.json -o run.h5`, then `attnscope analyze run.h5 -o out/`.",
 )
 
 
@@ -110,7 +110,11 @@ def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     config: Annotated[
         Path | None,
-        typer.Option(callback=_config, metavar="FILE", help="TOML file with a table of options for each command; flags override it."),
+        typer.Option(
+            callback=_config,
+            metavar="FILE",
+            help="TOML file with a table of options for each command; flags override it.",
+        ),
     ] = None,
 ) -> None:
     pass

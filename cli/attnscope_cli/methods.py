@@ -25,4 +25,6 @@ def run(json: Json = False) -> None:
         facts = f"source: {m['source']}; unit: {m['unit']}; range: {m['range']}; chance: {m['chance'] or 'none'}"
         print_entries([(f"{m['metric']}  ({m['family']}: {m['title']})", [str(m["definition"]), facts])])
     for c in found["corrections"]:
-        print_entries([(f"{c['method']}  (correction)", [c["summary"], f"source: {c['source']}; parameters: {c['parameters']}"])])
+        print_entries(
+            [(f"{c['method']}  (correction)", [c["summary"], f"source: {c['source']}; parameters: {c['parameters']}"])]
+        )

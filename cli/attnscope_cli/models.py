@@ -8,8 +8,8 @@ from attnscope_cli._common import Json, print_json, print_table
 def run(json: Json = False) -> None:
     """List the model families whose visual tokens are placed in frame, time and pixels.
 
-    Any other model that transformers loads for image-text-to-text is captured too: the modality of its tokens is known, their
-    places are not.
+    Any other model that transformers loads for image-text-to-text is captured too: the modality of its tokens is known,
+    their places are not.
 
     Example: `attnscope models`
     """

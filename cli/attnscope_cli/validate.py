@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
-from attnscope_cli._common import Json, print_json
+from attnscope_cli._common import CaptureFile, Json, print_json
 
 
-def run(capture: Annotated[Path, typer.Argument(help="A capture (.h5).")], json: Json = False) -> None:
+def run(capture: CaptureFile, json: Json = False) -> None:
     """Check a capture's structure, checksums and conservation of mass; exits with 1 if something is wrong.
 
     Example: `attnscope validate run.h5`

@@ -1,7 +1,7 @@
 """The table of bad inputs: what is typed, what is wrong on disk, the one line that is said, the exit code.
 
-In a command line, `C` stands for `capture model --scene scene.json -o new.h5`. In a message, {here} is the working directory,
-{things} the folder of the captures, {model} the checkpoint, and … stands for words of another library.
+In a command line, `C` stands for `capture model --scene scene.json -o new.h5`. In a message, {here} is the working
+directory, {things} the folder of the captures, {model} the checkpoint, and … stands for words of another library.
 """
 
 from __future__ import annotations
@@ -154,14 +154,20 @@ COMMAND_LINE = [
     Bad("capture", "missing argument '…'" + NO_OPTION),
     Bad("C --nope", "no such option: --nope…" + NO_OPTION),
     Bad("capture model -o new.h5", "capture: give a VIDEO, or a --scene that names one"),
-    Bad("C --force --plan nonsense", '--plan nonsense: "nonsense" is not a reading; choose from masses, maps, stats, qk, full'),
+    Bad(
+        "C --force --plan nonsense",
+        '--plan nonsense: "nonsense" is not a reading; choose from masses, maps, stats, qk, full',
+    ),
     Bad("C --plan ,", "plan: records nothing; choose from masses, maps, stats, qk, full"),
     Bad("C --max-size lots", '--max-size "lots" is not a size such as 2GiB or 500M'),
     Bad("C --coverage 0", "plan: coverage 0.0 is not in (0, 1]"),
     Bad("C --coverage nan", "plan: coverage nan is not in (0, 1]"),
     Bad("C --maps-dtype int8", 'plan: maps_dtype "int8" is neither float32 nor float16'),
     Bad("C --max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
-    Bad("C --layers nonsense", '--layers nonsense: "nonsense" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'),
+    Bad(
+        "C --layers nonsense",
+        '--layers nonsense: "nonsense" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71',
+    ),
     Bad("C --layers 3-1", '--layers 3-1: "3-1" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'),
     Bad("C --layers 2-9", "--layers 2-9: layer 4 is not one of the layers with attention, 0-3"),
     Bad("C --layers 0.1-0.12", "--layers 0.1-0.12: chooses no layer of 4"),
@@ -200,9 +206,17 @@ VIDEO = [
     Bad("capture model a.mp4 -o new.h5", "{here}/a.mp4: the file is empty", spoil=put("a.mp4", b"")),
     Bad("capture model a.mp4 -o new.h5", "{here}/a.mp4: " + UNREADABLE, spoil=put("a.mp4", "hello\n" * 99)),
     Bad("C", "{here}/clip.mp4: " + UNREADABLE, spoil=cut("clip.mp4", 0.5)),
-    Bad("capture model a.mkv -o new.h5", "{here}/a.mkv: the file is cut short: 2.4 s of 6 s can be read; give an end inside that", spoil=film_that_plays_while_cut),
+    Bad(
+        "capture model a.mkv -o new.h5",
+        "{here}/a.mkv: the file is cut short: 2.4 s of 6 s can be read; give an end inside that",
+        spoil=film_that_plays_while_cut,
+    ),
     Bad("capture model a.wav -o new.h5", "{here}/a.wav: no video stream in it", spoil=sound_only),
-    Bad("capture model a.png -o new.h5", "{here}/a.png: the image cannot be read (not an image)", spoil=put("a.png", "x")),
+    Bad(
+        "capture model a.png -o new.h5",
+        "{here}/a.png: the image cannot be read (not an image)",
+        spoil=put("a.png", "x"),
+    ),
     Bad(
         "capture model frames -o new.h5",
         "{here}/frames: holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)",
@@ -308,13 +322,14 @@ MODELS = [
     ),
     Bad(
         BAD_CAPTURE,
-        "Florence2ForConditionalGeneration is an encoder-decoder model: its cross-attention does not pass through one decoder stream",
+        "Florence2ForConditionalGeneration is an encoder-decoder model: its cross-attention does not pass through one "
+        "decoder stream",
         spoil=model(encoder_decoder),
     ),
     Bad(
         "C --attn nonsense",
-        "model: attn 'nonsense' is not known; choose from eager, flash_attention_2, flash_attention_3, flash_attention_4, "
-        "flex_attention, sdpa",
+        "model: attn 'nonsense' is not known; choose from eager, flash_attention_2, flash_attention_3, "
+        "flash_attention_4, flex_attention, sdpa",
     ),
     Bad("C --dtype nonsense", "model: dtype must be one of auto, float32, float16, bfloat16, not 'nonsense'"),
     Bad("C --device nonsense", "model: unknown device 'nonsense'; try cpu, cuda, cuda:0 or mps"),
@@ -334,9 +349,16 @@ CAPTURES = [
         "a.h5.part: an unfinished capture (.part); capture again",
         spoil=lambda: Path("run.h5").rename("a.h5.part"),
     ),
-    Bad("analyze a.h5 -o out", "a.h5: an HDF5 file, but not a capture (no encoding-type 'attnscope-capture')", spoil=lambda: hdf5()),
+    Bad(
+        "analyze a.h5 -o out",
+        "a.h5: an HDF5 file, but not a capture (no encoding-type 'attnscope-capture')",
+        spoil=lambda: hdf5(),
+    ),
     Bad("analyze run.h5 -o out --speaker Eve", "run.h5: no speaker 'Eve' in the scene; it has Ann, Bob"),
-    Bad("analyze run.h5 -o out --threshold 2", "threshold 2 is out of range; it is a covered fraction, above 0 and at most 1"),
+    Bad(
+        "analyze run.h5 -o out --threshold 2",
+        "threshold 2 is out of range; it is a covered fraction, above 0 and at most 1",
+    ),
     Bad("analyze run.h5 -o out --denominator max2", "unknown denominator 'max2'; known: max, sum, self"),
     Bad("compare run.h5 gone.h5 -o out", "gone.h5: no such file"),
     Bad(
@@ -348,11 +370,20 @@ CAPTURES = [
     Bad("correct run.h5 --alpha -1 -o out", "--alpha -1.0: must be a number of at least 0"),
     Bad("correct run.h5 --threshold 1 -o out", "--threshold 1.0: must be in [0, 1)"),
     Bad("correct run.h5 --negative no -o out", '--negative "no": choose from paper, clamp, gap'),
-    Bad("correct run.h5 --layers x -o out", '--layers x: "x" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'),
+    Bad(
+        "correct run.h5 --layers x -o out",
+        '--layers x: "x" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71',
+    ),
     Bad("correct run.h5 --layers 7 -o out", "--layers 7: layer 7 is not one of the layers with attention, 0-3"),
     Bad("correct run.h5 --speaker Eve -o out", "run.h5: no speaker 'Eve' in the scene; it has Ann, Bob"),
-    Bad("correct boxless.h5 -o new/out", "{things}/clip.mp4: social-bias needs speakers with boxes, and the scene has none"),
-    Bad("correct no_model.h5 -o out", "no_model.h5: its model is no longer at {things}/lost; say where it is with --model"),
+    Bad(
+        "correct boxless.h5 -o new/out",
+        "{things}/clip.mp4: social-bias needs speakers with boxes, and the scene has none",
+    ),
+    Bad(
+        "correct no_model.h5 -o out",
+        "no_model.h5: its model is no longer at {things}/lost; say where it is with --model",
+    ),
     Bad("correct no_video.h5 -o out", "no_video.h5: its video is no longer at {things}/lost.mp4"),
     Bad("correct after.h5 -o out", "after.h5: was itself made under social-bias; correct a plain capture"),
     Bad(
@@ -386,7 +417,11 @@ CONFIG = [
         "--config run.toml: capture.farmes: is not an option of capture",
         spoil=toml("[capture]\nfarmes = 8\n"),
     ),
-    Bad("--config run.toml " + CAPTURE, "invalid value for '--frames': …" + NO_OPTION, spoil=toml('[capture]\nframes = "many"\n')),
+    Bad(
+        "--config run.toml " + CAPTURE,
+        "invalid value for '--frames': …" + NO_OPTION,
+        spoil=toml('[capture]\nframes = "many"\n'),
+    ),
 ]
 
 TABLE = [*COMMAND_LINE, *OUTPUT, *VIDEO, *SCENES, *MODELS, *CAPTURES, *CONFIG]

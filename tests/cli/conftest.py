@@ -60,8 +60,9 @@ def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
 def things(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Path]) -> Path:
     """A folder with `clip.mp4`, `scene.json` and captures, from which every test gets its own copies.
 
-    `run.h5` is a plain capture, `other.h5` one of another question, `boxless.h5` one of a scene without boxes, `stats.h5` one with
-    statistics only, `after.h5` a corrected one; `no_video.h5` and `no_model.h5` have lost what they were made from.
+    `run.h5` is a plain capture, `other.h5` one of another question, `boxless.h5` one of a scene without boxes,
+    `stats.h5` one with statistics only, `after.h5` a corrected one; `no_video.h5` and `no_model.h5` have lost what they
+    were made from.
     """
     import attnscope
     from attnscope.correct import rerun
@@ -91,9 +92,7 @@ def things(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str],
 
 
 @pytest.fixture
-def here(
-    tmp_path: Path, things: Path, checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
-) -> Path:
+def here(tmp_path: Path, things: Path, checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working directory of one test: its own copies of `things`, and `model`."""
     folder = tmp_path / "here"
     folder.mkdir()

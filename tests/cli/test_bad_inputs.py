@@ -29,7 +29,12 @@ def says(err: str, bad: Bad, here: Path, things: Path) -> bool:
     """Whether stderr is the row's one line, letter for letter but for the words of other libraries."""
     import transformers
 
-    places = {"here": here, "things": things, "model": (here / "model").resolve(), "transformers": transformers.__version__}
+    places = {
+        "here": here,
+        "things": things,
+        "model": (here / "model").resolve(),
+        "transformers": transformers.__version__,
+    }
     line = "attnscope: " + bad.message.format(**places) + "\n"
     if "…" not in line:
         assert err == line  # pytest shows the difference
@@ -41,7 +46,9 @@ def attnscope(*words: object, before: str = "", **how: Any) -> subprocess.Comple
     command = Path(sys.executable).with_name("attnscope")
     line = f"{before or ':'} && exec {shlex.join([str(command), *map(str, words)])}"
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=env, timeout=120, check=False, **how)
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, text=True, env=env, timeout=120, check=False, **how
+    )
 
 
 def name_of(bad: Bad) -> str:
@@ -144,9 +151,8 @@ def test_validate_names_what_is_wrong_and_exits_with_1(json: bool, here: Path, c
     assert "/scene: sha256 does not match its content, the file is damaged" in ran.out
 
 
-def test_an_error_that_nobody_foresaw_is_one_line_too(
-    here: Path, cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("here")
+def test_an_error_that_nobody_foresaw_is_one_line_too(cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(path: Path) -> None:
         raise ZeroDivisionError(f"{path}\nand more")
 
@@ -155,14 +161,16 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(
     assert ran == Ran(1, "", "attnscope: unexpected ZeroDivisionError: run.h5 (attnscope --debug shows where)\n")
 
 
-def test_debug_shows_the_traceback(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_debug_shows_the_traceback() -> None:
     ran = attnscope("--debug", "inspect", "gone.h5")
     assert ran.returncode == 1
     assert "Traceback (most recent call last)" in ran.stderr
     assert ran.stderr.endswith("attnscope.errors.RequestError: gone.h5: no such file\n")
 
 
-def test_a_reader_that_leaves_early_is_no_error(here: Path) -> None:
+@pytest.mark.usefixtures("here")
+def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = Path(sys.executable).with_name("attnscope")
     piped = f"{shlex.quote(str(command))} inspect run.h5 --json | head -c 1"
     ran = subprocess.run(["bash", "-c", piped], capture_output=True, text=True, timeout=60, check=False)

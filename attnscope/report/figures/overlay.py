@@ -144,11 +144,12 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
             )
         if chosen:
             late = x0 > 0.6 * width  # the name is written towards the middle, or the frame's edge would cut it
+            above = y0 > 0.12 * height  # over the box where there is room, so that it hides no face
             ax.text(
                 (min(x1, width) - 0.015 * width) if late else max(x0, 0) + 0.015 * width,
-                np.clip(y0 + 0.02 * height, 0, 0.88 * height),
+                y0 - 0.02 * height if above else np.clip(y0 + 0.02 * height, 0, 0.88 * height),
                 literal(name),
-                va="top",
+                va="bottom" if above else "top",
                 ha="right" if late else "left",
                 fontsize=6.5,
                 fontweight="bold",

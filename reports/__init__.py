@@ -1,0 +1,1 @@
+"""The gallery: reports of the embedded demo."""
