@@ -114,7 +114,7 @@ def write_sink_logits(file: h5py.File, recorder: SampleRecorder, layers: list[in
 
 def _write_masks(file: h5py.File, recorder: SampleRecorder, layers: list[int], positions: int) -> None:
     group = schema.create_group(file, "mask", "mask")
-    masks = [recorder.layer_masks[layer] for layer in layers]
+    masks = [recorder.masks.by_layer[layer] for layer in layers]
     schema.write_strings(group, "kind", [m.kind for m in masks])
     schema.write_array(group, "window", np.array([m.window for m in masks], dtype=np.int32), ["layer"])
     numbers: dict[int, int] = {}
@@ -127,7 +127,7 @@ def _write_masks(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
             numbers[id(mask)] = len(numbers)
             allowed = np.zeros((positions, positions), dtype=bool)
             allowed[: recorder.length, : recorder.length] = mask.explicit.numpy()
-            for step, seen in enumerate(recorder.explicit_rows[layer][: positions - recorder.length]):
+            for step, seen in enumerate(recorder.generated.seen[layer][: positions - recorder.length]):
                 allowed[recorder.length + step, : len(seen)] = seen
             schema.write_array(group, f"explicit_{numbers[id(mask)]}", pack_mask(allowed), ["query", "byte"])
         column.append(numbers[id(mask)])

@@ -90,7 +90,7 @@ def finish(
         corrections: What was in force.
     """
     recorder, layers = job.recorder, list(job.plan.layer_numbers)
-    recorder.flush_tail()
+    recorder.stage.flush()
     positions = recorder.length + len(answer.ids) - 1
     pieces = [model.tokenizer.decode([i]) for i in answer.ids]
     tokens = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -87,3 +87,52 @@ def classify(call: AttentionCall, sample: int, index: Tensor) -> SampleMask:
         candidates = [c for c in candidates if torch.equal(c.block(part, columns), seen)]
         parts.append(seen.cpu())
     return candidates[0] if candidates else SampleMask("explicit", explicit=torch.cat(parts))
+
+
+class MaskCache:
+    """The masks of one sample, each recognised once, however many layers share it.
+
+    Args:
+        sample: Index in the batch.
+        index: [N] places of the sample's tokens on the padded axis.
+        member: [G, N] sets of keys to count the allowed ones of.
+
+    Attributes:
+        by_layer: The mask of each layer seen so far.
+    """
+
+    def __init__(self, sample: int, index: Tensor, member: Tensor) -> None:
+        self.sample, self.index, self.member = sample, index, member
+        self.by_layer: dict[int, SampleMask] = {}
+        self._known: list[tuple[AttentionCall, SampleMask, Tensor]] = []
+
+    def of(self, call: AttentionCall) -> SampleMask:
+        """The sample's mask in a layer's prefill."""
+        mask = self._entry(call)[1]
+        self.by_layer[call.layer] = mask
+        return mask
+
+    def counts(self, call: AttentionCall) -> Tensor:
+        """[N, G] how many allowed keys of each set every query has, int64."""
+        return self._entry(call)[2]
+
+    def _entry(self, call: AttentionCall) -> tuple[AttentionCall, SampleMask, Tensor]:
+        for entry in self._known:
+            if _same_mask(entry[0], call):
+                return entry
+        mask = classify(call, self.sample, self.index.to(call.query.device))
+        empty = call.query.new_empty(0)
+        known = replace(call, query=empty, key=empty, value=empty)  # its mask stays: the next layers bring the same
+        self._known.append((known, mask, mask.counts(self.member.to(call.query.device))))
+        return self._known[-1]
+
+
+def _same_mask(one: AttentionCall, two: AttentionCall) -> bool:
+    """Whether two layers' prefills allow the same pairs; accelerate copies a mask for every device."""
+    if (one.window, one.causal) != (two.window, two.causal):
+        return False
+    if one.mask is two.mask:
+        return True
+    if not isinstance(one.mask, Tensor) or not isinstance(two.mask, Tensor) or one.mask.shape != two.mask.shape:
+        return False
+    return torch.equal(one.mask, two.mask.to(one.mask.device))

@@ -110,6 +110,22 @@ def sink_attention(
     return torch.exp(z - lse[..., None]).masked_fill(~allowed, 0.0)
 
 
+def stats_of_all(
+    call: AttentionCall, sample: int, index: Tensor, anchor_mass: Tensor, mean_key: Tensor | None, mask: SampleMask
+) -> tuple[Tensor, Tensor]:
+    """Log-sum-exp and entropy [H, N] of every query: from the channels, densely where these cannot give them.
+
+    Args: as `stats_from_channels`; `mean_key` is None where logits are capped, which has no closed form.
+    """
+    if mean_key is None:
+        return stats_from_rows(call, sample, index, torch.arange(len(index), device=index.device))
+    lse, entropy = stats_from_channels(call, sample, index, anchor_mass, mean_key, mask)
+    lost = lse.isnan().any(0).nonzero()[:, 0]
+    if len(lost):
+        lse[:, lost], entropy[:, lost] = stats_from_rows(call, sample, index, lost)
+    return lse, entropy
+
+
 def stats_from_channels(
     call: AttentionCall, sample: int, index: Tensor, anchor_mass: Tensor, mean_key: Tensor, mask: SampleMask
 ) -> tuple[Tensor, Tensor]:

@@ -34,6 +34,9 @@ _ARRAYS: dict[str, tuple[tuple[str, ...], str, str, int | None]] = {
 }
 
 
+_TAIL_BYTES = 64 * 2**20
+
+
 @dataclass
 class Stage:
     """Maps a recorder's blocks onto the file.
@@ -55,18 +58,48 @@ class Stage:
     maps_dtype: str = "float32"
     _written: dict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     _made: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _tail: dict[tuple[str, int], list[npt.NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))
+    _tail_bytes: int = 0
 
-    def put(self, name: str, layer: int, block: npt.NDArray[Any], start: int = 0) -> None:
+    def put(self, name: str, layer: int, block: Tensor, start: int = 0) -> None:
         """Write rows of one layer, from `start` along the row axis.
 
         Args:
             name: Dataset, such as "masses/rows"; "qk/q" and "qk/k" go to the layer's own group.
             layer: Number of the layer.
-            block: Without the layer dimension.
+            block: Without the layer dimension; must not be changed afterwards.
             start: First row.
         """
+        self._put(name, layer, to_numpy(block), start)
+
+    def append(self, name: str, layer: int, row: Tensor) -> None:
+        """Keep the row of a generated token until there are enough to write after what is there.
+
+        Args:
+            name: Dataset.
+            layer: Number of the layer.
+            row: One row; along the last dimension it may be shorter than the dataset.
+        """
+        self._tail[name, layer].append(to_numpy(row))
+        self._tail_bytes += self._tail[name, layer][-1].nbytes
+        if self._tail_bytes > _TAIL_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that wait."""
+        for (name, layer), rows in self._tail.items():
+            axis = 1 if name.startswith("qk/") else _ARRAYS[name][3] or 0
+            width = max(row.shape[-1] for row in rows)
+            if rows[0].ndim > 1:
+                rows = [np.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, width - row.shape[-1])]) for row in rows]
+            self._put(name, layer, np.concatenate(rows, axis), self._written[name, layer])
+        self._tail.clear()
+        self._tail_bytes = 0
+
+    def _put(self, name: str, layer: int, block: npt.NDArray[Any], start: int) -> None:
         if name.startswith("qk/"):
-            return self._put_qk(name[3:], layer, block, start)
+            self._put_qk(name, layer, block, start)
+            return
         axis = _ARRAYS[name][3]
         self._make(name, block)
         where: list[Any] = [self.layers.index(layer), *(slice(0, n) for n in block.shape)]
@@ -74,25 +107,6 @@ class Stage:
             where[axis + 1] = slice(start, start + block.shape[axis])
             self._written[name, layer] = max(self._written[name, layer], start + block.shape[axis])
         self.writer.put(name, tuple(where), block)
-        return None
-
-    def append(self, name: str, layer: int, rows: Sequence[npt.NDArray[Any]]) -> None:
-        """Write the rows of generated tokens after what is there.
-
-        Args:
-            name: Dataset.
-            layer: Number of the layer.
-            rows: One array a token; along the last dimension they may be shorter than the dataset.
-        """
-        axis = 1 if name.startswith("qk/") else _ARRAYS[name][3] or 0
-        width = max(row.shape[-1] for row in rows)
-        same = (
-            [np.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, width - row.shape[-1])]) for row in rows]
-            if rows[0].ndim > 1
-            else rows
-        )
-        key = name if not name.startswith("qk/") else f"qk/{layer}/{name[3:]}"
-        self.put(name, layer, np.concatenate(list(same), axis), self._written[key, layer])
 
     def _make(self, name: str, block: npt.NDArray[Any]) -> None:
         if name in self._made:
@@ -111,20 +125,15 @@ class Stage:
         self.writer.create(name, shape, kind, dims, unit, fill)
         self._made[name] = tuple(shape)
 
-    def _put_qk(self, leaf: str, layer: int, block: npt.NDArray[Any], start: int) -> None:
-        name = f"qk/{layer}/{leaf}"
-        if name not in self._made:
-            shape = (block.shape[0], self.prompt + self.spare, block.shape[2])
-            self.writer.create(
-                name,
-                shape,
-                block.dtype,
-                ("head" if leaf == "q" else "kv_head", "query" if leaf == "q" else "key", "channel"),
-            )
-            self._made[name] = shape
-        self._written[name, layer] = start + block.shape[1]
-        where = (slice(0, block.shape[0]), slice(start, start + block.shape[1]), slice(0, block.shape[2]))
-        self.writer.put(name, where, block)
+    def _put_qk(self, name: str, layer: int, block: npt.NDArray[Any], start: int) -> None:
+        heads, rows, width = block.shape
+        path = f"qk/{layer}/{name[3:]}"
+        if path not in self._made:
+            dims = ("head", "query", "channel") if name == "qk/q" else ("kv_head", "key", "channel")
+            self._made[path] = (heads, self.prompt + self.spare, width)
+            self.writer.create(path, self._made[path], block.dtype, dims)
+        self._written[name, layer] = start + rows
+        self.writer.put(path, (slice(0, heads), slice(start, start + rows), slice(0, width)), block)
 
     def trim(self, file: h5py.File, probes: int, positions: int) -> None:
         """Cut what was reserved for tokens that were not generated.
@@ -159,6 +168,15 @@ def finish_qk(file: h5py.File, layer: int, scale: float, softcap: float | None, 
         softcap=np.nan if softcap is None else softcap,
         logical_dtype=str(dtype).removeprefix("torch."),
     )
+
+
+def to_numpy(values: Tensor) -> npt.NDArray[Any]:
+    """An array on the CPU, sharing memory if the tensor lies there; bfloat16 as the uint16 of its bits."""
+    values = values.detach()
+    if values.dtype == torch.bfloat16:
+        values = values.contiguous().view(torch.uint16)
+    array: npt.NDArray[Any] = values.cpu().numpy()
+    return array
 
 
 @dataclass

@@ -42,13 +42,17 @@ class CaptureWriter:
             self._disk = Disk(self.part)
         except OSError as error:
             raise RequestError(f"{self.path}: cannot be written: {_reason(error, self.path)}") from None
-        self.file = schema.create_file(self._disk)  # what the disk refuses, put and finish say
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting = 0  # bytes in the queue
         self._room = threading.Condition()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="attnscope-writer", daemon=True)
-        self._thread.start()
+        try:
+            self.file = schema.create_file(self._disk)  # what the disk refuses, put and finish say
+            self._thread.start()
+        except BaseException:  # Ctrl-C
+            self._remove()
+            raise
 
     def __enter__(self) -> CaptureWriter:
         """Start."""
@@ -56,10 +60,11 @@ class CaptureWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         """Remove the unfinished file, if it was not finished."""
-        self._stop()
-        self.file.close()
-        self._disk.close()
-        self.part.unlink(missing_ok=True)
+        try:
+            self._stop()
+            self.file.close()
+        finally:
+            self._remove()
 
     def create(
         self,
@@ -146,6 +151,10 @@ class CaptureWriter:
                 with self._room:
                     self._waiting -= values.nbytes
                     self._room.notify()
+
+    def _remove(self) -> None:
+        self._disk.close()
+        self.part.unlink(missing_ok=True)
 
     def _stop(self) -> None:
         if self._thread.is_alive():

@@ -150,3 +150,28 @@ def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path
                 expected = oracle.attention[row][:, cap.masses()["query"].values] @ members(cap, row).T
                 np.testing.assert_allclose(cap.masses().values[row], expected, atol=1e-4)
             assert [str(problem) for problem in validate(cap.path)] == []
+
+
+def test_a_family_without_a_layout_is_captured_with_its_places_unknown(checkpoint, stage, tmp_path, caplog):
+    """Idefics3 takes images only and has no layout: modality is right, places are unknown, and that is said once."""
+    from PIL import Image
+
+    picture = tmp_path / "scene.png"
+    Image.new("RGB", (320, 180), (90, 120, 150)).save(picture)
+    scene = attnscope.Scene.read(stage).model_copy(update={"video": picture})
+    folder = checkpoint("idefics3")
+    loaded = load(folder, "idefics3")
+    with attnscope.capture(loaded, scene, tmp_path / "run.h5", plan=ALL, max_new_tokens=3) as cap:
+        visual = (cap.tokens["modality"] == "visual").to_numpy()
+        ids = cap.tokens["token_id"].to_numpy()
+        image_token = loaded.model.config.image_token_id
+        assert visual.any() and (visual[: cap.prompt_length] == (ids == image_token)[: cap.prompt_length]).all()
+        assert (cap.tokens["frame_first"][visual] == -1).all() and cap.tokens["x0"][visual].isna().all()
+        assert [w for w in cap.prompt["warnings"] if "no layout" in w] == [
+            "family idefics3 has no layout: the places of its visual tokens are unknown"
+        ]
+        assert sum("no layout" in record.getMessage() for record in caplog.records) == 1
+        oracle = eager_oracle(folder, make_prompt(loaded, scene), [t["id"] for t in cap.answer["tokens"]])
+        for row, layer in enumerate(cap.layers):
+            np.testing.assert_allclose(cap.attention(int(layer)), oracle.attention[row], atol=1e-4)
+        assert [str(problem) for problem in validate(cap.path)] == []
