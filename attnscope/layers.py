@@ -11,10 +11,9 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
     """Resolve a choice of layers.
 
     Args:
-        spec: None for all; numbers; or text: comma-separated numbers and inclusive ranges ("0-9,20"), or a range of
-            depth
-            fractions with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including, round(0.71 *
-            total)).
+        spec: None for all; numbers; or text: comma-separated numbers and inclusive ranges ("0-9,20"), or ranges of
+            depth with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including,
+            round(0.71 * total); those without attention are left out).
         available: Layer numbers that can be chosen.
         total: Number of layers of the model, the denominator of depth.
 
@@ -26,7 +25,7 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
     """
     if spec is None:
         return sorted(available)
-    wanted = _parse(spec, total) if isinstance(spec, str) else {int(n) for n in spec}
+    wanted = _parse(spec, available, total) if isinstance(spec, str) else {int(n) for n in spec}
     missing = sorted(wanted - set(available))
     if missing:
         raise RequestError(
@@ -44,10 +43,10 @@ def check_layers(spec: str) -> None:
     Raises:
         RequestError: If the text is not a choice of layers.
     """
-    _parse(spec, 1000)
+    _parse(spec, range(1000), 1000)
 
 
-def _parse(spec: str, total: int) -> set[int]:
+def _parse(spec: str, available: Sequence[int], total: int) -> set[int]:
     wanted: set[int] = set()
     for part in spec.split(","):
         ends = part.strip().split("-")
@@ -56,7 +55,7 @@ def _parse(spec: str, total: int) -> set[int]:
                 low, high = (float(end) for end in ends)
                 if not 0 <= low < high <= 1:
                     raise ValueError
-                wanted.update(range(round(low * total), round(high * total)))
+                wanted.update(set(range(round(low * total), round(high * total))) & set(available))
             else:
                 numbers = [int(end) for end in ends]
                 if len(numbers) > 2 or numbers[0] > numbers[-1]:

@@ -33,11 +33,14 @@ def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCal
         member: [B, Nk, G] 0/1 (or weights).
 
     Returns:
-        The call with G channels appended to queries and keys.
+        The call with G channels (2 G in half precision) appended to queries and keys.
     """
     query, key = call.query, call.key
-    extra_q = (table / call.scaling).to(query.dtype)
-    extra_k = member[:, None].to(key.dtype).expand(-1, key.shape[1], -1, -1)
+    exact = table.float() / call.scaling
+    extra_q, extra_k = exact.to(query.dtype), member[:, None].to(key.dtype).expand(-1, key.shape[1], -1, -1)
+    if query.dtype != torch.float32:  # what rounding took off goes into a second channel
+        extra_q = torch.cat([extra_q, (exact - extra_q.float()).to(query.dtype)], -1)
+        extra_k = torch.cat([extra_k, extra_k], -1)
     return call.widened(torch.cat([query, extra_q], -1), torch.cat([key, extra_k], -1))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from typing import Any
 
 from torch import nn
@@ -42,6 +41,10 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
             continue
         if not _dispatches(module):
             unreachable.add(type(module).__name__)
+        elif _is_cross(module):
+            raise ModelError(
+                f"{name}: layer {number} is cross-attention ({type(module).__name__}), which is not supported"
+            )
         elif number in found:
             raise ModelError(
                 f"{name} has two attention modules in layer {number}: cross-attention decoders are not supported"
@@ -56,17 +59,34 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
     return dict(sorted(found.items()))
 
 
+def registry_of(module: nn.Module) -> Any:
+    """The attention registry that a module's forward looks its function up in, or None.
+
+    It is taken from the globals of the function itself: a subclass in another file still runs its parent's forward.
+    """
+    return _globals(module).get("ALL_ATTENTION_FUNCTIONS")
+
+
+def eager_function(module: nn.Module) -> Any:
+    """The eager attention function of a module's own modelling file; the registry has no entry for it."""
+    return _globals(module)["eager_attention_forward"]
+
+
+def _globals(module: nn.Module) -> dict[str, Any]:
+    forward: Any = inspect.unwrap(type(module).forward)
+    found: dict[str, Any] = getattr(forward, "__globals__", {})
+    return found
+
+
 def _is_attention(module: nn.Module) -> bool:
     """A module that projects to queries: decoder layers and convolutions also carry layer_idx, but no projections."""
     names = {child for child, _ in module.named_children()}
     return bool(names & {"q_proj", "qkv_proj", "query_key_value", "Wqkv", "c_attn", "q_a_proj", "q_b_proj"})
 
 
+def _is_cross(module: nn.Module) -> bool:
+    return "Cross" in type(module).__name__ or getattr(module, "is_causal", True) is False
+
+
 def _dispatches(module: nn.Module) -> bool:
-    source = sys.modules.get(type(module).__module__)
-    if source is None or not hasattr(source, "ALL_ATTENTION_FUNCTIONS"):
-        return False
-    try:
-        return "ALL_ATTENTION_FUNCTIONS" in inspect.getsource(type(module).forward)
-    except (OSError, TypeError):
-        return True
+    return registry_of(module) is not None and hasattr(getattr(module, "config", None), "_attn_implementation")

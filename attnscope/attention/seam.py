@@ -10,10 +10,9 @@ configuration is not edited, so masks, caches and every other switch on the back
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 
 from attnscope.attention.call import AttentionCall
 from attnscope.attention.channels import read_with_output
-from attnscope.attention.decoder import decoder_layers
+from attnscope.attention.decoder import decoder_layers, eager_function, registry_of
 from attnscope.errors import ModelError
 
 
@@ -66,8 +65,15 @@ class _Patch:
     had_local: Any = field(default=None)
 
 
+class _Here(threading.local):
+    """The open blocks of this thread: another thread's calls of the same model are its own."""
+
+    def __init__(self) -> None:
+        self.taps: list[_Tap] = []
+
+
 _lock = threading.RLock()
-_taps: list[_Tap] = []
+_here = _Here()
 _patches: dict[tuple[int, str], _Patch] = {}
 
 
@@ -95,39 +101,42 @@ def tapped(
     found = decoder_layers(model)
     chosen = {module: number for number, module in found.items() if layers is None or number in layers}
     tap = _Tap(chosen, edits, readers)
-    with _lock:
-        used = [_acquire(module) for module in chosen]
-        _taps.append(tap)
-    try:
+    with ExitStack() as undo:
+        used = {module: _acquire(module, undo) for module in chosen}
+        _here.taps.append(tap)
+        undo.callback(_here.taps.remove, tap)
         yield
-    finally:
-        with _lock:
-            _taps.remove(tap)
-            for patch in used:
-                _release(patch)
+        for module, patch in used.items():
+            if module.config._attn_implementation != patch.name:  # type: ignore[union-attr]
+                raise ModelError(
+                    f"{type(model).__name__}: the attention implementation was changed from {patch.name} to"
+                    f" {module.config._attn_implementation} inside the block; what ran since was not seen"  # type: ignore[union-attr]
+                )
 
 
-def _acquire(module: nn.Module) -> _Patch:
-    registry = sys.modules[type(module).__module__].ALL_ATTENTION_FUNCTIONS
+def _acquire(module: nn.Module, undo: ExitStack) -> _Patch:
+    registry = registry_of(module)
     name = str(module.config._attn_implementation)  # type: ignore[union-attr]
-    patch = _patches.get((id(registry), name))
-    if patch is None:
-        patch = _patches[(id(registry), name)] = _Patch(registry, name)
-        original = registry.get(name)
-        patch.had_local = registry._local_mapping.get(name)
-        registry[name] = partial(_dispatch, original, name)
-    patch.users += 1
+    with _lock:
+        patch = _patches.get((id(registry), name))
+        if patch is None:
+            patch = _Patch(registry, name, had_local=registry._local_mapping.get(name))
+            registry[name] = partial(_dispatch, registry.get(name), name)
+            _patches[(id(registry), name)] = patch
+        patch.users += 1
+    undo.callback(_release, patch)
     return patch
 
 
 def _release(patch: _Patch) -> None:
-    patch.users -= 1
-    if patch.users:
-        return
-    del patch.registry[patch.name]
-    if patch.had_local is not None:
-        patch.registry[patch.name] = patch.had_local
-    del _patches[(id(patch.registry), patch.name)]
+    with _lock:
+        patch.users -= 1
+        if patch.users:
+            return
+        del patch.registry[patch.name]
+        if patch.had_local is not None:
+            patch.registry[patch.name] = patch.had_local
+        del _patches[(id(patch.registry), patch.name)]
 
 
 def _dispatch(
@@ -142,17 +151,19 @@ def _dispatch(
 ) -> tuple[Tensor, Tensor | None]:
     """Stand-in for a registry entry: same signature, same result for modules that no block has tapped."""
     if original is None:  # eager has no entry: every modelling file brings its own function
-        original = sys.modules[type(module).__module__].eager_attention_forward
-    taps = [tap for tap in _taps if module in tap.layers]
+        original = eager_function(module)
+    taps = [tap for tap in _here.taps if module in tap.layers]
     if not taps:
         result: tuple[Tensor, Tensor | None] = original(module, query, key, value, attention_mask, **kwargs)
         return result
+
+    call = _describe(module, taps[0].layers[module], query, key, value, attention_mask, kwargs, backend)
+    kwargs["scaling"] = call.scaling  # stated, because a kernel's default would come from the padded width
 
     def kernel(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor | None]:
         out, weights = original(module, q, k, v, attention_mask, **kwargs)
         return out, weights
 
-    call = _describe(module, taps[0].layers[module], query, key, value, attention_mask, kwargs, backend)
     return _run(call, kernel, [e for t in taps for e in t.edits], [r for t in taps for r in t.readers])
 
 

@@ -126,9 +126,10 @@ def _write_masks(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
         if id(mask) not in numbers:
             numbers[id(mask)] = len(numbers)
             allowed = np.zeros((positions, positions), dtype=bool)
-            allowed[: recorder.length, : recorder.length] = mask.explicit.numpy()
-            for step, seen in enumerate(recorder.generated.seen[layer][: positions - recorder.length]):
-                allowed[recorder.length + step, : len(seen)] = seen
+            known = mask.explicit[:positions, :positions].numpy()
+            allowed[: len(known), : len(known)] = known
+            for row, seen in enumerate(recorder.generated.seen[layer][: positions - len(known)], len(known)):
+                allowed[row, : len(seen)] = seen
             schema.write_array(group, f"explicit_{numbers[id(mask)]}", pack_mask(allowed), ["query", "byte"])
         column.append(numbers[id(mask)])
     schema.write_array(group, "explicit", np.array(column, dtype=np.int32), ["layer"])

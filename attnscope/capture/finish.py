@@ -121,16 +121,22 @@ def finish(
         if job.plan.qk:
             for layer in layers:
                 call = recorder.calls[layer]
-                finish_qk(file, layer, call.scaling, call.softcap, model.model.dtype)
+                finish_qk(file, layer, call.scaling, call.softcap, call.query.dtype)
 
     job.writer.finish(describe)
     for done in documents.get("correction", []):
         logger.info("%s: %s", done["method"], "; ".join(done["notes"]))
-    logger.info("answer: %s", text.strip() or "(empty)")
+    logger.info("answer: %s", one_line(text) or "(empty)")
     if documents["check"]["passed"]:
         logger.info(
             "self-check passed: %s", ", ".join(f"{c['name']} {c['value']:.2g}" for c in documents["check"]["checks"])
         )
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """A model's words as one line of a log: shortened, and with nothing in them that a terminal obeys."""
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
+    return line if len(line) <= most else line[: most - 4] + " ..."
 
 
 def self_check(model: LoadedModel, recorder: SampleRecorder, answer: Answer, plain: Answer | None) -> dict[str, Any]:

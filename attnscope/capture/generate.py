@@ -17,6 +17,22 @@ if TYPE_CHECKING:
 _TOKEN_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
 
 
+# Said in full, because a checkpoint's generation_config may say otherwise: one prefill, then one token a step.
+PLAIN_GREEDY: dict[str, Any] = {
+    "do_sample": False,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "temperature": None,
+    "top_p": None,
+    "top_k": None,
+    "use_cache": True,
+    "cache_implementation": "dynamic",
+    "prefill_chunk_size": None,
+    "prompt_lookup_num_tokens": None,
+    "guidance_scale": None,
+}
+
+
 @dataclass(frozen=True)
 class Answer:
     """What the model generated for one prompt.
@@ -55,9 +71,8 @@ def collate(prompts: Sequence[Prompt], model: LoadedModel) -> tuple[dict[str, Te
 
 
 def to_model(inputs: dict[str, Tensor], model: LoadedModel) -> dict[str, Tensor]:
-    """Inputs on the model's first device, pixels in its dtype."""
-    device, dtype = model.model.device, model.model.dtype
-    return {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+    """Inputs on the model's first device; dtypes are the prompt's, as the model's own users would have them."""
+    return {name: value.to(model.model.device) for name, value in inputs.items()}
 
 
 def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int) -> list[Answer]:
@@ -74,12 +89,8 @@ def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int)
     with torch.inference_mode():
         out: Any = model.model.generate(
             **inputs,
+            **PLAIN_GREEDY,
             max_new_tokens=max_new_tokens,
-            do_sample=False,
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
             pad_token_id=_padding_id(model),
             return_dict_in_generate=True,
             output_logits=True,

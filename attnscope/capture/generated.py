@@ -11,9 +11,10 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall, allowed_pairs, dense_rows
 from attnscope.capture.groups import KeyGroups
-from attnscope.capture.masks import MaskCache
+from attnscope.capture.masks import MaskCache, SampleMask
 from attnscope.capture.plan import Plan
 from attnscope.capture.stage import Stage
+from attnscope.errors import ModelError
 
 _FIRST = torch.zeros(1, dtype=torch.long)
 
@@ -48,6 +49,8 @@ class GeneratedRows:
         layer, sample = call.layer, self.masks.sample
         self.steps[layer] += 1
         total, n_keys = padded + self.steps[layer], call.key.shape[2]
+        if n_keys > total:
+            raise ModelError(f"layer {layer}: the cache holds {n_keys} keys after {total} tokens; use a dynamic cache")
         places = torch.cat([self.masks.index, torch.arange(padded, total)])
         present = (places >= total - n_keys).nonzero()[:, 0]  # a sliding cache has dropped the oldest keys
         columns = (places[present] - (total - n_keys)).to(call.query.device)
@@ -62,8 +65,19 @@ class GeneratedRows:
         if self.plan.qk:
             self.stage.append("qk/q", layer, call.query[sample])
             self.stage.append("qk/k", layer, call.key[sample][:, -1:])
-        if self.masks.by_layer[layer].kind == "explicit":
-            self.seen[layer].append(seen)
+        self._keep_mask(layer, seen)
+
+    def _keep_mask(self, layer: int, seen: npt.NDArray[np.bool_]) -> None:
+        """Keep what the row may see, where the layer's closed form does not say it."""
+        mask, positions = self.masks.by_layer[layer], len(seen)
+        if mask.explicit is None:
+            said = mask.block(torch.tensor([positions - 1]), torch.arange(positions))[0].numpy()
+            if np.array_equal(said, seen):
+                return
+            every = torch.arange(positions - 1)
+            self.masks.by_layer[layer] = SampleMask("explicit", explicit=mask.block(every, every))
+            self.seen[layer] = []
+        self.seen[layer].append(seen)
 
     def _put_row(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 from attnscope.attention import AttentionCall, allowed_pairs
 
 _ROWS = 512
+_ANCHORS = 32
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,27 @@ class SampleMask:
         return total
 
     def anchors(self, length: int, device: torch.device) -> Tensor:
-        """For every query a key whose logit and mass together give the log-sum-exp: [N] key positions.
+        """A few keys of which each query sees at least one: their logits and joint mass give the log-sum-exp.
 
-        The first key where all queries see it; in a window the multiple of its width, of which each window holds one.
+        The first key and others spread over the prompt; under a sliding window, two or more in each window.
+
+        Args:
+            length: N.
+            device: Where the result lies.
+
+        Returns:
+            [A] key positions, increasing.
         """
-        rows = torch.arange(length, device=device)
-        return rows // self.window * self.window if self.kind == "sliding" else torch.zeros_like(rows)
+        if self.kind == "sliding":
+            return torch.arange(0, length, max(1, self.window // 2), device=device)
+        spread: Tensor = torch.linspace(0, length - 1, _ANCHORS, device=device).round().long().unique()
+        return spread
 
 
 def classify(call: AttentionCall, sample: int, index: Tensor) -> SampleMask:
     """Recognise the mask of a prefill.
+
+    A layer with a window is sliding even where the prompt is shorter: a long answer will leave the window.
 
     Args:
         call: The attention call.
@@ -72,21 +84,25 @@ def classify(call: AttentionCall, sample: int, index: Tensor) -> SampleMask:
         index: [N] places of the sample's tokens on the padded axis.
 
     Returns:
-        Its mask; explicit only if it is neither causal nor causal within the layer's window.
+        Its mask; explicit only if it is neither sliding nor causal.
     """
-    if call.mask is None and call.causal:
-        windowed = "flash" in call.backend and call.window is not None and call.window < len(index)
-        return SampleMask("sliding", int(call.window or -1)) if windowed else SampleMask("causal")
     candidates = [SampleMask("causal")]
     if call.window is not None:
-        candidates.append(SampleMask("sliding", int(call.window)))
+        candidates.insert(0, SampleMask("sliding", int(call.window)))
+    if call.mask is None and call.causal:
+        return candidates[0]
     columns = torch.arange(len(index), device=index.device)
-    parts = []
     for part in columns.split(_ROWS):
-        seen = allowed_pairs(call, sample, index[part]).to(index.device)[:, index]
+        seen = _seen(call, sample, index, part)
         candidates = [c for c in candidates if torch.equal(c.block(part, columns), seen)]
-        parts.append(seen.cpu())
-    return candidates[0] if candidates else SampleMask("explicit", explicit=torch.cat(parts))
+        if not candidates:
+            explicit = torch.cat([_seen(call, sample, index, rows).cpu() for rows in columns.split(_ROWS)])
+            return SampleMask("explicit", explicit=explicit)
+    return candidates[0]
+
+
+def _seen(call: AttentionCall, sample: int, index: Tensor, rows: Tensor) -> Tensor:
+    return allowed_pairs(call, sample, index[rows]).to(index.device)[:, index]
 
 
 class MaskCache:

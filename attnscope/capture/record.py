@@ -16,6 +16,7 @@ from attnscope.capture.groups import KeyGroups, QueryGroups
 from attnscope.capture.masks import MaskCache
 from attnscope.capture.plan import Plan
 from attnscope.capture.stage import Checks, Stage
+from attnscope.errors import ModelError
 
 
 class SampleRecorder:
@@ -64,7 +65,7 @@ class SampleRecorder:
         columns = torch.zeros(call.key.shape[2], len(self.static) + 1, device=call.key.device)
         index = self.index.to(columns.device)
         columns[index, :-1] = self.static.T.to(columns.device)
-        anchors = self.masks.of(call).anchors(self.length, index.device).unique()
+        anchors = self.masks.of(call).anchors(self.length, index.device)
         columns[index[anchors], -1] = reading.ANCHOR_GAIN
         return columns
 
@@ -177,6 +178,11 @@ class Recorder:
 
     def read(self, call: AttentionCall, readings: Tensor | None) -> None:
         """Hand each sample its part of the readings."""
+        if not call.is_decode and call.query.shape[2] != self.padded:
+            raise ModelError(
+                f"layer {call.layer}: the model was run on {call.query.shape[2]} tokens at a time instead of the whole"
+                f" prompt of {self.padded}; its attention cannot be recorded"
+            )
         for recorder in self.samples:
             if call.is_decode:
                 recorder.generated.record(call, self.padded, recorder.sinks.get(call.layer))

@@ -144,7 +144,7 @@ def capture_prompts(
     check_new_tokens(max_new_tokens)
     found = decoder_layers(model.model)
     plan = plan or Plan()
-    plan = plan.with_layers(select_layers(plan.layers, list(found), max(found) + 1))
+    plan = plan.with_layers(select_layers(plan.layers, list(found), layer_count(model)))
     for prompt in prompts:
         _tell(model, prompt, plan, max_new_tokens)
     inputs, places = collate(prompts, model)
@@ -159,7 +159,7 @@ def capture_prompts(
             tapped(model.model, readers=[recorder], layers=plan.layer_numbers),
         ):
             answers = generate(model, inputs, max_new_tokens)
-        _require_all(model, jobs, plan)
+        _require_all(model, jobs, plan, max(len(answer.ids) for answer in answers) - 1)
         run = {
             "sampling": sampling.model_dump() if sampling else None,
             "max_new_tokens": max_new_tokens,
@@ -210,6 +210,11 @@ def plan_shape(model: LoadedModel, prompt: Prompt, plan: Plan, max_new_tokens: i
     )
 
 
+def layer_count(model: LoadedModel) -> int:
+    """Number of layers of the decoder, those without softmax attention included: the denominator of depth."""
+    return int(model.text_config.num_hidden_layers)
+
+
 def _tell(model: LoadedModel, prompt: Prompt, plan: Plan, max_new_tokens: int) -> None:
     """Say what will be recorded and how large it is, before the run; refuse it if it is too large."""
     sizes = plan.check_size(plan_shape(model, prompt, plan, max_new_tokens))
@@ -239,14 +244,19 @@ def _counter(progress: Progress | None, plan: Plan) -> Callable[[int], None] | N
     return lambda _layer: progress("layers", next(done), total)
 
 
-def _require_all(model: LoadedModel, jobs: Sequence[Job], plan: Plan) -> None:
-    """No silent empty result: every planned layer must have passed through the seam."""
-    missing = [n for n in plan.layer_numbers if n not in jobs[0].recorder.calls]
-    if missing:
-        raise RunError(
-            f"{type(model.model).__name__}: layer {missing[0]} did not pass through the transformers attention registry"
-            " while the model ran; its attention cannot be recorded"
-        )
+def _require_all(model: LoadedModel, jobs: Sequence[Job], plan: Plan, steps: int) -> None:
+    """No silent empty result: every planned layer must have passed through the seam, once for each token.
+
+    Raises:
+        RunError: naming the class and the first layer that did not.
+    """
+    recorder = jobs[0].recorder
+    for layer in plan.layer_numbers:
+        if layer not in recorder.calls or recorder.generated.steps[layer] < steps:
+            raise RunError(
+                f"{type(model.model).__name__}: layer {layer} did not pass through the transformers attention registry"
+                " while the model ran; its attention cannot be recorded"
+            )
 
 
 def summary(cap: Capture) -> dict[str, Any]:

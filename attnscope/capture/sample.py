@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, dense_rows, logits
+from attnscope.attention.dense import CHUNK_BYTES
 from attnscope.capture.masks import SampleMask
 
-# The anchor key's channel holds this instead of 1: small masses then survive float16 outputs.
+# The anchors' channel holds this instead of 1: small masses then survive float16 outputs.
 ANCHOR_GAIN = 1024.0
 
 
@@ -129,30 +130,40 @@ def stats_of_all(
 def stats_from_channels(
     call: AttentionCall, sample: int, index: Tensor, anchor_mass: Tensor, mean_key: Tensor, mask: SampleMask
 ) -> tuple[Tensor, Tensor]:
-    """Log-sum-exp and entropy of every row, from one known key's mass and the attention-weighted mean key.
+    """Log-sum-exp and entropy of every row, from the joint mass of a few known keys and the mean key.
 
-    lse_i = z_ia - log A_ia for any allowed key a, and entropy_i = lse_i - scale q_i . (A K)_i (METHODS: ours, exact).
+    lse_i = log(sum over anchors of exp z_ia) - log(their mass), entropy_i = lse_i - scale q_i . (A K)_i (ours, exact).
 
     Args:
         call: The call; must have no softcap.
         sample: Index in the batch.
         index: [N] places of the sample's tokens.
-        anchor_mass: [H, N] attention to each row's anchor key.
+        anchor_mass: [H, N] attention to the anchors that the row sees.
         mean_key: [H, N, D] attention-weighted mean of the keys.
         mask: The sample's mask.
 
     Returns:
-        lse and entropy, [H, N]; rows whose anchor got no measurable mass are NaN.
+        lse and entropy, [H, N]; rows whose anchors got too little mass for the kernel's precision are NaN.
     """
-    query = call.query[sample][:, index].float()
-    anchors = index[mask.anchors(len(index), index.device)]
-    key = call.key[sample][:, anchors].float().repeat_interleave(query.shape[0] // call.key.shape[1], 0)
-    z = (query * key).sum(-1) * call.scaling
-    measurable = anchor_mass > torch.finfo(torch.float32).tiny * 2**20
-    lse = torch.where(measurable, z - torch.log(anchor_mass.clamp(min=1e-45)), torch.nan)
+    # Kernels round each weight to the values' type: below its normal numbers a mass has few digits.
+    least = 2 * torch.finfo(call.value.dtype).smallest_normal
+    known = _anchor_logits(call, sample, index, mask)
+    lse = torch.where(anchor_mass > least, known - torch.log(anchor_mass.clamp(min=least)), torch.nan)
     total = 1.0 if call.sink_logits is None else 1 - torch.exp(call.sink_logits.float()[:, None] - lse)
-    entropy = lse * total - call.scaling * (query * mean_key).sum(-1)
-    return lse, entropy.clamp(min=0)  # rounding puts one-hot rows a hair below zero
+    mean_logit = call.scaling * (call.query[sample][:, index].float() * mean_key).sum(-1)
+    return lse, (lse * total - mean_logit).clamp(min=0)  # rounding puts one-hot rows a hair below zero
+
+
+def _anchor_logits(call: AttentionCall, sample: int, index: Tensor, mask: SampleMask) -> Tensor:
+    """[H, N] log of the sum of exp(logit) over the anchors that each row sees; -inf where it sees none."""
+    anchors = mask.anchors(len(index), index.device)
+    key = call.key[sample][:, index[anchors]]
+    rows = torch.arange(len(index), device=index.device)
+    parts = []
+    for part in rows.split(max(1, CHUNK_BYTES // (4 * call.query.shape[1] * len(anchors)))):
+        z = logits(call.query[sample][:, index[part]], key, scaling=call.scaling)
+        parts.append(torch.logsumexp(z.masked_fill(~mask.block(part, anchors), float("-inf")), -1))
+    return torch.cat(parts, 1)
 
 
 def stats_from_rows(call: AttentionCall, sample: int, index: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:

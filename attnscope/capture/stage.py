@@ -80,7 +80,7 @@ class Stage:
             layer: Number of the layer.
             row: One row; along the last dimension it may be shorter than the dataset.
         """
-        self._tail[name, layer].append(to_numpy(row))
+        self._tail[name, layer].append(to_numpy(row.clone()))  # a view would hold on to the whole key cache
         self._tail_bytes += self._tail[name, layer][-1].nbytes
         if self._tail_bytes > _TAIL_BYTES:
             self.flush()

@@ -7,11 +7,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from attnscope.attention import decoder_layers, tapped
+import torch
+
+from attnscope.attention import tapped
 from attnscope.capture.plan import Plan
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
-from attnscope.capture.run import Progress, capture
+from attnscope.capture.run import Progress, capture, layer_count
 from attnscope.correct.base import Correction, Running
 from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Sampling
@@ -33,16 +35,31 @@ def corrected(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correcti
         The bound corrections, whose `record()` says afterwards what they did.
 
     Raises:
-        RequestError: If a correction does not apply to the scene.
+        RequestError: If a correction does not apply to the scene, or the model is given another prompt in the block.
     """
     running = bind(model, prompt, corrections)
-    with tapped(model.model, edits=running):
-        yield running
+    ids = prompt.inputs["input_ids"]
+
+    def same_prompt(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
+        given = kwargs.get("input_ids")
+        if given is not None and given.shape[1] > 1 and not torch.equal(given[:, : ids.shape[1]].cpu(), ids.cpu()):
+            shape = " x ".join(str(n) for n in given.shape)
+            raise RequestError(
+                f"the corrections were bound to one prompt of {ids.shape[1]} tokens,"
+                f" and the model is given {shape} others"
+            )
+
+    hook = model.model.register_forward_pre_hook(same_prompt, with_kwargs=True)
+    try:
+        with tapped(model.model, edits=running):
+            yield running
+    finally:
+        hook.remove()
 
 
 def bind(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]) -> list[Running]:
     """Bind corrections to a prompt of a model."""
-    layers = max(decoder_layers(model.model)) + 1
+    layers = layer_count(model)
     return [correction.bind(prompt, layers) for correction in corrections]
 
 

@@ -61,9 +61,7 @@ _TURNS = (
 )
 
 
-def render_clip(
-    folder: str | Path, *, seconds: float = 6, size: tuple[int, int] = (320, 180), fps: int = 15
-) -> Path:
+def render_clip(folder: str | Path, *, seconds: float = 6, size: tuple[int, int] = (320, 180), fps: int = 15) -> Path:
     """Draw the clip and write `clip.mp4` and `scene.json` into a folder.
 
     Args:
@@ -137,9 +135,7 @@ def _talks(person: _Person, share: float) -> bool:
     return any(name == person.name and start <= share < end for name, start, end, _ in _TURNS)
 
 
-def _draw(
-    share: float, size: tuple[int, int], people: tuple[_Person, ...] = _PEOPLE
-) -> npt.NDArray[np.uint8]:
+def _draw(share: float, size: tuple[int, int], people: tuple[_Person, ...] = _PEOPLE) -> npt.NDArray[np.uint8]:
     """One frame [H, W, 3] uint8 at a share of the clip."""
     from PIL import Image, ImageDraw
 

@@ -30,9 +30,7 @@ class Alignment:
     media: tuple[int, int]
 
 
-def align(
-    loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], visual_ids: Collection[int]
-) -> Alignment:
+def align(loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], visual_ids: Collection[int]) -> Alignment:
     """Match the processor's tokens with those of the rendered prompt, whose character offsets are known.
 
     Both are the same but for the media placeholder, which the processor expands: what is left between the

@@ -27,9 +27,7 @@ def local_folder(name: str) -> Path | None:
     if path.is_dir():
         return path.resolve()
     if path.exists():
-        raise ModelError(
-            f"{name}: is a file; a model is a folder with config.json, or a name on the model hub"
-        )
+        raise ModelError(f"{name}: is a file; a model is a folder with config.json, or a name on the model hub")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") != 1 or "\\" in name
     if looks_like_path:
         raise ModelError(f"{name}: no such model folder")

@@ -64,9 +64,7 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
         )
     except Exception as error:
         problem = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{loaded.id}: {type(loaded.processor).__name__} fails on the frames ({problem})"
-        ) from None
+        raise ModelError(f"{loaded.id}: {type(loaded.processor).__name__} fails on the frames ({problem})") from None
     return dict(found)
 
 

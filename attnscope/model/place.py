@@ -25,9 +25,7 @@ def mean_times(frames: NDArray[np.int32], times: NDArray[np.float64]) -> NDArray
     return np.where(first == last, single, np.where(first >= 0, mean, np.nan))
 
 
-def coverage(
-    cells: NDArray[np.float32], frames: NDArray[np.int32], boxes: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def coverage(cells: NDArray[np.float32], frames: NDArray[np.int32], boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fraction of each cell inside a speaker's box, the largest over the token's frames.
 
     Args:

@@ -89,17 +89,13 @@ def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
             logging.enable_progress_bar()
     missing = sorted(info["missing_keys"])
     if missing:
-        raise ModelError(
-            f"{name}: {len(missing)} weights are missing from the checkpoint, first {missing[0]!r}"
-        )
+        raise ModelError(f"{name}: {len(missing)} weights are missing from the checkpoint, first {missing[0]!r}")
     return model
 
 
 def config_sha256(config: Any) -> str:
     """Hash a configuration, leaving out what does not change the model."""
-    content = {
-        k: v for k, v in config.to_dict().items() if k not in {"_name_or_path", "transformers_version"}
-    }
+    content = {k: v for k, v in config.to_dict().items() if k not in {"_name_or_path", "transformers_version"}}
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 

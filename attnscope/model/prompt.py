@@ -45,9 +45,7 @@ class Prompt:
     warnings: list[str] = field(default_factory=list)
 
 
-def build_prompt(
-    loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE
-) -> Prompt:
+def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE) -> Prompt:
     """Build the prompt of a scene with the model's own chat template and processor.
 
     The user's message holds the media first, then one block of text: the transcript, one turn a line, a

@@ -54,9 +54,7 @@ class Rendered:
     block: tuple[int, int]
 
 
-def render(
-    loaded: LoadedModel, scene: Scene, media: Sequence[str], template: str = DEFAULT_TEMPLATE
-) -> Rendered:
+def render(loaded: LoadedModel, scene: Scene, media: Sequence[str], template: str = DEFAULT_TEMPLATE) -> Rendered:
     """Render a scene with the model's chat template.
 
     Args:
@@ -81,21 +79,12 @@ def render(
         raise ModelError(f"{loaded.id}: the chat template does not take a system message (scene.system)")
     plain = form is not None and form[0]
     text = _apply(loaded, scene.system, media, block, plain=plain)
-    before, after = _around(
-        loaded, _apply(loaded, scene.system, media, mark, plain=plain), mark, "the user's text"
-    )
+    before, after = _around(loaded, _apply(loaded, scene.system, media, mark, plain=plain), mark, "the user's text")
     if text != before + block + after:
-        raise ModelError(
-            f"{loaded.id}: the chat template changes the user's text, so its tokens cannot be placed"
-        )
+        raise ModelError(f"{loaded.id}: the chat template changes the user's text, so its tokens cannot be placed")
     start = len(before)
     shifted = [Span(start + s.start, start + s.end, s.role, s.turn) for s in spans]
-    if (
-        form is not None
-        and text.startswith(form[1])
-        and text.endswith(form[2])
-        and len(text) > len(form[1] + form[2])
-    ):
+    if form is not None and text.startswith(form[1]) and text.endswith(form[2]) and len(text) > len(form[1] + form[2]):
         shifted.insert(0, Span(len(form[1]), len(text) - len(form[2]), "system"))
     return Rendered(text, shifted, (start, start + len(block)))
 
@@ -177,9 +166,7 @@ def _refuse_special_tokens(loaded: LoadedModel, where: str, text: str) -> None:
     """Refuse text that the tokenizer would read as control tokens, for it could end the message."""
     for token in _special_tokens(loaded):
         if token in text:
-            raise SceneError(
-                f"scene.{where}: contains {token!r}, a special token of {loaded.id}; take it out"
-            )
+            raise SceneError(f"scene.{where}: contains {token!r}, a special token of {loaded.id}; take it out")
     bad = next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None)
     if bad is not None:
         raise SceneError(f"scene.{where}: contains the character U+{ord(bad):04X}, which no prompt can hold")
@@ -198,16 +185,12 @@ def _private_character(text: str) -> str:
     return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
 
 
-def _apply(
-    loaded: LoadedModel, system: str | None, media: Sequence[str], block: str, *, plain: bool = False
-) -> str:
+def _apply(loaded: LoadedModel, system: str | None, media: Sequence[str], block: str, *, plain: bool = False) -> str:
     """Render the chat template; `plain` gives the system message as a string instead of a list of parts."""
     content = [*({"type": kind} for kind in media), {"type": "text", "text": block}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if system is not None:
-        messages.insert(
-            0, {"role": "system", "content": system if plain else [{"type": "text", "text": system}]}
-        )
+        messages.insert(0, {"role": "system", "content": system if plain else [{"type": "text", "text": system}]})
     try:
         return str(loaded.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
     except Exception as error:
@@ -218,16 +201,12 @@ def _apply(
 
 def _around(loaded: LoadedModel, text: str, mark: str, what: str) -> tuple[str, str]:
     if text.count(mark) != 1:
-        raise ModelError(
-            f"{loaded.id}: the chat template writes {what} {text.count(mark)} times instead of once"
-        )
+        raise ModelError(f"{loaded.id}: the chat template writes {what} {text.count(mark)} times instead of once")
     before, _, after = text.partition(mark)
     return before, after
 
 
-def _system_prompt(
-    loaded: LoadedModel, media: Sequence[str], block: str, mark: str
-) -> tuple[bool, str, str] | None:
+def _system_prompt(loaded: LoadedModel, media: Sequence[str], block: str, mark: str) -> tuple[bool, str, str] | None:
     """Find how a system message is taken: as a string?, the text before and after it; None if not at all."""
     for plain in (False, True):
         try:

@@ -57,13 +57,11 @@ def scene_boxes(scene: Scene, frames: Frames) -> Boxes:
     warnings = []
     if reaching.any():
         warnings.append(
-            f"{int(reaching.sum())} {total} reach outside the {frame} and are clipped "
-            f"({_who(names, reaching)})"
+            f"{int(reaching.sum())} {total} reach outside the {frame} and are clipped ({_who(names, reaching)})"
         )
     if outside.any():
         warnings.append(
-            f"{int(outside.sum())} {total} lie outside the {frame} and count as not visible "
-            f"({_who(names, outside)})"
+            f"{int(outside.sum())} {total} lie outside the {frame} and count as not visible ({_who(names, outside)})"
         )
     if names and not (visible & ~outside).any():
         warnings.append("no speaker is visible in any sampled frame")

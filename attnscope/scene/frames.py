@@ -130,9 +130,7 @@ def check_against(scene: Scene, frames: Frames) -> None:
     for name, speaker in scene.speakers.items():
         for number, segment in enumerate(speaker.segments):
             if segment.start >= frames.duration:
-                raise SceneError(
-                    f"speakers.{name}.segments[{number}].start: {seconds(segment.start)} s is {ends}"
-                )
+                raise SceneError(f"speakers.{name}.segments[{number}].start: {seconds(segment.start)} s is {ends}")
 
 
 def choose(

@@ -144,13 +144,9 @@ def _load(path: Path) -> npt.NDArray[np.uint8]:
                 image = image.convert("RGBA")
                 white = Image.new("RGBA", image.size, "white")
                 image = Image.alpha_composite(white, image)
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))  # a copy: what Pillow lends is read-only
     except Image.DecompressionBombError:
         raise MediaError(f"{path}: the image has too many pixels") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        said = (
-            str(error).split("(")[0].strip()
-            if not isinstance(error, UnidentifiedImageError)
-            else "not an image"
-        )
+        said = str(error).split("(")[0].strip() if not isinstance(error, UnidentifiedImageError) else "not an image"
         raise MediaError(f"{path}: the image cannot be read ({said or type(error).__name__})") from None

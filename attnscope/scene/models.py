@@ -81,9 +81,7 @@ class Keyframe(_Model):
     def _has_area(cls, box: tuple[float, ...]) -> tuple[float, ...]:
         for low, high, axis in ((0, 2, "x"), (1, 3, "y")):
             if box[high] <= box[low]:
-                raise ValueError(
-                    f"[{high}]: {axis}2 = {box[high]:g} is not greater than {axis}1 = {box[low]:g}"
-                )
+                raise ValueError(f"[{high}]: {axis}2 = {box[high]:g} is not greater than {axis}1 = {box[low]:g}")
         return box
 
 
@@ -104,9 +102,7 @@ class Segment(_Model):
         for number, keyframe in enumerate(self.keyframes):
             where = f".keyframes[{number}].t: {seconds(keyframe.t)}"
             if not self.start <= keyframe.t <= self.end:
-                raise ValueError(
-                    f"{where} is outside its segment, {seconds(self.start)} to {seconds(self.end)}"
-                )
+                raise ValueError(f"{where} is outside its segment, {seconds(self.start)} to {seconds(self.end)}")
             if keyframe.t in seen:
                 raise ValueError(f"{where} is also the time of keyframes[{seen[keyframe.t]}]")
             seen[keyframe.t] = number
@@ -121,9 +117,7 @@ class Speaker(_Model):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        order = sorted(
-            range(len(self.segments)), key=lambda i: (self.segments[i].start, self.segments[i].end)
-        )
+        order = sorted(range(len(self.segments)), key=lambda i: (self.segments[i].start, self.segments[i].end))
         for before, after in pairwise(order):
             if self.segments[after].start < self.segments[before].end:
                 raise ValueError(
@@ -182,9 +176,7 @@ class Scene(_Model):
                     largest = max(largest, abs(value))
                     if self.box_units == "fraction" and abs(value) > _LARGEST_FRACTION:
                         where = field_path(("speakers", name, "segments", s, "keyframes", k, "xyxy", corner))
-                        raise ValueError(
-                            f'.{where}: {value:g} is no fraction of the frame (box_units is "fraction")'
-                        )
+                        raise ValueError(f'.{where}: {value:g} is no fraction of the frame (box_units is "fraction")')
         if self.box_units == "pixels" and 0 < largest <= 1:
             raise ValueError('.box_units: is "pixels", but every box lies within 0..1; say "fraction"')
         return self
@@ -306,18 +298,14 @@ class Sampling(_Model):
         if frames is None and fps is None:
             frames = 8
         try:
-            super().__init__(
-                **{"frames": frames, "fps": fps, "start": start, "end": end, "frame_rate": frame_rate}
-            )
+            super().__init__(**{"frames": frames, "fps": fps, "start": start, "end": end, "frame_rate": frame_rate})
         except ValidationError as error:
             raise SceneError(one_line("sampling", error)) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.frames is not None and self.fps is not None:
-            raise ValueError(
-                f".fps: {seconds(self.fps)} is given beside frames = {self.frames}; give one of them"
-            )
+            raise ValueError(f".fps: {seconds(self.fps)} is given beside frames = {self.frames}; give one of them")
         if self.end is not None and self.end <= (self.start or 0):
             raise ValueError(f".end: {seconds(self.end)} is not after start {seconds(self.start or 0)}")
         return self

@@ -123,8 +123,7 @@ def read_text(path: Path) -> str:
         text = raw.decode(encoding)
     except UnicodeDecodeError as error:
         raise SceneError(
-            f"{path}: not UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}); "
-            "save it as UTF-8"
+            f"{path}: not UTF-8 text (byte 0x{raw[error.start]:02x} at offset {error.start}); save it as UTF-8"
         ) from None
     if not text.strip():
         raise SceneError(f"{path}: the file is empty")
@@ -141,9 +140,7 @@ def read_json(path: Path) -> Any:
         data = json.loads(read_text(path), object_pairs_hook=_object)
         repeated = _find_repeated(data, ())
     except json.JSONDecodeError as error:
-        raise SceneError(
-            f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from None
+        raise SceneError(f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise SceneError(f"{path}: not valid JSON: nested too deeply") from None
     if repeated is not None:

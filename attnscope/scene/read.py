@@ -72,9 +72,7 @@ def files_to_dict(
     if speakers is not None:
         data["speakers"], stated = read_speakers(Path(speakers))
         if stated and box_units and stated != box_units:
-            raise SceneError(
-                f'{speakers}: box_units: is "{stated}" in the file, but "{box_units}" was asked for'
-            )
+            raise SceneError(f'{speakers}: box_units: is "{stated}" in the file, but "{box_units}" was asked for')
         box_units = box_units or stated
     if box_units is not None:
         data["box_units"] = box_units

@@ -89,11 +89,7 @@ def _cue_turns(path: Path, kind: str) -> list[Turn]:
 
 
 def _first_line(kind: str) -> str:
-    return (
-        "it must begin with WEBVTT"
-        if kind == "vtt"
-        else "it must begin with a cue number and a line of times"
-    )
+    return "it must begin with WEBVTT" if kind == "vtt" else "it must begin with a cue number and a line of times"
 
 
 def _refuse_lost_cues(path: Path, text: str, read: set[tuple[float, float]]) -> None:

@@ -67,9 +67,7 @@ def build_timeline(
     if last <= 0:
         gaps = np.diff(times)
         last = round(float(np.median(gaps)) if len(gaps) else 1 / (declared_rate(stream) * tick))
-    return Timeline(
-        times, np.unique(np.asarray(keys, np.int64)), tick, last, promised_duration(stream), broken
-    )
+    return Timeline(times, np.unique(np.asarray(keys, np.int64)), tick, last, promised_duration(stream), broken)
 
 
 def declared_rate(stream: Any) -> Fraction:
@@ -108,8 +106,7 @@ def refuse_cut_short(path: Path, timeline: Timeline, sampling: Sampling) -> None
     if timeline.broken or missing:
         whole = f" of {seconds(promised)} s" if missing else ""
         raise MediaError(
-            f"{path}: the file is cut short: {seconds(timeline.duration)} s{whole} can be read; "
-            "give an end inside that"
+            f"{path}: the file is cut short: {seconds(timeline.duration)} s{whole} can be read; give an end inside that"
         )
 
 

@@ -99,9 +99,7 @@ class _Reader:
             self.container = av.open(str(self.path.absolute()), metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             said = getattr(error, "strerror", None) or type(error).__name__
-            raise MediaError(
-                f"{self.path}: not a video or image that can be read, or cut short ({said})"
-            ) from None
+            raise MediaError(f"{self.path}: not a video or image that can be read, or cut short ({said})") from None
         streams = [s for s in self.container.streams.video if not _is_cover(s)]
         if not streams:
             self._refuse("no video stream in it")
@@ -164,9 +162,7 @@ class _Reader:
             self._reopen()
             frame = self._find(timeline, number)
         if frame is None or frame.is_corrupt:
-            raise MediaError(
-                f"{self.path}: the frame at {seconds(timeline.times[number])} s cannot be decoded"
-            )
+            raise MediaError(f"{self.path}: the frame at {seconds(timeline.times[number])} s cannot be decoded")
         return _upright(frame)
 
     def _seek_near(self, timeline: Timeline, number: int) -> None:
@@ -217,14 +213,10 @@ class _Reader:
         ]
         lag = float(int(timeline.pts[0]) * timeline.tick) - min(starts, default=0.0)
         if len(timeline.keys) and lag > _PLAYER_LAG:
-            found.append(
-                f"the picture starts {seconds(lag)} s after the sound; times count from the first picture"
-            )
+            found.append(f"the picture starts {seconds(lag)} s after the sound; times count from the first picture")
         shape = self.stream.sample_aspect_ratio
         if shape and shape != 1:
-            found.append(
-                f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored"
-            )
+            found.append(f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored")
         return found
 
 

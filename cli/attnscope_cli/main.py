@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from attnscope._version import __version__
 from attnscope.errors import AttnscopeError, RequestError
 from attnscope_cli import analyze, capture, compare, correct, demo, inspect, methods, models, validate
+from attnscope_cli._interrupt import interruptible
 
 # typer may bring its own copy of click: take the base of its usage errors from a class that it exports.
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -27,7 +28,8 @@ class _OneLineErrors(TyperGroup):
         if not extra.get("standalone_mode", True) or "--debug" in (sys.argv[1:] if args is None else args):
             return super().main(args, **extra)
         try:
-            code = super().main(args, **extra | {"standalone_mode": False})
+            with interruptible():
+                code = super().main(args, **extra | {"standalone_mode": False})
         except _UsageError as error:
             _say(_usage(error))
             code = error.exit_code

@@ -268,12 +268,9 @@ def write_strings(group: h5py.Group, name: str, values: Sequence[str]) -> None:
 def write_array(group: h5py.Group, name: str, data: np.ndarray, dims: Sequence[str], unit: str = "1") -> None:
     data = np.asarray(data)
     chunk = tuple(
-        1 if d in ("layer", "head", "kv_head") and data.ndim > 1 else n
-        for d, n in zip(dims, data.shape, strict=True)
+        1 if d in ("layer", "head", "kv_head") and data.ndim > 1 else n for d, n in zip(dims, data.shape, strict=True)
     )
-    options: dict[str, Any] = (
-        {"chunks": chunk, "compression": "gzip", "fletcher32": True} if data.size else {}
-    )
+    options: dict[str, Any] = {"chunks": chunk, "compression": "gzip", "fletcher32": True} if data.size else {}
     node = _stamp(group.create_dataset(name, data=data, **options), "array")
     node.attrs["dims"] = fixed(dims)
     node.attrs["unit"] = fixed(unit)
@@ -330,8 +327,7 @@ def _write_documents(
         "text": "".join(f"a{i}" for i in range(generated)),
         "tokens": [{"id": i, "text": f"a{i}", "logprob": -0.5 * (i + 1)} for i in range(generated)],
         "options": [
-            {"text": option, "tokens": [i], "logprob": -1.0 - i}
-            for i, option in enumerate(o.scene["options"])
+            {"text": option, "tokens": [i], "logprob": -1.0 - i} for i, option in enumerate(o.scene["options"])
         ],
     }
     checks = [{"name": "logits", "value": 2e-6, "tolerance": 1e-4, "passed": True}]

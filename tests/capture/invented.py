@@ -80,12 +80,7 @@ def tokens(
         if n == media:
             placeholder = (len(text), len(text) + len("<video>"))
             text += "<video>"
-            rows += [
-                _visual(f, y, x, placeholder)
-                for f in range(frames)
-                for y in range(ROWS)
-                for x in range(COLUMNS)
-            ]
+            rows += [_visual(f, y, x, placeholder) for f in range(frames) for y in range(ROWS) for x in range(COLUMNS)]
         who = turns[turn]["speaker"] or "" if turn >= 0 else ""
         rows.append(_row(word, (len(text), len(text) + len(word)), modality, role, turn=turn, speaker=who))
         text += word
@@ -147,8 +142,7 @@ def key_groups(tokens: pd.DataFrame, names: list[str]) -> tuple[pd.DataFrame, np
     groups: list[tuple[str, str, Any]] = []
     groups += [(m, "modality", tokens["modality"] == m) for m in ("text", "visual", "special")]
     groups += [
-        (r, "role", tokens["role"] == r)
-        for r in ("system", "template", "visual", "transcript", "question", "answer")
+        (r, "role", tokens["role"] == r) for r in ("system", "template", "visual", "transcript", "question", "answer")
     ]
     groups += [(f"text:{s}", "speaker_text", tokens["speaker"] == s) for s in names]
     groups += [(f"visual:{s}", "speaker_visual", tokens[f"covered:{s}"] >= 0.5) for s in names]

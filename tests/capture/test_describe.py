@@ -45,9 +45,7 @@ def test_a_description_is_json_with_every_node(tmp_path: Path) -> None:
 def test_the_tree_shows_what_a_reader_wants_to_know(tmp_path: Path) -> None:
     build(tmp_path / "run.h5", numbers=[1, 2, 5, 8])
     with h5py.File(tmp_path / "run.h5", "r+") as file:
-        write_json(
-            file, "correction", [{"method": "social-bias", "params": {"alpha": 1}, "active": [], "notes": []}]
-        )
+        write_json(file, "correction", [{"method": "social-bias", "params": {"alpha": 1}, "active": [], "notes": []}])
     text = drawn(describe(tmp_path / "run.h5"))
     for line in (
         "model  by-hand/random (ByHand, float32, sdpa)",
@@ -71,9 +69,7 @@ def test_brackets_in_names_are_not_markup(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("verified", "passed", "shown"), [(False, None, "not run"), (True, False, "failed")])
-def test_the_self_check_is_shown_as_it_is(
-    tmp_path: Path, verified: bool, passed: bool | None, shown: str
-) -> None:
+def test_the_self_check_is_shown_as_it_is(tmp_path: Path, verified: bool, passed: bool | None, shown: str) -> None:
     build(tmp_path / "run.h5")
     with h5py.File(tmp_path / "run.h5", "r+") as file:
         del file["check"]

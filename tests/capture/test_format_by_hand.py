@@ -184,9 +184,7 @@ def test_scene_frames_and_documents(pair: Pair) -> None:
 def test_scene_is_a_scene(pair: Pair) -> None:
     oracle, cap = pair
     assert list(cap.scene.speakers) == list(oracle.scene["speakers"])
-    assert [turn.text for turn in cap.scene.transcript] == [
-        turn["text"] for turn in oracle.scene["transcript"]
-    ]
+    assert [turn.text for turn in cap.scene.transcript] == [turn["text"] for turn in oracle.scene["transcript"]]
 
 
 def test_attention_from_full(tmp_path: Path) -> None:
@@ -211,9 +209,7 @@ def test_rows_without_an_allowed_key_are_nan() -> None:
 
 def test_softmax_of_large_logits_does_not_overflow() -> None:
     z = np.array([[900.0, 901.0, -900.0]], np.float32)
-    np.testing.assert_allclose(
-        _dense.softmax(z, np.ones((1, 3), bool)), [[0.26894143, 0.7310586, 0]], rtol=1e-6
-    )
+    np.testing.assert_allclose(_dense.softmax(z, np.ones((1, 3), bool)), [[0.26894143, 0.7310586, 0]], rtol=1e-6)
 
 
 def test_tidy_has_a_row_for_each_number(tmp_path: Path) -> None:

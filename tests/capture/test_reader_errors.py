@@ -102,17 +102,9 @@ def test_incomplete_and_unknown_versions(path: Path) -> None:
             file[node].attrs[name] = old
         return message(error).removeprefix(f"{path}: ")
 
-    assert (
-        attribute("/", "complete", False)
-        == "/: complete is not true: the capture was cut short; capture again"
-    )
-    assert (
-        attribute("/", "complete", "yes")
-        == "/: complete is not true: the capture was cut short; capture again"
-    )
-    assert (
-        attribute("/", "encoding-version", "2.0") == "/: encoding-version is '2.0'; this attnscope reads 1.x"
-    )
+    assert attribute("/", "complete", False) == "/: complete is not true: the capture was cut short; capture again"
+    assert attribute("/", "complete", "yes") == "/: complete is not true: the capture was cut short; capture again"
+    assert attribute("/", "encoding-version", "2.0") == "/: encoding-version is '2.0'; this attnscope reads 1.x"
     wrong = attribute("/tokens", "encoding-version", "7.1")
     assert wrong == "/tokens: encoding-version is '7.1'; this attnscope reads 1.x"
     wrong = attribute("/mask", "encoding-type", "json")
@@ -175,9 +167,7 @@ def test_ranges_of_layers_are_told_with_their_gaps(tmp_path: Path) -> None:
 
 def test_unknown_names(original: Path) -> None:
     with open_capture(original) as cap:
-        with pytest.raises(
-            RequestError, match=r"'mass' is no reading; the readings are masses, maps, stats, qk, full"
-        ):
+        with pytest.raises(RequestError, match=r"'mass' is no reading; the readings are masses, maps, stats, qk, full"):
             cap.has("mass")
         with pytest.raises(
             RequestError, match=r"'mean' is no stat; the stats are entropy, lse, sink_mass, max, allowed"

@@ -108,7 +108,9 @@ def test_a_model_whose_layer_does_not_pass_the_seam_is_refused(checkpoint, stage
 
 def test_the_size_is_checked_before_the_run(loaded, stage, tmp_path):
     plan = attnscope.Plan(full=True, max_size=2 * 2**20)
-    with pytest.raises(SizeError, match=r"over the budget of 2.0 MiB \(full alone takes .* --plan masses,maps,stats,qk"):
+    with pytest.raises(
+        SizeError, match=r"over the budget of 2.0 MiB \(full alone takes .* --plan masses,maps,stats,qk"
+    ):
         attnscope.capture(loaded, stage, tmp_path / "run.h5", plan=plan)
     assert list(tmp_path.iterdir()) == []
 
@@ -161,7 +163,9 @@ def test_what_is_no_choice_of_layers(spec):
         select_layers(spec, range(28), 28)
 
 
-@pytest.mark.parametrize(("text", "size"), [("2GiB", 2 * 2**30), ("500M", 500 * 2**20), ("1e9", 10**9), ("3 kb", 3072), ("7b", 7)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("2GiB", 2 * 2**30), ("500M", 500 * 2**20), ("1e9", 10**9), ("3 kb", 3072), ("7b", 7)]
+)
 def test_sizes_as_people_write_them(text, size):
     assert parse_bytes(text) == size
 

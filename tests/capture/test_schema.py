@@ -22,11 +22,7 @@ from tests.capture.invented import tokens as invent_tokens
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 documents = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**60), 2**60)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | texts,
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | texts,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
     max_leaves=12,
 )
@@ -92,9 +88,7 @@ def test_json_refuses_other_things(file: h5py.File) -> None:
 
 def test_a_token_table(file: h5py.File) -> None:
     scene = {"text": "hello", "speaker": "Ann"}
-    frame, _ = invent_tokens(
-        60, 3, ["A/B", "50% C"], [scene | {"speaker": "A/B"}, scene | {"speaker": ""}], 4
-    )
+    frame, _ = invent_tokens(60, 3, ["A/B", "50% C"], [scene | {"speaker": "A/B"}, scene | {"speaker": ""}], 4)
     schema.write_table(file, "tokens", frame, {"time": "s"})
     group = file["tokens"]
     assert {"covered:A%2FB", "covered:50%25 C"} <= set(group)
@@ -134,9 +128,7 @@ def test_every_chunk_is_one_layer_and_head_and_at_most_a_mebibyte() -> None:
 
 
 def test_arrays_are_compressed_and_checksummed(file: h5py.File) -> None:
-    dataset = schema.write_array(
-        file, "rows", np.zeros((2, 2, 64, 64), "f4"), ["layer", "head", "query", "key"], "1"
-    )
+    dataset = schema.write_array(file, "rows", np.zeros((2, 2, 64, 64), "f4"), ["layer", "head", "query", "key"], "1")
     filters = [dataset.id.get_create_plist().get_filter(i)[0] for i in range(2)]
     assert filters == [hdf5plugin.Blosc.filter_id, h5py.h5z.FILTER_FLETCHER32]
     assert dataset.id.get_storage_size() < dataset.nbytes / 10

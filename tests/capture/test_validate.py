@@ -116,9 +116,7 @@ def test_a_flipped_byte_in_a_document(path: Path, text: str) -> None:
     assert text.encode() in data
     flip_byte(path, data.rindex(text.encode()) + 3)
     found = problems(path)
-    assert any("sha256 does not match" in p or "cannot be read, the file is damaged" in p for p in found), (
-        found
-    )
+    assert any("sha256 does not match" in p or "cannot be read, the file is damaged" in p for p in found), found
 
 
 @pytest.mark.parametrize("node", ["/key_groups/family", "/query_groups/name", "/tokens/text", "/mask/kind"])
@@ -189,34 +187,20 @@ def without_checksum(file: h5py.File) -> None:
 BREAKS: dict[str, Callable[[h5py.File], object]] = {
     # the root and the documents
     "/: attribute 'created' is missing": lambda f: f.attrs.__delitem__("created"),
-    "/: attribute 'created' is 'yesterday', not an ISO 8601 time": lambda f: f.attrs.update(
-        created="yesterday"
-    ),
+    "/: attribute 'created' is 'yesterday', not an ISO 8601 time": lambda f: f.attrs.update(created="yesterday"),
     "/: attribute 'attnscope-version' is missing": lambda f: f.attrs.__delitem__("attnscope-version"),
-    "/model: field 'config_sha256' is missing": lambda f: edit_json(
-        f, "model", lambda d: d.pop("config_sha256")
-    ),
-    "/model: field 'versions.torch' is missing": lambda f: edit_json(
-        f, "model", lambda d: d["versions"].pop("torch")
-    ),
-    "/model: 3 kv_heads do not divide 4 heads": lambda f: edit_json(
-        f, "model", lambda d: d.update(kv_heads=3)
-    ),
+    "/model: field 'config_sha256' is missing": lambda f: edit_json(f, "model", lambda d: d.pop("config_sha256")),
+    "/model: field 'versions.torch' is missing": lambda f: edit_json(f, "model", lambda d: d["versions"].pop("torch")),
+    "/model: 3 kv_heads do not divide 4 heads": lambda f: edit_json(f, "model", lambda d: d.update(kv_heads=3)),
     "/scene: field 'transcript' is missing": lambda f: edit_json(f, "scene", lambda d: d.pop("transcript")),
     "/run: field 'plan' is missing": lambda f: edit_json(f, "run", lambda d: d.pop("plan")),
-    "/run: plan does not say whether there is 'qk'": lambda f: edit_json(
-        f, "run", lambda d: d["plan"].pop("qk")
-    ),
+    "/run: plan does not say whether there is 'qk'": lambda f: edit_json(f, "run", lambda d: d["plan"].pop("qk")),
     "/full: is there, but /run says that the plan had no 'full'": lambda f: edit_json(
         f, "run", lambda d: d["plan"].update(full=False)
     ),
     "/answer: field 'options' is missing": lambda f: edit_json(f, "answer", lambda d: d.pop("options")),
-    "/check: a check without 'tolerance'": lambda f: edit_json(
-        f, "check", lambda d: d["checks"][0].pop("tolerance")
-    ),
-    "/check: 'verified' is not a boolean": lambda f: edit_json(
-        f, "check", lambda d: d.update(verified="yes")
-    ),
+    "/check: a check without 'tolerance'": lambda f: edit_json(f, "check", lambda d: d["checks"][0].pop("tolerance")),
+    "/check: 'verified' is not a boolean": lambda f: edit_json(f, "check", lambda d: d.update(verified="yes")),
     "/model: cannot be read, the file is damaged (Expecting": lambda f: not_json(f),
     # layers, tokens, frames
     "/layers: numbers do not increase": lambda f: rewrite(f, "layers", lambda d: d[::-1]),
@@ -236,9 +220,7 @@ BREAKS: dict[str, Callable[[h5py.File], object]] = {
     "/tokens/time: holds float32, not float64": lambda f: rewrite(f, "tokens/time", lambda d: d.astype("f4")),
     "/tokens/turn: 7 is out of range -1-2": lambda f: rewrite(f, "tokens/turn", put((9,), 7)),
     "/tokens/frame_last: 4 is out of range -1-3": lambda f: rewrite(f, "tokens/frame_last", put((9,), 4)),
-    "/tokens/frame_first: is after frame_last at row 9": lambda f: rewrite(
-        f, "tokens/frame_first", put((9,), 3)
-    ),
+    "/tokens/frame_first: is after frame_last at row 9": lambda f: rewrite(f, "tokens/frame_first", put((9,), 3)),
     "/tokens/position: is not 0, 1, 2, ...": lambda f: rewrite(f, "tokens/position", lambda d: d + 1),
     "/tokens/modality: 'audio' is none of text, visual": lambda f: restring(f, "tokens/modality", 0, "audio"),
     "/tokens/role: 'narrator' is none of system, ": lambda f: restring(f, "tokens/role", 0, "narrator"),
@@ -249,28 +231,18 @@ BREAKS: dict[str, Callable[[h5py.File], object]] = {
     ),
     "/frames: kind 'film' is none of video, image, folder": lambda f: f["frames"].attrs.update(kind="film"),
     "/frames: attribute 'width' is missing": lambda f: f["frames"].attrs.__delitem__("width"),
-    "/frames/index: has 3 along 'row', the capture has 4": lambda f: rewrite(
-        f, "frames/index", lambda d: d[:3]
-    ),
-    "/frames/jpeg: image 0 is not a readable JPEG": lambda f: rewrite(
-        f, "frames/jpeg/data", put((slice(0, 9),), 0)
-    ),
-    "/frames/jpeg/end: has 3 along 'row', the capture has 4": lambda f: rewrite(
-        f, "frames/jpeg/end", lambda d: d[:3]
-    ),
+    "/frames/index: has 3 along 'row', the capture has 4": lambda f: rewrite(f, "frames/index", lambda d: d[:3]),
+    "/frames/jpeg: image 0 is not a readable JPEG": lambda f: rewrite(f, "frames/jpeg/data", put((slice(0, 9),), 0)),
+    "/frames/jpeg/end: has 3 along 'row', the capture has 4": lambda f: rewrite(f, "frames/jpeg/end", lambda d: d[:3]),
     "/prompt: strings are not of fixed length": lambda f: variable(f, "prompt"),
     # sets of positions and masks
-    "/key_groups/family: 'speakers' is none of modality": lambda f: restring(
-        f, "key_groups/family", 12, "speakers"
-    ),
-    "/key_groups/name: 'text' is there 2 times in family modality": lambda f: restring(
-        f, "key_groups/name", 1, "text"
-    ),
+    "/key_groups/family: 'speakers' is none of modality": lambda f: restring(f, "key_groups/family", 12, "speakers"),
+    "/key_groups/name: 'text' is there 2 times in family modality": lambda f: restring(f, "key_groups/name", 1, "text"),
     "/key_groups/member: family role is no partition: position 0 is in 2 groups, not 1": lambda f: rewrite(
         f, "key_groups/member", put((3, 0), 1)
     ),
-    "/key_groups/member: family modality is no partition: position 61 is in 0 groups, not 1": lambda f: (
-        rewrite(f, "key_groups/member", put((0, 61), 0))
+    "/key_groups/member: family modality is no partition: position 61 is in 0 groups, not 1": lambda f: rewrite(
+        f, "key_groups/member", put((0, 61), 0)
     ),
     "/key_groups/member: family frame is no partition: position 5 is in 0 groups, not 1": lambda f: rewrite(
         f, "key_groups/member", put((13, 5), 0)
@@ -287,32 +259,24 @@ BREAKS: dict[str, Callable[[h5py.File], object]] = {
     "/query_groups/member: group 'answer_position' is [58, 59], not [59]": lambda f: rewrite(
         f, "query_groups/member", put((6, 58), 1)
     ),
-    "/query_groups/member: group 'generated:1' is [61], not [62]": lambda f: restring(
-        f, "query_groups/ref", 8, "2"
-    ),
+    "/query_groups/member: group 'generated:1' is [61], not [62]": lambda f: restring(f, "query_groups/ref", 8, "2"),
     "/sinks: holds 3; members are 1": lambda f: rewrite(f, "sinks", put((0, 0), 3)),
     "/mask/kind: 'full' is none of causal, sliding, explicit": lambda f: restring(f, "mask/kind", 0, "full"),
     "/mask/window: -1 at row 1, whose mask is sliding": lambda f: rewrite(f, "mask/window", put((1,), -1)),
-    "/mask/explicit: -1 at row 3, whose mask is explicit": lambda f: rewrite(
-        f, "mask/explicit", put((3,), -1)
-    ),
+    "/mask/explicit: -1 at row 3, whose mask is explicit": lambda f: rewrite(f, "mask/explicit", put((3,), -1)),
     "/mask/explicit_5: is missing": lambda f: rewrite(f, "mask/explicit", put((3,), 5)),
     "/mask/explicit_0: has 7 along 'byte', the capture has 8": lambda f: rewrite(
         f, "mask/explicit_0", lambda d: d[:, :7]
     ),
     # readings
-    "/masses/rows: layer 2 head 1 query 3: masses sum to": lambda f: rewrite(
-        f, "masses/rows", scale((2, 1, 3), 1.01)
-    ),
+    "/masses/rows: layer 2 head 1 query 3: masses sum to": lambda f: rewrite(f, "masses/rows", scale((2, 1, 3), 1.01)),
     "/masses/rows: layer 0 head 0 query 28: masses sum to nan": lambda f: rewrite(
         f, "masses/rows", put((0, 0, 4, 0), np.nan)
     ),
     "/masses/rows: layer 1 head 3 query 29: 0.5 on sinks, ": lambda f: rewrite(
         f, "masses/rows", put((1, 3, 5, slice(-3, None)), 0.5 / 3)
     ),
-    "/masses/rows: has 3 along 'head', the capture has 4": lambda f: rewrite(
-        f, "masses/rows", lambda d: d[:, :3]
-    ),
+    "/masses/rows: has 3 along 'head', the capture has 4": lambda f: rewrite(f, "masses/rows", lambda d: d[:, :3]),
     "/masses/rows_allowed: layer 0: 77 at [0, 0], the mask allows 0": lambda f: rewrite(
         f, "masses/rows_allowed", put((0, 0, 0), 77)
     ),
@@ -327,13 +291,11 @@ BREAKS: dict[str, Callable[[h5py.File], object]] = {
     "/maps/rows: layer 1 head 2 query group 'question': the row sums to 0.99": lambda f: rewrite(
         f, "maps/rows", scale((1, 2, 5), 0.99)
     ),
-    "/maps/rows: holds float64, not float32 or float16": lambda f: rewrite(
-        f, "maps/rows", lambda d: d.astype("f8")
-    ),
+    "/maps/rows: holds float64, not float32 or float16": lambda f: rewrite(f, "maps/rows", lambda d: d.astype("f8")),
     "/maps/rows: is chunked without the Fletcher-32 filter": without_checksum,
-    "/maps/rows: dims are ['layer', 'head', 'key', 'query_group'], not": lambda f: f[
-        "maps/rows"
-    ].attrs.update(dims=["layer", "head", "key", "query_group"]),
+    "/maps/rows: dims are ['layer', 'head', 'key', 'query_group'], not": lambda f: f["maps/rows"].attrs.update(
+        dims=["layer", "head", "key", "query_group"]
+    ),
     "/stats/entropy: layer 0 head 1 at [40]: 9 is not from 0 to 3.71": lambda f: rewrite(
         f, "stats/entropy", put((0, 1, 40), 9)
     ),
@@ -347,9 +309,7 @@ BREAKS: dict[str, Callable[[h5py.File], object]] = {
         f, "stats/max", put((0, 0, 2), np.nan)
     ),
     "/stats/lse: layer 0 head 0 query 7: inf": lambda f: rewrite(f, "stats/lse", put((0, 0, 7), np.inf)),
-    "/stats/allowed: layer 1: 3 at [61], the mask allows 20": lambda f: rewrite(
-        f, "stats/allowed", put((1, 61), 3)
-    ),
+    "/stats/allowed: layer 1: 3 at [61], the mask allows 20": lambda f: rewrite(f, "stats/allowed", put((1, 61), 3)),
     "/full/attention: layer 2 head 3 query 50: the row sums to": lambda f: rewrite(
         f, "full/attention", scale((2, 3, 50), 1.001)
     ),
@@ -395,9 +355,7 @@ def test_what_is_broken_is_named(path: Path, what: str) -> None:
 def test_the_self_check_sets_the_tolerance(path: Path) -> None:
     with h5py.File(path, "r+") as file:
         rewrite(file, "masses/rows", scale((2, 1, 3), 1.004))
-        edit_json(
-            file, "check", lambda d: d["checks"].append({"name": "conservation", "tolerance": 0.02} | VALUE)
-        )
+        edit_json(file, "check", lambda d: d["checks"].append({"name": "conservation", "tolerance": 0.02} | VALUE))
     assert problems(path) == []
 
 
@@ -409,6 +367,4 @@ def test_learned_sinks_take_their_share(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "run.h5", "r+") as file:
         del file["sink_logits"]
     found = problems(tmp_path / "run.h5")
-    assert any(
-        problem.startswith("/masses/rows: layer 0 head 0 query 0: masses sum to 0.") for problem in found
-    )
+    assert any(problem.startswith("/masses/rows: layer 0 head 0 query 0: masses sum to 0.") for problem in found)

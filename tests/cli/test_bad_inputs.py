@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,6 @@ REAL = [
     "C --frames 0",
     "capture model a.mp4 -o new.h5",
     "capture ./gone --scene scene.json -o new.h5",
-    "C --layers 2-9",
     "compare run.h5 other.h5 -o out",
 ]
 
@@ -138,6 +138,21 @@ def test_ctrl_c_leaves_nothing(here: Path) -> None:
     assert rest == "attnscope: interrupted; no unfinished file is left\n"
     assert (out, process.returncode) == ("", 130)
     assert files(here) == before
+
+
+@pytest.mark.usefixtures("here")
+def test_ctrl_c_in_a_destructor_counts_too(cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    def describes(path: Path) -> None:
+        found = [Interrupted(), path]
+        found.clear()
+        time.sleep(30)
+
+    monkeypatch.setattr("attnscope.capture.describe.describe", describes)
+    assert cli("inspect", "run.h5") == Ran(130, "", "attnscope: interrupted; no unfinished file is left\n")
 
 
 @pytest.mark.parametrize("json", [False, True])

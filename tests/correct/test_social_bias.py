@@ -95,8 +95,10 @@ def test_equals_an_explicit_edit_of_the_map_in_every_layer(loaded, prompt):
 def test_only_heads_over_the_threshold_are_touched(loaded, prompt):
     _, calls = run(loaded, prompt, [])
     first = calls[0]
-    spoken = (prompt.tokens["turn"] >= 0).to_numpy()
-    visual = np.any([np.nan_to_num(prompt.tokens[f"covered:{s}"]) >= 0.5 for s in prompt.scene.speakers], axis=0)
+    spoken = torch.tensor((prompt.tokens["turn"] >= 0).to_numpy())
+    visual = torch.tensor(
+        np.any([np.nan_to_num(prompt.tokens[f"covered:{s}"]) >= 0.5 for s in prompt.scene.speakers], axis=0)
+    )
     means = whole_map(first)[:, spoken][..., visual].mean((1, 2))
     threshold = float(means.sort().values[1:3].mean())  # between the second and third of four heads
     running = bind(loaded, prompt, [SocialBias(threshold=threshold, layers="0")])
@@ -237,6 +239,6 @@ def test_scenes_without_boxes_or_words_are_refused(loaded, stage):
 
 def test_another_prompt_than_the_bound_one_is_refused(loaded, prompt, stage):
     other = make_prompt(loaded, Scene.read(stage).model_copy(update={"transcript": [], "question": "Who?"}))
-    refused = pytest.raises(RequestError, match="was bound to one prompt of")
+    refused = pytest.raises(RequestError, match="were bound to one prompt of")
     with refused, torch.no_grad(), corrected(loaded, prompt, [SocialBias(**ANYWHERE)]):
         loaded.model(**other.inputs)

@@ -45,9 +45,7 @@ def build_llava_next_video(folder: Path, **text: Any) -> Path:
     square = {"height": size, "width": size}
     processor = LlavaNextVideoProcessor(
         LlavaNextVideoVideoProcessor(size={"shortest_edge": size}, crop_size=square),
-        LlavaNextImageProcessor(
-            size={"shortest_edge": size}, crop_size=square, image_grid_pinpoints=pinpoints
-        ),
+        LlavaNextImageProcessor(size={"shortest_edge": size}, crop_size=square, image_grid_pinpoints=pinpoints),
         tokenizer,
         chat_template=VICUNA,
         patch_size=14,
@@ -103,9 +101,7 @@ def build_softcap(folder: Path) -> Path:
     gemma = {"model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 64}
     config = LlavaConfig(
         vision_config=clip_tower(size),
-        text_config=gemma
-        | {"attn_logit_softcapping": 5.0, "tie_word_embeddings": False}
-        | tiny_text_config(tokenizer),
+        text_config=gemma | {"attn_logit_softcapping": 5.0, "tie_word_embeddings": False} | tiny_text_config(tokenizer),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=64,
     )

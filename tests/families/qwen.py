@@ -74,9 +74,7 @@ def build_qwen3_vl(folder: Path) -> Path:
         tokenizer,
         # this family's budget is for the whole video, not for one frame
         Qwen3VLVideoProcessor(size={"shortest_edge": 4 * cell, "longest_edge": 8 * 48 * cell}),
-        chat_template=QWEN_CHAT_TEMPLATE.replace(
-            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n", ""
-        ),
+        chat_template=QWEN_CHAT_TEMPLATE.replace("<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n", ""),
     )
     model = Qwen3VLForConditionalGeneration(config)
     model.generation_config = generation(tokenizer)

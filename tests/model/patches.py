@@ -37,9 +37,7 @@ def changed_patches(loaded: Any, before: dict[str, Any], after: dict[str, Any]) 
         return set(torch.nonzero(difference.amax(dim=1) > 1e-6).flatten().tolist())
     views, side = _views_and_side(loaded, before)
     patch = difference.shape[-1] // side
-    seen = difference.flatten(0, -4)[
-        ..., : side * patch, : side * patch
-    ]  # [views, 3, S, S] without the unseen edge
+    seen = difference.flatten(0, -4)[..., : side * patch, : side * patch]  # [views, 3, S, S] without the unseen edge
     blocks = seen.reshape(views, 3, side, patch, side, patch).amax(dim=(1, 3, 5))
     return set(torch.nonzero(blocks.flatten() > 1e-6).flatten().tolist())
 
@@ -87,9 +85,7 @@ def _shuffled(features: torch.Tensor, side: int) -> Patches:
 
 
 def _internvl(model: Any, side: int) -> Patches:
-    return _shuffled(
-        model.pixel_shuffle(_unit(side).reshape(1, side, side, -1), model.config.downsample_ratio), side
-    )
+    return _shuffled(model.pixel_shuffle(_unit(side).reshape(1, side, side, -1), model.config.downsample_ratio), side)
 
 
 def _smolvlm(model: Any, side: int) -> Patches:

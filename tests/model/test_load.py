@@ -178,9 +178,7 @@ def test_a_file_is_no_model(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(ModelError) as error:
         load(path, device="cpu")
-    assert str(error.value) == (
-        f"{path}: is a file; a model is a folder with config.json, or a name on the model hub"
-    )
+    assert str(error.value) == (f"{path}: is a file; a model is a folder with config.json, or a name on the model hub")
 
 
 def test_hub_name_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -279,13 +279,9 @@ def test_a_layout_that_does_not_fit_is_an_error(qwen: LoadedModel, monkeypatch: 
     )
 
 
-def test_a_template_that_changes_the_text_is_an_error(
-    qwen: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_template_that_changes_the_text_is_an_error(qwen: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     template = qwen.processor.chat_template.replace("{{ part['text'] }}", "{{ part['text'] | upper }}")
     monkeypatch.setattr(qwen.processor, "chat_template", template)
     with pytest.raises(ModelError) as error:
         build_prompt(qwen, scene(question="Who?"), frames())
-    assert str(error.value) == (
-        f"{qwen.id}: the chat template changes the user's text, so its tokens cannot be placed"
-    )
+    assert str(error.value) == (f"{qwen.id}: the chat template changes the user's text, so its tokens cannot be placed")

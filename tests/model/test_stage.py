@@ -44,9 +44,7 @@ def test_coverage_adds_up_to_the_boxes(
 
 
 @pytest.mark.parametrize("name", SUPPORTED)
-def test_generates_on_the_clip(
-    checkpoint: Callable[[str], Path], shown: tuple[Scene, Frames], name: str
-) -> None:
+def test_generates_on_the_clip(checkpoint: Callable[[str], Path], shown: tuple[Scene, Frames], name: str) -> None:
     loaded = load(checkpoint(name), device="cpu")
     prompt = build_prompt(loaded, *shown)
     out = loaded.model.generate(**prompt.inputs, max_new_tokens=16, do_sample=False)

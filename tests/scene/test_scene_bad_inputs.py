@@ -341,11 +341,7 @@ BEYOND: list[tuple[dict[str, Any], str]] = [
     ({"transcript": [{"text": "a"}, {"text": "b", "start": 1, "end": 9}]}, "transcript[1]: 1 to 9 s is"),
     ({"transcript": [{"text": "b", "start": 3}]}, "transcript[0]: 3 to 3 s is"),
     (
-        {
-            "speakers": {
-                "Ann": {"segments": [{"start": 4, "end": 5, "keyframes": [{"t": 4, "xyxy": [0, 0, 9, 9]}]}]}
-            }
-        },
+        {"speakers": {"Ann": {"segments": [{"start": 4, "end": 5, "keyframes": [{"t": 4, "xyxy": [0, 0, 9, 9]}]}]}}},
         "speakers.Ann.segments[0].start: 4 s is",
     ),
 ]

@@ -58,10 +58,7 @@ def oracle(speaker: Speaker, t: float) -> list[float] | None:
         if a.t == b.t:
             return list(a.xyxy)
         share = (Fraction(t) - Fraction(a.t)) / (Fraction(b.t) - Fraction(a.t))
-        return [
-            float(Fraction(p) + share * (Fraction(q) - Fraction(p)))
-            for p, q in zip(a.xyxy, b.xyxy, strict=True)
-        ]
+        return [float(Fraction(p) + share * (Fraction(q) - Fraction(p))) for p, q in zip(a.xyxy, b.xyxy, strict=True)]
     return None
 
 

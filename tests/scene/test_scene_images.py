@@ -12,9 +12,7 @@ from attnscope.scene import Sampling, Scene, read_frames, read_scene_frames
 from tests.scene.films import bars, number_in
 
 
-def folder_of(
-    path: Path, numbers: range, name: str = "frame_{}.png", size: tuple[int, int] = (96, 64)
-) -> Path:
+def folder_of(path: Path, numbers: range, name: str = "frame_{}.png", size: tuple[int, int] = (96, 64)) -> Path:
     path.mkdir(exist_ok=True)
     for number in numbers:
         Image.fromarray(bars(number, *size)).save(path / name.format(number))
@@ -91,6 +89,4 @@ def test_the_time_base_of_a_folder(tmp_path: Path) -> None:
 def test_gaps_in_the_numbers_are_told(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "f", range(0, 30, 3), "cam2_{:05d}.jpg")
     frames = read_frames(folder, Sampling(frames=2))
-    assert frames.warnings == [
-        "the frame numbers leave out 18; times count the files, not the numbers in their names"
-    ]
+    assert frames.warnings == ["the frame numbers leave out 18; times count the files, not the numbers in their names"]

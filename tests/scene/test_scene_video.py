@@ -53,9 +53,7 @@ def shown(frames: Frames) -> list[int]:
 
 
 @pytest.mark.parametrize(("name", "how"), FORMATS, ids=[name for name, _ in FORMATS])
-def test_every_format_gives_the_frames_that_were_asked_for(
-    tmp_path: Path, name: str, how: dict[str, Any]
-) -> None:
+def test_every_format_gives_the_frames_that_were_asked_for(tmp_path: Path, name: str, how: dict[str, Any]) -> None:
     if how.get("codec", "libx264") not in av.codecs_available:
         pytest.skip(f"this PyAV has no {how['codec']}")
     path = film(tmp_path / name, frames=60, **how)
@@ -213,9 +211,7 @@ def test_memory_does_not_grow_with_the_length_of_the_film(tmp_path: Path) -> Non
 
     def peak_kib(frames: int) -> int:
         path = film(tmp_path / f"{frames}.mp4", codec="mpeg4", frames=frames, gop=50, size=(320, 240))
-        run = subprocess.run(
-            [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
-        )
+        run = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
         return int(run.stdout)
 
     short, long = peak_kib(100), peak_kib(3200)  # all of the long film is 700 MiB of pixels
@@ -265,9 +261,7 @@ def test_more_pixels_than_memory_holds_are_refused(tmp_path: Path) -> None:
     from attnscope.scene.frames import refuse_too_many
 
     refuse_too_many(tmp_path, 100, 1920, 1080)
-    with pytest.raises(
-        MediaError, match=r"1000 frames of 1920x1080 are 5\.8 GiB of pixels, the limit is 4 GiB"
-    ):
+    with pytest.raises(MediaError, match=r"1000 frames of 1920x1080 are 5\.8 GiB of pixels, the limit is 4 GiB"):
         refuse_too_many(tmp_path, 1000, 1920, 1080)
 
 

@@ -87,9 +87,7 @@ class Layout:
         """Return keyword arguments that this family's processor needs besides the usual ones."""
         return {}
 
-    def views(
-        self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames
-    ) -> Sequence[View | Blank]:
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """Return the grids of the visual tokens, in the order of the tokens.
 
         Args:

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 class LlavaNextVideoLayout(Layout):
     """What lies outside the centre crop has no token; an image is tiled (any resolution)."""
 
-    def views(
-        self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames
-    ) -> Sequence[View | Blank]:
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view a frame, or the base view and the tiles of an image."""
         config = model.config
         if "pixel_values_videos" not in inputs:
@@ -29,6 +27,5 @@ class LlavaNextVideoLayout(Layout):
         crop = squash_or_crop(processor.video_processor, frames.width, frames.height)
         region = corner(crop, share)
         return [
-            View.even(pooled, pooled, region, first=i, last=i)
-            for i in range(inputs["pixel_values_videos"].shape[1])
+            View.even(pooled, pooled, region, first=i, last=i) for i in range(inputs["pixel_values_videos"].shape[1])
         ]

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 class LlavaOnevisionLayout(Layout):
     """A pooled token gets its ideal cell, an equal share of the patches (ours)."""
 
-    def views(
-        self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames
-    ) -> Sequence[View | Blank]:
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view a frame and one blank token, or the base view and the tiles of an image."""
         config = model.config
         if "pixel_values_videos" not in inputs:

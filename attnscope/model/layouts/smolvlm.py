@@ -17,9 +17,7 @@ class SmolVLMLayout(Layout):
 
     labelled = True
 
-    def views(
-        self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames
-    ) -> Sequence[View | Blank]:
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view a frame, or one a tile and one for the whole image."""
         count, share = patches(model.config.vision_config)
         side = count // model.config.scale_factor
