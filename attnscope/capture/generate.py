@@ -21,7 +21,6 @@ _TOKEN_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type
 PLAIN_GREEDY: dict[str, Any] = {
     "do_sample": False,
     "num_beams": 1,
-    "num_return_sequences": 1,
     "temperature": None,
     "top_p": None,
     "top_k": None,

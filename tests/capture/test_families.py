@@ -13,13 +13,15 @@ from tests.families import SUPPORTED
 
 ALL = attnscope.Plan(qk=True, full=True)
 TOKENS = 16
+EAGER = ("softcap", "sink_logits")  # sdpa has neither
+NAMES = [*SUPPORTED, "sliding", *EAGER, "gemma3"]
 
 
 def load(folder, name):
-    return attnscope.load(str(folder), attn="eager" if name == "softcap" else None, dtype="float32")
+    return attnscope.load(str(folder), attn="eager" if name in EAGER else None, dtype="float32")
 
 
-@pytest.fixture(scope="module", params=[*SUPPORTED, "sliding", "softcap"])
+@pytest.fixture(scope="module", params=NAMES)
 def case(request, checkpoint, stage, tmp_path_factory):
     """One family: its capture of everything, its capture of Q and K, and the eager oracle."""
     folder = checkpoint(request.param)
@@ -70,7 +72,11 @@ def test_masses_are_sums_of_the_map_and_add_up(case):
     cap, _, oracle = case
     rows = cap.masses()
     partition = (cap.key_groups["family"] == "modality").to_numpy()
-    np.testing.assert_allclose(rows.values[..., partition].sum(-1), 1, atol=1e-5)
+    total = rows.values[..., partition].sum(-1)
+    if cap.sink_logits is not None:  # learned sinks take the rest of each row
+        lse = cap.stat("lse").values[..., rows["query"].values]
+        total = total + np.exp(cap.sink_logits[..., None] - lse)
+    np.testing.assert_allclose(total, 1, atol=1e-5)
     for layer, attention in enumerate(oracle.attention):
         expected = attention[:, rows["query"].values] @ members(cap, layer).T
         np.testing.assert_allclose(rows.values[layer], expected, atol=1e-4)
@@ -132,7 +138,7 @@ def test_the_specification_holds(case):
         assert [str(problem) for problem in validate(cap.path)] == []
 
 
-@pytest.mark.parametrize("name", [*SUPPORTED, "sliding", "softcap"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path):
     folder = checkpoint(name)
     loaded = load(folder, name)

@@ -1,8 +1,8 @@
 """Tiny checkpoints of real families: real classes and processors, random weights, a second each.
 
 `SUPPORTED` are the families with a layout, `FAMILIES` adds the variants that attention tests need: `sliding`
-(a window smaller than the prompt), `softcap` (Gemma 2 logits: load with `attn="eager"`), `idefics3` (a family
-without a layout).
+(a window smaller than the prompt), `softcap` (Gemma 2 logits) and `sink_logits` (GPT-OSS; load both with
+`attn="eager"`), `gemma3` (images see themselves in both directions), `idefics3` (another family without a layout).
 """
 
 from __future__ import annotations
@@ -11,8 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
+from tests.families.gemma import build_gemma3
 from tests.families.internvl import build_internvl
-from tests.families.llava import build_llava_next_video, build_llava_onevision, build_sliding, build_softcap
+from tests.families.llava import (
+    build_llava_next_video,
+    build_llava_onevision,
+    build_sink_logits,
+    build_sliding,
+    build_softcap,
+)
 from tests.families.qwen import build_qwen2_vl, build_qwen3_vl
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 
@@ -29,5 +36,7 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
 FAMILIES: dict[str, Callable[[Path], Path]] = SUPPORTED | {
     "sliding": build_sliding,
     "softcap": build_softcap,
+    "sink_logits": build_sink_logits,
+    "gemma3": build_gemma3,
     "idefics3": build_idefics3,
 }

@@ -57,9 +57,9 @@ def build_llava_next_video(folder: Path, **text: Any) -> Path:
     return save_checkpoint(folder, model, processor, seed=3)
 
 
-def build_sliding(folder: Path) -> Path:
-    """LLaVA-NeXT-Video over Mistral with a window of 96 positions, far below the prompt's length."""
-    return build_llava_next_video(folder, model_type="mistral", sliding_window=96, head_dim=16)
+def build_sliding(folder: Path, window: int = 96) -> Path:
+    """LLaVA-NeXT-Video over Mistral with a window, by default far below the prompt's length."""
+    return build_llava_next_video(folder, model_type="mistral", sliding_window=window, head_dim=16)
 
 
 def build_llava_onevision(folder: Path) -> Path:
@@ -96,12 +96,22 @@ def build_llava_onevision(folder: Path) -> Path:
 
 def build_softcap(folder: Path) -> Path:
     """LLaVA over Gemma 2: attention logits capped at 5, every second layer with a window of 64 positions."""
+    gemma = {"model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 64}
+    return build_llava(folder, gemma | {"attn_logit_softcapping": 5.0})
+
+
+def build_sink_logits(folder: Path) -> Path:
+    """LLaVA over GPT-OSS: a learned sink logit a head, every second layer with a window of 48 positions."""
+    return build_llava(folder, {"model_type": "gpt_oss", "num_local_experts": 4, "sliding_window": 48, "head_dim": 16})
+
+
+def build_llava(folder: Path, text: dict[str, Any]) -> Path:
+    """LLaVA 1.5 (images only, no layout) over any decoder."""
     tokenizer = train_tokenizer(["<pad>", "<eos>", "<bos>", "<image>"], bos="<bos>", eos="<eos>", pad="<pad>")
     size = 112
-    gemma = {"model_type": "gemma2", "head_dim": 16, "query_pre_attn_scalar": 16, "sliding_window": 64}
     config = LlavaConfig(
         vision_config=clip_tower(size),
-        text_config=gemma | {"attn_logit_softcapping": 5.0, "tie_word_embeddings": False} | tiny_text_config(tokenizer),
+        text_config=tiny_text_config(tokenizer) | {"tie_word_embeddings": False} | text,
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=64,
     )
