@@ -6,7 +6,8 @@ import errno
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -143,14 +144,17 @@ class CaptureWriter:
             name, where, values = item
             try:
                 if self._error is None:
-                    self.file[name][where] = values
-                    self._error = self._disk.error
+                    self._write(name, where, values)
             except BaseException as error:
                 self._error = error
             finally:
                 with self._room:
                     self._waiting -= values.nbytes
                     self._room.notify()
+
+    def _write(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
+        self.file[name][where] = values
+        self._error = self._disk.error
 
     def _remove(self) -> None:
         self._disk.close()
@@ -165,22 +169,14 @@ class CaptureWriter:
         if self._error is not None:
             raise RunError(f"{self.path}: writing failed: {_reason(self._error, self.path)}") from self._error
 
-    def _failing(self) -> _Failing:
-        return _Failing(self.path)
-
-
-class _Failing:
-    """Turns any failure of HDF5 or the disk into one line."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        """Nothing to set up."""
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Re-raise as RunError."""
-        if isinstance(error, (OSError, RuntimeError)) and not isinstance(error, RunError):
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turns any failure of HDF5 or the disk into one line."""
+        try:
+            yield
+        except RunError:
+            raise
+        except (OSError, RuntimeError) as error:
             raise RunError(f"{self.path}: writing failed: {_reason(error, self.path)}") from error
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_an_exception_half_way_leaves_nothing(checkpoint, stage, tmp_path):
 
 
 def test_no_space_left_is_one_line_and_leaves_nothing():
-    """/dev/shm is given a file of its own size limit by RLIMIT_FSIZE: the kernel refuses to let the file grow."""
+    """The kernel refuses to let any file of the process grow beyond a limit, as a full disk would."""
     code = """
 import resource, signal, sys, tempfile
 from pathlib import Path
@@ -105,7 +106,31 @@ def test_a_full_device_is_named():
     assert _reason(caught.value, Path("run.h5")) == "no space left on device"
 
 
-def test_the_queue_is_bounded_and_keeps_order(tmp_path):
+def test_a_slow_disk_holds_the_model_back(tmp_path, monkeypatch):
+    """The queue takes QUEUE_BYTES and no more: the next block waits until the disk has caught up."""
+    monkeypatch.setattr("attnscope.capture.writer.QUEUE_BYTES", 100)
+    may_write, queued = threading.Event(), []
+    write = CaptureWriter._write
+    monkeypatch.setattr(CaptureWriter, "_write", lambda self, *item: (may_write.wait(60), write(self, *item)))
+    with CaptureWriter(tmp_path / "run.h5") as writer:
+        writer.create("full/attention", (8, 1, 2, 8), "f4", ("layer", "head", "query", "key"))
+
+        def fill():
+            for layer in range(8):
+                writer.put("full/attention", (layer,), np.zeros((1, 2, 8), dtype="f4"))
+                queued.append(layer)
+
+        model = threading.Thread(target=fill)
+        model.start()
+        model.join(1.0)
+        assert model.is_alive() and queued == [0, 1]  # 64 bytes each: the third would exceed what may wait
+        may_write.set()
+        model.join(60)
+        assert queued == list(range(8))
+        writer.finish(nothing_more)
+
+
+def test_blocks_are_written_in_order(tmp_path):
     with CaptureWriter(tmp_path / "run.h5") as writer:
         writer.create("full/attention", (64, 1, 2, 2), "f4", ("layer", "head", "query", "key"))
         for layer in range(64):

@@ -157,6 +157,14 @@ def test_choosing_layers(spec, expected):
     assert select_layers(spec, range(28), 28) == expected
 
 
+def test_depth_leaves_out_layers_without_attention():
+    """A hybrid model with softmax attention in every fourth of 28 layers."""
+    hybrid = [3, 7, 11, 15, 19, 23, 27]
+    assert select_layers("0.36-0.71", hybrid, 28) == [11, 15, 19]
+    with pytest.raises(RequestError, match="layer 10 is not one of the layers with attention, 3-27"):
+        select_layers("10", hybrid, 28)
+
+
 @pytest.mark.parametrize("spec", ["", "a", "3-1", "0.5", "0.7-0.2", "0.2-1.5", "1-2-3", "-1", "0.4-0.6-0.8"])
 def test_what_is_no_choice_of_layers(spec):
     with pytest.raises(RequestError, match="--layers"):
