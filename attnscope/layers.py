@@ -12,8 +12,8 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
 
     Args:
         spec: None for all; numbers; or text: comma-separated numbers and inclusive ranges ("0-9,20"), or ranges of
-            depth with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including,
-            round(0.71 * total); those without attention are left out).
+            depth with a decimal point ("0.36-0.71": layers round(0.36 * total) up to, not including, round(0.71 *
+            total); those without attention are left out).
         available: Layer numbers that can be chosen.
         total: Number of layers of the model, the denominator of depth.
 

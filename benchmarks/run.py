@@ -1,7 +1,7 @@
 """Measure time and memory of a capture against the plain model and eager maps; rewrites benchmarks/README.md.
 
-`python -m benchmarks.run` (or `make bench`); every measurement is a process of its own, and the modes take
-turns, so that a drift of the machine's speed touches all of them.
+`python -m benchmarks.run` (or `make bench`); every measurement is a process of its own, and the modes take turns, so
+that a drift of the machine's speed touches all of them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 import transformers
 
@@ -28,9 +29,11 @@ PAGE = Path(__file__).with_name("README.md")
 
 
 def measure(mode: str, model: Path, scene: Path, tokens: int) -> dict[str, Any]:
-    """One run of one mode; a process that was killed counts as out of memory."""
+    """One run of one mode, within the memory that is free; a process that was killed counts as out of memory."""
     frames = str(frames_for(tokens))
+    free = psutil.virtual_memory().available / 2**30
     command = [sys.executable, "-m", "benchmarks.worker", mode, str(model), str(scene), "--frames", frames]
+    command += ["--limit", f"{0.9 * free:.1f}"]  # an allocation beyond that fails, instead of taking the machine down
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         return {"error": "out of memory" if done.returncode < 0 else done.stderr.splitlines()[-1]}
@@ -56,7 +59,8 @@ def _row(mode: str, runs: list[dict[str, Any]], plain: list[dict[str, Any]]) -> 
     length = plain[0]["tokens"]
     failed = next((run["error"] for run in runs if run.get("error")), None)
     if failed:
-        return f"| {length} | {MODES[mode]} | {failed} | | | |"
+        why = "out of memory" if "allocate" in failed or "memory" in failed else failed
+        return f"| {length} | {MODES[mode]} | {why} | | | |"
     seconds = [run["seconds"] for run in runs]
     ratios = [a["seconds"] / b["seconds"] for a, b in zip(runs, plain, strict=True)]
     peak = statistics.median(run["peak"] for run in runs) / 2**20

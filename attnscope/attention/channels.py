@@ -1,10 +1,9 @@
 """The two channels: extra value columns that read attention exactly, extra query-key columns that change it exactly.
 
 Value channels (ours): attention is linear in the values, so softmax(QK)[V | E] = [output | E-weighted masses] in one
-fused call,
-and no N x N map exists. Query-key channels (ours): a logit bias that depends on the key only through groups of keys,
-b_i . e_j, is a dot product, so [Q | B / scaling] [K | E]^T gives scaling * QK^T + B E^T, under any fused kernel and
-mask.
+fused call, and no N x N map exists. Query-key channels (ours): a logit bias that depends on the key only through
+groups of keys, b_i . e_j, is a dot product, so [Q | B / scaling] [K | E]^T gives scaling * QK^T + B E^T, under any
+fused kernel and mask.
 """
 
 from __future__ import annotations

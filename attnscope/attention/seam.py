@@ -1,11 +1,9 @@
 """The only place where attnscope touches a running model: its attention functions, swapped for the time of a block.
 
 transformers dispatches attention through a registry, `ALL_ATTENTION_FUNCTIONS[config._attn_implementation]`. Inside
-`tapped`, the entry
-of the model's own backend is wrapped; the wrapper passes every module through unchanged except those of the tapped
-model. The
-configuration is not edited, so masks, caches and every other switch on the backend's name stay as deployed
-(docs/decisions/0001).
+`tapped`, the entry of the model's own backend is wrapped; the wrapper passes every module through unchanged except
+those of the tapped model. The configuration is not edited, so masks, caches and every other switch on the backend's
+name stay as deployed (docs/decisions/0001).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Captures: what to record, recording it while the model runs, the .h5 format, and reading it back.
 
 The package is also the function: `attnscope.capture(model, scene, "run.h5")` is `attnscope.capture.run.capture`,
-imported on
-first use, so that reading a capture never imports torch (docs/decisions/0002).
+imported on first use, so that reading a capture never imports torch (docs/decisions/0002).
 """
 
 from __future__ import annotations

@@ -50,8 +50,7 @@ def capture(
 
     Args:
         model: A loaded model, or what `attnscope.load` takes, or a function that loads it: then what is wrong with
-            the request
-            or the video is said before that.
+            the request or the video is said before that.
         scene: A scene, or the path of a scene.json.
         out: The capture to write.
         plan: What to record; masses, maps and stats by default.

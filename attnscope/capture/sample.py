@@ -1,8 +1,8 @@
 """The readings of one sample from one layer's attention call: pure tensor work, nothing N x N.
 
 Dense float32 rows serve the few text queries; value channels (read by the caller in the model's own kernel) serve all
-queries.
-Sums over sinks need no channel: sinks are few by definition, so their attention exp(z - lse) is computed directly.
+queries. Sums over sinks need no channel: sinks are few by definition, so their attention exp(z - lse) is computed
+directly.
 """
 
 from __future__ import annotations

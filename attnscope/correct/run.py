@@ -7,7 +7,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
+from PIL import Image
 
 from attnscope.attention import tapped
 from attnscope.capture.plan import Plan
@@ -20,6 +23,9 @@ from attnscope.scene import Sampling
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
+
+# Mean difference of 8-bit values between a frame and its JPEG of quality 90: noise stays below, another film does not.
+_JPEG_NOISE = 12.0
 
 
 @contextmanager
@@ -92,10 +98,13 @@ def rerun(
         recorded, run, scene = cap.model, cap.run, cap.scene
         ids = cap.tokens["token_id"].to_numpy()[: cap.prompt_length].tolist()
         layers = [int(n) for n in cap.layers]
+        shown = cap.frames.images
         if cap.correction:
             raise RequestError(
                 f"{before}: was itself made under {cap.correction[0]['method']}; correct a plain capture"
             )
+    if Path(out).resolve() == Path(before).resolve():
+        raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
     if not scene.video.exists():
         raise RequestError(f"{before}: its video is no longer at {scene.video}")
     fields = {k: v for k, v in run["plan"].items() if k not in ("readings", "layers")}
@@ -111,6 +120,8 @@ def rerun(
                 raise RequestError(
                     f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed"
                 )
+            if _differ(prompt.frames.images, shown):
+                raise RequestError(f"{before}: {scene.video} no longer shows the frames that were captured")
             return bind(loaded, prompt, corrections)
 
         return capture(
@@ -125,6 +136,15 @@ def rerun(
             correct=correct,
             progress=progress,
         )
+
+
+def _differ(now: npt.NDArray[np.uint8], stored: npt.NDArray[np.uint8]) -> bool:
+    """Whether frames are others than the JPEGs of a capture, which are lossy and may be smaller."""
+    if len(now) != len(stored):
+        return True
+    height, width = stored.shape[1:3]
+    small = [np.asarray(Image.fromarray(frame).resize((width, height)), dtype=np.float32) for frame in now]
+    return bool(np.abs(np.stack(small) - stored).mean((1, 2, 3)).max() > _JPEG_NOISE)
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Cross-modal head selection and social-aware attention bias (Ouyang et al., CVPR 2026; read in a secondary summary).
 
 On heads that look across modalities at all, each word of a speaker is drawn to that speaker's pixels in the frames
-where it is
-spoken: W(u, v) = alpha * max over v' of z(u, v') for pairs of one speaker and frame, 0 otherwise; A' = softmax(z +
-    W).
+where it is spoken. The bias of a word u towards a cell v of the same speaker and frame is alpha times the largest
+logit of u over all speakers' cells, W(u, v) = alpha * max over v' of z(u, v'), and 0 elsewhere; A' = softmax(z + W).
 """
 
 from __future__ import annotations
@@ -35,14 +34,12 @@ class SocialBias(Correction):
     Attributes:
         alpha: Strength; 0 is the identity (2nd: 1).
         threshold: A head is active if its mean attention from utterance tokens to speakers' visual tokens exceeds
-            this
-            (2nd: lambda = 5e-5). It is a mean over pairs and so shrinks with the length of the prompt.
+            this (2nd: lambda = 5e-5). It is a mean over pairs and so shrinks with the length of the prompt.
         layers: Layers in which heads may be active (2nd: layers 10-19 of 28).
         coverage: Fraction of a cell that a box must cover (ours).
         negative: What to do where the largest logit is negative, and the published bias would lower attention:
-            "paper" keeps it,
-            "clamp" sets the bias to 0, "gap" uses alpha * (max - mean) instead, which does not depend on the logits'
-            level (ours).
+            "paper" keeps it, "clamp" sets the bias to 0, "gap" uses alpha * (max - mean) instead, which does not
+            depend on the logits' level (ours).
     """
 
     method: ClassVar[str] = "social-bias"
