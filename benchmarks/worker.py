@@ -20,6 +20,7 @@ from attnscope.scene import Sampling, Scene, read_scene_frames
 MODES = {
     "plain": "the model alone, sdpa",
     "capture": "attnscope, default plan",
+    "capture-masses": "attnscope, masses and maps only",
     "capture-qk": "attnscope, queries and keys only",
     "eager": "eager attention, maps returned",
 }
@@ -40,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
     loaded = attnscope.load(args.model, attn="eager" if args.mode == "eager" else None)
     loaded.processor.video_processor.size = {"shortest_edge": 4 * 784, "longest_edge": 10**9}
-    scene = Scene.read(args.scene)
+    scene = Scene.read(args.scene).model_copy(update={"options": []})  # scoring options is another prefill
     prompt = build_prompt(loaded, scene, read_scene_frames(scene, Sampling(frames=args.frames)))
     if args.limit:
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -69,7 +70,8 @@ def run(mode: str, loaded: attnscope.model.LoadedModel, prompt: attnscope.model.
         with torch.inference_mode():
             loaded.model(**inputs, output_attentions=True, logits_to_keep=1)
     else:
-        plan = attnscope.Plan() if mode == "capture" else attnscope.Plan.parse("qk")
+        readings = {"capture": "masses,maps,stats", "capture-masses": "masses,maps", "capture-qk": "qk"}
+        plan = attnscope.Plan.parse(readings[mode])
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "run.h5"
             capture_prompts(loaded, [prompt], [out], plan=plan, max_new_tokens=1, verify=False)[0].close()

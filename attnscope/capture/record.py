@@ -112,7 +112,7 @@ class SampleRecorder:
         )
         masses = group_mass[..., :-1]
         self.checks.compare(rows, masses, lse, probes, self.keys, call.sink_logits)
-        lse[:, probes], entropy[:, probes] = rows.lse, rows.entropy
+        lse[:, probes] = rows.lse
         to_sinks = reading.sink_attention(call, self.sample, index, sinks, lse, mask)
         columns = sinks.nonzero()[:, 0]
         kinds = self.modalities.to(device)[:, columns].T
@@ -121,7 +121,8 @@ class SampleRecorder:
             seen = mask.block(torch.arange(self.length, device=device), columns).float() @ kinds
             allowed = torch.cat([counts[:, :-1].float(), seen], 1)
             self._put_masses(call.layer, rows.masses, torch.cat([masses, to_sinks @ kinds], -1), allowed, probes)
-        if self.plan.stats:
+        if self.plan.stats and entropy is not None:
+            entropy[:, probes] = rows.entropy
             self.stage.put("stats/entropy", call.layer, entropy)
             self.stage.put("stats/lse", call.layer, lse)
             self.stage.put("stats/sink_mass", call.layer, to_sinks.sum(-1))
@@ -165,7 +166,7 @@ class Recorder:
         self.on_layer = on_layer
 
     def channels(self, call: AttentionCall) -> Tensor | None:
-        """Key groups and anchors of every sample, then (without softcap) the keys themselves."""
+        """Key groups and anchors of every sample, then the keys themselves, whose mean gives the entropy."""
         if call.is_decode or not self.samples[0].wants_channels:
             return None
         columns = [recorder.channels(call) for recorder in self.samples]
@@ -174,7 +175,10 @@ class Recorder:
         for row, block in enumerate(columns):
             groups[row, 0, :, width - block.shape[1] :] = block
         groups = groups.to(call.key.dtype).expand(-1, call.key.shape[1], -1, -1)
-        return groups if call.softcap is not None else torch.cat([groups, call.key], -1)
+        return torch.cat([groups, call.key], -1) if self._reads_keys(call) else groups
+
+    def _reads_keys(self, call: AttentionCall) -> bool:
+        return self.samples[0].plan.stats and call.softcap is None
 
     def read(self, call: AttentionCall, readings: Tensor | None) -> None:
         """Hand each sample its part of the readings."""
@@ -191,9 +195,9 @@ class Recorder:
             if readings is not None:
                 index = recorder.index.to(readings.device)
                 own = readings[recorder.sample, index].transpose(0, 1).float()  # [H, N, C]
-                width = own.shape[-1] - (0 if call.softcap is not None else call.key.shape[-1])
+                width = own.shape[-1] - (call.key.shape[-1] if self._reads_keys(call) else 0)
                 group_mass = own[..., width - len(recorder.static) - 1 : width]
-                mean_key = None if call.softcap is not None else own[..., width:]
+                mean_key = own[..., width:] if self._reads_keys(call) else None
             recorder.prefill(call, group_mass, mean_key)
         if self.on_layer is not None and not call.is_decode:
             self.on_layer(call.layer)

@@ -113,23 +113,26 @@ def sink_attention(
 
 def stats_of_all(
     call: AttentionCall, sample: int, index: Tensor, anchor_mass: Tensor, mean_key: Tensor | None, mask: SampleMask
-) -> tuple[Tensor, Tensor]:
-    """Log-sum-exp and entropy [H, N] of every query: from the channels, densely where these cannot give them.
+) -> tuple[Tensor, Tensor | None]:
+    """Log-sum-exp and entropy of every query: from the channels, densely where these cannot give them.
 
-    Args: as `stats_from_channels`; `mean_key` is None where logits are capped, which has no closed form.
+    Capped logits have no closed form, and a mass below the kernel's precision has no logarithm. Arguments and results
+    as of `stats_from_channels`.
     """
-    if mean_key is None:
+    if call.softcap is not None:
         return stats_from_rows(call, sample, index, torch.arange(len(index), device=index.device))
     lse, entropy = stats_from_channels(call, sample, index, anchor_mass, mean_key, mask)
     lost = lse.isnan().any(0).nonzero()[:, 0]
     if len(lost):
-        lse[:, lost], entropy[:, lost] = stats_from_rows(call, sample, index, lost)
+        lse[:, lost], exact = stats_from_rows(call, sample, index, lost)
+        if entropy is not None:
+            entropy[:, lost] = exact
     return lse, entropy
 
 
 def stats_from_channels(
-    call: AttentionCall, sample: int, index: Tensor, anchor_mass: Tensor, mean_key: Tensor, mask: SampleMask
-) -> tuple[Tensor, Tensor]:
+    call: AttentionCall, sample: int, index: Tensor, anchor_mass: Tensor, mean_key: Tensor | None, mask: SampleMask
+) -> tuple[Tensor, Tensor | None]:
     """Log-sum-exp and entropy of every row, from the joint mass of a few known keys and the mean key.
 
     lse_i = log(sum over anchors of exp z_ia) - log(their mass), entropy_i = lse_i - scale q_i . (A K)_i (ours, exact).
@@ -139,16 +142,19 @@ def stats_from_channels(
         sample: Index in the batch.
         index: [N] places of the sample's tokens.
         anchor_mass: [H, N] attention to the anchors that the row sees.
-        mean_key: [H, N, D] attention-weighted mean of the keys.
+        mean_key: [H, N, D] attention-weighted mean of the keys; None if no entropy is wanted.
         mask: The sample's mask.
 
     Returns:
-        lse and entropy, [H, N]; rows whose anchors got too little mass for the kernel's precision are NaN.
+        lse and entropy (None without `mean_key`), [H, N]; rows whose anchors got too little mass for the kernel to
+            tell are NaN.
     """
     # Kernels round each weight to the values' type: below its normal numbers a mass has few digits.
     least = 2 * torch.finfo(call.value.dtype).smallest_normal
     known = _anchor_logits(call, sample, index, mask)
     lse = torch.where(anchor_mass > least, known - torch.log(anchor_mass.clamp(min=least)), torch.nan)
+    if mean_key is None:
+        return lse, None
     total = 1.0 if call.sink_logits is None else 1 - torch.exp(call.sink_logits.float()[:, None] - lse)
     mean_logit = call.scaling * (call.query[sample][:, index].float() * mean_key).sum(-1)
     return lse, (lse * total - mean_logit).clamp(min=0)  # rounding puts one-hot rows a hair below zero

@@ -13,6 +13,7 @@ from accelerate import dispatch_model
 import attnscope
 from attnscope.capture.plan import Shape, format_bytes, parse_bytes
 from attnscope.capture.run import capture_prompts
+from attnscope.capture.validate import validate
 from attnscope.errors import ModelError, RequestError, SizeError
 from attnscope.layers import select_layers
 from tests.capture.eager import make_prompt
@@ -57,6 +58,28 @@ def test_only_the_chosen_layers_are_recorded(loaded, stage, tmp_path):
         assert cap.maps(layer=3).shape == cap.maps(layer=2).shape
         with pytest.raises(RequestError, match="layer 0"):
             cap.attention(0)
+
+
+@pytest.mark.parametrize("readings", ["masses", "maps", "stats", "qk", "full", "masses,maps"])
+def test_any_choice_of_readings_gives_what_all_of_them_give(readings, loaded, stage, tmp_path):
+    prompt = make_prompt(loaded, stage)
+    everything = attnscope.Plan(qk=True, full=True)
+    (all_of_them,) = capture_prompts(loaded, [prompt], [tmp_path / "all.h5"], plan=everything, max_new_tokens=3)
+    plan = attnscope.Plan.parse(readings)
+    (some,) = capture_prompts(loaded, [prompt], [tmp_path / "some.h5"], plan=plan, max_new_tokens=3)
+    assert some.readings == readings.split(",")
+    assert validate(some.path) == []
+    for name in some.readings:
+        for path, values in arrays(some._store.file[name], name):
+            np.testing.assert_allclose(values, all_of_them._store.file[path][...], atol=1e-5, err_msg=path)
+
+
+def arrays(group, path):
+    for name, node in group.items():
+        if hasattr(node, "items"):
+            yield from arrays(node, f"{path}/{name}")
+        else:
+            yield f"{path}/{name}", node[...]
 
 
 def test_a_model_split_by_accelerate(checkpoint, stage, tmp_path):
