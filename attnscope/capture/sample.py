@@ -146,8 +146,7 @@ def stats_from_channels(
         mask: The sample's mask.
 
     Returns:
-        lse and entropy (None without `mean_key`), [H, N]; rows whose anchors got too little mass for the kernel to
-            tell are NaN.
+        lse and entropy (None without `mean_key`), [H, N]; NaN where the anchors' mass is below the kernel's precision.
     """
     # Kernels round each weight to the values' type: below its normal numbers a mass has few digits.
     least = 2 * torch.finfo(call.value.dtype).smallest_normal

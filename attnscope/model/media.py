@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnscope.errors import ModelError
-from attnscope.model.layouts import LAYOUTS, Layout
+from attnscope.model.layouts import LAYOUTS, NoLayout
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -41,7 +41,7 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
         ModelError: the processor fails.
     """
     parts = media_parts(loaded, frames)
-    layout = LAYOUTS.get(loaded.family, Layout())
+    layout = LAYOUTS.get(loaded.family, NoLayout())
     kwargs = layout.processor_kwargs(loaded.processor, parts[0])
     if parts == ["video"]:
         shown = frames.images

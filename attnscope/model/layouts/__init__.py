@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnscope.model.layouts.base import Blank, Layout, Places, View, place
+from attnscope.model.layouts.base import Blank, Layout, NoLayout, Places, View, place
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
@@ -22,4 +22,4 @@ LAYOUTS: dict[str, Layout] = {
     "smolvlm": SmolVLMLayout(),
 }
 
-__all__ = ["LAYOUTS", "Blank", "Layout", "Places", "View", "place"]
+__all__ = ["LAYOUTS", "Blank", "Layout", "NoLayout", "Places", "View", "place"]

@@ -7,6 +7,7 @@ tokens.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ class Places:
         return len(self.frames)
 
 
-class Layout:
+class Layout(ABC):
     """How one family shows frames to its model; one subclass a family.
 
     Attributes:
@@ -87,6 +88,7 @@ class Layout:
         """Return keyword arguments that this family's processor needs besides the usual ones."""
         return {}
 
+    @abstractmethod
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """Return the grids of the visual tokens, in the order of the tokens.
 
@@ -96,7 +98,14 @@ class Layout:
             inputs: What the processor returned for `frames`.
             frames: What was shown.
         """
-        raise NotImplementedError
+
+
+class NoLayout(Layout):
+    """A family that is not known: nothing special for its processor, no token placed."""
+
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:  # noqa: ARG002
+        """Return no grid: the places are unknown."""
+        return []
 
 
 def place(views: Sequence[View | Blank], frames: Frames) -> Places:
