@@ -9,11 +9,10 @@ import attnscope
 from attnscope.capture.run import capture_prompts
 from attnscope.capture.validate import validate
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
-from tests.families import SUPPORTED
+from tests.families import EAGER, SUPPORTED
 
 ALL = attnscope.Plan(qk=True, full=True)
 TOKENS = 16
-EAGER = ("softcap", "sink_logits")  # sdpa has neither
 NAMES = [*SUPPORTED, "sliding", *EAGER, "gemma3"]
 
 

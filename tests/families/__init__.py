@@ -33,6 +33,8 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
     "smolvlm": build_smolvlm,
 }
 
+EAGER = ("softcap", "sink_logits")  # sdpa has neither
+
 FAMILIES: dict[str, Callable[[Path], Path]] = SUPPORTED | {
     "sliding": build_sliding,
     "softcap": build_softcap,

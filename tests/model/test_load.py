@@ -13,17 +13,17 @@ import torch
 
 from attnscope.errors import ModelError
 from attnscope.model import load
-from tests.families import FAMILIES, SUPPORTED
+from tests.families import EAGER, FAMILIES, SUPPORTED
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families(checkpoint: Callable[[str], Path], name: str) -> None:
     folder = checkpoint(name)
-    loaded = load(folder, device="cpu", attn="eager" if name == "softcap" else None)
-    known = {"sliding": "llava_next_video", "softcap": "unknown", "idefics3": "unknown"}
-    assert loaded.family == known.get(name, name)
+    loaded = load(folder, device="cpu", attn="eager" if name in EAGER else None)
+    family = name if name in SUPPORTED else "llava_next_video" if name == "sliding" else "unknown"
+    assert loaded.family == family
     assert not loaded.model.training
-    assert loaded.attention == ("eager" if name == "softcap" else "sdpa")
+    assert loaded.attention == ("eager" if name in EAGER else "sdpa")
     told = loaded.describe()
     assert told["id"] == str(folder.resolve())
     assert told["revision"] is None

@@ -16,7 +16,7 @@ from attnscope.model.layouts import LAYOUTS, Blank
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.tokens import COLUMNS
 from attnscope.scene import Frames, Scene
-from tests.families import FAMILIES, SUPPORTED
+from tests.families import EAGER, FAMILIES, SUPPORTED
 
 TRANSCRIPT = [
     {"speaker": "Anna", "text": "Hello Ben."},
@@ -48,7 +48,7 @@ def qwen(checkpoint: Callable[[str], Path]) -> LoadedModel:
 
 
 def load_tiny(checkpoint: Callable[[str], Path], name: str) -> LoadedModel:
-    attn = "eager" if name == "softcap" else None
+    attn = "eager" if name in EAGER else None
     return load(checkpoint(name), dtype="float32", device="cpu", attn=attn)
 
 
@@ -96,7 +96,7 @@ def test_every_position_has_one_modality_and_role(loaded: LoadedModel) -> None:
     placeholder = build_prompt(loaded, scene(question="Who?"), frames()).text[
         block.char_start.iloc[0] : block.char_end.iloc[0]
     ]
-    assert any(name in placeholder for name in ("<image>", "<video>", "<|video_pad|>"))
+    assert any(name in placeholder for name in ("<image>", "<video>", "<|video_pad|>", "<start_of_image>"))
 
 
 def test_the_model_runs_on_the_inputs(loaded: LoadedModel) -> None:
@@ -200,7 +200,7 @@ def test_template(qwen: LoadedModel) -> None:
 BAD_TEMPLATES = [
     ("{speaker}", "template '{speaker}' lacks the field {text}"),
     ("{name}: {text}", "template '{name}: {text}' has an unknown field {name}"),
-    ("{speaker: {text}", "template '{speaker: {text}' cannot write transcript turn 0: "),
+    ("{speaker: {text}", "template '{speaker: {text}' cannot be read: "),
     (
         "{start:.1f} {text}",
         "template '{start:.1f} {text}' cannot write transcript turn 0: start is not known",
