@@ -112,6 +112,7 @@ def test_reading_equals_dense_rows_and_does_not_touch(name, padding):
             torch.testing.assert_close(readings[sample, rows].transpose(0, 1), dense @ members, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_flex_attention_is_read_where_it_runs():
     model, spy = make_model(Qwen2Config, "flex_attention", layers=1), Spy(16)
     batch = inputs(batch=1, n=32, padding=0)

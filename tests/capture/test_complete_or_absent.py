@@ -25,6 +25,7 @@ def nothing_more(_file):
     """A capture without metadata: enough to test how it is written."""
 
 
+@pytest.mark.slow
 def test_sigkill_at_random_moments_never_leaves_a_file_that_opens(checkpoint, stage, tmp_path):
     command = [
         sys.executable,

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,7 @@ REAL = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", REAL)
 def test_in_a_real_process(command: str, here: Path, things: Path) -> None:
     bad = next(bad for bad in TABLE if bad.command == command)
@@ -109,6 +110,7 @@ def test_a_file_that_may_not_grow(here: Path) -> None:
     assert files(here) == before
 
 
+@pytest.mark.slow
 def test_no_space_left_on_the_device(here: Path) -> None:
     """A file system of 100 KiB, in a mount namespace of the process's own."""
     full = here / "full"
@@ -125,6 +127,15 @@ def test_no_space_left_on_the_device(here: Path) -> None:
     assert (ran.stdout, ran.returncode) == ("", 1)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C reaches this process and its children, also where a shell started the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_leaves_nothing(here: Path) -> None:
     command = [Path(sys.executable).with_name("attnscope"), *CAPTURE.split(), "--max-new-tokens", "2000"]
     before = files(here)
@@ -140,7 +151,7 @@ def test_ctrl_c_leaves_nothing(here: Path) -> None:
     assert files(here) == before
 
 
-@pytest.mark.usefixtures("here")
+@pytest.mark.usefixtures("here", "interruptible")
 def test_ctrl_c_in_a_destructor_counts_too(cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted:
         def __del__(self) -> None:
