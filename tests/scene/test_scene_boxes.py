@@ -140,9 +140,9 @@ def test_at_a_cut_the_new_shot_counts() -> None:
     assert boxes_at(Speaker(segments=[new, old]), [1.999, 2.0])[:, 0].tolist() == [0, 50]
 
 
-def test_boxes_of_the_clip(scene_file: Path) -> None:
+def test_boxes_of_the_clip(stage: Path) -> None:
     """The boxes stand on the frames they were drawn for: every speaker is seen, nobody outside the frame."""
-    scene = Scene.read(scene_file)
+    scene = Scene.read(stage)
     frames = read_frames(scene.video, Sampling(frames=16))
     boxes = scene_boxes(scene, frames)
     assert boxes.speakers == list(scene.speakers)

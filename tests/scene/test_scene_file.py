@@ -17,8 +17,8 @@ from attnscope.scene import Sampling, Scene, Turn, check_against, read_scene_fra
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_clip_reads_and_goes_round(scene_file: Path) -> None:
-    scene = Scene.read(scene_file)
+def test_the_clip_reads_and_goes_round(stage: Path) -> None:
+    scene = Scene.read(stage)
     assert scene.video.is_absolute()
     assert scene.answer in scene.options
     assert scene.speaker_names == list(scene.speakers)
@@ -29,9 +29,9 @@ def test_the_clip_reads_and_goes_round(scene_file: Path) -> None:
     check_against(scene, frames)
 
 
-def test_files_give_the_same_scene_as_one_file(scene_file: Path, tmp_path: Path) -> None:
-    whole = Scene.read(scene_file)
-    data = json.loads(scene_file.read_text())
+def test_files_give_the_same_scene_as_one_file(stage: Path, tmp_path: Path) -> None:
+    whole = Scene.read(stage)
+    data = json.loads(stage.read_text())
     (tmp_path / "speakers.json").write_text(json.dumps(data["speakers"]))
     (tmp_path / "turns.json").write_text(json.dumps(data["transcript"]))
     parts = Scene.from_files(
@@ -43,7 +43,7 @@ def test_files_give_the_same_scene_as_one_file(scene_file: Path, tmp_path: Path)
         answer=whole.answer,
     )
     assert parts == whole
-    assert Scene.from_files(whole.video, scene_file, scene_file).speakers == whole.speakers
+    assert Scene.from_files(whole.video, stage, stage).speakers == whole.speakers
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -92,12 +92,12 @@ def test_sampling() -> None:
     assert Sampling(**Sampling(fps=2, start=1).model_dump()) == Sampling(fps=2, start=1)
 
 
-def test_the_schema_is_up_to_date_and_accepts_the_clip(scene_file: Path) -> None:
+def test_the_schema_is_up_to_date_and_accepts_the_clip(stage: Path) -> None:
     """Written by `python -m attnscope.scene.schema docs/scene.schema.json`."""
     schema = json.loads((DOCS / "scene.schema.json").read_text())
     assert schema == Scene.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    jsonschema.validate(json.loads(scene_file.read_text()), schema)
+    jsonschema.validate(json.loads(stage.read_text()), schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({"video": "a.mp4", "speakrs": {}}, schema)
 

@@ -266,8 +266,8 @@ def test_more_pixels_than_memory_holds_are_refused(tmp_path: Path) -> None:
         refuse_too_many(tmp_path, 1000, 1920, 1080)
 
 
-def test_sought_frames_are_those_of_reading_from_the_start(scene_file: Path) -> None:
-    video = Scene.read(scene_file).video
+def test_sought_frames_are_those_of_reading_from_the_start(stage: Path) -> None:
+    video = Scene.read(stage).video
     with av.open(str(video)) as container:
         every = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     for sampling in (Sampling(frames=5), Sampling(fps=1.7), Sampling(frames=3, start=1.0, end=1.5)):
