@@ -46,6 +46,11 @@ class AttentionCall:
         """True when a single query reads a cache (one generated token)."""
         return self.query.shape[2] == 1 and self.key.shape[2] > 1
 
+    def settings(self) -> AttentionCall:
+        """The same call without its queries, keys, values and mask, to keep after the layer has run."""
+        empty = self.query.new_empty(0)
+        return replace(self, query=empty, key=empty, value=empty, mask=None)
+
     def widened(self, query: Tensor, key: Tensor) -> AttentionCall:
         """The same call with other queries and keys (query-key channels appended)."""
         return replace(self, query=query, key=key)

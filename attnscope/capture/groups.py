@@ -36,6 +36,11 @@ class KeyGroups:
         """[G] which groups are of family sink (they are always last)."""
         return np.array([family == "sink" for family in self.families])
 
+    @property
+    def probes(self) -> npt.NDArray[np.int64]:
+        """Positions of the prompt that are read densely: all that are not visual."""
+        return np.flatnonzero(~self.member[self.names.index("visual")])  # the modality: its family comes first
+
     def extended(self, positions: int) -> Bools:
         """[G, positions]: the members, generated positions included."""
         extra = np.repeat(self.answer[:, None], positions - self.member.shape[1], axis=1)

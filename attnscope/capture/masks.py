@@ -137,8 +137,7 @@ class MaskCache:
             if _same_mask(entry[0], call):
                 return entry
         mask = classify(call, self.sample, self.index.to(call.query.device))
-        empty = call.query.new_empty(0)
-        known = replace(call, query=empty, key=empty, value=empty)  # its mask stays: the next layers bring the same
+        known = replace(call.settings(), mask=call.mask)  # its mask stays: the next layers bring the same
         self._known.append((known, mask, mask.counts(self.member.to(call.query.device))))
         return self._known[-1]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -43,8 +42,7 @@ class SampleRecorder:
             stage,
         )
         self.length = len(index)
-        visual = keys.names.index("visual")  # the modality: its family comes first
-        self.probes = torch.from_numpy(np.flatnonzero(~keys.member[visual]))
+        self.probes = torch.from_numpy(keys.probes)
         self.static = torch.from_numpy(keys.member[~keys.is_sink].astype(np.float32))
         self.modalities = torch.from_numpy(keys.member[keys.is_sink].astype(np.float32))
         weights = queries.member / queries.member.sum(1, keepdims=True)
@@ -79,7 +77,7 @@ class SampleRecorder:
         """
         mask, device = self.masks.of(call), call.query.device
         index, probes = self.index.to(device), self.probes.to(device)
-        self.calls[call.layer] = without_tensors(call)
+        self.calls[call.layer] = call.settings()
         if self.wants_channels or self.plan.maps:
             weights = self.weights.to(device)
             rows = reading.read_probes(call, self.sample, index, probes, self.static.to(device), weights, mask)
@@ -201,9 +199,3 @@ class Recorder:
             recorder.prefill(call, group_mass, mean_key)
         if self.on_layer is not None and not call.is_decode:
             self.on_layer(call.layer)
-
-
-def without_tensors(call: AttentionCall) -> AttentionCall:
-    """The call's settings, without holding on to its queries, keys and values."""
-    empty = call.query.new_empty(0)
-    return replace(call, query=empty, key=empty, value=empty, mask=None)

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from attnscope.attention import decoder_layers, tapped
 from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
 from attnscope.capture.generate import collate, generate
-from attnscope.capture.groups import key_groups, query_groups
+from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
 from attnscope.capture.plan import Plan, Shape, format_bytes
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
@@ -144,14 +143,18 @@ def capture_prompts(
     found = decoder_layers(model.model)
     plan = plan or Plan()
     plan = plan.with_layers(select_layers(plan.layers, list(found), layer_count(model)))
-    for prompt in prompts:
-        _tell(model, prompt, plan, max_new_tokens)
+    groups = [(key_groups(prompt.tokens, plan.coverage), query_groups(prompt.tokens)) for prompt in prompts]
+    for prompt, (keys, queries) in zip(prompts, groups, strict=True):
+        _tell(prompt, plan, plan.check_size(plan_shape(model, plan, keys, queries, max_new_tokens)))
     inputs, places = collate(prompts, model)
     with ExitStack() as stack:
-        jobs = [
-            _job(stack, model, prompt, Path(out), plan, row, index, max_new_tokens)
-            for row, (prompt, out, index) in enumerate(zip(prompts, outs, places, strict=True))
-        ]
+        jobs = []
+        for row, (prompt, out, index, (keys, queries)) in enumerate(zip(prompts, outs, places, groups, strict=True)):
+            writer = stack.enter_context(CaptureWriter(out))
+            heads = int(model.text_config.num_attention_heads)
+            stage = Stage(writer, plan.layer_numbers, heads, len(index), max_new_tokens - 1, plan.maps_dtype)
+            sample = SampleRecorder(row, index, keys, queries, plan, stage)
+            jobs.append(Job(prompt, Path(out), plan, sample, writer))
         recorder = Recorder([job.recorder for job in jobs], inputs["input_ids"].shape[1], _counter(progress, plan))
         with (
             tapped(model.model, edits=corrections),
@@ -173,27 +176,9 @@ def capture_prompts(
     return [open_capture(job.out) for job in jobs]
 
 
-def _job(
-    stack: ExitStack,
-    model: LoadedModel,
-    prompt: Prompt,
-    out: Path,
-    plan: Plan,
-    row: int,
-    index: Tensor,
-    max_new_tokens: int,
-) -> Job:
-    keys, queries = key_groups(prompt.tokens, plan.coverage), query_groups(prompt.tokens)
-    shape = plan_shape(model, prompt, plan, max_new_tokens)
-    writer = stack.enter_context(CaptureWriter(out))
-    stage = Stage(writer, plan.layer_numbers, shape.heads, len(index), max_new_tokens - 1, plan.maps_dtype)
-    return Job(prompt, out, plan, SampleRecorder(row, index, keys, queries, plan, stage), writer)
-
-
-def plan_shape(model: LoadedModel, prompt: Prompt, plan: Plan, max_new_tokens: int) -> Shape:
-    """The numbers that decide how large a capture of this prompt will be."""
-    config: Any = model.model.config.get_text_config()
-    keys, queries = key_groups(prompt.tokens, plan.coverage), query_groups(prompt.tokens)
+def plan_shape(model: LoadedModel, plan: Plan, keys: KeyGroups, queries: QueryGroups, max_new_tokens: int) -> Shape:
+    """The numbers that decide how large a capture with these groups will be."""
+    config = model.text_config
     heads = int(config.num_attention_heads)
     spare = max_new_tokens - 1
     return Shape(
@@ -201,8 +186,8 @@ def plan_shape(model: LoadedModel, prompt: Prompt, plan: Plan, max_new_tokens: i
         heads=heads,
         kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
         width=int(getattr(config, "head_dim", None) or config.hidden_size // heads),
-        positions=len(prompt.tokens) + spare,
-        probes=int((~keys.member[0]).sum()) + spare,
+        positions=keys.member.shape[1] + spare,
+        probes=len(keys.probes) + spare,
         key_groups=len(keys.names),
         query_groups=len(queries.names) + spare,
         itemsize=torch.finfo(model.model.dtype).bits // 8,
@@ -214,9 +199,8 @@ def layer_count(model: LoadedModel) -> int:
     return int(model.text_config.num_hidden_layers)
 
 
-def _tell(model: LoadedModel, prompt: Prompt, plan: Plan, max_new_tokens: int) -> None:
-    """Say what will be recorded and how large it is, before the run; refuse it if it is too large."""
-    sizes = plan.check_size(plan_shape(model, prompt, plan, max_new_tokens))
+def _tell(prompt: Prompt, plan: Plan, sizes: dict[str, int]) -> None:
+    """Say what will be recorded and how large it is, before the run."""
     visual = int((prompt.tokens["modality"] == "visual").sum())
     logger.info(
         "prompt: %d tokens, %d of them visual, from %d frames",
