@@ -131,6 +131,7 @@ def train_tokenizer(
     bos: str | None = None,
     begin: bool = True,
     vocab_size: int = 800,
+    corpus: Sequence[str] = _CORPUS,
     attributes: dict[str, str] | None = None,
 ) -> PreTrainedTokenizerBase:
     """Train a byte-level BPE tokenizer in place.
@@ -142,6 +143,7 @@ def train_tokenizer(
         bos: Token that begins a text, None for none.
         begin: Whether the tokenizer itself puts `bos` before every text (a chat template may do it instead).
         vocab_size: Size of the vocabulary, the 256 bytes and the special tokens included.
+        corpus: Texts that the merges are learnt from.
         attributes: Further names of special tokens that the family's processor asks for
             (`{"image_token": "<image>"}`).
 
@@ -161,7 +163,7 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_CORPUS, trainer)
+    tokenizer.train_from_iterator(corpus, trainer)
     # trim_offsets=False: a token's span holds its leading space, as its bytes do
     byte_level = processors.ByteLevel(trim_offsets=False)
     tokenizer.post_processor = byte_level

@@ -1,0 +1,75 @@
+"""One run of a recipe, from seed to checkpoint folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attnscope.demo.train.attention import training_attention
+from attnscope.demo.train.build import build, save
+from attnscope.demo.train.card import write_card
+from attnscope.demo.train.language import examine, fill_pool, train_language
+from attnscope.demo.train.packing import Packer
+from attnscope.demo.train.recipes import Recipe
+from attnscope.demo.train.state import Curve
+from attnscope.demo.train.tower import train_tower
+from attnscope.errors import RequestError
+
+logger = logging.getLogger("attnscope")
+
+
+def train(recipe: Recipe, work: Path, device: str) -> Path:
+    """Train one model; an interrupted run goes on where it was last saved.
+
+    Args:
+        recipe: What to do.
+        work: Folder for states, the curve and the checkpoint.
+        device: "cpu" or "cuda".
+
+    Returns:
+        The checkpoint folder, with its model card.
+
+    Raises:
+        RequestError: The folder holds the work of another recipe.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    _same_recipe(recipe, work / "recipe.json")
+    curve = Curve(work / "curve.csv")
+    model, processor = build(recipe.seed)
+    model.to(device)
+    with training_attention(model):
+        for step, loss, accuracy in train_tower(
+            model, processor, recipe.people, recipe.seed, recipe.tower_steps, work / "tower.pt"
+        ):
+            _tell(recipe, curve.add("tower", step, loss, accuracy))
+        logger.info("%s: %d clips for the decoder", recipe.name, recipe.pool)
+        pool = fill_pool(model, processor, recipe.people, recipe.seed, recipe.pool)
+        packer = Packer(model, processor)
+        for step, loss, accuracy in train_language(
+            model, packer, pool, recipe.seed, recipe.language_steps, work / "language.pt"
+        ):
+            _tell(recipe, curve.add("language", step, loss, accuracy))
+        marks = examine(model.eval(), processor, packer, range(7), recipe.seed, recipe.exam, "test")
+    out = work / recipe.name
+    save(model.cpu(), processor, out)
+    write_card(out, recipe, marks, curve.rows())
+    return out
+
+
+def _tell(recipe: Recipe, row: dict[str, Any]) -> None:
+    logger.info("%s %s %s: loss %s, %s (%s s)", recipe.name, *(row[k] for k in _TOLD))
+
+
+_TOLD = ("stage", "step", "loss", "accuracy", "seconds")
+
+
+def _same_recipe(recipe: Recipe, path: Path) -> None:
+    text = json.dumps(asdict(recipe) | {"torch": torch.__version__}, indent=2)
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise RequestError(f"{path}: is of another recipe or version of torch; train in another folder")
+    path.write_text(text, encoding="utf-8")

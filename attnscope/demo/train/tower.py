@@ -1,0 +1,124 @@
+"""First stage: the vision tower learns what each of its tokens shows, with linear heads that are thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from attnscope.demo.script import Stage
+from attnscope.demo.train.build import HIDDEN
+from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, draw_slots, grid, labels, patches
+from attnscope.demo.train.state import Optimisation
+
+RATE = 2e-3
+REPORT, SAVE = 50, 200  # steps
+
+
+def features(model: Any, pixels: Tensor, slots: int) -> Tensor:
+    """Visual tokens of slots, [S, TOKENS, HIDDEN]."""
+    out = model.model.visual(pixels, grid_thw=grid(slots).to(pixels.device)).pooler_output
+    merged = torch.cat(out) if isinstance(out, (list, tuple)) else out
+    return merged.reshape(slots, TOKENS, HIDDEN)
+
+
+def draw_batch(stage: Stage, people: Sequence[int], size: int) -> tuple[Tensor, Tensor]:
+    """One slot of each of `size` new clips: frames [S, SLOT, 96, 96, 3] and labels [S, TOKENS, labels]."""
+    frames, wanted = [], []
+    for _ in range(size):
+        clip = stage.clip(int(stage.rng.choice(people)))
+        slot = int(stage.rng.integers(SLOTS))
+        frames.append(draw_slots(clip, [slot])[0])
+        wanted.append(labels(clip, slot))
+    return torch.from_numpy(np.stack(frames)), torch.from_numpy(np.stack(wanted))
+
+
+def noisy(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """Frames as a codec might have left them: a little brighter or darker, a little grain."""
+    size = (len(frames), 1, 1, 1, 1)
+    gain = 1 + 0.06 * torch.randn(size, generator=generator)
+    grain = torch.randn(frames.shape, generator=generator) * 4 * torch.rand(size, generator=generator)
+    return (frames.float() * gain + grain).clamp(0, 255)
+
+
+def half(device: torch.device) -> torch.autocast:
+    """bfloat16 where it counts: matrix products; several times faster on CPUs that have it."""
+    return torch.autocast(device.type, torch.bfloat16)
+
+
+class Heads(nn.Module):
+    """A linear reading of each label from a visual token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(HIDDEN)
+        self.read = nn.Linear(HIDDEN, sum(LABELS.values()))
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Logits of each label, [..., values]."""
+        read: Tensor = self.read(self.norm(tokens))
+        return tuple(read.split(list(LABELS.values()), -1))
+
+
+def loss_of(logits: Sequence[Tensor], wanted: Tensor) -> Tensor:
+    """Mean cross entropy over labels; tokens that show something weigh as much as all others together."""
+    total = torch.zeros((), device=wanted.device)
+    for column, scores in enumerate(logits):
+        target = wanted[..., column].reshape(-1)
+        each = cross_entropy(scores.reshape(len(target), -1), target, reduction="none")
+        shown = target > 0
+        total = total + each[shown].mean() + 0.5 * each[~shown].mean() if shown.any() else total + 0.5 * each.mean()
+    return total / len(logits)
+
+
+def accuracy_of(logits: Sequence[Tensor], wanted: Tensor) -> dict[str, float]:
+    """Share of right labels among the tokens that show something."""
+    found = {}
+    for column, (name, scores) in enumerate(zip(LABELS, logits, strict=True)):
+        target = wanted[..., column]
+        right = (scores.argmax(-1) == target)[target > 0]
+        found[name] = float(right.float().mean())
+    return found
+
+
+def train_tower(
+    model: Any, processor: Any, people: Sequence[int], seed: int, steps: int, saved: Path, batch: int = 64
+) -> Iterator[tuple[int, float, dict[str, float]]]:
+    """Train the tower and its heads on endless new slots.
+
+    Args:
+        model: Trained in place; only its vision tower changes.
+        processor: Of the model.
+        people: Numbers of people, drawn evenly.
+        seed: Of the clips and of the noise.
+        steps: Optimiser steps.
+        saved: File of the state; training goes on from it if it is there.
+        batch: Slots a step.
+
+    Yields:
+        (step, mean loss, accuracy by label) every REPORT steps and at the end.
+    """
+    heads = Heads().to(model.device)
+    work = Optimisation({"tower": model.model.visual, "heads": heads}, RATE, steps)
+    work.restore(saved)
+    losses: list[float] = []
+    while work.step < steps:
+        stage, generator = Stage("train", seed, work.step), torch.Generator().manual_seed(seed * 10**6 + work.step)
+        frames, wanted = draw_batch(stage, people, batch)
+        wanted = wanted.to(model.device)
+        pixels = patches(noisy(frames, generator).to(model.device), processor)
+        with half(model.device):
+            logits = tuple(scores.float() for scores in heads(features(model, pixels, batch)))
+        loss = loss_of(logits, wanted)
+        work.update(loss)
+        losses.append(float(loss.detach()))
+        if work.step % REPORT == 0 or work.step == steps:
+            yield work.step, float(np.mean(losses)), accuracy_of(logits, wanted)
+            losses.clear()
+        if work.step % SAVE == 0 or work.step == steps:
+            work.save(saved)
