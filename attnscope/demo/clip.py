@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from attnscope.demo.film import write_film
 from attnscope.errors import RequestError
 
 _SMOOTH = 4  # drawn this many times larger, then reduced: smooth edges
@@ -84,7 +84,7 @@ def render_clip(folder: str | Path, *, seconds: float = 6, size: tuple[int, int]
         raise RequestError(f"seconds: {seconds} at {fps} frames a second is no frame")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "clip.mp4", [_draw(number / count, size) for number in range(count)], fps)
+    write_film(folder / "clip.mp4", [_draw(number / count, size) for number in range(count)], fps)
     scene = folder / "scene.json"
     scene.write_text(json.dumps(_scene(count / fps, size), indent=1) + "\n", encoding="utf-8")
     return scene
@@ -235,20 +235,3 @@ def _draw_name(pen: Any, person: _Person, size: tuple[int, int]) -> None:
     half, tall = 0.13 * _unit(size), 0.05 * _unit(size)
     pen.rounded_rectangle((x - half, y - tall, x + half, y + tall), 0.02 * size[1], fill=_WHITE)
     pen.text((x, y), person.name, fill=_INK, anchor="mm", font=ImageFont.load_default(0.075 * _unit(size)))
-
-
-def _write(path: Path, images: list[npt.NDArray[np.uint8]], fps: int) -> None:
-    """H.264 where this PyAV has it, else MPEG-4."""
-    import av
-
-    height, width = images[0].shape[:2]
-    codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
-    with av.open(str(path), "w") as out:
-        options = {"crf": "16"} if codec == "libx264" else {"q:v": "2"}
-        stream = cast(Any, out.add_stream(codec, rate=fps, options=options))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, fps)
-            out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))

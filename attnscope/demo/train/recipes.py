@@ -22,9 +22,9 @@ class Recipe:
     name: str
     people: tuple[int, ...]
     seed: int = 0
-    tower_steps: int = 2000
-    pool: int = 16000
-    language_steps: int = 2000
+    tower_steps: int = 1400
+    pool: int = 12000
+    language_steps: int = 1600
     exam: int = 256
 
     def smoke(self) -> Recipe:

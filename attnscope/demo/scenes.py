@@ -1,0 +1,137 @@
+"""Round-table clips as ordinary files: films, scene files with questions, and a manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attnscope.demo.cast import FPS, FRAMES, UNITS
+from attnscope.demo.draw import draw
+from attnscope.demo.film import write_film
+from attnscope.demo.questions import Question, questions, shown_options
+from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
+from attnscope.errors import RequestError
+
+SCALE = 5  # pixels a unit: 480 x 480
+MOTION = 4  # frames of the film for each frame that the models are trained on
+Progress = Callable[[str, int, int], None]
+
+
+def write_scenes(
+    out: str | Path,
+    *,
+    count: int = 200,
+    seed: int = 0,
+    split: Split = "test",
+    people: Sequence[int] = tuple(range(MOST_PEOPLE + 1)),
+    progress: Progress | None = None,
+) -> Path:
+    """Write clips with their questions; the same arguments write the same scenes.
+
+    Args:
+        out: Folder; must be new or empty.
+        count: Clips, dealt evenly over `people`; each is asked one question of every task that it allows.
+        seed: Of the clips.
+        split: Seat combinations: "train", "calibration" or "test"; they share none.
+        people: Numbers of people; 0 is things alone.
+        progress: Called with (what, done, total).
+
+    Returns:
+        The manifest, one question a line: {"id", "scene"}.
+
+    Raises:
+        RequestError: An argument is out of range, or the folder is not empty.
+    """
+    out = Path(out)
+    _check(out, count, split, people)
+    for name in ("clips", "scenes"):
+        (out / name).mkdir(parents=True, exist_ok=True)
+    lines = []
+    for number in range(count):
+        stage = Stage(split, seed, number)
+        clip = stage.clip(people[number % len(people)])
+        name = f"{split}-{seed}-{number:05d}"
+        film = out / "clips" / f"{name}.mp4"
+        write_film(film, list(_frames(clip, stage.rng)), round(FPS) * MOTION)
+        for question in _one_of_each(clip, stage.rng):
+            scene = out / "scenes" / f"{name}-{question.task}.json"
+            document = scene_of(clip, question, shown_options(question, stage.rng), f"../clips/{film.name}", split)
+            scene.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            lines.append(json.dumps({"id": scene.stem, "scene": f"scenes/{scene.name}"}))
+        if progress is not None:
+            progress("clips", number + 1, count)
+    manifest = out / "manifest.jsonl"
+    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return manifest
+
+
+def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str, split: str) -> dict[str, Any]:
+    """The scene file of a question, as docs/scene.md specifies it."""
+    end = FRAMES / FPS
+    speakers = {
+        person.name: {
+            "segments": [
+                {"start": 0.0, "end": end, "keyframes": [{"t": 0.0, "xyxy": [round(SCALE * v, 2) for v in person.box]}]}
+            ]
+        }
+        for person in clip.people
+    }
+    transcript = [
+        {"speaker": clip.people[turn.speaker].name if clip.named else None, "text": turn.text}
+        | {"start": turn.start / FPS, "end": turn.end / FPS}
+        for turn in clip.turns
+    ]
+    fields = {
+        "task": question.task,
+        "people": len(clip.people),
+        "seats": clip.seats,
+        "turns": len(clip.turns),
+        "named": clip.named,
+        "about": question.about,
+        "split": split,
+    }
+    asked = {"question": question.text, "options": list(options), "answer": question.answer}
+    return {"video": video, "speakers": speakers, "transcript": transcript, **asked, "fields": fields}
+
+
+def _check(out: Path, count: int, split: str, people: Sequence[int]) -> None:
+    if count < 1:
+        raise RequestError(f"--n {count}: must be at least 1")
+    if split not in SPLITS:
+        raise RequestError(f'--split "{split}": choose from {", ".join(SPLITS)}')
+    for number in people:
+        if not 0 <= number <= MOST_PEOPLE:
+            raise RequestError(f"--people {number}: must be from 0 to {MOST_PEOPLE}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+
+
+def _one_of_each(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:
+    """One question of each task, drawn among those that the clip allows."""
+    every = questions(clip)
+    for task in dict.fromkeys(question.task for question in every):
+        same = [question for question in every if question.task == task]
+        yield same[rng.integers(len(same))]
+
+
+def _frames(clip: Clip, rng: np.random.Generator) -> Iterator[Any]:
+    """The film's frames: at the moments that attnscope samples by default, exactly those of the clip."""
+    for frame in range(FRAMES):
+        for part in range(MOTION):
+            between = part != MOTION // 2
+            yield draw(_moving(clip, frame, rng) if between else clip.picture, frame, SCALE)
+
+
+def _moving(clip: Clip, frame: int, rng: np.random.Generator) -> Any:
+    """The picture with the speaking mouths somewhere else in their movement."""
+    speaking = {turn.speaker for turn in clip.turns if turn.start <= frame < turn.end}
+    people = []
+    for number, person in enumerate(clip.people):
+        mouth = int(rng.integers(3)) if number in speaking else 0
+        people.append(replace(person, mouth=(*person.mouth[:frame], mouth, *person.mouth[frame + 1 :])))
+    return replace(clip.picture, people=tuple(people))
