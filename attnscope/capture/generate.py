@@ -105,30 +105,42 @@ def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int)
 
 
 def option_logprob(model: LoadedModel, prompt: Prompt, ids: Sequence[int], first_logits: Tensor) -> float:
-    """Log-probability that an option continues the prompt, summed over its tokens.
+    """Log-probability that an option continues one prompt; as `option_logprobs`."""
+    return option_logprobs(model, [prompt], [ids], [first_logits])[0]
+
+
+def option_logprobs(
+    model: LoadedModel, prompts: Sequence[Prompt], options: Sequence[Sequence[int]], first_logits: Sequence[Tensor]
+) -> list[float]:
+    """Log-probability that an option continues a prompt, summed over the option's tokens.
 
     Args:
         model: The loaded model.
-        prompt: The prompt.
-        ids: Tokens of the option.
-        first_logits: [vocabulary] logits after the prompt, which a one-token option needs alone.
+        prompts: Prompts that can be collated.
+        options: Tokens of one option of each prompt.
+        first_logits: [vocabulary] logits after each prompt, which a one-token option needs alone.
 
     Returns:
-        Natural logarithm.
+        Natural logarithms, one a prompt.
     """
-    first = float(log_softmax(first_logits, -1)[ids[0]])
-    if len(ids) == 1:
-        return first
-    inputs = dict(prompt.inputs)
-    extra = torch.tensor([list(ids[:-1])])
+    found = [float(log_softmax(logits, -1)[ids[0]]) for logits, ids in zip(first_logits, options, strict=True)]
+    more = max(len(ids) for ids in options) - 1
+    if more == 0:
+        return found
+    inputs, _ = collate(prompts, model)
+    tail = torch.tensor([[*ids[:-1], *[_padding_id(model)] * (more + 1 - len(ids))] for ids in options])
+    said = torch.tensor([[1] * (len(ids) - 1) + [0] * (more + 1 - len(ids)) for ids in options])
+    tails = {"input_ids": tail, "attention_mask": said}
     for name in _TOKEN_INPUTS:
         if name in inputs:
-            tail = extra if name == "input_ids" else torch.full_like(extra, int(name == "attention_mask"))
-            inputs[name] = torch.cat([inputs[name].cpu(), tail.to(inputs[name].dtype)], 1)
+            added = tails.get(name, torch.zeros_like(tail))
+            inputs[name] = torch.cat([inputs[name], added.to(inputs[name])], 1)
     with torch.inference_mode():
-        out: Any = model.model(**to_model(inputs, model), use_cache=False, logits_to_keep=len(ids) - 1)
-    rest = log_softmax(out.logits[0, -(len(ids) - 1) :].float(), -1)
-    return first + sum(float(rest[i, token]) for i, token in enumerate(ids[1:]))
+        out: Any = model.model(**inputs, use_cache=False, logits_to_keep=more)
+    for row, ids in enumerate(options):
+        after = log_softmax(out.logits[row, -more:].float(), -1)
+        found[row] += sum(float(after[i, token]) for i, token in enumerate(ids[1:]))
+    return found
 
 
 def _padding_id(model: LoadedModel) -> int:

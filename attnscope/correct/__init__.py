@@ -1,11 +1,12 @@
 """Corrections, applied through query-key channels under the model's own kernel."""
 
-from attnscope.correct.base import Correction, Running, catalogue, correction, corrections, make
+from attnscope.correct.base import Correction, Decoder, Running, catalogue, correction, corrections, make
 from attnscope.correct.run import bind, corrected, rerun
 from attnscope.correct.social_bias import SocialBias
 
 __all__ = [
     "Correction",
+    "Decoder",
     "Running",
     "SocialBias",
     "bind",

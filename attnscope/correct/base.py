@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,16 +14,42 @@ if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 
+@dataclass(frozen=True)
+class Decoder:
+    """What a correction has to know of a model.
+
+    Attributes:
+        layers: Numbers of the layers with softmax attention, increasing.
+        depth: Number of all layers, the denominator of depth.
+        heads: Query heads of a layer.
+    """
+
+    layers: tuple[int, ...]
+    depth: int
+    heads: int
+
+
 class Running(ABC):
-    """A correction at work on one prompt: an edit of the seam (`attnscope.attention.Edit`)."""
+    """A correction at work on a batch of prompts: an edit of the seam (`attnscope.attention.Edit`)."""
 
     @abstractmethod
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Edit one attention call."""
 
     @abstractmethod
+    def records(self) -> list[dict[str, Any]]:
+        """What was done, one a prompt: `method`, `params`, `active` [[layer, [head, ...]], ...] and `notes`."""
+
     def record(self) -> dict[str, Any]:
-        """What was done: `method`, `params`, `active` [[layer, [head, ...]], ...] and `notes`."""
+        """What was done to the only prompt.
+
+        Raises:
+            RequestError: If the correction was bound to several prompts.
+        """
+        found = self.records()
+        if len(found) != 1:
+            raise RequestError(f"the correction was bound to {len(found)} prompts; ask for records(), one a prompt")
+        return found[0]
 
 
 @dataclass(frozen=True)
@@ -35,11 +61,11 @@ class Correction(ABC):
     summary: ClassVar[str]
 
     @abstractmethod
-    def bind(self, prompt: Prompt, layers: int) -> Running:
-        """Prepare for one prompt of a model with so many layers.
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> Running:
+        """Prepare for a left-padded batch of prompts (`attnscope.capture.generate.collate`), perhaps of one.
 
         Raises:
-            RequestError: If the correction needs something that the scene does not have.
+            RequestError: If the correction needs something that a scene or the model does not have.
         """
 
     def params(self) -> dict[str, Any]:
@@ -84,7 +110,7 @@ def catalogue() -> list[dict[str, str]]:
             "method": method,
             "summary": cls.summary,
             "source": cls.source,
-            "parameters": ", ".join(f"{f.name}={f.default}" for f in fields(cls)),
+            "parameters": ", ".join(f"{f.name}={f.default if f.default != '' else 'none'}" for f in fields(cls)),
         }
         for method, cls in sorted(_METHODS.items())
     ]

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
+from torch import Tensor
 
-from attnscope.attention import tapped
+from attnscope.attention import decoder_layers, tapped
 from attnscope.capture.plan import Plan
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.capture.run import Progress, capture, layer_count
-from attnscope.correct.base import Correction, Running
+from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Sampling
 
@@ -29,33 +29,38 @@ _JPEG_NOISE = 12.0
 
 
 @contextmanager
-def corrected(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]) -> Iterator[list[Running]]:
+def corrected(
+    model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]
+) -> Iterator[list[Running]]:
     """Run the model under corrections; leaving the block restores it exactly.
 
     Args:
         model: A loaded model.
-        prompt: The prompt that the corrections are about (`attnscope.model.build_prompt`).
+        prompts: The prompt that the corrections are about (`attnscope.model.build_prompt`), or those of a left-padded
+            batch (`attnscope.capture.generate.collate`) in its order. The model may be given each sample several times
+            in a row, as beam search does, and more tokens after the prompts.
         corrections: Applied in order.
 
     Yields:
-        The bound corrections, whose `record()` says afterwards what they did.
+        The bound corrections, whose `records()` say afterwards what they did to each prompt (`record()`: to the only
+        one).
 
     Raises:
-        RequestError: If a correction does not apply to the scene, or the model is given another prompt in the block.
+        RequestError: If a correction does not apply to a scene or the model, or the model is given other prompts in
+            the block.
     """
-    running = bind(model, prompt, corrections)
-    ids = prompt.inputs["input_ids"]
+    running = bind(model, prompts, corrections)
+    own = [prompt.inputs["input_ids"][0].cpu() for prompt in _several(prompts)]
 
-    def same_prompt(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
+    def same_prompts(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
         given = kwargs.get("input_ids")
-        if given is not None and given.shape[1] > 1 and not torch.equal(given[:, : ids.shape[1]].cpu(), ids.cpu()):
-            shape = " x ".join(str(n) for n in given.shape)
+        if given is not None and given.shape[1] > 1 and not _begins_with(given.cpu(), own):
             raise RequestError(
-                f"the corrections were bound to one prompt of {ids.shape[1]} tokens,"
-                f" and the model is given {shape} others"
+                f"the corrections were bound to {_said(own)},"
+                f" and the model is given {' x '.join(str(n) for n in given.shape)} others"
             )
 
-    hook = model.model.register_forward_pre_hook(same_prompt, with_kwargs=True)
+    hook = model.model.register_forward_pre_hook(same_prompts, with_kwargs=True)
     try:
         with tapped(model.model, edits=running):
             yield running
@@ -63,10 +68,38 @@ def corrected(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correcti
         hook.remove()
 
 
-def bind(model: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]) -> list[Running]:
-    """Bind corrections to a prompt of a model."""
-    layers = layer_count(model)
-    return [correction.bind(prompt, layers) for correction in corrections]
+def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]) -> list[Running]:
+    """Bind corrections to a prompt of a model, or to those of a left-padded batch in its order.
+
+    Raises:
+        RequestError: If a correction does not apply to a scene or the model.
+    """
+    decoder = Decoder(
+        tuple(decoder_layers(model.model)), layer_count(model), int(model.text_config.num_attention_heads)
+    )
+    return [correction.bind(_several(prompts), decoder) for correction in corrections]
+
+
+def _several(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
+    several = prompts if isinstance(prompts, Sequence) else [prompts]
+    if not several:
+        raise RequestError("corrections need at least one prompt to be bound to")
+    return several
+
+
+def _begins_with(given: Tensor, own: Sequence[Tensor]) -> bool:
+    """Whether ids [B', N'] are the prompts [N], left-padded to the longest, each repeated B' / B times, or go on."""
+    padded = max(len(ids) for ids in own)
+    copies, rest = divmod(len(given), len(own))
+    if rest or given.shape[1] < padded:
+        return False
+    parts = [given[row * copies : (row + 1) * copies, padded - len(ids) : padded] for row, ids in enumerate(own)]
+    return all(bool((part == ids).all()) for part, ids in zip(parts, own, strict=True))
+
+
+def _said(own: Sequence[Tensor]) -> str:
+    lengths = ", ".join(str(len(ids)) for ids in own)
+    return f"one prompt of {lengths} tokens" if len(own) == 1 else f"{len(own)} left-padded prompts of {lengths} tokens"
 
 
 def rerun(

@@ -3,49 +3,65 @@
 On heads that look across modalities at all, each word of a speaker is drawn to that speaker's pixels in the frames
 where it is spoken. The bias of a word u towards a cell v of the same speaker and frame is alpha times the largest
 logit of u over all speakers' cells, W(u, v) = alpha * max over v' of z(u, v'), and 0 elsewhere; A' = softmax(z + W).
+Acting on names in the question and on the answer, fixed heads and a constant bias are ours.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from attnscope.attention import AttentionCall, add_bias, dense_rows
-from attnscope.correct.base import Correction, Running, correction
+from attnscope.correct._bias_rows import ROWS, draw
+from attnscope.correct._bias_running import RunningSocialBias
+from attnscope.correct.base import Correction, Decoder, correction
 from attnscope.errors import RequestError
-from attnscope.layers import check_layers, select_layers
-from attnscope.metrics.density import cells_at, live_frames
+from attnscope.layers import check_layers
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 NEGATIVE = ("paper", "clamp", "gap")
+STRENGTH = ("logit", "constant")
 
 
 @correction
 @dataclass(frozen=True)
 class SocialBias(Correction):
-    """Draw each speaker's words to the speaker's own pixels, on the heads that look across modalities.
+    """Draw speakers' words, or the answer, to speakers' pixels, on the heads that look across modalities.
 
     Attributes:
         alpha: Strength; 0 is the identity (2nd: 1).
-        threshold: A head is active if its mean attention from utterance tokens to speakers' visual tokens exceeds
-            this (2nd: lambda = 5e-5). It is a mean over pairs and so shrinks with the length of the prompt.
+        threshold: A head is active if its mean attention from the chosen rows of the prompt to speakers' visual tokens
+            exceeds this (2nd, for utterance tokens: lambda = 5e-5). It is a mean over pairs and so shrinks with the
+            length of the prompt.
         layers: Layers in which heads may be active (2nd: layers 10-19 of 28).
         coverage: Fraction of a cell that a box must cover (ours).
         negative: What to do where the largest logit is negative, and the published bias would lower attention:
             "paper" keeps it, "clamp" sets the bias to 0, "gap" uses alpha * (max - mean) instead, which does not
             depend on the logits' level (ours).
+        rows: Which tokens are drawn, comma-separated: "utterances", each to its speaker at the frames where the turn
+            is live (2nd); "question", the tokens of the question that write a speaker's name, each to that speaker in
+            all frames (ours); "answer", the last position of the prompt, which predicts the first answer token, and
+            every later one, appended or generated (ours).
+        toward: Whose cells, in all frames, the answer is drawn to (ours): "asked", the one speaker with a box whose
+            name stands in the question; a speaker's name; or, to compare with, "other" (the next visible speaker after
+            the asked one, in the scene's order), "everyone" (the cells of all speakers) and "visual" (all visual
+            tokens with a place). These words win over a speaker of that name. The scene's right answer is not read.
+        heads: Heads that are always active, "2.3,4.0" for head 3 of layer 2 and head 0 of layer 4; then `threshold`
+            and `layers` play no role (ours). Empty: heads are chosen by `threshold`.
+        strength: "logit", alpha times the largest logit (2nd), or "constant", the bias is alpha itself: the odds of
+            the cells grow by a factor of e^alpha, and `negative` plays no role (ours).
     """
 
     method: ClassVar[str] = "social-bias"
     source: ClassVar[str] = "2nd"
     summary: ClassVar[str] = (
-        "draws each speaker's words to the speaker's own pixels, on heads that look across modalities"
+        "draws each speaker's words, names in the question or the answer to speakers' pixels,"
+        " on heads that look across modalities"
     )
 
     alpha: float = 1.0
@@ -53,6 +69,10 @@ class SocialBias(Correction):
     layers: str = "0.36-0.71"
     coverage: float = 0.5
     negative: str = "paper"
+    rows: str = "utterances"
+    toward: str = "asked"
+    heads: str = ""
+    strength: str = "logit"
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -64,146 +84,61 @@ class SocialBias(Correction):
             raise RequestError(f"--coverage {self.coverage}: must be in (0, 1]")
         if self.negative not in NEGATIVE:
             raise RequestError(f'--negative "{self.negative}": choose from {", ".join(NEGATIVE)}')
+        if self.strength not in STRENGTH:
+            raise RequestError(f'--strength "{self.strength}": choose from {", ".join(STRENGTH)}')
+        for kind in self.kinds:
+            if kind not in ROWS:
+                raise RequestError(f'--rows "{self.rows}": "{kind}" is none of {", ".join(ROWS)}')
+        if self.toward != "asked" and "answer" not in self.kinds:
+            raise RequestError(f'--toward "{self.toward}": is about the answer, and --rows is "{self.rows}"')
         check_layers(self.layers)
+        self._heads()
 
-    def bind(self, prompt: Prompt, layers: int) -> Running:
-        """Find the utterance tokens and the cells that each turn is drawn to.
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of `rows`, one by one."""
+        return [kind.strip() for kind in self.rows.split(",")]
+
+    def _heads(self) -> dict[int, list[int]]:
+        """The heads of `heads` by layer, both increasing.
 
         Raises:
-            RequestError: If the scene has no boxes, or no speaker has both words and a visible box.
+            RequestError: If they are not written as layer.head.
         """
-        return _RunningSocialBias(self, prompt, layers)
+        found = set()
+        for part in self.heads.split(",") if self.heads else []:
+            match = re.fullmatch(r"([0-9]+)\.([0-9]+)", part.strip())
+            if match is None:
+                raise RequestError(f'--heads {self.heads}: "{part.strip()}" is not a layer and a head, like 12.3')
+            found.add((int(match[1]), int(match[2])))
+        return {layer: sorted(h for other, h in found if other == layer) for layer in sorted({at for at, _ in found})}
 
+    def fixed_heads(self, decoder: Decoder) -> dict[int, list[int]]:
+        """The heads of `heads` by layer; empty if heads are chosen by `threshold`.
 
-class _RunningSocialBias(Running):
-    """The bias bound to one prompt; its state is what the heads did.
+        Raises:
+            RequestError: If the model has no such layer or head.
+        """
+        chosen = self._heads()
+        for layer, heads in chosen.items():
+            if layer not in decoder.layers:
+                known = f"{min(decoder.layers)}-{max(decoder.layers)}"
+                raise RequestError(
+                    f"--heads {layer}.{heads[0]}: layer {layer} is not one of the layers with attention, {known}"
+                )
+            if heads[-1] >= decoder.heads:
+                raise RequestError(
+                    f"--heads {layer}.{heads[-1]}: the model has heads 0-{decoder.heads - 1} in each layer"
+                )
+        return chosen
 
-    Attributes:
-        utterances: [U] positions of all tokens of turns with a speaker.
-        turn_of: [U] row of `targets` of each utterance token, -1 for none.
-        targets: [G, N] cells that the tokens of a turn are drawn to, turns with equal cells merged.
-        visual: [N] cells of any speaker.
-    """
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningSocialBias:
+        """Find the tokens that are drawn, and the cells that each is drawn to.
 
-    def __init__(self, settings: SocialBias, prompt: Prompt, layers: int) -> None:
-        self.settings = settings
-        tokens = prompt.tokens
-        self.length = len(tokens)
-        boxed = {
-            str(column).removeprefix("covered:"): np.nan_to_num(tokens[column].to_numpy()) >= settings.coverage
-            for column in tokens
-            if str(column).startswith("covered:")
-        }
-        if not boxed:
-            raise RequestError(f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none")
-        turn = tokens["turn"].to_numpy()
-        self.utterances = torch.from_numpy(np.flatnonzero((turn >= 0) & (tokens["speaker"] != "").to_numpy()))
-        self.visual = torch.from_numpy(np.logical_or.reduce(list(boxed.values())))
-        self.turn_of, self.targets = self._pair(prompt, turn, boxed)
-        self.layers = set(select_layers(settings.layers, range(layers), layers))
-        self.active: dict[int, list[int]] = {}
-        self.negative: dict[int, tuple[int, int]] = {}
-
-    def _pair(self, prompt: Prompt, turn: Any, boxed: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        cells: dict[bytes, int] = {}
-        rows: list[Any] = []
-        of_turn: dict[int, int] = {}
-        for number, said in enumerate(prompt.scene.transcript):
-            if said.speaker not in boxed:
-                continue
-            frames = live_frames(said.start, said.end, np.asarray(prompt.frames.times))
-            target = boxed[said.speaker] & cells_at(prompt.tokens, frames)
-            if target.any():
-                of_turn[number] = cells.setdefault(target.tobytes(), len(cells))
-                if of_turn[number] == len(rows):
-                    rows.append(target)
-        if not rows:
-            raise RequestError(
-                f"{prompt.scene.video}: social-bias needs a speaker with words and a box covering visual tokens,"
-                " and the scene has none"
-            )
-        places = [of_turn.get(int(turn[u]), -1) for u in self.utterances]
-        return torch.tensor(places), torch.from_numpy(np.stack(rows))
-
-    def __call__(self, call: AttentionCall) -> AttentionCall:
-        """Select heads from this very call, then bias them (dynamic selection)."""
-        if call.layer not in self.layers or call.is_decode or self.settings.alpha == 0:
-            return call  # the paper's U holds prompt tokens only: generated tokens are not biased
-        batch, _, length, _ = call.query.shape
-        if batch != 1 or length < self.length:  # longer is the same prompt with an answer option appended
-            raise RequestError(
-                f"social-bias was bound to one prompt of {self.length} tokens,"
-                f" and the model is given {batch} x {length}"
-            )
-        peak, mean, attended = self._measure(call)
-        active = attended > self.settings.threshold
-        self.active[call.layer] = active.nonzero()[:, 0].tolist()
-        if not active.any():
-            return call
-        bias = self._strength(peak, mean)  # [H, U]
-        bias = torch.where(active[:, None] & (self.turn_of.to(bias.device) >= 0), bias, 0.0)
-        self.negative[call.layer] = self._negative(peak, active)
-        return self._apply(call, bias)
-
-    def _measure(self, call: AttentionCall) -> tuple[Tensor, Tensor, Tensor]:
-        """Largest and mean logit of every utterance token over speakers' cells [H, U], mean attention [H]."""
-        columns = self.visual.nonzero()[:, 0].to(call.query.device)
-        peaks, means, attended = [], [], []
-        for _, z, attention, _ in dense_rows(call, 0, self.utterances):
-            seen = attention[..., columns] > 0
-            own = z[..., columns].masked_fill(~seen, float("-inf"))
-            peaks.append(own.amax(-1))
-            means.append(own.masked_fill(~seen, 0).sum(-1) / seen.sum(-1).clamp(min=1))
-            attended.append(attention[..., columns].sum((-2, -1)))
-        pairs = len(self.utterances) * len(columns)
-        return torch.cat(peaks, 1), torch.cat(means, 1), torch.stack(attended).sum(0) / pairs
-
-    def _strength(self, peak: Tensor, mean: Tensor) -> Tensor:
-        strength = peak - mean if self.settings.negative == "gap" else peak
-        if self.settings.negative == "clamp":
-            strength = strength.clamp(min=0)
-        return torch.where(peak.isfinite(), self.settings.alpha * strength, 0.0)  # -inf: the row sees no cell
-
-    def _apply(self, call: AttentionCall, bias: Tensor) -> AttentionCall:
-        heads, rows = call.query.shape[1], call.query.shape[2]
-        table = torch.zeros(heads, rows, len(self.targets), device=bias.device)
-        paired = (self.turn_of >= 0).nonzero()[:, 0]
-        where = self.utterances[paired].to(bias.device), self.turn_of[paired].to(bias.device)
-        table[:, where[0], where[1]] = bias[:, paired.to(bias.device)]
-        member = torch.zeros(1, call.key.shape[2], len(self.targets), device=call.key.device)
-        member[0, : self.length] = self.targets.T
-        return add_bias(call, table[None], member)
-
-    def _negative(self, peak: Tensor, active: Tensor) -> tuple[int, int]:
-        """How many biased rows have a negative largest logit, and how many biased rows there are."""
-        biased = peak[active][:, (self.turn_of >= 0).to(peak.device)]
-        biased = biased[biased.isfinite()]
-        return int((biased < 0).sum()), biased.numel()
-
-    def record(self) -> dict[str, Any]:
-        """Method, parameters, active heads, and what a user should know."""
-        heads = sum(len(found) for found in self.active.values())
-        notes = [
-            f"{heads} active heads in {len(self.layers)} layers;"
-            f" threshold x prompt length = {self.settings.threshold * self.length:.3g}",
-            "acts on the prompt's utterance tokens only; generated tokens are not biased",
-        ]
-        negative, rows = (
-            (sum(column) for column in zip(*self.negative.values(), strict=True)) if self.negative else (0, 0)
+        Raises:
+            RequestError: If a scene has no boxes, or nothing to do for one of the kinds of `rows`; if the model has no
+                such layer or head.
+        """
+        return RunningSocialBias(
+            self, [draw(prompt, self.kinds, self.toward, self.coverage) for prompt in prompts], decoder
         )
-        if negative:
-            effect = {
-                "paper": "there the published bias lowers attention",
-                "clamp": "no bias there",
-                "gap": "bias from the gap",
-            }
-            notes.append(
-                f"the largest logit is negative in {negative / rows:.1%} of {rows} biased rows"
-                f" ({effect[self.settings.negative]})"
-            )
-        return {
-            "method": self.settings.method,
-            "params": self.settings.params(),
-            "active": [[layer, found] for layer, found in sorted(self.active.items())],
-            "notes": notes,
-        }

@@ -22,6 +22,7 @@ CENTRE = (48.0, 49.0)  # of the table
 RADII = (34.0, 32.0)  # of the ellipse on which people sit
 HALF = (11.0, 13.0)  # half width and half height of a person's box, hat included, arm excluded
 REACH = 15.0  # length of a pointing arm
+THING_HALF = 6.5  # half the side of a thing's box
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,16 @@ class Thing:
     colour: int
     x: float
     y: float
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        return THINGS[self.kind]
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom."""
+        return self.x - THING_HALF, self.y - THING_HALF, self.x + THING_HALF, self.y + THING_HALF
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Question:
         text: The question.
         options: In no particular order.
         answer: The right one.
-        about: Name of the person whose box holds the evidence, "" for none; for analysis, never shown.
+        about: Person or thing whose box holds the evidence, "" for none; for analysis, never shown.
     """
 
     task: str
@@ -95,8 +95,8 @@ def _of_people(clip: Clip) -> Iterator[Question]:
 def _of_things(clip: Clip) -> Iterator[Question]:
     for thing in clip.picture.things:
         kind, colour = THINGS[thing.kind], CUPS[thing.colour]
-        yield Question("colour", f"What colour is the {kind}?", CUPS, colour)
-        yield Question("thing", f"Which thing is {colour}?", THINGS, kind)
+        yield Question("colour", f"What colour is the {kind}?", CUPS, colour, kind)
+        yield Question("thing", f"Which thing is {colour}?", THINGS, kind, kind)
 
 
 def shown_options(question: Question, rng: np.random.Generator) -> tuple[str, ...]:

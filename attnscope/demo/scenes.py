@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.demo.cast import FPS, FRAMES, UNITS
+from attnscope.demo.cast import FPS, FRAMES
 from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
@@ -72,15 +72,9 @@ def write_scenes(
 
 def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str, split: str) -> dict[str, Any]:
     """The scene file of a question, as docs/scene.md specifies it."""
-    end = FRAMES / FPS
-    speakers = {
-        person.name: {
-            "segments": [
-                {"start": 0.0, "end": end, "keyframes": [{"t": 0.0, "xyxy": [round(SCALE * v, 2) for v in person.box]}]}
-            ]
-        }
-        for person in clip.people
-    }
+    # a question about a thing brings the thing's box along: whose attention is measured needs a place
+    asked_about = [thing for thing in clip.picture.things if thing.name == question.about]
+    speakers = {shown.name: {"segments": [_segment(shown.box)]} for shown in (*clip.people, *asked_about)}
     transcript = [
         {"speaker": clip.people[turn.speaker].name if clip.named else None, "text": turn.text}
         | {"start": turn.start / FPS, "end": turn.end / FPS}
@@ -97,6 +91,12 @@ def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str,
     }
     asked = {"question": question.text, "options": list(options), "answer": question.answer}
     return {"video": video, "speakers": speakers, "transcript": transcript, **asked, "fields": fields}
+
+
+def _segment(box: tuple[float, float, float, float]) -> dict[str, Any]:
+    """A box that stays where it is, in pixels of the film."""
+    keyframe = {"t": 0.0, "xyxy": [round(SCALE * value, 2) for value in box]}
+    return {"start": 0.0, "end": FRAMES / FPS, "keyframes": [keyframe]}
 
 
 def _check(out: Path, count: int, split: str, people: Sequence[int]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope._version import __version__
 from attnscope.errors import ModelError
+from attnscope.model.embedded import embedded_folder
 from attnscope.model.folder import check_folder, check_hub, local_folder
 from attnscope.model.layouts import LAYOUTS
 from attnscope.model.pretrained import config_sha256, read_config, read_processor, read_weights
@@ -26,7 +27,7 @@ class LoadedModel:
     Attributes:
         model: The model itself, in eval mode.
         processor: Its processor.
-        id: Absolute path of the folder, or the name on the model hub.
+        id: Absolute path of the folder, or the name on the model hub or of the embedded model.
         revision: Commit on the model hub, None for a folder.
         family: Name of the layout that places its visual tokens, or "unknown".
         config_sha256: Hash of the configuration as loaded, without the path and the library version.
@@ -94,7 +95,8 @@ def load(
     """Load a model for image-text-to-text and its processor.
 
     Args:
-        model: A folder made by `save_pretrained`, or a name on the model hub.
+        model: A folder made by `save_pretrained`, a name on the model hub, or an embedded model ("roundtable",
+            "roundtable-full").
         dtype: "auto" (the checkpoint's own), "float32", "float16", "bfloat16", or a torch dtype.
         device: "cpu", "cuda", "cuda:1", "mps"; default cuda where there is one, else cpu.
         device_map: Split the model over devices by accelerate (for example "auto"); not together with
@@ -116,20 +118,22 @@ def load(
         raise ModelError(f"{name}: dtype must be one of {', '.join(DTYPES)}, not {dtype_name!r}")
     _check_attention(name, attn)
     device = _checked_device(name, device, device_map)
-    folder = local_folder(name)
+    embedded = embedded_folder(name)
+    folder = embedded or local_folder(name)
     if folder is None:
         check_hub(name)
     else:
         check_folder(folder, use_safetensors=use_safetensors)
-        name = str(folder)
+    source = name if folder is None else str(folder)
+    name = name if embedded is not None else source
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = read_config(name, common)
+    config = read_config(source, common)
     digest = config_sha256(config)
-    processor = read_processor(name, common)
+    processor = read_processor(source, common)
     placing = {"device_map": device_map} if device_map is not None else {}
     choice = {"attn_implementation": attn} if attn is not None else {}
     safe = {"use_safetensors": True} if use_safetensors else {}
-    loaded = read_weights(name, config, {"dtype": dtype, **placing, **choice, **safe, **common})
+    loaded = read_weights(source, config, {"dtype": dtype, **placing, **choice, **safe, **common})
     if device_map is None:
         loaded = loaded.to(device)
     return LoadedModel(

@@ -6,6 +6,7 @@ classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -141,6 +142,20 @@ def _names_differ(speakers: Any) -> Any:
 Speakers = Annotated[dict[Line, Speaker], BeforeValidator(_names_differ)]
 
 
+def _are_labels(fields: Any) -> Any:
+    """One message for a wrong label, where a union would give one for each of its types."""
+    for name, label in fields.items() if isinstance(fields, dict) else ():
+        for one in label if isinstance(label, list) else [label]:
+            if not isinstance(one, (str, int, float)) or (isinstance(one, float) and not math.isfinite(one)):
+                where = field_path(("fields", str(name))).removeprefix("fields")
+                raise ValueError(f"{where}: {show(label)} is not text, a number, true or false, or a list of these")
+    return fields
+
+
+Label = str | int | float | bool
+Fields = Annotated[dict[Line, Label | list[Label]], BeforeValidator(_are_labels)]
+
+
 class Scene(_Model):
     """A video (or image, or folder of frames), who is where in it, what is said, and what is asked."""
 
@@ -153,6 +168,9 @@ class Scene(_Model):
     box_units: BoxUnits = Field("pixels", description="pixels of the upright frame, or fractions 0..1 of it.")
     system: Words | None = Field(None, description="System message of the prompt.")
     frame_rate: Rate | None = Field(None, description="Frames per second of a folder of frames.")
+    fields: Fields = Field(
+        default_factory=dict, description="Free labels by which results are grouped; not shown to the model."
+    )
 
     @model_validator(mode="after")
     def _choices(self) -> Self:

@@ -52,7 +52,7 @@ MapsDtype = Annotated[str, option("Precision of maps: float32 or float16.", "DTY
 Coverage = Annotated[
     float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION", _PLAN)
 ]
-NewTokens = Annotated[int, option("Most tokens of the greedy answer.", "N", _PLAN)]
+NewTokens = Annotated[int, option("Most tokens of the greedy answer.", "N")]
 
 Dtype = Annotated[str, option("auto (the checkpoint's own), float32, bfloat16 or float16.", "DTYPE", _MODEL)]
 Device = Annotated[str | None, option("cpu, cuda, cuda:1 or mps; cuda where there is one.", "DEVICE", _MODEL)]

@@ -21,22 +21,21 @@ from attnscope_cli._common import (
     refuse_existing,
     setup_logging,
 )
-
-_OWN = "the method's own if not given"
+from attnscope_cli._correction import Alpha, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
 
 
 def run(
     before: Annotated[Path, typer.Argument(metavar="CAPTURE", help="A plain capture (.h5).")],
     out: OutDir = Path("out"),
     method: Annotated[str, option("A correction; attnscope methods lists them.", "NAME")] = "social-bias",
-    alpha: Annotated[float | None, option(f"Strength; 0 changes nothing; {_OWN}.", "NUMBER")] = None,
-    threshold: Annotated[
-        float | None, option(f"Least mean cross-modal attention of an active head; {_OWN}.", "NUMBER")
-    ] = None,
-    layers: Annotated[str | None, option(f"Numbers (10-19) or a range of depth (0.36-0.71); {_OWN}.", "LAYERS")] = None,
-    negative: Annotated[
-        str | None, option(f"Where the largest logit is negative: paper, clamp or gap; {_OWN}.", "RULE")
-    ] = None,
+    alpha: Alpha = None,
+    threshold: Threshold = None,
+    layers: Layers = None,
+    negative: Negative = None,
+    rows: Rows = None,
+    toward: Toward = None,
+    heads: Heads = None,
+    strength: Strength = None,
     model: Annotated[
         str | None, option("Where the model is now; if not given, where the capture had it.", "MODEL")
     ] = None,
@@ -59,7 +58,17 @@ def run(
     from attnscope.correct import make, rerun
     from attnscope.report.inputs import subject
 
-    correction = make(method, alpha=alpha, threshold=threshold, layers=layers, negative=negative)
+    correction = make(
+        method,
+        alpha=alpha,
+        threshold=threshold,
+        layers=layers,
+        negative=negative,
+        rows=rows,
+        toward=toward,
+        heads=heads,
+        strength=strength,
+    )
     with open_capture(before) as cap:
         subject(cap, speaker)  # an unknown speaker is refused before the model runs
     quiet_transformers()

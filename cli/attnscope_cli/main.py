@@ -13,7 +13,19 @@ from typer.core import TyperGroup
 
 from attnscope._version import __version__
 from attnscope.errors import AttnscopeError, RequestError
-from attnscope_cli import analyze, capture, compare, correct, demo, inspect, methods, models, validate
+from attnscope_cli import (
+    analyze,
+    capture,
+    compare,
+    correct,
+    demo,
+    demo_scenes,
+    eval,
+    inspect,
+    methods,
+    models,
+    validate,
+)
 from attnscope_cli._interrupt import interruptible
 
 # typer may bring its own copy of click: take the base of its usage errors from a class that it exports.
@@ -122,8 +134,8 @@ def _main(
     pass
 
 
-for _module in (demo, capture, analyze, correct, compare, inspect, validate, methods, models):
-    app.command(_module.__name__.rpartition(".")[2])(_module.run)
+for _module in (demo, demo_scenes, capture, analyze, correct, compare, eval, inspect, validate, methods, models):
+    app.command(_module.__name__.rpartition(".")[2].replace("_", "-"))(_module.run)
 
 if __name__ == "__main__":
     app()

@@ -394,6 +394,40 @@ CAPTURES = [
 ]
 
 
+def asks(*lines: object) -> Spoil:
+    """Write manifest.jsonl."""
+    return put("manifest.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+
+ONE = {"id": "one", "scene": "scene.json"}
+EVAL = "eval . --model model -o out"
+
+EVALUATIONS = [
+    Bad("eval .", "missing option '--model'; see attnscope eval --help"),
+    Bad(EVAL, "manifest.jsonl: no such file"),
+    Bad(EVAL, "manifest.jsonl: the file is empty", spoil=put("manifest.jsonl", "\n")),
+    Bad(EVAL, "manifest.jsonl: line 2: scene: is missing", spoil=asks(ONE, {"id": "two"})),
+    Bad(EVAL, 'manifest.jsonl: line 2: id: "one" is also the id of line 1', spoil=asks(ONE, ONE)),
+    Bad(EVAL, "manifest.jsonl: line 1: scene: gone.json: no such file", spoil=asks({"scene": "gone.json"})),
+    Bad("eval gone.jsonl --model ./gone", "gone.jsonl: no such file"),
+    Bad("eval . --model ./gone", "./gone: no such folder", spoil=asks(ONE)),
+    Bad(EVAL + " --score best", '--score "best": choose from logprob, generate'),
+    Bad(EVAL + " --batch 0", "--batch 0: must be at least 1"),
+    Bad(EVAL + " --limit 0", "--limit 0: must be at least 1"),
+    Bad(EVAL + " --max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
+    Bad(EVAL + " --by task", "--by task: no scene has such a field; the scenes have no fields", spoil=asks(ONE)),
+    Bad(EVAL + " --alpha 2", "--alpha 2.0: is about a correction; say which with --correct"),
+    Bad(EVAL + " --correct nope", '--method "nope" is not a correction; choose from social-bias'),
+    Bad(EVAL + " --correct social-bias --alpha -1", "--alpha -1.0: must be a number of at least 0"),
+    Bad(
+        EVAL + " --correct social-bias --rows answer --toward Ann --heads 9.9",
+        "--heads 9.9: layer 9 is not one of the layers with attention, 0-3",
+        spoil=asks(ONE),
+    ),
+    Bad("eval . --model model -o run.h5", "run.h5: is a file; give a folder"),
+]
+
+
 def toml(text: str) -> Spoil:
     """Write run.toml."""
     return put("run.toml", text)
@@ -424,7 +458,7 @@ CONFIG = [
     ),
 ]
 
-TABLE = [*COMMAND_LINE, *OUTPUT, *VIDEO, *SCENES, *MODELS, *CAPTURES, *CONFIG]
+TABLE = [*COMMAND_LINE, *OUTPUT, *VIDEO, *SCENES, *MODELS, *CAPTURES, *EVALUATIONS, *CONFIG]
 
 
 def hdf5() -> None:

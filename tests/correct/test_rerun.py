@@ -6,11 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import attnscope
 from attnscope.correct import SocialBias, rerun
 from attnscope.demo.clip import render_clip
 from attnscope.errors import RequestError
+from attnscope_cli.main import app
 
 EVERYWHERE = [SocialBias(threshold=0.0, layers="0.0-1.0")]
 
@@ -77,3 +79,17 @@ def test_a_corrected_capture_is_not_corrected_again(before, tmp_path):
     rerun(before, EVERYWHERE, tmp_path / "after.h5").close()
     with pytest.raises(RequestError, match="was itself made under social-bias; correct a plain capture"):
         rerun(tmp_path / "after.h5", EVERYWHERE, tmp_path / "again.h5")
+
+
+def test_the_command_takes_rows_whose_cells_heads_and_strength(before, tmp_path):
+    words = "--rows utterances,answer --toward Ben --heads 1.2,3.0 --strength constant --alpha 2 --quiet"
+    done = CliRunner().invoke(app, ["correct", str(before), "-o", str(tmp_path / "out"), *words.split()])
+    assert done.exit_code == 0, done.output
+    with attnscope.open(tmp_path / "out" / "after.h5") as cap:
+        (record,) = cap.correction
+    asked = {"rows": "utterances,answer", "toward": "Ben", "heads": "1.2,3.0", "strength": "constant", "alpha": 2.0}
+    assert record["params"] == SocialBias().params() | asked
+    assert record["active"] == [[1, [2]], [3, [0]]]
+    done = CliRunner().invoke(app, ["correct", str(before), "-o", str(tmp_path / "no"), "--rows", "answer"])
+    assert done.exit_code == 2 and 'the question "Who has the tickets?" names no speaker with a box' in done.stderr
+    assert not (tmp_path / "no").exists()

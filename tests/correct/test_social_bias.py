@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 
 import attnscope
-from attnscope.attention import AttentionCall, allowed_pairs, dense_attention, logits, tapped
+from attnscope.attention import logits, tapped
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, make
 from attnscope.errors import RequestError
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
-
-ANYWHERE = {"threshold": 0.0, "layers": "0.0-1.0"}
-
-
-class Watch:
-    """A reader that keeps every prefill's call."""
-
-    def __init__(self):
-        self.calls: dict[int, AttentionCall] = {}
-
-    def channels(self, _call):
-        return None
-
-    def read(self, call, _readings):
-        if not call.is_decode:
-            self.calls[call.layer] = call
+from tests.correct.by_hand import EVERYWHERE, longer, reference, run, whole_map
 
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
@@ -43,46 +26,10 @@ def prompt(loaded, stage):
     return make_prompt(loaded, stage)
 
 
-def run(loaded, prompt, edits):
-    watch = Watch()
-    with torch.no_grad(), tapped(loaded.model, edits=edits), tapped(loaded.model, readers=[watch]):
-        out = loaded.model(**prompt.inputs).logits
-    return out, watch.calls
-
-
-def whole_map(call):
-    rows = torch.arange(call.query.shape[2])
-    return dense_attention(call.query[0], call.key[0], allowed_pairs(call, 0, rows), scaling=call.scaling)
-
-
-def reference(call, prompt, settings):
-    """The method written out densely, token by token, from the plain logits of one call."""
-    z = logits(
-        call.query[0, ..., : call.value.shape[-1]], call.key[0, ..., : call.value.shape[-1]], scaling=call.scaling
-    )
-    n = z.shape[-1]
-    causal = torch.ones(n, n).tril().bool()
-    tokens, scene, times = prompt.tokens, prompt.scene, np.asarray(prompt.frames.times)
-    covered = {s: np.nan_to_num(tokens[f"covered:{s}"].to_numpy()) >= settings.coverage for s in scene.speakers}
-    visual = np.flatnonzero(np.any(list(covered.values()), axis=0))
-    spoken = [i for i in range(n) if tokens["turn"][i] >= 0 and tokens["speaker"][i]]
-    plain = torch.softmax(z.masked_fill(~causal, -math.inf), -1)
-    active = plain[:, spoken][..., visual].mean((1, 2)) > settings.threshold
-    bias = torch.zeros_like(z)
-    for i in spoken:
-        turn = scene.transcript[tokens["turn"][i]]
-        inside = [f for f, t in enumerate(times) if turn.start <= t <= turn.end]
-        live = inside or [int(np.argmin([max(turn.start - t, t - turn.end) for t in times]))]
-        for j in np.flatnonzero(covered.get(turn.speaker, np.zeros(n, bool))):
-            if any(tokens["frame_first"][j] <= f <= tokens["frame_last"][j] for f in live):
-                bias[active, i, j] = settings.alpha * z[active, i][:, visual].amax(-1)
-    return torch.softmax((z + bias).masked_fill(~causal, -math.inf), -1), active
-
-
 def test_equals_an_explicit_edit_of_the_map_in_every_layer(loaded, prompt):
-    settings = SocialBias(alpha=0.7, **ANYWHERE)
-    _, plain_calls = run(loaded, prompt, [])
-    _, calls = run(loaded, prompt, bind(loaded, prompt, [settings]))
+    settings = SocialBias(alpha=0.7, **EVERYWHERE)
+    _, plain_calls = run(loaded, prompt.inputs, [])
+    _, calls = run(loaded, prompt.inputs, bind(loaded, prompt, [settings]))
     changed = 0
     for layer, call in calls.items():
         expected, active = reference(call, prompt, settings)
@@ -93,7 +40,7 @@ def test_equals_an_explicit_edit_of_the_map_in_every_layer(loaded, prompt):
 
 
 def test_only_heads_over_the_threshold_are_touched(loaded, prompt):
-    _, calls = run(loaded, prompt, [])
+    _, calls = run(loaded, prompt.inputs, [])
     first = calls[0]
     spoken = torch.tensor((prompt.tokens["turn"] >= 0).to_numpy())
     visual = torch.tensor(
@@ -102,7 +49,7 @@ def test_only_heads_over_the_threshold_are_touched(loaded, prompt):
     means = whole_map(first)[:, spoken][..., visual].mean((1, 2))
     threshold = float(means.sort().values[1:3].mean())  # between the second and third of four heads
     running = bind(loaded, prompt, [SocialBias(threshold=threshold, layers="0")])
-    _, after = run(loaded, prompt, running)
+    _, after = run(loaded, prompt.inputs, running)
     expected = [h for h in range(len(means)) if means[h] > threshold]
     assert running[0].record()["active"] == [[0, expected]]
     assert 0 < len(expected) < len(means)
@@ -112,27 +59,27 @@ def test_only_heads_over_the_threshold_are_touched(loaded, prompt):
 
 @pytest.mark.parametrize("settings", [SocialBias(alpha=0.0), SocialBias(threshold=0.999, layers="0.0-1.0")])
 def test_zero_strength_or_no_active_head_is_the_plain_run(loaded, prompt, settings):
-    plain, _ = run(loaded, prompt, [])
-    corrected_logits, _ = run(loaded, prompt, bind(loaded, prompt, [settings]))
+    plain, _ = run(loaded, prompt.inputs, [])
+    corrected_logits, _ = run(loaded, prompt.inputs, bind(loaded, prompt, [settings]))
     assert torch.equal(plain, corrected_logits)
 
 
 def test_bias_identity_with_one_layer_of_the_running_model(loaded, prompt):
     """In the first biased layer the log odds of each turn's target cells move by exactly the bias."""
     running = bind(loaded, prompt, [SocialBias(alpha=1.0, threshold=0.0, layers="0")])
-    _, before = run(loaded, prompt, [])
-    _, after = run(loaded, prompt, running)
+    _, before = run(loaded, prompt.inputs, [])
+    _, after = run(loaded, prompt.inputs, running)
+    drawn = running[0].drawn[0]
     z = logits(before[0].query[0], before[0].key[0], scaling=before[0].scaling)
     old, new = whole_map(before[0]).double(), whole_map(after[0]).double()
-    visual = running[0].visual.nonzero()[:, 0]
     checked = 0
-    for place, row in zip(running[0].utterances.tolist(), running[0].turn_of.tolist(), strict=True):
+    for place, row in zip(drawn.rows.tolist(), drawn.group.tolist(), strict=True):
         if row < 0:
             torch.testing.assert_close(new[:, place], old[:, place], atol=1e-6, rtol=0)
             continue
-        inside = running[0].targets[row]
+        inside = drawn.cells[row]
         odds = [torch.log(a[:, place, inside].sum(-1) / a[:, place, ~inside].sum(-1)) for a in (old, new)]
-        bias = z[:, place, visual].amax(-1).double()
+        bias = z[:, place, drawn.visual].amax(-1).double()
         torch.testing.assert_close(odds[1], odds[0] + bias, atol=1e-4, rtol=0)
         checked += 1
     assert checked > 5
@@ -141,22 +88,24 @@ def test_bias_identity_with_one_layer_of_the_running_model(loaded, prompt):
 @pytest.mark.parametrize("negative", ["clamp", "gap"])
 def test_variants_never_lower_a_speakers_own_cells(loaded, prompt, negative):
     running = bind(loaded, prompt, [SocialBias(threshold=0.0, layers="0", negative=negative)])
-    _, before = run(loaded, prompt, [])
-    _, after = run(loaded, prompt, running)
-    for place, row in zip(running[0].utterances.tolist(), running[0].turn_of.tolist(), strict=True):
+    drawn = running[0].drawn[0]
+    _, before = run(loaded, prompt.inputs, [])
+    _, after = run(loaded, prompt.inputs, running)
+    for place, row in zip(drawn.rows.tolist(), drawn.group.tolist(), strict=True):
         if row >= 0:
-            inside = running[0].targets[row]
+            inside = drawn.cells[row]
             gain = whole_map(after[0])[:, place, inside].sum(-1) - whole_map(before[0])[:, place, inside].sum(-1)
             assert gain.min() > -1e-6
 
 
 def test_the_share_of_negative_rows_is_told(loaded, prompt):
     running = bind(loaded, prompt, [SocialBias(threshold=0.0, layers="0")])
-    _, calls = run(loaded, prompt, running)
+    _, calls = run(loaded, prompt.inputs, running)
     z = logits(calls[0].query[0, ..., :16], calls[0].key[0, ..., :16], scaling=calls[0].scaling)
-    paired = running[0].utterances[running[0].turn_of >= 0]
-    peaks = z[:, paired][..., running[0].visual].amax(-1)
-    negative, rows = running[0].negative[0]
+    drawn = running[0].drawn[0]
+    paired = drawn.rows[drawn.group >= 0]
+    peaks = z[:, paired][..., drawn.visual].amax(-1)
+    negative, rows = running[0].negative[0][0]
     assert (negative, rows) == (int((peaks < 0).sum()), peaks.numel())
     told = any("the largest logit is negative" in note for note in running[0].record()["notes"])
     assert told == (negative > 0)
@@ -165,18 +114,18 @@ def test_the_share_of_negative_rows_is_told(loaded, prompt):
 def test_leaving_the_block_restores_the_model(loaded, prompt):
     with torch.no_grad():
         plain = loaded.model(**prompt.inputs).logits
-        with corrected(loaded, prompt, [SocialBias(**ANYWHERE)]):
+        with corrected(loaded, prompt, [SocialBias(**EVERYWHERE)]):
             assert not torch.allclose(loaded.model(**prompt.inputs).logits, plain, atol=1e-3)
         assert torch.equal(loaded.model(**prompt.inputs).logits, plain)
 
 
 def test_a_capture_under_a_correction_is_exact_and_says_what_was_done(loaded, prompt, tmp_path):
-    running = bind(loaded, prompt, [SocialBias(**ANYWHERE)])
+    running = bind(loaded, prompt, [SocialBias(**EVERYWHERE)])
     plan = attnscope.Plan(qk=True)
     (cap,) = capture_prompts(
         loaded, [prompt], [tmp_path / "after.h5"], plan=plan, max_new_tokens=4, corrections=running
     )
-    _, calls = run(loaded, prompt, running)
+    _, calls = run(loaded, prompt.inputs, running)
     with cap:
         n = cap.prompt_length
         for layer in cap.layers:
@@ -194,18 +143,12 @@ def test_option_log_probabilities_under_a_correction(loaded, prompt, tmp_path):
     """A two-token option is scored with the correction in force on the longer text too."""
     from attnscope.model import option_ids
 
-    running = bind(loaded, prompt, [SocialBias(**ANYWHERE)])
+    running = bind(loaded, prompt, [SocialBias(**EVERYWHERE)])
     (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "after.h5"], max_new_tokens=1, corrections=running)
     for option in cap.answer["options"]:
         ids = option_ids(loaded, prompt, option["text"])
-        inputs = dict(prompt.inputs)
-        tail = torch.tensor([ids])
-        for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
-            if name in inputs:
-                extra = tail if name == "input_ids" else torch.full_like(tail, int(name == "attention_mask"))
-                inputs[name] = torch.cat([inputs[name], extra], 1)
-        with torch.no_grad(), tapped(loaded.model, edits=bind(loaded, prompt, [SocialBias(**ANYWHERE)])):
-            out = torch.log_softmax(loaded.model(**inputs).logits[0, -len(ids) - 1 : -1].float(), -1)
+        with torch.no_grad(), tapped(loaded.model, edits=bind(loaded, prompt, [SocialBias(**EVERYWHERE)])):
+            out = torch.log_softmax(loaded.model(**longer(prompt, ids)).logits[0, -len(ids) - 1 : -1].float(), -1)
         expected = sum(float(out[i, token]) for i, token in enumerate(ids))
         assert option["logprob"] == pytest.approx(expected, abs=1e-3)
     cap.close()
@@ -240,5 +183,5 @@ def test_scenes_without_boxes_or_words_are_refused(loaded, stage):
 def test_another_prompt_than_the_bound_one_is_refused(loaded, prompt, stage):
     other = make_prompt(loaded, Scene.read(stage).model_copy(update={"transcript": [], "question": "Who?"}))
     refused = pytest.raises(RequestError, match="were bound to one prompt of")
-    with refused, torch.no_grad(), corrected(loaded, prompt, [SocialBias(**ANYWHERE)]):
+    with refused, torch.no_grad(), corrected(loaded, prompt, [SocialBias(**EVERYWHERE)]):
         loaded.model(**other.inputs)

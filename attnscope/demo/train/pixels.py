@@ -17,7 +17,6 @@ from attnscope.demo.train.build import CELL, GRID, MERGE, PATCH
 
 SLOTS = FRAMES // SLOT
 TOKENS = GRID * GRID  # of one slot
-THING_HALF = 6.5
 # What a token can show, each with so many values; value 0 is "nothing of the kind here".
 LABELS = {
     "name": 1 + len(NAMES),
@@ -71,9 +70,7 @@ def labels(clip: Clip, slot: int) -> npt.NDArray[np.int64]:
     for number, person in enumerate(picture.people):
         out[owner == number, :5] = _of_person(person, frame, number in speaking)
     for thing in picture.things:
-        half = THING_HALF
-        here = _cover((thing.x - half, thing.y - half, thing.x + half, thing.y + half)) >= _LEAST
-        out[here, 5:] = thing.kind + 1, thing.colour + 1
+        out[_cover(thing.box) >= _LEAST, 5:] = thing.kind + 1, thing.colour + 1
     return out
 
 

@@ -1,0 +1,197 @@
+"""The social bias at work: heads chosen, strengths measured, the bias appended as query-key channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_rows
+from attnscope.correct._bias_rows import Drawn
+from attnscope.correct.base import Decoder, Running
+from attnscope.errors import RequestError
+from attnscope.layers import select_layers
+
+if TYPE_CHECKING:
+    from attnscope.correct.social_bias import SocialBias
+
+# What a negative largest logit means under each rule of `negative`.
+_EFFECTS = {
+    "paper": "there the published bias lowers attention",
+    "clamp": "no bias there",
+    "gap": "bias from the gap",
+}
+
+
+class RunningSocialBias(Running):
+    """The bias bound to a left-padded batch; its state is what the heads did.
+
+    Attributes:
+        drawn: One a prompt: which tokens are drawn to which cells.
+        padded: Length of the longest prompt.
+        active: One a prompt: the heads that are biased, by layer.
+        negative: One a prompt: biased rows of the prompt whose largest logit is negative, and all such rows, by layer.
+    """
+
+    def __init__(self, settings: SocialBias, drawn: Sequence[Drawn], decoder: Decoder) -> None:
+        self.settings, self.drawn = settings, list(drawn)
+        self.padded = max(one.length for one in drawn)
+        self.fixed = settings.fixed_heads(decoder)
+        self.layers = set(self.fixed or select_layers(settings.layers, decoder.layers, decoder.depth))
+        self.active: list[dict[int, list[int]]] = [{} for _ in drawn]
+        self.negative: list[dict[int, tuple[int, int]]] = [{} for _ in drawn]
+        self._total: dict[int, int] = {}  # tokens that a layer has met, padding included
+        self._moved: dict[torch.device, list[Drawn]] = {}
+
+    def __call__(self, call: AttentionCall) -> AttentionCall:
+        """Choose the heads of a prompt from this very call (dynamic selection), then bias them; later tokens follow."""
+        if call.layer not in self.layers or self.settings.alpha == 0:
+            return call
+        if call.is_decode and self.drawn[0].answer < 0:
+            return call  # the paper's U holds prompt tokens only: generated tokens are not biased
+        copies, first = self._fit(call)
+        batch, heads, length, _ = call.query.shape
+        device = call.query.device
+        width = max(len(one.cells) for one in self.drawn)  # all groups at every call: a capture keeps the channels
+        table = torch.zeros(batch, heads, length, width, device=device)
+        member = torch.zeros(batch, call.key.shape[2], width, device=device)
+        biased = False
+        for number, one in enumerate(self._on(device)):
+            place = self.padded - one.length
+            rows, group = self._rows(call, one, place)
+            for row in range(number * copies, (number + 1) * copies):
+                if call.is_decode or row == number * copies:  # copies of a prompt are equal
+                    bias = self._bias(call, row, number, rows, group, _held(one.visual, place, first))
+                if bias is None:
+                    continue
+                biased = True
+                table[row][:, rows, group.clamp(min=0)] = bias * (group >= 0)
+                cut = max(0, first - place)  # a sliding cache has dropped the oldest keys
+                stop = max(0, one.length + place - first)
+                member[row, place + cut - first : stop, : len(one.cells)] = one.cells[:, cut:].T
+        return add_bias(call, table, member) if biased else call
+
+    def _fit(self, call: AttentionCall) -> tuple[int, int]:
+        """How often each prompt stands in the batch, and how many of its oldest tokens the keys do not hold.
+
+        Raises:
+            RequestError: If these are not the prompts, or tokens that follow them.
+        """
+        batch, _, length, _ = call.query.shape
+        copies, rest = divmod(batch, len(self.drawn))
+        begun = call.layer in self._total if call.is_decode else length >= self.padded
+        if rest or not begun:
+            prompts = "one prompt" if len(self.drawn) == 1 else f"{len(self.drawn)} prompts"
+            raise RequestError(
+                f"social-bias was bound to {prompts} of {self.padded} tokens, and the model is given {batch} x {length}"
+            )
+        self._total[call.layer] = self._total[call.layer] + 1 if call.is_decode else length
+        return copies, max(0, self._total[call.layer] - call.key.shape[2])
+
+    def _on(self, device: torch.device) -> list[Drawn]:
+        if device not in self._moved:
+            self._moved[device] = [one.to(device) for one in self.drawn]
+        return self._moved[device]
+
+    def _rows(self, call: AttentionCall, one: Drawn, place: int) -> tuple[Tensor, Tensor]:
+        """Query rows that matter [R] and what each is drawn to [R]: those of the prompt first, then later ones."""
+        length, device = call.query.shape[2], call.query.device
+        if call.is_decode:
+            return torch.zeros(1, dtype=torch.long, device=device), torch.full((1,), one.answer, device=device)
+        if one.answer < 0 or length == self.padded:
+            return one.rows + place, one.group
+        later = torch.arange(self.padded, length, device=device)
+        return torch.cat([one.rows + place, later]), torch.cat([one.group, torch.full_like(later, one.answer)])
+
+    def _bias(
+        self, call: AttentionCall, row: int, number: int, rows: Tensor, group: Tensor, columns: Tensor
+    ) -> Tensor | None:
+        """Strength of the bias of each row [H, R] of one sample; None if no head is active.
+
+        Args:
+            call: The attention call.
+            row: Index in its batch.
+            number: Index of the prompt.
+            rows: [R] query rows, those of the prompt first.
+            group: [R] what they are drawn to, -1 for nothing.
+            columns: [V] keys that are cells of a speaker.
+        """
+        layer, own = call.layer, len(self.drawn[number].rows)
+        measured, found = None, self.active[number].get(layer, []) if call.is_decode else self.fixed.get(layer)
+        if found is None:  # to be chosen from the rows of the prompt
+            measured = _measure(call, row, rows, columns)
+            found = (measured[2][:, :own].mean(1) > self.settings.threshold).nonzero()[:, 0].tolist()
+        self.active[number][layer] = found
+        if not found:
+            return None
+        bias = torch.zeros(call.query.shape[1], len(rows), device=rows.device)
+        if self.settings.strength == "constant":
+            bias[found] = self.settings.alpha
+            return bias
+        peak, mean, _ = measured or _measure(call, row, rows, columns)
+        bias[found] = self._strength(peak, mean)[found]
+        if not call.is_decode:
+            drawn = peak[found, :own][:, group[:own] >= 0]
+            drawn = drawn[drawn.isfinite()]
+            self.negative[number][layer] = int((drawn < 0).sum()), drawn.numel()
+        return bias
+
+    def _strength(self, peak: Tensor, mean: Tensor) -> Tensor:
+        strength = peak - mean if self.settings.negative == "gap" else peak
+        if self.settings.negative == "clamp":
+            strength = strength.clamp(min=0)
+        return torch.where(peak.isfinite(), self.settings.alpha * strength, 0.0)  # -inf: the row sees no cell
+
+    def records(self) -> list[dict[str, Any]]:
+        """Method, parameters, active heads, and what a user should know, one a prompt."""
+        return [
+            {
+                "method": self.settings.method,
+                "params": self.settings.params(),
+                "active": [[layer, found] for layer, found in sorted(self.active[number].items())],
+                "notes": self._notes(number),
+            }
+            for number in range(len(self.drawn))
+        ]
+
+    def _notes(self, number: int) -> list[str]:
+        one, settings = self.drawn[number], self.settings
+        heads = sum(len(found) for found in self.active[number].values())
+        if self.fixed:
+            notes = [f"{heads} fixed heads in {len(self.layers)} layers"]
+        else:
+            scaled = f"threshold x prompt length = {settings.threshold * one.length:.3g}"
+            notes = [f"{heads} active heads in {len(self.layers)} layers; {scaled}"]
+        only = " only; generated tokens are not biased" if one.answer < 0 else ""
+        notes.append(f"acts on {one.told}{only}")
+        negative = sum(few for few, _ in self.negative[number].values())
+        rows = sum(many for _, many in self.negative[number].values())
+        if negative:
+            effect = _EFFECTS[settings.negative]
+            notes.append(f"the largest logit is negative in {negative / rows:.1%} of {rows} biased rows ({effect})")
+        return notes
+
+
+def _held(visual: Tensor, place: int, first: int) -> Tensor:
+    """Where cells [V] stand on the key axis, without those that a sliding cache has dropped."""
+    columns = visual + (place - first)
+    return columns if first <= place else columns[columns >= 0]
+
+
+def _measure(call: AttentionCall, row: int, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Largest and mean logit, and mean attention, of each row of one sample over the columns that it sees, all [H, R].
+
+    The largest logit is -inf where a row sees none of them.
+    """
+    if not len(columns):
+        nothing = torch.zeros(call.query.shape[1], len(rows), device=rows.device)
+        return nothing - torch.inf, nothing, nothing
+    peaks, means, attended = [], [], []
+    for part, z, attention, _ in dense_rows(call, row, rows):
+        seen, own = allowed_pairs(call, row, part)[:, columns], z[..., columns]
+        peaks.append(own.masked_fill(~seen, float("-inf")).amax(-1))
+        means.append(own.masked_fill(~seen, 0).sum(-1) / seen.sum(-1).clamp(min=1))
+        attended.append(attention[..., columns].mean(-1))
+    return torch.cat(peaks, 1), torch.cat(means, 1), torch.cat(attended, 1)

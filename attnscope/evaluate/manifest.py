@@ -1,0 +1,140 @@
+"""The questions of an evaluation: a list of scene files, checked as a whole before any model is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnscope.errors import RequestError, SceneError
+from attnscope.scene import Scene
+from attnscope.scene.problems import read_text, show
+
+_NAME = "manifest.jsonl"
+_KEYS = ("id", "scene")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One line of a manifest.
+
+    Attributes:
+        id: Unique in the manifest.
+        line: Number of the line, from 1.
+        scene: What is shown and asked; it has a question, two options or more, and an answer.
+        clip: The video as results name it: relative to the manifest where it lies below it.
+    """
+
+    id: str
+    line: int
+    scene: Scene
+    clip: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The questions, in their order.
+
+    Attributes:
+        path: The file.
+        questions: At least one.
+        sha256: Of the file.
+        scenes_sha256: Of everything that the scenes say (not of the videos' pixels).
+    """
+
+    path: Path
+    questions: list[Question]
+    sha256: str
+    scenes_sha256: str
+
+    @property
+    def clips(self) -> int:
+        """How many different videos there are."""
+        return len({question.clip for question in self.questions})
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read a manifest and every scene that it names.
+
+    Args:
+        path: A file of JSON Lines, `{"id": ..., "scene": ...}` each, or a folder with a manifest.jsonl.
+
+    Raises:
+        RequestError: The first thing that is wrong: the manifest, the line, the field and its value.
+    """
+    path = Path(path)
+    path = path / _NAME if path.is_dir() else path
+    text = read_text(path)
+    questions: list[Question] = []
+    lines: dict[str, int] = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        where = f"{path}: line {number}"
+        entry = _entry(where, line)
+        scene = _scene(f"{where}: scene", path.parent, entry["scene"])
+        name = entry.get("id", Path(entry["scene"]).stem)
+        if name in lines:
+            raise RequestError(f"{where}: id: {show(name)} is also the id of line {lines[name]}")
+        lines[name] = number
+        questions.append(Question(name, number, scene, _clip(scene.video, path.parent)))
+    said = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
+    return Manifest(path, questions, _sha256(path.read_bytes()), _sha256(json.dumps(said).encode()))
+
+
+def _entry(where: str, line: str) -> dict[str, str]:
+    """One line as an object with nothing but text under known keys."""
+    try:
+        entry = json.loads(line, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise RequestError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
+    except (RecursionError, RequestError) as error:
+        raise RequestError(f"{where}: {error if isinstance(error, RequestError) else 'nested too deeply'}") from None
+    if not isinstance(entry, dict):
+        raise RequestError(f"{where}: {show(entry)} is not an object")
+    for key, value in entry.items():
+        if key not in _KEYS:
+            raise RequestError(f"{where}: {key}: is not a field of a manifest, which has {' and '.join(_KEYS)}")
+        if not isinstance(value, str) or not value.strip():
+            raise RequestError(f"{where}: {key}: {show(value)} is not a text of at least one character")
+    if "scene" not in entry:
+        raise RequestError(f"{where}: scene: is missing")
+    return entry
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key that is written twice is an error, not a silent choice."""
+    keys = [key for key, _ in pairs]
+    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+    if twice is not None:
+        raise RequestError(f"{twice}: is given twice")
+    return dict(pairs)
+
+
+def _scene(where: str, folder: Path, name: str) -> Scene:
+    """A scene that can be scored."""
+    path = folder / name
+    try:
+        scene = Scene.read(path)
+    except SceneError as error:
+        raise RequestError(f"{where}: {error}") from None
+    if scene.question is None:
+        raise RequestError(f"{where}: {path}: question: is missing")
+    if len(scene.options) < 2:
+        raise RequestError(f"{where}: {path}: options: {show(scene.options)} are fewer than two to choose from")
+    if scene.answer is None:
+        raise RequestError(f"{where}: {path}: answer: is missing")
+    return scene
+
+
+def _clip(video: Path, folder: Path) -> str:
+    """The same name on every machine for a video that travels with the manifest."""
+    base = Path(os.path.realpath(folder))
+    return video.relative_to(base).as_posix() if video.is_relative_to(base) else str(video)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,142 @@
+"""An evaluation from beginning to end: questions, batches of prompts, scores, tables; it goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attnscope.capture.run import DEFAULT_TEMPLATE, Progress
+from attnscope.correct import Correction
+from attnscope.errors import RequestError
+from attnscope.evaluate.folder import Folder, check_same, read_run
+from attnscope.evaluate.lines import Scorer
+from attnscope.evaluate.manifest import Question, read_manifest
+from attnscope.evaluate.result import Evaluation, check_groups, to_frame
+from attnscope.evaluate.score import check
+from attnscope.model import load
+from attnscope.model.render import check_template
+from attnscope.scene import Sampling
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel
+
+logger = logging.getLogger("attnscope")
+_SAMPLED = 64
+
+
+def evaluate(
+    model: LoadedModel | str | Path | Callable[[], LoadedModel],
+    manifest: str | Path,
+    out: str | Path,
+    corrections: Sequence[Correction] = (),
+    *,
+    batch: int = 16,
+    by: Sequence[str] | None = None,
+    sampling: Sampling | None = None,
+    rule: str = "logprob",
+    max_new_tokens: int = 16,
+    template: str = DEFAULT_TEMPLATE,
+    limit: int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a manifest of questions, plain and under corrections.
+
+    Called again with the same arguments, it goes on after the last question in `out`.
+
+    Args:
+        model: A loaded model, what `attnscope.load` takes, or a function that loads it: then what is wrong with the
+            questions is said before that.
+        manifest: The questions (docs/eval.md).
+        out: Folder for the results.
+        corrections: Applied together, in order; every question is then scored twice.
+        batch: Most prompts that run together.
+        by: Fields that group the tables in `out`; None for task and people where there are such.
+        sampling: Which frames to show; 8 uniform frames by default.
+        rule: "logprob" or "generate", as in `score`.
+        max_new_tokens: Most tokens of a generated answer.
+        template: How a turn is written, with {speaker} and {text}.
+        limit: Only the first questions.
+        force: Start over in a folder that holds another evaluation.
+        progress: Called with (what, done, total).
+
+    Raises:
+        RequestError: If an argument, the manifest, a scene, its video or the model is wrong, or `out` holds an
+            evaluation of something else.
+        RunError: If a file cannot be written, or the model's logits are not finite.
+    """
+    check(rule, batch, max_new_tokens)
+    check_template(template)
+    if limit is not None and limit < 1:
+        raise RequestError(f"--limit {limit}: must be at least 1")
+    out, sampling = Path(out), sampling or Sampling()
+    if out.exists() and not out.is_dir():
+        raise RequestError(f"{out}: is a file; give a folder")
+    asked = read_manifest(manifest)
+    questions = asked.questions[:limit]
+    by = check_groups(by, list(dict.fromkeys(name for question in questions for name in question.scene.fields)))
+    settings: dict[str, Any] = {
+        "manifest": {"sha256": asked.sha256, "scenes_sha256": asked.scenes_sha256},
+        "sampling": sampling.model_dump(),
+        "template": template,
+        "score": {"rule": rule} | ({"max_new_tokens": max_new_tokens} if rule == "generate" else {}),
+        "correction": [{"method": c.method, "params": c.params()} for c in corrections],
+    }
+    if not force:
+        check_same(out, settings)
+    if isinstance(model, (str, Path)):
+        model = load(str(model))
+    loaded = model() if callable(model) else model
+    described = loaded.describe() | {"weights_sha256": weights_sha256(loaded)}
+    settings["model"] = {name: described[name] for name in ("config_sha256", "dtype", "weights_sha256")}
+    if not force:
+        check_same(out, settings)
+    run = settings | {
+        "model": described,
+        "load": loaded.load_args,
+        "manifest": {"path": str(asked.path), "questions": len(asked.questions), "clips": asked.clips}
+        | settings["manifest"],
+        "batch": batch,
+    }
+    folder = Folder(out, run, force=force)
+    scorer = Scorer(loaded, asked, corrections, sampling, template, rule, max_new_tokens)
+    _answer(scorer, folder, questions, batch, progress)
+    folder.begin()  # nothing was left to score: the folder is still as it was found
+    found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
+    folder.write_tables(found.to_dict())
+    return found
+
+
+def _answer(
+    scorer: Scorer, folder: Folder, questions: Sequence[Question], batch: int, progress: Progress | None
+) -> None:
+    """Score what is not done yet.
+
+    Batches begin at multiples of their size, whatever is done: a question meets the same neighbours, and so the same
+    rounding, in a run that was stopped and in one that was not.
+    """
+    if folder.done:
+        logger.info("%s: %d of %d questions are scored already", folder.path, len(folder.done), len(questions))
+    first = len(folder.done) // batch * batch if len(folder.done) < len(questions) else len(questions)
+    for start in range(first, len(questions), batch):
+        if progress is not None:
+            progress("questions", start, len(questions))
+        lines = scorer.score(questions[start : start + batch], start)
+        folder.append(lines[len(folder.done) - start :])
+    if progress is not None:
+        progress("questions", len(questions), len(questions))
+
+
+def weights_sha256(model: LoadedModel) -> str:
+    """A hash that tells apart checkpoints of one configuration: of 64 values spread over each parameter."""
+    digest = hashlib.sha256()
+    for name, parameter in model.model.named_parameters():
+        if parameter.is_meta:  # offloaded by accelerate
+            continue
+        flat = parameter.detach().reshape(-1)
+        digest.update(name.encode())
+        digest.update(flat[:: max(1, flat.numel() // _SAMPLED)].float().cpu().numpy().tobytes())
+    return digest.hexdigest()

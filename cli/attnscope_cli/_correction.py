@@ -1,0 +1,41 @@
+"""The parameters of corrections, for every command that runs a model under one; each belongs to some methods."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from attnscope_cli._common import option
+
+_PANEL, _OWN = "How it is corrected", "the method's own if not given"
+
+Alpha = Annotated[float | None, option(f"Strength; 0 changes nothing; {_OWN}.", "NUMBER", _PANEL)]
+Threshold = Annotated[
+    float | None, option(f"Least mean cross-modal attention of an active head; {_OWN}.", "NUMBER", _PANEL)
+]
+Layers = Annotated[str | None, option(f"Numbers (10-19) or a range of depth (0.36-0.71); {_OWN}.", "LAYERS", _PANEL)]
+Negative = Annotated[
+    str | None, option(f"Where the largest logit is negative: paper, clamp or gap; {_OWN}.", "RULE", _PANEL)
+]
+Rows = Annotated[
+    str | None,
+    option(
+        f"Tokens that are drawn, comma-separated: utterances, question (names in it), answer; {_OWN}.", "ROWS", _PANEL
+    ),
+]
+Toward = Annotated[
+    str | None,
+    option(
+        "Whose cells the answer is drawn to: asked (whom the question names), a name,"
+        f" other, everyone or visual; {_OWN}.",
+        "WHO",
+        _PANEL,
+    ),
+]
+Heads = Annotated[
+    str | None,
+    option(f"Fixed heads as layer.head (2.3,4.0), whatever --threshold and --layers; {_OWN}.", "HEADS", _PANEL),
+]
+Strength = Annotated[
+    str | None,
+    option(f"logit: alpha times the largest logit; constant: alpha itself, on the logits; {_OWN}.", "RULE", _PANEL),
+]

@@ -1,0 +1,47 @@
+"""`attnscope demo-scenes`: round-table clips with questions, as ordinary files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from attnscope.errors import RequestError
+from attnscope_cli._common import Json, Quiet, option, print_json, progress_bar, setup_logging
+
+
+def run(
+    out: Annotated[Path, option("Folder for the clips; must be new or empty.", "DIR", None, "--out", "-o")],
+    n: Annotated[int, option("Clips; each has one question of every task that it allows.", "N", None, "--n")] = 200,
+    seed: Annotated[int, option("Of everything that is drawn.", "N")] = 0,
+    split: Annotated[str, option("Seat combinations: train, calibration or test; they share none.", "NAME")] = "test",
+    people: Annotated[
+        str, option("Numbers of people (3, 2-5 or 1,4), dealt in turn; 0 is things alone.", "NUMBERS")
+    ] = "0-6",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Write round-table clips, their scene files with questions, and a manifest for `attnscope eval`.
+
+    Example: `attnscope demo-scenes -o scenes/ --n 200 --seed 0`
+    """
+    setup_logging(quiet)
+    from attnscope.demo.scenes import write_scenes
+
+    with progress_bar(quiet) as progress:
+        manifest = write_scenes(out, count=n, seed=seed, split=split, people=_numbers(people), progress=progress)
+    print_json({"manifest": str(manifest)}) if json else print(manifest)
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers that "0-3,6" names, as they come.
+
+    Raises:
+        RequestError: If the text is anything else.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
+            raise RequestError(f'--people "{text}": "{part.strip()}" is neither a number nor a range like 2-5')
+        found += range(int(low), int(high or low) + 1)
+    return found

@@ -1,0 +1,161 @@
+"""`attnscope eval`: accuracy on questions with options, plain and under a correction."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from attnscope.errors import RequestError
+from attnscope_cli._common import (
+    Force,
+    Json,
+    OutDir,
+    Quiet,
+    option,
+    print_json,
+    print_table,
+    progress_bar,
+    quiet_transformers,
+    setup_logging,
+)
+from attnscope_cli._correction import Alpha, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
+from attnscope_cli.capture import (
+    Attn,
+    Device,
+    DeviceMap,
+    Dtype,
+    End,
+    Fps,
+    FrameCount,
+    NewTokens,
+    RemoteCode,
+    Revision,
+    Start,
+    Template,
+)
+
+
+def run(
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="Questions (.jsonl), or a folder with a manifest.jsonl.")
+    ],
+    model: Annotated[str, option("Checkpoint folder, or name on the model hub.", "MODEL")],
+    out: OutDir = Path("eval-out"),
+    score: Annotated[
+        str, option("logprob: the likeliest option; generate: the greedy answer, if it is an option.", "RULE")
+    ] = "logprob",
+    max_new_tokens: NewTokens = 16,
+    by: Annotated[
+        str | None,
+        option("Fields of the scenes that group the tables, comma-separated; task,people if not given.", "FIELDS"),
+    ] = None,
+    limit: Annotated[int | None, option("Only the first questions.", "N")] = None,
+    batch: Annotated[int, option("Most questions that run together.", "N")] = 16,
+    correct: Annotated[
+        str | None,
+        option("Also score under a correction; attnscope methods lists them.", "METHOD", "How it is corrected"),
+    ] = None,
+    alpha: Alpha = None,
+    threshold: Threshold = None,
+    layers: Layers = None,
+    negative: Negative = None,
+    rows: Rows = None,
+    toward: Toward = None,
+    heads: Heads = None,
+    strength: Strength = None,
+    template: Template = "{speaker}: {text}",
+    frames: FrameCount = None,
+    fps: Fps = None,
+    start: Start = None,
+    end: End = None,
+    dtype: Dtype = "auto",
+    device: Device = None,
+    device_map: DeviceMap = None,
+    revision: Revision = None,
+    attn: Attn = None,
+    trust_remote_code: RemoteCode = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Score a model on a manifest of questions with options, plain and under a correction.
+
+    Writes samples.jsonl (every question), accuracy.csv, comparison.csv and accuracy.json. The same command run again
+    goes on where it was stopped. Intervals are 95 % bootstrap intervals over clips.
+
+    Example: `attnscope eval manifest.jsonl --model MODEL --correct social-bias --rows answer -o eval-out/`
+    """
+    setup_logging(quiet)
+    from attnscope.correct import make
+    from attnscope.evaluate import evaluate
+    from attnscope.model import load
+    from attnscope.scene import Sampling
+
+    given = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative}
+    given |= {"rows": rows, "toward": toward, "heads": heads, "strength": strength}
+    stray = next((name for name, value in given.items() if value is not None), None)
+    if correct is None and stray is not None:
+        raise RequestError(f"--{stray} {given[stray]}: is about a correction; say which with --correct")
+    quiet_transformers()
+    with progress_bar(quiet) as progress:
+        found = evaluate(
+            partial(
+                load,
+                model,
+                dtype=dtype,
+                device=device,
+                device_map=device_map,
+                revision=revision,
+                attn=attn,
+                trust_remote_code=trust_remote_code,
+            ),
+            manifest,
+            out,
+            [make(correct, **given)] if correct is not None else [],
+            batch=batch,
+            by=None if by is None else [name.strip() for name in by.split(",") if name.strip()],
+            sampling=Sampling(frames=frames, fps=fps, start=start, end=end),
+            rule=score,
+            max_new_tokens=max_new_tokens,
+            template=template,
+            limit=limit,
+            force=force,
+            progress=progress,
+        )
+    if json:
+        print_json(found.to_dict())
+        return
+    print_table(*_table(found.to_dict()))
+    if found.not_applied:
+        of = f"{found.not_applied} of {len(found.samples)} questions"
+        print(f"the correction did not apply to {of}; these count as unchanged")
+    print(out)
+
+
+def _table(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: one row a group, numbers in percent with the ends of their interval."""
+    groups = [str(name) for name in document["accuracy"][0]]
+    groups = groups[: groups.index("condition")]
+    columns = [*groups, "n", "accuracy %", "chance %"]
+    plain, corrected = (
+        [row for row in document["accuracy"] if row["condition"] == name] for name in ("plain", "corrected")
+    )
+    rows = [[*(str(row[g]) for g in groups), str(row["n"]), _share(row), f"{row['chance']:.1%}"[:-1]] for row in plain]
+    if "no_option" in document["accuracy"][0]:
+        columns.append("no option")
+        rows = [[*row, str(of["no_option"])] for row, of in zip(rows, plain, strict=True)]
+    if corrected:
+        columns += ["corrected %", "difference", "p"]
+        compared = zip(rows, corrected, document["comparison"], strict=True)
+        rows = [
+            [*row, _share(after), _share(gain, "difference", "+"), f"{gain['p']:.3g}"] for row, after, gain in compared
+        ]
+    return columns, rows
+
+
+def _share(row: dict[str, Any], name: str = "accuracy", sign: str = "") -> str:
+    ends = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    return f"{100 * row[name]:{sign}.1f}{ends}"

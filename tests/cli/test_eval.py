@@ -1,0 +1,99 @@
+"""`attnscope eval` on a good day: a table for people, JSON for programs, going on, a correction that fits some questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.bad_inputs import put
+from tests.cli.conftest import SCENE, Ran
+
+Cli = Callable[..., Ran]
+EVAL = ["eval", ".", "--model", "model", "--frames", 2, "-o", "out"]
+ANSWER = ["--correct", "social-bias", "--rows", "answer", "--layers", "0-3", "--strength", "constant"]
+
+
+@pytest.fixture
+def asked(here: Path) -> Path:
+    """Three questions about one film and one about another; the second names nobody."""
+    (here / "other.mp4").write_bytes((here / "clip.mp4").read_bytes())
+    lines = []
+    for number, (question, task) in enumerate(
+        [("Where is Ann?", "where"), ("Who is it?", "who"), ("Where is Bob?", "where"), ("Is it Bob?", "who")]
+    ):
+        video = "other.mp4" if number == 3 else "clip.mp4"
+        put(f"{number}.json", SCENE | {"question": question, "fields": {"task": task}, "video": video})()
+        lines.append(json.dumps({"id": f"q{number}", "scene": f"{number}.json"}) + "\n")
+    put("manifest.jsonl", "".join(lines))()
+    return here
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_table_for_people(cli: Cli) -> None:
+    ran = cli(*EVAL)
+    assert (ran.code, ran.err) == (0, "")
+    rows = [line.split() for line in ran.out.splitlines() if line.strip()]
+    assert rows[0] == ["task", "n", "accuracy", "%", "chance", "%"]
+    assert [row[:2] for row in rows[2:5]] == [["(all)", "4"], ["where", "2"], ["who", "2"]]
+    assert all(row[-1] == "50.0" for row in rows[2:5])
+    assert rows[3][2:] == [rows[3][2], "50.0"]  # one film: no interval
+    assert rows[2][3].startswith("[") and rows[2][4].endswith("]")
+    assert rows[5] == ["out"]
+    assert sorted(path.name for path in Path("out").iterdir()) == [
+        "accuracy.csv",
+        "accuracy.json",
+        "run.json",
+        "samples.jsonl",
+    ]
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
+    ran = cli(*EVAL, *ANSWER, "--alpha", 3, "--by", "")
+    assert (ran.code, ran.err) == (0, "")
+    rows = ran.out.splitlines()
+    assert rows[1].split() == ["n", "accuracy", "%", "chance", "%", "corrected", "%", "difference", "p"]
+    assert "the correction did not apply to 1 of 4 questions; these count as unchanged" in rows
+    found = json.loads(cli(*EVAL, *ANSWER, "--alpha", 3, "--json").out)
+    assert found == json.loads(Path("out/accuracy.json").read_text())
+    assert (found["questions"], found["clips"], found["not_applied"]) == (4, 2, 1)
+    assert [row["condition"] for row in found["accuracy"]] == ["plain", "corrected"] * 3
+    assert found["comparison"][0]["applied"] == 3
+    run = json.loads(Path("out/run.json").read_text())
+    assert run["correction"][0]["params"]["alpha"] == 3.0
+    assert run["sampling"]["frames"] == 2
+
+
+@pytest.mark.usefixtures("asked")
+def test_the_same_command_goes_on(cli: Cli) -> None:
+    cli(*EVAL, "--limit", 2, "--batch", 1, "-q")
+    few = Path("out/samples.jsonl").read_bytes()
+    assert few.count(b"\n") == 2
+    Path("out/samples.jsonl").write_bytes(few[:-1])
+    ran = cli(*EVAL, "--batch", 1)
+    assert ran.err.splitlines() == [
+        "out: 1 of 4 questions are scored already",
+        "out/samples.jsonl: dropped an unfinished last line",
+    ]
+    whole = Path("out/samples.jsonl").read_bytes()
+    assert whole.startswith(few) and whole.count(b"\n") == 4
+    refused = cli(*EVAL, "--fps", 1)
+    assert refused.code == 2
+    assert refused.err == (
+        "attnscope: out: holds an evaluation with another sampling.frames: 2, not null;"
+        " choose another folder, or pass --force to start over\n"
+    ) or refused.err.startswith("attnscope: invalid") or "frames" in refused.err
+    assert cli(*EVAL[:4], "--fps", 1, "-o", "out", "--force").code == 0
+    assert json.loads(Path("out/run.json").read_text())["sampling"]["fps"] == 1
+
+
+@pytest.mark.usefixtures("asked")
+def test_generated_answers(cli: Cli) -> None:
+    ran = cli(*EVAL, "--score", "generate", "--max-new-tokens", 2)
+    assert ran.code == 0
+    assert "no option" in ran.out
+    first = json.loads(Path("out/samples.jsonl").read_text().splitlines()[0])
+    assert isinstance(first["plain"]["text"], str)

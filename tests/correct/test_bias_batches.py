@@ -1,0 +1,147 @@
+"""Left-padded batches, generated tokens and beams: as each prompt alone, as one pass over the whole text."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import attnscope
+from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.correct import SocialBias, bind, corrected
+from attnscope.errors import RequestError
+from attnscope.scene import Scene
+from tests.capture.eager import make_prompt
+from tests.correct.by_hand import EVERYWHERE, longer
+from tests.families.llava import build_sliding
+
+ALL = {"rows": "utterances,question,answer"}
+NEW = 6
+SETTINGS = {
+    "answer": SocialBias(rows="answer", **EVERYWHERE),
+    "all, by threshold": SocialBias(threshold=1e-3, layers="0.0-1.0", negative="gap", **ALL),
+    "all, fixed": SocialBias(alpha=2.0, heads="0.1,2.3,2.0", strength="constant", **ALL),
+}
+
+
+@pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl", "sliding"])
+def loaded(request, checkpoint, tmp_path_factory):
+    """`sliding`: a window over most of a prompt, out of which the oldest cells pass while tokens are generated."""
+    if request.param != "sliding":
+        return attnscope.load(str(checkpoint(request.param)), dtype="float32")
+    return attnscope.load(str(build_sliding(tmp_path_factory.mktemp("sliding") / "model", window=236)), dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def prompts(loaded, stage):
+    """Three prompts of different lengths, whose questions name different people."""
+    scene = Scene.read(stage)
+    asked = [
+        {"question": "What does Ada's coat hide?"},
+        {"question": "Where is Ben?", "transcript": scene.transcript[:2]},
+        {"question": "And what is it that Ada says to him in the end?", "options": []},
+    ]
+    built = [make_prompt(loaded, scene.model_copy(update=fields)) for fields in asked]
+    assert len({len(prompt.tokens) for prompt in built}) == 3
+    return built
+
+
+def last_logits(loaded, inputs):
+    with torch.no_grad():
+        return loaded.model(**inputs).logits[:, -1]
+
+
+def generate(loaded, inputs, **how):
+    how = PLAIN_GREEDY | {"max_new_tokens": NEW, "min_new_tokens": NEW, "pad_token_id": 0} | how
+    return loaded.model.generate(**inputs, **how, return_dict_in_generate=True, output_logits=True, output_scores=True)
+
+
+def whole_text(loaded, prompt, settings, new):
+    """Log-probabilities of new tokens [n, vocabulary] in one corrected pass over prompt and tokens, without a cache."""
+    with torch.no_grad(), corrected(loaded, prompt, [settings]):
+        out = loaded.model(**longer(prompt, new[:-1]), use_cache=False).logits[0, -len(new) :]
+    return torch.log_softmax(out, -1)
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_a_batch_equals_its_prompts_alone(loaded, prompts, settings):
+    inputs, _ = collate(prompts, loaded)
+    plain = last_logits(loaded, inputs)
+    with corrected(loaded, prompts, [settings]) as running:
+        together = last_logits(loaded, inputs)
+    assert (together - plain).abs().amax(1).min() > 1e-3
+    for row, prompt in enumerate(prompts):
+        alone_plain = last_logits(loaded, prompt.inputs)
+        with corrected(loaded, prompt, [settings]) as alone:
+            expected = last_logits(loaded, prompt.inputs)
+        padding = (plain[row] - alone_plain[0]).abs().max()  # what the model's own kernel makes of it
+        torch.testing.assert_close(together[row], expected[0], atol=float(1e-5 + padding), rtol=0)
+        assert running[0].records()[row] == alone[0].record()
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_cached_decoding_equals_one_pass_over_the_whole_text(loaded, prompts, settings):
+    inputs, _ = collate(prompts, loaded)
+    with corrected(loaded, prompts, [settings]):
+        out = generate(loaded, inputs)
+    assert len(out.logits) == NEW
+    for row, prompt in enumerate(prompts):
+        new = out.sequences[row, -NEW:].tolist()
+        cached = torch.log_softmax(torch.stack([step[row] for step in out.logits]), -1)
+        torch.testing.assert_close(cached, whole_text(loaded, prompt, settings, new), atol=1e-4, rtol=0)
+        assert not torch.allclose(cached[-1], whole_text(loaded, prompt, SocialBias(alpha=0.0), new)[-1], atol=1e-2)
+
+
+def test_beams_score_what_one_pass_scores(loaded, prompts):
+    settings = SETTINGS["all, by threshold"]
+    inputs, _ = collate(prompts, loaded)
+    with corrected(loaded, prompts, [settings]):
+        out = generate(loaded, inputs, num_beams=3, num_return_sequences=2)
+    for beam, score in enumerate(out.sequences_scores.tolist()):
+        new = out.sequences[beam, -NEW:].tolist()
+        scored = whole_text(loaded, prompts[beam // 2], settings, new)
+        assert score == pytest.approx(float(scored[range(NEW), new].mean()), abs=1e-4)
+
+
+def test_options_appended_to_a_batch(loaded, prompts):
+    """Columns to the right of the prompts belong to the answer."""
+    settings, option = SETTINGS["answer"], [300, 301]
+    inputs, _ = collate(prompts, loaded)
+    tail = torch.tensor([option] * len(prompts))
+    for name in {"input_ids", "attention_mask", "mm_token_type_ids"} & set(inputs):
+        extra = tail if name == "input_ids" else torch.full_like(tail, int(name == "attention_mask"))
+        inputs[name] = torch.cat([inputs[name], extra.to(inputs[name].dtype)], 1)
+    with torch.no_grad(), corrected(loaded, prompts, [settings]):
+        together = torch.log_softmax(loaded.model(**inputs).logits[:, -len(option) - 1 : -1], -1)
+    for row, prompt in enumerate(prompts):
+        torch.testing.assert_close(together[row], whole_text(loaded, prompt, settings, option), atol=1e-4, rtol=0)
+
+
+def test_zero_strength_is_the_plain_batch(loaded, prompts):
+    inputs, _ = collate(prompts, loaded)
+    with corrected(loaded, prompts, [SocialBias(alpha=0.0, **EVERYWHERE | ALL)]):
+        assert torch.equal(last_logits(loaded, inputs), out := last_logits(loaded, inputs))
+    assert torch.equal(out, last_logits(loaded, inputs))
+
+
+def test_what_is_not_the_batch_is_refused(loaded, prompts):
+    settings, backwards = [SETTINGS["answer"]], collate(prompts[::-1], loaded)[0]
+    lengths = ", ".join(str(len(prompt.tokens)) for prompt in prompts)
+    bound = f"were bound to 3 left-padded prompts of {lengths} tokens, and the model is given"
+    for inputs in (backwards, prompts[0].inputs):
+        rows, length = inputs["input_ids"].shape
+        refused = pytest.raises(RequestError, match=f"{bound} {rows} x {length} others")
+        with refused, torch.no_grad(), corrected(loaded, prompts, settings):
+            loaded.model(**inputs)
+    running = bind(loaded, prompts, settings)
+    with pytest.raises(RequestError, match="the correction was bound to 3 prompts; ask for records"):
+        running[0].record()
+    with pytest.raises(RequestError, match="corrections need at least one prompt"):
+        bind(loaded, [], settings)
+
+
+def test_a_generated_token_before_its_prompt_is_refused(loaded, prompts):
+    with torch.no_grad():
+        cache = loaded.model(**prompts[0].inputs, use_cache=True).past_key_values
+    refused = pytest.raises(RequestError, match=r"social-bias was bound to one prompt of .* is given 1 x 1")
+    with refused, torch.no_grad(), corrected(loaded, prompts[0], [SETTINGS["answer"]]):
+        loaded.model(input_ids=torch.tensor([[300]]), past_key_values=cache)

@@ -1,0 +1,95 @@
+"""Intervals over clips and McNemar's test: examples worked by hand, an exact oracle, and properties."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from attnscope.evaluate.stats import Interval, accuracy, difference, mcnemar
+
+CLIP = st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(0, n), st.integers(0, n), st.just(n)))
+CLIPS = st.lists(CLIP, min_size=2, max_size=12)
+FEW = settings(max_examples=25, deadline=None)
+
+
+def counts(*columns: list[int]) -> list[np.ndarray]:
+    return [np.array(column) for column in columns]
+
+
+def test_two_clips_by_hand() -> None:
+    """Drawing two of {2 of 2, 0 of 2} again gives 0, 1/2, 1 with probability 1/4, 1/2, 1/4: both ends are reached."""
+    assert accuracy(*counts([2, 0], [2, 2])) == Interval(0.5, 0.0, 1.0)
+
+
+def test_clips_weigh_as_many_questions_as_they_have() -> None:
+    """(1 + 0) / (1 + 3), not the mean of 1/1 and 0/3."""
+    assert accuracy(*counts([1, 0], [1, 3])).estimate == 0.25
+
+
+@pytest.mark.parametrize(("right", "clips"), [(5, 10), (12, 30), (70, 80)])
+def test_one_question_a_clip_is_a_binomial(right: int, clips: int) -> None:
+    """The bootstrap of `right` ones among `clips` is Binomial(clips, right / clips): its quantiles are known."""
+    found = accuracy(*counts([1] * right + [0] * (clips - right), [1] * clips))
+    low, high = (binom.ppf(q, clips, right / clips) / clips for q in (0.025, 0.975))
+    assert found.estimate == pytest.approx(right / clips)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1.01 / clips)
+
+
+def test_the_same_answers_in_fewer_clips_are_less_sure() -> None:
+    """20 questions, 10 right: spread over 20 clips, or all or nothing in each of 4."""
+    spread = accuracy(*counts([1, 0] * 10, [1] * 20))
+    lumped = accuracy(*counts([5, 0] * 2, [5] * 4))
+    assert spread.estimate == lumped.estimate == 0.5
+    assert lumped.high - lumped.low > 1.5 * (spread.high - spread.low)
+
+
+def test_a_gain_that_is_the_same_in_every_clip_is_sure() -> None:
+    """Paired: one more right answer of 4 in each clip, however the clips differ."""
+    found = difference(*counts([0, 1, 2, 3], [1, 2, 3, 4], [4] * 4))
+    assert found == pytest.approx((0.25, 0.25, 0.25))
+
+
+def test_one_clip_has_no_interval() -> None:
+    for found in (accuracy(*counts([3], [4])), difference(*counts([3], [2], [4]))):
+        assert math.isnan(found.low) and math.isnan(found.high)
+    assert accuracy(*counts([3], [4])).estimate == 0.75
+    assert difference(*counts([3], [2], [4])).estimate == -0.25
+
+
+@FEW
+@given(CLIPS)
+def test_an_interval_contains_its_estimate(clips: list[tuple[int, int, int]]) -> None:
+    before, after, asked = counts(*map(list, zip(*clips, strict=True)))
+    for found in (accuracy(before, asked), difference(before, after, asked)):
+        assert found.low - 1e-12 <= found.estimate <= found.high + 1e-12
+    assert 0 <= accuracy(before, asked).low <= accuracy(before, asked).high <= 1
+    assert difference(before, after, asked).estimate == pytest.approx(
+        accuracy(after, asked).estimate - accuracy(before, asked).estimate
+    )
+
+
+@FEW
+@given(CLIPS.flatmap(lambda clips: st.tuples(st.just(clips), st.permutations(clips))))
+def test_the_order_of_the_clips_changes_nothing(both: tuple[list[tuple[int, int, int]], ...]) -> None:
+    first, second = (counts(*map(list, zip(*clips, strict=True))) for clips in both)
+    assert accuracy(first[0], first[2]) == accuracy(second[0], second[2])
+    assert difference(*first) == difference(*second)
+
+
+def test_mcnemar_by_hand() -> None:
+    """1 gained, 5 lost: 2 (C(6,0) + C(6,1)) / 2^6 = 2 * 7 / 64."""
+    assert mcnemar(1, 5) == pytest.approx(14 / 64)
+    assert mcnemar(0, 5) == pytest.approx(2 / 32)
+    assert mcnemar(3, 3) == 1.0
+    assert mcnemar(0, 0) == 1.0
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_mcnemar_is_symmetric(gained: int, lost: int) -> None:
+    assert mcnemar(gained, lost) == mcnemar(lost, gained)
+    assert 0 < mcnemar(gained, lost) <= 1
