@@ -73,8 +73,9 @@ def write_scenes(
 def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str, split: str) -> dict[str, Any]:
     """The scene file of a question, as docs/scene.md specifies it."""
     # a question about a thing brings the thing's box along: whose attention is measured needs a place
-    asked_about = [thing for thing in clip.picture.things if thing.name == question.about]
-    speakers = {shown.name: {"segments": [_segment(shown.box)]} for shown in (*clip.people, *asked_about)}
+    boxes = {person.name: person.box for person in clip.people}
+    boxes |= {thing.name: thing.box for thing in clip.picture.things if thing.name == question.about}
+    speakers = {name: {"segments": [_segment(box)]} for name, box in boxes.items()}
     transcript = [
         {"speaker": clip.people[turn.speaker].name if clip.named else None, "text": turn.text}
         | {"start": turn.start / FPS, "end": turn.end / FPS}

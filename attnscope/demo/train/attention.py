@@ -45,7 +45,7 @@ class Layout:
 
 
 def attend(
-    _module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Layout, scaling: float, **_: Any
+    _module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Layout, scaling: float, **_kwargs: Any
 ) -> tuple[Tensor, None]:
     """An attention function of transformers' registry; `attention_mask` is the layout.
 
@@ -84,7 +84,7 @@ def _hidden(width: int, like: Tensor) -> Tensor:
 
 
 def attend_plain(
-    _module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, **_: Any
+    _module: Any, query: Tensor, key: Tensor, value: Tensor, scaling: float, **_kwargs: Any
 ) -> tuple[Tensor, None]:
     """Attention without a mask, for the vision tower; arguments and result as in `attend`."""
     weights = ((query * scaling) @ key.transpose(-1, -2)).softmax(-1).to(value.dtype)

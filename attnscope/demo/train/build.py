@@ -71,7 +71,7 @@ def build(seed: int) -> tuple[Any, Any]:
     processor = Qwen2_5_VLProcessor(
         Qwen2VLImageProcessor(size=dict(size), **patches),
         tokenizer,
-        Qwen2VLVideoProcessor(size=dict(size), **patches),
+        Qwen2VLVideoProcessor(size=dict(size), cap_pixels_per_frame=False, **patches),
         chat_template=QWEN_CHAT_TEMPLATE,
     )
     torch.manual_seed(seed)

@@ -28,6 +28,7 @@ PER_CLIP = 6  # questions
 # How often a task is chosen among those that a clip allows.
 _WEIGHTS = {"cup": 0.4, "count": 0.3, "colour": 0.5, "thing": 0.5, "pointing": 1.0}
 _TURN_WEIGHT = 2.0
+_SHOWN = 0.6  # share of batches whose questions come with options; without them a batch is half as long
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,13 @@ def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
     return model.lm_head(out[wanted]), packed.targets[wanted]
 
 
-def choose(clip: Clip, rng: np.random.Generator, most: int) -> list[tuple[Question, Sequence[str]]]:
-    """Some questions about a clip, options shuffled, and for a quarter of them not shown."""
+def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) -> list[tuple[Question, Sequence[str]]]:
+    """Some questions about a clip, with their options shuffled or not shown."""
     every = questions(clip)
     weights = np.array([_WEIGHTS.get(question.task, _TURN_WEIGHT) for question in every])
     count = min(most, len(every))
     picked = rng.choice(len(every), size=count, replace=False, p=weights / weights.sum())
-    return [(every[i], shown_options(every[i], rng) if rng.random() < 0.75 else ()) for i in picked]
+    return [(every[i], shown_options(every[i], rng) if options else ()) for i in picked]
 
 
 def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size: int) -> list[Seen]:
@@ -136,7 +137,8 @@ def train_language(
     while work.step < steps:
         rng = np.random.default_rng([seed, work.step])
         chosen = [pool[i] for i in rng.integers(len(pool), size=batch)]
-        asked = [choose(seen.clip, rng, PER_CLIP) for seen in chosen]
+        shown = bool(rng.random() < _SHOWN)
+        asked = [choose(seen.clip, rng, PER_CLIP, options=shown) for seen in chosen]
         packed = packer.pack([seen.clip for seen in chosen], asked).to(model.device)
         tokens = torch.stack([seen.tokens for seen in chosen]).to(model.device).float()
         with half(model.device):
