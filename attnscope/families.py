@@ -1,4 +1,4 @@
-"""The supported model families as a table to print: what `attnscope models` and the README say.
+"""The supported model families as a table to print, and the embedded models: what `attnscope models` says.
 
 The rules themselves are code, one layout file a family in `attnscope.model.layouts`; a test holds the two together.
 This module imports nothing, so that listing the families is instant.
@@ -43,3 +43,6 @@ FAMILIES = (
     Family("internvl", "InternVL3 (-hf checkpoints)", "cell of the frame squashed to a square", _TILES, 1),
     Family("smolvlm", "SmolVLM2", "cell of the frame squashed to a square", _TILES, 1),
 )
+
+# Trained by attnscope.demo.train and shipped with the package; each folder has a model card.
+EMBEDDED = ("roundtable", "roundtable-full")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from attnscope.errors import RequestError
 from attnscope.metrics.density import cells_at, live_frames
+from attnscope.scene.mentions import asked_speakers, mentions
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _toward(prompt: Prompt, boxed: dict[str, Bools], toward: str) -> tuple[str, 
         return "everyone", np.asarray(np.logical_or.reduce(list(boxed.values())))
     if toward == "visual":
         return "all visual tokens", _placed(prompt.tokens)
-    name = _named(scene, boxed) if toward in TOWARD else toward
+    name = _named(scene) if toward in TOWARD else toward
     if toward == "other":
         names = list(boxed)
         after = names[names.index(name) + 1 :] + names[: names.index(name)]
@@ -181,34 +181,19 @@ def _toward(prompt: Prompt, boxed: dict[str, Bools], toward: str) -> tuple[str, 
     return name, boxed[name]
 
 
-def _named(scene: Scene, boxed: Collection[str]) -> str:
+def _named(scene: Scene) -> str:
     """The one speaker with a box whom the question names.
 
     Raises:
         RequestError: If it names nobody or several.
     """
-    names = list(dict.fromkeys(name for _, _, name in mentions(scene) if name in boxed))
+    names = asked_speakers(scene)
     if len(names) != 1:
         raise RequestError(
             f"{scene.video}: {_asked(scene, ' and '.join(names) or 'no speaker with a box')};"
             " say whose cells the answer is drawn to with --toward NAME"
         )
     return names[0]
-
-
-def mentions(scene: Scene) -> list[tuple[int, int, str]]:
-    """Where the question writes a speaker's name as whole words, with its upper and lower case.
-
-    Returns:
-        First and one past the last character in `scene.question`, and the name. Of "Ann" and "Ann Lee" the longer
-        counts where both would fit.
-    """
-    longest_first = sorted(scene.speaker_names, key=len, reverse=True)
-    written = "|".join(r"\s+".join(map(re.escape, name.split())) for name in longest_first)
-    if not written or scene.question is None:
-        return []
-    found = re.finditer(rf"(?<!\w)(?:{written})(?!\w)", scene.question)
-    return [(match.start(), match.end(), " ".join(match.group().split())) for match in found]
 
 
 def _asked(scene: Scene, named: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-# Trained by attnscope.demo.train; each folder has a model card.
+from attnscope.families import EMBEDDED
+
 _FOLDER = Path(__file__).parent.parent / "demo" / "models"
-EMBEDDED = ("roundtable", "roundtable-full")
 
 
 def embedded_folder(name: str) -> Path | None:

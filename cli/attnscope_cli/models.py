@@ -1,4 +1,4 @@
-"""`attnscope models`: which model families have full token places."""
+"""`attnscope models`: which model families have full token places, and which models come along."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from attnscope_cli._common import Json, print_json, print_table
 
 
 def run(json: Json = False) -> None:
-    """List the model families whose visual tokens are placed in frame, time and pixels.
+    """List the model families whose visual tokens are placed in frame, time and pixels, and the embedded models.
 
     Any other model that transformers loads for image-text-to-text is captured too: the modality of its tokens is known,
     their places are not.
 
     Example: `attnscope models`
     """
-    from attnscope.families import FAMILIES
+    from attnscope.families import EMBEDDED, FAMILIES
 
     if json:
         print_json([family.to_dict() for family in FAMILIES])
         return
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
     print_table(columns, [[str(v) for v in family.to_dict().values()] for family in FAMILIES])
+    print(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")

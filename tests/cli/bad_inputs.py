@@ -201,6 +201,25 @@ OUTPUT = [
     Bad("demo -o .", ".: is not empty and was not made by the demo; choose another folder with -o"),
 ]
 
+NOT_A_NUMBER = "is neither a number nor a range like 2-5"
+DEMO_SCENES = [
+    Bad("demo-scenes -o .", ".: is not an empty folder; choose another with -o"),
+    Bad("demo-scenes -o clip.mp4", "clip.mp4: is not an empty folder; choose another with -o"),
+    Bad("demo-scenes -o clip.mp4/out", "clip.mp4/out: cannot be used as the output folder: not a directory"),
+    Bad("demo-scenes -o out --n 0", "--n 0: must be at least 1"),
+    Bad("demo-scenes -o out --seed -1", "--seed -1: must be at least 0"),
+    Bad("demo-scenes -o out --split dev", '--split "dev": choose from train, calibration, test'),
+    Bad("demo-scenes -o out --people 5-7", "--people 7: must be from 0 to 6"),
+    Bad("demo-scenes -o out --people many", f'--people "many": "many" {NOT_A_NUMBER}'),
+    Bad("demo-scenes -o out --people 3-1", f'--people "3-1": "3-1" {NOT_A_NUMBER}'),
+    Bad("demo-scenes -o out --people 1,2-", f'--people "1,2-": "2-" {NOT_A_NUMBER}'),
+    Bad("demo-scenes -o out --people 1,-2", f'--people "1,-2": "-2" {NOT_A_NUMBER}'),
+    Bad("demo-scenes -o out --people 1-2-3", f'--people "1-2-3": "1-2-3" {NOT_A_NUMBER}'),
+    Bad("demo-scenes -o out --people 1,,2", f'--people "1,,2": "" {NOT_A_NUMBER}'),
+    Bad("demo-scenes -o out --people 1.5", f'--people "1.5": "1.5" {NOT_A_NUMBER}'),
+    Bad("demo-scenes --n 1", "missing option '--out' / '-o'; see attnscope demo-scenes --help"),
+]
+
 VIDEO = [
     Bad("capture model gone.mp4 -o new.h5", "gone.mp4: no such file"),
     Bad("capture model a.mp4 -o new.h5", "{here}/a.mp4: the file is empty", spoil=put("a.mp4", b"")),
@@ -410,7 +429,7 @@ EVALUATIONS = [
     Bad(EVAL, 'manifest.jsonl: line 2: id: "one" is also the id of line 1', spoil=asks(ONE, ONE)),
     Bad(EVAL, "manifest.jsonl: line 1: scene: gone.json: no such file", spoil=asks({"scene": "gone.json"})),
     Bad("eval gone.jsonl --model ./gone", "gone.jsonl: no such file"),
-    Bad("eval . --model ./gone", "./gone: no such folder", spoil=asks(ONE)),
+    Bad("eval . --model ./gone", "./gone: no such model folder", spoil=asks(ONE)),
     Bad(EVAL + " --score best", '--score "best": choose from logprob, generate'),
     Bad(EVAL + " --batch 0", "--batch 0: must be at least 1"),
     Bad(EVAL + " --limit 0", "--limit 0: must be at least 1"),
@@ -443,7 +462,7 @@ CONFIG = [
     Bad(
         "--config run.toml inspect run.h5",
         "--config run.toml: [captur] is not a command; commands: "
-        "demo, capture, analyze, correct, compare, inspect, validate, methods, models",
+        "demo, demo-scenes, capture, analyze, correct, compare, eval, inspect, validate, methods, models",
         spoil=toml("[captur]\nframes = 8\n"),
     ),
     Bad(
@@ -458,7 +477,7 @@ CONFIG = [
     ),
 ]
 
-TABLE = [*COMMAND_LINE, *OUTPUT, *VIDEO, *SCENES, *MODELS, *CAPTURES, *EVALUATIONS, *CONFIG]
+TABLE = [*COMMAND_LINE, *OUTPUT, *DEMO_SCENES, *VIDEO, *SCENES, *MODELS, *CAPTURES, *EVALUATIONS, *CONFIG]
 
 
 def hdf5() -> None:

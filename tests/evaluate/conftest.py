@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import attnscope
+from attnscope.evaluate import read_manifest
+from attnscope.model import LoadedModel, Prompt, build_prompt
+from attnscope.scene import read_scene_frames
 from tests.scene.films import film
 
 
@@ -36,6 +39,14 @@ ASKED: list[tuple[int, str, list[str], str, int, dict[str, Any]]] = [
 ]
 
 
+def make(model: LoadedModel, questions: Path, numbers: Sequence[int] = range(8), frames: int = 4) -> list[Prompt]:
+    """Prompts of some of the questions."""
+    scenes = [question.scene for question in read_manifest(questions).questions]
+    return [
+        build_prompt(model, scenes[n], read_scene_frames(scenes[n], attnscope.Sampling(frames=frames))) for n in numbers
+    ]
+
+
 @pytest.fixture(scope="session")
 def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with manifest.jsonl, its scenes and its films."""
@@ -53,5 +64,5 @@ def questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def model(checkpoint: Callable[[str], Path]) -> attnscope.model.LoadedModel:
+def model(checkpoint: Callable[[str], Path]) -> LoadedModel:
     return attnscope.load(checkpoint("qwen2_5_vl"), dtype="float32", device="cpu")

@@ -21,7 +21,7 @@ from attnscope.errors import MediaError, RequestError
 from attnscope.evaluate import Evaluation, evaluate, lines, score
 from attnscope.evaluate.result import to_frame
 from attnscope.model import LoadedModel
-from tests.evaluate.test_evaluate_score import make
+from tests.evaluate.conftest import make
 
 ANSWER = SocialBias(alpha=2.0, rows="answer", layers="0-3")
 HOW: dict[str, Any] = {"batch": 3, "sampling": Sampling(frames=2)}
@@ -215,6 +215,8 @@ def test_force_starts_over(model: LoadedModel, questions: Path, tmp_path: Path) 
     evaluate(model, questions, out, limit=1, force=True, **HOW)
     assert len(Evaluation.read(out).samples) == 1
     assert not (out / "comparison.csv").exists()
+    with pytest.raises(RequestError, match=r"^nowhere: holds no evaluation"):
+        Evaluation.read("nowhere")
     with (out / "samples.jsonl").open("a") as file:
         file.write('{"doc_id": 7}\n')
     with pytest.raises(RequestError, match=r"samples\.jsonl: line 2: is not question 1 of an evaluation; choose"):

@@ -12,10 +12,10 @@ import torch
 import attnscope
 from attnscope import SocialBias
 from attnscope.errors import RequestError, RunError
-from attnscope.evaluate import Score, read_manifest, score
+from attnscope.evaluate import Score, score
 from attnscope.evaluate.score import batches
-from attnscope.model import LoadedModel, Prompt, build_prompt, option_ids
-from attnscope.scene import read_scene_frames
+from attnscope.model import LoadedModel, Prompt, option_ids
+from tests.evaluate.conftest import make
 
 # Every question of these names one person, which the correction needs.
 NAMED = (0, 2, 3, 4, 5, 6)
@@ -25,13 +25,6 @@ ANSWER = SocialBias(alpha=2.0, rows="answer", layers="0-3")
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl"])
 def loaded(request: pytest.FixtureRequest, checkpoint: Callable[[str], Path]) -> LoadedModel:
     return attnscope.load(checkpoint(request.param), dtype="float32", device="cpu")
-
-
-def make(model: LoadedModel, questions: Path, numbers: Sequence[int] = range(8), frames: int = 4) -> list[Prompt]:
-    scenes = [question.scene for question in read_manifest(questions).questions]
-    return [
-        build_prompt(model, scenes[n], read_scene_frames(scenes[n], attnscope.Sampling(frames=frames))) for n in numbers
-    ]
 
 
 def logprobs(scores: Sequence[Score]) -> np.ndarray:
@@ -157,3 +150,18 @@ def test_logits_that_are_not_finite_are_no_answer(model: LoadedModel, questions:
                 score(model, prompts, rule=rule)
     finally:
         hook.remove()
+
+
+def test_a_batch_that_does_not_fit_says_what_to_do(model: LoadedModel, questions: Path) -> None:
+    def full(*_args: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+    prompts = make(model, questions, (0, 3))
+    longest = max(len(prompt.tokens) for prompt in prompts)
+    hook = model.model.lm_head.register_forward_pre_hook(full)
+    try:
+        with pytest.raises(RunError) as error:
+            score(model, prompts)
+    finally:
+        hook.remove()
+    assert str(error.value) == f"out of memory with 2 prompts of up to {longest} tokens; try a smaller --batch"

@@ -1,0 +1,56 @@
+"""`attnscope demo-scenes`: round-table clips as files; its mistakes are in the table of bad inputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from attnscope.scene import Scene
+from tests.cli.conftest import Ran
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working directory of one test."""
+    monkeypatch.chdir(tmp_path)
+
+
+def scenes(manifest: str) -> dict[str, Scene]:
+    entries = [json.loads(line) for line in Path(manifest).read_text().splitlines()]
+    return {entry["id"]: Scene.read(Path(manifest).parent / entry["scene"]) for entry in entries}
+
+
+def test_clips_scenes_and_manifest(cli: Cli) -> None:
+    ran = cli("demo-scenes", "-o", "deep/out", "--n", 2, "--people", "1,0", "--seed", 3, "--split", "train", "-q")
+    assert ran == Ran(0, "deep/out/manifest.jsonl\n", "")
+    found = scenes("deep/out/manifest.jsonl")
+    assert {scene.fields["split"] for scene in found.values()} == {"train"}
+    assert [name for name in found if name.endswith("-thing")] == ["train-3-00000-thing", "train-3-00001-thing"]
+    assert [found[f"train-3-0000{number}-thing"].fields["people"] for number in (0, 1)] == [1, 0]
+    assert sorted(path.name for path in Path("deep/out/clips").iterdir()) == [
+        "train-3-00000.mp4",
+        "train-3-00001.mp4",
+    ]
+
+
+@pytest.mark.parametrize(("numbers", "people"), [("0-1", [0, 1, 0]), (" 1, 0-0 ,0", [1, 0, 0]), ("00,1-1", [0, 1, 0])])
+def test_numbers_of_people_are_dealt_in_turn(cli: Cli, numbers: str, people: list[int]) -> None:
+    ran = cli("demo-scenes", "-o", ".", "--n", 3, "--people", numbers, "--json")
+    assert (ran.code, json.loads(ran.out)) == (0, {"manifest": "manifest.jsonl"})
+    of_clip = {scene.video.stem: scene.fields["people"] for scene in scenes("manifest.jsonl").values()}
+    assert of_clip == {f"test-0-{number:05d}": count for number, count in enumerate(people)}
+
+
+def test_flags_reach_the_library(cli: Cli) -> None:
+    from attnscope.demo.scenes import write_scenes
+
+    cli("demo-scenes", "-o", "a", "--n", 2, "--people", "1", "--seed", 9, "--split", "calibration")
+    write_scenes("b", count=2, people=(1,), seed=9, split="calibration")
+    files = sorted(path.relative_to("a") for path in Path("a").rglob("*.*"))
+    assert len(files) > 5
+    assert [("a" / path).read_bytes() for path in files] == [("b" / path).read_bytes() for path in files]
