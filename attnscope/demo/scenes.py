@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def write_scenes(
     *,
     count: int = 200,
     seed: int = 0,
-    split: Split = "test",
+    split: str = "test",
     people: Sequence[int] = tuple(range(MOST_PEOPLE + 1)),
     progress: Progress | None = None,
 ) -> Path:
@@ -45,15 +45,14 @@ def write_scenes(
         The manifest, one question a line: {"id", "scene"}.
 
     Raises:
-        RequestError: An argument is out of range, or the folder is not empty.
+        RequestError: An argument is out of range, or the folder is not empty or cannot be written.
     """
     out = Path(out)
-    _check(out, count, split, people)
-    for name in ("clips", "scenes"):
-        (out / name).mkdir(parents=True, exist_ok=True)
+    _check(count, seed, split, people)
+    _make_room(out)
     lines = []
     for number in range(count):
-        stage = Stage(split, seed, number)
+        stage = Stage(cast(Split, split), seed, number)
         clip = stage.clip(people[number % len(people)])
         name = f"{split}-{seed}-{number:05d}"
         film = out / "clips" / f"{name}.mp4"
@@ -100,16 +99,29 @@ def _segment(box: tuple[float, float, float, float]) -> dict[str, Any]:
     return {"start": 0.0, "end": FRAMES / FPS, "keyframes": [keyframe]}
 
 
-def _check(out: Path, count: int, split: str, people: Sequence[int]) -> None:
+def _check(count: int, seed: int, split: str, people: Sequence[int]) -> None:
     if count < 1:
         raise RequestError(f"--n {count}: must be at least 1")
+    if seed < 0:
+        raise RequestError(f"--seed {seed}: must be at least 0")
     if split not in SPLITS:
         raise RequestError(f'--split "{split}": choose from {", ".join(SPLITS)}')
+    if not people:
+        raise RequestError("--people: names no number")
     for number in people:
         if not 0 <= number <= MOST_PEOPLE:
             raise RequestError(f"--people {number}: must be from 0 to {MOST_PEOPLE}")
+
+
+def _make_room(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+    try:
+        for name in ("clips", "scenes"):
+            (out / name).mkdir(parents=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RequestError(f"{out}: cannot be used as the output folder: {reason}") from None
 
 
 def _one_of_each(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:

@@ -14,6 +14,7 @@ import typer
 from attnscope.demo.train.recipes import RECIPES
 from attnscope.errors import RequestError
 
+_DEVICES = ("auto", "cpu", "cuda")
 # Freed memory is kept by the process, and idle threads sleep: training is faster so on small machines.
 _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -36,6 +37,8 @@ def main(
 
     Example: `python -m attnscope.demo.train -o training`
     """
+    if device not in _DEVICES:
+        raise RequestError(f'--device "{device}": choose from {", ".join(_DEVICES)}')
     if model is None:
         _both(out, device, smoke)
     elif model not in RECIPES:
@@ -66,6 +69,8 @@ def _one(work: Path, name: str, device: str, smoke: bool) -> None:
     logger.setLevel(logging.INFO)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise RequestError('--device "cuda": torch sees no CUDA device')
     recipe = RECIPES[name].smoke() if smoke else RECIPES[name]
     print(train(recipe, work, device))
 
@@ -74,4 +79,5 @@ if __name__ == "__main__":
     try:
         typer.run(main)
     except RequestError as error:
-        sys.exit(f"attnscope.demo.train: {error}")
+        print(f"attnscope.demo.train: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,9 @@ def _text_config(tokenizer: Any) -> dict[str, Any]:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "tie_word_embeddings": False,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 20.0, "mrope_section": [2, 3, 3]},
+        # Half of the frequencies must stay slow over a whole prompt: where to look is asked by content. With a base of
+        # 20, after 800 steps, not even the colour of a thing that lay alone on the table had been learnt.
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]},
     }
 
 
@@ -128,11 +131,10 @@ def _initialise(model: nn.Module) -> None:
 def save(model: Any, processor: Any, folder: Path) -> None:
     """Write an ordinary checkpoint folder.
 
-    Weights are stored in float16, half the size, and load as float32: the configuration says so.
+    Weights are stored in float16, half the size, and load as float32: the configuration says so. The model stays as it
+    is.
     """
-    kept = {name: value.clone() for name, value in model.state_dict().items()}
-    model.eval().half().save_pretrained(folder)
-    model.float().load_state_dict(kept)
+    deepcopy(model).eval().half().save_pretrained(folder)
     processor.save_pretrained(folder)
     config = folder / "config.json"
     config.write_text(config.read_text(encoding="utf-8").replace('"float16"', '"float32"'), encoding="utf-8")

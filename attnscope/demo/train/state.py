@@ -71,7 +71,7 @@ class Curve:
     """A table of the training, one line a report, appended to a csv file.
 
     Args:
-        path: The file; lines of an earlier, interrupted run are kept.
+        path: The file; lines of an earlier, interrupted run are kept, but for steps that are done again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,8 +100,8 @@ class Curve:
         return row
 
     def rows(self) -> list[dict[str, str]]:
-        """All lines."""
+        """All lines; of a step that was done again, because its state was not saved, the last one."""
         if not self.path.exists():
             return []
         with self.path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            return list({(row["stage"], row["step"]): row for row in csv.DictReader(file)}.values())
