@@ -29,7 +29,7 @@ CORRECTION = SocialBias(rows="answer", strength="constant", alpha=4.0, heads="3.
 CONTROL = SocialBias(rows="answer", strength="constant", alpha=4.0, heads="3.0", toward="visual")
 _MARK = "made-by-attnscope-demo"
 NOTE = (
-    "roundtable is a tiny model that was trained on drawn scenes with at most three people, so that it fails in crowds. "
+    "roundtable is a tiny model, trained on drawn scenes with at most three people so that it fails in crowds. "
     "This scene was chosen because it shows the effect; docs/roundtable.md says how often it occurs."
 )
 

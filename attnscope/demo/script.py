@@ -6,7 +6,7 @@ Everything is decided by a numpy generator, so a seed gives the same clips on ev
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
@@ -89,6 +89,17 @@ class Clip:
         if self.people:
             return "-".join(str(seat) for seat in sorted(person.seat for person in self.people))
         return "-".join(str(spot) for spot in sorted(SPOTS.index((t.x, t.y)) for t in self.picture.things))
+
+    def at_slot(self, slot: int) -> Clip:
+        """The clip that shows what happens in one slot from its beginning to its end: one turn at most."""
+        first, after = slot * SLOT, (slot + 1) * SLOT
+        repeat = FRAMES // SLOT
+        people = tuple(
+            replace(person, points_at=person.points_at[first:after] * repeat, mouth=person.mouth[first:after] * repeat)
+            for person in self.people
+        )
+        turns = tuple(replace(t, start=0, end=FRAMES) for t in self.turns if t.start <= first < t.end)
+        return Clip(replace(self.picture, people=people), turns, self.named)
 
 
 def split_of(kind: str, combination: tuple[int, ...]) -> Split:

@@ -1,4 +1,7 @@
-"""Second stage: with the tower frozen, the decoder learns to answer; several questions about each clip."""
+"""Second and third stage: with the tower frozen, the decoder learns to answer; several questions about each clip.
+
+It learns where to look from single slots first, which are short and so a few times faster, then from whole clips.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +17,19 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from attnscope.demo.questions import Question, questions, shown_options
-from attnscope.demo.script import Clip, Stage
+from attnscope.demo.script import Clip, Split, Stage
 from attnscope.demo.train.build import HIDDEN
 from attnscope.demo.train.packing import IGNORED, Packed, Packer
-from attnscope.demo.train.pixels import SLOTS, draw_slots, patches
+from attnscope.demo.train.pixels import SLOTS, TOKENS, draw_slots, patches
 from attnscope.demo.train.state import Optimisation
 from attnscope.demo.train.tower import REPORT, SAVE, features, half, noisy
 
-RATE = 2e-3
 _CHUNK, _POOL = 16, 1  # clips seen at once; marks the seeds of the pool
 SCALE = 0.25  # of the features and of the embeddings at the start
 PER_CLIP = 6  # questions
 # How often a task is chosen among those that a clip allows.
 _WEIGHTS = {"cup": 0.4, "count": 0.3, "colour": 0.5, "thing": 0.5, "pointing": 1.0}
 _TURN_WEIGHT = 2.0
-_SHOWN = 0.6  # share of batches whose questions come with options; without them a batch is half as long
 
 
 @dataclass(frozen=True)
@@ -113,53 +114,82 @@ def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size
     return pool
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A stage of the decoder's training.
+
+    Attributes:
+        name: Of its state and its rows in the curve.
+        slots: How many slots of a clip are shown: one, drawn by lot, or all.
+        steps: Optimiser steps.
+        batch: Clips a step.
+        rate: Largest learning rate.
+        shown: Share of batches whose questions come with options; without them a batch is half as long.
+    """
+
+    name: str
+    slots: int
+    steps: int
+    batch: int
+    rate: float
+    shown: float
+
+    def view(self, seen: Seen, rng: np.random.Generator) -> tuple[Clip, Tensor]:
+        """What the lesson shows of a clip: itself, or what happens in one slot, and the visual tokens."""
+        if self.slots == SLOTS:
+            return seen.clip, seen.tokens
+        slot = int(rng.integers(SLOTS))
+        return seen.clip.at_slot(slot), seen.tokens[slot * TOKENS : (slot + 1) * TOKENS]
+
+
 def train_language(
-    model: Any, packer: Packer, pool: Sequence[Seen], seed: int, steps: int, saved: Path, batch: int = 24
+    model: Any, processor: Any, pool: Sequence[Seen], lesson: Lesson, seed: int, saved: Path
 ) -> Iterator[tuple[int, float, dict[str, float]]]:
     """Train the decoder on a pool of seen clips.
 
     Args:
         model: Trained in place; its vision tower does not change.
-        packer: Of the model.
+        processor: Of the model.
         pool: From `fill_pool`.
+        lesson: What is shown, how often and how fast.
         seed: Of the choice of clips and questions.
-        steps: Optimiser steps.
         saved: File of the state; training goes on from it if it is there.
-        batch: Clips a step.
 
     Yields:
         (step, mean loss, {"answers": share right while training}) every REPORT steps and at the end.
     """
+    packer = Packer(model, processor, lesson.slots)
     parts = {"decoder": model.model.language_model, "lm_head": model.lm_head}
-    work = Optimisation(parts, RATE, steps)
+    work = Optimisation(parts, lesson.rate, lesson.steps)
     work.restore(saved)
     losses, right = [], []
-    while work.step < steps:
-        rng = np.random.default_rng([seed, work.step])
-        chosen = [pool[i] for i in rng.integers(len(pool), size=batch)]
-        shown = bool(rng.random() < _SHOWN)
-        asked = [choose(seen.clip, rng, PER_CLIP, options=shown) for seen in chosen]
-        packed = packer.pack([seen.clip for seen in chosen], asked).to(model.device)
-        tokens = torch.stack([seen.tokens for seen in chosen]).to(model.device).float()
+    while work.step < lesson.steps:
+        rng = np.random.default_rng([seed, lesson.slots, work.step])
+        views = [lesson.view(pool[i], rng) for i in rng.integers(len(pool), size=lesson.batch)]
+        shown = bool(rng.random() < lesson.shown)
+        asked = [choose(clip, rng, PER_CLIP, options=shown) for clip, _ in views]
+        packed = packer.pack([clip for clip, _ in views], asked).to(model.device)
+        tokens = torch.stack([tokens for _, tokens in views]).to(model.device).float()
         with half(model.device):
             logits, targets = logits_of(model, packed, tokens, packer.video)
         loss = cross_entropy(logits.float(), targets)
         work.update(loss)
         losses.append(float(loss.detach()))
         right.append(float((logits.argmax(-1) == targets)[targets != packer.end].float().mean()))
-        if work.step % REPORT == 0 or work.step == steps:
+        if work.step % REPORT == 0 or work.step == lesson.steps:
             yield work.step, float(np.mean(losses)), {"answers": float(np.mean(right))}
             losses.clear()
             right.clear()
-        if work.step % SAVE == 0 or work.step == steps:
+        if work.step % SAVE == 0 or work.step == lesson.steps:
             work.save(saved)
 
 
 @torch.no_grad()
 def examine(
-    model: Any, processor: Any, packer: Packer, people: Sequence[int], seed: int, clips: int, split: Any = "calibration"
+    model: Any, processor: Any, people: Sequence[int], seed: int, clips: int, split: Split
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """Right answers and questions by (task, people) on new clips of a split, options shown."""
+    packer = Packer(model, processor)
     stage, generator = Stage(split, seed), torch.Generator().manual_seed(seed)
     counts: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     for number in people:

@@ -20,7 +20,6 @@ from attnscope.demo.script import Clip
 from attnscope.demo.train.attention import Layout
 from attnscope.demo.train.pixels import SLOTS, TOKENS, grid
 
-VISUAL = SLOTS * TOKENS
 IGNORED = -100
 
 
@@ -52,9 +51,11 @@ class Packer:
     Args:
         model: For its position rule.
         processor: For its tokenizer and chat template.
+        slots: How many slots of a clip are shown.
     """
 
-    def __init__(self, model: Any, processor: Any) -> None:
+    def __init__(self, model: Any, processor: Any, slots: int = SLOTS) -> None:
+        self.slots = slots
         self.tokenizer = processor.tokenizer
         content = [{"type": "video"}, {"type": "text", "text": "\ue000"}]
         text = processor.apply_chat_template(
@@ -64,7 +65,7 @@ class Packer:
         head = self._ids(before)
         video = model.config.video_token_id
         at = head.index(video)
-        self.head = [*head[:at], *[video] * VISUAL, *head[at + 1 :]]
+        self.head = [*head[:at], *[video] * (slots * TOKENS), *head[at + 1 :]]
         self.tail = self._ids(after)
         self.end = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
         self.video = video
@@ -79,7 +80,7 @@ class Packer:
         ids = torch.tensor([self.head])
         kinds = (ids == self.video).long() * 2
         seconds = torch.tensor([SLOT / FPS])
-        found, _ = model.model.get_rope_index(ids, kinds, video_grid_thw=grid(SLOTS), second_per_grid_ts=seconds)
+        found, _ = model.model.get_rope_index(ids, kinds, video_grid_thw=grid(self.slots), second_per_grid_ts=seconds)
         return torch.as_tensor(found)[:, 0]
 
     def transcript(self, clip: Clip) -> list[int]:

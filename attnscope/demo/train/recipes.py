@@ -15,7 +15,8 @@ class Recipe:
         seed: Of weights, clips, noise and questions.
         tower_steps: Of 64 slots each.
         pool: Clips that the decoder is trained on.
-        language_steps: Of 24 clips each.
+        glance_steps: Of 48 clips each, of which one slot is shown.
+        language_steps: Of 24 whole clips each.
         exam: Clips of the test split for each number of people.
     """
 
@@ -24,12 +25,13 @@ class Recipe:
     seed: int = 0
     tower_steps: int = 1400
     pool: int = 12000
-    language_steps: int = 1600
+    glance_steps: int = 1200
+    language_steps: int = 900
     exam: int = 256
 
     def smoke(self) -> Recipe:
         """The same path in less than a minute; learns next to nothing."""
-        return replace(self, tower_steps=4, pool=32, language_steps=4, exam=16)
+        return replace(self, tower_steps=4, pool=32, glance_steps=4, language_steps=4, exam=16)
 
 
 RECIPES = {

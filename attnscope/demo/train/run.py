@@ -13,8 +13,8 @@ import torch
 from attnscope.demo.train.attention import training_attention
 from attnscope.demo.train.build import build, save
 from attnscope.demo.train.card import write_card
-from attnscope.demo.train.language import examine, fill_pool, train_language
-from attnscope.demo.train.packing import Packer
+from attnscope.demo.train.language import Lesson, examine, fill_pool, train_language
+from attnscope.demo.train.pixels import SLOTS
 from attnscope.demo.train.recipes import Recipe
 from attnscope.demo.train.state import Curve
 from attnscope.demo.train.tower import train_tower
@@ -49,12 +49,14 @@ def train(recipe: Recipe, work: Path, device: str) -> Path:
             _tell(recipe, curve.add("tower", step, loss, accuracy))
         logger.info("%s: %d clips for the decoder", recipe.name, recipe.pool)
         pool = fill_pool(model, processor, recipe.people, recipe.seed, recipe.pool)
-        packer = Packer(model, processor)
-        for step, loss, accuracy in train_language(
-            model, packer, pool, recipe.seed, recipe.language_steps, work / "language.pt"
+        for lesson in (
+            Lesson("glance", 1, recipe.glance_steps, batch=48, rate=2e-3, shown=0.3),
+            Lesson("language", SLOTS, recipe.language_steps, batch=24, rate=1e-3, shown=0.6),
         ):
-            _tell(recipe, curve.add("language", step, loss, accuracy))
-        marks = examine(model.eval(), processor, packer, range(7), recipe.seed, recipe.exam, "test")
+            saved = work / f"{lesson.name}.pt"
+            for step, loss, accuracy in train_language(model, processor, pool, lesson, recipe.seed, saved):
+                _tell(recipe, curve.add(lesson.name, step, loss, accuracy))
+        marks = examine(model.eval(), processor, range(7), recipe.seed, recipe.exam, "test")
     out = work / recipe.name
     save(model.cpu(), processor, out)
     write_card(out, recipe, marks, curve.rows())
