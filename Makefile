@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all lint format docs gallery bench clean
+.PHONY: demo test test-all lint format docs gallery bench benchmark clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -47,5 +47,8 @@ gallery: $(VENV)/.installed-dev  ## regenerate reports/ and the pictures of the 
 bench: $(VENV)/.installed-dev  ## measure time and memory against peers, rewrite benchmarks/README.md
 	$(BIN)/python -m benchmarks.run
 
+benchmark: $(VENV)/.installed-dev  ## score the embedded models, plain and corrected, rewrite docs/roundtable.md (under 30 minutes)
+	$(BIN)/python -m benchmarks.roundtable
+
 clean:
-	rm -rf $(VENV) demo-out build *.egg-info
+	rm -rf $(VENV) demo-out benchmark-out build *.egg-info

@@ -31,6 +31,10 @@ class ModelError(RequestError):
     """A model cannot be loaded, or its attention cannot be reached through the seam."""
 
 
+class NotApplicableError(RequestError):
+    """A correction has nothing to do in this scene; in another it may."""
+
+
 class SizeError(RequestError):
     """A plan is larger than its budget."""
 

@@ -78,7 +78,9 @@ def page(table: list[str], repeats: int) -> str:
         [
             "# Benchmarks",
             "",
-            "One prefill and its first token, float32, on a CPU. Regenerate this page with `make bench`.",
+            "What recording costs: one prefill and its first token, float32, on a CPU. Regenerate this page with",
+            "`make bench`. What the embedded models answer, and what a correction changes, is another page,",
+            "[docs/roundtable.md](../docs/roundtable.md), by `make benchmark`.",
             "",
             f"- Model: Qwen2.5-VL with random weights; {sizes}. Video of 640 x 360 pixels.",
             f"- Machine: {machine}; torch {torch.__version__}, transformers {transformers.__version__}.",

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnscope.errors import RequestError
+from attnscope.errors import NotApplicableError
 from attnscope.metrics.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers, mentions
 from attnscope.scene.problems import show
@@ -79,7 +79,7 @@ def draw(prompt: Prompt, kinds: Collection[str], toward: str, coverage: float) -
         coverage: Fraction of a cell that a box must cover.
 
     Raises:
-        RequestError: If the scene has no boxes, or there is nothing to do for one of the kinds.
+        NotApplicableError: If the scene has no boxes, or there is nothing to do for one of the kinds.
     """
     boxed = {
         str(column).removeprefix("covered:"): np.nan_to_num(prompt.tokens[column].to_numpy()) >= coverage
@@ -87,7 +87,7 @@ def draw(prompt: Prompt, kinds: Collection[str], toward: str, coverage: float) -
         if str(column).startswith("covered:")
     }
     if not boxed:
-        raise RequestError(f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none")
+        raise NotApplicableError(f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none")
     sets, group, told, answer = _Sets(), dict[int, int](), list[str](), -1
     if "utterances" in kinds:
         group |= _utterances(prompt, boxed, sets)
@@ -124,7 +124,7 @@ def _utterances(prompt: Prompt, boxed: dict[str, Bools], sets: _Sets) -> dict[in
         if target.any():
             of_turn[number] = sets.number(target)
     if not of_turn:
-        raise RequestError(
+        raise NotApplicableError(
             f"{prompt.scene.video}: social-bias needs a speaker with words and a box covering visual tokens,"
             " and the scene has none"
         )
@@ -139,7 +139,7 @@ def _question(prompt: Prompt, boxed: dict[str, Bools], sets: _Sets) -> dict[int,
     asked = tokens[tokens["role"] == "question"]
     names = [(a, b, name) for a, b, name in mentions(prompt.scene) if name in boxed and boxed[name].any()]
     if not names:
-        raise RequestError(
+        raise NotApplicableError(
             f"{prompt.scene.video}: --rows question needs a question that names a speaker with a visible box,"
             f" and {_asked(prompt.scene, 'none')}"
         )
@@ -155,7 +155,9 @@ def _toward(prompt: Prompt, boxed: dict[str, Bools], toward: str) -> tuple[str, 
     scene = prompt.scene
     visible = [name for name, cells in boxed.items() if cells.any()]
     if not visible:
-        raise RequestError(f"{scene.video}: social-bias draws the answer to cells of speakers, and no box covers one")
+        raise NotApplicableError(
+            f"{scene.video}: social-bias draws the answer to cells of speakers, and no box covers one"
+        )
     if toward == "everyone":
         return "everyone", np.asarray(np.logical_or.reduce(list(boxed.values())))
     if toward == "visual":
@@ -166,18 +168,20 @@ def _toward(prompt: Prompt, boxed: dict[str, Bools], toward: str) -> tuple[str, 
         after = names[names.index(name) + 1 :] + names[: names.index(name)]
         others = [other for other in after if other in visible]
         if not others:
-            raise RequestError(
+            raise NotApplicableError(
                 f"{scene.video}: --toward other needs a speaker with a visible box beside {name},"
                 " and the scene has none"
             )
         name = others[0]
     if name not in boxed:
-        raise RequestError(
+        raise NotApplicableError(
             f"{scene.video}: --toward {show(name)}: is no speaker with a box;"
             f" choose from {', '.join(boxed)}, or {', '.join(TOWARD)}"
         )
     if name not in visible:
-        raise RequestError(f"{scene.video}: the answer is to be drawn to {name}, whose box covers no visual token")
+        raise NotApplicableError(
+            f"{scene.video}: the answer is to be drawn to {name}, whose box covers no visual token"
+        )
     return name, boxed[name]
 
 
@@ -185,11 +189,11 @@ def _named(scene: Scene) -> str:
     """The one speaker with a box whom the question names.
 
     Raises:
-        RequestError: If it names nobody or several.
+        NotApplicableError: If it names nobody or several.
     """
     names = asked_speakers(scene)
     if len(names) != 1:
-        raise RequestError(
+        raise NotApplicableError(
             f"{scene.video}: {_asked(scene, ' and '.join(names) or 'no speaker with a box')};"
             " say whose cells the answer is drawn to with --toward NAME"
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attnscope.correct import Correction, bind
-from attnscope.errors import RequestError
+from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate.manifest import Manifest, Question
 from attnscope.evaluate.score import Score, score
 from attnscope.model import build_prompt
@@ -78,16 +78,12 @@ class Scorer:
         """Why the corrections do not apply to a question, None if they do.
 
         Raises:
-            RequestError: If they apply to no question at all: a reason in a scene names the scene's video first, what
-                is wrong with a setting or the model does not.
+            RequestError: If they apply to no question at all.
         """
         try:
             bind(self.model, prompt, self.corrections)
-        except RequestError as error:
-            video = f"{prompt.scene.video}: "
-            if not str(error).startswith(video):
-                raise
-            return str(error).removeprefix(video)
+        except NotApplicableError as error:
+            return str(error).removeprefix(f"{prompt.scene.video}: ")
         return None
 
 

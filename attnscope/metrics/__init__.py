@@ -7,7 +7,7 @@
 Attention mass is not causal importance: a head that attends somewhere need not matter there.
 """
 
-from attnscope.metrics import decay, modality, speakers
+from attnscope.metrics import answer, decay, modality, speakers
 from attnscope.metrics.decay import gamma_interval
 from attnscope.metrics.explain import explain
 from attnscope.metrics.registry import (
@@ -28,6 +28,7 @@ __all__ = [
     "Metric",
     "all",
     "all_metrics",
+    "answer",
     "compute",
     "decay",
     "definitions",

@@ -67,3 +67,22 @@ def best_head(speakers: pd.DataFrame) -> tuple[int, int, str] | None:
             top = heads.iloc[int(heads["value"].to_numpy().argmax())]
             return int(top["layer"]), int(top["head"]), frames
     return None
+
+
+def best_answer_head(answer: pd.DataFrame) -> tuple[int, int] | None:
+    """The head (layer, head) whose answer position has the highest lift on the asked speaker, from an `answer` table.
+
+    None if the question does not name exactly one speaker with a visible box.
+    """
+    heads = answer[
+        (answer["metric"] == "answer_lift")
+        & answer["asked"]
+        & (answer["named"] == 1)
+        & (answer["layer"] != OVER)
+        & (answer["head"] != OVER)
+        & answer["value"].notna()
+    ]
+    if heads.empty:
+        return None
+    top = heads.iloc[int(heads["value"].to_numpy().argmax())]
+    return int(top["layer"]), int(top["head"])

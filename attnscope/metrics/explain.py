@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from attnscope.metrics.answer import answer_group
 from attnscope.metrics.density import seen_cells, speaker_cells
 from attnscope.metrics.groups import modality_flow
+from attnscope.scene.mentions import asked_speakers
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -29,8 +31,13 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
         else ["No attention between modalities and no decay: the capture has no 'masses' reading."]
     )
     if not cap.has("maps"):
-        return [*notes, "No speaker metrics: the capture has no 'maps' reading."]
-    return notes + _speakers(cap, threshold)
+        return [*notes, "No speaker or answer metrics: the capture has no 'maps' reading."]
+    undefined = "Speaker and answer metrics are not defined"
+    if not cap.scene.speakers:
+        return [*notes, f"{undefined}: the scene names no speaker boxes."]
+    if not np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any():
+        return [*notes, f"{undefined}: the places of this model family's visual tokens are unknown."]
+    return notes + _speakers(cap, threshold) + _answer(cap, threshold)
 
 
 def _modality(cap: Capture) -> list[str]:
@@ -60,13 +67,8 @@ def _modality(cap: Capture) -> list[str]:
 
 def _speakers(cap: Capture, threshold: float) -> list[str]:
     names = list(cap.scene.speakers)
-    if not names:
-        return ["Speaker metrics are not defined: the scene names no speaker boxes."]
     if not cap.scene.transcript:
         return ["Speaker metrics are not defined: the scene has no transcript."]
-    placed = np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any()
-    if not placed:
-        return ["Speaker metrics are not defined: the places of this model family's visual tokens are unknown."]
     notes = []
     spoken = {turn.speaker for turn in cap.scene.transcript}
     for name, cells in zip(names, speaker_cells(cap, threshold), strict=True):
@@ -102,4 +104,24 @@ def _rivals(cap: Capture, threshold: float) -> list[str]:
             notes.append(f"At live frames, '{name}' does not enter: the box is not visible while they speak.")
         elif (seen & enter).sum() < 2:
             notes.append(f"At live frames, '{name}' does not enter: nobody else is visible when they speak.")
+    return notes
+
+
+def _answer(cap: Capture, threshold: float) -> list[str]:
+    names = list(cap.scene.speakers)
+    if answer_group(cap) is None:
+        return ["Answer metrics are not defined: the capture has no query group of the answer position."]
+    cells = speaker_cells(cap, threshold)
+    hidden = [name for name, own in zip(names, cells, strict=True) if not own.any()]
+    notes = [
+        f"Where the answer looks is not defined for '{name}': the box covers no visual token by {threshold:g} or more."
+        for name in hidden
+    ]
+    if len(names) - len(hidden) == 1:
+        notes.append("The answer's share of a speaker is not defined: only one speaker has a visible box.")
+    asked = asked_speakers(cap.scene)
+    if len(asked) != 1:
+        named = " and ".join(asked) or "no speaker with a box"
+        question = "The scene has no question" if cap.scene.question is None else f"The question names {named}"
+        notes.append(f"{question}: there is no answer's lift on the asked speaker.")
     return notes

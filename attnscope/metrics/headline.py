@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from attnscope.metrics.answer import ASKED
 from attnscope.metrics.decay import LINKS
 from attnscope.metrics.registry import OVER
 
@@ -17,12 +18,16 @@ KEYS = ("value", "n", "capture")
 
 @dataclass(frozen=True)
 class Line:
-    """One line: which rows of which table it averages, under which name, and what its n counts."""
+    """One line: which rows of which table it averages, under which name, and what its n counts.
+
+    With `highest`, the largest value among single heads instead of the mean.
+    """
 
     name: str
     metric: str
     where: Mapping[str, object]
     counts: str
+    highest: bool = False
 
 
 def lines(denominator: str) -> list[Line]:
@@ -33,6 +38,9 @@ def lines(denominator: str) -> list[Line]:
         out.append(Line(f"Speaker consistency, {said}", "speaker_consistency", where, "speakers"))
         name = f"Speaker consistency over chance, {said}"
         out.append(Line(name, "speaker_consistency_lift", where, "speakers"))
+    mean = {"layer": OVER, "head": OVER, **ASKED}
+    out.append(Line("Answer's lift on the asked speaker", "answer_lift", mean, "cells"))
+    out.append(Line("Answer's lift on the asked speaker, highest head", "answer_lift", ASKED, "cells", highest=True))
     for metric, name in (("mass_share", "Mass share"), ("lift", "Lift")):
         where = {"query": "text", "key": "visual"}
         out += _both(f"{name} text \N{RIGHTWARDS ARROW} visual", metric, where, "queries")
@@ -80,11 +88,14 @@ def headline(tables: Tables, denominator: str = "max") -> pd.DataFrame:
 
 
 def per_capture(tables: Tables, line: Line) -> pd.DataFrame | None:
-    """A line's value in each capture: the mean over the rows (layers, mostly) that it selects."""
+    """A line's value in each capture: the mean over the rows (layers, mostly) that it selects, or the highest."""
     rows = _select(tables, line.metric, line.where)
     if rows is None:
         return None
-    return rows.groupby("capture", sort=False).agg(value=("value", "mean"), n=("n", "max")).reset_index()
+    if line.highest:
+        rows = rows[(rows["layer"] != OVER) & (rows["head"] != OVER)]
+    how = "max" if line.highest else "mean"
+    return rows.groupby("capture", sort=False).agg(value=("value", how), n=("n", "max")).reset_index()
 
 
 def across(table: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +137,7 @@ def _chance(tables: Tables, line: Line) -> dict[str, float]:
     own = _select(tables, line.metric, line.where)
     if own is None or own["value"].isna().all():
         return out  # a chance level beside a number that is not defined would only mislead
-    if line.metric == "lift":
+    if line.metric in ("lift", "answer_lift") and not line.highest:  # the highest of many lies above chance
         out["chance"] = 1.0
     if line.metric == "gap":
         uniform = _select(tables, "gap_uniform", line.where)

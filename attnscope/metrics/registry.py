@@ -90,7 +90,7 @@ def metric(
 
 def all_metrics() -> list[Metric]:
     """Every registered metric as the files read: by family, function after function, decorators top down."""
-    order = {family: i for i, family in enumerate(("modality", "decay", "speakers"))}
+    order = {family: i for i, family in enumerate(("modality", "decay", "speakers", "answer"))}
     functions = list(dict.fromkeys(entry.compute for entry in _METRICS.values()))
     listed = [m for fn in functions for m in reversed(_METRICS.values()) if m.compute is fn]
     return sorted(listed, key=lambda m: order.get(m.family, len(order)))  # a stable sort: the rest keeps its order

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from attnscope.metrics.density import FRAME_CHOICES, Turns, densities, seen_cells
 from attnscope.metrics.matrix import matrices, onehot, scores
 from attnscope.metrics.permute import arrangements, p_value
-from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, tidy
+from attnscope.metrics.registry import metric
+from attnscope.metrics.tidy import divide, over, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -100,7 +100,7 @@ def speakers(
     seen = [seen_cells(cap, threshold, frames) for frames in FRAME_CHOICES]
     parts = []
     for frames, turns, value in zip(FRAME_CHOICES, seen, densities(cap, seen), strict=True):
-        flat, places = _over(value, cap)
+        flat, places = over(value, cap.layers)
         m = matrices(flat, turns, turns.labels[None])[0]  # [X, S, S]
         score, chance, rows = scores(m, turns.entering)
         lift = divide(score, chance)
@@ -150,14 +150,3 @@ def permutation_p(
         score, chance, _ = scores(matrices(flat, turns, labels[start : start + block]), enter)
         null.append(divide(score, chance))
     return p_value(lift, np.concatenate(null), exact)
-
-
-def _over(value: NDArray[np.float64], cap: Capture) -> tuple[NDArray[np.float64], pd.DataFrame]:
-    """All layers and heads, the means over heads, and that over both: [X, T, S], and the X places."""
-    layers, heads, *rest = value.shape
-    flat = value.reshape(layers * heads, *rest)
-    by_layer = value.mean(1)
-    every = [(int(layer), head) for layer in cap.layers for head in range(heads)]
-    every += [(int(layer), OVER) for layer in cap.layers] + [(OVER, OVER)]
-    axes = pd.DataFrame(every, columns=pd.Index(["layer", "head"]))
-    return np.concatenate([flat, by_layer, by_layer.mean(0, keepdims=True)]), axes

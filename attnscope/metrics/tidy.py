@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from attnscope.metrics.registry import OVER
+
 
 def tidy(
     metric: str,
@@ -41,6 +43,25 @@ def tidy(
 def with_head_mean(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
     """Append the mean over heads as one more "head", the one that tables call -1."""
     return np.concatenate([values, values.mean(axis=axis, keepdims=True)], axis=axis)
+
+
+def over(values: NDArray[np.float64], layers: NDArray[np.int64]) -> tuple[NDArray[np.float64], pd.DataFrame]:
+    """All layers and heads of [L, H, ...], then the means over heads, then that over layers and heads.
+
+    Args:
+        values: the numbers; NaN in every head of a layer where they are not defined, which the last mean leaves out.
+        layers: the layers' numbers in the model, [L].
+
+    Returns:
+        [X, ...], and the X places: columns `layer` and `head`, -1 for a mean.
+    """
+    count, heads, *rest = values.shape
+    by_layer = values.mean(1)
+    every = [(int(layer), head) for layer in layers for head in range(heads)]
+    every += [(int(layer), OVER) for layer in layers] + [(OVER, OVER)]
+    everything = divide(np.nansum(by_layer, axis=0), np.isfinite(by_layer).sum(0))
+    flat = values.reshape(count * heads, *rest)
+    return np.concatenate([flat, by_layer, everything[None]]), pd.DataFrame(every, columns=pd.Index(["layer", "head"]))
 
 
 def divide(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:

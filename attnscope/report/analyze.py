@@ -13,7 +13,7 @@ from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.metrics.decay import gamma_interval, links
 from attnscope.metrics.headline import across, headline
-from attnscope.report import panels, provenance
+from attnscope.report import answer_panels, panels, provenance
 from attnscope.report.answers import answer_text, options
 from attnscope.report.html import render
 from attnscope.report.inputs import Tables, check_options, compute_tables, names_of, open_all, subject
@@ -149,6 +149,11 @@ def _sections(
             "title": "Speakers",
             "lead": "Do the words of a speaker attend to the pixels of that speaker?",
             "pictures": panels.speaker_panels(output, tables),
+        },
+        {
+            "title": answer_panels.TITLE,
+            "lead": answer_panels.LEAD,
+            "pictures": answer_panels.answer_panels(output, caps, names, tables),
         },
         {
             "title": "Attention on the frames",

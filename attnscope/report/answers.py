@@ -49,3 +49,14 @@ def options_change(before: Capture, after: Capture) -> pd.DataFrame:
 def answer_text(cap: Capture) -> str:
     """What the model said; a dash if it was asked for nothing."""
     return str(cap.answer.get("text") or "").strip() or "—"
+
+
+def verdict(cap: Capture) -> str:
+    """Whether the answer is the scene's: `right` or `wrong`, or "" where the scene has none or nothing was said.
+
+    Surrounding white space and case do not count (ours, as in `attnscope eval`).
+    """
+    said, expected = str(cap.answer.get("text") or "").strip(), cap.scene.answer
+    if not said or expected is None:
+        return ""
+    return "right" if said.casefold() == expected.strip().casefold() else "wrong"

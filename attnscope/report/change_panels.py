@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from attnscope.metrics.cells import best_head, cell_lift
+from attnscope.report.answer_panels import LEAD, TITLE, change_maps, change_overlays
 from attnscope.report.figures import curves, heads, overlay
 from attnscope.report.figures.stage import stage
 from attnscope.report.inputs import Tables, subject
 from attnscope.report.output import Output, Picture
-from attnscope.report.panels import FRAMES, rows_of
-from attnscope.report.provenance import active_heads
+from attnscope.report.panels import FRAMES, SCALE, rows_of
+from attnscope.report.provenance import acted_on_answer, active_heads
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
-
-SCALE = "Before and after share one colour scale; the difference has its own, centred at 0."
 
 
 def sections(
@@ -29,14 +28,21 @@ def sections(
     speaker: str | None,
     denominator: str,
 ) -> list[dict[str, Any]]:
-    """Figures by heading; `denominator` is that of the gap shown by head."""
-    active = active_heads(two)
+    """Figures by heading; `denominator` is that of the gap shown by head.
+
+    Where the answer looks comes first, frames on top, if the correction acted on the answer.
+    """
+    active, on_answer = active_heads(two), acted_on_answer(two)
+    frames = change_overlays(out, one, two, before, after)
+    maps = change_maps(out, before, after, active)
+    answer = {"title": TITLE, "lead": LEAD, "pictures": [*frames, *maps] if on_answer else [*maps, *frames]}
+    speakers = {
+        "title": "Speakers",
+        "lead": "Do the words of a speaker attend to the pixels of that speaker?",
+        "pictures": _speakers(out, before, after, active),
+    }
     return [
-        {
-            "title": "Speakers",
-            "lead": "Do the words of a speaker attend to the pixels of that speaker?",
-            "pictures": _speakers(out, before, after, active),
-        },
+        *([answer, speakers] if on_answer else [speakers, answer]),
         {
             "title": "Attention on the frames",
             "lead": "The same frames before and after, and what changed.",

@@ -14,7 +14,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics.headline import change, headline
 from attnscope.report import change_panels, provenance
 from attnscope.report.analyze import capture_page
-from attnscope.report.answers import answer_text, options_change
+from attnscope.report.answers import answer_text, options_change, verdict
 from attnscope.report.html import render
 from attnscope.report.inputs import Tables, check_options, compute_tables, open_all, subject
 from attnscope.report.output import Output
@@ -70,7 +70,7 @@ def compare(
         with styled():
             sections = change_panels.sections(output, one, two, tables[0], tables[1], speaker, denominator)
         notes = _notes(one, two, tables, threshold)
-        said = [answer_text(cap) for cap in caps]
+        said, verdicts = [answer_text(cap) for cap in caps], [verdict(cap) for cap in caps]
         pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
         page = render(
             "compare.html.j2",
@@ -79,6 +79,7 @@ def compare(
             question=one.scene.question,
             expected=one.scene.answer,
             answers=said,
+            verdicts=verdicts,
             options=records(answers),
             numbers=records(numbers),
             notes=notes,
@@ -96,7 +97,13 @@ def compare(
                 "after": str(two.path),
                 "settings": {"speaker": speaker, "threshold": threshold, "denominator": denominator},
                 "headline": records(numbers),
-                "answer": {"before": said[0], "after": said[1], "changed": said[0] != said[1]},
+                "answer": {
+                    "before": said[0],
+                    "after": said[1],
+                    "changed": said[0] != said[1],
+                    "verdict_before": verdicts[0] or None,
+                    "verdict_after": verdicts[1] or None,
+                },
                 "options": records(answers),
                 "active_heads": [list(head) for head in provenance.active_heads(two)],
             },

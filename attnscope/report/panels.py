@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 MOST_OVERLAYS = 6  # captures whose frames are shown; a page of hundreds of frames helps nobody
+SCALE = "Before and after share one colour scale; the difference has its own, centred at 0."
 FRAMES = {"live": "live frames", "all": "all frames"}
 
 

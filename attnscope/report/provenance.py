@@ -99,6 +99,12 @@ def active_heads(cap: Capture) -> list[tuple[int, int]]:
     return sorted(found)
 
 
+def acted_on_answer(cap: Capture) -> bool:
+    """Whether some correction in force drew the answer position (its parameter `rows` names the answer)."""
+    rows = [str((item.get("params") or {}).get("rows", "")) for item in cap.correction]
+    return any("answer" in (kind.strip() for kind in part.split(",")) for part in rows)
+
+
 def _frames(count: int, kind: str) -> str:
     if kind == "image":
         return "one image"

@@ -7,9 +7,9 @@ import torch
 
 import attnscope
 from attnscope.correct import SocialBias, bind, make
-from attnscope.correct._bias_rows import mentions
 from attnscope.errors import RequestError
 from attnscope.scene import Scene
+from attnscope.scene.mentions import mentions
 from tests.capture.eager import make_prompt
 
 BOTH = "Does Ben answer what Ada's friend asked?"

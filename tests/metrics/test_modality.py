@@ -202,7 +202,7 @@ def test_no_visual_tokens_gives_no_cross_attention(drawn):
 
 def test_a_capture_without_masses_has_no_modality_table_and_says_so(drawn):
     cap = drawn(room(), readings=("maps",))
-    assert set(metrics.compute(cap)) == {"speakers"}
+    assert set(metrics.compute(cap)) == {"speakers", "answer"}
     assert (
         metrics.explain(cap)[0] == "No attention between modalities and no decay: the capture has no 'masses' reading."
     )

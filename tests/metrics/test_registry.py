@@ -20,13 +20,14 @@ def test_every_metric_says_what_it_is():
         assert len(m.definition) > 40
         assert m.definition.endswith(".")
         assert m.title and m.unit
-    assert {m.family for m in metrics.all()} == {"modality", "decay", "speakers"}
+    assert {m.family for m in metrics.all()} == {"modality", "decay", "speakers", "answer"}
 
 
 def test_families_read_in_order():
     names = [m.name for m in metrics.all()]
     assert names[:4] == ["pair_mean", "mass_share", "gap", "lift"]
     assert names.index("decay_gamma") < names.index("log10_e_dda") < names.index("speaker_density")
+    assert names[-3:] == ["answer_mass", "answer_lift", "answer_share"]
 
 
 def test_tables_hold_exactly_the_registered_metrics_within_their_range(drawn):

@@ -177,6 +177,12 @@ def test_system_message(loaded: LoadedModel) -> None:
     assert joined(own, prompt.text).strip() == "Look at their faces."
 
 
+def test_labels_of_the_scene_are_not_shown(qwen: LoadedModel) -> None:
+    plain = {"question": "Who?", "options": ["Anna", "Ben"]}
+    labelled = scene(**plain, fields={"task": "who is who", "people": 2})
+    assert build_prompt(qwen, labelled, frames()).text == build_prompt(qwen, scene(**plain), frames()).text
+
+
 def test_default_system_message(qwen: LoadedModel) -> None:
     prompt = build_prompt(qwen, scene(question="Who?"), frames())
     own = prompt.tokens[prompt.tokens.role == "system"]

@@ -26,7 +26,8 @@ def done(before, after, tmp_path_factory):
 
 def test_answers_options_and_heads(done):
     numbers = done[0].numbers
-    assert numbers["answer"] == {"before": "Ben", "after": "Ann", "changed": True}
+    verdicts = {"verdict_before": "wrong", "verdict_after": "right"}
+    assert numbers["answer"] == {"before": "Ben", "after": "Ann", "changed": True, **verdicts}
     assert [o["option"] for o in numbers["options"]] == ["Ann", "Ben", "Cleo"]
     assert [o["change"] for o in numbers["options"]] == [0.75, -1.0, 0.0]
     assert numbers["active_heads"] == [list(h) for h in ACTIVE]
@@ -34,7 +35,7 @@ def test_answers_options_and_heads(done):
 
 def test_every_metric_has_its_change(done):
     summary, out = done
-    for family in ("modality", "decay", "speakers"):
+    for family in ("modality", "decay", "speakers", "answer"):
         table = pd.read_parquet(out / "tables" / f"{family}_change.parquet")
         assert len(table)
         assert np.allclose(table["change"], table["after"] - table["before"], equal_nan=True)

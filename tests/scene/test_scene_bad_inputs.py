@@ -112,6 +112,20 @@ SCENES: list[tuple[object, str]] = [
     ({**VIDEO, "options": "AB"}, 'options: "AB" is not a list'),
     ({**VIDEO, "options": ["A", "B"], "answer": "a"}, 'answer: "a" is not one of the options "A", "B"'),
     ({**VIDEO, "frame_rate": 0}, "frame_rate: 0 is not greater than 0"),
+    ({**VIDEO, "fields": ["who"]}, 'fields: ["who"] is not an object'),
+    ({**VIDEO, "fields": {" ": 1}}, 'fields[" "]: is empty'),
+    (
+        {**VIDEO, "fields": {"who is": {"a": 1}}},
+        'fields["who is"]: {"a": 1} is not text, a number, true or false, or a list of these',
+    ),
+    (
+        {**VIDEO, "fields": {"seats": ["left", None]}},
+        'fields.seats: ["left", null] is not text, a number, true or false, or a list of these',
+    ),
+    (
+        '{"video": "a.mp4", "fields": {"x": NaN}}',
+        "fields.x: nan is not text, a number, true or false, or a list of these",
+    ),
 ]
 
 

@@ -72,6 +72,15 @@ def test_what_is_legal() -> None:
     assert scene.speaker_names == ["Silent", "Heard only"]
 
 
+def test_labels_stay_what_they_are() -> None:
+    fields = {"task": "who", "people": 3, "share": 0.5, "night": True, "seats": ["left", 2, 1.5, False], "none": []}
+    scene = Scene.model_validate({"video": "a.mp4", "fields": fields})
+    again = Scene.from_dict(json.loads(json.dumps(scene.to_dict()))).fields
+    assert json.dumps(scene.fields) == json.dumps(again) == json.dumps(fields)  # 3 is not 3.0, and true is not 1
+    jsonschema.validate({"video": "a.mp4", "fields": fields}, Scene.json_schema())
+    assert Scene(video=Path("a.mp4")).fields == {}
+
+
 def test_units_come_with_the_speakers_file(tmp_path: Path) -> None:
     box = {"segments": [{"start": 0, "end": 1, "keyframes": [{"t": 0, "xyxy": [0.1, 0.1, 0.5, 0.5]}]}]}
     path, video = tmp_path / "scene.json", tmp_path / "a.mp4"

@@ -31,10 +31,10 @@ def links_by_layer(modality: pd.DataFrame) -> Figure:
         for link, (query, key, label) in ALL_LINKS.items():
             part = rows[(rows["query"] == query) & (rows["key"] == key) & (rows["sinks"] == sinks)]
             _line(ax, part, link, label, dashed=link.startswith("c_"))
-        _by_layer(ax, rows, "mean attention per pair", HEADINGS[sinks])
+        layer_axis(ax, rows, "mean attention per pair", HEADINGS[sinks])
         ax.set_yscale("log")
     axes[1].set_ylabel("")
-    _shared_legend(figure, columns=4)
+    shared_legend(figure, columns=4)
     return figure
 
 
@@ -50,10 +50,10 @@ def shares_by_layer(modality: pd.DataFrame) -> Figure:
                 _line(ax, part, key, f"on {key}, {name}", dashed=sinks == "without")
         of_query = rows[(rows["query"] == query) & (rows["sinks"] == "with")]
         count = int(of_query.groupby("capture", observed=True)["n"].first().sum()) if len(of_query) else 0
-        _by_layer(ax, rows, "share of attention mass", f"{query.capitalize()} queries (n = {count})")
+        layer_axis(ax, rows, "share of attention mass", f"{query.capitalize()} queries (n = {count})")
         ax.set_ylim(-0.03, 1.03)
     axes[1].set_ylabel("")
-    _shared_legend(figure, columns=3)
+    shared_legend(figure, columns=3)
     return figure
 
 
@@ -68,8 +68,8 @@ def gap_by_layer(modality: pd.DataFrame, denominator: str) -> Figure:
             part = rows[(rows["query"] == query) & (rows["sinks"] == sinks)]
             _line(ax, part, query, f"{query}, {name}", dashed=sinks == "without")
     below = {"max": "max(s, c)", "sum": "(s + c)", "self": "s"}[denominator]
-    _by_layer(ax, rows, f"gap |s − c| / {below}", "Self against cross attention")
-    _shared_legend(figure, columns=2)
+    layer_axis(ax, rows, f"gap |s − c| / {below}", "Self against cross attention")
+    shared_legend(figure, columns=2)
     return figure
 
 
@@ -104,7 +104,7 @@ def decay_fits(modality: pd.DataFrame, decay: pd.DataFrame) -> Figure:
                 linestyle="none",
             )
             ax.plot(layers, np.exp(a) * gamma**layers, "-", color=COLORS[link], label=label)
-        _by_layer(ax, rows, "mean attention per pair", HEADINGS[sinks])
+        layer_axis(ax, rows, "mean attention per pair", HEADINGS[sinks])
         ax.set_yscale("log")
         if ax.get_legend_handles_labels()[0]:
             ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
@@ -122,10 +122,10 @@ def links_change(before: pd.DataFrame, after: pd.DataFrame) -> Figure:
             for link, (query, key, label) in ALL_LINKS.items():
                 part = rows[(rows["query"] == query) & (rows["key"] == key) & (rows["sinks"] == sinks)]
                 _line(ax, part, link, f"{label}, {when}", dashed=when == "before")
-        _by_layer(ax, rows, "mean attention per pair", HEADINGS[sinks])
+        layer_axis(ax, rows, "mean attention per pair", HEADINGS[sinks])
         ax.set_yscale("log")
     axes[1].set_ylabel("")
-    _shared_legend(figure, columns=4)
+    shared_legend(figure, columns=4)
     return figure
 
 
@@ -156,7 +156,8 @@ def _line(ax: Axes, part: pd.DataFrame, style: str, label: str, *, dashed: bool)
         ax.fill_between(x, mean - error, mean + error, color=COLORS[style], alpha=0.18, linewidth=0)
 
 
-def _by_layer(ax: Axes, rows: pd.DataFrame, ylabel: str, title: str) -> None:
+def layer_axis(ax: Axes, rows: pd.DataFrame, ylabel: str, title: str) -> None:
+    """Title and labels of an axis whose x is the layer, and what stands there if nothing was drawn."""
     captures = rows["capture"].nunique() if len(rows) else 0
     note = f"; mean ± s.e. of {captures} captures" if captures > 1 else ""
     ax.set_title(title)
@@ -177,7 +178,7 @@ def _by_layer(ax: Axes, rows: pd.DataFrame, ylabel: str, title: str) -> None:
         )
 
 
-def _shared_legend(figure: Figure, columns: int) -> None:
+def shared_legend(figure: Figure, columns: int) -> None:
     """One legend below the axes, of everything that any of them shows."""
     entries: dict[str, object] = {}
     for each in figure.axes:

@@ -1,0 +1,118 @@
+"""Where does the answer look?
+
+The answer position is the last position of the prompt: the query that predicts the first token of the answer. Its
+attention is measured on the cells of each speaker with a box, in all frames in which he or she is visible. `asked` says
+whether the question names the speaker, `named` how many speakers with a box it names. Rows with head -1 are of the mean
+over heads, those with layer -1 of the mean over layers and heads.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.registry import metric
+from attnscope.metrics.tidy import divide, over, tidy
+from attnscope.scene.mentions import asked_speakers
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+ASKED = {"asked": True, "named": 1}  # the rows of the one speaker whom a question names
+_CELLS = "Cells that the position may not see (a sliding window) do not count."
+
+
+@metric(
+    name="answer_mass",
+    title="Answer's mass on a speaker",
+    definition="Attention mass of the answer position, the last of the prompt, on the cells of speaker s in all "
+    "frames.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    chance="the share of allowed keys (see answer_lift)",
+    needs=("maps",),
+)
+@metric(
+    name="answer_lift",
+    title="Answer's lift on a speaker",
+    definition="Mean attention of the answer position on the cells of speaker s, divided by what attention spread "
+    f"evenly over all keys that it may see would give. {_CELLS}",
+    source="ours",
+    unit="1",
+    range=(0, None),
+    chance="1 (uniform attention)",
+    needs=("maps",),
+)
+@metric(
+    name="answer_share",
+    title="Answer's share of a speaker",
+    definition="Lift of the answer position on s divided by the sum of its lifts on all speakers with a visible box, "
+    "which in one layer is the density on s over the sum of densities. Not defined for a single speaker, whose share "
+    "would be 1 whatever the model does.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    chance="1/S, S = speakers with a visible box",
+    needs=("maps",),
+)
+def answer(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
+    """Mass, lift and share of the answer position on each speaker (ours).
+
+    Args:
+        cap: an open capture with the `maps` reading.
+        threshold: covered fraction from which a cell counts as a speaker's.
+
+    Returns:
+        One row a place and speaker; n = cells that count (for layer -1: in the layer with most). NaN where there is
+        no such cell, and everywhere if the capture has no query group of the answer position.
+
+    Raises:
+        FormatError: if the capture has no `maps` reading.
+    """
+    mass, cells, keys = _read(cap, threshold)
+    masses, places = over(mass, cap.layers)  # [X, S]
+    lifts, _ = over(divide(mass * keys[:, None, None], cells[:, None]), cap.layers)
+    names = list(cap.scene.speakers)
+    counted = np.concatenate([np.repeat(cells, cap.heads, axis=0), cells, cells.max(0)[None]])
+    axes = {"place": range(len(places)), "speaker": names}
+    values = {"answer_mass": masses, "answer_lift": lifts, "answer_share": shares(lifts)}
+    table = pd.concat([tidy(name, value, counted, axes) for name, value in values.items()], ignore_index=True)
+    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
+    asked = asked_speakers(cap.scene)
+    said = table["speaker"].isin(asked)
+    table = pd.concat([where, table], axis=1).assign(threshold=threshold, asked=said, named=len(asked))
+    return table[["metric", "layer", "head", "threshold", "speaker", "asked", "named", "value", "n"]]
+
+
+def shares(lifts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lifts [X, S] as shares of their sum; NaN where fewer than two speakers have one."""
+    rivals = np.isfinite(lifts).sum(1, keepdims=True) > 1
+    return divide(lifts, np.where(rivals, np.nansum(lifts, axis=1, keepdims=True), 0.0))
+
+
+def answer_group(cap: Capture) -> str | None:
+    """Name of the query group of the answer position; None if the capture has none."""
+    found = cap.query_groups.loc[cap.query_groups["kind"] == "answer_position", "name"]
+    return str(found.iloc[0]) if len(found) else None
+
+
+def _read(cap: Capture, threshold: float) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Mass of the answer position [L, H, S], the cells of each speaker that it may see [L, S], and all its keys [L]."""
+    of = speaker_cells(cap, threshold)  # [S, P]
+    mass = np.full((len(cap.layers), cap.heads, len(of)), np.nan)
+    cells, keys = np.zeros((len(cap.layers), len(of)), np.int64), np.zeros(len(cap.layers), np.int64)
+    group = answer_group(cap)
+    if group is None or not len(of):
+        return mass, cells, keys
+    query = cap.query_member[cap.query_groups["name"].tolist().index(group)]
+    for row, layer in enumerate(cap.layers):
+        allowed = cap.allowed(int(layer), query)[0]
+        cells[row], keys[row] = (of & allowed).sum(1), allowed.sum()
+        maps = np.asarray(cap.maps(layer=int(layer), group=group).values, dtype=np.float64)  # [H, P]
+        mass[row] = np.where(cells[row] > 0, maps @ of.T, np.nan)
+    return mass, cells, keys

@@ -1,0 +1,29 @@
+"""Whom a question names."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from attnscope.scene.models import Scene
+
+
+def mentions(scene: Scene) -> list[tuple[int, int, str]]:
+    """Where the question writes a speaker's name as whole words, with its upper and lower case.
+
+    Returns:
+        First and one past the last character in `scene.question`, and the name. Of "Ann" and "Ann Lee" the longer
+        counts where both would fit.
+    """
+    longest_first = sorted(scene.speaker_names, key=len, reverse=True)
+    written = "|".join(r"\s+".join(map(re.escape, name.split())) for name in longest_first)
+    if not written or scene.question is None:
+        return []
+    found = re.finditer(rf"(?<!\w)(?:{written})(?!\w)", scene.question)
+    return [(match.start(), match.end(), " ".join(match.group().split())) for match in found]
+
+
+def asked_speakers(scene: Scene) -> list[str]:
+    """The speakers with a box whom the question names, each once, in the question's order."""
+    return list(dict.fromkeys(name for _, _, name in mentions(scene) if name in scene.speakers))

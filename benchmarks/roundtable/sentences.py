@@ -1,0 +1,158 @@
+"""What the numbers say, in sentences: chosen by rules, so that no result is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.roundtable.conditions import CHOSEN
+from benchmarks.roundtable.contrast import ROWS
+from benchmarks.roundtable.corrections import ALL
+from benchmarks.roundtable.numbers import percent, points, probability, short_in
+from benchmarks.roundtable.settings import FEWEST, MORE
+
+_MORE = f"{MORE[0]} to {MORE[-1]} people"
+_FROM = {"answer": "answer position", "name": "name"}
+_HELPS, _HURTS, _NOTHING = "helps", "hurts", "no difference shown"
+
+
+def summary(accuracy: pd.DataFrame, cells: pd.DataFrame, full: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
+    """The few sentences at the top."""
+    said = []
+    for role, table in (("limited", cells), ("full", full)):
+        known, more = _pooled(table, FEWEST), table.iloc[0]
+        said.append(
+            f"On the four tasks whose question names one person, {names[role]} is right in {percent(known['plain'])} %"
+            f" at {FEWEST} people (n = {known['n']}) and {percent(more['plain'])} % at {_MORE} (n = {more['n']})."
+        )
+    first, other = cells.iloc[0], full.iloc[0]
+    said.append(
+        f"The correction chosen on calibration clips changes {names['limited']} by {points(first)} points at {_MORE}"
+        f" (p = {probability(first['p'])}): {_verb(first['verdict'])}. The same rule on {names['full']}:"
+        f" {points(other)} points: {_verb(other['verdict'])}."
+    )
+    counting = accuracy[(accuracy["role"] == "limited") & (accuracy["task"] == "count") & accuracy["people"].isin(MORE)]
+    if len(counting):
+        right = float((counting["accuracy"] * counting["n"]).sum() / counting["n"].sum())
+        said.append(
+            f"Asked to count {_MORE}, {names['limited']} is right in {percent(right)} % (n = {counting['n'].sum()})."
+        )
+    return said
+
+
+def did_not_work(
+    cells: pd.DataFrame,
+    full: pd.DataFrame,
+    controls: pd.DataFrame,
+    errors: pd.DataFrame,
+    nobody: pd.DataFrame,
+    names: Mapping[str, str],
+) -> list[str]:
+    """Everything that hurt or made no difference, and every control that does as well as the correction."""
+    said = [*_cells(cells, names["limited"]), *_cells(full, names["full"])]
+    said += _conditions(controls)
+    for _, row in nobody.iterrows():
+        said.append(
+            f"{row['task']}: the question names nobody, so the correction applied to {row['applied']} of {row['n']}"
+            f" questions; {percent(row['plain'])} % stays as it is."
+        )
+    return [*said, *_errors(errors, names)]
+
+
+def paper_claim(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
+    """Whether scenes with people get less attention on what is asked about than things alone do."""
+    said = []
+    for role, name in names.items():
+        for rows, where in ROWS.items():
+            mine = table[(table["role"] == role) & (table["rows"] == rows)].set_index(["task", "people"])
+            if ("colour", 0) not in mine.index or mine.loc[("colour", 0), "n"] == 0:
+                continue
+            thing = mine.loc["colour", 0]
+            found = [
+                _against(thing, mine.loc[cell], cell)
+                for cell in (("cup", 1), ("cup", 6), ("pointing", 6), ("target", 6))
+            ]
+            said.append(
+                f"{name}, {where}, mean over all heads: a thing alone gets {short_in(thing, 'all_lift')} times uniform"
+                f" attention. " + "; ".join(found) + "."
+            )
+    return said
+
+
+def _against(thing: Any, other: Any, cell: tuple[str, int]) -> str:
+    low, high = other["all_lift_low"], other["all_lift_high"]
+    if high < thing["all_lift_low"]:
+        how = "less"
+    elif low > thing["all_lift_high"]:
+        how = "more"
+    else:
+        how = "not told apart (the intervals overlap)"
+    people = "1 person" if cell[1] == 1 else f"{cell[1]} people"
+    return f"{cell[0]} at {people} {short_in(other, 'all_lift')}: {how}"
+
+
+def _cells(table: pd.DataFrame, name: str) -> list[str]:
+    single = table[table["task"] != ALL]
+    said = []
+    for verdict, words in ((_HURTS, "hurts"), (_NOTHING, "shows no difference")):
+        rows = single[single["verdict"] == verdict]
+        if len(rows):
+            listed = "; ".join(f"{r['task']} at {r['people']} people ({points(r)})" for _, r in rows.iterrows())
+            said.append(f"On {name}, the chosen correction {words} in {len(rows)} of {len(single)} cells: {listed}.")
+    return said
+
+
+def _conditions(controls: pd.DataFrame) -> list[str]:
+    said = []
+    others = controls[controls["name"] != CHOSEN]
+    for verdict, words in ((_HURTS, "hurt"), (_NOTHING, "no difference shown")):
+        rows = others[others["verdict"] == verdict]
+        said += [
+            f"{_told(row)}: {points(row)} points at {_MORE} (n = {row['n']}), {words}." for _, row in rows.iterrows()
+        ]
+    level = others[(others["verdict"] == _HELPS) & ~(others["ahead_low"] > 0)]
+    said += [
+        f"{_told(row)} helps too ({points(row)} points), and the chosen correction is not shown to be ahead of it"
+        f" ({points(row, 'ahead', 'ahead_low', 'ahead_high')} points)."
+        for _, row in level.iterrows()
+    ]
+    hurt = controls[controls["fewest_high"] < 0]
+    said += [
+        f"{_told(row)}: {points(row, 'fewest', 'fewest_low', 'fewest_high')} points at {FEWEST} people: it breaks what"
+        " worked."
+        for _, row in hurt.iterrows()
+    ]
+    return said
+
+
+def _told(row: Any) -> str:
+    kinds = {"lines": "Drawn to ", "rows": "Rows: ", "boxes": "Boxes: "}
+    return f"{kinds[row['group']]}{row['condition']}"
+
+
+def _errors(errors: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
+    """Of the attention of right and wrong answers: where it does not go together."""
+    said = []
+    for role, name in names.items():
+        mine = errors[errors["role"] == role]
+        weak = mine[mine["verdict"] != "lower when wrong"]
+        if len(weak):
+            listed = []
+            for verdict, rows in weak.groupby("verdict"):
+                where = (f"{r['task']} ({_FROM[r['rows']]}, {r['view']})" for _, r in rows.iterrows())
+                listed.append(f"{verdict} for {', '.join(where)}")
+            said.append(
+                f"{name}: attention to the asked box is shown to be lower when the answer is wrong in"
+                f" {len(mine) - len(weak)} of {len(mine)} comparisons; it is {'; '.join(listed)}."
+            )
+    return said
+
+
+def _pooled(table: pd.DataFrame, people: int) -> pd.Series:
+    return table[(table["task"] == ALL) & (table["people"] == str(people))].iloc[0]
+
+
+def _verb(verdict: str) -> str:
+    return {"helps": "it helps", "hurts": "it hurts"}.get(verdict, verdict)
