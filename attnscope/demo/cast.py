@@ -65,11 +65,13 @@ class Thing:
     Attributes:
         kind: Index into THINGS.
         colour: Index into CUPS.
+        spot: Index of its place on the table.
         x, y: Centre.
     """
 
     kind: int
     colour: int
+    spot: int
     x: float
     y: float
 

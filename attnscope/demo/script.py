@@ -16,7 +16,7 @@ from attnscope.demo.cast import CUPS, FRAMES, NAMES, SEATS, SLOT, THINGS, Person
 
 Split = Literal["train", "calibration", "test"]
 SPLITS: tuple[Split, ...] = ("train", "calibration", "test")
-SPOTS = ((40.0, 42.0), (56.0, 42.0), (38.0, 56.0), (58.0, 56.0), (48.0, 49.0), (48.0, 62.0))  # of things on the table
+SPOTS = ((40, 40), (56, 40), (40, 56), (56, 56))  # of things on the table, each in a visual token of its own
 MOST_PEOPLE, MOST_THINGS, MOST_TURNS = 6, 3, 3
 
 # What a turn points out, by its kind: the one addressed, somebody spoken of, somebody whose name is left out.
@@ -88,7 +88,7 @@ class Clip:
         """The seat combination ("0-3-5"), or that of the spots of things where nobody sits."""
         if self.people:
             return "-".join(str(seat) for seat in sorted(person.seat for person in self.people))
-        return "-".join(str(spot) for spot in sorted(SPOTS.index((t.x, t.y)) for t in self.picture.things))
+        return "-".join(str(spot) for spot in sorted(thing.spot for thing in self.picture.things))
 
     def at_slot(self, slot: int) -> Clip:
         """The clip that shows what happens in one slot from its beginning to its end: one turn at most."""
@@ -133,7 +133,8 @@ class Stage:
     """
 
     def __init__(self, split: Split, *seed: int) -> None:
-        self.rng = np.random.default_rng([zlib.crc32(split.encode()), *seed])
+        # how many numbers there are is one of them: numpy takes 1 and 1, 0 for the same seed
+        self.rng = np.random.default_rng([zlib.crc32(split.encode()), len(seed), *seed])
         self._seats = {n: combinations_of("people", n, split) for n in range(1, MOST_PEOPLE + 1)}
         self._spots = {n: combinations_of("things", n, split) for n in range(1, MOST_THINGS + 1)}
 
@@ -162,7 +163,11 @@ class Stage:
         spots = self._spots[count][rng.integers(len(self._spots[count]))]
         kinds = rng.permutation(len(THINGS))[:count]
         colours = rng.permutation(len(CUPS))[:count]
-        return tuple(Thing(int(k), int(c), *SPOTS[s]) for k, c, s in zip(kinds, colours, spots, strict=True))
+        moved = rng.integers(-2, 3, size=(count, 2))
+        return tuple(
+            Thing(int(kind), int(colour), spot, float(SPOTS[spot][0] + dx), float(SPOTS[spot][1] + dy))
+            for kind, colour, spot, (dx, dy) in zip(kinds, colours, spots, moved, strict=True)
+        )
 
     def _turns(self, people: int, count: int) -> tuple[Turn, ...]:
         """Utterances one after another, each of at least one slot; nobody speaks twice while others are silent."""

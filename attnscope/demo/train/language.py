@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from attnscope.demo.cast import SEATS
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.script import Clip, Split, Stage
 from attnscope.demo.train.build import HIDDEN
@@ -69,8 +70,8 @@ def whiten(model: Any, tokens: Tensor) -> None:
     last.bias.copy_((change @ (last.bias.double() - mean.to(last.bias.device))).to(last.bias))
 
 
-def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
-    """Predictions where something is to be predicted.
+def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
+    """The decoder's states at its end and half way.
 
     Args:
         model: The model.
@@ -79,18 +80,61 @@ def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
         video: Id of the placeholder that they replace.
 
     Returns:
+        The normalised last states and those after half of the layers, both [B, L, HIDDEN].
+    """
+    decoder = model.model.language_model
+    x = decoder.embed_tokens(packed.ids)
+    x = x.masked_scatter((packed.ids == video)[..., None], tokens.to(x.dtype))
+    half_way: list[Tensor] = []
+    middle = decoder.layers[len(decoder.layers) // 2 - 1]
+    hook = middle.register_forward_hook(lambda _module, _args, out: half_way.append(out))
+    try:
+        last = decoder(
+            inputs_embeds=x,
+            attention_mask={"full_attention": packed.layout},
+            position_ids=packed.positions,
+            use_cache=False,
+        ).last_hidden_state
+    finally:
+        hook.remove()
+    return last, half_way[0]
+
+
+def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
+    """Predictions where something is to be predicted; arguments as in `states_of`.
+
+    Returns:
         Logits [M, vocabulary] and targets [M].
     """
-    x = model.model.language_model.embed_tokens(packed.ids)
-    x = x.masked_scatter((packed.ids == video)[..., None], tokens.to(x.dtype))
-    out = model.model.language_model(
-        inputs_embeds=x,
-        attention_mask={"full_attention": packed.layout},
-        position_ids=packed.positions,
-        use_cache=False,
-    ).last_hidden_state
+    last, _ = states_of(model, packed, tokens, video)
     wanted = packed.targets != IGNORED
-    return model.lm_head(out[wanted]), packed.targets[wanted]
+    return model.lm_head(last[wanted]), packed.targets[wanted]
+
+
+class Waypoints(nn.Module):
+    """A linear reading of the seats on the way to an answer, half way through the decoder; thrown away.
+
+    Without it the second look, from the one who points to the one pointed at, is learnt very late: it is of use only
+    once the first look is right.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(HIDDEN)
+        self.read = nn.Linear(HIDDEN, 2 * SEATS)
+
+    def loss(self, states: Tensor, seats: Tensor) -> Tensor:
+        """Mean cross entropy over the seats that are known, 0 if none is.
+
+        Args:
+            states: [B, L, HIDDEN] half way.
+            seats: [B, L, 2] as in `Packed`.
+        """
+        known = (seats != IGNORED).any(-1)
+        if not known.any():
+            return states.new_zeros(())
+        logits = self.read(self.norm(states[known].float()))
+        return cross_entropy(logits.reshape(-1, SEATS), seats[known].reshape(-1), ignore_index=IGNORED)
 
 
 def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) -> list[tuple[Question, Sequence[str]]]:
@@ -159,7 +203,8 @@ def train_language(
         (step, mean loss, {"answers": share right while training}) every REPORT steps and at the end.
     """
     packer = Packer(model, processor, lesson.slots)
-    parts = {"decoder": model.model.language_model, "lm_head": model.lm_head}
+    waypoints = Waypoints().to(model.device)
+    parts = {"decoder": model.model.language_model, "lm_head": model.lm_head, "waypoints": waypoints}
     work = Optimisation(parts, lesson.rate, lesson.steps)
     work.restore(saved)
     losses, right = [], []
@@ -171,9 +216,11 @@ def train_language(
         packed = packer.pack([clip for clip, _ in views], asked).to(model.device)
         tokens = torch.stack([tokens for _, tokens in views]).to(model.device).float()
         with half(model.device):
-            logits, targets = logits_of(model, packed, tokens, packer.video)
+            last, half_way = states_of(model, packed, tokens, packer.video)
+            wanted = packed.targets != IGNORED
+            logits, targets = model.lm_head(last[wanted]), packed.targets[wanted]
         loss = cross_entropy(logits.float(), targets)
-        work.update(loss)
+        work.update(loss + waypoints.loss(half_way, packed.seats))
         losses.append(float(loss.detach()))
         right.append(float((logits.argmax(-1) == targets)[targets != packer.end].float().mean()))
         if work.step % REPORT == 0 or work.step == lesson.steps:

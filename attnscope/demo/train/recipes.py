@@ -23,7 +23,7 @@ class Recipe:
     name: str
     people: tuple[int, ...]
     seed: int = 0
-    tower_steps: int = 1400
+    tower_steps: int = 1800
     pool: int = 12000
     glance_steps: int = 1200
     language_steps: int = 900

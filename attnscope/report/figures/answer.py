@@ -88,7 +88,7 @@ def speaker_shares(answer: pd.DataFrame) -> Figure | None:
     ax = figure.add_subplot()
     _draw(ax, found)
     layer_axis(ax, found.rows, UNIT, "Answer's share of each speaker")
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(bottom=-0.02)
     shared_legend(figure, columns=3)
     return figure
 
@@ -111,7 +111,7 @@ def speaker_shares_change(before: pd.DataFrame, after: pd.DataFrame) -> Figure |
     _draw(axes[2], Shares(one.rows, one.layers, changed))
     layer_axis(axes[2], one.rows, "change of the share", "Change")
     axes[1].set_ylabel("")
-    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylim(bottom=-0.02)
     shared_legend(figure, columns=6)
     figure.suptitle("Answer's share of each speaker", fontsize=8.5, fontweight="bold")
     return figure
