@@ -98,7 +98,7 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
 def command(*words: object) -> subprocess.CompletedProcess[str]:
     line = [sys.executable, "-m", "attnscope.demo.train", *map(str, words)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, capture_output=True, text=True, env=env, timeout=300, check=False)
+    return subprocess.run(line, capture_output=True, text=True, env=env, timeout=540, check=False)
 
 
 @pytest.mark.slow

@@ -25,8 +25,8 @@ class Recipe:
     seed: int = 0
     tower_steps: int = 1800
     pool: int = 12000
-    glance_steps: int = 1200
-    language_steps: int = 900
+    glance_steps: int = 1600
+    language_steps: int = 700
     exam: int = 256
 
     def smoke(self) -> Recipe:
