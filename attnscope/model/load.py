@@ -95,8 +95,7 @@ def load(
     """Load a model for image-text-to-text and its processor.
 
     Args:
-        model: A folder made by `save_pretrained`, a name on the model hub, or an embedded model ("roundtable",
-            "roundtable-full").
+        model: A folder made by `save_pretrained`, a name on the model hub, or the name of an embedded model.
         dtype: "auto" (the checkpoint's own), "float32", "float16", "bfloat16", or a torch dtype.
         device: "cpu", "cuda", "cuda:1", "mps"; default cuda where there is one, else cpu.
         device_map: Split the model over devices by accelerate (for example "auto"); not together with
