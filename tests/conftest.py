@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from attnscope.demo.clip import render_clip
+
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
@@ -28,8 +30,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene file with several people: of the real clip in ATTNSCOPE_STAGE, or else of a drawn one."""
     folder = os.environ.get("ATTNSCOPE_STAGE")
-    if folder:
-        return Path(folder) / "scene.json"
-    from attnscope.demo.clip import render_clip
+    return Path(folder) / "scene.json" if folder else render_clip(tmp_path_factory.mktemp("stage"))
 
-    return render_clip(tmp_path_factory.mktemp("stage"))
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scene file of the drawn clip of Ada and Ben, for tests that name them."""
+    return render_clip(tmp_path_factory.mktemp("drawn"))

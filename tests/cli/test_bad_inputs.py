@@ -169,7 +169,7 @@ def test_ctrl_c_in_a_destructor_counts_too(cli: Callable[..., Ran], monkeypatch:
 @pytest.mark.parametrize("json", [False, True])
 def test_validate_names_what_is_wrong_and_exits_with_1(json: bool, here: Path, cli: Callable[..., Ran]) -> None:
     content = bytearray((here / "run.h5").read_bytes())
-    at = content.index(b"Are you ready over there?")
+    at = content.index(b'"Are you ready over there?"') + 1  # quoted: in the scene, not in the prompt
     content[at : at + 3] = b"Was"
     put("run.h5", bytes(content))()
     ran = cli("validate", "run.h5", *(["--json"] if json else []))

@@ -32,9 +32,9 @@ def loaded(request, checkpoint, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def prompts(loaded, stage):
+def prompts(loaded, drawn):
     """Three prompts of different lengths, whose questions name different people."""
-    scene = Scene.read(stage)
+    scene = Scene.read(drawn)
     asked = [
         {"question": "What does Ada's coat hide?"},
         {"question": "Where is Ben?", "transcript": scene.transcript[:2]},

@@ -23,9 +23,9 @@ def loaded(checkpoint):
 
 
 @pytest.fixture
-def ask(loaded, stage):
+def ask(loaded, drawn):
     """`ask(question)`: the prompt of the shared clip with that question."""
-    scene = Scene.read(stage)
+    scene = Scene.read(drawn)
     return lambda question: make_prompt(loaded, scene.model_copy(update={"question": question}))
 
 
@@ -40,8 +40,8 @@ def ask(loaded, stage):
         (None, []),
     ],
 )
-def test_whole_names_of_the_question(stage, question, found):
-    scene = Scene.read(stage)
+def test_whole_names_of_the_question(drawn, question, found):
+    scene = Scene.read(drawn)
     speakers = scene.speakers | {"Ben Lee": scene.speakers["Ben"]}
     scene = scene.model_copy(update={"question": question, "speakers": speakers})
     assert [name for _, _, name in mentions(scene)] == found
@@ -95,9 +95,9 @@ def test_a_question_that_does_not_say_whose_cells(loaded, ask, question, fields,
     assert str(caught.value) == f"{prompt.scene.video}: {message}"
 
 
-def test_the_right_answer_is_not_read(loaded, stage):
+def test_the_right_answer_is_not_read(loaded, drawn):
     """The same cells whatever the answer is, and no help where the question names nobody."""
-    scene = Scene.read(stage)
+    scene = Scene.read(drawn)
     drawn = []
     for answer in ("Ada", "Ben", None):
         prompt = make_prompt(loaded, scene.model_copy(update={"question": ADA, "answer": answer}))
@@ -108,9 +108,9 @@ def test_the_right_answer_is_not_read(loaded, stage):
         bind(loaded, make_prompt(loaded, asked), [SocialBias(rows="answer")])
 
 
-def test_speakers_out_of_sight(loaded, stage):
+def test_speakers_out_of_sight(loaded, drawn):
     """Ben has a box, but never on the frames."""
-    scene = Scene.read(stage)
+    scene = Scene.read(drawn)
     data = scene.to_dict()
     for keyframe in data["speakers"]["Ben"]["segments"][0]["keyframes"]:
         keyframe["xyxy"] = [-90.0, -90.0, -50.0, -50.0]

@@ -26,9 +26,9 @@ def loaded(request, checkpoint):
 
 
 @pytest.fixture(scope="module")
-def ask(loaded, stage):
+def ask(loaded, drawn):
     """`ask(question)`: the prompt of the shared clip with that question, built once."""
-    scene, built = Scene.read(stage), {}
+    scene, built = Scene.read(drawn), {}
 
     def prompt(question):
         if question not in built:

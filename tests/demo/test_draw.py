@@ -51,7 +51,7 @@ def full(seed: int) -> Picture:
         )
         for seat in range(SEATS)
     )
-    things = (Thing(seed % 6, 1, 42.0, 44.0), Thing((seed + 3) % 6, 4, 56.0, 54.0))
+    things = (Thing(seed % 6, 1, 0, 42.0, 44.0), Thing((seed + 3) % 6, 4, 3, 56.0, 54.0))
     return Picture(people, things, seed % 4)
 
 
@@ -171,7 +171,7 @@ def test_a_cup_shows_its_colour_even_under_an_arm_and_behind_a_neighbour(to: int
 
 def test_things_differ_in_shape_and_colour() -> None:
     pictures = {
-        (kind, colour): draw(Picture(things=(Thing(kind, colour, *CENTRE),)), 0)
+        (kind, colour): draw(Picture(things=(Thing(kind, colour, 0, *CENTRE),)), 0)
         for kind in range(len(THINGS))
         for colour in range(len(CUPS))
     }

@@ -113,7 +113,7 @@ def test_boxes_are_those_of_the_picture(manifest: Path, number: int) -> None:
 
 @pytest.mark.parametrize("kind", range(len(THINGS)))
 def test_a_thing_fills_its_box(kind: int) -> None:
-    thing = Thing(kind, 0, *CENTRE)
+    thing = Thing(kind, 0, 0, *CENTRE)
     seen = np.abs(draw(Picture(things=(thing,)), 0).astype(int) - draw(Picture(), 0)).max(axis=2) > 30
     (top, bottom), (left, right) = ((at.min(), at.max() + 1) for at in np.nonzero(seen))
     box = thing.box
