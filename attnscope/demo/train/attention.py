@@ -94,10 +94,9 @@ def attend_plain(
 @contextmanager
 def training_attention(model: Any) -> Iterator[None]:
     """Run the decoder on packed batches and the tower without a fused kernel; restored on leaving."""
-    from transformers import AttentionInterface
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-    AttentionInterface.register(PACKED, attend)
-    AttentionInterface.register(PLAIN, attend_plain)
+    ALL_ATTENTION_FUNCTIONS[PACKED], ALL_ATTENTION_FUNCTIONS[PLAIN] = attend, attend_plain
     parts: dict[Any, str] = {model.model.language_model: PACKED, model.model.visual: PLAIN}
     before = {part: part.config._attn_implementation for part in parts}
     for part, name in parts.items():
@@ -107,3 +106,4 @@ def training_attention(model: Any) -> Iterator[None]:
     finally:
         for part, name in before.items():
             part.set_attn_implementation(name)
+        del ALL_ATTENTION_FUNCTIONS[PACKED], ALL_ATTENTION_FUNCTIONS[PLAIN]
