@@ -7,6 +7,11 @@
 Attention mass is not causal importance: a head that attends somewhere need not matter there.
 """
 
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+
 from attnscope.metrics import answer, decay, modality, speakers
 from attnscope.metrics.decay import gamma_interval
 from attnscope.metrics.explain import explain
@@ -18,10 +23,20 @@ from attnscope.metrics.registry import (
     definitions,
     get,
     metric,
+    one,
     range_text,
 )
+from attnscope.metrics.tidy import long
 
 all = all_metrics
+
+
+def __getattr__(name: str) -> Callable[..., pd.DataFrame]:
+    """Every metric is a function of a capture: `metrics.speaker_consistency(cap, threshold=0.5)`."""
+    if name.startswith("_") or name not in {m.name for m in all_metrics()}:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    return partial(one, name)
+
 
 __all__ = [
     "OVER",
@@ -35,8 +50,10 @@ __all__ = [
     "explain",
     "gamma_interval",
     "get",
+    "long",
     "metric",
     "modality",
+    "one",
     "range_text",
     "speakers",
 ]

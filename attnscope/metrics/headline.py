@@ -10,10 +10,10 @@ import pandas as pd
 
 from attnscope.metrics.answer import ASKED
 from attnscope.metrics.decay import LINKS
-from attnscope.metrics.registry import OVER
+from attnscope.metrics.registry import FOUND, OVER
 
 Tables = Mapping[str, pd.DataFrame]
-KEYS = ("value", "n", "capture")
+KEYS = (*FOUND, "capture")
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,9 @@ def across(table: pd.DataFrame) -> pd.DataFrame:
 def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Join two tables of one family on their keys, in the order of the first: `before`, `after`, `change`."""
     keys = [c for c in before.columns if c not in KEYS]
-    left = before.drop(columns=["capture", "n"], errors="ignore").rename(columns={"value": "before"})
-    right = after.drop(columns=["capture", "n"], errors="ignore").rename(columns={"value": "after"})
+    other = [c for c in KEYS if c != "value"]
+    left = before.drop(columns=other, errors="ignore").rename(columns={"value": "before"})
+    right = after.drop(columns=other, errors="ignore").rename(columns={"value": "after"})
     joined = left.merge(right, on=keys, how="left")
     return joined.assign(change=joined["after"] - joined["before"])
 

@@ -24,6 +24,9 @@ Compute = Callable[..., pd.DataFrame]
 F = TypeVar("F", bound=Compute)
 
 OVER = -1  # in the columns `layer` and `head`: the number is over all of them
+FAMILIES = ("modality", "balance", "decay", "sinks", "rank", "rollout", "speakers", "grounding", "pairs", "answer")
+# Columns that say what was found; every other column of a table says what it was found of.
+FOUND = ("value", "n", "low", "high", "p", "q")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,9 @@ class Metric:
         family: the table it belongs to (the module that defines it).
         needs: the readings that a capture must hold.
         compute: function of a Capture and keyword options, returning a tidy table with columns
-            `metric`, `layer`, `head` (-1 = over all of them), the family's keys, `value`, `n`.
+            `metric`, `layer`, `head` (-1 = over all of them), the family's keys, `value`, `n`, and where there are
+            any an interval `low`, `high`, a p-value `p` and its corrected form `q`.
+        version: counts the changes of the definition; `id` names both.
     """
 
     name: str
@@ -54,6 +59,12 @@ class Metric:
     family: str
     needs: tuple[str, ...]
     compute: Compute
+    version: int = 1
+
+    @property
+    def id(self) -> str:
+        """What a table cites: the name and the version of the definition."""
+        return f"{self.name}/{self.version}"
 
 
 _METRICS: dict[str, Metric] = {}
@@ -69,6 +80,7 @@ def metric(
     range: tuple[float | None, float | None],
     chance: str = "",
     needs: tuple[str, ...] = ("masses",),
+    version: int = 1,
 ) -> Callable[[F], F]:
     """Register a function as the one that computes `name`; one that returns several metrics has several.
 
@@ -82,7 +94,7 @@ def metric(
         if name in _METRICS:
             raise ValueError(f"metric '{name}' is defined twice")
         family = compute.__module__.rsplit(".", 1)[-1]
-        _METRICS[name] = Metric(name, title, definition, source, unit, range, chance, family, needs, compute)
+        _METRICS[name] = Metric(name, title, definition, source, unit, range, chance, family, needs, compute, version)
         return compute
 
     return register
@@ -90,7 +102,7 @@ def metric(
 
 def all_metrics() -> list[Metric]:
     """Every registered metric as the files read: by family, function after function, decorators top down."""
-    order = {family: i for i, family in enumerate(("modality", "decay", "speakers", "answer"))}
+    order = {family: i for i, family in enumerate(FAMILIES)}
     functions = list(dict.fromkeys(entry.compute for entry in _METRICS.values()))
     listed = [m for fn in functions for m in reversed(_METRICS.values()) if m.compute is fn]
     return sorted(listed, key=lambda m: order.get(m.family, len(order)))  # a stable sort: the rest keeps its order
@@ -140,11 +152,22 @@ def compute(cap: Capture, names: Iterable[str] | None = None, **options: object)
     return {family: pd.concat(parts, ignore_index=True) for family, parts in tables.items()}
 
 
+def one(name: str, cap: Capture, **options: object) -> pd.DataFrame:
+    """One metric of one capture; no rows where the capture lacks the reading.
+
+    Raises:
+        RequestError: for an unknown metric or option.
+    """
+    tables = compute(cap, [name], **options)
+    return next(iter(tables.values()), pd.DataFrame(columns=pd.Index(["metric", "layer", "head", *FOUND])))
+
+
 def definitions() -> pd.DataFrame:
     """The registry as a table: one row a metric, every attribute but the function."""
     rows = [
         {
             "metric": m.name,
+            "id": m.id,
             "title": m.title,
             "definition": m.definition,
             "source": m.source,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from attnscope.metrics.registry import OVER
+from attnscope.metrics.registry import FOUND, OVER, get
 
 
 def tidy(
@@ -38,6 +38,30 @@ def tidy(
     count = np.broadcast_to(np.asarray(n, dtype=np.int64), array.shape)
     columns: dict[str, Any] = {**constants, "value": array.reshape(-1), "n": count.reshape(-1)}
     return table.assign(**columns)
+
+
+def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """All tables as one, for pandas, R and DuckDB alike: a row is a number of a (capture, layer, head, group, metric).
+
+    Args:
+        tables: by family, with a column `capture`.
+
+    Returns:
+        Columns `capture`, `metric`, `layer`, `head`, `group` (the family's keys: "key=value; key=value"), `value`, `n`,
+        `low` and `high` (an interval), `p`, `q` (p corrected for many places), `definition` (name and version).
+    """
+    first = ["capture", "metric", "layer", "head"]
+    parts = []
+    for table in tables.values():
+        keys = [c for c in table.columns if c not in (*first, *FOUND)]
+        said = pd.Series("", index=table.index)
+        for key in keys:
+            known = table[key].notna() & (table[key].astype(str) != "")
+            said = said.where(~known, said + "; " + key + "=" + table[key].astype(str))
+        part = table.reindex(columns=[*first, *FOUND])
+        part.insert(len(first), "group", said.str.removeprefix("; "))
+        parts.append(part.assign(definition=table["metric"].map(lambda name: get(name).id)))
+    return pd.concat(parts, ignore_index=True)
 
 
 def with_head_mean(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
