@@ -22,11 +22,15 @@ class Decoder:
         layers: Numbers of the layers with softmax attention, increasing.
         depth: Number of all layers, the denominator of depth.
         heads: Query heads of a layer.
+        id: The model's name or folder.
+        config_sha256: Hash of its configuration.
     """
 
     layers: tuple[int, ...]
     depth: int
     heads: int
+    id: str
+    config_sha256: str
 
 
 class Running(ABC):

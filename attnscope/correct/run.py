@@ -75,7 +75,11 @@ def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Se
         RequestError: If a correction does not apply to a scene or the model.
     """
     decoder = Decoder(
-        tuple(decoder_layers(model.model)), layer_count(model), int(model.text_config.num_attention_heads)
+        layers=tuple(decoder_layers(model.model)),
+        depth=layer_count(model),
+        heads=int(model.text_config.num_attention_heads),
+        id=model.id,
+        config_sha256=model.config_sha256,
     )
     return [correction.bind(_several(prompts), decoder) for correction in corrections]
 

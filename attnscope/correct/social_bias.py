@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from attnscope.correct._bias_running import RunningSocialBias
 from attnscope.correct.base import Correction, Decoder, correction
 from attnscope.errors import RequestError
 from attnscope.layers import check_layers
+from attnscope.metrics.headlist import SUFFIX, HeadList, read
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -51,8 +52,9 @@ class SocialBias(Correction):
             name stands in the question; a speaker's name; or, to compare with, "other" (the next visible speaker after
             the asked one, in the scene's order), "everyone" (the cells of all speakers) and "visual" (all visual
             tokens with a place). These words win over a speaker of that name. The scene's right answer is not read.
-        heads: Heads that are always active, "2.3,4.0" for head 3 of layer 2 and head 0 of layer 4; then `threshold`
-            and `layers` play no role (ours). Empty: heads are chosen by `threshold`.
+        heads: Heads that are always active, "2.3,4.0" for head 3 of layer 2 and head 0 of layer 4, or a heads file
+            (.json), which only its own model takes; then `threshold` and `layers` play no role (ours). Empty: heads are
+            chosen by `threshold`.
         strength: "logit", alpha times the largest logit (2nd), or "constant", the bias is alpha itself: the odds of
             the cells grow by a factor of e^alpha, and `negative` plays no role (ours).
     """
@@ -71,11 +73,11 @@ class SocialBias(Correction):
     negative: str = "paper"
     rows: str = "utterances"
     toward: str = "asked"
-    heads: str = ""
+    heads: str | HeadList = ""
     strength: str = "logit"
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges, and read the heads file."""
         if not np.isfinite(self.alpha) or self.alpha < 0:
             raise RequestError(f"--alpha {self.alpha}: must be a number of at least 0")
         if not 0 <= self.threshold < 1:
@@ -92,12 +94,22 @@ class SocialBias(Correction):
         if self.toward != "asked" and "answer" not in self.kinds:
             raise RequestError(f'--toward "{self.toward}": is about the answer, and --rows is "{self.rows}"')
         check_layers(self.layers)
+        if isinstance(self.heads, str) and self.heads.endswith(SUFFIX):
+            object.__setattr__(self, "heads", read(self.heads))
         self._heads()
+
+    def params(self) -> dict[str, Any]:
+        """The parameters, as stored in a capture; of a heads file, the heads."""
+        return super().params() | {"heads": self._text}
 
     @property
     def kinds(self) -> list[str]:
         """The kinds of `rows`, one by one."""
         return [kind.strip() for kind in self.rows.split(",")]
+
+    @property
+    def _text(self) -> str:
+        return self.heads if isinstance(self.heads, str) else self.heads.text
 
     def _heads(self) -> dict[int, list[int]]:
         """The heads of `heads` by layer, both increasing.
@@ -106,10 +118,10 @@ class SocialBias(Correction):
             RequestError: If they are not written as layer.head.
         """
         found = set()
-        for part in self.heads.split(",") if self.heads else []:
+        for part in self._text.split(",") if self._text else []:
             match = re.fullmatch(r"([0-9]+)\.([0-9]+)", part.strip())
             if match is None:
-                raise RequestError(f'--heads {self.heads}: "{part.strip()}" is not a layer and a head, like 12.3')
+                raise RequestError(f'--heads {self._text}: "{part.strip()}" is not a layer and a head, like 12.3')
             found.add((int(match[1]), int(match[2])))
         return {layer: sorted(h for other, h in found if other == layer) for layer in sorted({at for at, _ in found})}
 
@@ -117,8 +129,10 @@ class SocialBias(Correction):
         """The heads of `heads` by layer; empty if heads are chosen by `threshold`.
 
         Raises:
-            RequestError: If the model has no such layer or head.
+            RequestError: If the model has no such layer or head, or is not that of the heads file.
         """
+        if isinstance(self.heads, HeadList):
+            self.heads.check_model(decoder.id, decoder.config_sha256)
         chosen = self._heads()
         for layer, heads in chosen.items():
             if layer not in decoder.layers:

@@ -12,9 +12,10 @@ from functools import partial
 
 import pandas as pd
 
-from attnscope.metrics import answer, decay, modality, speakers
+from attnscope.metrics import answer, balance, decay, grounding, heads, modality, pairs, pool, rollout, sinks, speakers
 from attnscope.metrics.decay import gamma_interval
 from attnscope.metrics.explain import explain
+from attnscope.metrics.jitter import jitter
 from attnscope.metrics.registry import (
     OVER,
     Metric,
@@ -44,16 +45,24 @@ __all__ = [
     "all",
     "all_metrics",
     "answer",
+    "balance",
     "compute",
     "decay",
     "definitions",
     "explain",
     "gamma_interval",
     "get",
+    "grounding",
+    "heads",
+    "jitter",
     "long",
     "metric",
     "modality",
     "one",
+    "pairs",
+    "pool",
     "range_text",
+    "rollout",
+    "sinks",
     "speakers",
 ]

@@ -1,56 +1,30 @@
-"""How the links between modalities change with depth: an exponential fit and the product of the errors.
+"""How the links between modalities change with depth: exponential fits and the product of the errors.
 
 The links of a layer are alpha = s_visual, c_visual, c_text (means per pair of the mean over heads). The fit
-is log alpha = a + l log gamma by least squares over the layers where alpha is defined and positive.
+is log alpha = a + l log gamma by least squares over the layers where alpha is defined and positive. Beside it
+stands a fit of two segments that meet at a layer, where they describe the curve significantly better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap
 
 from attnscope.metrics.modality import gap, pair_mean
 from attnscope.metrics.registry import OVER, metric
+from attnscope.metrics.segments import LEVEL, SIDE, Break, Fit, fit, fit_break, logs, two_segments
+from attnscope.metrics.tidy import divide
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 LINKS = {"s_visual": ("visual", "visual"), "c_visual": ("visual", "text"), "c_text": ("text", "visual")}
-
-
-@dataclass(frozen=True)
-class Fit:
-    """log alpha = a + l log gamma over `n` layers; NaN with fewer than two layers (R2: three)."""
-
-    a: float
-    gamma: float
-    r2: float
-    n: int
-
-
-def fit(layers: ArrayLike, alpha: ArrayLike) -> Fit:
-    """Fit an exponential decay by least squares on the logarithm.
-
-    Args:
-        layers: number of each layer in the model, [L].
-        alpha: attention per pair, [L]; values that are NaN or not positive are left out.
-    """
-    x, y = np.asarray(layers, np.float64), np.asarray(alpha, np.float64)
-    keep = np.isfinite(y) & (y > 0)
-    x, y = x[keep], np.log(y[keep])
-    if len(np.unique(x)) < 2:
-        return Fit(np.nan, np.nan, np.nan, len(x))
-    slope, intercept = np.polyfit(x, y, 1)
-    spread = float(((y - y.mean()) ** 2).sum())
-    residual = float(((y - intercept - slope * x) ** 2).sum())
-    # two points lie on any line, and a flat curve has no variance to explain: no R2 for either
-    r2 = 1 - residual / spread if len(x) > 2 and spread > 1e-24 else np.nan
-    return Fit(float(intercept), float(np.exp(slope)), r2, len(x))
+_BREAK = f"Given where two segments are significantly better than one (p <= {LEVEL:g}, see decay_break)."
 
 
 def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[float, int]:
@@ -93,6 +67,44 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
     range=(None, None),
 )
 @metric(
+    name="decay_break",
+    title="Layer where the decay changes",
+    definition="Layer k of the best fit of two segments, log alpha_l = a + b l + c max(l - k, 0), given where it is "
+    f"significantly better than one line (p <= {LEVEL:g}). p, in the column p: share of straight lines with "
+    "independent normal errors whose best break takes away as large a share of the squared residuals, so the search "
+    "for k is accounted for; errors of neighbouring layers that resemble each other make it too small. At least "
+    f"{SIDE} layers on each side of k.",
+    source="ours",
+    unit="layer",
+    range=(0, None),
+)
+@metric(
+    name="decay_gamma_before",
+    title="Decay per layer before the change",
+    definition=f"gamma of the first of two segments, exp(b). {_BREAK}",
+    source="ours",
+    unit="per layer",
+    range=(0, None),
+    chance="1 (no change with depth)",
+)
+@metric(
+    name="decay_gamma_after",
+    title="Decay per layer after the change",
+    definition=f"gamma of the second of two segments, exp(b + c). {_BREAK}",
+    source="ours",
+    unit="per layer",
+    range=(0, None),
+    chance="1 (no change with depth)",
+)
+@metric(
+    name="decay_break_r2",
+    title="R² of the fit of two segments",
+    definition=f"Share of the variance of log alpha over layers that two segments explain. {_BREAK}",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+)
+@metric(
     name="log10_e_dda",
     title="log10 of the decay product",
     definition="log10 of E_DDA, the product over layers of gamma^l eps_l, with layers counted from 1 and "
@@ -104,25 +116,37 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
     range=(None, None),
 )
 def decay(cap: Capture) -> pd.DataFrame:
-    """Decay fit and E_DDA of every link, with and without sinks; n = layers that entered."""
+    """Decay fits and E_DDA of every link, with and without sinks; n = layers that entered.
+
+    Raises:
+        FormatError: if the capture has no `masses` reading.
+    """
     means, gaps = pair_mean(cap), gap(cap)
     rows: list[dict[str, object]] = []
     for name, sinks, layers, alpha in links(means):
-        found = fit(layers, alpha)
+        found, broken = fit(layers, alpha), fit_break(layers, alpha)
         query = LINKS[name][0]
         is_eps = (gaps["query"] == query) & (gaps["sinks"] == sinks) & (gaps["denominator"] == "max")
         eps = gaps[is_eps & (gaps["head"] == OVER) & (gaps["layer"] != OVER)]
         product, n = log10_product(eps["layer"].to_numpy(), found.gamma, eps["value"].to_numpy())
-        numbers = {
-            "decay_intercept": (found.a, found.n),
-            "decay_gamma": (found.gamma, found.n),
-            "decay_r2": (found.r2, found.n),
-            "log10_e_dda": (product, n),
-        }
+        numbers = _single(found) | {"log10_e_dda": product}
         keys = {"layer": OVER, "head": OVER, "link": name, "sinks": sinks}
-        rows += [{"metric": m, **keys, "value": v, "n": k} for m, (v, k) in numbers.items()]
-    columns = ["metric", "layer", "head", "link", "sinks", "value", "n"]
+        rows += [{"metric": m, **keys, "value": v, "n": found.n, "p": np.nan} for m, v in numbers.items()]
+        rows[-1]["n"] = n
+        rows += [{"metric": m, **keys, "value": v, "n": broken.n, "p": broken.p} for m, v in _double(broken).items()]
+    columns = ["metric", "layer", "head", "link", "sinks", "value", "n", "p"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _single(found: Fit) -> dict[str, float]:
+    return {"decay_intercept": found.a, "decay_gamma": found.gamma, "decay_r2": found.r2}
+
+
+def _double(broken: Break) -> dict[str, float]:
+    """The numbers of two segments; NaN unless they are significantly better than one."""
+    names = ("decay_break", "decay_gamma_before", "decay_gamma_after", "decay_break_r2")
+    numbers = (broken.layer, broken.before, broken.after, broken.r2)
+    return dict(zip(names, numbers if broken.significant else [np.nan] * 4, strict=True))
 
 
 def links(pair_means: pd.DataFrame) -> list[tuple[str, str, NDArray[np.int64], NDArray[np.float64]]]:
@@ -137,6 +161,58 @@ def links(pair_means: pd.DataFrame) -> list[tuple[str, str, NDArray[np.int64], N
     return out
 
 
+def across_captures(pair_means: pd.DataFrame, *, level: float = 0.95, draws: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Fits through the curves of several captures, with percentile bootstrap intervals over captures (ours).
+
+    One segment is fitted to all points. Two are fitted to the mean of the captures' log alpha, over the layers that all
+    of them define, and the break is searched for again in every bootstrap sample.
+
+    Args:
+        pair_means: rows of `pair_mean`, with a column `capture`.
+        level: coverage of the intervals.
+        draws: bootstrap samples.
+        seed: of the random numbers.
+
+    Returns:
+        Columns `metric` (decay_gamma, decay_break, decay_gamma_before, decay_gamma_after), `layer`, `head`, `link`,
+        `sinks`, `value`, `n` (captures that define the link), `low`, `high`, `p` (as in `decay`). Bounds are NaN for a
+        single capture, which has no spread.
+    """
+    curves: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
+    numbers: dict[tuple[str, str], NDArray[np.int64]] = {}
+    for _, table in pair_means.groupby("capture", sort=False):
+        for name, sinks, layers, alpha in links(table):
+            curves.setdefault((name, sinks), []).append(alpha)
+            numbers[name, sinks] = layers
+    rows = []
+    for (name, sinks), every in curves.items():
+        layers = numbers[name, sinks]
+        alphas = [alpha for alpha in every if len(logs(layers, alpha)[0])]
+        options: dict[str, Any] = {"level": level, "draws": draws, "seed": seed}
+        gamma = gamma_interval(layers, alphas, **options) if alphas else (np.nan, np.nan, np.nan)
+        found = {"decay_gamma": (*gamma, np.nan)} | _break_intervals(layers, alphas, **options)
+        keys = {"layer": OVER, "head": OVER, "link": name, "sinks": sinks}
+        for number, (value, low, high, p) in found.items():
+            rows.append({"metric": number, **keys, "value": value, "n": len(alphas), "low": low, "high": high, "p": p})
+    columns = ["metric", "layer", "head", "link", "sinks", "value", "n", "low", "high", "p"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _break_intervals(
+    layers: NDArray[Any], alphas: Sequence[NDArray[np.float64]], *, level: float, draws: int, seed: int
+) -> dict[str, tuple[float, float, float, float]]:
+    """Break and gammas of two segments: (value, low, high, p), NaN where they are not significantly better than one."""
+    table = np.log(np.where(np.stack(alphas) > 0, np.stack(alphas), np.nan)) if alphas else np.zeros((0, len(layers)))
+    whole = np.isfinite(table).all(0) & (len(table) > 0)
+    x, y = layers[whole].astype(np.float64), table[:, whole]  # [L], [C, L]
+    broken = fit_break(x, np.exp(y.mean(0)) if len(y) else [], seed=seed)
+    numbers = dict(list(_double(broken).items())[:3])
+    ends = np.full((2, len(numbers)), np.nan)
+    if broken.significant:
+        ends = _interval(lambda picks: two_segments(x, y[picks].mean(-2)), len(y), level, draws, seed)
+    return {m: (v, float(ends[0, i]), float(ends[1, i]), broken.p) for i, (m, v) in enumerate(numbers.items())}
+
+
 def gamma_interval(
     layers: ArrayLike, alphas: Sequence[ArrayLike], *, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
@@ -144,7 +220,7 @@ def gamma_interval(
 
     Args:
         layers: number of each layer, [L].
-        alphas: one curve [L] for each capture; at least two.
+        alphas: one curve [L] for each capture; at least one.
         level: coverage of the interval.
         draws: bootstrap samples.
         seed: of the random numbers.
@@ -152,15 +228,34 @@ def gamma_interval(
     Returns:
         (gamma, low, high); the bounds are NaN with fewer than two captures: one sample has no spread.
     """
-    x = np.asarray(layers, np.float64)
-    curves = np.stack([np.asarray(a, np.float64) for a in alphas])  # [C, L]
-    gamma = fit(np.tile(x, len(curves)), curves.ravel()).gamma
-    if len(curves) < 2:
-        return gamma, np.nan, np.nan
-    rng = np.random.default_rng(seed)
-    picks = rng.integers(len(curves), size=(draws, len(curves)))
-    sample = [fit(np.tile(x, len(curves)), curves[pick].ravel()).gamma for pick in picks]
-    if not np.isfinite(sample).any():
-        return gamma, np.nan, np.nan
-    low, high = np.nanquantile(sample, [(1 - level) / 2, (1 + level) / 2])
+    points = [logs(layers, alpha) for alpha in alphas]
+    gamma = fit(np.concatenate([x for x, _ in points]), np.exp(np.concatenate([y for _, y in points]))).gamma
+    sums = np.array([[len(x), x.sum(), y.sum(), (x * x).sum(), (x * y).sum()] for x, y in points])  # [C, 5]
+
+    def gammas(picks: NDArray[np.int64]) -> NDArray[np.float64]:
+        n, x, y, xx, xy = np.moveaxis(sums[picks].sum(-2), -1, 0)
+        return np.exp(divide(n * xy - x * y, n * xx - x * x))  # layers are whole numbers: 0 where there is but one
+
+    low, high = _interval(gammas, len(sums), level, draws, seed)
     return gamma, float(low), float(high)
+
+
+def _interval(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]], captures: int, level: float, draws: int, seed: int
+) -> NDArray[np.float64]:
+    """Low and high, [2, ...], of a statistic [...] of captures drawn again (picks [..., C]); NaN for one capture."""
+    every = np.arange(captures)
+    if captures < 2:
+        return np.full((2, *statistic(every).shape), np.nan)
+    found: Any = bootstrap(
+        (every,),
+        lambda picks, axis: statistic(np.moveaxis(picks, axis, -1)),
+        vectorized=True,
+        n_resamples=draws,
+        method="percentile",
+        random_state=np.random.default_rng(seed),
+    )
+    spread = found.bootstrap_distribution  # draws in which no capture defines the number do not count
+    tail = (1 - level) / 2
+    some = np.isfinite(spread).any(-1, keepdims=True)
+    return np.where(some[..., 0], np.nanquantile(np.where(some, spread, 0.0), [tail, 1 - tail], axis=-1), np.nan)

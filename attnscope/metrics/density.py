@@ -1,13 +1,14 @@
-"""How densely each turn of the transcript attends to the visible cells of each speaker.
+"""Who speaks when, which visual tokens show whom, and how densely each turn attends to them.
 
 The density d[u, s] of turn u on speaker s is the attention mass of u (mean over its tokens) on the cells of s
-at the frames that are live for u, over the number of those cells: the mean of the turn's map over them.
+at the frames that count for u, over the number of those cells: the mean of the turn's map over them. Masses are
+summed within temporal units first (frames that share visual tokens), from which every choice of frames follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -22,33 +23,56 @@ FRAME_CHOICES: tuple[FrameChoice, ...] = ("live", "all")
 
 
 @dataclass(frozen=True)
+class Units:
+    """The F temporal units of the visual tokens, in the order of time.
+
+    Attributes:
+        frames: first and last frame of each, [F, 2].
+        times: seconds, mean over the frames, [F].
+        of: unit of each token, -1 for one without a cell, [P].
+    """
+
+    frames: NDArray[np.int64]
+    times: NDArray[np.float64]
+    of: NDArray[np.int64]
+
+    @property
+    def tokens(self) -> list[NDArray[np.int64]]:
+        """Positions of the tokens of each unit."""
+        return [np.flatnonzero(self.of == unit) for unit in range(len(self.times))]
+
+
+@dataclass(frozen=True)
 class Turns:
     """T turns of S speakers, and the visual tokens that count for each.
 
     Attributes:
         speakers: names, [S], in the scene's order.
         groups: query group of each turn, [T]; turns without tokens, or of nobody in `speakers`, are left out.
+        numbers: of the turns in the transcript, [T].
         labels: who speaks, an index into `speakers`, [T].
         tokens: tokens of each turn, [T].
-        pick: tokens that show a speaker at the frames of a turn, [T, S, P].
+        live: units that count for a turn, [T, F].
+        cells: visual tokens that show a speaker in those units, [T, S].
     """
 
     speakers: list[str]
     groups: list[str]
+    numbers: list[int]
     labels: NDArray[np.int64]
     tokens: NDArray[np.int64]
-    pick: NDArray[np.bool_]
-
-    @property
-    def cells(self) -> NDArray[np.int64]:
-        """Visual tokens of each speaker at the frames of each turn, [T, S]."""
-        return np.asarray(self.pick.sum(-1), dtype=np.int64)
+    live: NDArray[np.bool_]
+    cells: NDArray[np.int64]
 
     @property
     def entering(self) -> NDArray[np.bool_]:
         """Speakers who have both text and a visible cell at the frames of some turn, [S]."""
         has_text = np.isin(np.arange(len(self.speakers)), self.labels)
         return np.asarray(has_text & (self.cells > 0).any(0))
+
+    def showing(self, counts: NDArray[np.int64]) -> Turns:
+        """The same turns where the boxes cover other cells: `counts` [F, S] of them in each unit."""
+        return replace(self, cells=self.live.astype(np.int64) @ counts)
 
 
 def live_frames(start: float | None, end: float | None, times: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -83,17 +107,22 @@ def speaker_cells(cap: Capture, threshold: float) -> NDArray[np.bool_]:
 
 def cells_at(tokens: pd.DataFrame, frames: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Tokens that show at least one of the chosen frames (a token may cover several), [P]."""
-    first = tokens["frame_first"].to_numpy(np.int64)
-    last = tokens["frame_last"].to_numpy(np.int64)
-    before = np.concatenate([[0], np.cumsum(frames)])
-    shown = first >= 0
-    out = np.zeros(len(first), dtype=bool)
-    out[shown] = before[last[shown] + 1] > before[first[shown]]
-    return out
+    return _shown(tokens[["frame_first", "frame_last"]].to_numpy(np.int64), frames)
+
+
+def units_of(cap: Capture) -> Units:
+    """The temporal units of a capture: runs of frames that visual tokens stand for together."""
+    frames = cap.tokens[["frame_first", "frame_last"]].to_numpy(np.int64)
+    placed = np.isfinite(cap.tokens["x0"].to_numpy(np.float64)) & (frames[:, 0] >= 0)
+    found, which = np.unique(frames[placed], axis=0, return_inverse=True)
+    of = np.full(len(frames), -1, dtype=np.int64)
+    of[placed] = which.reshape(-1)
+    times = np.asarray(cap.frames.times, dtype=np.float64)
+    return Units(found, np.array([times[a : b + 1].mean() for a, b in found], dtype=np.float64), of)
 
 
 def seen_cells(cap: Capture, threshold: float, frames: FrameChoice) -> Turns:
-    """Which visual tokens of each speaker count for each turn; reads no attention.
+    """Which turns there are, and how many visual tokens of each speaker count for each; reads no attention.
 
     Args:
         cap: an open capture.
@@ -108,42 +137,67 @@ def seen_cells(cap: Capture, threshold: float, frames: FrameChoice) -> Turns:
     }
     said = {name: (t, n) for name, (t, n) in said.items() if n and cap.scene.transcript[t].speaker in speakers}
     turns = [cap.scene.transcript[t] for t, _ in said.values()]
-    cells = speaker_cells(cap, threshold)  # [S, P]
-    times = np.asarray(cap.frames.times, dtype=np.float64)
-    pick = np.zeros((len(turns), *cells.shape), dtype=bool)
-    for row, turn in enumerate(turns):
-        live = live_frames(turn.start, turn.end, times) if frames == "live" else np.ones(len(times), dtype=bool)
-        pick[row] = cells & cells_at(cap.tokens, live)
-    return Turns(
+    units, times = units_of(cap), np.asarray(cap.frames.times, dtype=np.float64)
+    live = np.ones((len(turns), len(units.times)), dtype=bool)
+    if frames == "live":
+        for row, turn in enumerate(turns):
+            live[row] = _shown(units.frames, live_frames(turn.start, turn.end, times))
+    found = Turns(
         speakers=speakers,
         groups=list(said),
+        numbers=[t for t, _ in said.values()],
         labels=np.array([speakers.index(str(t.speaker)) for t in turns], dtype=np.int64),
         tokens=np.array([n for _, n in said.values()], dtype=np.int64),
-        pick=pick,
+        live=live,
+        cells=np.zeros((len(turns), len(speakers)), dtype=np.int64),
     )
+    return found.showing(unit_counts(units, speaker_cells(cap, threshold)[None])[0])
 
 
-def densities(cap: Capture, seen: Sequence[Turns]) -> list[NDArray[np.float64]]:
-    """Read how densely each turn attends to the cells of each speaker, in one pass over the maps.
+def unit_counts(units: Units, cells: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Cells of each speaker in each unit, [D, F, S], for D ways [D, S, P] in which they may lie."""
+    counts = [cells[:, :, tokens].sum(-1) for tokens in units.tokens]
+    return np.stack(counts, axis=1) if counts else np.zeros((len(cells), 0, cells.shape[1]), dtype=np.int64)
+
+
+def turn_maps(cap: Capture, groups: Sequence[str]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """The maps of some query groups [H, T, P], layer by layer, with the layer's row; none if there is no group."""
+    for row, layer in enumerate(cap.layers if len(groups) else []):
+        yield row, np.asarray(cap.maps(layer=int(layer), group=list(groups)).values, dtype=np.float32)
+
+
+def unit_weights(units: Units, cells: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """The cells [D, S, P] of each unit as columns [tokens of the unit, D * S], to multiply maps with."""
+    flat = cells.reshape(-1, cells.shape[-1])
+    return [flat[:, tokens].T.astype(np.float64) for tokens in units.tokens]
+
+
+def unit_masses(maps: NDArray[np.float32], units: Units, weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Attention mass on the cells of each speaker within each unit.
 
     Args:
-        cap: an open capture with the `maps` reading.
-        seen: choices of cells for the same turns.
+        maps: [H, T, P].
+        units: the temporal units, at least one.
+        weights: of D ways in which the cells of S speakers may lie, see `unit_weights`.
 
     Returns:
-        For each choice [L, H, T, S]: the mean of the turn's map over the cells; NaN where there are none.
-
-    Raises:
-        FormatError: if the capture has no `maps` reading.
+        [H, T, F, D * S].
     """
-    groups = seen[0].groups
-    shape = (len(cap.layers), cap.heads, len(groups), len(seen[0].speakers))
-    out = [np.full(shape, np.nan) for _ in seen]
-    weights = [(t.pick / np.maximum(t.cells, 1)[..., None]).transpose(0, 2, 1) for t in seen]  # [T, P, S]
-    for row, layer in enumerate(cap.layers if all(shape) else []):
-        maps = np.asarray(cap.maps(layer=int(layer), group=groups).values, dtype=np.float64)  # [H, T, P]
-        for value, weight in zip(out, weights, strict=True):
-            value[row] = (maps.transpose(1, 0, 2) @ weight).transpose(1, 0, 2)
-    for value, turns in zip(out, seen, strict=True):
-        value[..., turns.cells == 0] = np.nan
+    parts = [maps[:, :, tokens].astype(np.float64) @ w for tokens, w in zip(units.tokens, weights, strict=True)]
+    return np.stack(parts, axis=2)
+
+
+def over_units(masses: NDArray[np.float64], turns: Turns, ways: int) -> NDArray[np.float64]:
+    """Masses [H, T, F, D * S] summed over the units that count for each turn, [D, H, T, S]."""
+    total = turns.live.astype(np.float64)[:, None] @ masses  # [H, T, 1, D * S]
+    return total.reshape(*masses.shape[:2], ways, len(turns.speakers)).transpose(2, 0, 1, 3)
+
+
+def _shown(spans: NDArray[np.int64], frames: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which spans [N, 2] of frames hold one of the chosen ones; a span that begins below 0 is none, [N]."""
+    before = np.concatenate([[0], np.cumsum(frames)])
+    first, last = spans[:, 0], spans[:, 1]
+    out = np.zeros(len(spans), dtype=bool)
+    shown = first >= 0
+    out[shown] = before[last[shown] + 1] > before[first[shown]]
     return out

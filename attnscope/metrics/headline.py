@@ -145,9 +145,8 @@ def _chance(tables: Tables, line: Line) -> dict[str, float]:
         out["chance"] = np.nan if uniform is None else float(uniform["value"].mean())
     if line.metric.startswith("speaker_consistency"):
         chance = _select(tables, "speaker_consistency_chance", line.where)
-        p = _select(tables, "speaker_consistency_p", line.where)
         if chance is not None:
             out["chance"] = 1.0 if line.metric.endswith("lift") else float(chance["value"].mean())
-        if p is not None and len(p) == 1 and line.metric.endswith("lift"):
-            out["p"] = float(p["value"].iloc[0])
+        if len(own) == 1 and line.metric.endswith("lift"):
+            out["p"] = float(own["p"].iloc[0])
     return out

@@ -1,4 +1,4 @@
-"""Density matrices of speakers and the score made of them: arrays in, arrays out."""
+"""Density matrices of speakers and the scores made of densities: arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -9,21 +9,18 @@ from attnscope.metrics.density import Turns
 from attnscope.metrics.tidy import divide
 
 
-def matrices(flat: NDArray[np.float64], turns: Turns, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Density matrices for several ways to label the turns.
+def matrices(flat: NDArray[np.float64], turns: Turns) -> NDArray[np.float64]:
+    """Density matrices.
 
     Args:
         flat: densities of turns on speakers, [X, T, S].
         turns: what they are of.
-        labels: speaker of each turn, [A, T].
 
     Returns:
-        M [A, X, S, S]: means over the tokens of each row's turns; NaN where no turn counts.
+        M [X, S, S]: means over the tokens of each row's turns; NaN where no turn counts.
     """
-    weight = onehot(turns, labels)  # [A, S, T]
-    seen = (turns.cells > 0).astype(np.float64)  # [T, S]
-    total = np.einsum("ast,xtr->axsr", weight, np.nan_to_num(flat), optimize=True)
-    return divide(total, (weight @ seen)[:, None])
+    weight = onehot(turns, turns.labels[None])[0]  # [S, T]
+    return divide(weight @ np.nan_to_num(flat), weight @ (turns.cells > 0))
 
 
 def scores(
@@ -46,6 +43,58 @@ def scores(
     score = divide(np.where(good, share, 0.0).sum(-1), rows)
     chance = divide(np.where(good, 1 / np.maximum(columns, 1), 0.0).sum(-1), rows)
     return score, chance, rows
+
+
+def lifts(flat: NDArray[np.float64], turns: Turns, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Score over chance for many ways to label the turns, as `scores` of `matrices` but without making them.
+
+    Args:
+        flat: densities of turns on speakers, [X, T, S].
+        turns: what they are of.
+        labels: speaker of each turn, [A, T].
+
+    Returns:
+        [A, X]; NaN where no row enters.
+    """
+    enter = np.flatnonzero(turns.entering)
+    if len(enter) < 2:
+        return np.full((len(labels), len(flat)), np.nan)
+    weight = onehot(turns, labels)[:, enter]  # [A, s, T]
+    counted = weight @ (turns.cells[:, enter] > 0)  # tokens behind each entry of M, [A, s, s]
+    scale = divide(1, counted)
+    columns = (counted > 0).sum(-1)  # [A, s]
+    enters = (columns >= 2) & (np.einsum("ass->as", counted) > 0)
+    dense = np.nan_to_num(flat[..., enter]).transpose(1, 2, 0)  # [T, s, X]
+    # row sums and diagonal of M are both linear in the densities: one product of matrices each, for all arrangements
+    of_row = np.einsum("ast,asr->astr", weight, np.nan_to_num(scale)).reshape(weight.shape[0] * len(enter), -1)
+    total = (of_row @ dense.reshape(-1, len(flat))).reshape(*weight.shape[:2], -1)  # [A, s, X]
+    own = np.stack([weight[:, s] @ dense[:, s] for s in range(len(enter))], axis=1)
+    own *= np.nan_to_num(np.einsum("ass->as", scale))[..., None]
+    good = enters[..., None] & (total > 0)
+    share = np.divide(own, total, out=np.zeros_like(own), where=good)
+    return divide(share.sum(1), np.einsum("as,asx->ax", 1 / np.maximum(columns, 1), good))
+
+
+def own_share(
+    dense: NDArray[np.float64], turns: Turns
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Share of each turn's own speaker among the speakers that enter.
+
+    Args:
+        dense: densities of turns on speakers, [..., T, S]; NaN where a speaker has no cell.
+        turns: what they are of.
+
+    Returns:
+        Share, chance level (1 / speakers with a cell) and number of those speakers, each [..., T]; NaN and 0 where the
+        own speaker has no cell, or nobody else has one.
+    """
+    inner = np.where(turns.entering, dense, np.nan)
+    columns = np.isfinite(inner).sum(-1)
+    where = np.broadcast_to(turns.labels[:, None], (*inner.shape[:-1], 1))
+    own = np.take_along_axis(inner, where, axis=-1)[..., 0]
+    columns = np.where(np.isfinite(own) & (columns >= 2), columns, 0)
+    share = np.where(columns > 0, divide(own, np.nansum(inner, axis=-1)), np.nan)
+    return share, divide(1, columns), columns
 
 
 def onehot(turns: Turns, labels: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -3,72 +3,96 @@
 The modalities are text, visual and special (special tokens and the chat template's own text). "Self" is
 visual to visual and text to text, "cross" is visual to text and text to visual; pairs with special tokens are
 neither. Rows with head -1 are of the mean over heads.
+
+The column `query` says whose attention it is: a modality or `role:<role>` (queries of the prompt; `role:answer` are the
+generated tokens that were fed back), `answer_position` (the last of the prompt, which predicts the first token of
+the answer), or `generated:<k>`, the k-th generated token, which predicts the next. Generated tokens are text.
+Their rows are of the mean over heads, unless `token_heads` asks for every head: there can be many of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.groups import Flow, modality_flow, uniform_flow
+from attnscope.metrics.groups import (
+    MODALITIES,
+    SINKS,
+    Flow,
+    generated_flow,
+    modality_flow,
+    uniform_flow,
+    uniform_tokens,
+)
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, tidy, with_head_mean
+from attnscope.metrics.tidy import divide, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 OTHER = {"visual": "text", "text": "visual"}
 DENOMINATORS = ("max", "sum", "self")
-SINKS = ("with", "without")
 _SINK_FREE = "Without sinks: less the mass, and the pairs, on the sinks among the keys."
 
 
 def link(query: str, key: str) -> str:
-    """`self`, `cross`, or `special` where special tokens are the queries or the keys."""
-    if "special" in (query, key):
+    """`self`, `cross`, or `special` where special tokens are the queries or the keys.
+
+    Args:
+        query: a set of queries; those of roles other than `template`, and of the answer, count as text.
+        key: a modality.
+    """
+    of = "special" if query == "role:template" else query if query in MODALITIES else "text"
+    if "special" in (of, key):
         return "special"
-    return "self" if query == key else "cross"
+    return "self" if of == key else "cross"
 
 
 @metric(
     name="pair_mean",
     title="Mean attention per pair",
     definition="Mean of the attention over all allowed (query, key) pairs of two modalities: s_m within "
-    f"modality m, c_m from m to the other one. {_SINK_FREE} In a causal model, visual queries see only "
-    "the text that stands before the video.",
+    "modality m, c_m from m to the other one; also for the queries of a role, the answer position and each generated "
+    f"token. {_SINK_FREE} In a causal model, visual queries see only the text that stands before the video.",
     source="paper",
     unit="attention per pair",
     range=(0, 1),
     chance="about 1 / allowed keys",
 )
-def pair_mean(cap: Capture) -> pd.DataFrame:
-    """Mean attention per allowed pair of modalities; n = pairs. NaN where no pair is allowed."""
-    flow = modality_flow(cap)
-    with_sinks, without = _pair_means(flow)
-    return _both("pair_mean", cap, flow, with_sinks, without, flow.pairs[:, None], flow.without_sinks()[1][:, None])
+def pair_mean(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+    """Mean attention per allowed pair; n = pairs. NaN where no pair is allowed.
+
+    Args:
+        cap: an open capture with the `masses` reading.
+        token_heads: also every head of each generated token.
+    """
+    flows = _flows(cap, token_heads)
+    return _table("pair_mean", cap, [(flow, _pair_means(flow), flow.counts[:, :, None]) for flow in flows])
 
 
 @metric(
     name="mass_share",
     title="Mass share",
     definition="Sum of attention from a query to all keys of a modality, averaged over the queries of a "
-    f"modality. {_SINK_FREE}",
+    f"modality or role; also of the answer position and of each generated token. {_SINK_FREE}",
     source="ours",
     unit="1",
     range=(0, 1),
     chance="the share of allowed keys (see lift)",
 )
-def mass_share(cap: Capture) -> pd.DataFrame:
-    """Attention mass from one modality to another; n = queries. NaN where no pair is allowed."""
-    flow = modality_flow(cap)
-    n = flow.queries[:, None]
-    shares = [np.where(pairs[:, None] > 0, with_head_mean(mass), np.nan) for mass, pairs in _variants(flow)]
-    return _both("mass_share", cap, flow, shares[0], shares[1], n, n)
+def mass_share(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+    """Attention mass from a set of queries to a modality; n = queries. NaN where no pair is allowed.
+
+    Args:
+        cap: an open capture with the `masses` reading.
+        token_heads: also every head of each generated token.
+    """
+    flows = _flows(cap, token_heads)
+    return _table("mass_share", cap, [(f, np.where(_allowed(f), f.mass, np.nan), f.queries[:, None]) for f in flows])
 
 
 @metric(
@@ -85,7 +109,7 @@ def mass_share(cap: Capture) -> pd.DataFrame:
 )
 def gap(cap: Capture) -> pd.DataFrame:
     """Gap D_m by modality and denominator; n = 1 for a layer, the number of layers for layer -1."""
-    return _gaps("gap", cap, modality_flow(cap), _heads(cap))
+    return _gaps("gap", cap, modality_flow(cap))
 
 
 @metric(
@@ -107,18 +131,19 @@ def gap(cap: Capture) -> pd.DataFrame:
     unit="1",
     range=(0, None),
 )
-def against_uniform(cap: Capture) -> pd.DataFrame:
-    """Lift of each pair of modalities (n = queries), and the gap of uniform attention (head -1)."""
-    flow = modality_flow(cap)
-    uniform, on_sinks = uniform_flow(cap)
-    even = replace(flow, mass=uniform[:, None], sink_mass=on_sinks[:, None])
-    n = flow.queries[:, None]
-    ratios = [
-        divide(with_head_mean(mass), np.where(pairs > 0, base[:, 0], 0.0)[:, None])
-        for (mass, pairs), (base, _) in zip(_variants(flow), _variants(even), strict=True)
-    ]
-    lifts = _both("lift", cap, flow, ratios[0], ratios[1], n, n)
-    return pd.concat([lifts, _gaps("gap_uniform", cap, even, [OVER])], ignore_index=True)
+def against_uniform(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+    """Lift of each set of queries on each modality (n = queries), and the gap of uniform attention (head -1).
+
+    Args:
+        cap: an open capture with the `masses` reading.
+        token_heads: also every head of each generated token.
+    """
+    flow, tokens = _flows(cap, token_heads)
+    even = uniform_flow(cap)
+    parts = []
+    for own, base in ((flow, even), (tokens, uniform_tokens(tokens))):
+        parts.append((own, divide(own.mass, np.where(_allowed(base), base.mass, 0.0)), own.queries[:, None]))
+    return pd.concat([_table("lift", cap, parts), _gaps("gap_uniform", cap, even)], ignore_index=True)
 
 
 def gap_of(self_mean: NDArray[np.float64], cross_mean: NDArray[np.float64], denominator: str) -> NDArray[np.float64]:
@@ -127,64 +152,56 @@ def gap_of(self_mean: NDArray[np.float64], cross_mean: NDArray[np.float64], deno
     return divide(np.abs(self_mean - cross_mean), below[denominator])
 
 
-def _gaps(metric: str, cap: Capture, flow: Flow, heads: list[int]) -> pd.DataFrame:
-    """Gaps of a flow for its last heads (the very last is their mean), by layer and over layers."""
-    parts = []
-    for sinks, means in zip(SINKS, _pair_means(flow), strict=True):
-        for name in (m for m in flow.names if OTHER.get(m) in flow.names):
-            q, other = flow.names.index(name), flow.names.index(OTHER[name])
-            for denominator in DENOMINATORS:
-                value = gap_of(means[..., q, q], means[..., q, other], denominator)[:, -len(heads) :]  # [L, heads]
-                keys = {"query": name, "sinks": sinks, "denominator": denominator}
-                axes: dict[str, Sequence[Any]] = {"layer": cap.layers.tolist(), "head": heads}
-                parts.append(tidy(metric, value, np.isfinite(value), axes, **keys))
-                by_layer = value[:, -1][np.isfinite(value[:, -1])]
-                over = by_layer.mean() if len(by_layer) else np.nan
-                parts.append(tidy(metric, [over], [len(by_layer)], {"layer": [OVER]}, head=OVER, **keys))
-    return pd.concat(parts, ignore_index=True) if parts else _no_rows()
-
-
-def _variants(flow: Flow) -> tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...]:
-    """Mass and pairs, with and without sinks."""
-    return (flow.mass, flow.pairs), flow.without_sinks()
-
-
-def _pair_means(flow: Flow) -> list[NDArray[np.float64]]:
-    """Means per pair [L, H + 1, K, K], with and without sinks; the last head is the mean over heads."""
-    queries = flow.queries[:, None]
-    return [divide(with_head_mean(mass) * queries, pairs[:, None]) for mass, pairs in _variants(flow)]
-
-
-def _heads(cap: Capture) -> list[int]:
-    return [*range(cap.heads), OVER]
-
-
-def _both(
-    name: str,
-    cap: Capture,
-    flow: Flow,
-    with_sinks: NDArray[np.float64],
-    without: NDArray[np.float64],
-    n_with: NDArray[np.int64],
-    n_without: NDArray[np.int64],
-) -> pd.DataFrame:
-    """The table of a metric over [L, H + 1, K, K], with and without sinks."""
-    axes: dict[str, Sequence[Any]] = {
-        "layer": cap.layers.tolist(),
-        "head": _heads(cap),
-        "query": flow.names,
-        "key": flow.names,
-    }
+def _gaps(metric: str, cap: Capture, flow: Flow) -> pd.DataFrame:
+    """Gaps of a flow for its heads (the last is their mean), by layer and over layers."""
+    names = [m for m in flow.names if OTHER.get(m) in flow.names]
+    own = [flow.names.index(m) for m in names]
+    other = [flow.names.index(OTHER[m]) for m in names]
+    means = np.moveaxis(_pair_means(flow), (3, 4), (1, 2))  # [2, Q, K, L, X]
+    value = np.stack([gap_of(means[:, own, own], means[:, own, other], d) for d in DENOMINATORS], 2)  # [2, m, 3, L, X]
+    keys: dict[str, Sequence[Any]] = {"sinks": SINKS, "query": names, "denominator": DENOMINATORS}
+    by_layer = value[..., -1]
+    layers = np.isfinite(by_layer).sum(-1, keepdims=True)
+    over = divide(np.nansum(by_layer, axis=-1, keepdims=True), layers)
     parts = [
-        tidy(name, value, n, axes, sinks=sinks)
-        for sinks, value, n in (("with", with_sinks, n_with), ("without", without, n_without))
+        tidy(metric, value, np.isfinite(value), keys | {"layer": cap.layers.tolist(), "head": flow.heads}),
+        tidy(metric, over, layers, keys | {"layer": [OVER]}, head=OVER),
     ]
-    table = pd.concat(parts, ignore_index=True)
-    links = [link(q, k) for q, k in zip(table["query"], table["key"], strict=True)]
-    table.insert(5, "link", links)
-    return table
+    columns = ["metric", "layer", "head", "query", "sinks", "denominator", "value", "n"]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
-def _no_rows() -> pd.DataFrame:
-    keys = ["metric", "layer", "head", "query", "sinks", "denominator", "value", "n"]
-    return pd.DataFrame(columns=pd.Index(keys))
+def _flows(cap: Capture, token_heads: bool) -> tuple[Flow, Flow]:
+    """The flow of every set of queries, and that of each generated token."""
+    tokens = generated_flow(cap)
+    return modality_flow(cap), tokens if token_heads else tokens.over_heads()
+
+
+def _allowed(flow: Flow) -> NDArray[np.bool_]:
+    """Where a pair is allowed, [2, L, 1, Q, K]."""
+    return flow.counts[:, :, None] > 0
+
+
+def _pair_means(flow: Flow) -> NDArray[np.float64]:
+    """Means per pair with and without sinks, [2, L, X, Q, K]."""
+    return divide(flow.mass * flow.queries[:, None], flow.counts[:, :, None])
+
+
+def _table(
+    name: str, cap: Capture, parts: Sequence[tuple[Flow, NDArray[np.float64], NDArray[np.int64]]]
+) -> pd.DataFrame:
+    """The table of a metric, from its values over [2, L, X, Q, K] of each flow, and their n."""
+    tables = []
+    for flow, values, n in parts:
+        axes = {
+            "sinks": SINKS,
+            "layer": cap.layers.tolist(),
+            "head": flow.heads,
+            "query": flow.sets,
+            "key": flow.names,
+        }
+        table = tidy(name, values, n, axes)
+        links = [link(query, key) for query in flow.sets for key in flow.names]
+        tables.append(table.assign(link=np.resize(np.array(links, object), len(table))))
+    columns = ["metric", "layer", "head", "query", "key", "link", "sinks", "value", "n"]
+    return pd.concat(tables, ignore_index=True)[columns]

@@ -7,22 +7,43 @@ frames. Rows with head -1 are of the mean over heads, those with layer -1 of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import FRAME_CHOICES, Turns, densities, seen_cells
-from attnscope.metrics.matrix import matrices, onehot, scores
-from attnscope.metrics.permute import arrangements, p_value
-from attnscope.metrics.registry import metric
-from attnscope.metrics.tidy import divide, over, tidy
+from attnscope.metrics import nulls
+from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.parts import Part, to_table
+from attnscope.metrics.registry import OVER, metric
+from attnscope.metrics.shares import densities
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-BLOCK = 1 << 22  # numbers held at once in a permutation test
+FILL = {"speaker": "", "target": "", "turn": OVER}
+COLUMNS = [
+    "metric",
+    "layer",
+    "head",
+    "frames",
+    "threshold",
+    "speaker",
+    "target",
+    "turn",
+    "time",
+    "value",
+    "n",
+    "p",
+    "q",
+]
+LIFT = "speaker_consistency_lift"
+_SHARE = (
+    "Not defined where the own speaker has no cell, or no second speaker that enters the consistency score has one."
+)
 
 
 @metric(
@@ -61,9 +82,25 @@ BLOCK = 1 << 22  # numbers held at once in a permutation test
     needs=("maps",),
 )
 @metric(
-    name="speaker_consistency_lift",
+    name=LIFT,
     title="Lift of speaker consistency",
-    definition="Speaker consistency divided by its chance level.",
+    definition="Speaker consistency divided by its chance level. p: share of the rearrangements of speaker labels over "
+    "turns whose lift is at least as high, all of them when there are few (k/n), else a seeded sample ((k+1)/(n+1)); "
+    "one-sided. q: p corrected for the number of layers and heads (Benjamini and Hochberg).",
+    source="ours",
+    unit="1",
+    range=(0, None),
+    chance="1",
+    needs=("maps",),
+    version=2,
+)
+@metric(
+    name="speaker_timing_lift",
+    title="Lift over boxes of other times",
+    definition="Lift of speaker consistency divided by its mean when the boxes are shifted in time: a token of "
+    "temporal unit f is given the boxes of unit f + k, around the clip, for every k but 0. p: share of the shifts, 0 "
+    "included, whose lift is at least as high (of many units a seeded sample, (k+1)/(n+1)); one-sided; q as for the "
+    "lift. Speakers who keep their places give 1 and p = 1, whatever the model does.",
     source="ours",
     unit="1",
     range=(0, None),
@@ -71,82 +108,84 @@ BLOCK = 1 << 22  # numbers held at once in a permutation test
     needs=("maps",),
 )
 @metric(
-    name="speaker_consistency_p",
-    title="Permutation p",
-    definition="Share of the rearrangements of speaker labels over turns whose lift is at least the "
-    "observed one: all of them when there are few (p = k/n), else a seeded sample (p = (k+1)/(n+1)). "
-    "One-sided, and not corrected for the number of heads.",
+    name="own_share_turn",
+    title="Own speaker's share, by turn",
+    definition="Density of a turn on its own speaker, divided by the sum of its densities on all speakers that enter "
+    f"the consistency score and have a cell at its frames. {_SHARE}",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    chance="1 / number of those speakers (see own_share_turn_chance)",
+    needs=("maps",),
+)
+@metric(
+    name="own_share_turn_chance",
+    title="Chance of the own speaker's share, by turn",
+    definition="1 / number of speakers that the share of the turn is a share of; the same for every layer and head.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    needs=("maps",),
+)
+@metric(
+    name="own_share_time",
+    title="Own speaker's share over the clip",
+    definition="The own speaker's share among the cells of a single temporal unit (frames that share visual tokens), "
+    f"mean over the tokens of the turns that are live in it (frames = all: of all turns). {_SHARE}",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    chance="mean of 1 / number of those speakers (see own_share_time_chance)",
+    needs=("maps",),
+)
+@metric(
+    name="own_share_time_chance",
+    title="Chance of the own speaker's share over the clip",
+    definition="Mean over the same tokens of 1 / number of speakers that the share is a share of; the same for every "
+    "layer and head.",
     source="ours",
     unit="1",
     range=(0, 1),
     needs=("maps",),
 )
 def speakers(
-    cap: Capture, *, threshold: float = 0.5, limit: int = 5000, draws: int = 1999, seed: int = 0
+    cap: Capture, *, threshold: float = 0.5, limit: int = 5000, draws: int = 1999, shifts: int = 64, seed: int = 0
 ) -> pd.DataFrame:
-    """Density matrix, consistency score, its chance level, lift and permutation p.
+    """Density matrix, consistency score with its chance level, lifts, p under two nulls, and share by turn and time.
 
     Args:
         cap: an open capture with the `maps` reading.
         threshold: covered fraction from which a cell counts as a speaker's.
         limit: up to so many arrangements of labels the test is exact.
         draws: random arrangements otherwise.
+        shifts: up to so many temporal units every shift of the boxes is taken, else so many at random.
         seed: of the random numbers.
 
     Returns:
-        Columns `speaker` and `target` are "" but for the density. n = tokens of the speaker that count for
-        the density, arrangements for p, else speakers that enter.
+        Columns `speaker` and `target` (of the density, else ""), `turn` (number in the transcript, -1: not of one
+        turn), `time` (seconds, NaN: not of one unit). n = tokens of the speaker that count for the density, shifts
+        with a score for the timing lift, speakers compared for the share of a turn, turns for the share of a unit,
+        else speakers that enter.
     """
-    seen = [seen_cells(cap, threshold, frames) for frames in FRAME_CHOICES]
-    parts = []
-    for frames, turns, value in zip(FRAME_CHOICES, seen, densities(cap, seen), strict=True):
-        flat, places = over(value, cap.layers)
-        m = matrices(flat, turns, turns.labels[None])[0]  # [X, S, S]
-        score, chance, rows = scores(m, turns.entering)
-        lift = divide(score, chance)
-        p, counted = permutation_p(flat, turns, lift, limit=limit, draws=draws, seed=seed)
-        parts.append(_density_rows(m, turns, places).assign(frames=frames))
-        for name, numbers, n in (
-            ("speaker_consistency", score, rows),
-            ("speaker_consistency_chance", chance, rows),
-            ("speaker_consistency_lift", lift, rows),
-            ("speaker_consistency_p", p, counted),
-        ):
-            own: dict[str, Any] = {"metric": name, "speaker": "", "target": "", "value": numbers, "n": n}
-            parts.append(places.assign(frames=frames, **own))
-    columns = ["metric", "layer", "head", "frames", "threshold", "speaker", "target", "value", "n"]
-    return pd.concat(parts, ignore_index=True).assign(threshold=threshold)[columns]
+    shifted, _, exact = nulls.shifted_cells(cap, threshold, shifts=shifts, seed=seed)
+    cells = np.concatenate([speaker_cells(cap, threshold)[None], shifted])
+    parts: list[Part] = []
+    for found in densities(cap, cells, threshold, timed=1):
+        p, _ = nulls.label_p(found.flat(0), found.turns[0], limit=limit, draws=draws, seed=seed)
+        lift, shift_p, n = nulls.shift_p(found.lifts()[1:], exact)
+        parts += [_tested(part, p) if part.metric == LIFT else part for part in found.parts(0)]
+        keys = {"frames": [found.frames]}
+        parts.append(_tested(Part("speaker_timing_lift", lift[:, None], n[:, None], found.places, keys), shift_p))
+    return to_table(parts, COLUMNS, FILL).assign(threshold=threshold)
 
 
-def _density_rows(m: NDArray[np.float64], turns: Turns, places: pd.DataFrame) -> pd.DataFrame:
-    """Density matrices [X, S, S] as rows."""
-    said = onehot(turns, turns.labels[None])[0]  # [S, T]
-    axes = {"place": range(len(places)), "speaker": turns.speakers, "target": turns.speakers}
-    table = tidy("speaker_density", m, said @ (turns.cells > 0), axes)
-    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
-    return pd.concat([where, table], axis=1)
+def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:
+    """Every number of this family that needs no other boxes, for each of D ways [D, S, P] in which cells may lie."""
+    found = densities(cap, cells, threshold, timed=len(cells))
+    for way in range(len(cells)):
+        yield [part for choice in found for part in choice.parts(way)]
 
 
-def permutation_p(
-    flat: NDArray[np.float64],
-    turns: Turns,
-    lift: NDArray[np.float64],
-    *,
-    limit: int,
-    draws: int,
-    seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Permutation p of the lift and arrangements counted, each [X]; NaN and 0 where there is no lift."""
-    enter = turns.entering
-    if not np.isfinite(lift).any():
-        return np.full(lift.shape, np.nan), np.zeros(lift.shape, dtype=np.int64)
-    free = enter[turns.labels]  # a speaker without a box takes no part: his or her turns keep their label
-    orders, exact = arrangements(turns.labels[free], limit=limit, draws=draws, seed=seed)
-    labels = np.repeat(turns.labels[None], len(orders), axis=0)
-    labels[:, free] = orders
-    block = max(1, BLOCK // (len(flat) * len(enter) ** 2))
-    null = []
-    for start in range(0, len(labels), block):
-        score, chance, _ = scores(matrices(flat, turns, labels[start : start + block]), enter)
-        null.append(divide(score, chance))
-    return p_value(lift, np.concatenate(null), exact)
+def _tested(part: Part, p: NDArray[np.float64]) -> Part:
+    """A part with p [X] and q."""
+    return replace(part, p=p, q=nulls.q_values(p, part.places))

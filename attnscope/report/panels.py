@@ -39,7 +39,7 @@ def speaker_panels(out: Output, tables: Tables) -> list[Picture]:
         lifts = rows_of(table, "speaker_consistency_lift", frames=frames)
         if not lifts["value"].notna().any():
             continue
-        p = heads.grid(rows_of(table, "speaker_consistency_p", frames=frames))
+        q = heads.grid(lifts.assign(value=lifts["q"]))
         count = int(lifts.loc[lifts["layer"] == OVER, "n"].max())
         several = table["capture"].nunique() > 1
         figure = heads.heads_map(
@@ -47,8 +47,8 @@ def speaker_panels(out: Output, tables: Tables) -> list[Picture]:
             title=f"Speaker consistency, {said}",
             unit="lift over chance (1 = chance)",
             center=1.0,
-            marks=None if several else p.values <= 0.05,
-            mark="p ≤ 0.05, uncorrected",
+            marks=None if several else q.values <= 0.05,
+            mark="q ≤ 0.05, corrected for all heads",
         )
         caption = (
             f"Lift of the speaker-consistency score over chance for each layer and head ({said}). Red: "

@@ -33,7 +33,12 @@ Toward = Annotated[
 ]
 Heads = Annotated[
     str | None,
-    option(f"Fixed heads as layer.head (2.3,4.0), whatever --threshold and --layers; {_OWN}.", "HEADS", _PANEL),
+    option(
+        "Fixed heads as layer.head (2.3,4.0), or a file of attnscope heads (.json) for this model,"
+        f" whatever --threshold and --layers; {_OWN}.",
+        "HEADS",
+        _PANEL,
+    ),
 ]
 Strength = Annotated[
     str | None,

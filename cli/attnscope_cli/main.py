@@ -21,6 +21,7 @@ from attnscope_cli import (
     demo,
     demo_scenes,
     eval,
+    heads,
     inspect,
     methods,
     models,
@@ -134,7 +135,8 @@ def _main(
     pass
 
 
-for _module in (demo, demo_scenes, capture, analyze, correct, compare, eval, inspect, validate, methods, models):
+_COMMANDS = (demo, demo_scenes, capture, analyze, heads, correct, compare, eval, inspect, validate, methods, models)
+for _module in _COMMANDS:
     app.command(_module.__name__.rpartition(".")[2].replace("_", "-"))(_module.run)
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def room(
     turns: Sequence[tuple[str | None, float | None, float | None]] = (("Ann", 0.0, 0.4), ("Ben", 0.6, 1.4)),
     times: Sequence[float] = (0.0, 1.0),
     hidden: Sequence[tuple[str, int]] = (),
+    seats: Sequence[Sequence[int]] = (),
     words: int = 2,
     question: int = 2,
     generated: int = 0,
@@ -76,15 +77,17 @@ def room(
         turns: who speaks, from, to.
         times: of the frames.
         hidden: (speaker, frame) at which a box is away.
+        seats: cell of each speaker in each frame; by default all keep their places.
         words: tokens of a turn.
         question: tokens of the question.
         generated: tokens that were fed back.
         kind: of the frames.
     """
     tokens = [Token("special", "template"), Token("text", "system")]
+    seats = seats or [range(len(speakers))] * len(times)
     for f in range(len(times)):
-        for c, name in enumerate([*speakers, None]):
-            seen = [name] if name is not None and (name, f) not in hidden else []
+        for c in range(len(speakers) + 1):
+            seen = [s for s, seat in zip(speakers, seats[f], strict=True) if seat == c and (s, f) not in hidden]
             tokens.append(Token("visual", "visual", frames=(f, f), cell=c, covered=seen))
     for t, (who, _, _) in enumerate(turns):
         tokens += [Token("text", "transcript", turn=t, speaker=who or "") for _ in range(words)]
@@ -95,11 +98,11 @@ def room(
         name: {
             "segments": [
                 {"start": t, "end": t, "keyframes": [{"t": t, "xyxy": [c * CELL, 0, (c + 1) * CELL, CELL]}]}
-                for f, t in enumerate(times)
+                for t, c, f in zip(times, (seat[row] for seat in seats), range(len(times)), strict=True)
                 if (name, f) not in hidden
             ]
         }
-        for c, name in enumerate(speakers)
+        for row, name in enumerate(speakers)
     }
     scene = {
         "video": "/nowhere/clip.mp4",

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
+from attnscope.capture.reader import open as open_capture
 from attnscope.metrics.modality import gap_of
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
+
+NAMES = ("pair_mean", "mass_share", "gap", "lift", "gap_uniform")
 
 # two visual tokens, then two text tokens; the first token is the only sink
 #            v0   v1   t0   t1
@@ -36,9 +39,11 @@ def value(table: pd.DataFrame, metric: str, **where: object) -> float:
     return float(rows["value"].iloc[0])
 
 
-@pytest.fixture
-def table(drawn) -> pd.DataFrame:
-    return metrics.compute(drawn(hand(), np.array(HAND)[None, None]))["modality"]
+@pytest.fixture(scope="module")
+def table(tmp_path_factory) -> pd.DataFrame:
+    path = draw(tmp_path_factory.mktemp("hand") / "run.h5", hand(), np.array(HAND)[None, None])
+    with open_capture(path) as cap:
+        return metrics.compute(cap, NAMES)["modality"]
 
 
 def test_mean_per_pair_by_hand(table):
@@ -113,7 +118,7 @@ def test_layer_gap_is_of_the_mean_over_heads_and_model_gap_the_mean_over_layers(
     sketch = hand()
     rng = np.random.default_rng(3)
     a = softmax(rng.normal(size=(3, 2, 4, 4)), causal(4))
-    table = metrics.compute(drawn(sketch, a))["modality"]
+    table = metrics.compute(drawn(sketch, a), NAMES)["modality"]
     by_layer = []
     for layer in range(3):
         mean = a[layer].mean(0)
@@ -129,19 +134,29 @@ def band(n: int, window: int | None) -> np.ndarray:
     return causal(n) if window is None else causal(n) & ~np.tril(np.ones((n, n), bool), -window)
 
 
-def brute(cap, layer: int, head: int, query: np.ndarray, key: np.ndarray) -> tuple[float, int]:
-    """Sum over pairs and number of allowed pairs, from the dense map."""
-    a, allowed = cap.attention(layer, head), cap.allowed(layer)
+def brute(a: np.ndarray, allowed: np.ndarray, query: np.ndarray, key: np.ndarray) -> tuple[float, int, float]:
+    """Sum of a dense map over pairs, number of allowed pairs, and the sum that even rows would give."""
     pick = query[:, None] & key[None, :] & allowed
-    return float(a[pick].sum()), int(pick.sum())
+    even = allowed / allowed.sum(1, keepdims=True)
+    return float(a[pick].sum()), int(pick.sum()), float(even[pick].sum())
 
 
-@settings(max_examples=15, deadline=None)
+def queries_of(cap) -> dict[str, np.ndarray]:
+    """The queries that the column `query` names, from the token table."""
+    tokens, n = cap.tokens, cap.prompt_length
+    prompt = tokens["position"] < n
+    sets = {m: ((tokens["modality"] == m) & prompt).to_numpy() for m in ("text", "visual", "special")}
+    roles = ("system", "template", "transcript", "question")
+    sets |= {f"role:{r}": ((tokens["role"] == r) & prompt).to_numpy() for r in roles}
+    sets |= {"role:answer": (~prompt).to_numpy(), "answer_position": (tokens["position"] == n - 1).to_numpy()}
+    sets |= {f"generated:{k}": (tokens["position"] == n + k).to_numpy() for k in range(len(tokens) - n)}
+    return {name: rows for name, rows in sets.items() if rows.any()}
+
+
+@settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 10_000), generated=st.integers(0, 3), window=st.sampled_from([None, 5]))
 def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, window):
     """The second computation: every number again from `cap.attention`."""
-    from attnscope.capture.reader import open as open_capture
-
     sketch = room(generated=generated)
     n = len(sketch.tokens)
     allowed = band(n, window)
@@ -150,20 +165,101 @@ def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, w
     a = softmax(rng.normal(0, 2, (2, 2, n, n)), allowed)
     path = draw(tmp_path_factory.mktemp("dense") / "run.h5", sketch, a, allowed=allowed, sinks=sinks, numbers=[3, 7])
     with open_capture(path) as cap:
-        table = metrics.compute(cap)["modality"]
-        modality = cap.tokens["modality"].to_numpy()
-        asked = np.arange(n) < cap.prompt_length
-        for row in table[(table["metric"] == "pair_mean") & (table["head"] >= 0)].itertuples():
-            key = (modality == row.key) & (True if row.sinks == "with" else ~cap.sinks[0])
-            total, pairs = brute(cap, row.layer, row.head, (modality == row.query) & asked, key)
-            assert row.n == pairs
-            assert row.value == pytest.approx(total / pairs if pairs else np.nan, abs=1e-6, nan_ok=True)
+        table = metrics.compute(cap, ["pair_mean", "mass_share", "lift"], token_heads=True)["modality"]
+        modality, asked = cap.tokens["modality"].to_numpy(), queries_of(cap)
+        assert set(table["query"]) == set(asked)
+        wide = table.pivot_table(
+            index=["layer", "head", "query", "key", "sinks"], columns="metric", values="value", dropna=False, sort=False
+        )
+        n = table[table["metric"] == "pair_mean"].set_index(wide.index.names)["n"]
+        maps = {layer: cap.attention(layer) for layer in (3, 7)}
+        for place, found in wide.sample(60, random_state=seed).iterrows():
+            layer, head, query, key, sinks = place
+            keys = (modality == key) & (True if sinks == "with" else ~cap.sinks[0])
+            a = maps[layer].mean(0) if head < 0 else maps[layer][head]
+            total, pairs, even = brute(a, cap.allowed(layer), asked[query], keys)
+            assert n[place] == pairs
+            wanted = [total / pairs, total / asked[query].sum(), total / even] if pairs else [np.nan] * 3
+            assert found[["pair_mean", "mass_share", "lift"]].tolist() == pytest.approx(wanted, abs=2e-5, nan_ok=True)
         shares = table[(table["metric"] == "mass_share") & (table["head"] >= 0) & (table["sinks"] == "with")]
         whole = shares.groupby(["layer", "head", "query"])["value"].sum(min_count=1)
         assert np.allclose(whole, 1.0, atol=1e-5)  # splitting the keys into groups adds up
 
 
-@settings(max_examples=15, deadline=None)
+# roles and tokens of the answer: system, a visual token, the question (whose last position is the answer's), one
+# generated token; the first token is the only sink
+#            sys  vis  que  gen
+TURN = [
+    [1.0, 0.0, 0.0, 0.0],
+    [0.5, 0.5, 0.0, 0.0],
+    [0.5, 0.3, 0.2, 0.0],
+    [0.4, 0.1, 0.2, 0.3],
+]
+
+
+def answered() -> Sketch:
+    scene = room((), ()).scene
+    seen = Token("visual", "visual", frames=(0, 0), cell=0)
+    return Sketch(
+        [Token("text", "system"), seen, Token("text", "question"), Token("text", "answer")], scene, generated=1
+    )
+
+
+def test_roles_and_generated_tokens_by_hand(drawn):
+    """The first head attends as above, the second evenly: 1/3 and 1/4 to each key."""
+    even = causal(4) / causal(4).sum(1, keepdims=True)
+    table = metrics.compute(drawn(answered(), np.stack([TURN, even])[None]), NAMES)["modality"]
+    asks = {"head": 0, "query": "role:question", "key": "visual", "sinks": "with"}
+    assert value(table, "mass_share", **asks) == pytest.approx(0.3)
+    assert value(table, "pair_mean", **asks) == pytest.approx(0.3 / 1)
+    assert value(table, "lift", **asks) == pytest.approx(0.3 / (1 / 3))
+    assert value(table, "mass_share", **asks | {"query": "answer_position"}) == pytest.approx(0.3)
+    first = {"head": 0, "query": "role:system", "key": "visual", "sinks": "with"}
+    assert np.isnan(value(table, "mass_share", **first))  # the system prompt stands before the video
+
+    fed = {"head": 0, "query": "role:answer", "key": "text"}
+    assert value(table, "mass_share", sinks="with", **fed) == pytest.approx(0.4 + 0.2 + 0.3)
+    assert value(table, "lift", sinks="with", **fed) == pytest.approx(0.9 / (3 / 4))
+    assert value(table, "pair_mean", sinks="without", **fed) == pytest.approx((0.2 + 0.3) / 2)
+    assert value(table, "lift", sinks="without", **fed) == pytest.approx(0.5 / (2 / 4))
+
+    token = table[table["query"] == "generated:0"]
+    assert set(token["head"]) == {-1}  # over heads only, unless asked for
+    assert value(token, "mass_share", key="visual", sinks="with") == pytest.approx((0.1 + 1 / 4) / 2)
+    links = table.set_index(["query", "key"])["link"]
+    for query in ("role:question", "generated:0", "answer_position", "text"):
+        assert set(links[query, "visual"]) == {"cross"} and set(links[query, "text"]) == {"self"}
+    assert set(links["role:question", "special"]) == {"special"}
+
+
+def test_every_head_of_a_generated_token_on_request(drawn):
+    cap = drawn(answered(), np.stack([TURN, TURN])[None])
+    table = metrics.mass_share(cap, token_heads=True)
+    assert set(table.loc[table["query"] == "generated:0", "head"]) == {0, 1, -1}
+    assert value(table, "mass_share", head=1, query="generated:0", key="visual", sinks="with") == pytest.approx(0.1)
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 999), generated=st.integers(1, 3))
+def test_roles_merge_into_their_modality_and_tokens_into_their_role(tmp_path_factory, seed, generated):
+    """Means weighted by their number of queries: text = system + transcript + question, template = special."""
+    sketch = room(generated=generated, words=1 + seed % 3)
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(seed).normal(0, 2, (1, 2, n, n)), causal(n))
+    with open_capture(draw(tmp_path_factory.mktemp("merge") / "run.h5", sketch, a, sinks=(0, 3))) as cap:
+        table = metrics.mass_share(cap, token_heads=True)
+    wide = table.set_index(["query", "head", "sinks", "key"])[["value", "n"]].sort_index()
+    for whole, parts in (
+        ("text", ["role:system", "role:transcript", "role:question"]),
+        ("special", ["role:template"]),
+        ("role:answer", [f"generated:{k}" for k in range(generated)]),
+    ):
+        weighted = sum((wide.loc[part, "value"].fillna(0) * wide.loc[part, "n"] for part in parts), start=0.0)
+        together = weighted / sum(wide.loc[part, "n"] for part in parts)
+        assert np.allclose(wide.loc[whole, "value"].fillna(0), together, atol=1e-6)
+
+
+@settings(max_examples=6, deadline=None)
 @given(
     words=st.integers(1, 4),
     question=st.integers(0, 3),
@@ -173,8 +269,6 @@ def test_tables_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated, w
     window=st.sampled_from([None, 4]),
 )
 def test_uniform_attention_has_lift_one(tmp_path_factory, words, question, frames, generated, sinks, window):
-    from attnscope.capture.reader import open as open_capture
-
     sketch = room(times=[float(f) for f in range(frames)], words=words, question=question, generated=generated)
     path = tmp_path_factory.mktemp("even") / "run.h5"
     allowed = band(len(sketch.tokens), window)
@@ -194,7 +288,7 @@ def test_no_visual_tokens_gives_no_cross_attention(drawn):
     sketch = room((), (("Ann", None, None),), times=(0.0,))
     sketch.tokens = [t for t in sketch.tokens if t.modality != "visual"]
     cap = drawn(sketch)
-    table = metrics.compute(cap)["modality"]
+    table = metrics.compute(cap, NAMES)["modality"]
     cross = table[(table["query"] == "text") & (table["key"] == "visual")]
     assert cross["value"].isna().all()
     assert "text → visual is not defined: the prompt has no visual tokens." in metrics.explain(cap)
@@ -202,7 +296,7 @@ def test_no_visual_tokens_gives_no_cross_attention(drawn):
 
 def test_a_capture_without_masses_has_no_modality_table_and_says_so(drawn):
     cap = drawn(room(), readings=("maps",))
-    assert set(metrics.compute(cap)) == {"speakers", "answer"}
+    assert not {"modality", "balance", "decay"} & set(metrics.compute(cap))
     assert (
         metrics.explain(cap)[0] == "No attention between modalities and no decay: the capture has no 'masses' reading."
     )

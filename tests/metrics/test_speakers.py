@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from itertools import permutations
 
 import numpy as np
@@ -13,19 +15,42 @@ from hypothesis import strategies as st
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
 from attnscope.metrics.cells import best_head, cell_lift
-from attnscope.metrics.density import cells_at, live_frames
-from attnscope.metrics.matrix import scores
+from attnscope.metrics.density import Turns, cells_at, live_frames
+from attnscope.metrics.matrix import lifts, matrices, own_share, scores
 from attnscope.metrics.permute import arrangements, count, p_value
+from attnscope.metrics.shares import time_share
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 
+@lru_cache(maxsize=4)
+def table_of(cap, **options) -> pd.DataFrame:
+    return metrics.compute(cap, [m.name for m in metrics.all() if m.family == "speakers"], **options)["speakers"]
+
+
 def pick(cap, metric: str, frames: str = "all", layer: int = -1, head: int = -1, **options) -> pd.DataFrame:
-    table = metrics.compute(cap, [metric], **options)["speakers"]
+    table = table_of(cap, **options)
+    table = table[table["metric"] == metric]
     return table[(table["frames"] == frames) & (table["layer"] == layer) & (table["head"] == head)]
 
 
 def one(cap, metric: str, frames: str = "all", **options) -> float:
     return float(pick(cap, metric, frames, **options)["value"].item())
+
+
+def p_of(cap, frames: str = "all", metric: str = "speaker_consistency_lift", **options) -> float:
+    return float(pick(cap, metric, frames, **options)["p"].item())
+
+
+def turns_of(labels, tokens=None, cells=None) -> Turns:
+    """Turns of one unit, each of one token and seeing one cell of each of two speakers unless told otherwise."""
+    labels = np.asarray(labels)
+    cells = np.ones((len(labels), 2), np.int64) if cells is None else np.asarray(cells)
+    tokens = np.ones(len(labels), np.int64) if tokens is None else np.asarray(tokens)
+    numbers = list(range(len(labels)))
+    live = np.ones((len(labels), 1), bool)
+    return Turns(
+        [f"S{s}" for s in range(cells.shape[1])], [f"turn:{t}" for t in numbers], numbers, labels, tokens, live, cells
+    )
 
 
 def matrix(cap, frames: str = "all", **where) -> np.ndarray:
@@ -94,26 +119,56 @@ def test_density_by_hand(drawn):
         rest = [t for t in range(3) if t != ben_turn]
         ann_row, ben_row = turns[rest].mean(0), turns[ben_turn]
         lifts.append((ann_row[0] / ann_row.sum() + ben_row[1] / ben_row.sum()) / 2 / 0.5)
-    assert one(cap, "speaker_consistency_p") == pytest.approx(np.mean([x >= lifts[2] - 1e-9 for x in lifts]))
-    assert pick(cap, "speaker_consistency_p")["n"].item() == 3
+    assert p_of(cap) == pytest.approx(np.mean([x >= lifts[2] - 1e-9 for x in lifts]))
 
 
 def test_a_turn_counts_by_its_tokens():
     """The mean is over tokens: a turn of three tokens weighs three times one of a single token."""
-    from attnscope.metrics.density import Turns
-    from attnscope.metrics.matrix import matrices
-
-    turns = Turns(["A", "B"], ["turn:0", "turn:1"], np.array([0, 0]), np.array([3, 1]), np.ones((2, 2, 4), bool))
+    turns = turns_of([0, 0], tokens=[3, 1])
     flat = np.array([[[0.1, 0.2], [0.5, 0.6]]])  # [X, T, S]
-    m = matrices(flat, turns, turns.labels[None])[0, 0]
+    m = matrices(flat, turns)[0]
     assert m[0] == pytest.approx([(3 * 0.1 + 0.5) / 4, (3 * 0.2 + 0.6) / 4])
-    assert np.isnan(m[1]).all()  # B says nothing
+    assert np.isnan(m[1]).all()  # the second speaker says nothing
+
+
+def test_own_share_by_hand():
+    """Turn 0 has 0.3 of 0.3 + 0.1 + 0.2, turn 1 no rival in sight, of turn 2 the speaker is away, turn 3 one rival."""
+    cells = np.array([[1, 1, 1], [0, 1, 0], [0, 2, 2], [1, 0, 1]])
+    dense = np.where(cells > 0, [[0.3, 0.1, 0.2], [0, 0.5, 0], [0, 0.1, 0.3], [0.1, 0, 0.3]], np.nan)
+    share, chance, rivals = own_share(dense, turns_of([0, 1, 0, 2], cells=cells))
+    assert share.tolist() == pytest.approx([0.3 / 0.6, np.nan, np.nan, 0.3 / 0.4], nan_ok=True)
+    assert chance.tolist() == pytest.approx([1 / 3, np.nan, np.nan, 1 / 2], nan_ok=True)
+    assert rivals.tolist() == [3, 0, 0, 2]
+
+
+def test_share_over_time_by_hand():
+    """One unit, two turns of 3 and 1 tokens with shares 3/4 and 1/4: (3 * 3/4 + 1/4) / 4 = 10/16."""
+    dense = np.array([[[0.3, 0.1], [0.6, 0.2]]])  # [F, T, S]
+    share, turns = time_share(dense, turns_of([0, 1], tokens=[3, 1]))
+    assert share.tolist() == pytest.approx([10 / 16])
+    assert turns.tolist() == [2]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000), speakers=st.integers(2, 4), turns=st.integers(2, 6))
+def test_lifts_equal_scores_of_matrices(seed, speakers, turns):
+    """The fast form, of many arrangements at once, is the plain one; some speakers are away at some turns."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, speakers, turns)
+    cells = rng.integers(0, 3, (turns, speakers))
+    said = turns_of(labels, tokens=rng.integers(1, 5, turns), cells=cells)
+    flat = np.where(cells > 0, rng.random((3, turns, speakers)), np.nan)
+    orders = np.stack([labels, *(rng.permutation(labels) for _ in range(4))])
+    found = lifts(flat, said, orders)
+    for row, order in enumerate(orders):
+        score, chance, _ = scores(matrices(flat, replace(said, labels=order)), said.entering)
+        assert np.allclose(found[row], score / chance, equal_nan=True)
 
 
 # ---- limits
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(size=st.integers(2, 4), words=st.integers(1, 3), frames=st.integers(1, 3))
 def test_even_attention_scores_chance(tmp_path_factory, size, words, frames):
     names = ["Ann", "Ben", "Cleo", "Dan"][:size]
@@ -122,7 +177,10 @@ def test_even_attention_scores_chance(tmp_path_factory, size, words, frames):
         assert one(cap, "speaker_consistency") == pytest.approx(1 / size, rel=1e-5)
         assert one(cap, "speaker_consistency_chance") == pytest.approx(1 / size)
         assert one(cap, "speaker_consistency_lift") == pytest.approx(1.0, rel=1e-5)
-        assert one(cap, "speaker_consistency_p") == 1.0  # every arrangement ties
+        assert p_of(cap) == 1.0  # every arrangement ties
+        for metric in ("own_share_turn", "own_share_time"):
+            assert np.allclose(pick(cap, metric)["value"], 1 / size)
+            assert np.allclose(pick(cap, f"{metric}_chance")["value"], 1 / size)
 
 
 def test_perfect_attention_scores_one_and_has_the_smallest_p(drawn):
@@ -131,17 +189,18 @@ def test_perfect_attention_scores_one_and_has_the_smallest_p(drawn):
     cap = drawn(sketch, toward(sketch, 60.0))
     assert one(cap, "speaker_consistency") == pytest.approx(1.0, abs=1e-6)
     assert one(cap, "speaker_consistency_lift") == pytest.approx(3.0, abs=1e-5)
-    assert one(cap, "speaker_consistency_p") == pytest.approx(1 / 6)  # 3! arrangements, one of them as good
+    assert p_of(cap) == pytest.approx(1 / 6)  # 3! arrangements, one of them as good
+    assert np.allclose(pick(cap, "own_share_turn")["value"], 1.0)
 
 
 def test_attention_to_the_wrong_speaker_scores_zero(drawn):
     sketch = room()
     cap = drawn(sketch, toward(sketch, 60.0, shift=1))
     assert one(cap, "speaker_consistency") == pytest.approx(0.0, abs=1e-6)
-    assert one(cap, "speaker_consistency_p") == 1.0
+    assert p_of(cap) == 1.0
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(order=st.permutations(range(3)), seed=st.integers(0, 1000))
 def test_renaming_speakers_permutes_the_matrix(tmp_path_factory, order, seed):
     names = ["Ann", "Ben", "Cleo"]
@@ -162,11 +221,13 @@ def test_renaming_speakers_permutes_the_matrix(tmp_path_factory, order, seed):
     ):
         m, r = matrix(one_), matrix(two)
         assert np.allclose(m, r[np.ix_(order, order)], atol=1e-9)
-        for metric in ("speaker_consistency", "speaker_consistency_p"):
-            assert one(one_, metric) == pytest.approx(one(two, metric))
+        assert one(one_, "speaker_consistency") == pytest.approx(one(two, "speaker_consistency"))
+        assert p_of(one_) == pytest.approx(p_of(two))
+        for metric in ("own_share_turn", "own_share_time"):
+            assert np.allclose(pick(one_, metric)["value"], pick(two, metric)["value"])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1000), threshold=st.sampled_from([0.25, 0.5, 1.0]))
 def test_matrix_equals_sums_of_the_dense_map(tmp_path_factory, seed, threshold):
     """The second computation, token by token from `cap.attention`, with a box away in one frame."""
@@ -205,6 +266,40 @@ def test_matrix_equals_sums_of_the_dense_map(tmp_path_factory, seed, threshold):
                     atol=1e-6,
                     equal_nan=True,
                 )
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_shares_equal_sums_of_the_dense_map(tmp_path_factory, seed):
+    """The second computation of the shares: every turn, then every frame, token by token and cell by cell."""
+    turns = [("Ann", 0.0, 1.2), ("Ben", 0.8, 2.2), ("Ann", 1.9, 2.0)]
+    sketch = room(("Ann", "Ben"), turns, times=(0.0, 1.0, 2.0), hidden=[("Ben", 2)], seats=[(0, 1), (1, 2), (2, 0)])
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(seed).normal(0, 2, (2, 2, n, n)), causal(n))
+    with open_capture(draw(tmp_path_factory.mktemp("share") / "run.h5", sketch, a)) as cap:
+        dense, tokens = cap.attention(1, 0), cap.tokens
+        for frames in ("live", "all"):
+            shown = [[0, 1], [1, 2], [2]] if frames == "live" else [[0, 1, 2]] * 3
+            by_turn, by_time = [], [[], [], []]
+            for t, (name, _, _) in enumerate(turns):
+                words = np.flatnonzero(tokens["turn"] == t)
+                cells = {s: list(np.flatnonzero(tokens[f"covered:{s}"] >= 0.5)) for s in ("Ann", "Ben")}
+                first = tokens["frame_first"].to_numpy()
+
+                def density(who, among, words=words, cells=cells, first=first):
+                    own = [i for i in cells[who] if first[i] in among]
+                    return np.mean([dense[u, i] for u in words for i in own]) if own else np.nan
+
+                by_turn.append(density(name, shown[t]) / (density("Ann", shown[t]) + density("Ben", shown[t])))
+                for f in shown[t]:
+                    by_time[f].append(density(name, [f]) / (density("Ann", [f]) + density("Ben", [f])))
+            found = pick(cap, "own_share_turn", frames, layer=1, head=0)
+            assert np.allclose(found["value"], by_turn, atol=1e-5, equal_nan=True)
+            assert found["turn"].tolist() == [0, 1, 2]
+            found = pick(cap, "own_share_time", frames, layer=1, head=0)
+            expected = [np.mean(f) if np.isfinite(f).all() else np.nan for f in by_time]
+            assert np.allclose(found["value"], expected, atol=1e-5, equal_nan=True)
+            assert found["time"].tolist() == [0.0, 1.0, 2.0]
 
 
 # ---- frames and cells
@@ -273,8 +368,11 @@ def test_what_is_not_defined_is_nan_and_explained(drawn, case):
     sketch, sentence = CASES[case]
     cap = drawn(sketch)
     assert sentence in metrics.explain(cap)
-    for metric in ("speaker_consistency", "speaker_consistency_lift", "speaker_consistency_p"):
+    for metric in ("speaker_consistency", "speaker_consistency_lift", "speaker_timing_lift"):
         assert np.isnan(one(cap, metric))
+        assert np.isnan(pick(cap, metric)["p"].item())
+    assert pick(cap, "own_share_turn")["value"].isna().all()
+    assert pick(cap, "own_share_time")["value"].isna().all()
 
 
 def test_unknown_places_are_nan_and_explained(drawn):
@@ -340,9 +438,9 @@ def test_sampled_p_is_near_the_exact_one(drawn):
         causal(n),
     )
     cap = drawn(sketch, a)
-    exact = one(cap, "speaker_consistency_p")
-    sampled = one(cap, "speaker_consistency_p", limit=10, draws=1999, seed=1)
-    assert pick(cap, "speaker_consistency_p")["n"].item() == 70  # 8! / (4! 4!)
+    exact = p_of(cap)
+    sampled = p_of(cap, limit=10, draws=1999, seed=1)
+    assert count(np.repeat([0, 1], 4)) == 70  # 8! / (4! 4!), more than the limit of the sampled one
     assert sampled == pytest.approx(exact, abs=0.04)
 
 

@@ -1,0 +1,180 @@
+"""Choosing heads of a model from its captures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from attnscope.errors import FormatError, RequestError
+from attnscope.layers import select_layers
+from attnscope.metrics import registry
+from attnscope.metrics.headlist import By, Head, HeadList, OfModel
+from attnscope.metrics.pool import labels
+from attnscope.metrics.ranking import (
+    NOT_CAUSE,
+    Criterion,
+    Scores,
+    Tables,
+    agreement,
+    criteria,
+    criterion,
+    ranked,
+    scores,
+    stability,
+)
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+
+def choose(
+    caps: Sequence[Capture],
+    names: Sequence[str],
+    by: str = "speaker-lift",
+    *,
+    top: str | int = 10,
+    least: float | None = None,
+    layers: str | None = None,
+    threshold: float = 0.5,
+    tables: Tables | None = None,
+) -> HeadList:
+    """Rank the heads of a model by what it did in captures, and take the best.
+
+    Args:
+        caps: open captures of one model.
+        names: a short name for each.
+        by: a criterion (`attnscope.metrics.ranking.criteria`).
+        top: how many heads, or a share of those that take part ("9%").
+        least: only heads above this value (for `localization`: of the mass on the video, in place of the elbow).
+        layers: which layers take part, as numbers ("10-19") or a range of depth ("0.36-0.71").
+        threshold: covered fraction from which a cell counts as a speaker's.
+        tables: what `measure` returned for the captures and the threshold; measured if not given.
+
+    Raises:
+        RequestError: if the captures are of several models, do not define the criterion, or no head is above `least`;
+            if an option is out of range.
+        FormatError: if a capture does not say of which model it is.
+    """
+    chosen, model = criterion(by), _model(caps)
+    taking = select_layers(layers, [int(n) for n in caps[0].layers], model.layers)
+    count, about = _how_many(top, len(taking) * model.heads), labels(caps, names)
+    tables = measure(caps, names, threshold) if tables is None else tables
+    found = {
+        name: scores(tables, about, other, layers=taking, least_mass=least if name == by else None)
+        for name, other in criteria().items()
+    }
+    defined = {name: of for name, of in found.items() if of is not None}
+    if by not in defined:
+        raise RequestError(f"{_files(caps)}: --by {by}: {_undefined(caps, chosen)}")
+    own = defined.pop(by)
+    table = ranked(own, count)
+    if least is not None and chosen.gate is None:
+        table = table[table["value"] < least if chosen.lowest else table["value"] > least]
+    if table.empty:
+        raise RequestError(f"{_files(caps)}: --min {least}: no head is above it")
+    rows = agreement([own, *defined.values()], count)
+    return HeadList(
+        model=model,
+        criterion=_by(own, count, least, layers, threshold),
+        captures=[str(cap.path) for cap in caps],
+        clips=int(about["clip"].nunique()),
+        heads=[Head(**row) for row in _records(table.head(count))],
+        stability=_records(pd.DataFrame([stability(own)]))[0],
+        agreement=_records(rows[rows["by"] == by]),
+        notes=_notes(caps, own, table, least),
+    )
+
+
+def measure(caps: Sequence[Capture], names: Sequence[str], threshold: float = 0.5) -> dict[str, pd.DataFrame]:
+    """The numbers of all criteria, of every capture: tables by family with a column `capture`."""
+    wanted = sorted({name for c in criteria().values() for name in c.metrics})
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name, cap in zip(names, caps, strict=True):
+        for family, table in registry.compute(cap, wanted, threshold=threshold).items():
+            parts.setdefault(family, []).append(table.assign(capture=name))
+    return {family: pd.concat(several, ignore_index=True) for family, several in parts.items()}
+
+
+def _by(own: Scores, top: int, least: float | None, layers: str | None, threshold: float) -> By:
+    entry = registry.get(own.criterion.metric)
+    return By(
+        name=own.criterion.name,
+        metric=entry.id,
+        definition=entry.definition,
+        lowest=own.criterion.lowest,
+        frames=own.frames,
+        threshold=threshold,
+        gate=None if own.gate != own.gate else own.gate,
+        least=least,
+        top=top,
+        layers=layers,
+    )
+
+
+def _model(caps: Sequence[Capture]) -> OfModel:
+    """The one model of all captures."""
+    for cap in caps:
+        missing = [name for name in OfModel.model_fields if name not in cap.model]
+        if missing:
+            raise FormatError(f"{cap.path}: /model: field '{missing[0]}' is missing")
+    said = [OfModel(**{name: cap.model[name] for name in OfModel.model_fields}) for cap in caps]
+    for cap, model in zip(caps, said, strict=True):
+        if model != said[0]:
+            raise RequestError(f"{cap.path}: is of the model {model}, and {caps[0].path} of {said[0]}; rank them apart")
+    return said[0]
+
+
+def _how_many(top: str | int, heads: int) -> int:
+    """A number of heads, from itself or from a share of all."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)(%?)", str(top).strip())
+    number = float(match[1]) if match else 0.0
+    share = bool(match and match[2])
+    if not number or (share and number > 100) or (not share and number % 1):
+        raise RequestError(f"--top {top}: is neither a number of heads, like 10, nor a share of them, like 9%")
+    return min(heads, max(1, round(heads * number / 100)) if share else int(number))
+
+
+def _notes(caps: Sequence[Capture], own: Scores, table: pd.DataFrame, least: float | None) -> list[str]:
+    """What a user should read beside the numbers."""
+    notes = []
+    if own.frames:
+        notes.append(f"At {own.frames} frames.")
+    if own.gate == own.gate:
+        above = int((own.mass > own.gate).sum())
+        notes.append(f"{above} of {len(own.places)} heads have a mass on the video above {own.gate:.3g}.")
+    if own.criterion.name == "active":
+        length = sum(cap.prompt_length for cap in caps) / len(caps)
+        notes.append(f"g shrinks as prompts grow: the mean length here is {length:.0f} tokens.")
+        if least is not None:
+            scaled = f"{least:g} x mean length = {least * length:.3g}"
+            notes.append(f"{len(table)} of {len(own.places)} heads have g above {least:g}; {scaled}.")
+    for cap in caps:
+        if cap.correction:
+            notes.append(f"{cap.path} was made under {cap.correction[0]['method']}.")
+        if cap.check.get("passed") is False:
+            notes.append(f"{cap.path}: the self-check FAILED: do not trust its numbers.")
+    if table["effect"].isna().all():
+        notes.append(NOT_CAUSE)
+    return notes
+
+
+def _undefined(caps: Sequence[Capture], chosen: Criterion) -> str:
+    """Why there is nothing to rank."""
+    for name in chosen.metrics:
+        for reading in registry.get(name).needs:
+            if not caps[0].has(reading):
+                return f"{name} needs the reading '{reading}', which is not there"
+    return f"{chosen.metric} is not defined for any head; the notes of attnscope analyze say why"
+
+
+def _files(caps: Sequence[Capture]) -> str:
+    return str(caps[0].path) if len(caps) == 1 else f"{caps[0].path} and {len(caps) - 1} more"
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table; NaN, which JSON lacks, becomes None."""
+    rows = table.to_dict(orient="records")
+    return [{str(name): None if value != value else value for name, value in row.items()} for row in rows]

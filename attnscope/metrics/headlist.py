@@ -1,0 +1,163 @@
+"""The heads file: which heads were chosen, of which model, by what and from which captures.
+
+It is JSON, written by `attnscope heads` and taken by `--heads` of the commands that run a model under a correction.
+Heads belong to one model: the file names it, and another model is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, PrivateAttr, ValidationError
+
+from attnscope._version import __version__
+from attnscope.errors import RequestError, RunError
+from attnscope.scene.problems import one_line, read_json
+
+SUFFIX = ".json"
+_HASH = 12  # characters of a hash that a message shows
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OfModel(_Part):
+    """The model that heads belong to; `layers` and `heads` are its numbers of them."""
+
+    id: str
+    config_sha256: str
+    layers: PositiveInt
+    heads: PositiveInt
+
+    def __str__(self) -> str:
+        return f"{self.id} (config {self.config_sha256[:_HASH]})"
+
+
+class By(_Part):
+    """What the heads were chosen by, and how many were taken from which layers."""
+
+    name: str
+    metric: str
+    definition: str
+    lowest: bool
+    frames: str
+    threshold: float
+    gate: float | None
+    least: float | None
+    top: PositiveInt
+    layers: str | None
+
+
+class Head(_Part):
+    """One head; `effect` is of knocking it out, null: not measured. The other numbers are as in a ranking."""
+
+    rank: PositiveInt
+    layer: NonNegativeInt
+    head: NonNegativeInt
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: NonNegativeInt
+    top_share: float | None = None
+    mass: float | None = None
+    effect: float | None = None
+
+
+class HeadList(_Part):
+    """A heads file.
+
+    Attributes:
+        format, version: of the file.
+        attnscope: the version that made it.
+        model: whose heads they are.
+        criterion: by what they were chosen.
+        captures: the files they were chosen from.
+        clips: how many clips these show.
+        heads: the best first.
+        stability, agreement: as `attnscope.metrics.ranking` returns them; null where not defined.
+        notes: sentences that a user should read.
+    """
+
+    format: Literal["attnscope heads"] = "attnscope heads"
+    version: Literal[1] = 1
+    attnscope: str = __version__
+    model: OfModel
+    criterion: By
+    captures: list[str]
+    clips: PositiveInt
+    heads: list[Head] = Field(min_length=1)
+    stability: dict[str, int | float | None]
+    agreement: list[dict[str, str | int | float | None]]
+    notes: list[str]
+    _path: str = PrivateAttr("")  # where it was read from, for messages
+
+    @property
+    def text(self) -> str:
+        """The heads as layer.head: "12.3,4.0"."""
+        return ",".join(f"{head.layer}.{head.head}" for head in self.heads)
+
+    def write(self, path: str | Path) -> None:
+        """Write the file, complete or not at all.
+
+        Raises:
+            RequestError: if its name does not end in .json, by which `--heads` knows a file.
+            RunError: if it cannot be written.
+        """
+        check_name(path)
+        part = Path(path).with_name(f"{Path(path).name}.part")
+        try:
+            part.write_text(json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            part.replace(path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+    def check_model(self, id: str, config_sha256: str) -> None:
+        """Refuse another model than the one of the file.
+
+        Two models differ if their configurations do, or their names; a folder may have moved, so that the name of one
+        says nothing.
+
+        Args:
+            id: of the model at hand.
+            config_sha256: of its configuration.
+
+        Raises:
+            RequestError: if it is another one.
+        """
+        folder = any(Path(name).is_absolute() for name in (id, self.model.id))
+        if config_sha256 != self.model.config_sha256 or (id != self.model.id and not folder):
+            here = f"{id} (config {config_sha256[:_HASH]})"
+            raise RequestError(f"--heads {self._path}: model: the heads are of {self.model}, and the model is {here}")
+
+
+def check_name(path: str | Path) -> None:
+    """Refuse a name by which `--heads` would not know a file.
+
+    Raises:
+        RequestError: if it does not end in .json.
+    """
+    if Path(path).suffix != SUFFIX:
+        raise RequestError(f"{path}: the name of a heads file ends in {SUFFIX}")
+
+
+def read(path: str | Path) -> HeadList:
+    """Read a heads file.
+
+    Raises:
+        RequestError: if there is none, or a field is wrong; the message names both.
+    """
+    document = read_json(Path(path))
+    try:
+        found = HeadList.model_validate(document, strict=True)
+    except ValidationError as error:
+        raise RequestError(one_line(str(path), error)) from None
+    for number, head in enumerate(found.heads):
+        for name, value, size in (("layer", head.layer, found.model.layers), ("head", head.head, found.model.heads)):
+            if value >= size:
+                raise RequestError(f"{path}: heads[{number}].{name}: {value} is more than {size - 1}, the model's last")
+    found._path = str(path)
+    return found

@@ -1,0 +1,164 @@
+"""By what heads are chosen: how much, and how compactly, a head looks at the picture.
+
+The answer position is the last position of the prompt. Rows with head -1 are of the mean map over heads, those with
+layer -1 of that over layers and heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.ndimage import label
+
+from attnscope.metrics.answer import answer_group
+from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.groups import SINKS
+from attnscope.metrics.registry import metric
+from attnscope.metrics.tidy import divide, over, with_head_mean
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+Floats = NDArray[np.float64]
+PEAK = 2.0  # cells count from this multiple of the map's mean
+# Cells of one frame are neighbours sideways and at corners; those of two frames or two heads never are.
+_NEIGHBOURS = np.zeros((3, 3, 3, 3), dtype=bool)
+_NEIGHBOURS[1, 1] = True
+
+
+@metric(
+    name="cross_attention",
+    title="Attention from utterances to speakers",
+    definition="g = mean of A(u, v) over the tokens u of all turns with a speaker and the cells v of all speakers' "
+    "boxes. A head is active if g > lambda, for which 5e-5 is published; as a mean over pairs, g shrinks as the prompt "
+    "grows.",
+    source="2nd",
+    unit="attention per pair",
+    range=(0, 1),
+    chance="about 1 / allowed keys",
+    needs=("maps",),
+)
+def cross_attention(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
+    """P1's criterion of active heads, g (2nd).
+
+    Args:
+        cap: an open capture with the `maps` reading.
+        threshold: covered fraction from which a cell counts as a speaker's.
+
+    Returns:
+        One row a place; n = pairs of a token and a cell. NaN if nobody speaks, or no box covers a cell.
+
+    Raises:
+        FormatError: if the capture has no `maps` reading.
+    """
+    cells = speaker_cells(cap, threshold).any(0)
+    groups = cap.query_groups
+    rows = np.flatnonzero((groups["kind"] == "speaker").to_numpy())
+    tokens = cap.query_member[rows].sum(1).astype(np.float64)
+    value = np.full((len(cap.layers), cap.heads), np.nan)
+    if len(rows) and cells.any():
+        names = groups["name"].iloc[rows].tolist()
+        for row, layer in enumerate(cap.layers):
+            maps = np.asarray(cap.maps(layer=int(layer), group=names).values, dtype=np.float64)  # [H, R, P]
+            value[row] = maps[..., cells].mean(-1) @ (tokens / tokens.sum())
+    flat, places = over(value, cap.layers)
+    pairs = int(tokens.sum()) * int(cells.sum())
+    table = places.assign(metric="cross_attention", threshold=threshold, value=flat, n=pairs)
+    return table[["metric", "layer", "head", "threshold", "value", "n"]]
+
+
+@metric(
+    name="spatial_entropy",
+    title="Spatial entropy of the answer's look",
+    definition="Entropy of the connected regions of what exceeds twice the mean of the answer position's map over "
+    "visual cells, by their shares of the excess: 0 is one region. As in the released code of localization heads, but "
+    "for its floor of 0.001, which depends on the number of tokens. In a video: the entropy of the regions of a frame, "
+    "averaged over frames by their excess. Without sinks: cells that are sinks do not count.",
+    source="ours",
+    unit="nat",
+    range=(0, None),
+    needs=("maps",),
+)
+def spatial_entropy(cap: Capture) -> pd.DataFrame:
+    """Into how many regions the answer position looks (code, with frames and without the floor: ours).
+
+    Args:
+        cap: an open capture with the `maps` reading; without sinks only if it also has `masses` or `stats`.
+
+    Returns:
+        One row a place and choice of `sinks`; n = cells that count (for layer -1: in some layer). NaN where no cell
+        exceeds twice the mean, and everywhere if the places of the visual tokens are unknown.
+
+    Raises:
+        FormatError: if the capture has no `maps` reading.
+    """
+    choices = SINKS if cap.has("masses") or cap.has("stats") else SINKS[:1]
+    parts = []
+    for sinks, (entropy, count) in zip(choices, _read(cap, choices), strict=True):
+        _, places = over(entropy[:-1, :-1], cap.layers)
+        value = np.concatenate([entropy[:-1, :-1].ravel(), entropy[:, -1]])
+        n = np.concatenate([np.repeat(count[:-1], cap.heads), count])
+        parts.append(places.assign(metric="spatial_entropy", sinks=sinks, value=value, n=n))
+    return pd.concat(parts, ignore_index=True)[["metric", "layer", "head", "sinks", "value", "n"]]
+
+
+def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np.int64]]]:
+    """For each choice of sinks: entropies [L + 1, H + 1] and cells that count [L + 1]; the last are of mean maps."""
+    tokens, group = cap.tokens, answer_group(cap)
+    placed = (tokens["modality"] == "visual").to_numpy() & (tokens["grid_y"].to_numpy() >= 0)
+    cells = _cells(tokens, placed)
+    shape = (len(choices), len(cap.layers) + 1)
+    entropy, kept = np.full((*shape, cap.heads + 1), np.nan), np.zeros((*shape, len(cells)), dtype=bool)
+    total = np.zeros((len(choices), len(cells)))
+    for row, layer in enumerate(cap.layers if group is not None and len(cells) else []):
+        query = cap.query_member[cap.query_groups["name"].tolist().index(str(group))]
+        maps = np.asarray(cap.maps(layer=int(layer), group=group).values, dtype=np.float64)[:, placed]
+        maps = with_head_mean(maps, axis=0)  # [H + 1, V]
+        kept[:, row] = cap.allowed(int(layer), query)[0, placed]
+        for number, sinks in enumerate(choices):
+            if sinks == "without":
+                kept[number, row] &= ~cap.sinks[row, placed]
+            entropy[number, row] = region_entropy(maps, cells, kept[number, row])
+            total[number] += maps[-1] * kept[number, row]
+    for number in range(len(choices)):
+        kept[number, -1] = kept[number].any(0)
+        entropy[number, -1, -1] = region_entropy(total[number][None], cells, kept[number, -1])[0]
+    return list(zip(entropy, kept.sum(-1), strict=True))
+
+
+def _cells(tokens: pd.DataFrame, placed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """View (a frame, or one of an image's tiles), row and column of each placed token, [V, 3]."""
+    y, x = (tokens[name].to_numpy(np.int64)[placed] for name in ("grid_y", "grid_x"))
+    return np.stack([np.maximum(np.cumsum((y == 0) & (x == 0)) - 1, 0), y, x], axis=1)  # each begins at its corner
+
+
+def region_entropy(maps: Floats, cells: NDArray[np.int64], kept: NDArray[np.bool_]) -> Floats:
+    """Entropy of the connected regions where maps exceed twice their mean.
+
+    Args:
+        maps: attention on V cells, [X, V].
+        cells: view (a frame, mostly), row and column of each, [V, 3].
+        kept: cells that count, [V].
+
+    Returns:
+        [X], nats: the entropy of the regions of one view, averaged over the views by what exceeds in them. NaN where
+        nothing exceeds.
+    """
+    if not kept.any():
+        return np.full(len(maps), np.nan)
+    excess = np.maximum(maps[:, kept] - PEAK * maps[:, kept].mean(1, keepdims=True), 0.0)
+    grid = np.zeros((len(maps), *(cells.max(0) + 1)))
+    grid[:, *cells[kept].T] = excess
+    regions, count = label(grid > 0, structure=_NEIGHBOURS)  # [X, views, rows, columns]
+    flat, (x, views, rows, columns) = regions.ravel(), grid.shape
+    mass = np.bincount(flat, weights=grid.ravel(), minlength=count + 1)[1:]
+    view = np.zeros(count + 1, dtype=np.int64)  # of each region, numbered through all maps
+    view[flat] = np.arange(flat.size) // (rows * columns)
+    by_view = np.bincount(view[1:], weights=mass, minlength=x * views)
+    surprise = -mass * np.log(mass / by_view[view[1:]])
+    found = np.bincount(view[1:], weights=surprise, minlength=x * views)
+    return divide(found.reshape(x, views).sum(1), by_view.reshape(x, views).sum(1))

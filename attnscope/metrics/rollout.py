@@ -1,0 +1,139 @@
+"""Attention rollout: what reaches the answer position through all layers (Abnar and Zuidema 2020, arXiv 2005.00928).
+
+A layer passes on the mean over its heads of A, and by its residual connection what was there: (A + I) / 2. The rollout
+through layers 0..l is the product of these, here its row of the answer position, the last of the prompt. A
+product of L maps N x N is never formed: its row is carried down from layer l to 0 by L products of a vector and a map,
+and the map is computed a few rows at a time. That still takes every row of every head, time that grows with N^2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.groups import query_sets
+from attnscope.metrics.registry import OVER, metric
+from attnscope.metrics.tidy import divide, tidy
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+LIMIT = 1 << 27  # weights (layers x heads x prompt^2) up to which the rollout is computed unasked: seconds
+SCRATCH = 32 << 20  # bytes of one head's rows held at once
+
+Floats = NDArray[np.float64]
+
+
+@metric(
+    name="rollout_mass",
+    title="Rollout of the answer on a group",
+    definition="Attention rollout from the answer position through layers 0 to l, the product of (A + I) / 2 with A "
+    "the mean over heads, summed over the keys of a modality (on visual keys: its cross-modal part) or the cells of a "
+    "speaker. The last layer's is that of the whole model.",
+    source="paper",
+    unit="1",
+    range=(0, 1),
+    chance="that of uniform attention (see rollout_lift)",
+    needs=(),
+)
+@metric(
+    name="rollout_lift",
+    title="Lift of the rollout",
+    definition="Rollout on the keys of a modality or the cells of a speaker, divided by the same product with "
+    "attention spread evenly over each query's allowed keys.",
+    source="ours",
+    unit="1",
+    range=(0, None),
+    chance="1 (uniform attention)",
+    needs=(),
+)
+def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMIT) -> pd.DataFrame:
+    """Rollout of the answer position by modality and speaker; n = keys of the prompt in the group.
+
+    Args:
+        cap: an open capture with the `qk` or `full` reading.
+        threshold: covered fraction from which a cell counts as a speaker's.
+        rollout_limit: no rows for a capture with more weights than this (layers x heads x prompt^2), see `obstacle`.
+
+    Returns:
+        One row a layer and group (head -1). NaN from the first layer on that was not recorded: all below must be known.
+    """
+    keys = _keys(cap, threshold)
+    layers, names = cap.layers.tolist(), list(keys)
+    if obstacle(cap, rollout_limit):
+        layers = []
+    rows, even = rollout_rows(cap) if layers else (np.zeros((0, cap.prompt_length)),) * 2
+    member = np.stack(list(keys.values())).astype(np.float64)  # [K, N]
+    count = member.sum(1)
+    mass, base = (np.where(count > 0, found @ member.T, np.nan) for found in (rows, even))
+    axes = {"layer": layers, "key": names}
+    values = {"rollout_mass": mass, "rollout_lift": divide(mass, base)}
+    parts = [tidy(name, value, count, axes, head=OVER, threshold=threshold) for name, value in values.items()]
+    return pd.concat(parts, ignore_index=True)[["metric", "layer", "head", "key", "threshold", "value", "n"]]
+
+
+def obstacle(cap: Capture, rollout_limit: float = LIMIT) -> str | None:
+    """Why there is no rollout of this capture, as a sentence; None if there is."""
+    if not (cap.has("qk") or cap.has("full")):
+        return "No attention rollout: the capture has neither the 'qk' nor the 'full' reading."
+    size = len(cap.layers) * cap.heads * cap.prompt_length**2
+    if size > rollout_limit:
+        return (
+            f"No attention rollout: it would take {size:.2g} attention weights, over the limit of {rollout_limit:.2g}; "
+            "metrics.rollout_mass(cap, rollout_limit=math.inf) computes it all the same."
+        )
+    return None
+
+
+def rollout_rows(cap: Capture) -> tuple[Floats, Floats]:
+    """The rollout's row of the answer position through layers 0 to l, for every recorded layer l.
+
+    Args:
+        cap: an open capture with the `qk` or `full` reading.
+
+    Returns:
+        That of the attention and that of uniform attention, each [L, N]; rows sum to 1, less what learned sink logits
+        take. NaN from the first layer on that was not recorded.
+
+    Raises:
+        FormatError: if the capture has neither reading.
+    """
+    numbers, count = cap.layers, cap.prompt_length
+    known = int(np.cumprod(numbers == np.arange(len(numbers))).sum())  # layers from 0 on without a gap
+    found = np.full((2, len(numbers), count), np.nan)
+    found[:, :known] = 0
+    for row in range(known - 1, -1, -1):
+        found[:, row, -1] = 1  # the rollout through layers 0 to `row` starts here; those of higher layers come along
+        passing = found[:, row:known]
+        found[:, row:known] = (passing + _step(cap, int(numbers[row]), passing)) / 2
+    return found[0], found[1]
+
+
+def _step(cap: Capture, layer: int, rows: Floats) -> Floats:
+    """Rows [2, R, N] times the mean over heads of A, and times uniform attention."""
+    count = rows.shape[-1]
+    out = np.zeros_like(rows)
+    needed = np.flatnonzero(rows.any((0, 1)))  # of the topmost layer only the answer position's
+    size = max(1, SCRATCH // (4 * count))
+    for start in range(0, len(needed), size):
+        queries = needed[start : start + size]
+        weight = rows[..., queries].astype(np.float32)
+        allowed = cap.allowed(layer, queries)[:, :count]
+        out[1] += weight[1] @ (allowed / np.maximum(allowed.sum(1, keepdims=True), 1)).astype(np.float32)
+        keys = slice(0, int(np.flatnonzero(allowed.any(0)).max(initial=-1)) + 1)
+        mean = np.zeros((len(queries), keys.stop), np.float32)
+        for head in range(cap.heads):
+            mean += np.nan_to_num(cap.attention(layer, head, queries, keys), copy=False)
+        out[0, :, keys] += weight[0] @ (mean / cap.heads)
+    return out
+
+
+def _keys(cap: Capture, threshold: float) -> dict[str, NDArray[np.bool_]]:
+    """The groups of keys in the prompt, each bool [N]: modalities, and the cells of each speaker."""
+    modalities = {name: keys for name, keys in query_sets(cap).items() if name in ("text", "visual", "special")}
+    cells = dict(zip((f"visual:{name}" for name in cap.scene.speakers), speaker_cells(cap, threshold), strict=True))
+    return {name: keys[: cap.prompt_length] for name, keys in (modalities | cells).items()}

@@ -1,0 +1,194 @@
+"""Attention sinks: keys that take much attention whatever is said, and how spread out the attention is.
+
+Which keys are sinks of a layer is found while the model runs, by a rule in the plan, and stored in the capture. The
+column `query` names the queries as in the family `modality`, without single tokens of the answer. Rows with head -1 are
+of the mean over heads, those with layer -1 of the mean over layers and heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from attnscope.metrics.groups import MODALITIES, modality_flow, query_sets
+from attnscope.metrics.registry import OVER, metric
+from attnscope.metrics.tidy import divide, over, tidy
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+KINDS = ("question", "answer_position", "speaker")  # of the query groups whose mass on the first position is given
+COLUMNS = ("metric", "layer", "head", "query", "key", "value", "n")
+
+Floats = NDArray[np.float64]
+Axes = Mapping[str, Sequence[Any]]
+
+
+@metric(
+    name="sink_keys",
+    title="Sink keys of a layer",
+    definition="How many keys are sinks of a layer: text queries that see the key give it on average more than a share "
+    "of their attention and more than a multiple of uniform attention, both set in the plan of the capture.",
+    source="ours",
+    unit="keys",
+    range=(0, None),
+    needs=("stats",),
+)
+@metric(
+    name="sink_share",
+    title="Mass on sinks",
+    definition="Attention mass on all sinks of the layer, averaged over the queries of a modality or role.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    needs=("stats",),
+)
+@metric(
+    name="row_entropy",
+    title="Entropy of a row",
+    definition="Entropy of a query's attention over log(number of keys that it may see), averaged over the queries of "
+    "a modality or role that may see two or more: 0 if one key takes all, 1 if attention is uniform. With learned sink "
+    "logits, of the attention on keys rescaled to a sum of 1.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    chance="1 (uniform attention)",
+    needs=("stats",),
+)
+def from_stats(cap: Capture) -> pd.DataFrame:
+    """Number of sinks by modality (`key`, n = keys of it in the prompt), mass on them and row entropy (n = queries).
+
+    Raises:
+        FormatError: if the capture has no `stats` reading.
+    """
+    sets = query_sets(cap)
+    queries = np.stack(list(sets.values())).astype(np.float64)  # [Q, P]
+    share = np.empty((len(cap.layers), cap.heads, len(sets)))
+    spread, rows = np.empty_like(share), np.empty((len(cap.layers), len(sets)), np.int64)
+    for at, layer in enumerate(cap.layers.tolist()):
+        on_sinks = np.asarray(cap.stat("sink_mass", layer).values, np.float64)  # [H, P]
+        share[at] = divide(np.nan_to_num(on_sinks) @ queries.T, queries.sum(1))
+        allowed = np.asarray(cap.stat("allowed", layer).values)
+        entropy = divide(_entropy(cap, at, layer), np.where(allowed > 1, np.log(np.maximum(allowed, 2)), 0.0))
+        several = queries * (allowed > 1)
+        rows[at] = several.sum(1)
+        spread[at] = divide(np.nan_to_num(entropy) @ several.T, rows[at])
+    axes = {"query": list(sets)}
+    parts = [
+        _sink_keys(cap),
+        _everywhere("sink_share", cap, share, np.broadcast_to(queries.sum(1), rows.shape), axes, key="all"),
+        _everywhere("row_entropy", cap, spread, rows, axes, key=""),
+    ]
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+
+
+@metric(
+    name="sink_mass",
+    title="Mass on sinks of a modality",
+    definition="Attention mass on those sinks of the layer that are text, visual or special tokens, averaged over the "
+    "queries of a modality or role. NaN where the queries may see no such sink.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+)
+@metric(
+    name="visual_sink_share",
+    title="Visual sinks against text sinks",
+    definition="Mass on visual sinks divided by the mass on visual and text sinks, averaged over the queries of a "
+    "modality or role before the ratio is taken. NaN where they may see neither; sinks among special tokens do not "
+    "count.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+)
+def from_masses(cap: Capture) -> pd.DataFrame:
+    """Mass on the sinks of each modality, and the visual part of it; n = pairs with such a sink.
+
+    Raises:
+        FormatError: if the capture has no `masses` reading.
+    """
+    flow = modality_flow(cap)
+    pairs = flow.counts[0] - flow.counts[1]  # [L, Q, K]
+    mass = np.where(pairs[:, None] > 0, np.maximum(flow.mass[0] - flow.mass[1], 0.0), np.nan)[:, :-1]  # [L, H, Q, K]
+    axes = {"query": flow.sets}
+    parts = [_everywhere("sink_mass", cap, mass, pairs, axes | {"key": flow.names})]
+    both = [flow.names.index(m) for m in ("visual", "text") if m in flow.names]
+    seen = pairs[..., both].sum(-1)  # [L, Q]
+    masses = [np.where(seen[:, None] > 0, np.nan_to_num(mass[..., k]), np.nan) for k in both]
+    if len(both) == 2:
+        visual, text = (over(part, cap.layers)[0] for part in masses)
+        share = divide(visual, visual + text)
+        parts.append(_placed("visual_sink_share", cap, share, seen, axes, key="visual"))
+    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+
+
+@metric(
+    name="bos_share",
+    title="Mass on the first position",
+    definition="Attention mass on position 0, the begin-of-sequence token where the model has one, averaged over the "
+    "queries of a speaker, of the question, or of the answer position. NaN where they may not see it.",
+    source="ours",
+    unit="1",
+    range=(0, 1),
+    chance="1 / allowed keys",
+    needs=("maps",),
+)
+def bos_share(cap: Capture) -> pd.DataFrame:
+    """Mass on the first position; n = queries that may see it.
+
+    Raises:
+        FormatError: if the capture has no `maps` reading.
+    """
+    groups = cap.query_groups
+    rows = np.flatnonzero(groups["kind"].isin(KINDS).to_numpy())
+    names = ["role:question" if name == "question" else str(name) for name in groups["name"].to_numpy()[rows]]
+    member = np.asarray(cap.query_member)[rows]  # [Q, P]
+    asked = np.flatnonzero(member.any(0))
+    mass = np.empty((len(cap.layers), cap.heads, len(rows)))
+    seen = np.empty((len(cap.layers), len(rows)), np.int64)
+    for at, layer in enumerate(cap.layers.tolist()):
+        seen[at] = member[:, asked] @ cap.allowed(layer, asked)[:, 0].astype(np.int64)
+        total = cap.maps(layer).values[:, rows, 0].astype(np.float64) * member.sum(1)  # [H, Q]
+        mass[at] = divide(total, seen[at])
+    return _everywhere("bos_share", cap, mass, seen, {"query": names}, key="first")[list(COLUMNS)]
+
+
+def _sink_keys(cap: Capture) -> pd.DataFrame:
+    """How many sinks each layer has, and the mean over layers."""
+    sinks = np.asarray(cap.sinks)  # [L, P]
+    of = {"all": np.ones(sinks.shape[1], bool)} | {m: q for m, q in query_sets(cap).items() if m in MODALITIES}
+    member = np.stack(list(of.values())).astype(np.int64)
+    prompt = np.arange(sinks.shape[1]) < cap.prompt_length
+    found = (sinks & prompt) @ member.T  # [L, K + 1]
+    axes = {"layer": [*cap.layers.tolist(), OVER], "key": list(of)}
+    count = (member * prompt).sum(1)
+    return tidy("sink_keys", np.concatenate([found, found.mean(0)[None]]), count, axes, head=OVER, query="")
+
+
+def _entropy(cap: Capture, at: int, layer: int) -> Floats:
+    """Entropy of every row in nats, [H, P]; of what falls on keys, where a learned sink takes a part."""
+    entropy = np.asarray(cap.stat("entropy", layer).values, np.float64)
+    if cap.sink_logits is None:
+        return entropy
+    lse = np.asarray(cap.stat("lse", layer).values, np.float64)
+    on_keys = -np.expm1(cap.sink_logits[at].astype(np.float64)[:, None] - lse)
+    return divide(entropy, on_keys) + np.log(np.where(on_keys > 0, on_keys, np.nan))
+
+
+def _everywhere(name: str, cap: Capture, values: Floats, n: ArrayLike, axes: Axes, **constants: object) -> pd.DataFrame:
+    """Rows of [L, H, ...] for every layer and head, and of the means over heads, and over layers and heads."""
+    return _placed(name, cap, over(values, cap.layers)[0], n, axes, **constants)
+
+
+def _placed(name: str, cap: Capture, values: Floats, n: ArrayLike, axes: Axes, **constants: object) -> pd.DataFrame:
+    """Rows of values at the places of `over`, [X, ...]; n is that of each layer, [L, ...], over all the largest."""
+    counts = np.asarray(n, np.int64)
+    places = over(np.zeros((len(cap.layers), cap.heads)), cap.layers)[1]
+    every = np.concatenate([np.repeat(counts, cap.heads, axis=0), counts, counts.max(0)[None]])
+    table = tidy(name, values, every, {"place": range(len(places)), **axes}, **constants)
+    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
+    return pd.concat([where, table], axis=1)
