@@ -208,15 +208,15 @@ def test_fits_across_captures_equal_those_of_their_points():
     assert rows.loc["decay_gamma_before", "value"] == pytest.approx(mean.before)
     assert rows.loc["decay_gamma_after", "value"] == pytest.approx(mean.after)
     assert (rows["n"] == 6).all()
-    # a percentile bootstrap by a plain loop: the ends lie where they should, within a tenth of the interval
+    # a percentile bootstrap by a plain loop: the ends lie where they should, within 4 % of the interval
     rng = np.random.default_rng(1)
     picks = [rng.integers(6, size=6) for _ in range(1200)]
     whole = [fit(np.tile(x, 6), np.exp(points[pick].ravel())).gamma for pick in picks]
-    after = [fit_break(x[:11], np.exp(y[pick].mean(0)), draws=1).after for pick in picks[:600]]
+    after = [fit_break(x[:11], np.exp(y[pick].mean(0)), draws=1).after for pick in picks]
     for metric, loop in (("decay_gamma", whole), ("decay_gamma_after", after)):
         low, high = np.quantile(loop, [0.025, 0.975])
         found = rows.loc[metric, ["low", "high"]].tolist()
-        assert found == pytest.approx([low, high], abs=(high - low) / 10)
+        assert found == pytest.approx([low, high], abs=(high - low) / 25)
 
 
 def test_one_capture_has_no_interval_and_a_straight_curve_no_break():

@@ -154,15 +154,33 @@ def test_a_picture_may_be_turned_or_scaled(seed):
 
 
 def test_tiles_of_an_image_are_apart(drawn):
-    """Two grids of one frame that both begin at their corner: the same cell of both is not one cell."""
+    """Two grids of one frame that both begin at their corner: the same cell of both is not one cell.
+
+    Ten cells with the mean 1/10: two of 1/4 in the first grid exceed 1/5 by 1/20, one of 1/2 in the second by 3/10.
+    """
     sketch = room((), (), times=[0.0], question=0)
     tokens = [Token("visual", "visual", frames=(0, 0), cell=c) for c in (0, 1, 2, 3, 4, 0, 1, 2, 3, 4)]
     sketch.tokens[2:3] = tokens
     n = len(sketch.tokens)
     a = softmax(np.zeros((1, 1, n, n)), causal(n))
     a[0, 0, -1] = 0
-    a[0, 0, -1, [2, 8]] = 0.5  # cell 0 of the first grid, cell 1 of the second
-    assert value(drawn(sketch, a), "spatial_entropy", 0, 0, sinks="with") == 0
+    a[0, 0, -1, [2, 5, 8]] = [0.25, 0.25, 0.5]  # cells 0 and 3 of the first grid, cell 1 of the second
+    found = value(drawn(sketch, a), "spatial_entropy", 0, 0, sinks="with")
+    assert found == pytest.approx(0.1 / 0.4 * np.log(2), rel=1e-5)
+
+
+def test_a_sink_hides_what_else_is_looked_at(drawn):
+    """Eight cells: a sink with 0.4 and two with 0.2, mean 0.1: only the sink exceeds 0.2. Without it the others do."""
+    sketch = room([f"P{i}" for i in range(7)], (), times=[0.0], question=0)
+    n = len(sketch.tokens)
+    a = softmax(np.zeros((1, 1, n, n)), causal(n))
+    a[0, 0, -1] = 0
+    a[0, 0, -1, [0, 2, 5, 8]] = [0.2, 0.4, 0.2 - 1e-6, 0.2 - 1e-6]
+    cap = drawn(sketch, a, sinks=[0, 2])
+    assert value(cap, "spatial_entropy", 0, 0, sinks="with") == 0
+    assert value(cap, "spatial_entropy", 0, 0, sinks="without") == pytest.approx(np.log(2), rel=1e-4)
+    table = metrics.one("spatial_entropy", cap)
+    assert table.groupby("sinks")["n"].unique().map(list).to_dict() == {"with": [8], "without": [7]}
 
 
 def test_where_nothing_is_defined(drawn):
