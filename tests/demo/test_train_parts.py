@@ -15,8 +15,9 @@ from torch import nn
 from attnscope.demo.questions import TASKS, questions
 from attnscope.demo.script import Stage
 from attnscope.demo.train.build import build, save
-from attnscope.demo.train.language import SCALE, choose, see, whiten
+from attnscope.demo.train.language import choose
 from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS
+from attnscope.demo.train.pool import SCALE, see, whiten
 from attnscope.demo.train.state import Curve, Optimisation, schedule
 from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy
 

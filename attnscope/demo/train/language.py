@@ -13,61 +13,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from attnscope.demo.cast import SEATS
 from attnscope.demo.questions import Question, questions, shown_options
-from attnscope.demo.script import Clip, Split, Stage
-from attnscope.demo.train.build import HIDDEN
+from attnscope.demo.script import MOST_TURNS, Clip, Split, Stage
 from attnscope.demo.train.packing import IGNORED, Packed, Packer
-from attnscope.demo.train.pixels import SLOTS, TOKENS, draw_slots, patches
+from attnscope.demo.train.pixels import SLOTS, TOKENS
+from attnscope.demo.train.pool import Seen, see
 from attnscope.demo.train.state import Optimisation
-from attnscope.demo.train.tower import REPORT, SAVE, features, half, noisy
+from attnscope.demo.train.tower import REPORT, SAVE, half
+from attnscope.demo.train.waypoints import Waypoints
 
-_CHUNK, _POOL = 16, 1  # clips seen at once; marks the seeds of the pool
-SCALE = 0.25  # of the features and of the embeddings at the start
 PER_CLIP = 6  # questions
 # How often a task is chosen among those that a clip allows.
 _WEIGHTS = {"cup": 0.4, "count": 0.3, "colour": 0.5, "thing": 0.5, "pointing": 1.0}
 _TURN_WEIGHT = 2.0
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A clip and its visual tokens [SLOTS * TOKENS, HIDDEN] in float16."""
-
-    clip: Clip
-    tokens: Tensor
-
-
-@torch.no_grad()
-def see(model: Any, processor: Any, clips: Sequence[Clip], generator: torch.Generator) -> list[Seen]:
-    """Run the tower over clips."""
-    frames = torch.from_numpy(np.concatenate([draw_slots(clip, range(SLOTS)) for clip in clips]))
-    pixels = patches(noisy(frames, generator).to(model.device), processor)
-    with half(model.device):
-        tokens = features(model, pixels, len(frames))
-    tokens = tokens.reshape(len(clips), -1, HIDDEN).half().cpu()
-    return [Seen(clip, seen) for clip, seen in zip(clips, tokens, strict=True)]
-
-
-@torch.no_grad()
-def whiten(model: Any, tokens: Tensor) -> None:
-    """Fold a linear map into the merger's last layer: features of mean 0, equal variance in all directions.
-
-    Args:
-        model: Changed in place.
-        tokens: [n, HIDDEN] features as they come.
-    """
-    x = tokens.double()
-    mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
-    kept = values.clamp(min=1e-3 * float(values.max())).rsqrt()  # faint directions are noise: not blown up
-    change = SCALE * (vectors * kept) @ vectors.T
-    last = model.model.visual.merger.mlp[2]
-    last.weight.copy_((change @ last.weight.double()).to(last.weight))
-    last.bias.copy_((change @ (last.bias.double() - mean.to(last.bias.device))).to(last.bias))
 
 
 def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
@@ -111,32 +73,6 @@ def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
     return model.lm_head(last[wanted]), packed.targets[wanted]
 
 
-class Waypoints(nn.Module):
-    """A linear reading of the seats on the way to an answer, half way through the decoder; thrown away.
-
-    Without it the second look, from the one who points to the one pointed at, is learnt very late: it is of use only
-    once the first look is right.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(HIDDEN)
-        self.read = nn.Linear(HIDDEN, 2 * SEATS)
-
-    def loss(self, states: Tensor, seats: Tensor) -> Tensor:
-        """Mean cross entropy over the seats that are known, 0 if none is.
-
-        Args:
-            states: [B, L, HIDDEN] half way.
-            seats: [B, L, 2] as in `Packed`.
-        """
-        known = (seats != IGNORED).any(-1)
-        if not known.any():
-            return states.new_zeros(())
-        logits = self.read(self.norm(states[known].float()))
-        return cross_entropy(logits.reshape(-1, SEATS), seats[known].reshape(-1), ignore_index=IGNORED)
-
-
 def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) -> list[tuple[Question, Sequence[str]]]:
     """Some questions about a clip, with their options shuffled or not shown."""
     every = questions(clip)
@@ -144,18 +80,6 @@ def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) ->
     count = min(most, len(every))
     picked = rng.choice(len(every), size=count, replace=False, p=weights / weights.sum())
     return [(every[i], shown_options(every[i], rng) if options else ()) for i in picked]
-
-
-def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size: int) -> list[Seen]:
-    """Clips of the training split as the frozen tower sees them, the tower's features whitened first."""
-    pool: list[Seen] = []
-    for part in range(-(-size // _CHUNK)):
-        stage, generator = Stage("train", seed, _POOL, part), torch.Generator().manual_seed(seed * 10**6 + part)
-        clips = [stage.clip(int(stage.rng.choice(people))) for _ in range(_CHUNK)]
-        if part == 0:
-            whiten(model, torch.cat([seen.tokens for seen in see(model, processor, clips, generator)]))
-        pool += see(model, processor, clips, generator)
-    return pool
 
 
 @dataclass(frozen=True)
@@ -169,6 +93,7 @@ class Lesson:
         batch: Clips a step.
         rate: Largest learning rate.
         shown: Share of batches whose questions come with options; without them a batch is half as long.
+        by_turns: How often a clip is drawn, by its number of turns; things alone have none.
     """
 
     name: str
@@ -177,13 +102,20 @@ class Lesson:
     batch: int
     rate: float
     shown: float
+    by_turns: tuple[float, ...] = (1.0,) * (1 + MOST_TURNS)
 
-    def view(self, seen: Seen, rng: np.random.Generator) -> tuple[Clip, Tensor]:
-        """What the lesson shows of a clip: itself, or what happens in one slot, and the visual tokens."""
+    def view(self, seen: Seen, rng: np.random.Generator) -> Seen:
+        """What the lesson shows of a clip: itself, or what happens in one slot."""
         if self.slots == SLOTS:
-            return seen.clip, seen.tokens
+            return seen
         slot = int(rng.integers(SLOTS))
-        return seen.clip.at_slot(slot), seen.tokens[slot * TOKENS : (slot + 1) * TOKENS]
+        here = slice(slot * TOKENS, (slot + 1) * TOKENS)
+        return Seen(seen.clip.at_slot(slot), seen.tokens[here], seen.turns[here].clamp(max=1))
+
+    def chances(self, pool: Sequence[Seen]) -> NDArray[np.float64]:
+        """Of each clip to be drawn."""
+        weights = np.array([self.by_turns[len(seen.clip.turns)] for seen in pool], dtype=np.float64)
+        return np.asarray(weights / weights.sum())
 
 
 def train_language(
@@ -207,20 +139,22 @@ def train_language(
     parts = {"decoder": model.model.language_model, "lm_head": model.lm_head, "waypoints": waypoints}
     work = Optimisation(parts, lesson.rate, lesson.steps)
     work.restore(saved)
+    chances = lesson.chances(pool)
     losses, right = [], []
     while work.step < lesson.steps:
         rng = np.random.default_rng([seed, lesson.slots, work.step])
-        views = [lesson.view(pool[i], rng) for i in rng.integers(len(pool), size=lesson.batch)]
+        views = [lesson.view(pool[i], rng) for i in rng.choice(len(pool), size=lesson.batch, p=chances)]
         shown = bool(rng.random() < lesson.shown)
-        asked = [choose(clip, rng, PER_CLIP, options=shown) for clip, _ in views]
-        packed = packer.pack([clip for clip, _ in views], asked).to(model.device)
-        tokens = torch.stack([tokens for _, tokens in views]).to(model.device).float()
+        asked = [choose(view.clip, rng, PER_CLIP, options=shown) for view in views]
+        packed = packer.pack([view.clip for view in views], asked).to(model.device)
+        tokens = torch.stack([view.tokens for view in views]).to(model.device).float()
+        turns = torch.stack([view.turns for view in views]).to(model.device)
         with half(model.device):
             last, half_way = states_of(model, packed, tokens, packer.video)
             wanted = packed.targets != IGNORED
             logits, targets = model.lm_head(last[wanted]), packed.targets[wanted]
         loss = cross_entropy(logits.float(), targets)
-        work.update(loss + waypoints.loss(half_way, packed.seats))
+        work.update(loss + waypoints.loss(half_way, packed.places, packed.ids == packer.video, turns))
         losses.append(float(loss.detach()))
         right.append(float((logits.argmax(-1) == targets)[targets != packer.end].float().mean()))
         if work.step % REPORT == 0 or work.step == lesson.steps:
