@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +19,12 @@ from attnscope.demo.questions import TASKS, questions
 from attnscope.demo.script import Stage
 from attnscope.demo.train.build import build, save
 from attnscope.demo.train.language import choose
-from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS
-from attnscope.demo.train.pool import SCALE, see, whiten
+from attnscope.demo.train.packing import IGNORED, WAYS
+from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, labels
+from attnscope.demo.train.pool import SCALE, see, turns_of, whiten
 from attnscope.demo.train.state import Curve, Optimisation, schedule
-from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy
+from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy, with_free_arms
+from attnscope.demo.train.waypoints import Waypoints
 
 Models = tuple[Any, Any]
 
@@ -181,3 +186,46 @@ def test_the_curve_of_an_interrupted_training_has_each_step_once(tmp_path: Path)
     assert rows[0]["accuracy"] == "name=0.500 seat=0.250"
     seconds = [float(row["seconds"]) for row in rows]
     assert seconds == sorted(seconds)
+
+
+def test_free_arms_point_at_empty_seats_too_but_never_at_oneself() -> None:
+    stage, seats, taken = Stage("train", 5), Counter[int](), 0
+    for _ in range(80):
+        clip = stage.clip(2)
+        free = with_free_arms(clip, stage.rng)
+        here = {person.seat for person in clip.people}
+        for before, person in zip(clip.people, free.people, strict=True):
+            (seat,) = set(person.points_at)
+            assert seat != person.seat and replace(person, points_at=before.points_at) == before
+            seats[seat] += 1
+            taken += seat in here
+        assert free.turns == clip.turns
+    assert set(seats) == set(range(-1, 8)) and 0 < taken < 40  # one seat in seven is taken
+    assert 20 < seats[-1] < 45
+
+
+def test_turns_are_counted_where_the_speaker_is_seen() -> None:
+    clip = Stage("train", 6).clip(3, turns=3)
+    found = turns_of(clip).reshape(SLOTS, TOKENS)
+    for slot in range(SLOTS):
+        (number,) = (n for n, turn in enumerate(clip.turns, 1) if turn.start <= 2 * slot < turn.end)
+        shown = labels(clip, slot)
+        speaker = clip.people[clip.turns[number - 1].speaker]
+        assert set(found[slot].tolist()) == {0, number}
+        assert ((found[slot] > 0).numpy() == (shown[:, 0] == speaker.who + 1)).all()
+
+
+@torch.no_grad()
+def test_waypoints_are_scored_where_they_are_known() -> None:
+    head = Waypoints()
+    nn.init.zeros_(head.place.weight), nn.init.zeros_(head.turn.weight), nn.init.zeros_(head.turn.bias)
+    head.place.bias.copy_(50 * nn.functional.one_hot(torch.tensor([2, 5, 1]), 8).flatten())
+    states, places = torch.randn(1, 4, 128), torch.full((1, 4, WAYS), IGNORED)
+    visual = torch.tensor([[True, True, False, False]])
+    even = float(head.loss(states, places, visual, torch.tensor([[0, 3]])))
+    assert even == pytest.approx(math.log(4))  # four values, each as likely; no place is known
+    assert float(head.loss(states, places, visual, torch.tensor([[0, 0]]))) == pytest.approx(math.log(4) / 2)
+    places[0, 3] = torch.tensor([2, IGNORED, 1])
+    assert float(head.loss(states, places, visual, torch.tensor([[0, 3]]))) == pytest.approx(even, abs=1e-6)
+    places[0, 3, 1] = 4
+    assert float(head.loss(states, places, visual, torch.tensor([[0, 3]]))) == pytest.approx(even + 50 / 3, abs=1e-3)
