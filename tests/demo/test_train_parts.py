@@ -18,10 +18,10 @@ from torch import nn
 from attnscope.demo.questions import TASKS, questions
 from attnscope.demo.script import Stage
 from attnscope.demo.train.build import build, save
-from attnscope.demo.train.language import choose
+from attnscope.demo.train.language import Lesson, choose, for_glances, for_whole_clips
 from attnscope.demo.train.packing import IGNORED, WAYS
 from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, labels
-from attnscope.demo.train.pool import SCALE, see, turns_of, whiten
+from attnscope.demo.train.pool import SCALE, Seen, see, turns_of, whiten
 from attnscope.demo.train.state import Curve, Optimisation, schedule
 from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy, with_free_arms
 from attnscope.demo.train.waypoints import Waypoints
@@ -221,11 +221,21 @@ def test_waypoints_are_scored_where_they_are_known() -> None:
     nn.init.zeros_(head.place.weight), nn.init.zeros_(head.turn.weight), nn.init.zeros_(head.turn.bias)
     head.place.bias.copy_(50 * nn.functional.one_hot(torch.tensor([2, 5, 1]), 8).flatten())
     states, places = torch.randn(1, 4, 128), torch.full((1, 4, WAYS), IGNORED)
-    visual = torch.tensor([[True, True, False, False]])
-    even = float(head.loss(states, places, visual, torch.tensor([[0, 3]])))
-    assert even == pytest.approx(math.log(4))  # four values, each as likely; no place is known
-    assert float(head.loss(states, places, visual, torch.tensor([[0, 0]]))) == pytest.approx(math.log(4) / 2)
+    # four values, each as likely; without a speaker in sight, half the weight
+    assert float(head.turn_loss(states[0, :2], torch.tensor([[0, 3]]))) == pytest.approx(math.log(4))
+    assert float(head.turn_loss(states[0, :2], torch.tensor([[0, 0]]))) == pytest.approx(math.log(4) / 2)
+    assert float(head.place_loss(states, places)) == 0
     places[0, 3] = torch.tensor([2, IGNORED, 1])
-    assert float(head.loss(states, places, visual, torch.tensor([[0, 3]]))) == pytest.approx(even, abs=1e-6)
+    assert float(head.place_loss(states, places)) == pytest.approx(0, abs=1e-6)
     places[0, 3, 1] = 4
-    assert float(head.loss(states, places, visual, torch.tensor([[0, 3]]))) == pytest.approx(even + 50 / 3, abs=1e-3)
+    assert float(head.place_loss(states, places)) == pytest.approx(50 / 3, abs=1e-3)
+
+
+def test_lessons_weigh_clips() -> None:
+    stage = Stage("train", 9)
+    assert [for_glances(stage.clip(people)) for people in range(5)] == [2, 0.5, 0.5, 1, 1]
+    weights = {(t, n): for_whole_clips(stage.clip(3, turns=t, named=n)) for t in (1, 2) for n in (True, False)}
+    assert weights == {(1, True): 1, (1, False): 1, (2, True): 1, (2, False): 3}
+    lesson = Lesson("x", SLOTS, 1, batch=1, rate=1.0, shown=0.0, weigh=for_glances)
+    seen = [Seen(stage.clip(people), torch.zeros(0), torch.zeros(0)) for people in (0, 1, 3, 3)]
+    assert lesson.chances(seen).tolist() == pytest.approx([2 / 4.5, 0.5 / 4.5, 1 / 4.5, 1 / 4.5])

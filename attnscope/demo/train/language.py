@@ -6,7 +6,8 @@ It learns where to look from single slots first, which are short and so a few ti
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from attnscope.demo.questions import Question, questions, shown_options
-from attnscope.demo.script import MOST_TURNS, Clip, Split, Stage
+from attnscope.demo.script import Clip, Split, Stage
 from attnscope.demo.train.packing import IGNORED, Packed, Packer
 from attnscope.demo.train.pixels import SLOTS, TOKENS
 from attnscope.demo.train.pool import Seen, see
@@ -27,13 +28,15 @@ from attnscope.demo.train.tower import REPORT, SAVE, half
 from attnscope.demo.train.waypoints import Waypoints
 
 PER_CLIP = 6  # questions
+DECAY = 0.1  # of the weights
+TURNS_AT, PLACES_AT = 1, 2  # layers: "the second speaker" is looked up by whose turn a token shows, so that comes first
 # How often a task is chosen among those that a clip allows.
 _WEIGHTS = {"cup": 0.4, "count": 0.3, "colour": 0.5, "thing": 0.5, "pointing": 1.0}
 _TURN_WEIGHT = 2.0
 
 
-def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
-    """The decoder's states at its end and half way.
+def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The decoder's states at its end and on the way.
 
     Args:
         model: The model.
@@ -42,24 +45,23 @@ def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
         video: Id of the placeholder that they replace.
 
     Returns:
-        The normalised last states and those after half of the layers, both [B, L, HIDDEN].
+        The normalised last states, and those after the layers TURNS_AT and PLACES_AT, each [B, L, HIDDEN].
     """
     decoder = model.model.language_model
     x = decoder.embed_tokens(packed.ids)
     x = x.masked_scatter((packed.ids == video)[..., None], tokens.to(x.dtype))
-    half_way: list[Tensor] = []
-    middle = decoder.layers[len(decoder.layers) // 2 - 1]
-    hook = middle.register_forward_hook(lambda _module, _args, out: half_way.append(out))
-    try:
+    on_the_way: list[Tensor] = []
+    with ExitStack() as hooks:
+        for layer in (TURNS_AT, PLACES_AT):
+            hook = decoder.layers[layer].register_forward_hook(lambda _module, _args, out: on_the_way.append(out))
+            hooks.callback(hook.remove)
         last = decoder(
             inputs_embeds=x,
             attention_mask={"full_attention": packed.layout},
             position_ids=packed.positions,
             use_cache=False,
         ).last_hidden_state
-    finally:
-        hook.remove()
-    return last, half_way[0]
+    return last, on_the_way[0], on_the_way[1]
 
 
 def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
@@ -68,7 +70,7 @@ def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
     Returns:
         Logits [M, vocabulary] and targets [M].
     """
-    last, _ = states_of(model, packed, tokens, video)
+    last, _, _ = states_of(model, packed, tokens, video)
     wanted = packed.targets != IGNORED
     return model.lm_head(last[wanted]), packed.targets[wanted]
 
@@ -82,6 +84,16 @@ def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) ->
     return [(every[i], shown_options(every[i], rng) if options else ()) for i in picked]
 
 
+def for_glances(clip: Clip) -> float:
+    """Weight of a clip of which one slot is shown: one person or two say next to nothing about where to look."""
+    return {0: 2.0, 1: 0.5, 2: 0.5}.get(len(clip.people), 1.0)
+
+
+def for_whole_clips(clip: Clip) -> float:
+    """Weight of a clip that is shown whole: "who is the second speaker?" takes several turns and no names."""
+    return 3.0 if len(clip.turns) > 1 and not clip.named else 1.0
+
+
 @dataclass(frozen=True)
 class Lesson:
     """A stage of the decoder's training.
@@ -93,7 +105,7 @@ class Lesson:
         batch: Clips a step.
         rate: Largest learning rate.
         shown: Share of batches whose questions come with options; without them a batch is half as long.
-        by_turns: How often a clip is drawn, by its number of turns; things alone have none.
+        weigh: How often a clip is drawn.
     """
 
     name: str
@@ -102,7 +114,7 @@ class Lesson:
     batch: int
     rate: float
     shown: float
-    by_turns: tuple[float, ...] = (1.0,) * (1 + MOST_TURNS)
+    weigh: Callable[[Clip], float]
 
     def view(self, seen: Seen, rng: np.random.Generator) -> Seen:
         """What the lesson shows of a clip: itself, or what happens in one slot."""
@@ -114,7 +126,7 @@ class Lesson:
 
     def chances(self, pool: Sequence[Seen]) -> NDArray[np.float64]:
         """Of each clip to be drawn."""
-        weights = np.array([self.by_turns[len(seen.clip.turns)] for seen in pool], dtype=np.float64)
+        weights = np.array([self.weigh(seen.clip) for seen in pool], dtype=np.float64)
         return np.asarray(weights / weights.sum())
 
 
@@ -137,7 +149,7 @@ def train_language(
     packer = Packer(model, processor, lesson.slots)
     waypoints = Waypoints().to(model.device)
     parts = {"decoder": model.model.language_model, "lm_head": model.lm_head, "waypoints": waypoints}
-    work = Optimisation(parts, lesson.rate, lesson.steps)
+    work = Optimisation(parts, lesson.rate, lesson.steps, DECAY)
     work.restore(saved)
     chances = lesson.chances(pool)
     losses, right = [], []
@@ -150,11 +162,12 @@ def train_language(
         tokens = torch.stack([view.tokens for view in views]).to(model.device).float()
         turns = torch.stack([view.turns for view in views]).to(model.device)
         with half(model.device):
-            last, half_way = states_of(model, packed, tokens, packer.video)
+            last, at_turns, at_places = states_of(model, packed, tokens, packer.video)
             wanted = packed.targets != IGNORED
             logits, targets = model.lm_head(last[wanted]), packed.targets[wanted]
         loss = cross_entropy(logits.float(), targets)
-        work.update(loss + waypoints.loss(half_way, packed.places, packed.ids == packer.video, turns))
+        seen = waypoints.turn_loss(at_turns[packed.ids == packer.video], turns)
+        work.update(loss + seen + waypoints.place_loss(at_places, packed.places))
         losses.append(float(loss.detach()))
         right.append(float((logits.argmax(-1) == targets)[targets != packer.end].float().mean()))
         if work.step % REPORT == 0 or work.step == lesson.steps:

@@ -13,7 +13,7 @@ import torch
 from attnscope.demo.train.attention import training_attention
 from attnscope.demo.train.build import build, save
 from attnscope.demo.train.card import write_card
-from attnscope.demo.train.language import Lesson, examine, train_language
+from attnscope.demo.train.language import Lesson, examine, for_glances, for_whole_clips, train_language
 from attnscope.demo.train.pixels import SLOTS
 from attnscope.demo.train.pool import fill_pool
 from attnscope.demo.train.recipes import Recipe
@@ -52,8 +52,8 @@ def train(recipe: Recipe, work: Path, device: str) -> Path:
         logger.info("%s: %d clips for the decoder", recipe.name, recipe.pool)
         pool = fill_pool(model, processor, recipe.people, recipe.seed, recipe.pool)
         for lesson in (
-            Lesson("glance", 1, recipe.glance_steps, batch=48, rate=2e-3, shown=0.3, by_turns=(2, 1, 1, 1)),
-            Lesson("language", SLOTS, recipe.language_steps, batch=24, rate=1e-3, shown=0.6, by_turns=(1.5, 1, 2, 2)),
+            Lesson("glance", 1, recipe.glance_steps, batch=48, rate=2e-3, shown=0.3, weigh=for_glances),
+            Lesson("language", SLOTS, recipe.language_steps, batch=24, rate=1e-3, shown=0.6, weigh=for_whole_clips),
         ):
             saved = work / f"{lesson.name}.pt"
             for step, loss, accuracy in train_language(model, processor, pool, lesson, recipe.seed, saved):

@@ -12,7 +12,7 @@ from attnscope.demo.train.packing import IGNORED, WAYS
 
 
 class Waypoints(nn.Module):
-    """Linear readings half way through the decoder, thrown away: places on the way to an answer, and whose turn it is.
+    """Linear readings on the way through the decoder, thrown away: whose turn it is, and places that lead to an answer.
 
     Without the places the second look, from the one who points to the one pointed at, is learnt very late: it is of use
     only once the first look is right. Without the turns "the second speaker" stays a guess.
@@ -24,22 +24,27 @@ class Waypoints(nn.Module):
         self.place = nn.Linear(HIDDEN, WAYS * SEATS)
         self.turn = nn.Linear(HIDDEN, 1 + MOST_TURNS)
 
-    def loss(self, states: Tensor, places: Tensor, visual: Tensor, turns: Tensor) -> Tensor:
-        """Mean cross entropy over the places that are known, and over the visual tokens' turns.
+    def turn_loss(self, states: Tensor, turns: Tensor) -> Tensor:
+        """Cross entropy over visual tokens; those that show a speaker weigh as much as all together.
 
         Args:
-            states: [B, L, HIDDEN] half way.
-            places: [B, L, WAYS] as in `Packed`.
-            visual: [B, L], true at visual tokens.
-            turns: Of these, as in `Seen`, [B, V].
+            states: Of the visual tokens of all clips, [B * V, HIDDEN].
+            turns: As in `Seen`, [B, V].
         """
-        states = self.norm(states.float())
-        each = cross_entropy(self.turn(states[visual]), turns.reshape(-1), reduction="none")
-        total = 0.5 * each.mean()
-        if (shown := turns.reshape(-1) > 0).any():
-            total = total + 0.5 * each[shown].mean()
+        wanted = turns.reshape(-1)
+        each = cross_entropy(self.turn(self.norm(states.float())), wanted, reduction="none")
+        shown = wanted > 0
+        return each.mean() / 2 + (each[shown].mean() / 2 if shown.any() else 0.0)
+
+    def place_loss(self, states: Tensor, places: Tensor) -> Tensor:
+        """Mean cross entropy over the places that are known, 0 if none is.
+
+        Args:
+            states: [B, L, HIDDEN].
+            places: [B, L, WAYS] as in `Packed`.
+        """
         known = (places != IGNORED).any(-1)
-        if known.any():
-            logits = self.place(states[known]).reshape(-1, SEATS)
-            total = total + cross_entropy(logits, places[known].reshape(-1), ignore_index=IGNORED)
-        return total
+        if not known.any():
+            return states.new_zeros(())
+        logits = self.place(self.norm(states[known].float()))
+        return cross_entropy(logits.reshape(-1, SEATS), places[known].reshape(-1), ignore_index=IGNORED)
