@@ -90,7 +90,12 @@ def for_glances(clip: Clip) -> float:
 
 
 def for_whole_clips(clip: Clip) -> float:
-    """Weight of a clip that is shown whole: "who is the second speaker?" takes several turns and no names."""
+    """Weight of a clip that is shown whole: "who is the second speaker?" takes several turns and no names.
+
+    Without a weight of their own, things alone were forgotten.
+    """
+    if not clip.people:
+        return 2.0
     return 3.0 if len(clip.turns) > 1 and not clip.named else 1.0
 
 
