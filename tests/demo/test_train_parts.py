@@ -235,8 +235,10 @@ def test_lessons_weigh_clips() -> None:
     stage = Stage("train", 9)
     assert [for_glances(stage.clip(people)) for people in range(5)] == [2, 0.5, 0.5, 1, 1]
     weights = {(t, n): for_whole_clips(stage.clip(3, turns=t, named=n)) for t in (1, 2) for n in (True, False)}
-    assert weights == {(1, True): 1, (1, False): 1, (2, True): 1, (2, False): 3}
-    assert for_whole_clips(stage.clip(0)) == 2
+    assert weights == {(1, True): 1, (1, False): 1, (2, True): 1, (2, False): 4}
+    assert for_whole_clips(stage.clip(1)) == 0.5
+    alone = {len(clip.picture.things): for_whole_clips(clip) for clip in (stage.clip(0) for _ in range(20))}
+    assert alone == {1: 0.5, 2: 2, 3: 3}
     lesson = Lesson("x", SLOTS, 1, batch=1, rate=1.0, shown=0.0, weigh=for_glances)
     seen = [Seen(stage.clip(people), torch.zeros(0), torch.zeros(0)) for people in (0, 1, 3, 3)]
     assert lesson.chances(seen).tolist() == pytest.approx([2 / 4.5, 0.5 / 4.5, 1 / 4.5, 1 / 4.5])

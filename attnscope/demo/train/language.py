@@ -92,11 +92,13 @@ def for_glances(clip: Clip) -> float:
 def for_whole_clips(clip: Clip) -> float:
     """Weight of a clip that is shown whole: "who is the second speaker?" takes several turns and no names.
 
-    Without a weight of their own, things alone were forgotten.
+    Things alone are forgotten without a weight of their own; where one lies alone there is nothing to choose from.
     """
     if not clip.people:
-        return 2.0
-    return 3.0 if len(clip.turns) > 1 and not clip.named else 1.0
+        return {1: 0.5, 2: 2.0}.get(len(clip.picture.things), 3.0)
+    if len(clip.people) == 1:
+        return 0.5
+    return 4.0 if len(clip.turns) > 1 and not clip.named else 1.0
 
 
 @dataclass(frozen=True)

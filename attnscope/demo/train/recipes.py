@@ -28,7 +28,7 @@ class Recipe:
     arms_steps: int = 600
     pool: int = 12000
     glance_steps: int = 1400
-    language_steps: int = 1000
+    language_steps: int = 1700
     exam: int = 256
 
     def smoke(self) -> Recipe:
