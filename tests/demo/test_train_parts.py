@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,13 @@ from torch import nn
 from attnscope.demo.questions import TASKS, questions
 from attnscope.demo.script import Stage
 from attnscope.demo.train.build import build, save
-from attnscope.demo.train.language import SCALE, choose, see, whiten
-from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS
+from attnscope.demo.train.language import Lesson, choose, for_glances, for_whole_clips
+from attnscope.demo.train.packing import IGNORED, WAYS
+from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, labels
+from attnscope.demo.train.pool import SCALE, Seen, see, turns_of, whiten
 from attnscope.demo.train.state import Curve, Optimisation, schedule
-from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy
+from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy, with_free_arms
+from attnscope.demo.train.waypoints import Waypoints
 
 Models = tuple[Any, Any]
 
@@ -180,3 +186,59 @@ def test_the_curve_of_an_interrupted_training_has_each_step_once(tmp_path: Path)
     assert rows[0]["accuracy"] == "name=0.500 seat=0.250"
     seconds = [float(row["seconds"]) for row in rows]
     assert seconds == sorted(seconds)
+
+
+def test_free_arms_point_at_empty_seats_too_but_never_at_oneself() -> None:
+    stage, seats, taken = Stage("train", 5), Counter[int](), 0
+    for _ in range(80):
+        clip = stage.clip(2)
+        free = with_free_arms(clip, stage.rng)
+        here = {person.seat for person in clip.people}
+        for before, person in zip(clip.people, free.people, strict=True):
+            (seat,) = set(person.points_at)
+            assert seat != person.seat and replace(person, points_at=before.points_at) == before
+            seats[seat] += 1
+            taken += seat in here
+        assert free.turns == clip.turns
+    assert set(seats) == set(range(-1, 8)) and 0 < taken < 40  # one seat in seven is taken
+    assert 20 < seats[-1] < 45
+
+
+def test_turns_are_counted_where_the_speaker_is_seen() -> None:
+    clip = Stage("train", 6).clip(3, turns=3)
+    found = turns_of(clip).reshape(SLOTS, TOKENS)
+    for slot in range(SLOTS):
+        (number,) = (n for n, turn in enumerate(clip.turns, 1) if turn.start <= 2 * slot < turn.end)
+        shown = labels(clip, slot)
+        speaker = clip.people[clip.turns[number - 1].speaker]
+        assert set(found[slot].tolist()) == {0, number}
+        assert ((found[slot] > 0).numpy() == (shown[:, 0] == speaker.who + 1)).all()
+
+
+@torch.no_grad()
+def test_waypoints_are_scored_where_they_are_known() -> None:
+    head = Waypoints()
+    nn.init.zeros_(head.place.weight), nn.init.zeros_(head.turn.weight), nn.init.zeros_(head.turn.bias)
+    head.place.bias.copy_(50 * nn.functional.one_hot(torch.tensor([2, 5, 1]), 8).flatten())
+    states, places = torch.randn(1, 4, 128), torch.full((1, 4, WAYS), IGNORED)
+    # four values, each as likely; without a speaker in sight, half the weight
+    assert float(head.turn_loss(states[0, :2], torch.tensor([[0, 3]]))) == pytest.approx(math.log(4))
+    assert float(head.turn_loss(states[0, :2], torch.tensor([[0, 0]]))) == pytest.approx(math.log(4) / 2)
+    assert float(head.place_loss(states, places)) == 0
+    places[0, 3] = torch.tensor([2, IGNORED, 1])
+    assert float(head.place_loss(states, places)) == pytest.approx(0, abs=1e-6)
+    places[0, 3, 1] = 4
+    assert float(head.place_loss(states, places)) == pytest.approx(50 / 3, abs=1e-3)
+
+
+def test_lessons_weigh_clips() -> None:
+    stage = Stage("train", 9)
+    assert [for_glances(stage.clip(people)) for people in range(5)] == [2, 0.5, 0.5, 1, 1]
+    weights = {(t, n): for_whole_clips(stage.clip(3, turns=t, named=n)) for t in (1, 2) for n in (True, False)}
+    assert weights == {(1, True): 1, (1, False): 1, (2, True): 1, (2, False): 4}
+    assert for_whole_clips(stage.clip(1)) == 0.5
+    alone = {len(clip.picture.things): for_whole_clips(clip) for clip in (stage.clip(0) for _ in range(20))}
+    assert alone == {1: 0.5, 2: 2, 3: 3}
+    lesson = Lesson("x", SLOTS, 1, batch=1, rate=1.0, shown=0.0, weigh=for_glances)
+    seen = [Seen(stage.clip(people), torch.zeros(0), torch.zeros(0)) for people in (0, 1, 3, 3)]
+    assert lesson.chances(seen).tolist() == pytest.approx([2 / 4.5, 0.5 / 4.5, 1 / 4.5, 1 / 4.5])

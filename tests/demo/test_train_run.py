@@ -22,7 +22,8 @@ from attnscope.demo.train.recipes import RECIPES, Recipe
 from attnscope.demo.train.state import Curve
 from attnscope.errors import RequestError
 
-RECIPE = Recipe("tiny", people=(0, 2), seed=1, tower_steps=4, pool=16, glance_steps=4, language_steps=4, exam=0)
+STEPS = dict.fromkeys(("tower_steps", "arms_steps", "glance_steps", "language_steps"), 4)
+RECIPE = Recipe("tiny", people=(0, 2), seed=1, pool=16, exam=0, **STEPS)
 
 
 class Cut(logging.Filter):
@@ -75,8 +76,10 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
     folder = run.train(RECIPE, whole, "cpu")
     interrupted(pieces, "tower", 3)
     assert step_in(pieces / "tower.pt") == 2
+    interrupted(pieces, "arms", 3)
+    assert step_in(pieces / "tower.pt") == 4 and step_in(pieces / "arms.pt") == 2
     interrupted(pieces, "glance", 3)
-    assert step_in(pieces / "tower.pt") == 4 and step_in(pieces / "glance.pt") == 2
+    assert step_in(pieces / "arms.pt") == 4 and step_in(pieces / "glance.pt") == 2
     interrupted(pieces, "language", 3)
     assert step_in(pieces / "glance.pt") == 4 and step_in(pieces / "language.pt") == 2
     again = run.train(RECIPE, pieces, "cpu")
@@ -85,9 +88,9 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
         assert (folder / name).read_bytes() == (again / name).read_bytes(), name
     assert told(whole) == told(pieces)
     steps = [line.split(",")[1] for line in (pieces / "curve.csv").read_text().splitlines()[1:]]
-    assert steps == list("12334" * 3)  # it went on from step 2, not from the beginning
+    assert steps == list("12334" * 4)  # it went on from step 2, not from the beginning
     assert [(row["stage"], row["step"]) for row in told(whole)] == [
-        (stage, str(step)) for stage in ("tower", "glance", "language") for step in (1, 2, 3, 4)
+        (stage, str(step)) for stage in ("tower", "arms", "glance", "language") for step in (1, 2, 3, 4)
     ]
     with pytest.raises(RequestError) as error:
         run.train(replace(RECIPE, seed=2), whole, "cpu")

@@ -6,72 +6,37 @@ It learns where to look from single slots first, which are short and so a few ti
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from attnscope.demo.cast import SEATS
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.script import Clip, Split, Stage
-from attnscope.demo.train.build import HIDDEN
 from attnscope.demo.train.packing import IGNORED, Packed, Packer
-from attnscope.demo.train.pixels import SLOTS, TOKENS, draw_slots, patches
+from attnscope.demo.train.pixels import SLOTS, TOKENS
+from attnscope.demo.train.pool import Seen, see
 from attnscope.demo.train.state import Optimisation
-from attnscope.demo.train.tower import REPORT, SAVE, features, half, noisy
+from attnscope.demo.train.tower import REPORT, SAVE, half
+from attnscope.demo.train.waypoints import Waypoints
 
-_CHUNK, _POOL = 16, 1  # clips seen at once; marks the seeds of the pool
-SCALE = 0.25  # of the features and of the embeddings at the start
 PER_CLIP = 6  # questions
+DECAY = 0.1  # of the weights
+TURNS_AT, PLACES_AT = 1, 2  # layers: "the second speaker" is looked up by whose turn a token shows, so that comes first
 # How often a task is chosen among those that a clip allows.
 _WEIGHTS = {"cup": 0.4, "count": 0.3, "colour": 0.5, "thing": 0.5, "pointing": 1.0}
 _TURN_WEIGHT = 2.0
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A clip and its visual tokens [SLOTS * TOKENS, HIDDEN] in float16."""
-
-    clip: Clip
-    tokens: Tensor
-
-
-@torch.no_grad()
-def see(model: Any, processor: Any, clips: Sequence[Clip], generator: torch.Generator) -> list[Seen]:
-    """Run the tower over clips."""
-    frames = torch.from_numpy(np.concatenate([draw_slots(clip, range(SLOTS)) for clip in clips]))
-    pixels = patches(noisy(frames, generator).to(model.device), processor)
-    with half(model.device):
-        tokens = features(model, pixels, len(frames))
-    tokens = tokens.reshape(len(clips), -1, HIDDEN).half().cpu()
-    return [Seen(clip, seen) for clip, seen in zip(clips, tokens, strict=True)]
-
-
-@torch.no_grad()
-def whiten(model: Any, tokens: Tensor) -> None:
-    """Fold a linear map into the merger's last layer: features of mean 0, equal variance in all directions.
-
-    Args:
-        model: Changed in place.
-        tokens: [n, HIDDEN] features as they come.
-    """
-    x = tokens.double()
-    mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
-    kept = values.clamp(min=1e-3 * float(values.max())).rsqrt()  # faint directions are noise: not blown up
-    change = SCALE * (vectors * kept) @ vectors.T
-    last = model.model.visual.merger.mlp[2]
-    last.weight.copy_((change @ last.weight.double()).to(last.weight))
-    last.bias.copy_((change @ (last.bias.double() - mean.to(last.bias.device))).to(last.bias))
-
-
-def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
-    """The decoder's states at its end and half way.
+def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The decoder's states at its end and on the way.
 
     Args:
         model: The model.
@@ -80,24 +45,23 @@ def states_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
         video: Id of the placeholder that they replace.
 
     Returns:
-        The normalised last states and those after half of the layers, both [B, L, HIDDEN].
+        The normalised last states, and those after the layers TURNS_AT and PLACES_AT, each [B, L, HIDDEN].
     """
     decoder = model.model.language_model
     x = decoder.embed_tokens(packed.ids)
     x = x.masked_scatter((packed.ids == video)[..., None], tokens.to(x.dtype))
-    half_way: list[Tensor] = []
-    middle = decoder.layers[len(decoder.layers) // 2 - 1]
-    hook = middle.register_forward_hook(lambda _module, _args, out: half_way.append(out))
-    try:
+    on_the_way: list[Tensor] = []
+    with ExitStack() as hooks:
+        for layer in (TURNS_AT, PLACES_AT):
+            hook = decoder.layers[layer].register_forward_hook(lambda _module, _args, out: on_the_way.append(out))
+            hooks.callback(hook.remove)
         last = decoder(
             inputs_embeds=x,
             attention_mask={"full_attention": packed.layout},
             position_ids=packed.positions,
             use_cache=False,
         ).last_hidden_state
-    finally:
-        hook.remove()
-    return last, half_way[0]
+    return last, on_the_way[0], on_the_way[1]
 
 
 def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[Tensor, Tensor]:
@@ -106,35 +70,9 @@ def logits_of(model: Any, packed: Packed, tokens: Tensor, video: int) -> tuple[T
     Returns:
         Logits [M, vocabulary] and targets [M].
     """
-    last, _ = states_of(model, packed, tokens, video)
+    last, _, _ = states_of(model, packed, tokens, video)
     wanted = packed.targets != IGNORED
     return model.lm_head(last[wanted]), packed.targets[wanted]
-
-
-class Waypoints(nn.Module):
-    """A linear reading of the seats on the way to an answer, half way through the decoder; thrown away.
-
-    Without it the second look, from the one who points to the one pointed at, is learnt very late: it is of use only
-    once the first look is right.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(HIDDEN)
-        self.read = nn.Linear(HIDDEN, 2 * SEATS)
-
-    def loss(self, states: Tensor, seats: Tensor) -> Tensor:
-        """Mean cross entropy over the seats that are known, 0 if none is.
-
-        Args:
-            states: [B, L, HIDDEN] half way.
-            seats: [B, L, 2] as in `Packed`.
-        """
-        known = (seats != IGNORED).any(-1)
-        if not known.any():
-            return states.new_zeros(())
-        logits = self.read(self.norm(states[known].float()))
-        return cross_entropy(logits.reshape(-1, SEATS), seats[known].reshape(-1), ignore_index=IGNORED)
 
 
 def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) -> list[tuple[Question, Sequence[str]]]:
@@ -146,16 +84,21 @@ def choose(clip: Clip, rng: np.random.Generator, most: int, *, options: bool) ->
     return [(every[i], shown_options(every[i], rng) if options else ()) for i in picked]
 
 
-def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size: int) -> list[Seen]:
-    """Clips of the training split as the frozen tower sees them, the tower's features whitened first."""
-    pool: list[Seen] = []
-    for part in range(-(-size // _CHUNK)):
-        stage, generator = Stage("train", seed, _POOL, part), torch.Generator().manual_seed(seed * 10**6 + part)
-        clips = [stage.clip(int(stage.rng.choice(people))) for _ in range(_CHUNK)]
-        if part == 0:
-            whiten(model, torch.cat([seen.tokens for seen in see(model, processor, clips, generator)]))
-        pool += see(model, processor, clips, generator)
-    return pool
+def for_glances(clip: Clip) -> float:
+    """Weight of a clip of which one slot is shown: one person or two say next to nothing about where to look."""
+    return {0: 2.0, 1: 0.5, 2: 0.5}.get(len(clip.people), 1.0)
+
+
+def for_whole_clips(clip: Clip) -> float:
+    """Weight of a clip that is shown whole: "who is the second speaker?" takes several turns and no names.
+
+    Things alone are forgotten without a weight of their own; where one lies alone there is nothing to choose from.
+    """
+    if not clip.people:
+        return {1: 0.5, 2: 2.0}.get(len(clip.picture.things), 3.0)
+    if len(clip.people) == 1:
+        return 0.5
+    return 4.0 if len(clip.turns) > 1 and not clip.named else 1.0
 
 
 @dataclass(frozen=True)
@@ -169,6 +112,7 @@ class Lesson:
         batch: Clips a step.
         rate: Largest learning rate.
         shown: Share of batches whose questions come with options; without them a batch is half as long.
+        weigh: How often a clip is drawn.
     """
 
     name: str
@@ -177,13 +121,20 @@ class Lesson:
     batch: int
     rate: float
     shown: float
+    weigh: Callable[[Clip], float]
 
-    def view(self, seen: Seen, rng: np.random.Generator) -> tuple[Clip, Tensor]:
-        """What the lesson shows of a clip: itself, or what happens in one slot, and the visual tokens."""
+    def view(self, seen: Seen, rng: np.random.Generator) -> Seen:
+        """What the lesson shows of a clip: itself, or what happens in one slot."""
         if self.slots == SLOTS:
-            return seen.clip, seen.tokens
+            return seen
         slot = int(rng.integers(SLOTS))
-        return seen.clip.at_slot(slot), seen.tokens[slot * TOKENS : (slot + 1) * TOKENS]
+        here = slice(slot * TOKENS, (slot + 1) * TOKENS)
+        return Seen(seen.clip.at_slot(slot), seen.tokens[here], seen.turns[here].clamp(max=1))
+
+    def chances(self, pool: Sequence[Seen]) -> NDArray[np.float64]:
+        """Of each clip to be drawn."""
+        weights = np.array([self.weigh(seen.clip) for seen in pool], dtype=np.float64)
+        return np.asarray(weights / weights.sum())
 
 
 def train_language(
@@ -205,22 +156,25 @@ def train_language(
     packer = Packer(model, processor, lesson.slots)
     waypoints = Waypoints().to(model.device)
     parts = {"decoder": model.model.language_model, "lm_head": model.lm_head, "waypoints": waypoints}
-    work = Optimisation(parts, lesson.rate, lesson.steps)
+    work = Optimisation(parts, lesson.rate, lesson.steps, DECAY)
     work.restore(saved)
+    chances = lesson.chances(pool)
     losses, right = [], []
     while work.step < lesson.steps:
         rng = np.random.default_rng([seed, lesson.slots, work.step])
-        views = [lesson.view(pool[i], rng) for i in rng.integers(len(pool), size=lesson.batch)]
+        views = [lesson.view(pool[i], rng) for i in rng.choice(len(pool), size=lesson.batch, p=chances)]
         shown = bool(rng.random() < lesson.shown)
-        asked = [choose(clip, rng, PER_CLIP, options=shown) for clip, _ in views]
-        packed = packer.pack([clip for clip, _ in views], asked).to(model.device)
-        tokens = torch.stack([tokens for _, tokens in views]).to(model.device).float()
+        asked = [choose(view.clip, rng, PER_CLIP, options=shown) for view in views]
+        packed = packer.pack([view.clip for view in views], asked).to(model.device)
+        tokens = torch.stack([view.tokens for view in views]).to(model.device).float()
+        turns = torch.stack([view.turns for view in views]).to(model.device)
         with half(model.device):
-            last, half_way = states_of(model, packed, tokens, packer.video)
+            last, at_turns, at_places = states_of(model, packed, tokens, packer.video)
             wanted = packed.targets != IGNORED
             logits, targets = model.lm_head(last[wanted]), packed.targets[wanted]
         loss = cross_entropy(logits.float(), targets)
-        work.update(loss + waypoints.loss(half_way, packed.seats))
+        seen = waypoints.turn_loss(at_turns[packed.ids == packer.video], turns)
+        work.update(loss + seen + waypoints.place_loss(at_places, packed.places))
         losses.append(float(loss.detach()))
         right.append(float((logits.argmax(-1) == targets)[targets != packer.end].float().mean()))
         if work.step % REPORT == 0 or work.step == lesson.steps:

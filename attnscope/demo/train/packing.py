@@ -14,13 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnscope.demo.cast import FPS, SLOT
+from attnscope.demo.cast import FPS, SLOT, THINGS
 from attnscope.demo.questions import SOCIAL, Question
 from attnscope.demo.script import Clip
 from attnscope.demo.train.attention import Layout
 from attnscope.demo.train.pixels import SLOTS, TOKENS, grid
 
 IGNORED = -100
+WAYS = 3  # places on the way to an answer
 
 
 @dataclass(frozen=True)
@@ -31,22 +32,22 @@ class Packed:
         ids: [B, P + K * S] token ids.
         positions: [3, B, P + K * S] time, row and column positions.
         targets: [B, P + K * S] id to be predicted at a position, IGNORED nearly everywhere.
-        seats: [B, P + K * S, 2] where an answer begins: seat of the one who is asked about, and for questions that lead
-            on to another, that one's; else IGNORED.
+        places: [B, P + K * S, WAYS] where an answer begins: seat of the one who is asked about; for questions that lead
+            on to another, that one's seat; spot of the thing asked about; else IGNORED.
         layout: P, K, S, and which tokens of the prefix are real.
     """
 
     ids: Tensor
     positions: Tensor
     targets: Tensor
-    seats: Tensor
+    places: Tensor
     layout: Layout
 
     def to(self, device: Any) -> Packed:
         """On another device."""
         layout = replace(self.layout, real=self.layout.real.to(device))
-        ids, positions, targets, seats = (x.to(device) for x in (self.ids, self.positions, self.targets, self.seats))
-        return Packed(ids, positions, targets, seats, layout)
+        ids, positions, targets, places = (x.to(device) for x in (self.ids, self.positions, self.targets, self.places))
+        return Packed(ids, positions, targets, places, layout)
 
 
 class Packer:
@@ -117,7 +118,7 @@ class Packer:
         s = max(len(text) for some in written for text, _ in some)
         ids = np.zeros((len(clips), p + k * s), dtype=np.int64)
         targets = np.full_like(ids, IGNORED)
-        seats = np.full((*ids.shape, 2), IGNORED)
+        places = np.full((*ids.shape, WAYS), IGNORED)
         text_position = np.zeros_like(ids)
         for row, (prefix, some) in enumerate(zip(prefixes, written, strict=True)):
             ids[row, : len(prefix)] = prefix
@@ -131,16 +132,18 @@ class Packer:
                     ids[row, at : at + len(text)] = text
                     first = at + len(text) - answer - 1
                     targets[row, first : at + len(text)] = [*text[-answer:], self.end]
-                    seats[row, first] = _seats(clips[row], asked[row][number][0])
+                    places[row, first] = _places(clips[row], asked[row][number][0])
         positions = torch.from_numpy(text_position).expand(3, -1, -1).clone()
         positions[:, :, : len(self.head)] = self.positions[:, None]
         real = torch.arange(p) < torch.tensor([len(prefix) for prefix in prefixes])[:, None]
         layout = Layout(p, k, s, real)
-        return Packed(torch.from_numpy(ids), positions, torch.from_numpy(targets), torch.from_numpy(seats), layout)
+        return Packed(torch.from_numpy(ids), positions, torch.from_numpy(targets), torch.from_numpy(places), layout)
 
 
-def _seats(clip: Clip, question: Question) -> tuple[int, int]:
-    """Seats on the way to the answer: of the one who is asked about, and of the one who is pointed at."""
+def _places(clip: Clip, question: Question) -> tuple[int, int, int]:
+    """On the way to the answer: seat of the one who is asked about, of the one who is pointed at, spot of the thing."""
     at = {person.name: person.seat for person in clip.people}
+    spots = {THINGS[thing.kind]: thing.spot for thing in clip.picture.things}
     leads_on = question.task in SOCIAL and question.task != "speaks"
-    return at.get(question.about, IGNORED), at[question.answer] if leads_on else IGNORED
+    second = at[question.answer] if leads_on else IGNORED
+    return at.get(question.about, IGNORED), second, spots.get(question.about, IGNORED)

@@ -27,6 +27,7 @@ LABELS = {
     "thing": 1 + len(THINGS),
     "colour": 1 + len(CUPS),
 }
+SPEAKING = 2  # of "mouth"
 _LEAST = 0.35  # of a token's cell that a person's box must cover
 
 

@@ -13,11 +13,12 @@ import torch
 from attnscope.demo.train.attention import training_attention
 from attnscope.demo.train.build import build, save
 from attnscope.demo.train.card import write_card
-from attnscope.demo.train.language import Lesson, examine, fill_pool, train_language
+from attnscope.demo.train.language import Lesson, examine, for_glances, for_whole_clips, train_language
 from attnscope.demo.train.pixels import SLOTS
+from attnscope.demo.train.pool import fill_pool
 from attnscope.demo.train.recipes import Recipe
 from attnscope.demo.train.state import Curve
-from attnscope.demo.train.tower import train_tower
+from attnscope.demo.train.tower import Heads, Sight, train_tower
 from attnscope.errors import RequestError
 
 logger = logging.getLogger("attnscope")
@@ -43,15 +44,16 @@ def train(recipe: Recipe, work: Path, device: str) -> Path:
     model, processor = build(recipe.seed)
     model.to(device)
     with training_attention(model):
-        for step, loss, accuracy in train_tower(
-            model, processor, recipe.people, recipe.seed, recipe.tower_steps, work / "tower.pt"
-        ):
-            _tell(recipe, curve.add("tower", step, loss, accuracy))
+        heads = Heads().to(model.device)
+        for sight in (Sight("tower", recipe.tower_steps), Sight("arms", recipe.arms_steps, free_arms=True)):
+            saved = work / f"{sight.name}.pt"
+            for step, loss, accuracy in train_tower(model, processor, heads, recipe.people, recipe.seed, sight, saved):
+                _tell(recipe, curve.add(sight.name, step, loss, accuracy))
         logger.info("%s: %d clips for the decoder", recipe.name, recipe.pool)
         pool = fill_pool(model, processor, recipe.people, recipe.seed, recipe.pool)
         for lesson in (
-            Lesson("glance", 1, recipe.glance_steps, batch=48, rate=2e-3, shown=0.3),
-            Lesson("language", SLOTS, recipe.language_steps, batch=24, rate=1e-3, shown=0.6),
+            Lesson("glance", 1, recipe.glance_steps, batch=48, rate=2e-3, shown=0.3, weigh=for_glances),
+            Lesson("language", SLOTS, recipe.language_steps, batch=24, rate=1e-3, shown=0.6, weigh=for_whole_clips),
         ):
             saved = work / f"{lesson.name}.pt"
             for step, loss, accuracy in train_language(model, processor, pool, lesson, recipe.seed, saved):

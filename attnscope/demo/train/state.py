@@ -20,12 +20,13 @@ class Optimisation:
         parts: Modules by name; all their parameters are trained.
         rate: Largest learning rate.
         steps: Length of the schedule.
+        decay: Of the weights.
     """
 
-    def __init__(self, parts: dict[str, nn.Module], rate: float, steps: int) -> None:
+    def __init__(self, parts: dict[str, nn.Module], rate: float, steps: int, decay: float = 0.01) -> None:
         self.parts, self.steps, self.step = parts, steps, 0
         self.parameters = [p for part in parts.values() for p in part.parameters()]
-        self._optimiser = torch.optim.AdamW(self.parameters, lr=rate, weight_decay=0.01, betas=(0.9, 0.98))
+        self._optimiser = torch.optim.AdamW(self.parameters, lr=rate, weight_decay=decay, betas=(0.9, 0.98))
         self._rate = torch.optim.lr_scheduler.LambdaLR(self._optimiser, lambda step: schedule(step, steps))
 
     def update(self, loss: torch.Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from attnscope.demo.script import Stage
+from attnscope.demo.cast import FRAMES, SEATS
+from attnscope.demo.script import Clip, Stage
 from attnscope.demo.train.build import HIDDEN
 from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, draw_slots, grid, labels, patches
 from attnscope.demo.train.state import Optimisation
 
 RATE = 2e-3
 REPORT, SAVE = 50, 200  # steps
+_FREE = 2  # marks the seeds of clips with free arms
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A stage of the tower's training.
+
+    Attributes:
+        name: Of its state and its rows in the curve.
+        steps: Optimiser steps.
+        free_arms: Whether people point at any seat, taken or empty, so that nothing but the arm tells where.
+    """
+
+    name: str
+    steps: int
+    free_arms: bool = False
 
 
 def features(model: Any, pixels: Tensor, slots: int) -> Tensor:
@@ -27,11 +45,25 @@ def features(model: Any, pixels: Tensor, slots: int) -> Tensor:
     return merged.reshape(slots, TOKENS, HIDDEN)
 
 
-def draw_batch(stage: Stage, people: Sequence[int], size: int) -> tuple[Tensor, Tensor]:
+def with_free_arms(clip: Clip, rng: np.random.Generator) -> Clip:
+    """The clip with everybody pointing at any seat but their own, or at none, from beginning to end.
+
+    With the arms of the script, a tower that has seen few people learns who sits where in place of the arm's direction:
+    between two people there is only one to point at.
+    """
+    people = []
+    for person in clip.people:
+        seat = (person.seat + int(rng.integers(1, SEATS))) % SEATS if rng.random() < 0.8 else -1
+        people.append(replace(person, points_at=(seat,) * FRAMES))
+    return replace(clip, picture=replace(clip.picture, people=tuple(people)))
+
+
+def draw_batch(stage: Stage, people: Sequence[int], size: int, free_arms: bool = False) -> tuple[Tensor, Tensor]:
     """One slot of each of `size` new clips: frames [S, SLOT, 96, 96, 3] and labels [S, TOKENS, labels]."""
     frames, wanted = [], []
     for _ in range(size):
         clip = stage.clip(int(stage.rng.choice(people)))
+        clip = with_free_arms(clip, stage.rng) if free_arms else clip
         slot = int(stage.rng.integers(SLOTS))
         frames.append(draw_slots(clip, [slot])[0])
         wanted.append(labels(clip, slot))
@@ -87,29 +119,37 @@ def accuracy_of(logits: Sequence[Tensor], wanted: Tensor) -> dict[str, float]:
 
 
 def train_tower(
-    model: Any, processor: Any, people: Sequence[int], seed: int, steps: int, saved: Path, batch: int = 64
+    model: Any,
+    processor: Any,
+    heads: Heads,
+    people: Sequence[int],
+    seed: int,
+    sight: Sight,
+    saved: Path,
+    batch: int = 64,
 ) -> Iterator[tuple[int, float, dict[str, float]]]:
     """Train the tower and its heads on endless new slots.
 
     Args:
         model: Trained in place; only its vision tower changes.
         processor: Of the model.
+        heads: Trained in place, too.
         people: Numbers of people, drawn evenly.
         seed: Of the clips and of the noise.
-        steps: Optimiser steps.
+        sight: What is shown and for how long.
         saved: File of the state; training goes on from it if it is there.
         batch: Slots a step.
 
     Yields:
         (step, mean loss, accuracy by label) every REPORT steps and at the end.
     """
-    heads = Heads().to(model.device)
-    work = Optimisation({"tower": model.model.visual, "heads": heads}, RATE, steps)
+    work = Optimisation({"tower": model.model.visual, "heads": heads}, RATE, sight.steps)
     work.restore(saved)
     losses: list[float] = []
-    while work.step < steps:
-        stage, generator = Stage("train", seed, work.step), torch.Generator().manual_seed(seed * 10**6 + work.step)
-        frames, wanted = draw_batch(stage, people, batch)
+    while work.step < sight.steps:
+        numbers = (seed, _FREE, work.step) if sight.free_arms else (seed, work.step)
+        stage, generator = Stage("train", *numbers), torch.Generator().manual_seed(seed * 10**6 + work.step)
+        frames, wanted = draw_batch(stage, people, batch, sight.free_arms)
         wanted = wanted.to(model.device)
         pixels = patches(noisy(frames, generator).to(model.device), processor)
         with half(model.device):
@@ -117,8 +157,8 @@ def train_tower(
         loss = loss_of(logits, wanted)
         work.update(loss)
         losses.append(float(loss.detach()))
-        if work.step % REPORT == 0 or work.step == steps:
+        if work.step % REPORT == 0 or work.step == sight.steps:
             yield work.step, float(np.mean(losses)), accuracy_of(logits, wanted)
             losses.clear()
-        if work.step % SAVE == 0 or work.step == steps:
+        if work.step % SAVE == 0 or work.step == sight.steps:
             work.save(saved)
