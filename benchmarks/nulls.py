@@ -100,10 +100,11 @@ def picture(samples: dict[float, pd.DataFrame], rows: pd.DataFrame, path: Path) 
             right.plot(curve["strength"], curve["share_0.05"], **style)
             right.fill_between(curve["strength"], curve["low"], curve["high"], color=colors[null], alpha=0.15)
         right.axhline(0.05, color="#999999", linewidth=0.8)
+        right.text(curve["strength"].max(), 0.06, "nothing there: 0.05", ha="right", color="#666666", fontsize="small")
         left.set(title=f"Nothing planted (n = {len(found)} each)", xlabel="p", ylabel="share of heads")
         right.set(title=f"Planted alignment (n ≥ {int(rows['n'].min())} each)", ylim=(0, 1.02))
         right.set(xlabel="added to the logit of the speaker's cells", ylabel="share of heads with p ≤ 0.05")
-        right.legend(loc="lower right")
+        left.legend(loc="lower right", fontsize="small")
         figure.savefig(path)
 
 

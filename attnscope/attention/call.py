@@ -27,6 +27,8 @@ class AttentionCall:
         sink_logits: [H] learned logits that take part in the denominator only; None for none.
         causal: Whether the kernel itself masks the future when `mask` does not.
         backend: Name of the attention implementation that will run.
+        factor: [B, H, Nq] factors on the kernel's output, or None for 1: what pseudo keys of value 0 do. Readings are
+            taken before it.
     """
 
     layer: int
@@ -40,6 +42,7 @@ class AttentionCall:
     sink_logits: Tensor | None
     causal: bool
     backend: str
+    factor: Tensor | None = None
 
     @property
     def is_decode(self) -> bool:
@@ -49,11 +52,15 @@ class AttentionCall:
     def settings(self) -> AttentionCall:
         """The same call without its queries, keys, values and mask, to keep after the layer has run."""
         empty = self.query.new_empty(0)
-        return replace(self, query=empty, key=empty, value=empty, mask=None)
+        return replace(self, query=empty, key=empty, value=empty, mask=None, factor=None)
 
     def widened(self, query: Tensor, key: Tensor) -> AttentionCall:
         """The same call with other queries and keys (query-key channels appended)."""
         return replace(self, query=query, key=key)
+
+    def scaled(self, factor: Tensor) -> AttentionCall:
+        """The same call with its output multiplied by factors [B, H, Nq], which come on top of those it has."""
+        return replace(self, factor=factor if self.factor is None else self.factor * factor)
 
 
 def allowed_pairs(call: AttentionCall, sample: int, rows: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from attnscope.errors import ModelError
 
 
 class Edit(Protocol):
-    """Changes attention: returns the call with query-key channels appended (or the call itself)."""
+    """Changes attention: returns the call with query-key channels appended or its output scaled, or the call itself."""
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Edit one attention call."""
@@ -170,7 +170,7 @@ def _run(
 ) -> tuple[Tensor, Tensor | None]:
     for edit in edits:
         edited = edit(call)
-        if edited is not call and call.softcap is not None:
+        if edited.query is not call.query and call.softcap is not None:
             raise ModelError(
                 f"layer {call.layer}: this model caps its attention logits (softcap {call.softcap});"
                 " a bias through channels would be bent"
@@ -186,6 +186,8 @@ def _run(
         width = 0 if wanted is None else wanted.shape[-1]
         reader.read(call, None if wanted is None else readings[..., start : start + width])
         start += width
+    if call.factor is not None:
+        out = out * call.factor.transpose(1, 2)[..., None].to(out)
     return out, weights
 
 

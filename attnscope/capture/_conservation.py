@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from attnscope.capture import _counts
 from attnscope.capture._h5 import Store
+from attnscope.capture._hidden import check_hidden
 from attnscope.capture._problems import Problem, guarded
 from attnscope.capture.reader import Capture
 from attnscope.errors import FormatError
@@ -50,6 +51,7 @@ def check(path: Path, store: Store) -> Iterator[Problem]:
             ("stats", "/stats", _stats),
             ("stats", "/stats/allowed", _counts.check_stats),
             ("full", "/full/attention", _full),
+            ("hidden", "/hidden", check_hidden),
         ):
             yield from guarded(node, partial(_if_there, facts, reading, part))
 

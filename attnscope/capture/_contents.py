@@ -214,7 +214,7 @@ class Contents:
 
     @property
     def readings(self) -> list[str]:
-        """The readings that the capture has, of masses, maps, stats, qk and full."""
+        """The readings that the capture has, of masses, maps, stats, qk, full and hidden."""
         return [name for name in schema.READINGS if self._store.has(f"/{name}")]
 
     # ---- inside

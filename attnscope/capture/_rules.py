@@ -75,6 +75,11 @@ RULES: tuple[Rule, ...] = (
     Rule("/qk", "qk", "qk"),
     Rule("/full", "full", "full"),
     _array("/full/attention", "layer head query key", "float32", "full"),
+    Rule("/hidden", "hidden", "hidden"),
+    Rule("/hidden/group", "strings", "hidden"),
+    _array("/hidden/massive", "state prompt", "float32", "hidden"),
+    _array("/hidden/residual", "state group", "float32", "hidden"),
+    _array("/hidden/singular_values", "state group component", "float32", "hidden"),
 )
 
 DIMS: dict[str, tuple[str, ...]] = {rule.path: rule.dims for rule in RULES if rule.encoding == "array"}

@@ -72,6 +72,10 @@ def _sizes(store: Store) -> Sizes:
         (("/masses query_group",), lambda: sum(f != "sink" for f in store.strings("/key_groups/family"))),
         (("/masses probe",), lambda: store.array("/masses/probes").shape[0]),
         (("/stats probe",), lambda: store.array("/stats/probes").shape[0]),
+        (("state",), lambda: store.array("/layers", ["layer"]).shape[0] + 1),
+        (("prompt",), lambda: int(store.json("/prompt")["length"])),
+        (("/hidden group",), lambda: len(schema.HIDDEN_GROUPS)),
+        (("component",), lambda: min(int(store.json("/prompt")["length"]), int(store.attribute("/hidden", "width")))),
     ):
         try:
             sizes |= dict.fromkeys(dims, find())

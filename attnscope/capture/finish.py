@@ -20,7 +20,7 @@ from attnscope.capture.generate import Answer, option_logprob
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import SampleRecorder
 from attnscope.capture.schema import write_array
-from attnscope.capture.stage import finish_qk
+from attnscope.capture.stage import finish_hidden, finish_qk
 from attnscope.capture.writer import CaptureWriter
 
 if TYPE_CHECKING:
@@ -122,6 +122,8 @@ def finish(
             for layer in layers:
                 call = recorder.calls[layer]
                 finish_qk(file, layer, call.scaling, call.softcap, call.query.dtype)
+        if job.plan.hidden:
+            finish_hidden(file, recorder.width)
 
     job.writer.finish(describe)
     for done in documents.get("correction", []):
@@ -166,6 +168,8 @@ def self_check(model: LoadedModel, recorder: SampleRecorder, answer: Answer, pla
         add("conservation", recorder.checks.conservation, 1e-5 if exact else 2e-2)
         add("kernel masses equal dense rows", recorder.checks.kernel_mass, 1e-4 if exact else 2e-2)
         add("kernel log-sum-exp equals dense rows", recorder.checks.kernel_lse, 1e-3 if exact else 5e-2)
+    if recorder.plan.hidden:
+        add("singular values keep the norm of the hidden states", recorder.checks.norm, 1e-6)
     return {
         "verified": plain is not None,
         "passed": all(c["passed"] for c in checks) if checks else None,

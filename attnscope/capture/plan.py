@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from attnscope.capture.schema import HIDDEN_GROUPS, READINGS
 from attnscope.errors import RequestError, SizeError
 from attnscope.layers import check_layers
 
-READINGS = ("masses", "maps", "stats", "qk", "full")
 GIB = 2**30
 
 
@@ -27,6 +27,8 @@ class Shape:
         key_groups: Number of key groups.
         query_groups: Number of query groups, generated tokens included.
         itemsize: Bytes of one number of the model's dtype.
+        prompt: Prompt tokens (`hidden` is of these alone).
+        hidden: Channels of a hidden state.
     """
 
     layers: int
@@ -38,6 +40,8 @@ class Shape:
     key_groups: int
     query_groups: int
     itemsize: int
+    prompt: int = 0
+    hidden: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Plan:
         stats: Entropy, log-sum-exp and sink mass of every query, largest attention of text and generated queries.
         qk: Queries and keys, from which any attention is recomputed exactly.
         full: The dense maps, quadratic in the number of tokens.
+        hidden: What each layer receives, summed up: massive activations, rank-one residual and singular values.
         layers: Choice of layers as in `attnscope.layers.select_layers`; None for all.
         coverage: Fraction of a visual token's cell that a speaker's box must cover to count as the speaker's (P1 does
             not say; ours).
@@ -65,6 +70,7 @@ class Plan:
     stats: bool = True
     qk: bool = False
     full: bool = False
+    hidden: bool = False
     layers: str | tuple[int, ...] | None = None
     coverage: float = 0.5
     maps_dtype: str = "float32"
@@ -133,6 +139,7 @@ class Plan:
             "stats": 4 * lh * (3 * s.positions + s.probes) + 4 * s.layers * s.positions,
             "qk": s.itemsize * s.layers * (s.heads + s.kv_heads) * s.positions * s.width,
             "full": 4 * lh * s.positions**2,
+            "hidden": 4 * (s.layers + 1) * (s.prompt + len(HIDDEN_GROUPS) * (1 + min(s.prompt, s.hidden))),
         }
         return {name: all_sizes[name] for name in self.readings}
 

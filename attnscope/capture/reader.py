@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attnscope.capture import _labelled, schema
 from attnscope.capture._contents import Contents
 from attnscope.capture._dense import Floats, LayerQK
-from attnscope.capture._select import Choice, Positions, is_one, positions
+from attnscope.capture._select import Choice, Positions, is_one, pick, positions
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Capture(Contents):
         """Whether the capture has a reading.
 
         Args:
-            reading: masses, maps, stats, qk or full.
+            reading: masses, maps, stats, qk, full or hidden.
 
         Raises:
             RequestError: if there is no reading of that name.
@@ -193,6 +193,47 @@ class Capture(Contents):
             return self._labelled("/stats/allowed", name, ("layer", "query"), layer)
         query = self._probes("stats") if name == "max" else None
         return self._labelled(f"/stats/{name}", name, ("layer", "head", "query"), layer, head, query=query)
+
+    def hidden(self, name: str, layer: Choice = None) -> xr.DataArray:
+        """What the layers received, summed up over their channels.
+
+        Args:
+            name: `massive` (largest channel of each token over its root mean square), `residual` (what is left of a
+                group of tokens without their mean, a part of the norm), or `singular_values` (of a group, decreasing).
+            layer: number in the model, several, or None for all. `model["layers"]`, the last, is what leaves the last
+                layer of the model.
+
+        Returns:
+            Float32 (layer, key) for the tokens of the prompt, (layer, group), or (layer, group, component), where the
+            groups are `all`, `text` and `visual` and a group of n tokens has at most n singular values, then NaN.
+
+        Raises:
+            RequestError: if the name or a layer is not known.
+            FormatError: if the capture has no hidden.
+        """
+        self._need("hidden")
+        dims = {"massive": ("key",), "residual": ("group",), "singular_values": ("group", "component")}
+        if name not in dims:
+            raise RequestError(f"'{name}' is nothing of hidden; it has {', '.join(dims)}")
+        states = np.append(self.layers, int(self._field("/model", self.model, "layers")))
+        rows = pick(str(self.path), "layer", layer, states)
+        path = f"/hidden/{name}"
+        data = _labelled.gather(self._store, path, rows, None, None)
+        labels: dict[str, Any] = {"layer": states[rows], "key": np.arange(self.prompt_length)}
+        labels |= {"group": self._store.strings("/hidden/group"), "component": np.arange(data.shape[-1])}
+        unit = str(self._store.attribute(path, "unit"))
+        array = _labelled.label(self._store, path, data, name, ("layer", *dims[name]), labels, unit)
+        return array.isel(layer=0) if is_one(layer) else array
+
+    @property
+    def hidden_width(self) -> int:
+        """How many channels a hidden state has.
+
+        Raises:
+            FormatError: if the capture has no hidden.
+        """
+        self._need("hidden")
+        return int(self._store.attribute("/hidden", "width"))
 
     # ---- inside
 

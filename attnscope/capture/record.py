@@ -51,6 +51,7 @@ class SampleRecorder:
         self.sinks: dict[int, Tensor] = {}
         self.calls: dict[int, AttentionCall] = {}
         self.checks = Checks()
+        self.width = 0  # channels of a hidden state, once one was recorded
         self.generated = GeneratedRows(self.masks, keys, plan, stage)
 
     @property

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnscope.attention import decoder_layers, tapped
+from attnscope.attention import decoder_layers, streamed, tapped
 from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
 from attnscope.capture.generate import collate, generate
 from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
+from attnscope.capture.hidden import HiddenRecorder
 from attnscope.capture.plan import Plan, Shape, format_bytes
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
@@ -156,12 +157,14 @@ def capture_prompts(
             sample = SampleRecorder(row, index, keys, queries, plan, stage)
             jobs.append(Job(prompt, Path(out), plan, sample, writer))
         recorder = Recorder([job.recorder for job in jobs], inputs["input_ids"].shape[1], _counter(progress, plan))
+        hidden = HiddenRecorder(recorder.samples, recorder.padded)
         with (
             tapped(model.model, edits=corrections),
             tapped(model.model, readers=[recorder], layers=plan.layer_numbers),
+            streamed(model.model, hidden, plan.layer_numbers) if plan.hidden else nullcontext(),
         ):
             answers = generate(model, inputs, max_new_tokens)
-        _require_all(model, jobs, plan, max(len(answer.ids) for answer in answers) - 1)
+        _require_all(model, jobs, plan, max(len(answer.ids) for answer in answers) - 1, hidden.seen)
         run = {
             "sampling": sampling.model_dump() if sampling else None,
             "max_new_tokens": max_new_tokens,
@@ -191,6 +194,8 @@ def plan_shape(model: LoadedModel, plan: Plan, keys: KeyGroups, queries: QueryGr
         key_groups=len(keys.names),
         query_groups=len(queries.names) + spare,
         itemsize=torch.finfo(model.model.dtype).bits // 8,
+        prompt=keys.member.shape[1],
+        hidden=int(getattr(config, "hidden_size", 0)),
     )
 
 
@@ -227,7 +232,7 @@ def _counter(progress: Progress | None, plan: Plan) -> Callable[[int], None] | N
     return lambda _layer: progress("layers", next(done), total)
 
 
-def _require_all(model: LoadedModel, jobs: Sequence[Job], plan: Plan, steps: int) -> None:
+def _require_all(model: LoadedModel, jobs: Sequence[Job], plan: Plan, steps: int, states: set[int]) -> None:
     """No silent empty result: every planned layer must have passed through the seam, once for each token.
 
     Raises:
@@ -239,6 +244,12 @@ def _require_all(model: LoadedModel, jobs: Sequence[Job], plan: Plan, steps: int
             raise RunError(
                 f"{type(model.model).__name__}: layer {layer} did not pass through the transformers attention registry"
                 " while the model ran; its attention cannot be recorded"
+            )
+    for state in [*plan.layer_numbers, layer_count(model)] if plan.hidden else []:
+        if state not in states:
+            raise RunError(
+                f"{type(model.model).__name__}: the hidden states at layer {state} were not seen while the model ran;"
+                " capture without 'hidden'"
             )
 
 

@@ -28,7 +28,9 @@ VERSION = "1.0"
 ENCODING_TYPE = "encoding-type"
 ENCODING_VERSION = "encoding-version"
 
-READINGS = ("masses", "maps", "stats", "qk", "full")
+READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")
+LATER_READINGS = ("hidden",)  # plans of files from before they existed do not name them
+HIDDEN_GROUPS = ("all", "text", "visual")
 KEY_FAMILIES = ("modality", "role", "speaker_text", "speaker_visual", "frame", "sink")
 QUERY_KINDS = ("turn", "speaker", "question", "answer_position", "generated")
 MASK_KINDS = ("causal", "sliding", "explicit")

@@ -31,6 +31,9 @@ _ARRAYS: dict[str, tuple[tuple[str, ...], str, str, int | None]] = {
     "stats/max": (("layer", "head", "probe"), "f4", "1", 1),
     "stats/allowed": (("layer", "query"), "i4", "1", 0),
     "full/attention": (("layer", "head", "query", "key"), "f4", "1", 1),
+    "hidden/massive": (("state", "prompt"), "f4", "1", None),
+    "hidden/residual": (("state", "group"), "f4", "1", None),
+    "hidden/singular_values": (("state", "group", "component"), "f4", "1", None),
 }
 
 
@@ -66,7 +69,7 @@ class Stage:
 
         Args:
             name: Dataset, such as "masses/rows"; "qk/q" and "qk/k" go to the layer's own group.
-            layer: Number of the layer.
+            layer: Number of the layer; of states, any other number is the end of the stream.
             block: Without the layer dimension; must not be changed afterwards.
             start: First row.
         """
@@ -102,7 +105,8 @@ class Stage:
             return
         axis = _ARRAYS[name][3]
         self._make(name, block)
-        where: list[Any] = [self.layers.index(layer), *(slice(0, n) for n in block.shape)]
+        end = _ARRAYS[name][0][0] == "state" and layer not in self.layers
+        where: list[Any] = [len(self.layers) if end else self.layers.index(layer), *(slice(0, n) for n in block.shape)]
         if axis is not None:
             where[axis + 1] = slice(start, start + block.shape[axis])
             self._written[name, layer] = max(self._written[name, layer], start + block.shape[axis])
@@ -112,7 +116,7 @@ class Stage:
         if name in self._made:
             return
         dims, dtype, unit, axis = _ARRAYS[name]
-        shape = [len(self.layers), *block.shape]
+        shape = [len(self.layers) + (dims[0] == "state"), *block.shape]
         if "head" in dims:
             shape[1] = self.heads
         if axis is not None:
@@ -170,6 +174,12 @@ def finish_qk(file: h5py.File, layer: int, scale: float, softcap: float | None, 
     )
 
 
+def finish_hidden(file: h5py.File, width: int) -> None:
+    """Write what a reader needs to understand the summed-up hidden states."""
+    schema.set_attributes(file["hidden"], width=width)
+    schema.write_strings(file["hidden"], "group", schema.HIDDEN_GROUPS)
+
+
 def to_numpy(values: Tensor) -> npt.NDArray[Any]:
     """An array on the CPU, sharing memory if the tensor lies there; bfloat16 as the uint16 of its bits."""
     values = values.detach()
@@ -186,6 +196,7 @@ class Checks:
     conservation: float = 0.0
     kernel_mass: float = 0.0
     kernel_lse: float = 0.0
+    norm: float = 0.0
 
     def compare(
         self,

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_rows
 from attnscope.correct._bias_rows import Drawn
+from attnscope.correct._heads import heads_of
+from attnscope.correct._placing import Placing
 from attnscope.correct.base import Decoder, Running
-from attnscope.errors import RequestError
 from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
@@ -30,19 +31,17 @@ class RunningSocialBias(Running):
 
     Attributes:
         drawn: One a prompt: which tokens are drawn to which cells.
-        padded: Length of the longest prompt.
         active: One a prompt: the heads that are biased, by layer.
         negative: One a prompt: biased rows of the prompt whose largest logit is negative, and all such rows, by layer.
     """
 
     def __init__(self, settings: SocialBias, drawn: Sequence[Drawn], decoder: Decoder) -> None:
         self.settings, self.drawn = settings, list(drawn)
-        self.padded = max(one.length for one in drawn)
-        self.fixed = settings.fixed_heads(decoder)
+        self.fixed = heads_of(settings.heads, decoder)
         self.layers = set(self.fixed or select_layers(settings.layers, decoder.layers, decoder.depth))
         self.active: list[dict[int, list[int]]] = [{} for _ in drawn]
         self.negative: list[dict[int, tuple[int, int]]] = [{} for _ in drawn]
-        self._total: dict[int, int] = {}  # tokens that a layer has met, padding included
+        self._placing = Placing(settings.method, [one.length for one in drawn])
         self._moved: dict[torch.device, list[Drawn]] = {}
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
@@ -51,7 +50,7 @@ class RunningSocialBias(Running):
             return call
         if call.is_decode and self.drawn[0].answer < 0:
             return call  # the paper's U holds prompt tokens only: generated tokens are not biased
-        copies, first = self._fit(call)
+        copies, first = self._placing(call)
         batch, heads, length, _ = call.query.shape
         device = call.query.device
         width = max(len(one.cells) for one in self.drawn)  # all groups at every call: a capture keeps the channels
@@ -59,7 +58,7 @@ class RunningSocialBias(Running):
         member = torch.zeros(batch, call.key.shape[2], width, device=device)
         biased = False
         for number, one in enumerate(self._on(device)):
-            place = self.padded - one.length
+            place = self._placing.padded - one.length
             rows, group = self._rows(call, one, place)
             for row in range(number * copies, (number + 1) * copies):
                 if call.is_decode or row == number * copies:  # copies of a prompt are equal
@@ -73,23 +72,6 @@ class RunningSocialBias(Running):
                 member[row, place + cut - first : stop, : len(one.cells)] = one.cells[:, cut:].T
         return add_bias(call, table, member) if biased else call
 
-    def _fit(self, call: AttentionCall) -> tuple[int, int]:
-        """How often each prompt stands in the batch, and how many of its oldest tokens the keys do not hold.
-
-        Raises:
-            RequestError: If these are not the prompts, or tokens that follow them.
-        """
-        batch, _, length, _ = call.query.shape
-        copies, rest = divmod(batch, len(self.drawn))
-        begun = call.layer in self._total if call.is_decode else length >= self.padded
-        if rest or not begun:
-            prompts = "one prompt" if len(self.drawn) == 1 else f"{len(self.drawn)} prompts"
-            raise RequestError(
-                f"social-bias was bound to {prompts} of {self.padded} tokens, and the model is given {batch} x {length}"
-            )
-        self._total[call.layer] = self._total[call.layer] + 1 if call.is_decode else length
-        return copies, max(0, self._total[call.layer] - call.key.shape[2])
-
     def _on(self, device: torch.device) -> list[Drawn]:
         if device not in self._moved:
             self._moved[device] = [one.to(device) for one in self.drawn]
@@ -100,9 +82,9 @@ class RunningSocialBias(Running):
         length, device = call.query.shape[2], call.query.device
         if call.is_decode:
             return torch.zeros(1, dtype=torch.long, device=device), torch.full((1,), one.answer, device=device)
-        if one.answer < 0 or length == self.padded:
+        if one.answer < 0 or length == self._placing.padded:
             return one.rows + place, one.group
-        later = torch.arange(self.padded, length, device=device)
+        later = torch.arange(self._placing.padded, length, device=device)
         return torch.cat([one.rows + place, later]), torch.cat([one.group, torch.full_like(later, one.answer)])
 
     def _bias(

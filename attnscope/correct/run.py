@@ -7,25 +7,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
 from torch import Tensor
 
 from attnscope.attention import decoder_layers, tapped
 from attnscope.capture.plan import Plan
 from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
 from attnscope.capture.run import Progress, capture, layer_count
 from attnscope.correct.base import Correction, Decoder, Running
-from attnscope.errors import ModelError, RequestError
-from attnscope.scene import Sampling
+from attnscope.correct.recorded import Recorded
+from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
-
-# Mean difference of 8-bit values between a frame and its JPEG of quality 90: noise stays below, another film does not.
-_JPEG_NOISE = 12.0
 
 
 @contextmanager
@@ -131,57 +124,30 @@ def rerun(
     Raises:
         RequestError: If the model or the scene is no longer what was captured.
     """
-    with open_capture(before) as cap:
-        recorded, run, scene = cap.model, cap.run, cap.scene
-        ids = cap.tokens["token_id"].to_numpy()[: cap.prompt_length].tolist()
-        layers = [int(n) for n in cap.layers]
-        shown = cap.frames.images
-        if cap.correction:
-            raise RequestError(
-                f"{before}: was itself made under {cap.correction[0]['method']}; correct a plain capture"
-            )
+    recorded = Recorded.read(before, to="correct")
     if Path(out).resolve() == Path(before).resolve():
         raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
-    if not scene.video.exists():
-        raise RequestError(f"{before}: its video is no longer at {scene.video}")
+    run = recorded.run
     fields = {k: v for k, v in run["plan"].items() if k not in ("readings", "layers")}
     with _folder(Path(out).parent):
-        loaded = _load(before, model, recorded, run)
-        if loaded.config_sha256 != recorded["config_sha256"]:
-            raise RequestError(
-                f"{before}: was captured with another configuration of {recorded['id']} than the one loaded"
-            )
+        loaded = recorded.load(model)
 
         def correct(prompt: Prompt) -> Sequence[Running]:
-            if prompt.inputs["input_ids"][0].tolist() != ids:
-                raise RequestError(
-                    f"{before}: the prompt is no longer the one captured; the video, scene or processor has changed"
-                )
-            if _differ(prompt.frames.images, shown):
-                raise RequestError(f"{before}: {scene.video} no longer shows the frames that were captured")
+            recorded.check(prompt)
             return bind(loaded, prompt, corrections)
 
         return capture(
             loaded,
-            scene,
+            recorded.scene,
             out,
-            plan=Plan(**fields, layers=tuple(layers)),
-            sampling=Sampling(**run["sampling"]),
+            plan=Plan(**fields, layers=tuple(recorded.layers)),
+            sampling=recorded.sampling,
             max_new_tokens=run["max_new_tokens"],
             template=run["template"],
             verify=verify,
             correct=correct,
             progress=progress,
         )
-
-
-def _differ(now: npt.NDArray[np.uint8], stored: npt.NDArray[np.uint8]) -> bool:
-    """Whether frames are others than the JPEGs of a capture, which are lossy and may be smaller."""
-    if len(now) != len(stored):
-        return True
-    height, width = stored.shape[1:3]
-    small = [np.asarray(Image.fromarray(frame).resize((width, height)), dtype=np.float32) for frame in now]
-    return bool(np.abs(np.stack(small) - stored).mean((1, 2, 3)).max() > _JPEG_NOISE)
 
 
 @contextmanager
@@ -205,16 +171,3 @@ def _folder(path: Path) -> Iterator[None]:
             with suppress(OSError):  # not empty
                 folder.rmdir()
         raise
-
-
-def _load(
-    before: str | Path, model: LoadedModel | str | Path | None, recorded: dict[str, Any], run: dict[str, Any]
-) -> LoadedModel:
-    from attnscope.model import load
-
-    if model is not None and not isinstance(model, (str, Path)):
-        return model
-    was = str(recorded["id"])
-    if model is None and Path(was).is_absolute() and not Path(was).exists():
-        raise ModelError(f"{before}: its model is no longer at {was}; say where it is with --model")
-    return load(str(model or was), **{k: v for k, v in run["load"].items() if k != "model"})

@@ -8,19 +8,19 @@ Acting on names in the question and on the answer, fixed heads and a constant bi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from attnscope.correct import _heads
 from attnscope.correct._bias_rows import ROWS, draw
 from attnscope.correct._bias_running import RunningSocialBias
 from attnscope.correct.base import Correction, Decoder, correction
 from attnscope.errors import RequestError
 from attnscope.layers import check_layers
-from attnscope.metrics.headlist import SUFFIX, HeadList, read
+from attnscope.metrics.headlist import HeadList
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -94,57 +94,16 @@ class SocialBias(Correction):
         if self.toward != "asked" and "answer" not in self.kinds:
             raise RequestError(f'--toward "{self.toward}": is about the answer, and --rows is "{self.rows}"')
         check_layers(self.layers)
-        if isinstance(self.heads, str) and self.heads.endswith(SUFFIX):
-            object.__setattr__(self, "heads", read(self.heads))
-        self._heads()
+        object.__setattr__(self, "heads", _heads.opened(self.heads))
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
-        return super().params() | {"heads": self._text}
+        return super().params() | {"heads": _heads.text(self.heads)}
 
     @property
     def kinds(self) -> list[str]:
         """The kinds of `rows`, one by one."""
         return [kind.strip() for kind in self.rows.split(",")]
-
-    @property
-    def _text(self) -> str:
-        return self.heads if isinstance(self.heads, str) else self.heads.text
-
-    def _heads(self) -> dict[int, list[int]]:
-        """The heads of `heads` by layer, both increasing.
-
-        Raises:
-            RequestError: If they are not written as layer.head.
-        """
-        found = set()
-        for part in self._text.split(",") if self._text else []:
-            match = re.fullmatch(r"([0-9]+)\.([0-9]+)", part.strip())
-            if match is None:
-                raise RequestError(f'--heads {self._text}: "{part.strip()}" is not a layer and a head, like 12.3')
-            found.add((int(match[1]), int(match[2])))
-        return {layer: sorted(h for other, h in found if other == layer) for layer in sorted({at for at, _ in found})}
-
-    def fixed_heads(self, decoder: Decoder) -> dict[int, list[int]]:
-        """The heads of `heads` by layer; empty if heads are chosen by `threshold`.
-
-        Raises:
-            RequestError: If the model has no such layer or head, or is not that of the heads file.
-        """
-        if isinstance(self.heads, HeadList):
-            self.heads.check_model(decoder.id, decoder.config_sha256)
-        chosen = self._heads()
-        for layer, heads in chosen.items():
-            if layer not in decoder.layers:
-                known = f"{min(decoder.layers)}-{max(decoder.layers)}"
-                raise RequestError(
-                    f"--heads {layer}.{heads[0]}: layer {layer} is not one of the layers with attention, {known}"
-                )
-            if heads[-1] >= decoder.heads:
-                raise RequestError(
-                    f"--heads {layer}.{heads[-1]}: the model has heads 0-{decoder.heads - 1} in each layer"
-                )
-        return chosen
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningSocialBias:
         """Find the tokens that are drawn, and the cells that each is drawn to.

@@ -12,8 +12,20 @@ from functools import partial
 
 import pandas as pd
 
-from attnscope.metrics import answer, balance, decay, grounding, heads, modality, pairs, pool, rollout, sinks, speakers
-from attnscope.metrics.decay import gamma_interval
+from attnscope.metrics import (
+    answer,
+    balance,
+    decay,
+    grounding,
+    heads,
+    modality,
+    pairs,
+    pool,
+    rank,
+    rollout,
+    sinks,
+    speakers,
+)
 from attnscope.metrics.explain import explain
 from attnscope.metrics.jitter import jitter
 from attnscope.metrics.registry import (
@@ -27,7 +39,8 @@ from attnscope.metrics.registry import (
     one,
     range_text,
 )
-from attnscope.metrics.tidy import long
+from attnscope.metrics.segments import gamma_interval
+from attnscope.metrics.tables import long, write
 
 all = all_metrics
 
@@ -62,7 +75,9 @@ __all__ = [
     "pairs",
     "pool",
     "range_text",
+    "rank",
     "rollout",
     "sinks",
     "speakers",
+    "write",
 ]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.density import speaker_cells
 from attnscope.metrics.registry import metric
-from attnscope.metrics.tidy import divide, over, tidy
+from attnscope.metrics.tidy import at_places, divide, over
 from attnscope.scene.mentions import asked_speakers
 
 if TYPE_CHECKING:
@@ -75,17 +75,14 @@ def answer(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
         FormatError: if the capture has no `maps` reading.
     """
     mass, cells, keys = _read(cap, threshold)
-    masses, places = over(mass, cap.layers)  # [X, S]
+    masses, _ = over(mass, cap.layers)  # [X, S]
     lifts, _ = over(divide(mass * keys[:, None, None], cells[:, None]), cap.layers)
     names = list(cap.scene.speakers)
-    counted = np.concatenate([np.repeat(cells, cap.heads, axis=0), cells, cells.max(0)[None]])
-    axes = {"place": range(len(places)), "speaker": names}
+    asked, axes = asked_speakers(cap.scene), {"speaker": names}
     values = {"answer_mass": masses, "answer_lift": lifts, "answer_share": shares(lifts)}
-    table = pd.concat([tidy(name, value, counted, axes) for name, value in values.items()], ignore_index=True)
-    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
-    asked = asked_speakers(cap.scene)
-    said = table["speaker"].isin(asked)
-    table = pd.concat([where, table], axis=1).assign(threshold=threshold, asked=said, named=len(asked))
+    parts = [at_places(name, value, cells, axes, cap.layers, cap.heads) for name, value in values.items()]
+    table = pd.concat(parts, ignore_index=True)
+    table = table.assign(threshold=threshold, asked=table["speaker"].isin(asked), named=len(asked))
     return table[["metric", "layer", "head", "threshold", "speaker", "asked", "named", "value", "n"]]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,20 +12,10 @@ import pandas as pd
 from attnscope.errors import FormatError, RequestError
 from attnscope.layers import select_layers
 from attnscope.metrics import registry
+from attnscope.metrics.criteria import Criterion, Scores, Tables, criteria, criterion, scores
 from attnscope.metrics.headlist import By, Head, HeadList, OfModel
 from attnscope.metrics.pool import labels
-from attnscope.metrics.ranking import (
-    NOT_CAUSE,
-    Criterion,
-    Scores,
-    Tables,
-    agreement,
-    criteria,
-    criterion,
-    ranked,
-    scores,
-    stability,
-)
+from attnscope.metrics.ranking import NOT_CAUSE, agreement, ranked, stability
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -46,7 +37,7 @@ def choose(
     Args:
         caps: open captures of one model.
         names: a short name for each.
-        by: a criterion (`attnscope.metrics.ranking.criteria`).
+        by: a criterion (`attnscope.metrics.criteria`).
         top: how many heads, or a share of those that take part ("9%").
         least: only heads above this value (for `localization`: of the mass on the video, in place of the elbow).
         layers: which layers take part, as numbers ("10-19") or a range of depth ("0.36-0.71").
@@ -59,6 +50,8 @@ def choose(
         FormatError: if a capture does not say of which model it is.
     """
     chosen, model = criterion(by), _model(caps)
+    if least is not None and not math.isfinite(least):
+        raise RequestError(f"--min {least}: is not a number")
     taking = select_layers(layers, [int(n) for n in caps[0].layers], model.layers)
     count, about = _how_many(top, len(taking) * model.heads), labels(caps, names)
     tables = measure(caps, names, threshold) if tables is None else tables
@@ -68,13 +61,15 @@ def choose(
     }
     defined = {name: of for name, of in found.items() if of is not None}
     if by not in defined:
-        raise RequestError(f"{_files(caps)}: --by {by}: {_undefined(caps, chosen)}")
+        if chosen.gate is not None and least is not None and scores(tables, about, chosen, layers=taking) is not None:
+            raise RequestError(f"{_files(caps)}: --min {least:g}: no head has a mass on the video above it")
+        raise RequestError(f"{_files(caps)}: --by {by}: {_undefined(caps, chosen, defined)}")
     own = defined.pop(by)
     table = ranked(own, count)
     if least is not None and chosen.gate is None:
         table = table[table["value"] < least if chosen.lowest else table["value"] > least]
     if table.empty:
-        raise RequestError(f"{_files(caps)}: --min {least}: no head is above it")
+        raise RequestError(f"{_files(caps)}: --min {least:g}: no head is above it")
     rows = agreement([own, *defined.values()], count)
     return HeadList(
         model=model,
@@ -161,13 +156,14 @@ def _notes(caps: Sequence[Capture], own: Scores, table: pd.DataFrame, least: flo
     return notes
 
 
-def _undefined(caps: Sequence[Capture], chosen: Criterion) -> str:
-    """Why there is nothing to rank."""
+def _undefined(caps: Sequence[Capture], chosen: Criterion, defined: Collection[str]) -> str:
+    """Why there is nothing to rank, and by what there is."""
     for name in chosen.metrics:
         for reading in registry.get(name).needs:
             if not caps[0].has(reading):
                 return f"{name} needs the reading '{reading}', which is not there"
-    return f"{chosen.metric} is not defined for any head; the notes of attnscope analyze say why"
+    others = f"; these are: {', '.join(defined)}" if defined else ""
+    return f"{chosen.metric} is not defined for any head (attnscope analyze says why){others}"
 
 
 def _files(caps: Sequence[Capture]) -> str:

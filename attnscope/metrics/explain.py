@@ -9,6 +9,8 @@ import numpy as np
 from attnscope.metrics.answer import answer_group
 from attnscope.metrics.density import seen_cells, speaker_cells
 from attnscope.metrics.groups import modality_flow
+from attnscope.metrics.registry import all_metrics, lacking
+from attnscope.metrics.rollout import obstacle
 from attnscope.scene.mentions import asked_speakers
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
         if cap.has("masses")
         else ["No attention between modalities and no decay: the capture has no 'masses' reading."]
     )
+    notes += _not_computed(cap)
     if not cap.has("maps"):
         return [*notes, "No speaker or answer metrics: the capture has no 'maps' reading."]
     undefined = "Speaker and answer metrics are not defined"
@@ -38,6 +41,18 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
     if not np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any():
         return [*notes, f"{undefined}: the places of this model family's visual tokens are unknown."]
     return notes + _speakers(cap, threshold) + _answer(cap, threshold)
+
+
+def _not_computed(cap: Capture) -> list[str]:
+    """Metrics whose reading is missing, but for `masses` and `maps`, which have sentences of their own."""
+    without: dict[str, list[str]] = {}
+    for entry in all_metrics():
+        lack = lacking(cap, entry)
+        if lack and lack not in ("'masses'", "'maps'"):
+            without.setdefault(lack, []).append(entry.title)
+    notes = [f"Not computed: {', '.join(names)}. The capture has no {lack} reading." for lack, names in without.items()]
+    large = obstacle(cap) if cap.has("qk") or cap.has("full") else None
+    return notes if large is None else [*notes, large]
 
 
 def _modality(cap: Capture) -> list[str]:

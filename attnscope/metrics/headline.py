@@ -78,7 +78,7 @@ def headline(tables: Tables, denominator: str = "max") -> pd.DataFrame:
                 "value": values.mean() if len(values) else np.nan,
                 "se": values.sem() if len(values) > 1 else np.nan,
                 **_chance(tables, line),
-                "n": int(by_capture["n"].sum()),
+                "n": int(by_capture.loc[values.index, "n"].sum()),
                 "counts": line.counts,
                 "captures": len(values),
             }

@@ -21,7 +21,7 @@ _HASH = 12  # characters of a hash that a message shows
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class OfModel(_Part):
@@ -78,6 +78,7 @@ class HeadList(_Part):
         clips: how many clips these show.
         heads: the best first.
         stability, agreement: as `attnscope.metrics.ranking` returns them; null where not defined.
+        cause: what the heads' `effect` is of, and how it goes with the order; null where nothing was knocked out.
         notes: sentences that a user should read.
     """
 
@@ -91,6 +92,7 @@ class HeadList(_Part):
     heads: list[Head] = Field(min_length=1)
     stability: dict[str, int | float | None]
     agreement: list[dict[str, str | int | float | None]]
+    cause: dict[str, str | int | float | None] | None = None
     notes: list[str]
     _path: str = PrivateAttr("")  # where it was read from, for messages
 
@@ -103,7 +105,7 @@ class HeadList(_Part):
         """Write the file, complete or not at all.
 
         Raises:
-            RequestError: if its name does not end in .json, by which `--heads` knows a file.
+            RequestError: as `check_name`.
             RunError: if it cannot be written.
         """
         check_name(path)
@@ -135,13 +137,18 @@ class HeadList(_Part):
 
 
 def check_name(path: str | Path) -> None:
-    """Refuse a name by which `--heads` would not know a file.
+    """Refuse a name by which `--heads` would not know a file, and a place where there can be none.
 
     Raises:
-        RequestError: if it does not end in .json.
+        RequestError: if it does not end in .json, is a folder, or is in none.
     """
-    if Path(path).suffix != SUFFIX:
+    path = Path(path)
+    if path.suffix != SUFFIX:
         raise RequestError(f"{path}: the name of a heads file ends in {SUFFIX}")
+    if path.is_dir():
+        raise RequestError(f"{path}: is a folder, not a heads file")
+    if not path.parent.is_dir():
+        raise RequestError(f"{path}: there is no folder {path.parent}")
 
 
 def read(path: str | Path) -> HeadList:

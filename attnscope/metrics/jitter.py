@@ -7,7 +7,7 @@ words or heads. Noise pulls numbers towards chance, so a band need not hold the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
@@ -37,6 +37,7 @@ def jitter(
     cap: Capture,
     names: Iterable[str] | None = None,
     *,
+    tables: Mapping[str, pd.DataFrame] | None = None,
     draws: int = 50,
     amount: float = 0.1,
     unit: Unit = "box",
@@ -51,6 +52,7 @@ def jitter(
     Args:
         cap: an open capture with the `maps` reading.
         names: metrics of the families speakers, grounding and pairs; all of them by default.
+        tables: of `compute`, with the same threshold, where they are there already.
         draws: how many times the boxes are disturbed.
         amount: standard deviation of the noise on each of the four edges of a box.
         unit: of `amount`: `box` is a fraction of the box's width (left, right) or height (top, bottom), `px` pixels.
@@ -62,8 +64,8 @@ def jitter(
         seed: of the random numbers.
 
     Returns:
-        The tables of `compute`, with columns `low` and `high`: quantiles over the draws in which the number is defined,
-        NaN where it is in none. A number that needs the boxes of other times has no band.
+        The tables of `compute` of these families, with columns `low` and `high`: quantiles over the draws in which the
+        number is defined, NaN where it is in none. What needs boxes of other times, and what `exact` adds, has none.
 
     Raises:
         RequestError: for an option out of range, or a metric that does not depend on boxes.
@@ -74,13 +76,17 @@ def jitter(
     for name in chosen:
         if registry.get(name).name not in known:
             raise RequestError(f"metric '{name}' does not depend on boxes; those that do: {', '.join(known)}")
-    tables = registry.compute(cap, chosen, threshold=threshold)
-    if not tables:
-        return tables
+    found = registry.compute(cap, chosen, threshold=threshold) if tables is None else tables
+    wanted = {family: table[table["metric"].isin(chosen)] for family, table in found.items() if family in MEASURES}
+    if not wanted:
+        return {}
     rng = np.random.default_rng(seed)
     disturbed = disturb(cap, draws, amount=amount, unit=unit, drop=drop, grow=grow, rng=rng)
     cells = np.stack([covered(cap, boxes) >= threshold for boxes in disturbed])
-    return {family: _band(cap, table, MEASURES[family], cells, threshold, level) for family, table in tables.items()}
+    return {
+        family: _band(cap, table.reset_index(drop=True), MEASURES[family], cells, threshold, level)
+        for family, table in wanted.items()
+    }
 
 
 def disturb(
@@ -114,30 +120,36 @@ def _band(
     cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[np.bool_], threshold: float, level: float
 ) -> pd.DataFrame:
     """A table with the quantiles of its numbers over draws [D, S, P] of the cells."""
-    drawn, measured = [], {""}
+    wanted, measured, drawn = set(table["metric"].unique()), set[str](), []
     for parts in measure(cap, cells, threshold):
-        kept = [part for part in parts if part.metric in set(table["metric"])]
+        kept = [part for part in parts if part.metric in wanted]
         measured |= {part.metric for part in kept}
-        drawn.append(numbers(kept))
-    rows = table["metric"].isin(measured).to_numpy()  # in the same order as the parts
-    for name, share in (("low", (1 - level) / 2), ("high", (1 + level) / 2)):
+        drawn.append(numbers(kept) if kept else np.empty(0))
+    rows, edges = table["metric"].isin(measured), {}  # in the same order as the parts
+    if "rows" in table:
+        rows &= table["rows"] != "token"  # read word by word, for the boxes as they are alone
+    for name, edge in zip(("low", "high"), quantiles(np.stack(drawn), ((1 - level) / 2, (1 + level) / 2)), strict=True):
         column = np.full(len(table), np.nan)
-        column[rows] = quantile(np.stack(drawn), share)
-        table[name] = column
-    return table[[c for c in table.columns if c not in registry.FOUND] + [c for c in registry.FOUND if c in table]]
+        column[rows.to_numpy()] = edge
+        edges[name] = column
+    whole = table.assign(**edges)
+    return whole[[c for c in whole.columns if c not in registry.FOUND] + [c for c in registry.FOUND if c in whole]]
 
 
-def quantile(values: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Quantile of the finite among [D, N], linear between neighbours, [N]; NaN where none is.
+def quantiles(values: NDArray[np.float64], shares: Sequence[float]) -> list[NDArray[np.float64]]:
+    """Quantiles of the finite among [D, N], linear between neighbours, each [N]; NaN where none is.
 
     That is numpy.nanquantile, which goes column by column.
     """
     ordered = np.sort(values, axis=0)  # NaN last
-    at = share * np.maximum(np.isfinite(ordered).sum(0) - 1, 0)
-    below = np.floor(at).astype(np.int64)
-    low = np.take_along_axis(ordered, below[None], axis=0)[0]
-    high = np.take_along_axis(ordered, np.ceil(at).astype(np.int64)[None], axis=0)[0]
-    return np.asarray(low + (at - below) * (high - low))
+    last = np.maximum(np.isfinite(ordered).sum(0) - 1, 0)
+    out = []
+    for share in shares:
+        below = np.floor(share * last).astype(np.int64)
+        above = np.ceil(share * last).astype(np.int64)
+        low, high = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (below, above))
+        out.append(low + (share * last - below) * (high - low))
+    return out
 
 
 def _check(*, draws: int, amount: float, unit: str, drop: float, grow: float, level: float) -> None:

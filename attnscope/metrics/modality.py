@@ -38,18 +38,38 @@ OTHER = {"visual": "text", "text": "visual"}
 DENOMINATORS = ("max", "sum", "self")
 _SINK_FREE = "Without sinks: less the mass, and the pairs, on the sinks among the keys."
 
+Floats = NDArray[np.float64]
+
+
+def modality_of(query: str) -> str:
+    """The modality that queries count as: roles other than `template`, and those of the answer, are text."""
+    if query in MODALITIES:
+        return query
+    return "special" if query == "role:template" else "text"
+
 
 def link(query: str, key: str) -> str:
     """`self`, `cross`, or `special` where special tokens are the queries or the keys.
 
     Args:
-        query: a set of queries; those of roles other than `template`, and of the answer, count as text.
+        query: a set of queries.
         key: a modality.
     """
-    of = "special" if query == "role:template" else query if query in MODALITIES else "text"
+    of = modality_of(query)
     if "special" in (of, key):
         return "special"
     return "self" if of == key else "cross"
+
+
+def per_pair(flow: Flow) -> Floats:
+    """Mean attention per allowed pair of a flow, with and without sinks, [2, L, X, Q, K]; NaN where none is allowed."""
+    return divide(flow.mass * flow.queries[:, None], flow.counts[:, :, None])
+
+
+def gap_of(self_mean: Floats, cross_mean: Floats, denominator: str) -> Floats:
+    """|s - c| over max(s, c), s + c (`sum`) or s (`self`); NaN where that is not defined or 0."""
+    below = {"max": np.maximum(self_mean, cross_mean), "sum": self_mean + cross_mean, "self": self_mean}
+    return divide(np.abs(self_mean - cross_mean), below[denominator])
 
 
 @metric(
@@ -71,7 +91,7 @@ def pair_mean(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
         token_heads: also every head of each generated token.
     """
     flows = _flows(cap, token_heads)
-    return _table("pair_mean", cap, [(flow, _pair_means(flow), flow.counts[:, :, None]) for flow in flows])
+    return _table("pair_mean", cap, [(flow, per_pair(flow), flow.counts[:, :, None]) for flow in flows])
 
 
 @metric(
@@ -100,16 +120,21 @@ def mass_share(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
     title="Gap between self and cross attention",
     definition="D_m = |s_m - c_m| / max(s_m, c_m), from the means per pair of modality m; with the "
     "denominators s_m + c_m (sum) and s_m (self) beside it. A layer's gap is that of its mean over "
-    "heads, and the model's gap is the mean over the layers where it is defined. The paper prints values "
-    "without a formula.",
+    "heads, and the model's gap is the mean over the layers where it is defined. Likewise of the text queries of a "
+    "role, the answer position and each generated token. The paper prints values without a formula.",
     source="ours",
     unit="1",
     range=(0, None),
     chance="see gap_uniform",
 )
-def gap(cap: Capture) -> pd.DataFrame:
-    """Gap D_m by modality and denominator; n = 1 for a layer, the number of layers for layer -1."""
-    return _gaps("gap", cap, modality_flow(cap))
+def gap(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+    """Gap D_m of each set of queries, by denominator; n = 1 for a layer, the number of layers for layer -1.
+
+    Args:
+        cap: an open capture with the `masses` reading.
+        token_heads: also every head of each generated token.
+    """
+    return _gaps("gap", cap, _flows(cap, token_heads))
 
 
 @metric(
@@ -134,39 +159,39 @@ def gap(cap: Capture) -> pd.DataFrame:
 def against_uniform(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
     """Lift of each set of queries on each modality (n = queries), and the gap of uniform attention (head -1).
 
+    Both are NaN where no pair is allowed.
+
     Args:
         cap: an open capture with the `masses` reading.
         token_heads: also every head of each generated token.
     """
-    flow, tokens = _flows(cap, token_heads)
-    even = uniform_flow(cap)
+    flows = _flows(cap, token_heads)
+    even = uniform_flow(cap), uniform_tokens(flows[1])
     parts = []
-    for own, base in ((flow, even), (tokens, uniform_tokens(tokens))):
+    for own, base in zip(flows, even, strict=True):
         parts.append((own, divide(own.mass, np.where(_allowed(base), base.mass, 0.0)), own.queries[:, None]))
     return pd.concat([_table("lift", cap, parts), _gaps("gap_uniform", cap, even)], ignore_index=True)
 
 
-def gap_of(self_mean: NDArray[np.float64], cross_mean: NDArray[np.float64], denominator: str) -> NDArray[np.float64]:
-    """|s - c| over max(s, c), s + c (`sum`) or s (`self`); NaN where that is not defined or 0."""
-    below = {"max": np.maximum(self_mean, cross_mean), "sum": self_mean + cross_mean, "self": self_mean}
-    return divide(np.abs(self_mean - cross_mean), below[denominator])
-
-
-def _gaps(metric: str, cap: Capture, flow: Flow) -> pd.DataFrame:
-    """Gaps of a flow for its heads (the last is their mean), by layer and over layers."""
-    names = [m for m in flow.names if OTHER.get(m) in flow.names]
-    own = [flow.names.index(m) for m in names]
-    other = [flow.names.index(OTHER[m]) for m in names]
-    means = np.moveaxis(_pair_means(flow), (3, 4), (1, 2))  # [2, Q, K, L, X]
-    value = np.stack([gap_of(means[:, own, own], means[:, own, other], d) for d in DENOMINATORS], 2)  # [2, m, 3, L, X]
-    keys: dict[str, Sequence[Any]] = {"sinks": SINKS, "query": names, "denominator": DENOMINATORS}
-    by_layer = value[..., -1]
-    layers = np.isfinite(by_layer).sum(-1, keepdims=True)
-    over = divide(np.nansum(by_layer, axis=-1, keepdims=True), layers)
-    parts = [
-        tidy(metric, value, np.isfinite(value), keys | {"layer": cap.layers.tolist(), "head": flow.heads}),
-        tidy(metric, over, layers, keys | {"layer": [OVER]}, head=OVER),
-    ]
+def _gaps(name: str, cap: Capture, flows: Sequence[Flow]) -> pd.DataFrame:
+    """Gaps of flows for their heads (the last is their mean), by layer and over layers."""
+    parts = []
+    for flow in flows:
+        sets = [q for q in flow.sets if {modality_of(q), OTHER.get(modality_of(q))} <= set(flow.names)]
+        rows = [flow.sets.index(q) for q in sets]
+        own = [flow.names.index(modality_of(q)) for q in sets]
+        other = [flow.names.index(OTHER[modality_of(q)]) for q in sets]
+        means = np.moveaxis(per_pair(flow), (3, 4), (1, 2))  # [2, Q, K, L, X]
+        found = [gap_of(means[:, rows, own], means[:, rows, other], d) for d in DENOMINATORS]
+        value = np.stack(found, 2)  # [2, Q, 3, L, X]
+        keys: dict[str, Sequence[Any]] = {"sinks": SINKS, "query": sets, "denominator": DENOMINATORS}
+        by_layer = value[..., -1:]
+        layers = np.isfinite(by_layer).sum(-2)
+        over = divide(np.nansum(by_layer, axis=-2), layers)
+        parts += [
+            tidy(name, value, np.isfinite(value), keys | {"layer": cap.layers.tolist(), "head": flow.heads}),
+            tidy(name, over, layers, keys | {"layer": [OVER]}, head=OVER),
+        ]
     columns = ["metric", "layer", "head", "query", "sinks", "denominator", "value", "n"]
     return pd.concat(parts, ignore_index=True)[columns]
 
@@ -182,14 +207,7 @@ def _allowed(flow: Flow) -> NDArray[np.bool_]:
     return flow.counts[:, :, None] > 0
 
 
-def _pair_means(flow: Flow) -> NDArray[np.float64]:
-    """Means per pair with and without sinks, [2, L, X, Q, K]."""
-    return divide(flow.mass * flow.queries[:, None], flow.counts[:, :, None])
-
-
-def _table(
-    name: str, cap: Capture, parts: Sequence[tuple[Flow, NDArray[np.float64], NDArray[np.int64]]]
-) -> pd.DataFrame:
+def _table(name: str, cap: Capture, parts: Sequence[tuple[Flow, Floats, NDArray[np.int64]]]) -> pd.DataFrame:
     """The table of a metric, from its values over [2, L, X, Q, K] of each flow, and their n."""
     tables = []
     for flow, values, n in parts:

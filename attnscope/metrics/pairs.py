@@ -2,16 +2,16 @@
 
 The labelled form of what papers print as AttnMax and AttnMean without saying over what: for the tokens u of a turn and
 the cells v of one speaker at the frames that count, the mean over v, the maximum over v and the sum over v (the mass);
-then the mean over all u. `match` is `matched` (v of the speaker of u) or `mismatched` (of another visible speaker, mean
+then the mean over u. `match` is `matched` (v of the speaker of u) or `mismatched` (of another visible speaker, mean
 over them). `heads` says how layers and heads are put together: `each` is a single head, `mean` and `max` are the mean
 over heads and the highest head, of a layer and (layer -1) of all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,10 +19,6 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.density import (
     FRAME_CHOICES,
-    FrameChoice,
-    Turns,
-    Units,
-    over_units,
     seen_cells,
     speaker_cells,
     turn_maps,
@@ -31,53 +27,94 @@ from attnscope.metrics.density import (
     unit_weights,
     units_of,
 )
-from attnscope.metrics.parts import Part, to_table
-from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, over
+from attnscope.metrics.parts import Part, places_of, to_table
+from attnscope.metrics.registry import OVER, Compute, metric
+from attnscope.metrics.tidy import divide
+from attnscope.metrics.words import MATCHES, TOGETHER, Found, Words, boxes_of, unit_peaks
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 METRICS = ("speaker_pair_mean", "speaker_pair_max", "speaker_pair_mass")
-MATCHES = ("matched", "mismatched")
-COLUMNS = ["metric", "layer", "head", "frames", "threshold", "match", "heads", "rows", "value", "n"]
+FILL = {"turn": OVER}
+COLUMNS = [
+    "metric",
+    "layer",
+    "head",
+    "frames",
+    "threshold",
+    "match",
+    "heads",
+    "rows",
+    "turn",
+    "time",
+    "value",
+    "n",
+]
+_NUMBERS = (
+    (
+        "Attention per pair of word and speaker's cell (AttnMean)",
+        "Mean of A(u, v) over {of}",
+        "attention per pair",
+        "matched = mismatched",
+    ),
+    (
+        "Highest attention of a word on a speaker's cell (AttnMax)",
+        "Maximum over {of} rows = turn: of the turn's mean attention, which is what a map holds and at most as high as "
+        "rows = token, the maximum of each word on its own. It grows with the number of cells.",
+        "attention per pair",
+        "matched = mismatched, for boxes of equal size",
+    ),
+    (
+        "Attention mass of a word on a speaker",
+        "Sum of A(u, v) over {of} It grows with the number of cells.",
+        "1",
+        "matched = mismatched, for boxes of equal size",
+    ),
+)
 _OF = (
-    "cells v of one speaker at the frames live for the turn (frames = all: at all frames), mean over the tokens u of "
-    "all turns; matched: the speaker of u, mismatched: mean over the other visible speakers."
+    (
+        "",
+        "",
+        "cells v of one speaker at the frames live for the turn (frames = all: at all frames), mean over the tokens u "
+        "of all turns",
+    ),
+    (
+        "_turn",
+        ", by turn",
+        "cells v of one speaker at the frames live for the turn (frames = all: at all frames), mean over the tokens u "
+        "of the turn",
+    ),
+    (
+        "_time",
+        ", over the clip",
+        "cells v of one speaker in one temporal unit (frames that share visual tokens), mean over the tokens u of the "
+        "turns that are live in it (frames = all: of all turns)",
+    ),
 )
 
 
-@metric(
-    name="speaker_pair_mean",
-    title="Attention per pair of word and speaker's cell (AttnMean)",
-    definition=f"Mean of A(u, v) over the {_OF}",
-    source="ours",
-    unit="attention per pair",
-    range=(0, 1),
-    chance="matched = mismatched",
-    needs=("maps",),
-)
-@metric(
-    name="speaker_pair_max",
-    title="Highest attention of a word on a speaker's cell (AttnMax)",
-    definition=f"Maximum over the {_OF} rows = turn: of the turn's mean attention, which is what a map holds and at "
-    "most as high as rows = token, the maximum of each word on its own. It grows with the number of cells.",
-    source="ours",
-    unit="attention per pair",
-    range=(0, 1),
-    chance="matched = mismatched, for boxes of equal size",
-    needs=("maps",),
-)
-@metric(
-    name="speaker_pair_mass",
-    title="Attention mass of a word on a speaker",
-    definition=f"Sum of A(u, v) over the {_OF} It grows with the number of cells.",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-    chance="matched = mismatched, for boxes of equal size",
-    needs=("maps",),
-)
+def _named(compute: Compute) -> Compute:
+    """Register every number of the family: mean, maximum and mass, over all, by turn and over the clip."""
+    for (suffix, more, of), (name, (title, definition, unit, chance)) in reversed(
+        list(product(_OF, zip(METRICS, _NUMBERS, strict=True)))
+    ):
+        compute = metric(
+            name=f"{name}{suffix}",
+            title=f"{title}{more}",
+            definition=definition.format(
+                of=f"the {of}; matched: the speaker of u, mismatched: mean over the other visible speakers."
+            ),
+            source="ours",
+            unit=unit,
+            range=(0, 1),
+            chance=chance,
+            needs=("maps",),
+        )(compute)
+    return compute
+
+
+@_named
 def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> pd.DataFrame:
     """Mean, maximum and mass over matched and mismatched pairs of words and cells (ours, after P1's AttnMax, AttnMean).
 
@@ -88,7 +125,9 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> pd.Da
             computes the attention of every word in every head.
 
     Returns:
-        Columns `match`, `heads` and `rows` as above; n = tokens. NaN where no such box is visible.
+        Columns `match`, `heads` and `rows` as above, `turn` (number in the transcript, -1: not of one turn) and `time`
+        (seconds, NaN: not of one unit); n = tokens. Of single turns and units only heads put together are told. NaN
+        where no such box is visible.
 
     Raises:
         FormatError: if the capture has no `maps` reading.
@@ -97,111 +136,88 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> pd.Da
     parts = next(measure(cap, cells, threshold))
     if exact and (cap.has("qk") or cap.has("full")):
         parts += _word_peaks(cap, cells, threshold)
-    return to_table(parts, COLUMNS, {}).assign(threshold=threshold)
-
-
-@dataclass(frozen=True)
-class Words:
-    """The turns at one choice of frames, and how their numbers are put together in D ways in which cells may lie.
-
-    Attributes:
-        frames: the choice.
-        turns: who speaks when.
-        cells: of each speaker that count for each turn, [D, T, S].
-        weight: of a number of a turn on a speaker, for matched and mismatched, [D, 2, T, S]: the words of the turn,
-            shared among the speakers who are visible.
-        n: words that count, [D, 2].
-    """
-
-    frames: FrameChoice
-    turns: Turns
-    cells: NDArray[np.int64]
-    weight: NDArray[np.float64]
-    n: NDArray[np.int64]
-
-    def mean(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean over the words of numbers of turns on speakers [D, H, T, S], [D, H, 2]; NaN where none counts."""
-        return divide(np.einsum("dhts,dmts->dhm", values, self.weight), self.n[:, None])
-
-    def highest(self, peaks: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Peaks [H, T, F, D, S] of the units that count for each turn, [D, H, T, S]."""
-        top = np.max(peaks, axis=2, where=self.turns.live[..., None, None], initial=0)
-        return np.asarray(top.transpose(2, 0, 1, 3))
+    return to_table(parts, COLUMNS, FILL).assign(threshold=threshold)
 
 
 def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:
     """Every number of this family for each of D ways [D, S, P] in which the speakers' cells may lie."""
-    units, choices = units_of(cap), _words(cap, cells, threshold)
-    weights = unit_weights(units, cells)
-    found = np.full((len(choices), len(METRICS), len(cells), len(cap.layers), cap.heads, 2), np.nan)
+    units, choices, places = units_of(cap), _words(cap, cells, threshold), places_of(cap.layers, cap.heads)
+    weights, boxes = unit_weights(units, cells), boxes_of(units, cells)
+    shape = len(units.times), *cells.shape[:2]  # F, D, S
+    found = [Found.nothing(words, len(cap.layers), cap.heads) for words in choices]
     for row, maps in turn_maps(cap, choices[0].turns.groups if len(units.times) else []):
-        masses, peaks = unit_masses(maps, units, weights), unit_peaks(maps, units, cells)
-        for values, words in zip(found, choices, strict=True):
-            mass = over_units(masses, words.turns, len(cells))  # [D, H, T, S]
-            density = mass / np.maximum(words.cells, 1)[:, None]
-            for value, numbers in zip(values, (density, words.highest(peaks), mass), strict=True):
-                value[:, row] = words.mean(numbers)
+        masses = unit_masses(maps, units, weights).reshape(*maps.shape[:2], *shape)
+        peaks = unit_peaks(maps, boxes, shape)
+        for words, numbers in zip(choices, found, strict=True):
+            numbers.fill(row, words, masses, peaks)
     for way in range(len(cells)):
-        yield [
-            part
-            for words, values in zip(choices, found, strict=True)
-            for name, value in zip(METRICS, values[:, way], strict=True)
-            for part in _parts(cap, name, value, words.n[way], words.frames, "turn")
-        ]
-
-
-def unit_peaks(maps: NDArray[np.float32], units: Units, cells: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Highest attention of maps [H, T, P] on the cells [D, S, P] in each unit, [H, T, F, D, S]; 0 where none is."""
-    ways, speakers, _ = cells.shape
-    out = np.zeros((*maps.shape[:2], len(units.times), ways, speakers))
-    for unit, tokens in enumerate(units.tokens):
-        here = maps[:, :, tokens]
-        for way, s in np.ndindex(ways, speakers):
-            out[:, :, unit, way, s] = here[:, :, cells[way, s, tokens]].max(-1, initial=0)
-    return out
+        parts: list[Part] = []
+        for words, numbers in zip(choices, found, strict=True):
+            whole, by_turn, by_unit = (n[way] for n in numbers.n)
+            turns, same = np.array(words.turns.numbers, dtype=np.int64), {"frames": words.frames, "rows": "turn"}
+            for k, name in enumerate(METRICS):
+                parts += _whole(name, numbers.each[k, way], whole, places, same)
+                parts += _together(f"{name}_turn", numbers.turn[k, way], by_turn, places, same, {"turn": turns})
+                parts += _together(f"{name}_time", numbers.time[k, way], by_unit, places, same, {"time": units.times})
+        yield parts
 
 
 def _words(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> list[Words]:
-    """The turns at live frames and at all."""
-    counts, out = unit_counts(units_of(cap), cells), []
-    for frames in FRAME_CHOICES:
-        turns = seen_cells(cap, threshold, frames)
-        size = np.stack([turns.showing(count).cells for count in counts])  # [D, T, S]
-        own = turns.labels[:, None] == np.arange(len(turns.speakers))  # [T, S]
-        sides = np.stack([(size > 0) & own, (size > 0) & ~own], axis=1)  # [D, 2, T, S]
-        weight = sides * turns.tokens[:, None] / np.maximum(sides.sum(-1, keepdims=True), 1)
-        out.append(Words(frames, turns, size, weight, (sides.any(-1) * turns.tokens).sum(-1)))
-    return out
+    """The words of the turns at live frames and at all."""
+    counts = unit_counts(units_of(cap), cells)
+    return [Words.at(frames, seen_cells(cap, threshold, frames), counts) for frames in FRAME_CHOICES]
 
 
 def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> list[Part]:
     """The maximum of every word on its own, mean over the words of each turn."""
     units, choices, turned = units_of(cap), _words(cap, cells, threshold), cap.tokens["turn"].to_numpy()
+    boxes, shape, places = (
+        boxes_of(units, cells),
+        (len(units.times), *cells.shape[:2]),
+        places_of(cap.layers, cap.heads),
+    )
     found = np.full((len(choices), len(cap.layers), cap.heads, 2), np.nan)
+    n = np.zeros((len(choices), 2), dtype=np.int64)
     for row, layer in enumerate(cap.layers):
         tops = [np.zeros((1, cap.heads, *words.cells.shape[1:])) for words in choices]
         for t, number in enumerate(choices[0].turns.numbers):
             queries = np.flatnonzero(turned == number)
-            peaks = unit_peaks(cap.attention(int(layer), queries=queries), units, cells)  # [H, words, F, 1, S]
+            peaks = unit_peaks(cap.attention(int(layer), queries=queries), boxes, shape)  # [H, words, F, 1, S]
             for top, words in zip(tops, choices, strict=True):
                 live = words.turns.live[t][:, None, None]
                 top[0, :, t] = np.max(peaks, axis=2, where=live, initial=0).mean(1)[:, 0]
-        for value, top, words in zip(found, tops, choices, strict=True):
-            value[row] = words.mean(top)[0]
-    made = (_parts(cap, METRICS[1], v, w.n[0], w.frames, "token") for w, v in zip(choices, found, strict=True))
-    return [part for parts in made for part in parts]
+        for i, (top, words) in enumerate(zip(tops, choices, strict=True)):
+            (found[i, row],), (n[i],) = words.over_turns(*words.per_turn(top))
+    made = zip(choices, found, n, strict=True)
+    same = {"rows": "token"}
+    return [p for w, v, of in made for p in _whole(METRICS[1], v, of, places, same | {"frames": w.frames})]
 
 
-def _parts(
-    cap: Capture, name: str, values: NDArray[np.float64], n: NDArray[np.int64], frames: FrameChoice, rows: str
+def _whole(
+    name: str, values: NDArray[np.float64], n: NDArray[np.int64], places: pd.DataFrame, same: dict[str, str]
 ) -> list[Part]:
-    """Values [L, H, 2] of single heads, their means, and the highest head of each layer and of all."""
-    flat, places = over(values, cap.layers)
-    means = (places["head"] == OVER).to_numpy()
-    by_layer = values.max(1)
-    top = np.concatenate([by_layer, by_layer.max(0, keepdims=True)])
-    out = []
-    for heads, value, where in (("each", flat[~means], ~means), ("mean", flat[means], means), ("max", top, means)):
-        keys = {"match": [*MATCHES], "heads": [heads] * 2, "frames": [frames] * 2, "rows": [rows] * 2}
-        out.append(Part(name, value, n, places[where], keys))
+    """Values [L, H, 2] of single heads, and of the heads put together; n [2]."""
+    both = np.stack([values.mean(1), values.max(1)], axis=1)[..., None]
+    keys = {"match": [*MATCHES]} | {key: [said] * len(MATCHES) for key, said in ({"heads": "each"} | same).items()}
+    each = Part(name, values.reshape(-1, len(MATCHES)), n, places[(places["head"] != OVER).to_numpy()], keys)
+    return [each, *_together(name, both, n[:, None], places, same, {})]
+
+
+def _together(
+    name: str,
+    values: NDArray[np.float64],
+    n: NDArray[np.int64],
+    places: pd.DataFrame,
+    same: dict[str, str],
+    of: Mapping[str, NDArray[Any]],
+) -> list[Part]:
+    """Values [L, 2, 2, M] of the heads of each layer put together, and of all: mean and highest; n [2, M]."""
+    mean, top = values[:, 0], values[:, 1]
+    whole = divide(np.nansum(mean, axis=0), np.isfinite(mean).sum(0)), np.fmax.reduce(top)
+    size, where, out = n.size, places[(places["head"] == OVER).to_numpy()], []
+    for k, heads in enumerate(TOGETHER):
+        keys: dict[str, Any] = {key: [said] * size for key, said in ({"heads": heads} | same).items()}
+        keys |= {"match": np.repeat(MATCHES, n.shape[1])} | {key: np.tile(some, 2) for key, some in of.items()}
+        rows = np.concatenate([values[:, k], whole[k][None]]).reshape(len(values) + 1, size)
+        out.append(Part(name, rows, n.reshape(-1), where, keys))
     return out

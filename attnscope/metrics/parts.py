@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.tidy import over
+from attnscope.metrics.tidy import Number, over, with_head_mean
 
-Number = TypeVar("Number", np.float32, np.float64)
 ALL = pd.DataFrame({"layer": [OVER], "head": [OVER]})  # the place of a number that is the same for every head
 
 
@@ -71,7 +70,7 @@ def rows_of_layer(row: int, layers: int, heads: int) -> NDArray[np.int64]:
 
 def with_mean(values: NDArray[Number]) -> NDArray[Number]:
     """Heads [H, ...] and their mean, [H + 1, ...]."""
-    return np.concatenate([values, values.mean(0, keepdims=True)])
+    return with_head_mean(values, 0)
 
 
 def to_table(parts: Sequence[Part], columns: Sequence[str], fill: Mapping[str, Any]) -> pd.DataFrame:

@@ -8,21 +8,23 @@ draw whole clips again (ours). In every table here `n` counts clips.
     pooled(tables["speakers"], about)                    # one row a number: mean, interval
     contrast(tables["speakers"], about, by="people")     # difference between groups of clips
     paired(tables["speakers"], about, plain, corrected)  # the same clips, twice
+    summarize(tables, about, by="people")                # all of this, of all tables
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
+from attnscope.metrics.clips import by_clip, clips_of, common, groups, labels, same_questions, shared
 from attnscope.metrics.nulls import q_values
-from attnscope.metrics.registry import FOUND
+from attnscope.metrics.registry import OVER
 from attnscope.metrics.resample import (
     DRAWS,
     PERMUTATIONS,
@@ -32,35 +34,53 @@ from attnscope.metrics.resample import (
     sign_flips,
     signed_ranks,
 )
-from attnscope.metrics.tidy import divide
+from attnscope.metrics.tables import long
 
-if TYPE_CHECKING:
-    from attnscope.capture import Capture
+__all__ = ["contrast", "groups", "labels", "paired", "pooled", "summarize"]
 
 Floats = NDArray[np.float64]
-NONE = "(none)"  # the group of captures whose scene lacks the field
-SPEAKERS = "speakers"  # every scene can be grouped by how many speakers have a box
 
 
-def labels(caps: Sequence[Capture], names: Sequence[str]) -> pd.DataFrame:
-    """What captures are of.
+def summarize(
+    tables: Mapping[str, pd.DataFrame],
+    about: pd.DataFrame,
+    by: str | None = None,
+    *,
+    heads: bool = False,
+    draws: int = DRAWS,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> dict[str, pd.DataFrame]:
+    """All that many captures say together.
+
+    Names of speakers, turns and moments belong to one clip and are averaged away (`attnscope.metrics.clips.shared`).
 
     Args:
-        caps: open captures.
-        names: their names in the column `capture` of tables.
+        tables: by family, of many captures, with a column `capture`.
+        about: their `labels`.
+        by: a field of the scenes, `speakers` or `correction`: also compare the groups of captures that it makes.
+        heads: compare every head, not only the means over heads (`pooled` always holds every head).
+        draws: bootstrap samples.
+        permutations: of the tests.
+        seed: of the random numbers.
 
     Returns:
-        One row a capture: `capture`, `clip` (the video), `speakers` (how many have a box, as a text), and a column for
-        each field of the scenes, which wins over `speakers`; a list is one label, "(none)" a missing field.
+        Long tables (`attnscope.metrics.long`) of all families: `pooled`, and with `by` also `groups` (`pooled` for each
+        label), `contrasts` (`contrast` for each pair of labels) and, if two labels share clips, `paired`.
+
+    Raises:
+        RequestError: as `contrast`.
     """
-    rows = []
-    for cap, name in zip(caps, names, strict=True):
-        scene = cap.scene
-        fields = {f"field:{key}": _label(value) for key, value in scene.fields.items()}
-        rows.append(
-            {"capture": name, "clip": str(scene.video), f"field:{SPEAKERS}": str(len(scene.speakers)), **fields}
-        )
-    return pd.DataFrame(rows).fillna(NONE)
+    common = {family: shared(table) for family, table in tables.items() if len(table)}
+    found = {"pooled": {family: pooled(table, about, draws=draws, seed=seed) for family, table in common.items()}}
+    if by is not None:
+        options: dict[str, Any] = {"draws": draws, "permutations": permutations, "seed": seed}
+        few = common if heads else {family: table[table["head"] == OVER] for family, table in common.items()}
+        few = {family: table for family, table in few.items() if len(table)}
+        found["groups"] = {family: pooled(table, about, by, draws=draws, seed=seed) for family, table in few.items()}
+        found["contrasts"] = {family: contrast(table, about, by, **options) for family, table in few.items()}
+        found["paired"] = {family: _pairs(table, about, by, options) for family, table in few.items()}
+    return {name: long(parts) for name, parts in found.items() if any(len(part) for part in parts.values())}
 
 
 def pooled(
@@ -76,7 +96,7 @@ def pooled(
         seed: of the random numbers.
 
     Returns:
-        The table's keys, with `by` also `field` and `group`, then `value`, `n` (clips that define it), `low`, `high`
+        The table's keys, with `by` also `field` and `label`, then `value`, `n` (clips that define it), `low`, `high`
         (NaN for fewer than two clips).
 
     Raises:
@@ -85,10 +105,10 @@ def pooled(
     sets = {"": about["capture"].tolist()} if by is None else groups(about, by)
     keys, values = by_clip(table, about, list(sets.values()))
     parts = []
-    for group, part in zip(sets, values, strict=True):
+    for label, part in zip(sets, values, strict=True):
         value, n = means(part)
         low, high = interval(part, draws=draws, seed=seed)
-        own: dict[str, Any] = {} if by is None else {"field": by, "group": group}
+        own: dict[str, Any] = {} if by is None else {"field": by, "label": label}
         parts.append(keys.assign(**own, value=value, n=n, low=low, high=high))
     return pd.concat(parts, ignore_index=True)
 
@@ -104,6 +124,8 @@ def paired(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Two sets of captures of the same clips: every number's change, after less before, clip by clip.
+
+    Where both sets hold the same question about a clip, its captures with other questions do not count.
 
     Args:
         table: a tidy table of many captures, with a column `capture`.
@@ -126,9 +148,8 @@ def paired(
     both = sorted(set(before) & set(after))
     if both:
         raise RequestError(f"capture '{both[0]}' is in both of the sets that are compared")
-    keys, (first, second) = by_clip(table, about, [before, after])
-    shared = [set(about.loc[about["capture"].isin(list(names)), "clip"]) for names in (before, after)]
-    if not shared[0] & shared[1]:
+    keys, (first, second) = by_clip(table, about, same_questions(about, before, after))
+    if not common(about, before, after):
         raise RequestError("the two sets of captures share no clip; compare them as groups of a field instead")
     change = second - first
     defined = np.isfinite(change)
@@ -169,105 +190,41 @@ def contrast(
         seed: of the random numbers.
 
     Returns:
-        One row a number and pair of groups: the table's keys, `field`, `group`, `other`, `value` (mean of `group` less
-        that of `other`), `n` (clips of both), `low`, `high`, `p` (two-sided permutation test: labels of clips
-        exchanged) and `q` (p corrected over layers x heads, Benjamini and Hochberg; NaN for means over them). p is NaN
-        where two groups share a clip, whose labels cannot be exchanged: `paired` is for those.
+        One row a number and pair of groups: the table's keys, `field`, `base`, `other` (two labels), `value` (mean of
+        `other` less that of `base`), `n` (clips of both), `low`, `high`, `p` (two-sided permutation test: labels of
+        clips exchanged) and `q` (p corrected over layers x heads, Benjamini and Hochberg; NaN for means over them). p
+        is NaN where two groups share a clip, whose labels cannot be exchanged: `paired` is for those.
 
     Raises:
         RequestError: as `pooled`, and if there are fewer than two groups.
     """
     sets = groups(about, by)
     if len(sets) < 2:
-        raise RequestError(
-            f"field '{by}': every capture is in the group '{next(iter(sets))}'; there is none to compare"
-        )
+        only = next(iter(sets))
+        raise RequestError(f"field '{by}': every capture is in the group '{only}'; there is none to compare it with")
     keys, values = by_clip(table, about, list(sets.values()))
     parts = []
-    for (group, one), (other, two) in combinations(zip(sets, values, strict=True), 2):
-        (mean, n), (less, m) = means(one), means(two)
-        low, high = interval(one, two, draws=draws, seed=seed)
-        in_one, in_two = (set(about.loc[about["capture"].isin(sets[name]), "clip"]) for name in (group, other))
+    for (base, one), (other, two) in combinations(zip(sets, values, strict=True), 2):
+        (less, n), (mean, m) = means(one), means(two)
+        low, high = interval(two, one, draws=draws, seed=seed)
         p = np.full(len(keys), np.nan)
-        if not in_one & in_two:
+        if not common(about, sets[base], sets[other]):
+            second = set(about.loc[about["capture"].isin(sets[other]), "clip"])
             either = np.where(np.isfinite(one), one, two)
-            first = np.array([clip in in_one for clip in _clips(about)])
-            p = labels_exchanged(either, first, permutations=permutations, seed=seed)
+            label = np.array([clip in second for clip in clips_of(about)])
+            p = labels_exchanged(either, label, permutations=permutations, seed=seed)
         found = {"value": mean - less, "n": n + m, "low": low, "high": high, "p": p, "q": _q(p, keys)}
-        parts.append(keys.assign(field=by, group=group, other=other, **found))
+        parts.append(keys.assign(field=by, base=base, other=other, **found))
     return pd.concat(parts, ignore_index=True)
 
 
-def groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
-    """Names of captures by their label of a field; numbers in order, then texts, "(none)" last.
-
-    Raises:
-        RequestError: if no scene has the field.
-    """
-    column = f"field:{by}"
-    if column not in about:
-        known = ", ".join(str(c).removeprefix("field:") for c in about if str(c).startswith("field:"))
-        raise RequestError(f"field '{by}': no scene has it; the fields are {known}")
-    found = {str(label): part["capture"].tolist() for label, part in about.groupby(column, sort=False)}
-    return {label: found[label] for label in sorted(found, key=_order)}
-
-
-def by_clip(
-    table: pd.DataFrame, about: pd.DataFrame, sets: Sequence[Collection[str]]
-) -> tuple[pd.DataFrame, list[Floats]]:
-    """The numbers of a table by clip.
-
-    Args:
-        table: a tidy table of many captures, with a column `capture`.
-        about: their `labels`.
-        sets: names of captures.
-
-    Returns:
-        The keys of the X numbers, and for each set their means over its captures of each clip, [X, C], clips by name;
-        NaN where no capture defines the number.
-
-    Raises:
-        RequestError: if the table names a number of a capture twice, or an unknown capture.
-    """
-    unknown = set(table["capture"]) - set(about["capture"])
-    if unknown:
-        raise RequestError(f"the table holds capture '{min(unknown)}', of which nothing is known")
-    columns = [c for c in table.columns if c not in (*FOUND, "capture")]
-    number = table.groupby(columns, sort=False, dropna=False).ngroup().to_numpy(np.int64)
-    names: Mapping[str, int] = {name: i for i, name in enumerate(about["capture"])}
-    capture = table["capture"].map(names).to_numpy(np.int64)
-    _, at, times = np.unique(number * len(names) + capture, return_index=True, return_counts=True)
-    if (times > 1).any():
-        twice = table.iloc[int(at[times > 1][0])]
-        raise RequestError(f"the table holds a number of '{twice['metric']}' of capture '{twice['capture']}' twice")
-    keys = table.loc[~pd.Series(number).duplicated().to_numpy(), columns].reset_index(drop=True)
-    clips = _clips(about)
-    clip = about["clip"].map({name: i for i, name in enumerate(clips)}).to_numpy(np.int64)[capture]
-    value = table["value"].to_numpy(np.float64)
-    cell, size = number * len(clips) + clip, len(keys) * len(clips)
-    out = []
-    for chosen in sets:
-        use = np.isfinite(value) & table["capture"].isin(list(chosen)).to_numpy()
-        total = np.bincount(cell[use], weights=value[use], minlength=size)
-        mean = divide(total, np.bincount(cell[use], minlength=size))
-        out.append(mean.reshape(len(keys), len(clips)))
-    return keys, out
-
-
-def _order(label: str) -> tuple[bool, bool, float, str]:
-    try:
-        return False, False, float(label), ""
-    except ValueError:
-        return label == NONE, True, 0.0, label
-
-
-def _label(value: object) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
-
-
-def _clips(about: pd.DataFrame) -> list[str]:
-    """Clips in the order of columns, which is not that of captures: a seed draws the same ones whatever that is."""
-    return sorted(set(about["clip"]))
+def _pairs(table: pd.DataFrame, about: pd.DataFrame, by: str, options: Mapping[str, Any]) -> pd.DataFrame:
+    """`paired` for each pair of labels that share clips."""
+    parts = []
+    for (base, before), (other, after) in combinations(groups(about, by).items(), 2):
+        if common(about, before, after):
+            parts.append(paired(table, about, before, after, **options).assign(field=by, base=base, other=other))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
 def _q(p: Floats, keys: pd.DataFrame) -> Floats:

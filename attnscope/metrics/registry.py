@@ -24,7 +24,19 @@ Compute = Callable[..., pd.DataFrame]
 F = TypeVar("F", bound=Compute)
 
 OVER = -1  # in the columns `layer` and `head`: the number is over all of them
-FAMILIES = ("modality", "balance", "decay", "sinks", "rank", "rollout", "speakers", "grounding", "pairs", "answer")
+FAMILIES = (
+    "modality",
+    "balance",
+    "decay",
+    "sinks",
+    "rank",
+    "rollout",
+    "speakers",
+    "grounding",
+    "pairs",
+    "answer",
+    "heads",
+)
 # Columns that say what was found; every other column of a table says what it was found of.
 FOUND = ("value", "n", "low", "high", "p", "q")
 
@@ -43,6 +55,7 @@ class Metric:
         chance: the value under attention that ignores content, as printed, "" if there is none.
         family: the table it belongs to (the module that defines it).
         needs: the readings that a capture must hold.
+        one_of: readings of which it must hold one.
         compute: function of a Capture and keyword options, returning a tidy table with columns
             `metric`, `layer`, `head` (-1 = over all of them), the family's keys, `value`, `n`, and where there are
             any an interval `low`, `high`, a p-value `p` and its corrected form `q`.
@@ -60,6 +73,7 @@ class Metric:
     needs: tuple[str, ...]
     compute: Compute
     version: int = 1
+    one_of: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -80,6 +94,7 @@ def metric(
     range: tuple[float | None, float | None],
     chance: str = "",
     needs: tuple[str, ...] = ("masses",),
+    one_of: tuple[str, ...] = (),
     version: int = 1,
 ) -> Callable[[F], F]:
     """Register a function as the one that computes `name`; one that returns several metrics has several.
@@ -94,7 +109,9 @@ def metric(
         if name in _METRICS:
             raise ValueError(f"metric '{name}' is defined twice")
         family = compute.__module__.rsplit(".", 1)[-1]
-        _METRICS[name] = Metric(name, title, definition, source, unit, range, chance, family, needs, compute, version)
+        _METRICS[name] = Metric(
+            name, title, definition, source, unit, range, chance, family, needs, compute, version, one_of
+        )
         return compute
 
     return register
@@ -119,6 +136,16 @@ def get(name: str) -> Metric:
     return _METRICS[name]
 
 
+def lacking(cap: Capture, entry: Metric) -> str:
+    """The reading that a metric needs and a capture lacks, as printed; "" if it has all."""
+    for reading in entry.needs:
+        if not cap.has(reading):
+            return f"'{reading}'"
+    if entry.one_of and not builtins.any(cap.has(reading) for reading in entry.one_of):
+        return " or ".join(f"'{reading}'" for reading in entry.one_of)
+    return ""
+
+
 def compute(cap: Capture, names: Iterable[str] | None = None, **options: object) -> dict[str, pd.DataFrame]:
     """Compute metrics of one capture.
 
@@ -130,7 +157,8 @@ def compute(cap: Capture, names: Iterable[str] | None = None, **options: object)
         options: options of the metrics, for example `threshold=0.5`; each function takes those that it names.
 
     Returns:
-        One tidy table for each family, in which every number asked for has its rows.
+        One tidy table for each family, in which every number asked for has its rows: `metric`, `layer`, `head`, the
+        family's keys, and `value`, `n` and what else was found.
 
     Raises:
         RequestError: for an unknown metric or an option that no chosen metric takes.
@@ -145,11 +173,17 @@ def compute(cap: Capture, names: Iterable[str] | None = None, **options: object)
             raise RequestError(f"no metric takes the option '{option}'; known: {', '.join(sorted(known))}")
     tables: dict[str, list[pd.DataFrame]] = {}
     for fn, entry in functions.items():
-        if not builtins.all(cap.has(reading) for reading in entry.needs):
+        if lacking(cap, entry):
             continue
         table = fn(cap, **{k: v for k, v in options.items() if k in accepted[fn]})
         tables.setdefault(entry.family, []).append(table[table["metric"].isin(wanted)])
-    return {family: pd.concat(parts, ignore_index=True) for family, parts in tables.items()}
+    return {family: _joined(parts) for family, parts in tables.items()}
+
+
+def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Several tables of a family under each other: all their keys, then what was found."""
+    table = pd.concat(parts, ignore_index=True)
+    return table[[c for c in table.columns if c not in FOUND] + [c for c in FOUND if c in table]]
 
 
 def one(name: str, cap: Capture, **options: object) -> pd.DataFrame:

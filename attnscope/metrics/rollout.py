@@ -15,15 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.density import speaker_cells
-from attnscope.metrics.groups import query_sets
+from attnscope.metrics.groups import MODALITIES, query_sets
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tidy import divide, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-LIMIT = 1 << 27  # weights (layers x heads x prompt^2) up to which the rollout is computed unasked: seconds
-SCRATCH = 32 << 20  # bytes of one head's rows held at once
+LIMIT = 1 << 28  # weights (layers x heads x prompt^2) up to which the rollout is computed unasked: seconds
+SCRATCH = 8 << 20  # bytes of one head's rows held at once: few rows waste less on keys that only later ones may see
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +39,7 @@ Floats = NDArray[np.float64]
     range=(0, 1),
     chance="that of uniform attention (see rollout_lift)",
     needs=(),
+    one_of=("qk", "full"),
 )
 @metric(
     name="rollout_lift",
@@ -50,6 +51,7 @@ Floats = NDArray[np.float64]
     range=(0, None),
     chance="1 (uniform attention)",
     needs=(),
+    one_of=("qk", "full"),
 )
 def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMIT) -> pd.DataFrame:
     """Rollout of the answer position by modality and speaker; n = keys of the prompt in the group.
@@ -64,7 +66,7 @@ def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMI
     """
     keys = _keys(cap, threshold)
     layers, names = cap.layers.tolist(), list(keys)
-    if obstacle(cap, rollout_limit):
+    if not (cap.has("qk") or cap.has("full")) or _size(cap) > rollout_limit:
         layers = []
     rows, even = rollout_rows(cap) if layers else (np.zeros((0, cap.prompt_length)),) * 2
     member = np.stack(list(keys.values())).astype(np.float64)  # [K, N]
@@ -77,15 +79,17 @@ def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMI
 
 
 def obstacle(cap: Capture, rollout_limit: float = LIMIT) -> str | None:
-    """Why there is no rollout of this capture, as a sentence; None if there is."""
+    """Why there is no rollout of this capture, or not of all its layers, as a sentence; None if there is."""
     if not (cap.has("qk") or cap.has("full")):
         return "No attention rollout: the capture has neither the 'qk' nor the 'full' reading."
-    size = len(cap.layers) * cap.heads * cap.prompt_length**2
-    if size > rollout_limit:
+    if _size(cap) > rollout_limit:
         return (
-            f"No attention rollout: it would take {size:.2g} attention weights, over the limit of {rollout_limit:.2g}; "
-            "metrics.rollout_mass(cap, rollout_limit=math.inf) computes it all the same."
+            f"No attention rollout: it would take {_size(cap):.2g} attention weights, over the limit of "
+            f"{rollout_limit:.2g}; metrics.rollout_mass(cap, rollout_limit=math.inf) computes it all the same."
         )
+    known = _known(cap)
+    if known < len(cap.layers):
+        return f"No attention rollout from layer {cap.layers[known]} on: layer {known} was not recorded."
     return None
 
 
@@ -103,7 +107,7 @@ def rollout_rows(cap: Capture) -> tuple[Floats, Floats]:
         FormatError: if the capture has neither reading.
     """
     numbers, count = cap.layers, cap.prompt_length
-    known = int(np.cumprod(numbers == np.arange(len(numbers))).sum())  # layers from 0 on without a gap
+    known = _known(cap)
     found = np.full((2, len(numbers), count), np.nan)
     found[:, :known] = 0
     for row in range(known - 1, -1, -1):
@@ -111,6 +115,16 @@ def rollout_rows(cap: Capture) -> tuple[Floats, Floats]:
         passing = found[:, row:known]
         found[:, row:known] = (passing + _step(cap, int(numbers[row]), passing)) / 2
     return found[0], found[1]
+
+
+def _size(cap: Capture) -> int:
+    """How many attention weights the rollout would take."""
+    return int(len(cap.layers) * cap.heads * cap.prompt_length**2)
+
+
+def _known(cap: Capture) -> int:
+    """How many layers are recorded from layer 0 on without a gap."""
+    return int(np.cumprod(cap.layers == np.arange(len(cap.layers))).sum())
 
 
 def _step(cap: Capture, layer: int, rows: Floats) -> Floats:
@@ -134,6 +148,6 @@ def _step(cap: Capture, layer: int, rows: Floats) -> Floats:
 
 def _keys(cap: Capture, threshold: float) -> dict[str, NDArray[np.bool_]]:
     """The groups of keys in the prompt, each bool [N]: modalities, and the cells of each speaker."""
-    modalities = {name: keys for name, keys in query_sets(cap).items() if name in ("text", "visual", "special")}
+    modalities = {name: keys for name, keys in query_sets(cap).items() if name in MODALITIES}
     cells = dict(zip((f"visual:{name}" for name in cap.scene.speakers), speaker_cells(cap, threshold), strict=True))
     return {name: keys[: cap.prompt_length] for name, keys in (modalities | cells).items()}

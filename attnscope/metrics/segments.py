@@ -1,13 +1,15 @@
-"""Exponential fits to a curve over layers: one segment, or two that meet at a layer. Arrays in, numbers out."""
+"""Exponential fits to curves over layers: one segment, or two that meet at a layer. Arrays in, numbers out."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import monte_carlo_test
+from scipy.stats import bootstrap, monte_carlo_test
 
 from attnscope.metrics.tidy import divide
 
@@ -119,6 +121,70 @@ def two_segments(x: Floats, y: Floats) -> Floats:
     solve = np.linalg.pinv(designs)[best]  # [..., 3, L]
     _, slope, turn = np.moveaxis(np.einsum("...cl,...l->...c", solve, y), -1, 0)
     return np.stack([x[SIDE:-SIDE][best], np.exp(slope), np.exp(slope + turn)])
+
+
+def gamma_interval(
+    layers: ArrayLike, alphas: Sequence[ArrayLike], *, level: float = 0.95, draws: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Gamma of one fit through the curves of several captures, with a percentile bootstrap over captures.
+
+    Args:
+        layers: number of each layer, [L].
+        alphas: one curve [L] for each capture; at least one.
+        level: coverage of the interval.
+        draws: bootstrap samples.
+        seed: of the random numbers.
+
+    Returns:
+        (gamma, low, high); the bounds are NaN with fewer than two captures: one sample has no spread.
+    """
+    points = [logs(layers, alpha) for alpha in alphas]
+    gamma = fit(np.concatenate([x for x, _ in points]), np.exp(np.concatenate([y for _, y in points]))).gamma
+    sums = np.array([[len(x), x.sum(), y.sum(), (x * x).sum(), (x * y).sum()] for x, y in points])  # [C, 5]
+
+    def gammas(picks: NDArray[np.int64]) -> Floats:
+        n, x, y, xx, xy = np.moveaxis(sums[picks].sum(-2), -1, 0)
+        # layers are whole numbers, so this is 0 exactly where there is but one
+        slopes: Floats = np.exp(divide(n * xy - x * y, n * xx - x * x))
+        return slopes
+
+    low, high = interval(gammas, len(sums), level, draws, seed)
+    return gamma, float(low), float(high)
+
+
+def interval(
+    statistic: Callable[[NDArray[np.int64]], Floats], captures: int, level: float, draws: int, seed: int
+) -> Floats:
+    """Percentile bootstrap interval of a statistic of captures, whatever it is.
+
+    Args:
+        statistic: numbers [...] of each set of drawn captures, from their indices [..., C].
+        captures: how many there are, C.
+        level: coverage of the interval.
+        draws: bootstrap samples.
+        seed: of the random numbers.
+
+    Returns:
+        Low and high, [2, ...]; NaN for a single capture, and where no draw defines the number.
+    """
+    every = np.arange(captures)
+    if captures < 2:
+        return np.full((2, *statistic(every).shape), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some draws are not defined, or all are alike
+        found: Any = bootstrap(
+            (every,),
+            lambda picks, axis: statistic(np.moveaxis(picks, axis, -1)),
+            vectorized=True,
+            n_resamples=draws,
+            method="percentile",
+            random_state=np.random.default_rng(seed),
+        )
+    spread = found.bootstrap_distribution  # draws in which no capture defines the number do not count
+    tail = (1 - level) / 2
+    some = np.isfinite(spread).any(-1, keepdims=True)
+    ends: Floats = np.nanquantile(np.where(some, spread, 0.0), [tail, 1 - tail], axis=-1)
+    return np.where(some[..., 0], ends, np.nan)
 
 
 def _bends(x: Floats) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attnscope.metrics.groups import MODALITIES, modality_flow, query_sets
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, over, tidy
+from attnscope.metrics.tidy import at_places, divide, over, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -36,8 +36,24 @@ Axes = Mapping[str, Sequence[Any]]
     source="ours",
     unit="keys",
     range=(0, None),
-    needs=("stats",),
+    needs=(),
+    one_of=("masses", "stats"),
 )
+def sink_keys(cap: Capture) -> pd.DataFrame:
+    """Number of sinks by modality (`key`; head -1), and its mean over layers; n = keys of the modality in the prompt.
+
+    Raises:
+        FormatError: if the capture has neither masses nor stats, so that no sinks were looked for.
+    """
+    sets = query_sets(cap)
+    of = {"all": np.arange(len(cap.tokens)) < cap.prompt_length} | {m: sets[m] for m in MODALITIES if m in sets}
+    member = np.stack(list(of.values())).astype(np.int64)  # [K + 1, P]
+    found = np.asarray(cap.sinks) @ member.T  # [L, K + 1]
+    axes = {"layer": [*cap.layers.tolist(), OVER], "key": list(of)}
+    both = np.concatenate([found, found.mean(0)[None]])
+    return tidy("sink_keys", both, member.sum(1), axes, head=OVER, query="")[list(COLUMNS)]
+
+
 @metric(
     name="sink_share",
     title="Mass on sinks",
@@ -60,7 +76,7 @@ Axes = Mapping[str, Sequence[Any]]
     needs=("stats",),
 )
 def from_stats(cap: Capture) -> pd.DataFrame:
-    """Number of sinks by modality (`key`, n = keys of it in the prompt), mass on them and row entropy (n = queries).
+    """Mass on all sinks, and row entropy; n = queries.
 
     Raises:
         FormatError: if the capture has no `stats` reading.
@@ -79,7 +95,6 @@ def from_stats(cap: Capture) -> pd.DataFrame:
         spread[at] = divide(np.nan_to_num(entropy) @ several.T, rows[at])
     axes = {"query": list(sets)}
     parts = [
-        _sink_keys(cap),
         _everywhere("sink_share", cap, share, np.broadcast_to(queries.sum(1), rows.shape), axes, key="all"),
         _everywhere("row_entropy", cap, spread, rows, axes, key=""),
     ]
@@ -122,7 +137,7 @@ def from_masses(cap: Capture) -> pd.DataFrame:
     if len(both) == 2:
         visual, text = (over(part, cap.layers)[0] for part in masses)
         share = divide(visual, visual + text)
-        parts.append(_placed("visual_sink_share", cap, share, seen, axes, key="visual"))
+        parts.append(at_places("visual_sink_share", share, seen, axes, cap.layers, cap.heads, key="visual"))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
@@ -145,28 +160,17 @@ def bos_share(cap: Capture) -> pd.DataFrame:
     """
     groups = cap.query_groups
     rows = np.flatnonzero(groups["kind"].isin(KINDS).to_numpy())
-    names = ["role:question" if name == "question" else str(name) for name in groups["name"].to_numpy()[rows]]
+    chosen = [str(name) for name in groups["name"].to_numpy()[rows]]
     member = np.asarray(cap.query_member)[rows]  # [Q, P]
     asked = np.flatnonzero(member.any(0))
     mass = np.empty((len(cap.layers), cap.heads, len(rows)))
     seen = np.empty((len(cap.layers), len(rows)), np.int64)
-    for at, layer in enumerate(cap.layers.tolist()):
+    for at, layer in enumerate(cap.layers.tolist() if chosen else []):
         seen[at] = member[:, asked] @ cap.allowed(layer, asked)[:, 0].astype(np.int64)
-        total = cap.maps(layer).values[:, rows, 0].astype(np.float64) * member.sum(1)  # [H, Q]
+        total = cap.maps(layer, group=chosen).values[..., 0].astype(np.float64) * member.sum(1)  # [H, Q]
         mass[at] = divide(total, seen[at])
+    names = ["role:question" if name == "question" else name for name in chosen]
     return _everywhere("bos_share", cap, mass, seen, {"query": names}, key="first")[list(COLUMNS)]
-
-
-def _sink_keys(cap: Capture) -> pd.DataFrame:
-    """How many sinks each layer has, and the mean over layers."""
-    sinks = np.asarray(cap.sinks)  # [L, P]
-    of = {"all": np.ones(sinks.shape[1], bool)} | {m: q for m, q in query_sets(cap).items() if m in MODALITIES}
-    member = np.stack(list(of.values())).astype(np.int64)
-    prompt = np.arange(sinks.shape[1]) < cap.prompt_length
-    found = (sinks & prompt) @ member.T  # [L, K + 1]
-    axes = {"layer": [*cap.layers.tolist(), OVER], "key": list(of)}
-    count = (member * prompt).sum(1)
-    return tidy("sink_keys", np.concatenate([found, found.mean(0)[None]]), count, axes, head=OVER, query="")
 
 
 def _entropy(cap: Capture, at: int, layer: int) -> Floats:
@@ -181,14 +185,4 @@ def _entropy(cap: Capture, at: int, layer: int) -> Floats:
 
 def _everywhere(name: str, cap: Capture, values: Floats, n: ArrayLike, axes: Axes, **constants: object) -> pd.DataFrame:
     """Rows of [L, H, ...] for every layer and head, and of the means over heads, and over layers and heads."""
-    return _placed(name, cap, over(values, cap.layers)[0], n, axes, **constants)
-
-
-def _placed(name: str, cap: Capture, values: Floats, n: ArrayLike, axes: Axes, **constants: object) -> pd.DataFrame:
-    """Rows of values at the places of `over`, [X, ...]; n is that of each layer, [L, ...], over all the largest."""
-    counts = np.asarray(n, np.int64)
-    places = over(np.zeros((len(cap.layers), cap.heads)), cap.layers)[1]
-    every = np.concatenate([np.repeat(counts, cap.heads, axis=0), counts, counts.max(0)[None]])
-    table = tidy(name, values, every, {"place": range(len(places)), **axes}, **constants)
-    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
-    return pd.concat([where, table], axis=1)
+    return at_places(name, over(values, cap.layers)[0], n, axes, cap.layers, cap.heads, **constants)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from attnscope.metrics.registry import FOUND, OVER, get
+from attnscope.metrics.registry import OVER
+
+Number = TypeVar("Number", np.float32, np.float64)
 
 
 def tidy(
@@ -40,31 +42,38 @@ def tidy(
     return table.assign(**columns)
 
 
-def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """All tables as one, for pandas, R and DuckDB alike: a row is a number of a (capture, layer, head, group, metric).
+def at_places(
+    metric: str,
+    values: NDArray[np.float64],
+    n: ArrayLike,
+    axes: Mapping[str, Sequence[Any]],
+    layers: NDArray[np.int64],
+    heads: int,
+    **constants: object,
+) -> pd.DataFrame:
+    """Rows of the numbers that `over` gives.
 
     Args:
-        tables: by family, with a column `capture`.
+        metric: the value of the column `metric`.
+        values: [X, ...], one further axis for each entry of `axes`.
+        n: how many things a number of each layer is over, [L, ...]; that over all layers has the largest.
+        axes: name and labels of each further axis.
+        layers: the layers' numbers in the model, [L].
+        heads: how many there are.
+        constants: further columns with one value.
 
     Returns:
-        Columns `capture`, `metric`, `layer`, `head`, `group` (the family's keys: "key=value; key=value"), `value`, `n`,
-        `low` and `high` (an interval), `p`, `q` (p corrected for many places), `definition` (name and version).
+        As `tidy`, after the columns `layer` and `head`.
     """
-    first = ["capture", "metric", "layer", "head"]
-    parts = []
-    for table in tables.values():
-        keys = [c for c in table.columns if c not in (*first, *FOUND)]
-        said = pd.Series("", index=table.index)
-        for key in keys:
-            known = table[key].notna() & (table[key].astype(str) != "")
-            said = said.where(~known, said + "; " + key + "=" + table[key].astype(str))
-        part = table.reindex(columns=[*first, *FOUND])
-        part.insert(len(first), "group", said.str.removeprefix("; "))
-        parts.append(part.assign(definition=table["metric"].map(lambda name: get(name).id)))
-    return pd.concat(parts, ignore_index=True)
+    counts = np.asarray(n, np.int64)
+    every = np.concatenate([np.repeat(counts, heads, axis=0), counts, counts.max(0)[None]])
+    places = over(np.zeros((len(layers), heads)), layers)[1]
+    table = tidy(metric, values, every, {"place": range(len(places)), **axes}, **constants)
+    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
+    return pd.concat([where, table], axis=1)
 
 
-def with_head_mean(values: NDArray[np.float64], axis: int = 1) -> NDArray[np.float64]:
+def with_head_mean(values: NDArray[Number], axis: int = 1) -> NDArray[Number]:
     """Append the mean over heads as one more "head", the one that tables call -1."""
     return np.concatenate([values, values.mean(axis=axis, keepdims=True)], axis=axis)
 

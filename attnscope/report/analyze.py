@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ import pandas as pd
 
 from attnscope import metrics
 from attnscope.capture.reader import Capture
-from attnscope.metrics.decay import gamma_interval, links
-from attnscope.metrics.headline import across, headline
+from attnscope.metrics.decay import across_captures
+from attnscope.metrics.headline import headline
 from attnscope.report import answer_panels, panels, provenance
 from attnscope.report.answers import answer_text, options
 from attnscope.report.html import render
@@ -28,6 +28,9 @@ def analyze(
     speaker: str | None = None,
     threshold: float = 0.5,
     denominator: str = "max",
+    by: str | None = None,
+    jitter: Mapping[str, Any] | None = None,
+    style: str = "paper",
     caption: str = "",
 ) -> Summary:
     """Measure captures and write tables (CSV, parquet), figures (PNG, SVG), `report.html` and `summary.json`.
@@ -38,6 +41,10 @@ def analyze(
         speaker: whose attention is drawn over the frames; by default the first with words and a box.
         threshold: covered fraction from which a visual token counts as a speaker's.
         denominator: of the gap between self and cross attention: `max`, `sum` or `self`.
+        by: with several captures, a field of the scenes (or `speakers`, how many have a box, or `correction`) whose
+            labels are compared.
+        jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes get a band from disturbed boxes.
+        style: of figures: `paper` or `slides`.
         caption: a sentence that readers must see first, under the title.
 
     Returns:
@@ -54,11 +61,14 @@ def analyze(
         for cap in caps:
             subject(cap, speaker)  # an unknown speaker is refused before any work
         names = names_of(caps)
-        tables = compute_tables(caps, names, threshold)
+        about = metrics.pool.labels(caps, names)
+        if by is not None:
+            metrics.pool.groups(about, by)  # an unknown field is refused before any work
+        tables = compute_tables(caps, names, threshold, jitter)
         output = Output(Path(out))
-        write_tables(output, caps, names, tables)
-        with styled():
-            sections = _sections(output, caps, names, tables, speaker, denominator)
+        write_tables(output, caps, names, tables, about, by)
+        with styled(style):
+            sections = _sections(output, caps, names, tables, about, speaker, denominator)
         notes = _notes(caps, names, threshold)
         numbers = headline(tables, denominator)
         pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
@@ -90,12 +100,21 @@ def analyze(
         return summary
 
 
-def write_tables(output: Output, caps: Sequence[Capture], names: Sequence[str], tables: Tables) -> None:
-    """Write the tables of all families, of the options, the averages over captures and the definitions."""
+def write_tables(
+    output: Output,
+    caps: Sequence[Capture],
+    names: Sequence[str],
+    tables: Tables,
+    about: pd.DataFrame,
+    by: str | None = None,
+) -> None:
+    """Write the tables of all families, all as one, what many captures say together, the options, the definitions."""
     for family, table in tables.items():
         output.table(family, table)
-        if len(caps) > 1:
-            output.table(f"{family}_across", across(table))
+    output.table("metrics", metrics.long(tables))
+    if len(caps) > 1:
+        for name, table in metrics.pool.summarize(tables, about, by).items():
+            output.table(name, table)
     answers = [options(cap).assign(capture=name) for name, cap in zip(names, caps, strict=True)]
     output.table("options", pd.concat(answers, ignore_index=True))
     if len(intervals := gamma_intervals(tables)):
@@ -105,17 +124,11 @@ def write_tables(output: Output, caps: Sequence[Capture], names: Sequence[str], 
 
 def gamma_intervals(tables: Tables) -> pd.DataFrame:
     """Gamma with a bootstrap interval over captures; no rows for a single capture, which has no spread."""
-    columns = pd.Index(["link", "sinks", "gamma", "low", "high", "captures"])
+    columns = ["link", "sinks", "gamma", "low", "high", "captures"]
     if "modality" not in tables or tables["modality"]["capture"].nunique() < 2:
-        return pd.DataFrame(columns=columns)
-    curves: dict[tuple[str, str], list[Any]] = {}
-    numbers: dict[tuple[str, str], Any] = {}
-    for _, table in tables["modality"].groupby("capture", sort=False):
-        for name, sinks, layers, alpha in links(table):
-            curves.setdefault((name, sinks), []).append(alpha)
-            numbers[name, sinks] = layers
-    rows = [(*key, *gamma_interval(numbers[key], alphas), len(alphas)) for key, alphas in curves.items()]
-    return pd.DataFrame(rows, columns=columns)
+        return pd.DataFrame(columns=pd.Index(columns))
+    found = across_captures(tables["modality"])
+    return found[found["metric"] == "decay_gamma"].rename(columns={"value": "gamma", "n": "captures"})[columns]
 
 
 def capture_page(cap: Capture, name: str) -> dict[str, Any]:
@@ -140,6 +153,7 @@ def _sections(
     caps: Sequence[Capture],
     names: Sequence[str],
     tables: Tables,
+    about: pd.DataFrame,
     speaker: str | None,
     denominator: str,
 ) -> list[dict[str, Any]]:
@@ -148,7 +162,7 @@ def _sections(
         {
             "title": "Speakers",
             "lead": "Do the words of a speaker attend to the pixels of that speaker?",
-            "pictures": panels.speaker_panels(output, tables),
+            "pictures": panels.speaker_panels(output, tables, about),
         },
         {
             "title": answer_panels.TITLE,
@@ -165,7 +179,7 @@ def _sections(
             "lead": (
                 "How much attention stays within text or video, how much crosses over, and how that changes with depth."
             ),
-            "pictures": panels.modality_panels(output, tables, denominator),
+            "pictures": panels.modality_panels(output, tables, denominator, about),
         },
     ]
 

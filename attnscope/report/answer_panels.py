@@ -14,7 +14,6 @@ from attnscope.report.figures.stage import stage
 from attnscope.report.inputs import Tables
 from attnscope.report.output import Output, Picture
 from attnscope.report.panels import MOST_OVERLAYS, SCALE, rows_of
-from attnscope.report.style import literal
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -23,13 +22,19 @@ TITLE = "Where the answer looks"
 LEAD = "At whom does the position look that predicts the answer?"
 BY_LAYER = (
     "The answer position's density of attention on each speaker with a visible box, as a share of the sum over all of "
-    "them; mean over heads. Dashed: chance, the same density on everyone."
+    "them; mean over heads. Dotted: chance, the same density on everyone."
 )
 View = tuple[str, str, int | None, int | None]  # name, in words, layer, head
 MEAN: View = ("mean", "mean of all layers and heads", None, None)
 
 
-def answer_panels(out: Output, caps: Sequence[Capture], names: Sequence[str], tables: Tables) -> list[Picture]:
+def answer_panels(
+    out: Output,
+    caps: Sequence[Capture],
+    names: Sequence[str],
+    tables: Tables,
+    about: pd.DataFrame | None = None,
+) -> list[Picture]:
     """Lift on the asked speaker by head, shares by layer, and the frames; only what is defined."""
     if "answer" not in tables:
         return []
@@ -40,7 +45,7 @@ def answer_panels(out: Output, caps: Sequence[Capture], names: Sequence[str], ta
         whom = _whom(lifts)
         figure = heads.heads_map(
             data,
-            title=f"Answer's lift on {literal(whom)}",
+            title=f"Answer's lift on {whom}",
             unit="lift over uniform (1 = uniform)",
             center=1.0,
             marks=None if len(caps) > 1 else data.values == lifts.loc[lifts["head"] >= 0, "value"].max(),
@@ -51,7 +56,7 @@ def answer_panels(out: Output, caps: Sequence[Capture], names: Sequence[str], ta
             f"uniform attention, for each layer and head. Red: it looks at {whom} more than at an average key."
         )
         pictures.append(out.figure("answer_lift", figure, f"The answer's lift on {whom} by head", caption))
-    by_layer = answer.speaker_shares(table)
+    by_layer = answer.speaker_shares(table, about=about)
     if by_layer is not None:
         caption = f"{BY_LAYER} {_bold(table)}"
         pictures.append(out.figure("answer_share", by_layer, "Speakers' shares by layer", caption))
@@ -117,7 +122,7 @@ def change_maps(out: Output, before: Tables, after: Tables, active: list[tuple[i
         figure = heads.heads_change(
             heads.grid(lifts[0]),
             heads.grid(lifts[1]),
-            title=f"Answer's lift on {literal(whom)}",
+            title=f"Answer's lift on {whom}",
             unit="lift over uniform",
             center=1.0,
             active=active,

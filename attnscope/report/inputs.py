@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -66,11 +67,23 @@ def names_of(caps: Sequence[Capture]) -> list[str]:
     return [f"{stem} ({i + 1})" if stems.count(stem) > 1 else stem for i, stem in enumerate(stems)]
 
 
-def compute_tables(caps: Sequence[Capture], names: Sequence[str], threshold: float) -> Tables:
-    """Every metric of every capture: one table a family, with the capture's name in the first column."""
+def compute_tables(
+    caps: Sequence[Capture], names: Sequence[str], threshold: float, jitter: Mapping[str, Any] | None = None
+) -> Tables:
+    """Every metric of every capture: one table a family, with the capture's name in the first column.
+
+    Args:
+        caps: open captures.
+        names: of the captures.
+        threshold: covered fraction from which a cell counts as a speaker's.
+        jitter: options of `attnscope.metrics.jitter`, whose bands numbers that depend on boxes then have.
+    """
     parts: dict[str, list[pd.DataFrame]] = {}
     for name, cap in zip(names, caps, strict=True):
-        for family, table in metrics.compute(cap, threshold=threshold).items():
+        found = metrics.compute(cap, threshold=threshold)
+        if jitter is not None and cap.has("maps") and cap.scene.speakers:
+            found |= metrics.jitter(cap, tables=found, threshold=threshold, **jitter)
+        for family, table in found.items():
             table.insert(0, "capture", name)
             parts.setdefault(family, []).append(table)
     return {family: pd.concat(tables, ignore_index=True) for family, tables in parts.items()}

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from attnscope.errors import RequestError, RunError
-from attnscope.report.style import DPI
+from attnscope.report.style import Drawn, figure_of, lay_out, scaled
 from attnscope.report.summary import plain
 
 
@@ -67,24 +68,31 @@ class Output:
             raise RunError(f"{csv}: cannot be written: {error.strerror or error}") from error
         self.tables += [csv, parquet]
 
-    def figure(self, name: str, figure: Figure, title: str, caption: str) -> Picture:
-        """Write a figure as PNG and as SVG.
+    def figure(self, name: str, drawn: Drawn, title: str, caption: str) -> Picture:
+        """Write the figure that axes are in as PNG and as SVG.
 
         Raises:
             RunError: if a file cannot be written.
         """
+        figure = figure_of(drawn)
+        lay_out(figure)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        figure.set_layout_engine("none")  # keep the layout that the first drawing found: half the time
+        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
         png, svg = (self.folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg"))
         try:
             png.write_bytes(buffer.getvalue())
-            figure.savefig(svg, format="svg", metadata={"Date": None})
+            FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
         except OSError as error:
             raise RunError(f"{png}: cannot be written: {error.strerror or error}") from error
         self.figures += [png, svg]
         uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        return Picture(name, title, caption, uri, int(figure.get_figwidth() * 130))
+        return Picture(name, title, caption, uri, int(figure.get_figwidth() / scaled(1) * 130))
+
+    def films(self, name: str) -> tuple[Path, Path]:
+        """Where a film goes, as mp4 and as GIF, among the figures."""
+        mp4, gif = (self.folder / "figures" / f"{name}.{kind}" for kind in ("mp4", "gif"))
+        self.figures += [mp4, gif]
+        return mp4, gif
 
     def text(self, name: str, text: str) -> Path:
         """Write a text file.

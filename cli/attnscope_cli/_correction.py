@@ -19,7 +19,10 @@ Negative = Annotated[
 Rows = Annotated[
     str | None,
     option(
-        f"Tokens that are drawn, comma-separated: utterances, question (names in it), answer; {_OWN}.", "ROWS", _PANEL
+        "Tokens that are drawn, comma-separated: utterances, question (names in it), answer; for knockout, tokens at"
+        f" which heads are cut, also all, text, visual or a name; {_OWN}.",
+        "ROWS",
+        _PANEL,
     ),
 ]
 Toward = Annotated[
@@ -37,6 +40,15 @@ Heads = Annotated[
         "Fixed heads as layer.head (2.3,4.0), or a file of attnscope heads (.json) for this model,"
         f" whatever --threshold and --layers; {_OWN}.",
         "HEADS",
+        _PANEL,
+    ),
+]
+Edges = Annotated[
+    str | None,
+    option(
+        "Pairs of tokens that knockout cuts, QUERIES:KEYS, comma-separated (answer:visual,utterances:own);"
+        " if not given, the whole output of the heads.",
+        "EDGES",
         _PANEL,
     ),
 ]

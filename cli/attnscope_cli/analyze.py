@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from attnscope.errors import RequestError
 from attnscope_cli._common import Json, OutDir, Quiet, Speaker, option, print_json, setup_logging
 
 
@@ -18,15 +20,46 @@ def run(
         float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION")
     ] = 0.5,
     denominator: Annotated[str, option("Denominator of the modality gap: max, sum or self.", "NAME")] = "max",
+    by: Annotated[
+        str | None,
+        option("Compare several captures by this field of their scenes, by speakers, or by correction.", "FIELD"),
+    ] = None,
+    jitter: Annotated[
+        str | None,
+        option("Error bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
+    ] = None,
+    style: Annotated[str, option("Of figures: paper or slides.", "NAME")] = "paper",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Measure captures: self- and cross-modal attention, decay with depth, speaker consistency.
+    """Measure captures: self- and cross-modal attention, decay with depth, sinks and rank, speaker consistency.
 
-    Example: `attnscope analyze run.h5 -o out/`
+    Examples: `attnscope analyze run.h5 -o out/`, `attnscope analyze runs/*.h5 --by people -o out/`
     """
     setup_logging(quiet)
     from attnscope.report.analyze import analyze
 
-    summary = analyze(captures, out, speaker=speaker, threshold=threshold, denominator=denominator)
+    summary = analyze(
+        captures,
+        out,
+        speaker=speaker,
+        threshold=threshold,
+        denominator=denominator,
+        by=by,
+        jitter=None if jitter is None else _amount(jitter),
+        style=style,
+    )
     print_json(summary.to_dict()) if json else print(summary.report)
+
+
+def _amount(text: str) -> dict[str, Any]:
+    """Options of `attnscope.metrics.jitter` from "10%" or "10px".
+
+    Raises:
+        RequestError: If the text is neither.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%|px)", text.strip())
+    if found is None:
+        raise RequestError(f'--jitter "{text}": is neither a share like 10% nor a number of pixels like 10px')
+    number = float(found[1])
+    return {"amount": number / 100, "unit": "box"} if found[2] == "%" else {"amount": number, "unit": "px"}

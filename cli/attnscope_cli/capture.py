@@ -43,7 +43,7 @@ Fps = Annotated[float | None, option("Frames a second, instead of --frames.", "R
 Start = Annotated[float | None, option("Begin here; the video's begin if not given.", "SECONDS", _FRAMES)]
 End = Annotated[float | None, option("End here; the video's end if not given.", "SECONDS", _FRAMES)]
 
-Readings = Annotated[str, option("Any of masses, maps, stats, qk, full, with commas.", "LIST", _PLAN)]
+Readings = Annotated[str, option("Any of masses, maps, stats, qk, full, hidden, with commas.", "LIST", _PLAN)]
 Layers = Annotated[
     str | None, option("Numbers (0-9,20) or a range of depth (0.36-0.71); all if not given.", "LAYERS", _PLAN)
 ]
@@ -108,7 +108,8 @@ def run(
 
     What is recorded: masses (attention on groups of tokens), maps (from every turn, speaker and answer token to every
     token), stats (entropy, log-sum-exp, sinks), qk (queries and keys, from which any attention is recomputed exactly),
-    full (all of it). The size is told before the run.
+    full (all of it), hidden (what each layer receives, summed up: massive activations, rank). The size is told before
+    the run.
 
     Example: `attnscope capture Qwen/Qwen2.5-VL-7B-Instruct --scene scene.json --plan masses,maps,stats,qk -o run.h5`
     """

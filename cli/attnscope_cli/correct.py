@@ -21,7 +21,7 @@ from attnscope_cli._common import (
     refuse_existing,
     setup_logging,
 )
-from attnscope_cli._correction import Alpha, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
+from attnscope_cli._correction import Alpha, Edges, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
 
 
 def run(
@@ -35,6 +35,7 @@ def run(
     rows: Rows = None,
     toward: Toward = None,
     heads: Heads = None,
+    edges: Edges = None,
     strength: Strength = None,
     model: Annotated[
         str | None, option("Where the model is now; if not given, where the capture had it.", "MODEL")
@@ -67,6 +68,7 @@ def run(
         rows=rows,
         toward=toward,
         heads=heads,
+        edges=edges,
         strength=strength,
     )
     with open_capture(before) as cap:

@@ -21,7 +21,7 @@ from attnscope_cli._common import (
     quiet_transformers,
     setup_logging,
 )
-from attnscope_cli._correction import Alpha, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
+from attnscope_cli._correction import Alpha, Edges, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
 from attnscope_cli.capture import (
     Attn,
     Device,
@@ -65,6 +65,7 @@ def run(
     rows: Rows = None,
     toward: Toward = None,
     heads: Heads = None,
+    edges: Edges = None,
     strength: Strength = None,
     template: Template = "{speaker}: {text}",
     frames: FrameCount = None,
@@ -95,7 +96,7 @@ def run(
     from attnscope.scene import Sampling
 
     given = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative}
-    given |= {"rows": rows, "toward": toward, "heads": heads, "strength": strength}
+    given |= {"rows": rows, "toward": toward, "heads": heads, "edges": edges, "strength": strength}
     stray = next((name for name, value in given.items() if value is not None), None)
     if correct is None and stray is not None:
         raise RequestError(f"--{stray} {given[stray]}: is about a correction; say which with --correct")

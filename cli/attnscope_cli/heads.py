@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope_cli._common import Force, Json, Quiet, option, print_json, print_table, refuse_existing, setup_logging
+from attnscope.errors import RequestError
+from attnscope_cli._common import (
+    Force,
+    Json,
+    Quiet,
+    option,
+    print_json,
+    print_table,
+    progress_bar,
+    quiet_transformers,
+    refuse_existing,
+    setup_logging,
+)
 
 if TYPE_CHECKING:
     from attnscope.metrics.headlist import HeadList
+
+_PANEL = "What the answer loses without a head"
 
 
 def run(
@@ -41,6 +56,32 @@ def run(
     out: Annotated[
         Path | None, option("Heads file (.json) to write, for --heads of other commands.", "FILE", None, "--out", "-o")
     ] = None,
+    knockout: Annotated[
+        bool,
+        option(
+            "Run the model again, each of the heads cut by itself, and show what it does to the answer's"
+            " log-probability.",
+            None,
+            _PANEL,
+            "--knockout",
+        ),
+    ] = False,
+    heads: Annotated[
+        str | None,
+        option("Cut these, as layer.head (2.3,4.0) or a heads file (.json), in place of the first.", "HEADS", _PANEL),
+    ] = None,
+    edges: Annotated[
+        str | None,
+        option(
+            "Cut pairs of tokens in place of a head's whole output: QUERIES:KEYS, comma-separated (answer:visual).",
+            "EDGES",
+            _PANEL,
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, option("Where the model is now; if not given, where the captures had it.", "MODEL", _PANEL)
+    ] = None,
+    batch: Annotated[int, option("Most copies of a prompt that run together.", "N", _PANEL)] = 8,
     force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
@@ -50,23 +91,42 @@ def run(
     Values are means over clips with 95 % bootstrap intervals. Beside them: how often a head is among the best of a
     clip, whether clips agree on the order (Kendall's W), and whether the other numbers would choose the same heads.
 
-    Example: `attnscope heads run.h5 more.h5 --by speaker-lift --top 10 -o heads.json`
+    Attention mass is not importance: --knockout cuts each head, and says what the answer loses and whether the order
+    tells it.
+
+    Example: `attnscope heads run.h5 more.h5 --by speaker-lift --top 10 -o heads.json`; the published active heads are
+    those of `--by active --min 5e-5 --layers 0.36-0.71 --top 100%`.
     """
     setup_logging(quiet)
-    from attnscope.metrics.choose import choose
+    from attnscope.metrics.choose import choose, measure
     from attnscope.metrics.headlist import check_name
     from attnscope.report.inputs import check_options, names_of, open_all
 
+    for name, value in {"--heads": heads, "--edges": edges, "--model": model}.items():
+        if value is not None and not knockout:
+            raise RequestError(f"{name} {value}: is for --knockout")
     check_options(threshold, "max")
     if out is not None:
         check_name(out)
         refuse_existing(out, force)
     with ExitStack() as stack:
         caps = open_all(captures, stack)
-        found = choose(caps, names_of(caps), by, top=top, least=min, layers=layers, threshold=threshold)
+        names = names_of(caps)
+        tables = measure(caps, names, threshold) if heads is not None else None
+        rank = partial(choose, caps, names, by, least=min, layers=layers, threshold=threshold, tables=tables)
+        found, every = rank(top=top), rank(top="100%") if heads is not None else None
+    parts: dict[str, Any] = {}
+    if knockout:
+        from attnscope.correct.cause import only, with_effects
+
+        quiet_transformers()
+        if heads is not None and every is not None:
+            found = only(found, every, heads)
+        with progress_bar(quiet) as progress:
+            found, parts = with_effects(found, names, model=model, edges=edges or "", batch=batch, progress=progress)
     if out is not None:
         found.write(out)
-    print_json(found.model_dump()) if json else _print(found)
+    print_json(found.model_dump() | parts) if json else _print(found)
 
 
 def _print(found: HeadList) -> None:
@@ -74,12 +134,12 @@ def _print(found: HeadList) -> None:
     effects = any(head.effect is not None for head in found.heads)
     clips = f"{found.clips} clip{'s' if several else ''}"
     print(f"{by.name}: {by.metric}, {'lowest' if by.lowest else 'highest'} first, {clips}")
-    columns = ["head", "value", *(["95 % interval", f"in top {by.top}"] if several else []), *(["effect"] * effects)]
+    shares = several and any(head.top_share is not None for head in found.heads)
+    columns = ["head", "value", *["95 % interval"] * several, *[f"in top {by.top}"] * shares, *["effect"] * effects]
     rows = []
     for head in found.heads:
         row = [f"{head.layer}.{head.head}", _number(head.value)]
-        if several:
-            row += [f"{_number(head.low)} to {_number(head.high)}", _share(head.top_share)]
+        row += [_interval(head.low, head.high)] * several + [_share(head.top_share)] * shares
         rows.append(row + [_number(head.effect)] * effects)
     print_table(columns, rows)
     if found.agreement:
@@ -101,6 +161,10 @@ def _print(found: HeadList) -> None:
         print(f"agreement of {_number(order['clips'])} clips on {_number(order['heads'])} heads: {said}")
     for note in found.notes:
         print(note)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return _number(None) if low is None else f"{_number(low)} to {_number(high)}"
 
 
 def _number(value: object) -> str:

@@ -22,7 +22,8 @@ from PIL import Image
 from tests.capture import invented
 
 DIM = 8  # of a head
-READINGS = ("masses", "maps", "stats", "qk", "full")
+WIDTH = 32  # channels of a hidden state
+READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")
 
 
 @dataclass
@@ -132,6 +133,7 @@ def build(
     _maps(oracle)
     _stats(oracle)
     oracle.readings["full/attention"] = attention.astype(np.float32)
+    _hidden(oracle, np.random.default_rng([seed, 1]).normal(0.3, 1, (layers + 1, prompt, WIDTH)))
     with h5py.File(path, "w", libver=("v110", "v110")) as file:
         _stamp(file, "attnscope-capture")
         file.attrs["attnscope-version"] = fixed("0.1.0")
@@ -234,6 +236,21 @@ def _stats(o: Oracle) -> None:
     o.readings["stats/probes"] = probes.astype(np.int32)
     o.readings["stats/max"] = o.attention[:, :, probes].max(-1).astype(np.float32)
     o.readings["stats/allowed"] = o.allowed.sum(-1).astype(np.int32)
+
+
+def _hidden(o: Oracle, states: np.ndarray) -> None:
+    """Sums over states [L + 1, N, D]: what the layers receive, and what leaves the last."""
+    modality = o.tokens["modality"].to_numpy()[: states.shape[1]]
+    groups = [np.ones(len(modality), bool), modality == "text", modality == "visual"]
+    values = np.full((len(states), 3, min(states.shape[1:])), np.nan)
+    residual = np.empty((len(states), 3))
+    for g, some in enumerate(groups):
+        x = states[:, some]
+        values[:, g, : min(x.shape[1:])] = np.linalg.svd(x, compute_uv=False)
+        residual[:, g] = np.sqrt(((x - x.mean(1, keepdims=True)) ** 2).sum((1, 2)) / (x**2).sum((1, 2)))
+    o.readings["hidden/massive"] = (np.abs(states).max(-1) / np.sqrt((states**2).mean(-1))).astype(np.float32)
+    o.readings["hidden/residual"] = residual.astype(np.float32)
+    o.readings["hidden/singular_values"] = values.astype(np.float32)
 
 
 # ---- the file, node by node as the specification lists them
@@ -391,6 +408,9 @@ DIMS = {
     "stats/max": (["layer", "head", "probe"], "1"),
     "stats/allowed": (["layer", "query"], "key"),
     "full/attention": (["layer", "head", "query", "key"], "1"),
+    "hidden/massive": (["state", "prompt"], "1"),
+    "hidden/residual": (["state", "group"], "1"),
+    "hidden/singular_values": (["state", "group", "component"], "1"),
 }
 
 
@@ -401,6 +421,9 @@ def _write_readings(file: h5py.File, o: Oracle, readings: Sequence[str], maps_dt
             group = file[reading] if reading in file else _stamp(file.create_group(reading), reading)
             data = o.readings[node].astype(maps_dtype) if reading == "maps" else o.readings[node]
             write_array(group, name, data, dims, unit)
+    if "hidden" in readings:
+        file["hidden"].attrs["width"] = WIDTH
+        write_strings(file["hidden"], "group", ["all", "text", "visual"])
 
 
 def _write_qk(

@@ -25,7 +25,7 @@ def test_a_description_is_json_with_every_node(tmp_path: Path) -> None:
     assert found["layers"] == [1, 2, 5, 8]
     assert found["positions"] == {"prompt": 60, "generated": 2}
     assert found["scene"]["speakers"] == ["Ann", "Ben"]
-    assert found["readings"] == ["masses", "maps", "stats", "qk", "full"]
+    assert found["readings"] == ["masses", "maps", "stats", "qk", "full", "hidden"]
     assert found["size"] == (tmp_path / "run.h5").stat().st_size
     nodes = {node["path"]: node for node in found["nodes"]}
     with h5py.File(tmp_path / "run.h5") as file:

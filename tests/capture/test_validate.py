@@ -51,7 +51,7 @@ def test_captures_by_hand_are_valid(tmp_path: Path, variant: dict[str, Any]) -> 
     assert problems(tmp_path / "run.h5") == []
 
 
-@pytest.mark.parametrize("reading", ["masses", "maps", "stats", "qk", "full"])
+@pytest.mark.parametrize("reading", ["masses", "maps", "stats", "qk", "full", "hidden"])
 def test_every_reading_alone_is_valid(tmp_path: Path, reading: str) -> None:
     build(tmp_path / "run.h5", readings=(reading,), sink_logits=True)
     assert problems(tmp_path / "run.h5") == []
@@ -65,10 +65,10 @@ def test_every_must(small: Path, tmp_path: Path) -> None:
         with h5py.File(path, "r+") as file:
             if rule.path not in file or rule.need == "may":
                 continue
-            file.move(rule.path, "/hidden")
+            file.move(rule.path, "/elsewhere")
         missing[rule.path] = problems(path)
         with h5py.File(path, "r+") as file:
-            file.move("/hidden", rule.path)
+            file.move("/elsewhere", rule.path)
     assert len(missing) > 40
     for node, found in missing.items():
         assert f"{node}: is missing" in found, (node, found)
@@ -315,6 +315,38 @@ BREAKS: dict[str, Callable[[h5py.File], object]] = {
     ),
     "/full/attention: layer 0 head 0: attention on a pair that is not allowed": lambda f: rewrite(
         f, "full/attention", put((0, 0, 0, 1), 1e-7)
+    ),
+    "/hidden: attribute 'width' is missing": lambda f: f["hidden"].attrs.__delitem__("width"),
+    "/hidden/group: is ['all', 'text', 'audio'], not ['all', 'text', 'visual']": lambda f: restring(
+        f, "hidden/group", 2, "audio"
+    ),
+    "/hidden/massive: layer 4 position 7: 6 is not from 1 to the root of 32 channels": lambda f: rewrite(
+        f, "hidden/massive", put((4, 7), 6)
+    ),
+    "/hidden/massive: has 4 along 'state', the capture has 5": lambda f: rewrite(f, "hidden/massive", lambda d: d[:4]),
+    "/hidden/massive: has 59 along 'prompt', the capture has 60": lambda f: rewrite(
+        f, "hidden/massive", lambda d: d[:, :59]
+    ),
+    "/hidden/residual: layer 1 group 'text': -0.5 is not from 0 to 1": lambda f: rewrite(
+        f, "hidden/residual", put((1, 1), -0.5)
+    ),
+    "/hidden/residual: layer 1 group 'text': 0.5 is less than the singular values leave": lambda f: rewrite(
+        f, "hidden/residual", put((1, 1), 0.5)
+    ),
+    "/hidden/residual: layer 2 group 'all': nan, where the largest singular value is": lambda f: rewrite(
+        f, "hidden/residual", put((2, 0), np.nan)
+    ),
+    "/hidden/singular_values: has 31 along 'component', the capture has 32": lambda f: rewrite(
+        f, "hidden/singular_values", lambda d: d[..., :31]
+    ),
+    "/hidden/singular_values: layer 0 group 'visual': 25 are there, not 24": lambda f: rewrite(
+        f, "hidden/singular_values", put((0, 2, 24), 0)
+    ),
+    "/hidden/singular_values: layer 3 group 'all': they are negative or increase": lambda f: rewrite(
+        f, "hidden/singular_values", lambda d: d[..., ::-1]
+    ),
+    "/hidden/singular_values: layer 3 group 'all': its norm is smaller than that of its parts": lambda f: rewrite(
+        f, "hidden/singular_values", scale((3, 0), 0.5)
     ),
     "/qk/2: is missing": lambda f: f["qk"].__delitem__("2"),
     "/qk/1/k: has 1 along 'kv_head', the capture has 2": lambda f: rewrite(f, "qk/1/k", lambda d: d[:1]),

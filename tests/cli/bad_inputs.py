@@ -156,9 +156,9 @@ COMMAND_LINE = [
     Bad("capture model -o new.h5", "capture: give a VIDEO, or a --scene that names one"),
     Bad(
         "C --force --plan nonsense",
-        '--plan nonsense: "nonsense" is not a reading; choose from masses, maps, stats, qk, full',
+        '--plan nonsense: "nonsense" is not a reading; choose from masses, maps, stats, qk, full, hidden',
     ),
-    Bad("C --plan ,", "plan: records nothing; choose from masses, maps, stats, qk, full"),
+    Bad("C --plan ,", "plan: records nothing; choose from masses, maps, stats, qk, full, hidden"),
     Bad("C --max-size lots", '--max-size "lots" is not a size such as 2GiB or 500M'),
     Bad("C --coverage 0", "plan: coverage 0.0 is not in (0, 1]"),
     Bad("C --coverage nan", "plan: coverage nan is not in (0, 1]"),

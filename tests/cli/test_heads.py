@@ -89,7 +89,9 @@ def test_the_heads_of_another_model_are_refused(command: str, here: Path, cli: C
         ("heads run.h5 --top few", "--top few: is neither a number of heads, like 10, nor a share of them, like 9%"),
         ("heads run.h5 --threshold 2", "threshold 2 is out of range; it is a covered fraction, above 0 and at most 1"),
         ("heads run.h5 -o heads.txt", "heads.txt: the name of a heads file ends in .json"),
-        ("heads boxless.h5", "boxless.h5: --by speaker-lift: speaker_consistency_lift is not defined for any head; …"),
+        ("heads run.h5 --min nan", "--min nan: is not a number"),
+        ("heads run.h5 -o gone/h.json", "gone/h.json: there is no folder gone"),
+        ("heads boxless.h5", "boxless.h5: --by speaker-lift: speaker_consistency_lift is not defined for any head …"),
         (
             "heads stats.h5 --by active",
             "stats.h5: --by active: cross_attention needs the reading 'maps', which is not …",

@@ -139,6 +139,7 @@ def draw(
     correction: list[dict[str, Any]] | None = None,
     answer: dict[str, Any] | None = None,
     check: dict[str, Any] | None = None,
+    hidden: np.ndarray | None = None,
 ) -> Path:
     """Write a capture.
 
@@ -151,6 +152,7 @@ def draw(
         numbers: of the layers in the model.
         readings: which to write.
         correction, answer, check: the documents, by default none, options of equal probability, passed.
+        hidden: [L + 1, N, D] what the layers receive, and what leaves the last; with it the reading `hidden`.
     """
     n = len(sketch.tokens)
     mask = causal(n) if allowed is None else allowed
@@ -159,6 +161,7 @@ def draw(
     numbers = list(range(layers)) if numbers is None else list(numbers)
     tokens = _table(sketch)
     prompt = n - sketch.generated
+    readings = [*readings, "hidden"] if hidden is not None else readings
     is_sink = np.zeros((layers, n), dtype=bool)
     is_sink[:, list(sinks)] = True
     with schema.create_file(path) as file:
@@ -171,6 +174,8 @@ def draw(
         _frames(file, sketch)
         schema.write_array(file, "sinks", is_sink, ["layer", "key"])
         _readings(file, tokens, prompt, attention, mask, is_sink, readings)
+        if hidden is not None:
+            _hidden(file, tokens["modality"].to_numpy()[:prompt], hidden)
         file.attrs["complete"] = True
     return path
 
@@ -322,6 +327,29 @@ def _readings(
     if "full" in readings:
         group = schema.create_group(file, "full", "full")
         schema.write_array(group, "attention", attention.astype(np.float32), ["layer", "head", "query", "key"])
+
+
+def _hidden(file: h5py.File, modality: np.ndarray, hidden: np.ndarray) -> None:
+    """Each number after its definition; the singular values from numpy's own decomposition."""
+    states, n, width = hidden.shape
+    chosen = [np.ones(n, bool), modality == "text", modality == "visual"]
+    residual = np.full((states, 3), np.nan, np.float32)
+    values = np.full((states, 3, min(n, width)), np.nan, np.float32)
+    for s in range(states):
+        for g, some in enumerate(chosen):
+            x = hidden[s, some]
+            if len(x) and np.isfinite(x).all():
+                values[s, g, : min(x.shape)] = np.linalg.svd(x, compute_uv=False)
+                if x.any():
+                    residual[s, g] = np.linalg.norm(x - x.mean(0)) / np.linalg.norm(x)
+    with np.errstate(invalid="ignore"):
+        massive = np.abs(hidden).max(-1) / np.sqrt((hidden**2).mean(-1))
+    group = schema.create_group(file, "hidden", "hidden")
+    schema.set_attributes(group, width=width)
+    schema.write_strings(group, "group", ["all", "text", "visual"])
+    schema.write_array(group, "massive", massive.astype(np.float32), ["state", "prompt"])
+    schema.write_array(group, "residual", residual, ["state", "group"])
+    schema.write_array(group, "singular_values", values, ["state", "group", "component"])
 
 
 def _masses(

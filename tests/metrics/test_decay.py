@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.metrics.decay import across_captures, gamma_interval, log10_product
-from attnscope.metrics.segments import fit, fit_break
+from attnscope.metrics.decay import across_captures, log10_product
+from attnscope.metrics.segments import fit, fit_break, gamma_interval
 from tests.metrics.sketch import causal, room, softmax
 
 
@@ -75,6 +75,10 @@ def test_interval_of_identical_captures_is_a_point():
     assert (gamma, low, high) == (pytest.approx(0.5), pytest.approx(0.5), pytest.approx(0.5))
 
 
+def test_captures_that_define_one_layer_have_no_gamma_and_no_interval():
+    assert np.isnan(gamma_interval([0, 1], [[0.5, np.nan], [0.4, np.nan]])).all()
+
+
 def test_interval_holds_the_estimate_and_needs_two_captures():
     rng = np.random.default_rng(0)
     curves = [np.exp(rng.normal(0, 0.3, 6)) * 0.8 ** np.arange(6) for _ in range(8)]
@@ -103,6 +107,15 @@ def test_table_fits_the_curves_of_the_mean_over_heads(drawn):
     row = decay[(decay["metric"] == "decay_gamma") & (decay["link"] == "c_text") & (decay["sinks"] == "with")]
     assert row["value"].item() == pytest.approx(np.exp(slope))
     assert row["n"].item() == 4
+    # E_DDA from the tables: layers counted from 1, eps = the gap of the modality whose queries these are
+    gaps = metrics.gap(cap).query("head == -1 and layer >= 0 and sinks == 'with' and denominator == 'max'")
+    found = metrics.compute(cap, ["decay_gamma", "log10_e_dda"])["decay"].query("sinks == 'with'")
+    found = found.set_index(["metric", "link"])
+    for link, query in (("s_visual", "visual"), ("c_visual", "visual"), ("c_text", "text")):
+        eps = gaps[gaps["query"] == query].set_index("layer")["value"]
+        gamma, e_dda = found.loc[("decay_gamma", link), "value"], found.loc[("log10_e_dda", link)]
+        product = np.prod([gamma ** (layer + 1) * eps[layer] for layer in (2, 5, 6, 9)])
+        assert e_dda["value"] == pytest.approx(np.log10(product)) and e_dda["n"] == 4
 
 
 # ---- two segments
@@ -217,6 +230,18 @@ def test_fits_across_captures_equal_those_of_their_points():
         low, high = np.quantile(loop, [0.025, 0.975])
         found = rows.loc[metric, ["low", "high"]].tolist()
         assert found == pytest.approx([low, high], abs=(high - low) / 25)
+
+
+def test_captures_of_one_clip_are_one_sample():
+    """Their log alpha is averaged first; a layer that one of them does not have is that of the other."""
+    one, two, other = noisy(12, 0.2, 0.3, 1), noisy(12, 0.2, 0.3, 2), noisy(12, 0.2, 0.3, 3)
+    table = pair_means({"one": one, "two": two, "other": other}).assign(clip=["a"] * 24 + ["b"] * 12)
+    table = table[(table["capture"] != "one") | (table["layer"] != 5)]
+    mean = np.sqrt(one * two)
+    mean[5] = two[5]
+    wanted = across_captures(pair_means({"a": mean, "b": other}))
+    pd.testing.assert_frame_equal(across_captures(table, unit="clip"), wanted)
+    assert set(wanted["n"]) == {2} and set(across_captures(table)["n"]) == {3}
 
 
 def test_one_capture_has_no_interval_and_a_straight_curve_no_break():

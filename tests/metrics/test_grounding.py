@@ -11,10 +11,12 @@ from scipy.stats import mannwhitneyu, rankdata
 
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.grounding import METRICS, detect, ranks
+from attnscope.metrics.detect import detect, ranks
+from attnscope.metrics.detectors import METRICS
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 NAMES = [*METRICS, "box_area"]
+OVER_TIME = [f"{name}_time" for name in NAMES]
 SEATS = [(0, 1), (1, 2), (2, 0)]  # cells of Ann and of Ben, who move around
 TURNS = [("Ann", 0.0, 1.2), ("Ben", 0.8, 2.2), ("Ann", 2.0, 2.0)]
 
@@ -29,13 +31,20 @@ def noisy(sketch: Sketch, seed: int, layers: int = 2, heads: int = 2) -> np.ndar
 
 
 def table_of(cap) -> pd.DataFrame:
-    return metrics.compute(cap, NAMES)["grounding"]
+    return metrics.compute(cap, [*NAMES, *OVER_TIME])["grounding"]
 
 
 def value(table: pd.DataFrame, metric: str, frames: str, speaker: str, turn: int, layer: int = -1, head: int = -1):
     rows = table[(table["metric"] == metric) & (table["frames"] == frames) & (table["speaker"] == speaker)]
     rows = rows[(rows["turn"] == turn) & (rows["layer"] == layer) & (rows["head"] == head)]
     return float(rows["value"].item())
+
+
+def at_time(table: pd.DataFrame, metric: str, frames: str, speaker: str, layer: int = -1) -> list[float]:
+    rows = table[(table["metric"] == f"{metric}_time") & (table["frames"] == frames) & (table["speaker"] == speaker)]
+    rows = rows[(rows["layer"] == layer) & (rows["head"] == -1)]
+    assert rows["time"].is_monotonic_increasing
+    return rows["value"].tolist()
 
 
 # ---- by hand
@@ -93,6 +102,24 @@ def test_table_by_hand(drawn):
         assert value(table, metric, "all", "", -1) == pytest.approx(expected)
 
 
+def test_units_by_hand(drawn):
+    """Ann's word looks at two cells a frame with 3 1 and 4 2; her box is the first cell, then the second."""
+    sketch = room(("Ann",), [("Ann", 0.0, 0.4)], seats=[(0,), (1,)], words=1, question=0)
+    n, word = len(sketch.tokens), int(np.flatnonzero(sketch.where(role="transcript"))[0])
+    a = softmax(np.zeros((1, 1, n, n)), causal(n))
+    a[0, 0, word] = 0
+    a[0, 0, word, [2, 3, 4, 5]] = np.array([3.0, 1, 4, 2]) / 10
+    table = table_of(drawn(sketch, a))
+    for metric, first, second in zip(NAMES, (1.0, 1.0, 1.0, 1 / 2), (0.0, 0.0, 0.0, 1 / 2), strict=True):
+        for speaker in ("Ann", ""):
+            assert at_time(table, metric, "all", speaker) == pytest.approx([first, second])
+            assert at_time(table, metric, "live", speaker) == pytest.approx([first, np.nan], nan_ok=True)
+    rows = table[(table["metric"] == "grounding_auc_time") & (table["layer"] == -1)]
+    for frames, cells, speakers in (("all", [1, 1], [1, 1]), ("live", [1, 0], [1, 0])):
+        assert rows.loc[(rows["frames"] == frames) & (rows["speaker"] == "Ann"), "n"].tolist() == cells
+        assert rows.loc[(rows["frames"] == frames) & (rows["speaker"] == ""), "n"].tolist() == speakers
+
+
 # ---- properties
 
 
@@ -139,6 +166,15 @@ def test_perfect_attention_finds_the_box(drawn):
 # ---- the second computation
 
 
+def looped(row: np.ndarray, keys: list[int], box: set[int]) -> tuple[float, ...]:
+    """AUC, hit, IoU and area, pair by pair; for attention without ties."""
+    pairs = [(row[i] > row[o]) + (row[i] == row[o]) / 2 for i in box for o in keys if o not in box]
+    largest = sorted(keys, key=lambda v: -row[v])
+    held = np.cumsum(row[largest])
+    half = set(largest[: int(np.argmax(held >= held[-1] / 2)) + 1])
+    return np.mean(pairs), float(largest[0] in box), len(half & box) / len(half | box), len(box) / len(keys)
+
+
 @settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 999))
 def test_numbers_equal_loops_over_the_dense_map(tmp_path_factory, seed):
@@ -154,26 +190,29 @@ def test_numbers_equal_loops_over_the_dense_map(tmp_path_factory, seed):
             for (speaker, turn), shown in live.items():
                 words = tokens["turn"] == turn if turn >= 0 else tokens["speaker"] == speaker
                 row = attention[np.flatnonzero(words)].mean(0)
+                box = set(np.flatnonzero(tokens[f"covered:{speaker}"] >= 0.5))
                 for frames, among in (("live", shown), ("all", [0, 1, 2])):
                     keys = [int(v) for v in visual if first[v] in among]
-                    box = {v for v in keys if tokens[f"covered:{speaker}"][v] >= 0.5}
-                    pairs = [(row[i] > row[o]) + (row[i] == row[o]) / 2 for i in box for o in keys if o not in box]
-                    largest = sorted(keys, key=lambda v: -row[v])
-                    held = np.cumsum(row[largest])
-                    half = set(largest[: int(np.argmax(held >= held[-1] / 2)) + 1])
-                    expected = (
-                        np.mean(pairs),
-                        float(largest[0] in box),
-                        len(half & box) / len(half | box),
-                        len(box) / len(keys),
-                    )
+                    expected = looped(row, keys, box & set(keys))
                     for metric, number in zip(METRICS, expected, strict=False):
                         found = value(table, metric, frames, speaker, turn, layer, head)
                         assert found == pytest.approx(number, abs=1e-6)
                     assert value(table, "box_area", frames, speaker, turn) == pytest.approx(expected[-1])
+                    if turn < 0 and head < 0:
+                        units = [[int(v) for v in visual if first[v] == f] for f in range(3)]
+                        by_unit = [
+                            looped(row, keys, box & set(keys)) if f in among else [np.nan] * 4
+                            for f, keys in enumerate(units)
+                        ]
+                        for metric, numbers in zip(METRICS, zip(*by_unit, strict=True), strict=False):
+                            found = at_time(table, metric, frames, speaker, layer)
+                            assert found == pytest.approx(numbers, abs=1e-6, nan_ok=True)
             for metric in METRICS:
                 of = [value(table, metric, "live", s, -1, layer, head) for s in ("Ann", "Ben")]
                 assert value(table, metric, "live", "", -1, layer, head) == pytest.approx(np.mean(of))
+                if head < 0:
+                    of = [at_time(table, metric, "all", s, layer) for s in ("Ann", "Ben")]
+                    assert at_time(table, metric, "all", "", layer) == pytest.approx(np.mean(of, axis=0))
 
 
 def test_heads_may_be_in_any_order(tmp_path_factory):
@@ -187,7 +226,7 @@ def test_heads_may_be_in_any_order(tmp_path_factory):
         first, second = table_of(one), table_of(two)
         for old, new in ((2, 0), (0, 1), (1, 2), (-1, -1)):
             of = [t.loc[t["head"] == head, "value"] for t, head in ((first, old), (second, new))]
-            assert np.allclose(*of, atol=1e-6)
+            assert np.allclose(*of, atol=1e-6, equal_nan=True)
 
 
 def test_a_scene_without_boxes_has_no_detector(drawn):

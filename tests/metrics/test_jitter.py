@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
+from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics.jitter import covered, disturb, quantile
-from tests.metrics.sketch import CELL, causal, room, softmax
+from attnscope.metrics.jitter import MEASURES, covered, disturb, quantiles
+from tests.metrics.sketch import CELL, Sketch, causal, draw, room, softmax
 
 SEATS = [(0, 1), (1, 2), (2, 0)]
 TURNS = [("Ann", 0.0, 1.2), ("Ben", 0.8, 2.2), ("Ann", 2.0, 2.0)]
 
 
-@pytest.fixture
-def cap(drawn):
+NAMES = [m.name for m in metrics.all() if m.family in MEASURES]
+
+
+def moving() -> tuple[Sketch, np.ndarray]:
     sketch = room(("Ann", "Ben"), TURNS, times=(0.0, 1.0, 2.0), seats=SEATS, hidden=[("Ben", 2)])
     n = len(sketch.tokens)
-    return drawn(sketch, softmax(np.random.default_rng(4).normal(0, 2, (1, 2, n, n)), causal(n)))
+    return sketch, softmax(np.random.default_rng(4).normal(0, 2, (1, 2, n, n)), causal(n))
+
+
+@pytest.fixture
+def cap(drawn):
+    return drawn(*moving())
 
 
 def boxes_of(cap, draws: int = 1, amount: float = 0.0, unit="box", drop: float = 0.0, grow: float = 0.0, seed: int = 0):
@@ -95,6 +105,50 @@ def test_band_by_hand(cap):
     assert (row["value"], row["low"], row["high"]) == (pytest.approx(1 / 3), 0.0, pytest.approx(1 / 3))
 
 
+def test_band_equals_captures_drawn_anew(tmp_path):
+    """The second computation: a file for each draw, whose cells are covered as its boxes say, and numpy's quantiles."""
+    options = {"draws": 3, "amount": 0.6, "drop": 0.2, "seed": 5}
+    with open_capture(draw(tmp_path / "run.h5", *moving())) as cap:
+        banded = metrics.jitter(cap, level=0.5, **options)
+        covered_by = [covered(cap, boxes) >= 0.5 for boxes in boxes_of(cap, **options)]
+    numbers: dict[str, list[np.ndarray]] = {}
+    for number, cells in enumerate(covered_by):
+        sketch, a = moving()
+        for token, seen in zip(sketch.tokens, cells.T, strict=True):
+            token.covered = [name for name, there in zip(("Ann", "Ben"), seen, strict=True) if there]
+        with open_capture(draw(tmp_path / f"{number}.h5", sketch, a)) as cap:
+            for family, table in metrics.compute(cap, NAMES).items():
+                numbers.setdefault(family, []).append(table["value"].to_numpy())
+    for family, table in banded.items():
+        known = (table["metric"] != "speaker_timing_lift").to_numpy()
+        for name, share in (("low", 0.25), ("high", 0.75)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # nothing but NaN
+                expected = np.nanquantile(np.stack(numbers[family])[:, known], share, axis=0)
+            assert np.allclose(table.loc[known, name], expected, atol=1e-9, equal_nan=True)
+
+
+def test_tables_that_are_there_are_taken(cap):
+    """The same numbers, not computed again, and the tables given stay as they are."""
+    tables = metrics.compute(cap, ["grounding_auc", "box_area", "gap"])
+    before = {family: table.copy() for family, table in tables.items()}
+    found = metrics.jitter(cap, ["grounding_auc"], tables=tables, draws=3)
+    assert list(found) == ["grounding"]
+    assert found["grounding"].equals(metrics.jitter(cap, ["grounding_auc"], draws=3)["grounding"])
+    assert all(tables[family].equals(table) for family, table in before.items())
+
+
+def test_what_is_read_for_the_boxes_as_they_are_has_no_band(cap):
+    table = metrics.jitter(cap, ["speaker_timing_lift"], draws=2)["speakers"]
+    assert table["value"].notna().any()
+    assert table[["low", "high"]].isna().all(axis=None)
+    words = metrics.compute(cap, ["speaker_pair_max"], exact=True)
+    table = metrics.jitter(cap, ["speaker_pair_max"], tables=words, draws=2)["pairs"]
+    assert table.loc[table["rows"] == "token", "low"].isna().all()
+    plain = metrics.jitter(cap, ["speaker_pair_max"], draws=2)["pairs"]
+    assert table[table["rows"] == "turn"].reset_index(drop=True).equals(plain)
+
+
 def test_a_number_lost_in_every_draw_has_no_band(cap):
     table = metrics.jitter(cap, ["speaker_consistency"], draws=2, drop=1.0)["speakers"]
     assert table["value"].notna().any()
@@ -122,13 +176,14 @@ def test_draws_are_seeded(cap):
     assert not first["low"].equals(other["low"])
 
 
-def test_quantile_is_that_of_numpy():
+def test_quantiles_are_those_of_numpy():
     values = np.random.default_rng(1).random((9, 20))
     values[values < 0.3] = np.nan
     values[:, 0] = np.nan
-    for share in (0.0, 0.025, 0.5, 0.8, 1.0):
-        assert np.isnan(quantile(values, share)[0])
-        assert np.allclose(quantile(values, share)[1:], np.nanquantile(values[:, 1:], share, axis=0))
+    shares = (0.0, 0.025, 0.5, 0.8, 1.0)
+    for share, found in zip(shares, quantiles(values, shares), strict=True):
+        assert np.isnan(found[0])
+        assert np.allclose(found[1:], np.nanquantile(values[:, 1:], share, axis=0))
 
 
 @pytest.mark.parametrize(

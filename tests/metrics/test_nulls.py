@@ -11,6 +11,7 @@ from scipy.stats import kstest
 
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
+from attnscope.metrics import nulls
 from attnscope.metrics.density import Turns, speaker_cells
 from attnscope.metrics.matrix import lifts
 from attnscope.metrics.nulls import label_p, q_values, shift_p, shifted_cells
@@ -31,6 +32,13 @@ def swapping() -> tuple[Sketch, np.ndarray]:
         a[0, 0, word] = 0
         a[0, 0, word, [2, 3, 5, 6]] = np.array(row) / 10
     return sketch, a
+
+
+def turns_of(labels: np.ndarray, cells: np.ndarray, units: int = 1) -> Turns:
+    """Turns of one token each, live in all units."""
+    numbers, speakers = list(range(len(labels))), [f"S{s}" for s in range(cells.shape[1])]
+    live = np.ones((len(labels), units), bool)
+    return Turns(speakers, [""] * len(labels), numbers, labels, np.ones(len(labels), int), live, cells)
 
 
 # ---- by hand
@@ -192,9 +200,7 @@ def shifts_of(rng, strength: float, units: int = 40, heads: int = 20) -> np.ndar
     attention = np.exp(rng.normal(0, 1, (heads, 4, units, 3)))
     for turn, label in enumerate(labels):
         attention[:, turn, np.arange(units), seats[:, label]] *= np.exp(strength)
-    turns = Turns(
-        ["A", "B"], [""] * 4, [0, 1, 2, 3], labels, np.ones(4, int), np.ones((4, units), bool), np.full((4, 2), units)
-    )
+    turns = turns_of(labels, np.full((4, 2), units), units)
     null = []
     for shift in range(units):
         at = seats[(np.arange(units) + shift) % units]
@@ -205,16 +211,30 @@ def shifts_of(rng, strength: float, units: int = 40, heads: int = 20) -> np.ndar
 
 def test_order_of_heads_does_not_matter():
     rng = np.random.default_rng(5)
-    turns = Turns(
-        ["A", "B"],
-        [""] * 6,
-        [0] * 6,
-        np.array([0, 1] * 3),
-        np.ones(6, int),
-        np.ones((6, 1), bool),
-        np.ones((6, 2), int),
-    )
-    flat = rng.random((7, 6, 2))
+    turns, flat = turns_of(np.array([0, 1] * 3), np.ones((6, 2), int)), rng.random((7, 6, 2))
     p, _ = label_p(flat, turns, limit=5000, draws=9, seed=0)
     order = rng.permutation(7)
     assert np.array_equal(label_p(flat[order], turns, limit=5000, draws=9, seed=0)[0], p[order])
+
+
+def test_a_speaker_without_a_box_takes_no_part():
+    """The turns of the third speaker keep their label: p is as if they had never been said."""
+    rng = np.random.default_rng(6)
+    labels, cells = np.array([0, 2, 1, 0, 2, 1, 1]), np.tile([1, 1, 0], (7, 1))
+    flat = np.where(cells > 0, rng.random((5, 7, 3)), np.nan)
+    p, n = label_p(flat, turns_of(labels, cells), limit=5000, draws=9, seed=0)
+    some = labels < 2
+    without = label_p(flat[:, some, :2], turns_of(labels[some], cells[some, :2]), limit=5000, draws=9, seed=0)
+    assert np.array_equal(p, without[0])
+    assert (n == 10).all()  # 5! / (2! 3!)
+    assert len(set(p)) > 1
+
+
+def test_arrangements_in_blocks_are_all_counted(monkeypatch):
+    rng = np.random.default_rng(7)
+    turns, flat = turns_of(np.array([0, 1] * 4), np.ones((8, 2), int)), rng.random((3, 8, 2))
+    p, n = label_p(flat, turns, limit=5000, draws=9, seed=0)
+    monkeypatch.setattr(nulls, "BLOCK", 1)
+    again, count = label_p(flat, turns, limit=5000, draws=9, seed=0)
+    assert np.array_equal(p, again)
+    assert (n == 70).all() and (count == 70).all()  # 8! / (4! 4!)

@@ -10,22 +10,32 @@ from hypothesis import strategies as st
 
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.density import live_frames
+from attnscope.metrics.density import Units, live_frames, unit_masses, unit_weights
 from attnscope.metrics.pairs import METRICS
+from attnscope.metrics.words import MATCHES, boxes_of, unit_peaks
 from tests.metrics.sketch import causal, draw, room, softmax
 
 MEAN, MAX, MASS = METRICS
+NAMES = [f"{name}{of}" for of in ("", "_turn", "_time") for name in METRICS]
 TURNS = [("Ann", 0.0, 1.2), ("Ben", 0.8, 2.2), ("Ann", 2.0, 2.0)]
 
 
 def table_of(cap, **options) -> pd.DataFrame:
-    return metrics.compute(cap, METRICS, **options)["pairs"]
+    return metrics.compute(cap, NAMES, **options)["pairs"]
 
 
 def value(table, metric, match, frames="all", heads="mean", layer=-1, head=-1, rows="turn") -> float:
     keep = (table["metric"] == metric) & (table["match"] == match) & (table["frames"] == frames)
     keep &= (table["layer"] == layer) & (table["head"] == head) & (table["heads"] == heads) & (table["rows"] == rows)
     return float(table.loc[keep, "value"].item())
+
+
+def each(table, metric, match, frames="all", heads="mean", layer=-1) -> list[float]:
+    """A number by turn or by unit, in order."""
+    keep = (table["metric"] == metric) & (table["match"] == match) & (table["frames"] == frames)
+    rows = table[keep & (table["layer"] == layer) & (table["head"] == -1) & (table["heads"] == heads)]
+    assert rows["turn" if metric.endswith("turn") else "time"].is_monotonic_increasing
+    return rows["value"].tolist()
 
 
 def by_hand():
@@ -60,11 +70,36 @@ def test_numbers_by_hand(drawn):
     assert value(table, MAX, "mismatched", **token) == pytest.approx(
         ((0.1 + 0) / 2 + (0.1 + 0.2) / 2 + (0.1 + 0.1) / 2 + (0.3 + 0.1) / 2) / 4
     )
-    assert (table["n"] == 4).all()
+    assert (table.loc[table["metric"].isin(METRICS), "n"] == 4).all()
     # head 1 looks everywhere with 0.1: the mean over heads, and the highest
     assert value(table, MAX, "matched") == pytest.approx((0.35 + 0.1) / 2)
     assert value(table, MAX, "matched", heads="max") == pytest.approx(0.35)
     assert value(table, MAX, "matched", heads="max", layer=0) == pytest.approx(0.35)
+
+
+def test_turns_and_units_by_hand(drawn):
+    """The same attention: Ann's turn and Ben's apart, each the mean of two heads, of which the second is 0.1 all over.
+
+    There is one frame and nobody has a time, so the one unit holds what is over all turns.
+    """
+    table = table_of(drawn(*by_hand()))
+    cells = [2, 1]  # of Ann, of Ben; mass grows with them
+    for metric, match, turns, even in (
+        (MEAN, "matched", [(0.3 + 0.2) / 2, 0.4], [0.1, 0.1]),
+        (MAX, "matched", [0.3, 0.4], [0.1, 0.1]),
+        (MASS, "matched", [0.3 + 0.2, 0.4], [0.1 * cells[0], 0.1 * cells[1]]),
+        (MEAN, "mismatched", [0.1, (0.15 + 0.1) / 2], [0.1, 0.1]),
+        (MAX, "mismatched", [0.1, (0.2 + 0.1) / 2], [0.1, 0.1]),
+        (MASS, "mismatched", [0.1, (0.3 + 0.1) / 2], [0.1, (0.2 + 0.1) / 2]),
+    ):
+        for how, put in (("mean", np.mean), ("max", np.max)):
+            by_turn = put([turns, even], axis=0)
+            assert each(table, f"{metric}_turn", match, heads=how) == pytest.approx(by_turn)
+            # the maximum is taken of heads over all turns
+            over_all = put([np.mean(turns), np.mean(even)])
+            assert each(table, f"{metric}_time", match, heads=how) == pytest.approx([over_all])
+    assert (table.loc[table["metric"] == f"{MEAN}_turn", "n"] == 2).all()
+    assert (table.loc[table["metric"] == f"{MEAN}_time", "n"] == 4).all()
 
 
 def test_even_attention_matches_nobody(drawn):
@@ -91,60 +126,129 @@ def test_perfect_attention_leaves_the_others_nothing(drawn):
         assert value(table, metric, "mismatched") == pytest.approx(0.0, abs=1e-9)
 
 
-@settings(max_examples=2, deadline=None)
-@given(seed=st.integers(0, 999))
-def test_numbers_equal_loops_over_the_dense_map(tmp_path_factory, seed):
-    """The second computation; splitting heads over layers and the order of heads are in it too."""
+def crowd():
+    """Three who move and are away at times; the first turn has one word less than the others."""
     sketch = room(
         ("Ann", "Ben", "Cleo"),
         TURNS,
         times=(0.0, 1.0, 2.0),
         hidden=[("Ben", 2), ("Cleo", 0)],
         seats=[(0, 1, 2), (1, 2, 0), (2, 0, 0)],
+        words=3,
     )
+    lost = sketch.tokens[int(np.flatnonzero(sketch.where(turn=0))[-1])]
+    lost.role, lost.turn, lost.speaker = "question", -1, ""
+    return sketch
+
+
+def on_boxes(dense: np.ndarray, tokens: pd.DataFrame, turn: int, shown: list[int]) -> dict:
+    """Numbers of each word of a turn on the boxes in some frames, by metric, rows and match; none for no box."""
+    first, words = tokens["frame_first"].to_numpy(), np.flatnonzero(tokens["turn"] == turn)
+    found: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    for other in ("Ann", "Ben", "Cleo"):
+        box = [v for v in np.flatnonzero(tokens[f"covered:{other}"] >= 0.5) if first[v] in shown]
+        if not box:
+            continue
+        block, match = dense[np.ix_(words, box)], "matched" if other == TURNS[turn][0] else "mismatched"
+        for key, number in {
+            (MEAN, "turn", match): block.mean(1),
+            (MASS, "turn", match): block.sum(1),
+            (MAX, "token", match): block.max(1),
+            (MAX, "turn", match): np.full(len(words), block.mean(0).max()),
+        }.items():
+            found.setdefault(key, []).append(number)
+    return {key: np.mean(numbers, axis=0) for key, numbers in found.items()}
+
+
+@settings(max_examples=2, deadline=None)
+@given(seed=st.integers(0, 999))
+def test_numbers_equal_loops_over_the_dense_map(tmp_path_factory, seed):
+    """The second computation; splitting heads over layers and the order of heads are in it too."""
+    sketch = crowd()
     n = len(sketch.tokens)
     a = softmax(np.random.default_rng(seed).normal(0, 2, (2, 2, n, n)), causal(n))
+    keys = [(m, r, s) for m, r in ((MEAN, "turn"), (MAX, "turn"), (MAX, "token"), (MASS, "turn")) for s in MATCHES]
     with open_capture(draw(tmp_path_factory.mktemp("loop") / "run.h5", sketch, a, numbers=[3, 7])) as cap:
         table, tokens = table_of(cap, exact=True), cap.tokens
-        first = tokens["frame_first"].to_numpy()
         for frames in ("live", "all"):
-            heads: dict[tuple[str, str, str], list[float]] = {}
+            live = [
+                np.flatnonzero(live_frames(start, end, cap.frames.times)).tolist() if frames == "live" else [0, 1, 2]
+                for _, start, end in TURNS
+            ]
+            heads: dict[tuple, list[list[float]]] = {}  # key: by layer and head
             for layer in (3, 7):
                 for head in (0, 1):
                     dense = cap.attention(layer, head)
-                    found: dict[tuple[str, str, str], list[float]] = {}
-                    for t, (speaker, start, end) in enumerate(TURNS):
-                        live = live_frames(start, end, cap.frames.times) if frames == "live" else np.ones(3, bool)
-                        words = np.flatnonzero(tokens["turn"] == t)
-                        mismatched: dict[tuple[str, str], list[list[float]]] = {}
-                        for other in ("Ann", "Ben", "Cleo"):
-                            box = np.flatnonzero((tokens[f"covered:{other}"] >= 0.5) & (first >= 0))
-                            box = [v for v in box if live[first[v]]]
-                            if not box:
-                                continue
-                            block = dense[np.ix_(words, box)]
-                            numbers = {
-                                (MEAN, "turn"): block.mean(1),
-                                (MASS, "turn"): block.sum(1),
-                                (MAX, "token"): block.max(1),
-                                (MAX, "turn"): np.full(len(words), block.mean(0).max()),
-                            }
-                            for (metric, rows), number in numbers.items():
-                                if other == speaker:
-                                    found.setdefault((metric, "matched", rows), []).extend(number)
-                                else:
-                                    mismatched.setdefault((metric, rows), []).append(number)
-                        for (metric, rows), number in mismatched.items():
-                            found.setdefault((metric, "mismatched", rows), []).extend(np.mean(number, axis=0))
-                    for (metric, match, rows), number in found.items():
+                    turns = [on_boxes(dense, tokens, t, live[t]) for t in range(3)]
+                    units = [[on_boxes(dense, tokens, t, [f]) for t in range(3) if f in live[t]] for f in range(3)]
+                    for metric, rows, match in keys:
+                        key = (metric, rows, match)
+                        whole = np.mean(np.concatenate([turn[key] for turn in turns if key in turn]))
                         got = value(table, metric, match, frames, "each", layer, head, rows)
-                        assert got == pytest.approx(np.mean(number), abs=1e-6)
-                        heads.setdefault((metric, match, rows), []).append(float(np.mean(number)))
-            for (metric, match, rows), number in heads.items():
+                        assert got == pytest.approx(whole, abs=1e-6)
+                        heads.setdefault((*key, ""), []).append([whole])
+                        if rows == "token":  # words alone are told over all turns only
+                            continue
+                        of = [turn[key].mean() if key in turn else np.nan for turn in turns]
+                        heads.setdefault((*key, "_turn"), []).append(of)
+                        said = [[turn[key] for turn in unit if key in turn] for unit in units]
+                        of = [np.mean(np.concatenate(numbers)) if numbers else np.nan for numbers in said]
+                        heads.setdefault((*key, "_time"), []).append(of)
+            for (metric, rows, match, of), numbers in heads.items():
                 for how, put in (("mean", np.mean), ("max", np.max)):
-                    assert value(table, metric, match, frames, how, rows=rows) == pytest.approx(put(number), abs=1e-6)
-                    got = value(table, metric, match, frames, how, layer=7, rows=rows)
-                    assert got == pytest.approx(put(number[2:]), abs=1e-6)
+                    for layer, some in ((-1, numbers), (7, numbers[2:])):
+                        got = (
+                            each(table, f"{metric}{of}", match, frames, how, layer)
+                            if of
+                            else [value(table, metric, match, frames, how, layer, rows=rows)]
+                        )
+                        assert got == pytest.approx(put(some, axis=0), abs=1e-6, nan_ok=True)
+
+
+# ---- properties
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 999))
+def test_splitting_a_box_adds_up(seed):
+    """Two halves of a box: their masses add up to its mass, the higher of their peaks is its peak; in many ways."""
+    rng = np.random.default_rng(seed)
+    of = rng.integers(-1, 3, 12)
+    units = Units(np.array([[0, 0], [1, 1], [2, 2]]), np.arange(3.0), of)
+    maps = rng.random((2, 3, 12)).astype(np.float32)
+    box, half = rng.random((4, 12)) < 0.7, rng.random((4, 12)) < 0.5
+    cells = np.stack([box & half, box & ~half, box], axis=1)  # [D, S, P]
+    peaks = unit_peaks(maps, boxes_of(units, cells), (3, 4, 3))
+    masses = unit_masses(maps, units, unit_weights(units, cells)).reshape(2, 3, 3, 4, 3)
+    assert np.allclose(masses[..., 0] + masses[..., 1], masses[..., 2])
+    assert np.array_equal(np.maximum(peaks[..., 0], peaks[..., 1]), peaks[..., 2])
+    for unit, way in np.ndindex(3, 4):  # and each is the plain maximum, or sum
+        inside = maps[:, :, box[way] & (of == unit)]
+        assert np.array_equal(peaks[:, :, unit, way, 2], inside.max(-1, initial=0))
+        assert np.allclose(masses[:, :, unit, way, 2], inside.sum(-1))
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 999), order=st.permutations(range(3)))
+def test_renaming_speakers_and_reordering_heads_change_nothing(tmp_path_factory, seed, order):
+    names, folder = ("Ann", "Ben", "Cleo"), tmp_path_factory.mktemp("same")
+    sketch, renamed = crowd(), crowd()
+    new = {name: names[order[i]] for i, name in enumerate(names)}
+    for token in renamed.tokens:
+        token.speaker, token.covered = new.get(token.speaker, ""), [new[c] for c in token.covered]
+    renamed.scene["transcript"] = [dict(t, speaker=new[t["speaker"]]) for t in renamed.scene["transcript"]]
+    n = len(sketch.tokens)
+    a = softmax(np.random.default_rng(seed).normal(0, 2, (1, 3, n, n)), causal(n))
+    with (
+        open_capture(draw(folder / "a.h5", sketch, a)) as one,
+        open_capture(draw(folder / "b.h5", renamed, a[:, order])) as two,
+    ):
+        first, second = table_of(one), table_of(two)
+        together = [t[t["heads"] != "each"]["value"].to_numpy() for t in (first, second)]
+        assert np.allclose(*together, atol=1e-7, equal_nan=True)
+        for new_head, old_head in enumerate(order):
+            of = [t[t["head"] == head]["value"] for t, head in ((first, old_head), (second, new_head))]
+            assert np.allclose(*of, atol=1e-7, equal_nan=True)
 
 
 def test_a_single_speaker_has_no_mismatch(drawn):

@@ -1,20 +1,18 @@
-"""Many captures as one table: by hand, under permutation and splitting, and against plain scipy and plain loops."""
+"""Many captures as one table: by hand, under permutation and splitting, and against plain loops."""
 
 from __future__ import annotations
-
-from itertools import permutations, product
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import bootstrap, kstest, wilcoxon
 
+from attnscope import metrics
 from attnscope.errors import RequestError
-from attnscope.metrics.pool import contrast, groups, labels, paired, pooled
-from attnscope.metrics.resample import interval, labels_exchanged, sign_flips, signed_ranks
-from tests.metrics.sketch import room
+from attnscope.metrics.clips import shared
+from attnscope.metrics.pool import contrast, labels, paired, pooled, summarize
+from tests.metrics.sketch import causal, room, softmax
 
 FEW = {"draws": 200}
 
@@ -75,25 +73,44 @@ def test_paired_by_hand():
     assert (found["p"], found["p_wilcoxon"], found["q"], found["q_wilcoxon"]) == pytest.approx((0.25,) * 4)
 
 
+def test_a_question_is_compared_with_itself():
+    """Clip A is asked "Who?" before and after, 1 and 2: the change is 1, whatever "Where?" (5) would add before.
+
+    Clip B is asked one question before and another after, 1 and 4: there is nothing better than 3. Their mean is 2.
+    """
+    table = tidy({"who": [1.0], "where": [5.0], "who+": [2.0], "b": [1.0], "b+": [4.0]})
+    about = of({"who": "A", "where": "A", "who+": "A", "b": "B", "b+": "B"})
+    about = about.assign(question=["Who?", "Where?", "Who?", "Who?", "Where?"])
+    found = paired(table, about, ["who", "where", "b"], ["who+", "b+"]).iloc[0]
+    assert (found["before"], found["after"], found["value"], found["n"]) == (1.0, 3.0, 2.0, 2)
+    found = paired(table, about.drop(columns="question"), ["who", "where", "b"], ["who+", "b+"]).iloc[0]
+    assert found["value"] == (2 - (1 + 5) / 2 + 3) / 2
+
+
 def test_contrast_by_hand():
-    """Groups 5, 6 and 1, 2: means 5.5 and 1.5, difference 4. Of 4!/(2!2!) = 6 ways to label, two are as far apart."""
+    """Groups 5, 6 and 1, 2: means 5.5 and 1.5, so the second less the first is -4. Labels can be given in 4!/(2!2!) = 6
+    ways, and in two of them the means are as far apart.
+    """
     table = tidy({"a": [5.0], "b": [6.0], "c": [1.0], "d": [2.0]})
     about = of({"a": "A", "b": "B", "c": "C", "d": "D"}, people={"a": "2", "b": "2", "c": "10", "d": "10"})
     found = contrast(table, about, "people").iloc[0]
-    assert (found["field"], found["group"], found["other"]) == ("people", "2", "10")
-    assert (found["value"], found["n"], found["p"], found["q"]) == pytest.approx((4.0, 4, 2 / 6, 2 / 6))
-    assert 3 <= found["low"] < found["high"] <= 5
+    assert (found["field"], found["base"], found["other"]) == ("people", "2", "10")
+    assert (found["value"], found["n"], found["p"], found["q"]) == pytest.approx((-4.0, 4, 2 / 6, 2 / 6))
+    assert -5 <= found["low"] < found["high"] <= -3
     means = pooled(table, about, "people")
-    assert means[["group", "value", "n"]].to_numpy().tolist() == [["2", 5.5, 2], ["10", 1.5, 2]]
+    assert means[["label", "value", "n"]].to_numpy().tolist() == [["2", 5.5, 2], ["10", 1.5, 2]]
 
 
 def test_heads_are_corrected_together_and_their_means_apart():
-    """Six clips that all rise, p = 2/64, but for head 1: q is p for a head alone, twice p for the better of two."""
+    """Six clips that all rise, p = 2/64, but for head 1: q is p for a head alone, twice p for the better of two.
+
+    The two are in different layers.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for clip in "ABCDEF":
         for when, shift in (("", 0.0), ("+", 1.0)):
-            for metric, layer, head in (("m", 0, 0), ("m", 0, 1), ("m", 0, -1), ("m", -1, -1), ("o", 0, 0)):
+            for metric, layer, head in (("m", 0, 0), ("m", 1, 1), ("m", 0, -1), ("m", -1, -1), ("o", 0, 0)):
                 value = rng.normal(0, 0.01) + shift * (head != 1)
                 rows.append((clip + when, metric, layer, head, value, 1))
     table = pd.DataFrame(rows, columns=["capture", "metric", "layer", "head", "value", "n"])
@@ -139,116 +156,7 @@ def test_a_capture_split_into_equal_ones_changes_nothing(seed, copies):
     pd.testing.assert_frame_equal(one, two)
 
 
-def test_p_is_uniform_where_nothing_differs():
-    change = np.random.default_rng(10).normal(size=(600, 11))
-    for p in (sign_flips(change), labels_exchanged(change, np.arange(11) < 5)):
-        assert kstest(p, "uniform").pvalue > 0.05
-    ranks = signed_ranks(change)  # few values are possible: uniform from above
-    assert all(0.7 * level < (ranks <= level).mean() < 1.2 * level for level in (0.1, 0.3, 0.5))
-    shifted = sign_flips(change + 1)
-    assert np.median(shifted) < 0.05
-
-
-# ---- against plain scipy and plain loops
-
-
-def test_intervals_are_those_of_scipy():
-    """scipy draws values; we let it draw clips: the same draws, so the same ends."""
-    values = np.random.default_rng(3).gamma(1, size=(4, 9))
-    low, high = interval(values, draws=500, seed=5)
-    for row in range(4):
-        rng = np.random.default_rng(5)
-        plain = bootstrap((values[row],), np.mean, n_resamples=500, method="percentile", random_state=rng)
-        assert (low[row], high[row]) == pytest.approx(tuple(plain.confidence_interval))
-
-
-def test_intervals_of_differences_and_gaps_by_a_loop():
-    rng = np.random.default_rng(3)
-    one, two = rng.normal(size=(2, 1, 7))
-    one[0, [0, 3]] = two[0, [1, 2]] = np.nan
-    low, high = interval(one, two, draws=400, seed=2)
-    picks = np.random.default_rng(2).integers(0, 7, (400, 7))
-    drawn = []
-    for pick in picks:
-        a, b = ([v for v in part[0, pick] if np.isfinite(v)] for part in (one, two))
-        if a and b:
-            drawn.append(sum(a) / len(a) - sum(b) / len(b))
-    assert (low[0], high[0]) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
-
-
-def test_blocks_do_not_change_the_numbers(monkeypatch):
-    values = np.random.default_rng(0).normal(size=(7, 6))
-    values[2, 1] = np.nan
-    whole = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(6) < 2))
-    monkeypatch.setattr("attnscope.metrics.resample._BLOCK", 100)
-    parts = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(6) < 2))
-    assert np.allclose(whole, parts)
-
-
-def test_sign_flips_by_counting_all():
-    change = np.round(np.random.default_rng(2).normal(0.3, 1, size=(5, 8)), 1)
-    change[1, 2] = np.nan
-    change[2, :6] = 0
-    change[4] = 0
-    p = sign_flips(change)
-    for row in range(5):
-        own = change[row][np.isfinite(change[row])]
-        sums = np.array([np.dot(own, signs) for signs in product([1, -1], repeat=len(own))])
-        assert p[row] == pytest.approx(min(1, 2 * np.mean(sums >= abs(own.sum()) - 1e-9)))
-
-
-def test_exchanged_labels_by_counting_all():
-    values = np.round(np.random.default_rng(2).normal(0, 1, size=(4, 6)), 1)
-    values[1, 5] = np.nan
-    first = np.array([True, True, False, False, False, False])
-    p = labels_exchanged(values, first)
-    for row in range(4):
-        keep = np.isfinite(values[row])
-        own, label = values[row][keep], first[keep]
-        apart = [own[list(o)][label].mean() - own[list(o)][~label].mean() for o in permutations(range(len(own)))]
-        observed = own[label].mean() - own[~label].mean()
-        tails = np.mean(np.array(apart) >= observed - 1e-9), np.mean(np.array(apart) <= observed + 1e-9)
-        assert p[row] == pytest.approx(min(1, 2 * min(tails)))
-
-
-def test_signed_ranks_are_those_of_scipy_row_by_row():
-    rng = np.random.default_rng(4)
-    change = rng.normal(size=(6, 9))
-    change[0, 0] = 0  # left out
-    change[1] = np.round(change[1])  # ties
-    change[2, 3] = np.nan
-    change[3] = 0
-    change[4, 1:] = np.nan
-    p = signed_ranks(change)
-    assert p[0] == pytest.approx(wilcoxon(change[0, 1:], method="exact").pvalue)
-    assert p[1] == pytest.approx(wilcoxon(change[1][change[1] != 0], method="approx").pvalue)
-    assert p[2] == pytest.approx(wilcoxon(np.delete(change[2], 3), method="exact").pvalue)
-    assert p[3] == 1
-    assert np.isnan(p[4])
-    assert p[5] == pytest.approx(wilcoxon(change[5]).pvalue)
-
-
-# ---- captures, groups and what is refused
-
-
-def test_captures_say_what_they_are_of(drawn):
-    two, one = room(), room(("Ann",), (("Ann", 0.0, 1.0),))
-    two.scene |= {"video": "/nowhere/a.mp4", "fields": {"task": "who", "hard": True, "cast": ["x", "y"]}}
-    one.scene |= {"video": "/nowhere/b.mp4", "fields": {"people": 10}}
-    about = labels([drawn(two, name="a.h5"), drawn(one, name="b.h5")], ["a", "b"])
-    assert about["clip"].tolist() == ["/nowhere/a.mp4", "/nowhere/b.mp4"]
-    assert groups(about, "speakers") == {"1": ["b"], "2": ["a"]}
-    assert groups(about, "task") == {"who": ["a"], "(none)": ["b"]}
-    assert groups(about, "cast") == {"x, y": ["a"], "(none)": ["b"]}
-    assert groups(of({"a": "A", "b": "B", "c": "C"}, n={"a": "10", "b": "9", "c": "few"}), "n") == {
-        "9": ["b"],
-        "10": ["a"],
-        "few": ["c"],
-    }
-    with pytest.raises(
-        RequestError, match="field 'peopel': no scene has it; the fields are speakers, task, hard, cast, people"
-    ):
-        groups(about, "peopel")
+# ---- what is refused, and what has no p
 
 
 def test_what_cannot_be_pooled_is_refused():
@@ -271,8 +179,96 @@ def test_groups_that_share_a_clip_have_no_p_but_an_interval():
     names = {name: name.split() for name in set(table["capture"])}
     about = of({n: words[0] for n, words in sorted(names.items())}, task={n: words[1] for n, words in names.items()})
     found = contrast(table, about, "task").iloc[0]
-    assert (found["group"], found["value"], found["n"]) == ("what", 1.5, 4)
+    assert (found["base"], found["value"], found["n"]) == ("what", -1.5, 4)
     assert np.isnan(found["p"])
-    assert (found["low"], found["high"]) == (1.0, 2.0)  # clip by clip: 1 and 2
+    assert (found["low"], found["high"]) == (-2.0, -1.0)  # clip by clip: -1 and -2
     about.loc[about["capture"] == "b who", "clip"] = "c"  # a clip in both groups, and one in each
     assert np.isnan(contrast(table, about, "task").iloc[0]["p"])
+
+
+# ---- everything at once
+
+
+@pytest.fixture
+def several(drawn):
+    """Tables of four captures of three clips, the last of which shows one person; the second was corrected."""
+    done = [{"method": "social-bias", "params": {}, "active": [], "notes": []}]
+    caps = []
+    for number, (clip, people) in enumerate(
+        [("a", ("Ann", "Ben")), ("a", ("Ann", "Ben")), ("b", ("Cleo", "Dan")), ("c", ("Eve",))]
+    ):
+        sketch = room(people, [(name, None, None) for name in people], words=1, question=1)
+        sketch.scene["video"] = f"/nowhere/{clip}.mp4"
+        n = len(sketch.tokens)
+        attention = softmax(np.random.default_rng(number).normal(0, 1, (1, 2, n, n)), causal(n))
+        caps.append(drawn(sketch, attention, name=f"{number}.h5", correction=done if number == 1 else None))
+    names = [str(number) for number in range(4)]
+    parts = {"speakers": ["speaker_density"], "modality": ["mass_share"]}
+    tables = {
+        family: pd.concat(
+            [metrics.compute(c, wanted)[family].assign(capture=n) for c, n in zip(caps, names, strict=True)]
+        )
+        for family, wanted in parts.items()
+    }
+    return tables, labels(caps, names)
+
+
+def test_a_summary_by_plain_loops(several):
+    """Clip means of the density on the own speaker, whoever it is, in one head; then mean and differences of clips."""
+    tables, about = several
+    dense = tables["speakers"]
+    own = dense[(dense["speaker"] == dense["target"]) & (dense["head"] == 1) & (dense["frames"] == "all")]
+    by_capture = {name: float(np.mean(rows["value"])) for name, rows in own.groupby("capture")}
+    clips = [(by_capture["0"] + by_capture["1"]) / 2, by_capture["2"], by_capture["3"]]
+
+    found = summarize(tables, about, "speakers", heads=True, **FEW)
+    assert list(found) == ["pooled", "groups", "contrasts"]  # no clip shows both one and two
+    group = "frames=all; threshold=0.5; speaker=each; target=own"
+
+    def row(name: str, **where: object) -> pd.Series:
+        rows = found[name][(found[name]["group"] == group) & (found[name]["head"] == 1)]
+        for column, value in where.items():
+            rows = rows[rows[column] == value]
+        assert len(rows) == 1
+        return rows.iloc[0]
+
+    assert (row("pooled")["value"], row("pooled")["n"]) == (pytest.approx(np.mean(clips)), 3)
+    assert row("pooled")["definition"] == metrics.get("speaker_density").id
+    assert row("groups", label="2")["value"] == pytest.approx(np.mean(clips[:2]))
+    assert np.isnan(row("groups", label="1")["low"])  # a single clip
+    change = row("contrasts", field="speakers", base="1", other="2")
+    assert (change["value"], change["n"]) == (pytest.approx(np.mean(clips[:2]) - clips[2]), 3)
+    assert set(found["contrasts"]["metric"]) == {"speaker_density", "mass_share"}
+    for table in found.values():
+        places = [
+            c for c in table.columns if c in ("field", "label", "base", "other", "metric", "layer", "head", "group")
+        ]
+        assert not table.duplicated(places).any()
+
+
+def test_a_summary_pairs_labels_that_share_clips(several):
+    tables, about = several
+    found = summarize(tables, about, "correction", **FEW)
+    assert list(found) == ["pooled", "groups", "contrasts", "paired"]
+    assert set(found["paired"]["head"]) == {-1}  # single heads only where they are asked for
+    assert set(found["pooled"]["head"]) == {-1, 0, 1}
+    changed = found["paired"].query("metric == 'mass_share' and layer == 0")
+    rows = tables["modality"][tables["modality"]["head"] == -1].set_index(["capture", "query", "key", "sinks"])["value"]
+    for (_, query, key, sinks), before in rows.loc[["0"]].items():
+        said = changed[changed["group"].str.contains(f"query={query}; key={key}; .*sinks={sinks}$")].iloc[0]
+        after = rows["1", query, key, sinks]
+        assert (said["before"], said["after"]) == pytest.approx((before, after), nan_ok=True)
+        assert said["value"] == pytest.approx(after - before, nan_ok=True)
+        assert (said["base"], said["other"]) == ("plain", "social-bias")
+    assert changed["definition"].eq(metrics.get("mass_share").id).all()
+
+
+def test_a_summary_without_groups_is_what_pooled_says(several):
+    tables, about = several
+    found = summarize(tables, about, **FEW)
+    assert list(found) == ["pooled"]
+    plain = [pooled(shared(table), about, **FEW) for table in tables.values()]
+    assert found["pooled"]["value"].tolist() == pytest.approx(pd.concat(plain)["value"].tolist(), nan_ok=True)
+    assert (found["pooled"]["low"].dropna() <= found["pooled"]["value"][found["pooled"]["low"].notna()] + 1e-12).all()
+    with pytest.raises(RequestError, match="field 'people': no scene has it"):
+        summarize(tables, about, "people")

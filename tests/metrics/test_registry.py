@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from attnscope import metrics
+from attnscope.capture.reader import open as open_capture
+from attnscope.capture.schema import READINGS
 from attnscope.errors import RequestError
-from tests.metrics.sketch import causal, room, softmax
+from attnscope.metrics.registry import FAMILIES, FOUND
+from tests.metrics.sketch import causal, draw, room, softmax
+from tests.metrics.test_sinks import with_stats
 
 
 def test_every_metric_says_what_it_is():
@@ -20,23 +24,31 @@ def test_every_metric_says_what_it_is():
         assert len(m.definition) > 40
         assert m.definition.endswith(".")
         assert m.title and m.unit
-    assert {m.family for m in metrics.all()} == {"modality", "decay", "speakers", "answer"}
+    assert {m.family for m in metrics.all()} <= set(FAMILIES)
+    assert all(set(m.needs) <= set(READINGS) for m in metrics.all())
 
 
 def test_families_read_in_order():
     names = [m.name for m in metrics.all()]
     assert names[:4] == ["pair_mean", "mass_share", "gap", "lift"]
     assert names.index("decay_gamma") < names.index("log10_e_dda") < names.index("speaker_density")
-    assert names[-3:] == ["answer_mass", "answer_lift", "answer_share"]
+    assert names[-5:] == ["answer_mass", "answer_lift", "answer_share", "cross_attention", "spatial_entropy"]
+    families = [m.family for m in metrics.all()]
+    assert list(dict.fromkeys(families)) == [family for family in FAMILIES if family in families]
 
 
-def test_tables_hold_exactly_the_registered_metrics_within_their_range(drawn):
+def test_tables_hold_exactly_the_registered_metrics_within_their_range(tmp_path):
     sketch = room()
     n = len(sketch.tokens)
-    tables = metrics.compute(drawn(sketch, softmax(np.random.default_rng(0).normal(0, 2, (3, 2, n, n)), causal(n))))
+    rng = np.random.default_rng(0)
+    attention = softmax(rng.normal(0, 2, (3, 2, n, n)), causal(n))
+    path = draw(tmp_path / "run.h5", sketch, attention, hidden=rng.normal(0, 1, (4, n, 5)))
+    with open_capture(with_stats(path, attention, causal(n))) as cap:
+        tables = metrics.compute(cap)
     for family, table in tables.items():
         assert list(table.columns[:3]) == ["metric", "layer", "head"]
-        assert list(table.columns[-2:]) == ["value", "n"] or family == "modality"
+        found = [c for c in FOUND if c in table]
+        assert found[:2] == ["value", "n"] and list(table.columns[-len(found) :]) == found
         for name, rows in table.groupby("metric"):
             entry = metrics.get(name)
             assert entry.family == family

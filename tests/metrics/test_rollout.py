@@ -129,7 +129,9 @@ def test_queries_and_keys_a_few_rows_at_a_time(tmp_path, monkeypatch):
 def test_layers_above_one_that_was_not_recorded_are_nan(drawn):
     n = len(three().tokens)
     a = softmax(np.random.default_rng(0).normal(size=(3, 1, n, n)), causal(n))
-    table = metrics.rollout_mass(drawn(three(), a, numbers=[0, 1, 3]))
+    cap = drawn(three(), a, numbers=[0, 1, 3])
+    assert obstacle(cap) == "No attention rollout from layer 3 on: layer 2 was not recorded."
+    table = metrics.rollout_mass(cap)
     assert np.isfinite(values(table, "rollout_mass", 1)["visual"])
     assert values(table, "rollout_mass", 1)["visual"] == pytest.approx(products(a[:2])[1, 0])
     assert np.isnan(values(table, "rollout_mass", 3)["visual"])
@@ -152,3 +154,14 @@ def test_no_rollout_without_the_rows(drawn):
     cap = drawn(three(), readings=("masses", "maps"))
     assert metrics.rollout_mass(cap).empty
     assert obstacle(cap) == "No attention rollout: the capture has neither the 'qk' nor the 'full' reading."
+
+
+def test_what_is_not_computed_is_listed(drawn):
+    cap = drawn(three(), readings=("masses", "maps"))
+    assert "rollout" not in metrics.compute(cap, NAMES)
+    notes = metrics.explain(cap)
+    both = "Rollout of the answer on a group, Lift of the rollout"
+    assert f"Not computed: {both}. The capture has no 'qk' or 'full' reading." in notes
+    assert any(note.startswith("Not computed: Mass on sinks, Entropy of a row.") for note in notes)
+    assert not any("ollout" in note for note in metrics.explain(drawn(three(), name="full.h5")))
+    assert set(metrics.compute(cap, ["sink_keys"])) == {"sinks"}  # one of masses and stats is enough

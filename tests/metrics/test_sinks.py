@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from attnscope import metrics
 from attnscope.capture import schema
 from attnscope.capture.reader import open as open_capture
+from attnscope.metrics.tidy import at_places, over
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 
 STATS = ("sink_keys", "sink_share", "row_entropy")
@@ -87,6 +88,23 @@ def test_stats_by_hand(tmp_path):
     assert np.isnan(value(table, "row_entropy", query="role:system"))
     n = table[(table["metric"] == "row_entropy") & (table["head"] == 0)].set_index("query")["n"]
     assert (n["text"], n["role:system"], n["answer_position"]) == (1, 0, 1)
+
+
+def test_rows_of_all_places_by_hand():
+    """Two layers of two heads: each, the mean of each layer, that of both; n over all is the largest of a layer."""
+    layers = np.array([2, 5])
+    values, _ = over(np.array([[1.0, 3.0], [5.0, 7.0]])[..., None], layers)
+    table = at_places("sink_share", values, [[4], [6]], {"query": ["text"]}, layers, 2, key="all")
+    assert list(table[["layer", "head", "value", "n"]].itertuples(index=False, name=None)) == [
+        (2, 0, 1.0, 4),
+        (2, 1, 3.0, 4),
+        (5, 0, 5.0, 6),
+        (5, 1, 7.0, 6),
+        (2, -1, (1 + 3) / 2, 4),
+        (5, -1, (5 + 7) / 2, 6),
+        (-1, -1, (2 + 6) / 2, 6),
+    ]
+    assert set(table["query"]) == {"text"} and set(table["key"]) == {"all"}
 
 
 def test_masses_by_hand(drawn):
@@ -200,4 +218,4 @@ def test_entropy_at_its_limits(tmp_path_factory, question, frames, seed):
 
 def test_a_capture_without_stats_has_the_rest(drawn):
     table = metrics.compute(drawn(room()), [*STATS, *MASSES, "bos_share"])["sinks"]
-    assert set(table["metric"]) == {*MASSES, "bos_share"}
+    assert set(table["metric"]) == {*MASSES, "bos_share", "sink_keys"}

@@ -150,6 +150,20 @@ def test_share_over_time_by_hand():
 
 
 @settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 1000))
+def test_merging_turns_adds_up(seed):
+    """Two turns of one speaker that see the same cells are one turn, whose attention is the mean over the tokens."""
+    rng = np.random.default_rng(seed)
+    tokens, cells = rng.integers(1, 9, 4), np.repeat(rng.integers(1, 4, (3, 2)), [2, 1, 1], axis=0)
+    apart, flat = turns_of([0, 0, 1, 0], tokens, cells), rng.random((3, 4, 2))
+    mean = (flat[:, :2] * tokens[:2, None]).sum(1, keepdims=True) / tokens[:2].sum()
+    merged = turns_of([0, 1, 0], [tokens[:2].sum(), *tokens[2:]], cells[1:])
+    both = np.concatenate([mean, flat[:, 2:]], axis=1)
+    assert np.allclose(matrices(flat, apart), matrices(both, merged))
+    assert np.allclose(lifts(flat, apart, apart.labels[None]), lifts(both, merged, merged.labels[None]))
+
+
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 1000), speakers=st.integers(2, 4), turns=st.integers(2, 6))
 def test_lifts_equal_scores_of_matrices(seed, speakers, turns):
     """The fast form, of many arrangements at once, is the plain one; some speakers are away at some turns."""
@@ -310,6 +324,7 @@ def test_shares_equal_sums_of_the_dense_map(tmp_path_factory, seed):
     [
         (None, None, [1, 1, 1, 1]),
         (0.9, 2.1, [0, 1, 1, 0]),  # the frames inside
+        (1.0, 2.0, [0, 1, 1, 0]),  # both edges are inside
         (1.0, 1.0, [0, 1, 0, 0]),
         (1.2, 1.4, [0, 1, 0, 0]),  # none inside: the nearest
         (1.4, 1.6, [0, 1, 0, 0]),  # equally near: the earlier

@@ -77,12 +77,19 @@ def test_figures_have_labels_units_and_n(done):
         "speaker_consistency_all": ["head (n = 3)", "layer (n = 3)", "lift over chance (1 = chance)"],
         "cross_modal_mass": ["share of attention mass"],
         "links": ["mean attention per pair", "layer (n = 3)", "text → visual", "Without sinks"],
-        "shares": ["share of attention mass", "Text queries (n = 15)", "on visual, without sinks"],
+        "scores": ["on text (mean 0.0", "n = 15 text queries", "text ÷"],
+        "flow": ["share of attention mass", "Words said (n = 12)", "on special", "of it on sinks"],
         "decay": ["γ = ", "R² = "],
-        "gap": ["gap |s − c| / max(s, c)"],
+        "gap": ["gap |s − c| / max(s, c)", "even attention"],
+        "grounding_auc": ["AUC (0.5 = chance)", "n = 3 speakers"],
+        "own_share": ["own speaker", "time (s; n = 3 moments)", "Cleo"],
+        "speaker_consistency_layers": ["heads (n = 3 a layer)", "chance (1)"],
+        "speaker_pairs": ["attention per pair", "the others, each"],
+        "rollout_lift": ["Lift of the rollout", "special"],
         "overlay_mean": ["0.00 s · talking", "1.00 s", "Ann", "(× uniform)"],
         "overlay_best_head": ["highest speaker consistency"],
-        "speaker_matrix": ["words of", "pixels of", "Cleo"],
+        "speaker_matrix": ["words of", "pixels of", "Cleo", "white: chance 0.33; outlined: own"],
+        "speaker_matrix_depth": ["layer 0", "layer 1", "layer 4", "Who attends to whom (n = 3 speakers)"],
     }
     for name, wanted in labels.items():
         svg = (done[1] / "figures" / f"{name}.svg").read_text()
@@ -109,15 +116,20 @@ def test_several_captures_are_averaged_with_errors(before, after, tmp_path):
     text = " ".join(assert_self_contained(summary.report).text)
     assert "before (1)" in text and "before (3)" in text
     row = next(r for r in summary.numbers["headline"] if r["number"] == "Speaker consistency, all frames")
-    one, two = (analyze(p, tmp_path / p.stem).numbers["headline"] for p in (before, after))
-    values = [next(r["value"] for r in h if r["number"] == row["number"]) for h in (one, two, one)]
+    one, two = (metrics.speaker_consistency(cap) for cap in map(open_capture, (before, after)))
+    values = [float(t.query("layer == -1 and head == -1 and frames == 'all'")["value"].item()) for t in (one, two, one)]
     assert row["value"] == pytest.approx(np.mean(values))
     assert row["se"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
     across = pd.read_parquet(tmp_path / "tables" / "speakers_across.parquet")
     assert set(across["captures"]) <= {0, 3}
     intervals = pd.read_csv(tmp_path / "tables" / "decay_intervals.csv")
     assert (intervals["low"] <= intervals["gamma"] + 1e-9).all()
-    assert "mean ± s.e. of 3 captures" in (tmp_path / "figures" / "links.svg").read_text()
+    for name, said in {
+        "links": "mean of 3 clips",
+        "shares": "95 % interval over clips",
+        "speaker_consistency_layers": "mean and 95 % interval of 3 clips",
+    }.items():
+        assert said in (tmp_path / "figures" / f"{name}.svg").read_text(), name
 
 
 EDGES = {
@@ -152,18 +164,20 @@ def test_unknown_places_have_a_report_without_frames(tmp_path):
 def test_captures_with_few_readings(readings, tmp_path):
     summary = analyze(draw(tmp_path / "run.h5", room(), readings=readings), tmp_path / "out")
     assert_self_contained(summary.report)
-    assert len(summary.notes) == 2 - (readings == ("masses",))
+    said = " ".join(summary.notes)
+    for reading in ("masses", "maps", "stats", "hidden"):
+        assert (f"'{reading}'" in said) == (reading not in readings)
 
 
 def test_names_are_escaped(tmp_path):
-    sketch = room(("<i>$Ann_1$</i>", "Ben & Co"), (("<i>$Ann_1$</i>", 0.0, 0.4), ("Ben & Co", 0.6, 1.4)))
+    sketch = room(("<i>$A_1$", "Ben & Co"), (("<i>$A_1$", 0.0, 0.4), ("Ben & Co", 0.6, 1.4)))
     summary = analyze(draw(tmp_path / "run.h5", sketch), tmp_path / "out")
     source = summary.report.read_text()
-    assert "<i>$Ann_1$</i>" not in source
-    assert "&lt;i&gt;$Ann_1$&lt;/i&gt;" in source
+    assert "<i>$A_1$" not in source
+    assert "&lt;i&gt;$A_1$" in source
     assert_self_contained(summary.report)
-    for name in ("overlay_mean", "speaker_matrix"):  # and dollars are no formula
-        assert "$Ann_1$" in (tmp_path / "out" / "figures" / f"{name}.svg").read_text()
+    for name in ("overlay_mean", "speaker_matrix", "own_share"):  # and dollars are no formula
+        assert "$A_1$" in (tmp_path / "out" / "figures" / f"{name}.svg").read_text()
 
 
 def test_a_failed_check_is_shown(tmp_path):

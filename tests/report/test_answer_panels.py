@@ -100,10 +100,11 @@ def test_several_captures_are_averaged_over_whom_each_asks(after, tmp_path):
     one, two = (table.set_index("speaker")["value"] for table in rows)
     asked, others = found.curves
     values = [one["Ben"], two["Cleo"]]
-    assert asked.values[2] == pytest.approx(np.mean(values))
-    assert asked.error[2] == pytest.approx(np.std(values, ddof=1) / np.sqrt(2))
-    assert others.values[2] == pytest.approx((1 - np.mean(values)) / 2)  # two others each
-    assert found.chance == pytest.approx([1 / 3] * 3)
+    assert asked.value[4] == pytest.approx(np.mean(values))
+    row = asked.rows[asked.rows["layer"] == 4].iloc[0]
+    assert (row["low"], row["high"], row["n"]) == pytest.approx((min(values), max(values), 2))  # of two clips
+    assert others.value[4] == pytest.approx((1 - np.mean(values)) / 2)  # two others each
+    assert found.chance.tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_nothing_is_drawn_of_what_is_not_defined(tmp_path):
@@ -123,15 +124,15 @@ def test_nobody_asked_before_and_after(tmp_path):
 # ---- figures
 
 
-def test_the_asked_line_is_bold_and_chance_dashed(after, before):
-    ax = speaker_shares(table_of(after)).axes[0]
+def test_the_asked_line_is_bold_and_chance_dotted(after, before):
+    ax = speaker_shares(table_of(after))
     lines = {line.get_label(): line for line in ax.get_lines()}
     assert set(lines) == {"chance", "Ben (asked)", "Ann", "Cleo"}
-    assert lines["chance"].get_linestyle() == "--" and lines["chance"].get_ydata() == pytest.approx([1 / 3] * 3)
+    assert lines["chance"].get_linestyle() == ":" and lines["chance"].get_ydata() == pytest.approx([1 / 3] * 3)
     assert lines["Ben (asked)"].get_linewidth() > 2 * lines["Ann"].get_linewidth()
     total = sum(lines[name].get_ydata() for name in ("Ben (asked)", "Ann", "Cleo"))
     assert total == pytest.approx([1.0] * 3)
-    axes = speaker_shares_change(table_of(before), table_of(after)).axes
+    axes = speaker_shares_change(table_of(before), table_of(after))
     drawn = [next(line for line in ax.get_lines() if line.get_label() == "Ben (asked)").get_ydata() for ax in axes]
     assert drawn[2] == pytest.approx(drawn[1] - drawn[0])
     assert axes[0].get_ylim() == axes[1].get_ylim()

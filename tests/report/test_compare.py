@@ -100,7 +100,7 @@ def test_heads_change_draws_both_on_one_scale():
 
     rng = np.random.default_rng(0)
     one, two = (Grid(rng.random((3, 2)), [0, 1, 2], [0, 1]) for _ in range(2))
-    axes = heads_change(one, two, title="t", unit="u", active=[(1, 0)]).axes
+    axes = heads_change(one, two, title="t", unit="u", active=[(1, 0)])
     images = [ax.images[0] for ax in axes[:3]]
     assert images[0].get_clim() == images[1].get_clim()
     low, high = images[2].get_clim()

@@ -10,12 +10,27 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
-from attnscope.report.style import COLUMN, DIVERGING, PAGE, SEQUENTIAL, UNDEFINED, new_figure, number_ticks
+from attnscope.report.style import (
+    CHANGE,
+    COLUMN,
+    DIVERGING,
+    PAGE,
+    SEQUENTIAL,
+    UNDEFINED,
+    dressed,
+    heading,
+    literal,
+    new_figure,
+    number_ticks,
+    own_axes,
+    scaled,
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +49,7 @@ def grid(table: pd.DataFrame) -> Grid:
     return Grid(wide.to_numpy(np.float64), [int(n) for n in wide.index], [int(n) for n in wide.columns])
 
 
+@dressed
 def heads_map(
     data: Grid,
     *,
@@ -42,7 +58,9 @@ def heads_map(
     center: float | None = None,
     marks: NDArray[np.bool_] | None = None,
     mark: str = "",
-) -> Figure:
+    norm: Normalize | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Heat map of layer by head.
 
     Args:
@@ -52,17 +70,20 @@ def heads_map(
         center: if given, a diverging scale symmetric about it; else a sequential one from 0.
         marks: heads to mark with a dot, [L, H].
         mark: what the dot means.
+        norm: a colour scale to share with other maps, instead of the map's own.
+        ax: axes to draw into.
     """
-    figure = new_figure(COLUMN, _height(data))
-    ax = figure.add_subplot()
-    norm = around([data.values], center) if center is not None else from_zero([data.values])
-    image = _draw(ax, data, norm, DIVERGING if center is not None else SEQUENTIAL)
-    ax.set_title(title)
-    _bar(figure, image, [ax], unit, center)
-    _legend(ax, data, marks, mark)
-    return figure
+    ax = own_axes(ax, COLUMN, _height(data))
+    if norm is None:
+        norm = around([data.values], center) if center is not None else from_zero([data.values])
+    image = draw_map(ax, data, norm, DIVERGING if center is not None else SEQUENTIAL)
+    ax.set_title(literal(title))
+    bar(image, [ax], unit, center)
+    dots(ax, data, marks, mark)
+    return ax
 
 
+@dressed
 def heads_change(
     before: Grid,
     after: Grid,
@@ -71,7 +92,8 @@ def heads_change(
     unit: str,
     center: float | None = None,
     active: Iterable[tuple[int, int]] = (),
-) -> Figure:
+    fig: Figure | SubFigure | None = None,
+) -> list[Axes]:
     """Heat maps before and after on one scale, and of the difference on a diverging scale centred at 0.
 
     Args:
@@ -81,31 +103,29 @@ def heads_change(
         unit: label of the colour bars.
         center: if given, the scale before and after is diverging about it.
         active: (layer, head) to outline: heads in which a correction acted.
+        fig: to draw into.
     """
-    figure = new_figure(PAGE, _height(before) + 0.25)
-    axes = figure.subplots(1, 3, sharey=True)
-    norm = (
-        around([before.values, after.values], center)
-        if center is not None
-        else from_zero([before.values, after.values])
-    )
+    figure = new_figure(PAGE, _height(before) + 0.25) if fig is None else fig
+    axes = list(figure.subplots(1, 3, sharey=True))
+    both = [before.values, after.values]
+    norm = around(both, center) if center is not None else from_zero(both)
     cmap = DIVERGING if center is not None else SEQUENTIAL
     for ax, data, name in zip(axes[:2], (before, after), ("Before", "After"), strict=True):
-        image = _draw(ax, data, norm, cmap)
+        image = draw_map(ax, data, norm, cmap)
         ax.set_title(name)
-    _bar(figure, image, list(axes[:2]), unit, center)
+    bar(image, axes[:2], unit, center)
     change = Grid(after.values - before.values, before.layers, before.heads)
-    image = _draw(axes[2], change, around([change.values], 0.0), "PuOr_r")
+    image = draw_map(axes[2], change, around([change.values], 0.0), CHANGE)
     axes[2].set_title("Change")
-    _bar(figure, image, [axes[2]], f"change, {unit}")
+    bar(image, [axes[2]], f"change, {unit}")
     outlined = set(active)
     marks = np.array([[(layer, head) in outlined for head in before.heads] for layer in before.layers])
     for ax in axes[1:]:
         ax.set_ylabel("")
         _outline(ax, marks)
     said = f"  (outlined: the {int(marks.sum())} heads corrected)" if marks.any() else ""
-    figure.suptitle(title + said, fontsize=8.5, fontweight="bold")
-    return figure
+    heading(figure, title + said)
+    return axes
 
 
 def around(arrays: Sequence[NDArray[np.float64]], center: float) -> Normalize:
@@ -122,11 +142,12 @@ def from_zero(arrays: Sequence[NDArray[np.float64]]) -> Normalize:
     return Normalize(0.0, float(finite.max()) if len(finite) and finite.max() > 0 else 1.0)
 
 
-def _draw(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> AxesImage:
+def draw_map(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> AxesImage:
+    """The cells of a map and the numbers of layers and heads; NaN is grey, and said to be."""
     image = ax.imshow(
         data.values, origin="lower", aspect="auto", cmap=with_grey(cmap), norm=norm, interpolation="nearest"
     )
-    number_ticks(ax, "x", data.heads)
+    number_ticks(ax, "x", data.heads, 7)
     number_ticks(ax, "y", data.layers)
     ax.set_xlabel(f"head (n = {len(data.heads)})")
     ax.set_ylabel(f"layer (n = {len(data.layers)})")
@@ -136,14 +157,15 @@ def _draw(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> AxesImage:
     return image
 
 
-def _bar(figure: Figure, image: AxesImage, axes: list[Axes], unit: str, center: float | None = None) -> None:
-    bar = figure.colorbar(image, ax=axes, shrink=0.95, pad=0.02, aspect=22)
-    bar.set_label(unit)
-    low, high = bar.ax.get_ylim()
+def bar(image: AxesImage, axes: Sequence[Axes], unit: str, center: float | None = None) -> None:
+    """A colour bar beside maps that share it."""
+    colorbar = axes[0].figure.colorbar(image, ax=list(axes), pad=0.02, aspect=22)
+    colorbar.set_label(unit)
+    low, high = colorbar.ax.get_ylim()
     if center and low < 0:
-        bar.ax.set_ylim(0, high)  # symmetric about its centre, but a ratio has nothing below 0
-    bar.outline.set_linewidth(0.4)
-    bar.formatter.set_powerlimits((-3, 4))  # type: ignore[attr-defined]
+        colorbar.ax.set_ylim(0, high)  # symmetric about its centre, but a ratio has nothing below 0
+    colorbar.outline.set_linewidth(scaled(0.4))
+    colorbar.formatter.set_powerlimits((-3, 4))  # type: ignore[attr-defined]
 
 
 def with_grey(name: str) -> Colormap:
@@ -151,21 +173,21 @@ def with_grey(name: str) -> Colormap:
     return colormaps[name].with_extremes(bad=UNDEFINED)
 
 
-def _height(data: Grid) -> float:
-    return float(np.clip(1.3 + 0.1 * len(data.layers), 2.3, 4.4))
-
-
-def _legend(ax: Axes, data: Grid, marks: NDArray[np.bool_] | None, mark: str) -> None:
+def dots(ax: Axes, data: Grid, marks: NDArray[np.bool_] | None, mark: str) -> None:
+    """Dots on some heads, and under the axis what they mean."""
     if marks is None or not marks.any():
         return
     y, x = np.nonzero(marks)
     size = float(np.clip(120 / max(len(data.layers), len(data.heads)), 2, 12))
-    ax.scatter(x, y, s=size, c="black", edgecolors="white", linewidths=0.4)
+    ax.scatter(x, y, s=size * scaled(1) ** 2, c="black", edgecolors="white", linewidths=scaled(0.4))
     ax.set_xlabel(f"{ax.get_xlabel()}\n● {mark}")
 
 
-def _outline(ax: Axes, marks: NDArray[np.bool_]) -> None:
-    from matplotlib.patches import Rectangle
+def _height(data: Grid) -> float:
+    return float(np.clip(1.3 + 0.1 * len(data.layers), 2.2, 3.6))
 
+
+def _outline(ax: Axes, marks: NDArray[np.bool_]) -> None:
     for y, x in zip(*np.nonzero(marks), strict=True):
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=0.9))
+        edge = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(0.9))
+        ax.add_patch(edge)

@@ -2,70 +2,143 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
-from attnscope.report.figures.heads import from_zero, with_grey
-from attnscope.report.style import PAGE, SEQUENTIAL, literal, new_figure, short
+from attnscope.report.figures.heads import around, with_grey
+from attnscope.report.figures.lines import rows_of
+from attnscope.report.style import COLUMN, DIVERGING, dressed, heading, literal, new_figure, scaled
 
-FRAMES = {"live": "Frames live for the turn", "all": "All sampled frames"}
+FRAMES = {"live": "Live frames", "all": "All frames"}
+UNIT = "share of a row"
+MOST = 8  # cells side by side into which numbers fit
+LONGEST = 9  # letters of a name on an axis
 
 
-def speaker_matrix(speakers: pd.DataFrame, head: tuple[int, int] | None = None) -> Figure:
-    """Density M[s, s'] by row share, at live and at all frames.
+@dressed
+def speaker_matrix(
+    speakers: pd.DataFrame, head: tuple[int, int] | None = None, *, fig: Figure | SubFigure | None = None
+) -> list[Axes]:
+    """Density M[s, s'] as shares of its rows, at live and at all frames; white is chance.
 
     Args:
         speakers: the table of the speaker metrics.
         head: layer and head; by default the mean over all of them.
+        fig: to draw into.
     """
     layer, which = head or (OVER, OVER)
-    rows = speakers[
-        (speakers["metric"] == "speaker_density") & (speakers["layer"] == layer) & (speakers["head"] == which)
-    ]
-    parts = [shares(rows[rows["frames"] == frames]) for frames in FRAMES]
-    names = list(dict.fromkeys(rows["speaker"]))
-    wide = len(names) > 4
-    labels = [literal(name) for name in names]
-    figure = new_figure(PAGE, (1.3 + 0.3 * len(names)) if not wide else 1.3 + 0.42 * len(names))
-    axes = figure.subplots(1, 2, sharey=True)
-    norm = from_zero([np.array([1.0])])
-    for ax, part, title in zip(axes, parts, FRAMES.values(), strict=True):
-        image = ax.imshow(part, norm=norm, cmap=with_grey(SEQUENTIAL), aspect="auto")
-        for (y, x), value in np.ndenumerate(part):
-            ax.text(
-                x,
-                y,
-                short(value, 2),
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if value < 0.6 else "black",
-            )
-        ax.set_xticks(range(len(names)), labels, rotation=30 if wide else 0, ha="right" if wide else "center")
-        ax.set_yticks(range(len(names)), labels)
-        ax.set_xlabel("pixels of")
-        ax.set_title(title)
-        ax.grid(visible=False)
-    axes[0].set_ylabel("words of")
-    figure.colorbar(image, ax=list(axes), pad=0.015, aspect=14).set_label("share of the row's density")
-    return figure
+    rows = rows_of(speakers, "speaker_density", layer=layer, head=which)
+    names = _names(rows)
+    parts = {said: shares(rows[rows["frames"] == frames], names) for frames, said in FRAMES.items()}
+    return _matrices(parts, names, fig)
+
+
+@dressed
+def speaker_matrices(
+    speakers: pd.DataFrame,
+    groups: int | Sequence[tuple[int, int]] = 3,
+    *,
+    frames: str = "live",
+    fig: Figure | SubFigure | None = None,
+) -> list[Axes]:
+    """The matrix by depth: densities, mean over heads and over the layers of a group, as shares of their rows.
+
+    Args:
+        speakers: the table of the speaker metrics.
+        groups: how many groups of neighbouring layers, or first and last layer of each.
+        frames: `live` or `all`.
+        fig: to draw into.
+    """
+    rows = rows_of(speakers, "speaker_density", head=OVER, frames=frames)
+    rows = rows[rows["layer"] != OVER]
+    layers = np.sort(rows["layer"].unique())
+    if isinstance(groups, int):
+        chunks = [chunk for chunk in np.array_split(layers, min(groups, len(layers))) if len(chunk)]
+        groups = [(int(chunk[0]), int(chunk[-1])) for chunk in chunks]
+    names, parts = _names(rows), {}
+    for low, high in groups:
+        said = f"layers {low}-{high}" if high > low else f"layer {low}"
+        parts[said] = shares(rows[rows["layer"].between(low, high)], names)
+    return _matrices(parts, names, fig)
 
 
 def drawable(speakers: pd.DataFrame) -> bool:
     """Whether any words can be compared over the pixels of two speakers."""
-    rows = speakers[(speakers["metric"] == "speaker_density") & (speakers["head"] == OVER)]
+    rows = rows_of(speakers, "speaker_density", head=OVER)
     return any(np.isfinite(shares(part)).any() for _, part in rows.groupby("frames"))
 
 
-def shares(rows: pd.DataFrame) -> NDArray[np.float64]:
-    """Densities as shares of their row [S, S], averaged over captures; NaN in a row with a single number."""
-    names = list(dict.fromkeys(rows["speaker"]))
+def shares(rows: pd.DataFrame, names: list[str] | None = None) -> NDArray[np.float64]:
+    """Densities as shares of their row [S, S], averaged over layers and captures; NaN in a row with a single number."""
+    names = _names(rows) if names is None else names
     wide = rows.pivot_table(index="speaker", columns="target", values="value", aggfunc="mean", dropna=False)
     m = wide.reindex(index=names, columns=names).to_numpy(np.float64, copy=True)
     m[np.isfinite(m).sum(1) < 2] = np.nan  # a share needs something to be a share of
     total = np.nansum(m, axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(m / np.where(total > 0, total, np.nan))
+
+
+def _names(rows: pd.DataFrame) -> list[str]:
+    return [str(name) for name in dict.fromkeys(rows["speaker"])]
+
+
+def _matrices(parts: dict[str, NDArray[np.float64]], names: list[str], fig: Figure | SubFigure | None) -> list[Axes]:
+    """Matrices side by side, one scale for all, centred at chance; a row for everybody whose words say something."""
+    said = np.logical_or.reduce([np.isfinite(part).any(1) for part in parts.values()])
+    chance = [1 / np.isfinite(row).sum() for part in parts.values() for row in part if np.isfinite(row).any()]
+    center = float(np.mean(chance)) if chance else 0.5
+    norm = around(list(parts.values()), center)
+    labels = [literal(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…") for name in names]
+    rows = np.flatnonzero(said) if said.any() else np.arange(len(names))
+    figure = new_figure(COLUMN, _height(len(parts), len(rows), labels)) if fig is None else fig
+    axes = list(figure.subplots(1, len(parts), sharey=True, squeeze=False)[0])
+    for ax, (title, part) in zip(axes, parts.items(), strict=True):
+        image = ax.imshow(part[rows], norm=norm, cmap=with_grey(DIVERGING), aspect="equal")
+        if len(names) * len(parts) <= MOST:
+            _numbers(ax, part[rows], norm)
+        for y, own in enumerate(rows):
+            ax.add_patch(Rectangle((own - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1)))
+        ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=scaled(6.5))
+        ax.set_yticks(range(len(rows)), [labels[row] for row in rows], fontsize=scaled(6.5))
+        ax.set_title(title, fontsize=scaled(7.5))
+        ax.set_xlabel("pixels of")
+        ax.grid(visible=False)
+    axes[0].set_ylabel("words of")
+    heading(figure, f"Who attends to whom (n = {len(names)} speakers)")
+    _bar(figure, image, axes, center)
+    return axes
+
+
+def _height(parts: int, rows: int, labels: list[str]) -> float:
+    """Inches that square cells, names under them and a colour bar take."""
+    cell = (COLUMN - 0.45 - 0.05 * max(map(len, labels), default=0)) / max(parts * len(labels), 1)
+    return 1.25 + min(rows * cell, 1.5) + 0.06 * max(map(len, labels), default=0)
+
+
+def _bar(figure: Figure | SubFigure, image: AxesImage, axes: list[Axes], center: float) -> None:
+    colorbar = figure.colorbar(image, ax=axes, location="bottom", pad=0.05, aspect=32, shrink=0.9, ticks=MaxNLocator(5))
+    colorbar.set_label(f"{UNIT} (white: chance {center:.2g}; outlined: own)", fontsize=scaled(7))
+    colorbar.outline.set_linewidth(scaled(0.4))
+    low, high = colorbar.ax.get_xlim()
+    if low < 0:
+        colorbar.ax.set_xlim(0, high)
+
+
+def _numbers(ax: Axes, part: NDArray[np.float64], norm: Normalize) -> None:
+    """The shares in their cells; a dash where there is none."""
+    for (y, x), value in np.ndenumerate(part):
+        known = np.isfinite(value)
+        said = f"{value:.2f}".lstrip("0") if known and value < 1 else f"{value:.0f}" if known else "—"
+        dark = known and abs(float(norm(value)) - 0.5) > 0.32
+        ax.text(x, y, said, ha="center", va="center", fontsize=scaled(6.5), color="white" if dark else "black")

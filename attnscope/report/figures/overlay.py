@@ -13,15 +13,27 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from attnscope.report.figures.heads import around
+from attnscope.report.figures.names import place_names
 from attnscope.report.figures.stage import Stage, choose, paint
-from attnscope.report.style import PAGE, SEQUENTIAL, literal, new_figure
+from attnscope.report.style import CHANGE, PAGE, SEQUENTIAL, dressed, heading, literal, new_figure, scaled
 
 HEAT = (0.15, 0.8)  # opacity over the frame where there is no attention (or change), and where it is largest
 TOP = 99.5  # percentile at which the colour scale ends: a sink would leave all else dark
+NAME = 6.5  # points of the chosen speaker's name
 UNIT = "attention per token\n(× uniform)"
 
 
-def overlay(on: Stage, values: NDArray[np.float64], *, title: str, speaker: str | None, most: int = 12) -> Figure:
+@dressed
+def overlay(
+    on: Stage,
+    values: NDArray[np.float64],
+    *,
+    title: str,
+    speaker: str | None,
+    most: int = 12,
+    columns: int = 4,
+    width: float = PAGE,
+) -> list[Axes]:
     """Attention over the frames in their order in time, on one colour scale.
 
     Args:
@@ -30,27 +42,30 @@ def overlay(on: Stage, values: NDArray[np.float64], *, title: str, speaker: str 
         title: of the figure.
         speaker: whose box is drawn in full; other speakers' boxes are dashed.
         most: frames to draw at most, evenly chosen, with those where the speaker talks preferred.
+        columns: frames side by side; two fit into a column of a paper.
+        width: of the figure, in inches on paper.
+
+    Returns:
+        One axes a frame.
     """
     frames = choose(on, most)
-    columns = min(4, len(frames))
-    rows = -(-len(frames) // columns)
-    figure, axes = _canvas(on, rows, columns)
+    columns = min(columns, len(frames))
+    figure, panels = _canvas(on, -(-len(frames) // columns), columns, width)
+    axes = [ax for row in panels for ax in row]
     norm, clipped = scale(on, [values])
-    image = None
-    for i, ax in enumerate(every := [ax for row in axes for ax in row]):
-        if i >= len(frames):
-            ax.set_visible(False)
-            continue
-        image = draw(ax, on, values, frames[i], norm, SEQUENTIAL)
-        name_frame(ax, on, frames[i])
-        draw_boxes(ax, on, frames[i], speaker)
-    if image is not None:
-        bar = figure.colorbar(image, ax=every, extend="max" if clipped else "neither", pad=0.015, aspect=18)
-        bar.set_label(UNIT)
-    figure.suptitle(literal(title) + _left_out(on, frames), fontsize=8.5, fontweight="bold")
-    return figure
+    for ax in axes[len(frames) :]:
+        ax.set_visible(False)
+    for ax, frame in zip(axes, frames, strict=False):
+        image = draw(ax, on, values, frame, norm, SEQUENTIAL)
+        name_frame(ax, on, frame)
+        draw_boxes(ax, on, frame, speaker)
+    colorbar = figure.colorbar(image, ax=axes, extend="max" if clipped else "neither", pad=0.015, aspect=18)
+    colorbar.set_label(UNIT)
+    heading(figure, title + _left_out(on, frames))
+    return axes[: len(frames)]
 
 
+@dressed
 def overlay_change(
     on: Stage,
     before: NDArray[np.float64],
@@ -59,33 +74,31 @@ def overlay_change(
     title: str,
     speaker: str | None,
     most: int = 4,
-) -> Figure:
+) -> list[Axes]:
     """Attention before and after on one colour scale, and their difference; one column a frame."""
     frames = choose(on, most)
-    figure, axes = _canvas(on, 3, len(frames))
+    figure, axes = _canvas(on, 3, len(frames), PAGE)
     norm, clipped = scale(on, [before, after])
     shown = on.placed
     change = after - before
     reach = np.percentile(np.abs(change[shown]), TOP) if shown.any() else 0.0
+    over = bool(shown.any() and np.abs(change[shown]).max() > reach)
     change_norm = around([np.array([reach, -reach])], 0.0)
     for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
-            image = draw(ax, on, values, f, change_norm if row == 2 else norm, "PuOr_r" if row == 2 else SEQUENTIAL)
+            image = draw(ax, on, values, f, change_norm if row == 2 else norm, CHANGE if row == 2 else SEQUENTIAL)
             draw_boxes(ax, on, f, speaker)
             if row == 0:
                 name_frame(ax, on, f)
         axes[row][0].set_ylabel(name, fontweight="bold")
         if row == 1:
-            figure.colorbar(
-                image, ax=[*axes[0], *axes[1]], extend="max" if clipped else "neither", pad=0.015, aspect=26
-            ).set_label(UNIT)
+            both, ends = [*axes[0], *axes[1]], "max" if clipped else "neither"
+            figure.colorbar(image, ax=both, extend=ends, pad=0.015, aspect=26).set_label(UNIT)
         if row == 2:
-            over = bool(shown.any() and np.abs(change[shown]).max() > reach)
-            figure.colorbar(image, ax=axes[2], extend="both" if over else "neither", pad=0.015, aspect=13).set_label(
-                "change\n(× uniform)"
-            )
-    figure.suptitle(literal(title) + _left_out(on, frames), fontsize=8.5, fontweight="bold")
-    return figure
+            ends = "both" if over else "neither"
+            figure.colorbar(image, ax=axes[2], extend=ends, pad=0.015, aspect=13).set_label("change\n(× uniform)")
+    heading(figure, title + _left_out(on, frames))
+    return [ax for row in axes for ax in row]
 
 
 def scale(on: Stage, values: list[NDArray[np.float64]]) -> tuple[Normalize, bool]:
@@ -122,43 +135,39 @@ def draw(ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Nor
 
 
 def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
-    """The chosen speaker's box, named; the others' thin and dashed."""
+    """Everybody's box with the name: the chosen speaker's drawn in full, the others' thin and dashed."""
     width, height = on.size
-    for name, boxes in on.boxes.items():
-        x0, y0, x1, y1 = boxes[frame]
-        if not np.isfinite(x0):
-            continue
-        chosen = name == speaker
-        for color, extra in (("black", 1.0), ("white", 0.0)):  # readable over light and dark
-            ax.add_patch(
-                Rectangle(
-                    (x0, y0),
-                    x1 - x0,
-                    y1 - y0,
-                    fill=False,
-                    edgecolor=color,
-                    linewidth=(1.4 if chosen else 0.7) + extra,
-                    linestyle="-" if chosen or extra else (0, (3, 2)),
-                    alpha=1.0 if chosen else 0.8,
-                )
-            )
-        if chosen:
-            late = x0 > 0.6 * width  # the name is written towards the middle, or the frame's edge would cut it
-            above = y0 > 0.12 * height  # over the box where there is room, so that it hides no face
-            ax.text(
-                (min(x1, width) - 0.015 * width) if late else max(x0, 0) + 0.015 * width,
-                y0 - 0.02 * height if above else np.clip(y0 + 0.02 * height, 0, 0.88 * height),
-                literal(name),
-                va="bottom" if above else "top",
-                ha="right" if late else "left",
-                fontsize=6.5,
-                fontweight="bold",
-                color="white",
-                clip_on=True,
-                path_effects=[withStroke(linewidth=1.6, foreground="black")],
-            )
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
+    shown = {name: boxes[frame] for name, boxes in on.boxes.items() if np.isfinite(boxes[frame]).all()}
+    for name, (x0, y0, x1, y1) in shown.items():
+        chosen = name == speaker
+        for color, extra in (("black", 1.0), ("white", 0.0)):  # readable over light and dark
+            edge = Rectangle(
+                (x0, y0),
+                x1 - x0,
+                y1 - y0,
+                fill=False,
+                edgecolor=color,
+                linewidth=scaled((1.4 if chosen else 0.7) + extra),
+                linestyle="-" if chosen or extra else (0, (3, 2)),
+                alpha=1.0 if chosen else 0.8,
+            )
+            ax.add_patch(edge)
+    room = ax.bbox.width / ax.figure.dpi * 72  # points across the frame, before the layout
+    for name, (x, y) in place_names(shown, on.size, room / scaled(1), speaker).items():
+        ax.text(
+            x,
+            y,
+            literal(name),
+            va="top",
+            ha="left",
+            fontsize=scaled(NAME if name == speaker else NAME - 1),
+            fontweight="bold" if name == speaker else "normal",
+            color="white",
+            clip_on=True,
+            path_effects=[withStroke(linewidth=scaled(1.5), foreground="black")],
+        )
 
 
 def name_frame(ax: Axes, on: Stage, frame: int) -> None:
@@ -169,17 +178,20 @@ def name_frame(ax: Axes, on: Stage, frame: int) -> None:
     name = f"{time:.2f} s" if on.kind == "video" and np.isfinite(time) else f"frame {frame}"
     ax.set_title(
         name + (" · talking" if on.live[frame] else ""),
-        fontsize=7,
+        fontsize=scaled(7),
         fontweight="bold" if on.live[frame] else "normal",
-        pad=2.5,
+        pad=scaled(2.5),
     )
 
 
-def _canvas(on: Stage, rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    """A page-wide figure of panels in the frames' shape."""
+def _canvas(on: Stage, rows: int, columns: int, page: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of panels in the frames' shape, at most `page` inches wide on paper."""
     width, height = on.size
-    panel = min((PAGE - 0.9) / max(columns, 2), 3.0 * width / height)
-    figure = new_figure(min(PAGE, panel * columns + 0.9), rows * (max(panel * height / width, 0.55) + 0.2) + 0.5)
+    panel = min((page - 0.9) / max(columns, 2), 3.0 * width / height)
+    high = max(
+        rows * (max(panel * height / width, 0.55) + 0.2) + 0.5, 2.0
+    )  # at least what the colour bar's label takes
+    figure = new_figure(min(page, panel * columns + 0.9), high)
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 

@@ -83,9 +83,18 @@ def choose(on: Stage, most: int) -> list[int]:
     return sorted(picked | set(_evenly(rest, most - len(picked))))
 
 
-def paint(on: Stage, values: NDArray[np.float64], frame: int) -> NDArray[np.float64]:
-    """The tokens' values as a picture [h, w]; NaN where there is no token, the larger where two overlap."""
-    h, w = on.images.shape[1:3]
+def paint(
+    on: Stage, values: NDArray[np.float64], frame: int, shape: tuple[int, int] | None = None
+) -> NDArray[np.float64]:
+    """The tokens' values as a picture [h, w]; NaN where there is no token, the larger where two overlap.
+
+    Args:
+        on: the places.
+        values: one number a token, [P].
+        frame: which of the sampled frames.
+        shape: h and w; by default those of the images.
+    """
+    h, w = shape or on.images.shape[1:3]
     width, height = on.size
     heat = np.full((h, w), np.nan)
     here = on.placed & (on.first <= frame) & (frame <= on.last)

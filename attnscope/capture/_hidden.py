@@ -1,0 +1,65 @@
+"""The summed-up hidden states of a capture: what their definitions allow, and that they agree with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture import schema
+from attnscope.capture._counts import Facts
+from attnscope.capture._problems import Problem
+
+TOLERANCE = 1e-5  # of parts of a squared norm: float32 rounding, ours
+
+Floats = npt.NDArray[np.float64]
+
+
+def check_hidden(facts: Facts) -> Iterator[Problem]:
+    """Every layer's input, and the end of the stream."""
+    cap, store = facts.cap, facts.store
+    names = store.strings("/hidden/group")
+    if names != list(schema.HIDDEN_GROUPS):
+        yield Problem("/hidden/group", f"is {names}, not {list(schema.HIDDEN_GROUPS)}")
+        return
+    width = int(store.attribute("/hidden", "width"))
+    modality = cap.tokens["modality"].to_numpy()[: cap.prompt_length]
+    tokens = np.array([len(modality), (modality == "text").sum(), (modality == "visual").sum()])
+    for state, number in enumerate([*cap.layers.tolist(), int(cap.model["layers"])]):
+        ratios = store.read("/hidden/massive", state).astype(np.float64)
+        most = np.sqrt(width)
+        for (at,) in np.argwhere((ratios < 1 - TOLERANCE) | (ratios > most * (1 + TOLERANCE)))[:1]:
+            what = f"{ratios[at]:.6g} is not from 1 to the root of {width} channels"
+            yield Problem("/hidden/massive", f"layer {number} position {at}: {what}")
+        residual = store.read("/hidden/residual", state).astype(np.float64)  # [G]
+        values = store.read("/hidden/singular_values", state).astype(np.float64)  # [G, K]
+        for group in np.flatnonzero((residual < 0) | (residual > 1 + TOLERANCE))[:1]:
+            what = f"{residual[group]:.6g} is not from 0 to 1"
+            yield Problem("/hidden/residual", f"layer {number} group '{names[group]}': {what}")
+        for node, what in _spectra(names, np.minimum(tokens, width), residual, values):
+            yield Problem(f"/hidden/{node}", f"layer {number} {what}")
+
+
+def _spectra(
+    names: list[str], ranks: npt.NDArray[np.int64], residual: Floats, values: Floats
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with the singular values of one layer: the node and what."""
+    for name, rank, left, found in zip(names, ranks.tolist(), residual, values, strict=True):
+        known = np.isfinite(found)
+        if not np.array_equal(known, np.arange(len(found)) < rank) and known.any():
+            yield "singular_values", f"group '{name}': {known.sum()} are there, not {rank}"
+        elif (np.diff(found[:rank]) > 0).any() or (found[:rank] < 0).any():
+            yield "singular_values", f"group '{name}': they are negative or increase"
+        elif np.isnan(left) == (known.any() and found[0] > 0):
+            yield "residual", f"group '{name}': {left:.6g}, where the largest singular value is {_first(found):.6g}"
+        elif not np.isnan(left) and left**2 < 1 - found[0] ** 2 / np.square(found[:rank]).sum() - TOLERANCE:
+            # Equal rows are of rank one, and nothing of rank one takes away more than the largest singular value.
+            yield "residual", f"group '{name}': {left:.6g} is less than the singular values leave"
+    whole, *parts = np.square(values)
+    if np.isfinite(whole).any() and np.nansum(parts) > np.nansum(whole) * (1 + TOLERANCE):
+        yield "singular_values", f"group '{names[0]}': its norm is smaller than that of its parts"
+
+
+def _first(values: Floats) -> float:
+    return float(values[0]) if len(values) else np.nan

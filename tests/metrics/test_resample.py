@@ -1,0 +1,105 @@
+"""Intervals and tests over clips: calibrated, and equal to plain scipy and to plain loops."""
+
+from __future__ import annotations
+
+from itertools import combinations, permutations, product
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, kstest, wilcoxon
+
+from attnscope.metrics.resample import interval, labels_exchanged, sign_flips, signed_ranks
+
+
+def test_p_is_uniform_where_nothing_differs():
+    change = np.random.default_rng(10).normal(size=(600, 11))
+    for p in (sign_flips(change), labels_exchanged(change, np.arange(11) < 5)):
+        assert kstest(p, "uniform").pvalue > 0.05
+    ranks = signed_ranks(change)  # few values are possible: uniform from above
+    assert all(0.7 * level < (ranks <= level).mean() < 1.2 * level for level in (0.1, 0.3, 0.5))
+    shifted = sign_flips(change + 1)
+    assert np.median(shifted) < 0.05
+
+
+def test_intervals_are_those_of_scipy():
+    """scipy draws values; we let it draw clips: the same draws, so the same ends."""
+    values = np.random.default_rng(3).gamma(1, size=(4, 9))
+    low, high = interval(values, draws=500, seed=5)
+    for row in range(4):
+        rng = np.random.default_rng(5)
+        plain = bootstrap((values[row],), np.mean, n_resamples=500, method="percentile", random_state=rng)
+        assert (low[row], high[row]) == pytest.approx(tuple(plain.confidence_interval))
+
+
+def test_intervals_of_differences_and_gaps_by_a_loop():
+    rng = np.random.default_rng(3)
+    one, two = rng.normal(size=(2, 1, 7))
+    one[0, [0, 3]] = two[0, [1, 2]] = np.nan
+    low, high = interval(one, two, draws=400, seed=2)
+    picks = np.random.default_rng(2).integers(0, 7, (400, 7))
+    drawn = []
+    for pick in picks:
+        a, b = ([v for v in part[0, pick] if np.isfinite(v)] for part in (one, two))
+        if a and b:
+            drawn.append(sum(a) / len(a) - sum(b) / len(b))
+    assert (low[0], high[0]) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
+
+
+def test_blocks_do_not_change_the_numbers(monkeypatch):
+    values = np.random.default_rng(0).normal(size=(7, 6))
+    values[2, 1] = np.nan
+    whole = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(6) < 2))
+    monkeypatch.setattr("attnscope.metrics.resample._BLOCK", 100)
+    parts = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(6) < 2))
+    assert np.allclose(whole, parts)
+
+
+def test_sign_flips_by_counting_all():
+    change = np.round(np.random.default_rng(2).normal(0.3, 1, size=(5, 8)), 1)
+    change[1, 2] = np.nan
+    change[2, :6] = 0
+    change[4] = 0
+    p = sign_flips(change)
+    for row in range(5):
+        own = change[row][np.isfinite(change[row])]
+        sums = np.array([np.dot(own, signs) for signs in product([1, -1], repeat=len(own))])
+        assert p[row] == pytest.approx(min(1, 2 * np.mean(sums >= abs(own.sum()) - 1e-9)))
+
+
+def test_exchanged_labels_by_counting_all():
+    values = np.round(np.random.default_rng(2).normal(0, 1, size=(4, 6)), 1)
+    values[1, 5] = np.nan
+    first = np.array([True, True, False, False, False, False])
+    p = labels_exchanged(values, first)
+    for row in range(4):
+        keep = np.isfinite(values[row])
+        own, label = values[row][keep], first[keep]
+        apart = [own[list(o)][label].mean() - own[list(o)][~label].mean() for o in permutations(range(len(own)))]
+        observed = own[label].mean() - own[~label].mean()
+        tails = np.mean(np.array(apart) >= observed - 1e-9), np.mean(np.array(apart) <= observed + 1e-9)
+        assert p[row] == pytest.approx(min(1, 2 * min(tails)))
+
+
+def test_equal_sums_are_ties():
+    """0.1 + 0.2 - 0.3 is 5.6e-17 on a computer, and -0.1 - 0.2 + 0.3 is -5.6e-17: both are 0, counted in tenths."""
+    tenths = np.array([1, 2, -3, 7, -1, -2, 3])
+    sums = np.array([sum(chosen) for chosen in combinations(tenths.tolist(), 3)])
+    p = labels_exchanged(tenths[None] / 10, np.arange(7) < 3)
+    assert p == pytest.approx(min(1, 2 * min(np.mean(sums >= 0), np.mean(sums <= 0))))
+
+
+def test_signed_ranks_are_those_of_scipy_row_by_row():
+    rng = np.random.default_rng(4)
+    change = rng.normal(size=(6, 9))
+    change[0, 0] = 0  # left out
+    change[1] = np.round(change[1])  # ties
+    change[2, 3] = np.nan
+    change[3] = 0
+    change[4, 1:] = np.nan
+    p = signed_ranks(change)
+    assert p[0] == pytest.approx(wilcoxon(change[0, 1:], method="exact").pvalue)
+    assert p[1] == pytest.approx(wilcoxon(change[1][change[1] != 0], method="approx").pvalue)
+    assert p[2] == pytest.approx(wilcoxon(np.delete(change[2], 3), method="exact").pvalue)
+    assert p[3] == 1
+    assert np.isnan(p[4])
+    assert p[5] == pytest.approx(wilcoxon(change[5]).pvalue)
