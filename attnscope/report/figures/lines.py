@@ -83,7 +83,7 @@ def draw_line(
         label=label,
         markerfacecolor="white" if dashed else color,
         markersize=scaled((2.2 if many else 3.2) * (1.3 if strong else 1)),
-        linewidth=scaled((2.2 if strong else 1.2) * (0.8 if dashed else 1)),
+        linewidth=scaled((2.5 if strong else 1.2) * (0.8 if dashed else 1)),
         zorder=3 if strong else 2,
     )
     if np.isfinite(low).any():
