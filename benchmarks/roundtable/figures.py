@@ -58,7 +58,7 @@ def accuracy(table: pd.DataFrame, names: Mapping[str, str], most_people: int) ->
     for ax in axes[1]:
         ax.set_xlabel("people in the clip")
     figure.supylabel("accuracy (95 % interval over clips)", fontsize=8)
-    _legend_below(figure, columns=5)
+    _legend_below(figure, columns=3)
     return figure
 
 

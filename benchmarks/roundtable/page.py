@@ -19,6 +19,7 @@ from attnscope.demo.train.card import commit
 from attnscope.report.style import styled
 from benchmarks.roundtable import figures, pictures, sentences, tables
 from benchmarks.roundtable.conditions import Choice, written
+from benchmarks.roundtable.intervals import FEWEST_CLIPS
 from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, MORE, NAMED, Settings
 
 SHOWN = (1, 3, 6)
@@ -130,6 +131,7 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
         "left_out": int(results.attention.drop_duplicates(["role", "task", "people"])["left_out"].sum()),
         "contrast_tables": tables.contrast(results.attention, names),
         "errors_table": tables.errors(results.errors, names),
+        "fewest_clips": FEWEST_CLIPS,
         "commit": commit(),
         "workers": settings.workers,
         "models": settings.models,
