@@ -51,7 +51,7 @@ def accuracy(table: pd.DataFrame, names: Mapping[str, str], most_people: int) ->
             mine = rows[rows["role"] == role]
             _points(ax, mine["people"] + shift, mine, *MODELS[role], name)
         counts = rows["n"]
-        ax.set_title(f"{task} (n = {_span(counts)})", fontsize=8)
+        ax.set_title(f"{task}\nn = {_span(counts)}", fontsize=8)
     for ax in axes.flat[len(tasks) :]:
         ax.set_visible(False)
     axes[0, 0].set(xlim=(0.5, 6.5), ylim=(0, 1.04), xticks=range(1, 7))

@@ -28,9 +28,10 @@ def summary(accuracy: pd.DataFrame, cells: pd.DataFrame, full: pd.DataFrame, nam
             f" at {FEWEST} people (n = {known['n']}) and {percent(more['plain'])} % at {_MORE} (n = {more['n']})."
         )
     first, other = cells.iloc[0], full.iloc[0]
+    p = probability(first["p"])
     said.append(
         f"The correction chosen on calibration clips changes {names['limited']} by {points(first)} points at {_MORE}"
-        f" (p = {probability(first['p'])}): {_verb(first['verdict'])}. The same rule on {names['full']}:"
+        f" (p {p if p.startswith('<') else '= ' + p}): {_verb(first['verdict'])}. The same rule on {names['full']}:"
         f" {points(other)} points: {_verb(other['verdict'])}."
     )
     counting = accuracy[(accuracy["role"] == "limited") & (accuracy["task"] == "count") & accuracy["people"].isin(MORE)]
