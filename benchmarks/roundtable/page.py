@@ -107,8 +107,16 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
         "summary": sentences.summary(results.accuracy, results.cells, results.full, names),
         "claim": sentences.paper_claim(results.attention, names),
         "did_not_work": sentences.did_not_work(
-            results.cells, results.full, results.controls, results.errors, results.nobody, names
+            results.accuracy,
+            results.cells,
+            results.full,
+            results.controls,
+            results.errors,
+            results.nobody,
+            names,
+            trained,
         ),
+        "controls": sentences.control_lines(results.controls),
         "task_table": tables.tasks(TASKS),
         "accuracy_table": tables.accuracy(results.accuracy, names),
         "heads_table": tables.heads(results.ranked),
