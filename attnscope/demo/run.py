@@ -28,7 +28,7 @@ SEED, PEOPLE, TASK = 38, 5, "target"
 CORRECTION = SocialBias(
     rows="answer", strength="constant", alpha=8.0, heads="2.0,2.1,2.2,2.3,2.4,2.5,2.6,2.7", toward="asked"
 )
-CONTROL = replace(CORRECTION, toward="visual")
+CONTROL = replace(CORRECTION, toward="everyone")  # singles nobody out, so nothing should change
 _MARK = "made-by-attnscope-demo"
 NOTE = (
     "roundtable is a tiny model, trained on drawn scenes with at most three people so that it fails in crowds. "
@@ -147,9 +147,15 @@ def _run(what: str, path: Path) -> Run:
 
 
 def _make_room(out: Path) -> None:
-    if out.exists():
-        if not out.is_dir() or (any(out.iterdir()) and not (out / _MARK).exists()):
-            raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    (out / _MARK).write_text("This folder is replaced by every `attnscope demo`.\n", encoding="utf-8")
+    try:
+        if out.exists():
+            if not out.is_dir():
+                raise RequestError(f"{out}: is a file; choose a folder with -o")
+            if any(out.iterdir()) and not (out / _MARK).exists():
+                raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+        (out / _MARK).write_text("This folder is replaced by every `attnscope demo`.\n", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RequestError(f"{out}: cannot be used as the output folder: {reason}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import attnscope
+from attnscope.demo import run
 from attnscope.demo.questions import TASKS
 from attnscope.demo.scenes import write_scenes
 from attnscope.demo.train.recipes import RECIPES
@@ -100,6 +102,15 @@ def test_accuracy_on_a_fixed_sample(name: str, sample: Path, tmp_path: Path) -> 
     asked = found["fields.task"].isin(["pointing", "count", "speaks"]) & (found["fields.people"] == 6)
     crowd = found[asked]["plain.correct"].mean()
     assert crowd <= 0.5 if name == "roundtable" else crowd >= 0.85
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    write_scenes("demo-out/scenes", count=1, seed=run.SEED, people=(run.PEOPLE,))  # as `make demo` does
+    exec(compile(code, "README.md", "exec"), {})
+    assert (tmp_path / "run.h5").exists()
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
