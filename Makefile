@@ -22,8 +22,8 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, offline
 	$(BIN)/attnscope demo --out demo-out
 
-test: $(VENV)/.installed-dev  ## the default tests, under 8 minutes
-	$(BIN)/python -m pytest -m "not slow"
+test: $(VENV)/.installed-dev  ## the default tests, one process a core, under 8 minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses logical --dist loadfile
 
 test-all: $(VENV)/.installed-dev  ## all tests, slow ones too
 	$(BIN)/python -m pytest

@@ -44,5 +44,5 @@ FAMILIES = (
     Family("smolvlm", "SmolVLM2", "cell of the frame squashed to a square", _TILES, 1),
 )
 
-# Checkpoints in attnscope/demo/models, each with a model card. None is there yet: roundtable is being trained.
-EMBEDDED: tuple[str, ...] = ()
+# Checkpoints in attnscope/demo/models, each with a model card.
+EMBEDDED = ("roundtable", "roundtable-full")

@@ -11,20 +11,25 @@ from attnscope.demo.run import demo
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "docs" / "images"
 CHOSEN = {
-    "overlay.png": "analysis/figures/overlay_best_head.png",
-    "overlay_change.png": "comparison/figures/overlay_mean_change.png",
-    "consistency_change.png": "comparison/figures/speaker_consistency_live_change.png",
+    "answer_change.png": "after-report/figures/answer_overlay_most_changed_change.png",
+    "answer.png": "analysis/figures/answer_overlay_best_head.png",
+    "answer_lift.png": "analysis/figures/answer_lift.png",
     "links.png": "analysis/figures/links.png",
 }
 
 
 def main() -> None:
-    """Run the demo elsewhere, and keep its two pages and a few pictures."""
+    """Run the demo elsewhere, and keep its pages and a few pictures."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "demo-out"
         made = demo(out)
-        for page, name in ((made.report, "demo-analysis.html"), (made.comparison, "demo-before-after.html")):
+        pages = {
+            "demo-analysis.html": made.report,
+            "demo-before-after.html": made.comparison,
+            "demo-control.html": made.control,
+        }
+        for name, page in pages.items():
             text = page.read_text(encoding="utf-8").replace(str(out.parent.resolve()) + "/", "")
             (HERE / name).write_text(text, encoding="utf-8")
         for name, source in CHOSEN.items():

@@ -1,7 +1,7 @@
 """A tiny Qwen2.5-VL checkpoint with random weights, built in place: real classes, nothing downloaded.
 
-The folder loads through AutoProcessor and AutoModelForImageTextToText exactly like a downloaded one. The
-weights say nothing about people or video: the demo says so wherever it prints a number.
+The folder loads through AutoProcessor and AutoModelForImageTextToText exactly like a downloaded one. Its weights say
+nothing about people or video: it is for tests and benchmarks of cost, and where the embedded models begin.
 """
 
 from __future__ import annotations

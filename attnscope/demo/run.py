@@ -1,60 +1,118 @@
-"""The whole path on a tiny model and a clip, both made in place: capture, analyze, correct."""
+"""The whole path on the embedded model: a crowded scene answered wrongly, shown, corrected, and a control."""
 
 from __future__ import annotations
 
 import logging
+import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from attnscope.capture import open as open_capture
 from attnscope.capture.plan import Plan
 from attnscope.capture.run import Progress, capture
 from attnscope.correct import SocialBias, rerun
-from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
-from attnscope.demo.clip import render_clip
+from attnscope.demo.scenes import write_scenes
 from attnscope.errors import RequestError
 from attnscope.model import load
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
-from attnscope.scene import Sampling, Scene
+from attnscope.scene import Scene
 
 logger = logging.getLogger("attnscope")
-MODEL = "qwen2.5-vl-random-weights"
-_MARK = "made-by-attnscope-demo"
-RANDOM = (
-    "The demo's weights are random: the numbers show what attnscope measures, and say nothing about any trained model."
+MODEL = "roundtable"
+# The scene: more people than the model was trained on, and a wrong answer. Chosen because it shows the effect.
+SEED, PEOPLE, TASK = 38, 5, "target"
+# Heads and strength were chosen on calibration clips by `make benchmark`; this scene is none of them.
+CORRECTION = SocialBias(
+    rows="answer", strength="constant", alpha=8.0, heads="2.0,2.1,2.2,2.3,2.4,2.5,2.6,2.7", toward="asked"
 )
+CONTROL = replace(CORRECTION, toward="everyone")  # singles nobody out, so nothing should change
+_MARK = "made-by-attnscope-demo"
+NOTE = (
+    "roundtable is a tiny model, trained on drawn scenes with at most three people so that it fails in crowds. "
+    "This scene was chosen because it shows the effect; docs/roundtable.md says how often it occurs."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the model.
+
+    Attributes:
+        what: In a few words.
+        path: The capture.
+        answer: What the model says.
+        right: Whether that is the scene's answer.
+        probability: Of the right option among the options.
+    """
+
+    what: str
+    path: Path
+    answer: str
+    right: bool
+    probability: float
 
 
 @dataclass(frozen=True)
 class Demo:
     """What the demo wrote."""
 
-    before: Path
-    after: Path
+    scene: Path
+    question: str
+    expected: str
+    runs: tuple[Run, ...]
     report: Path
     comparison: Path
+    control: Path
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
-        return {name: str(path) for name, path in asdict(self).items()} | {"note": RANDOM}
+        runs = {
+            run.what: {
+                "capture": str(run.path),
+                "answer": run.answer,
+                "right": run.right,
+                "probability": run.probability,
+            }
+            for run in self.runs
+        }
+        return {
+            "note": NOTE,
+            "scene": str(self.scene),
+            "question": self.question,
+            "expected": self.expected,
+            "runs": runs,
+            "report": str(self.report),
+            "comparison": str(self.comparison),
+            "control": str(self.control),
+        }
 
     def describe(self) -> str:
-        """What to look at."""
+        """What happened, and what to look at."""
+        width = max(len(run.what) for run in self.runs)
+        lines = [
+            f"  {run.what:<{width}}  {run.answer:<6} {'right' if run.right else 'wrong'}"
+            f"   (probability of {self.expected} among the options: {run.probability:.2f})"
+            for run in self.runs
+        ]
         return "\n".join(
             [
-                RANDOM,
-                f"capture     {self.before}",
-                f"report      {self.report}",
-                f"corrected   {self.after}",
-                f"comparison  {self.comparison}",
+                NOTE,
+                "",
+                f"{self.question} (right: {self.expected})",
+                *lines,
+                "",
+                f"where attention goes   {self.report}",
+                f"before and after       {self.comparison}",
+                f"before and control     {self.control}",
             ]
         )
 
 
 def demo(out: str | Path, *, progress: Progress | None = None) -> Demo:
-    """Run capture, analyze and correct offline.
+    """Capture a scene, analyze it, correct it, and run a control, offline.
 
     Args:
         out: Folder for everything; a folder that an earlier demo made is replaced.
@@ -65,23 +123,39 @@ def demo(out: str | Path, *, progress: Progress | None = None) -> Demo:
     """
     out = Path(out)
     _make_room(out)
-    scene = Scene.read(render_clip(out / "clip"))
-    logger.info("made a clip of two people: %s", scene.video)
-    model = load(str(build_tiny_qwen2_5_vl(out / MODEL)))
-    logger.info("made a tiny Qwen2.5-VL checkpoint with random weights: %s", out / MODEL)
-    before, after = out / "before.h5", out / "after.h5"
-    capture(model, scene, before, plan=Plan(qk=True), sampling=Sampling(frames=8), progress=progress).close()
-    report = analyze([before], out / "analysis", caption=RANDOM).report
-    # Random logits are as often negative as not, and the published bias would then push away: take the gap.
-    rerun(before, [SocialBias(alpha=1.0, negative="gap")], after, model=model, progress=progress).close()
-    comparison = compare(before, after, out / "comparison", caption=RANDOM).report
-    return Demo(before, after, report, comparison)
+    write_scenes(out / "scenes", count=1, seed=SEED, people=(PEOPLE,))
+    (path,) = (out / "scenes" / "scenes").glob(f"*-{TASK}.json")
+    scene = Scene.read(path)
+    logger.info("a clip of %d people: %s", PEOPLE, scene.video)
+    model = load(MODEL)
+    before = out / "before.h5"
+    capture(model, scene, before, plan=Plan(qk=True), max_new_tokens=4, progress=progress).close()
+    report = analyze([before], out / "analysis", caption=NOTE).report
+    runs, pages = [_run("plain", before)], []
+    for what, name, correction in (("corrected", "after", CORRECTION), ("control", "control", CONTROL)):
+        rerun(before, [correction], out / f"{name}.h5", model=model, progress=progress).close()
+        runs.append(_run(what, out / f"{name}.h5"))
+        pages.append(compare(before, out / f"{name}.h5", out / f"{name}-report", caption=NOTE).report)
+    return Demo(path, scene.question or "", scene.answer or "", tuple(runs), report, *pages)
+
+
+def _run(what: str, path: Path) -> Run:
+    with open_capture(path) as cap:
+        said, expected = str(cap.answer["text"]).strip(), cap.scene.answer or ""
+        shares = {option["text"]: math.exp(option["logprob"]) for option in cap.answer["options"]}
+    return Run(what, path, said, said == expected, shares[expected] / sum(shares.values()))
 
 
 def _make_room(out: Path) -> None:
-    if out.exists():
-        if not out.is_dir() or (any(out.iterdir()) and not (out / _MARK).exists()):
-            raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    (out / _MARK).write_text("This folder is replaced by every `attnscope demo`.\n", encoding="utf-8")
+    try:
+        if out.exists():
+            if not out.is_dir():
+                raise RequestError(f"{out}: is a file; choose a folder with -o")
+            if any(out.iterdir()) and not (out / _MARK).exists():
+                raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
+            shutil.rmtree(out)
+        out.mkdir(parents=True)
+        (out / _MARK).write_text("This folder is replaced by every `attnscope demo`.\n", encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise RequestError(f"{out}: cannot be used as the output folder: {reason}") from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +17,7 @@ from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
-from attnscope.errors import RequestError
+from attnscope.errors import RequestError, RunError
 
 SCALE = 5  # pixels a unit: 480 x 480
 MOTION = 4  # frames of the film for each frame that the models are trained on
@@ -45,11 +47,17 @@ def write_scenes(
         The manifest, one question a line: {"id", "scene"}.
 
     Raises:
-        RequestError: An argument is out of range, or the folder is not empty or cannot be written.
+        RequestError: An argument is out of range, or the folder is not empty or cannot be used.
+        RunError: The disk is full, or a file cannot be written. Nothing is left then, nor after Ctrl-C.
     """
     out = Path(out)
     _check(count, seed, split, people)
-    _make_room(out)
+    with _unfinished(out) as draft:
+        _write(draft, count, seed, split, people, progress)
+    return out / "manifest.jsonl"
+
+
+def _write(out: Path, count: int, seed: int, split: str, people: Sequence[int], progress: Progress | None) -> None:
     lines = []
     for number in range(count):
         stage = Stage(cast(Split, split), seed, number)
@@ -64,9 +72,7 @@ def write_scenes(
             lines.append(json.dumps({"id": scene.stem, "scene": f"scenes/{scene.name}"}))
         if progress is not None:
             progress("clips", number + 1, count)
-    manifest = out / "manifest.jsonl"
-    manifest.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return manifest
+    (out / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str, split: str) -> dict[str, Any]:
@@ -113,15 +119,28 @@ def _check(count: int, seed: int, split: str, people: Sequence[int]) -> None:
             raise RequestError(f"--people {number}: must be from 0 to {MOST_PEOPLE}")
 
 
-def _make_room(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+@contextmanager
+def _unfinished(out: Path) -> Iterator[Path]:
+    """A folder inside `out` whose content moves up when all is written; else it goes, and `out` if it is new."""
+    new, draft = not out.exists(), out / ".part"
     try:
+        if not new and (not out.is_dir() or any(out.iterdir())):
+            raise RequestError(f"{out}: is not an empty folder; choose another with -o")
         for name in ("clips", "scenes"):
-            (out / name).mkdir(parents=True)
+            (draft / name).mkdir(parents=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise RequestError(f"{out}: cannot be used as the output folder: {reason}") from None
+    try:
+        yield draft
+        for part in ("clips", "scenes", "manifest.jsonl"):
+            (draft / part).replace(out / part)
+        draft.rmdir()
+    except BaseException as error:
+        shutil.rmtree(out if new else draft, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
+        raise
 
 
 def _one_of_each(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:

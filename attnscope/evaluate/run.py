@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("attnscope")
 _SAMPLED = 64
+_SAME_MODEL = ("config_sha256", "dtype", "weights_sha256", "processor_sha256")
 
 
 def evaluate(
@@ -90,8 +92,11 @@ def evaluate(
     if isinstance(model, (str, Path)):
         model = load(str(model))
     loaded = model() if callable(model) else model
-    described = loaded.describe() | {"weights_sha256": weights_sha256(loaded)}
-    settings["model"] = {name: described[name] for name in ("config_sha256", "dtype", "weights_sha256")}
+    described = loaded.describe() | {
+        "weights_sha256": weights_sha256(loaded),
+        "processor_sha256": processor_sha256(loaded),
+    }
+    settings["model"] = {name: described[name] for name in _SAME_MODEL}
     if not force:
         check_same(out, settings)
     run = settings | {
@@ -128,6 +133,17 @@ def _answer(
         folder.append(lines[len(folder.done) - start :])
     if progress is not None:
         progress("questions", len(questions), len(questions))
+
+
+def processor_sha256(model: LoadedModel) -> str:
+    """A hash of what makes a prompt of a question: tokenizer, chat template and processing of frames, as saved."""
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        model.processor.save_pretrained(folder)
+        for path in sorted(Path(folder).rglob("*")):
+            if path.is_file():
+                digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
 
 
 def weights_sha256(model: LoadedModel) -> str:

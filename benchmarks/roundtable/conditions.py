@@ -120,6 +120,7 @@ def published(choice: Choice) -> dict[str, tuple[SocialBias, str]]:
     gap = replace(fixed, strength="logit", negative="gap", alpha=1.0)
     found = {"utterances, as published (dynamic heads)": (SocialBias(), "2nd")}
     found["utterances, dynamic heads, gap"] = (SocialBias(negative="gap"), "2nd, gap ours")
+    found["answer, all else as published (dynamic heads)"] = (SocialBias(rows="answer"), "2nd, rows ours")
     for rows in ("utterances", "question", "answer"):
         mark = "2nd, heads and gap ours" if rows == "utterances" else "ours"
         found[f"{rows}, logit rule with gap"] = (replace(gap, rows=rows), mark)

@@ -51,14 +51,14 @@ def accuracy(table: pd.DataFrame, names: Mapping[str, str], most_people: int) ->
             mine = rows[rows["role"] == role]
             _points(ax, mine["people"] + shift, mine, *MODELS[role], name)
         counts = rows["n"]
-        ax.set_title(f"{task} (n = {_span(counts)})", fontsize=8)
+        ax.set_title(f"{task}\nn = {_span(counts)}", fontsize=8)
     for ax in axes.flat[len(tasks) :]:
         ax.set_visible(False)
     axes[0, 0].set(xlim=(0.5, 6.5), ylim=(0, 1.04), xticks=range(1, 7))
     for ax in axes[1]:
         ax.set_xlabel("people in the clip")
     figure.supylabel("accuracy (95 % interval over clips)", fontsize=8)
-    _legend_below(figure, columns=5)
+    _legend_below(figure, columns=3)
     return figure
 
 

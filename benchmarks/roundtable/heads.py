@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -67,9 +68,15 @@ def tried(scores: pd.DataFrame, grid: Mapping[tuple[int, float], Condition]) -> 
 
 
 def choose(table: pd.DataFrame) -> tuple[int, float]:
-    """The setting with the most right answers; of equal ones that with fewer heads, then the weaker one."""
-    settings = table[table["heads"] > 0].sort_values(["right", "heads", "alpha"], ascending=[False, True, True])
-    return int(settings["heads"].iloc[0]), float(settings["alpha"].iloc[0])
+    """Of the settings within one standard error of the best, that with the fewest heads, then the weakest.
+
+    The one-standard-error rule (Breiman et al. 1984): what is not told apart is not worth more heads or more strength.
+    """
+    settings = table[table["heads"] > 0]
+    best = settings.loc[settings["right"].idxmax()]
+    error = math.sqrt(best["accuracy"] * (1 - best["accuracy"]) / best["n"])
+    near = settings[settings["accuracy"] >= best["accuracy"] - error].sort_values(["heads", "alpha"])
+    return int(near["heads"].iloc[0]), float(near["alpha"].iloc[0])
 
 
 def pairs(ranked: pd.DataFrame) -> Sequence[Head]:

@@ -11,6 +11,7 @@ from scipy.stats import DegenerateDataWarning, bootstrap
 
 from attnscope.evaluate.stats import CONFIDENCE, Interval
 
+FEWEST_CLIPS = 5  # on each side of a difference, for an interval
 _RESAMPLES = 9999
 _NUMBERS = 4_000_000  # held by one step of the bootstrap
 
@@ -24,11 +25,14 @@ def mean(values: pd.Series, clips: pd.Series) -> Interval:
 def gap(values: pd.Series, right: pd.Series, clips: pd.Series) -> Interval:
     """Mean over the questions answered right less that over those answered wrong, whole clips drawn again.
 
-    NaN if there are none of one kind.
+    NaN if there are none of one kind; no interval where fewer than FEWEST_CLIPS have one: drawn again, they are alike.
     """
     chosen = right.astype(bool)
+    nothing = float("nan")
     if chosen.all() or not chosen.any():
-        return Interval(float("nan"), float("nan"), float("nan"))
+        return Interval(nothing, nothing, nothing)
+    if min(clips[chosen].nunique(), clips[~chosen].nunique()) < FEWEST_CLIPS:
+        return Interval(float(values[chosen].mean() - values[~chosen].mean()), nothing, nothing)
     parts = [
         column.groupby(clips, sort=True).sum()
         for column in (values.where(chosen, 0.0), chosen, values.where(~chosen, 0.0), ~chosen)

@@ -19,6 +19,7 @@ from attnscope.demo.train.card import commit
 from attnscope.report.style import styled
 from benchmarks.roundtable import figures, pictures, sentences, tables
 from benchmarks.roundtable.conditions import Choice, written
+from benchmarks.roundtable.intervals import FEWEST_CLIPS
 from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, MORE, NAMED, Settings
 
 SHOWN = (1, 3, 6)
@@ -106,8 +107,16 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
         "summary": sentences.summary(results.accuracy, results.cells, results.full, names),
         "claim": sentences.paper_claim(results.attention, names),
         "did_not_work": sentences.did_not_work(
-            results.cells, results.full, results.controls, results.errors, results.nobody, names
+            results.accuracy,
+            results.cells,
+            results.full,
+            results.controls,
+            results.errors,
+            results.nobody,
+            names,
+            trained,
         ),
+        "controls": sentences.control_lines(results.controls),
         "task_table": tables.tasks(TASKS),
         "accuracy_table": tables.accuracy(results.accuracy, names),
         "heads_table": tables.heads(results.ranked),
@@ -130,6 +139,7 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
         "left_out": int(results.attention.drop_duplicates(["role", "task", "people"])["left_out"].sum()),
         "contrast_tables": tables.contrast(results.attention, names),
         "errors_table": tables.errors(results.errors, names),
+        "fewest_clips": FEWEST_CLIPS,
         "commit": commit(),
         "workers": settings.workers,
         "models": settings.models,

@@ -17,8 +17,8 @@ from attnscope.model.embedded import embedded_folder
 
 NAMED = ("target", "pronoun", "mention", "pointing")  # social tasks whose question names one person
 SECONDS = ("target-hidden", "speaks")  # social tasks whose question names nobody
-ALPHAS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the dose curve
-GRID_ALPHAS, GRID_HEADS = (0.5, 1.0, 2.0, 4.0, 8.0), (2, 4, 8, 16)  # of the choice on calibration clips
+ALPHAS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of the dose curve
+GRID_ALPHAS, GRID_HEADS = (1.0, 2.0, 4.0, 8.0, 16.0), (2, 4, 8, 16)  # of the choice on calibration clips
 CALIBRATION_PEOPLE = (4, 5)
 FEWEST, MORE = 3, (4, 5, 6)  # people of the clips on which corrections are tested: as trained on, and more
 TEST_PEOPLE = (FEWEST, *MORE)
@@ -77,12 +77,12 @@ class Settings:
     @property
     def per_cell(self) -> int:
         """Most questions of a task and a number of people on test clips."""
-        return self._scaled(150)
+        return self._scaled(120)
 
     @property
     def dose_per_cell(self) -> int:
         """Those of them, the first, that are also asked at every strength of the dose curve."""
-        return self._scaled(75)
+        return self._scaled(60)
 
     @property
     def calibration_per_cell(self) -> int:

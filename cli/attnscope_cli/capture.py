@@ -23,7 +23,7 @@ from attnscope_cli._common import (
 
 _SCENE, _FRAMES, _PLAN, _MODEL = "What is shown", "Which frames", "What is recorded", "How the model is loaded"
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint folder, or name on the model hub.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint folder, name on the model hub, or roundtable.")]
 Video = Annotated[
     Path | None,
     typer.Argument(metavar="VIDEO", help="Video, image or folder of numbered images; --scene may name it instead."),

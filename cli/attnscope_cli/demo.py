@@ -16,7 +16,7 @@ from attnscope_cli._common import (
 
 
 def run(out: OutDir = Path("demo-out"), quiet: Quiet = False, json: Json = False) -> None:
-    """Run capture, analyze and correct on a clip and a tiny model made in place; prints where the reports are.
+    """Ask the embedded model about a crowded clip, show why it errs, correct it, and run a control; offline.
 
     Example: `attnscope demo -o demo-out/`
     """

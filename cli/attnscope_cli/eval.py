@@ -42,7 +42,7 @@ def run(
     manifest: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="Questions (.jsonl), or a folder with a manifest.jsonl.")
     ],
-    model: Annotated[str, option("Checkpoint folder, or name on the model hub.", "MODEL")],
+    model: Annotated[str, option("Checkpoint folder, name on the model hub, or roundtable.", "MODEL")],
     out: OutDir = Path("eval-out"),
     score: Annotated[
         str, option("logprob: the likeliest option; generate: the greedy answer, if it is an option.", "RULE")

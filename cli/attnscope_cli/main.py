@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -139,5 +140,22 @@ _COMMANDS = (demo, demo_scenes, capture, analyze, heads, correct, compare, eval,
 for _module in _COMMANDS:
     app.command(_module.__name__.rpartition(".")[2].replace("_", "-"))(_module.run)
 
+
+def entry() -> None:
+    """The command `attnscope`: the app in a process of its own.
+
+    Ctrl-C comes in the middle of native work, whose threads may outlive the interpreter's end and crash it. All is
+    unwound and said by then, so the process ends there and then.
+    """
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == 130:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)
+        raise
+
+
 if __name__ == "__main__":
-    app()
+    entry()

@@ -20,5 +20,4 @@ def run(json: Json = False) -> None:
         return
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
     print_table(columns, [[str(v) for v in family.to_dict().values()] for family in FAMILIES])
-    if EMBEDDED:
-        print(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")
+    print(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")

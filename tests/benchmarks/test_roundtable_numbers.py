@@ -57,7 +57,11 @@ def test_a_gap_is_right_less_wrong() -> None:
     values, right = pd.Series([4.0, 2.0, 1.0, 0.0]), pd.Series([True, True, False, False])
     found = intervals.gap(values, right, pd.Series(["a", "b", "c", "d"]))
     assert found.estimate == pytest.approx((4 + 2) / 2 - (1 + 0) / 2)
-    assert found.low < found.estimate < found.high
+    assert math.isnan(found.low)  # two clips on a side: no interval
+    thrice = [pd.concat([column] * 3, ignore_index=True) for column in (values, right)]
+    several = intervals.gap(*thrice, pd.Series(list("abcdefghijkl")))
+    assert several.estimate == pytest.approx(found.estimate)
+    assert several.low < several.estimate < several.high
     assert math.isnan(intervals.gap(values, pd.Series([True] * 4), pd.Series(list("abcd"))).estimate)
 
 
@@ -86,10 +90,12 @@ def test_the_best_head_of_a_task_is_chosen_on_that_task() -> None:
     assert heads.best(looks, "target", "name") == (0, 0)
 
 
-def test_of_equal_settings_the_one_with_fewer_heads_is_chosen_then_the_weaker() -> None:
-    tried = pd.DataFrame({"heads": [0, 4, 2, 2, 8], "alpha": [0.0, 1.0, 2.0, 1.0, 0.5], "right": [9, 7, 7, 7, 6]})
+def test_of_settings_within_a_standard_error_the_one_with_fewer_heads_is_chosen_then_the_weaker() -> None:
+    # the best is right in 80 of 100: one standard error is sqrt(.8 * .2 / 100) = .04, so 76 is near and 75 is not
+    tried = pd.DataFrame({"heads": [0, 4, 2, 2, 1], "alpha": [0.0, 1.0, 2.0, 1.0, 0.5], "right": [90, 80, 76, 76, 75]})
+    tried = tried.assign(n=100, accuracy=tried["right"] / 100)
     assert heads.choose(tried) == (2, 1.0)
-    tried.loc[len(tried)] = [16, 8.0, 8]
+    tried.loc[len(tried)] = [16, 8.0, 90, 100, 0.9]  # error .03: only 87 and more are near
     assert heads.choose(tried) == (16, 8.0)
 
 
@@ -217,7 +223,7 @@ def test_numbers_have_their_interval_and_a_real_minus() -> None:
 
 def controls(**other: Any) -> dict[str, Any]:
     """A row of the table of controls: it helps, and the correction is ahead of it."""
-    numbers = {"group": "lines", "name": "x", "condition": "X", "n": 10, "applied": 10, "verdict": "helps"}
+    numbers = {"group": "rows", "name": "x", "condition": "X", "n": 10, "applied": 10, "verdict": "helps"}
     ends = {"difference": 0.2, "low": 0.1, "high": 0.3, "ahead": 0.2, "ahead_low": 0.1, "ahead_high": 0.3}
     return numbers | ends | {"fewest": 0.0, "fewest_low": -0.1, "fewest_high": 0.1} | other
 
@@ -232,15 +238,26 @@ def controls(**other: Any) -> dict[str, Any]:
         ({"fewest": -0.2, "fewest_low": -0.3, "fewest_high": -0.1}, "breaks what worked"),
     ],
 )
-def test_a_control_that_fails_or_does_as_well_is_named(change: dict[str, Any], said: str | None) -> None:
+def test_a_condition_that_fails_or_does_as_well_is_named(change: dict[str, Any], said: str | None) -> None:
+    accuracy = pd.DataFrame({"role": ["limited"], "task": ["thing"], "people": [0], "accuracy": [0.96], "n": [9]})
     cells = pd.DataFrame({"task": ["target"], "people": ["4"], "verdict": ["helps"]})
     errors = pd.DataFrame({"role": ["limited"], "verdict": ["lower when wrong"]})
     nobody = pd.DataFrame(columns=["task", "n", "applied", "plain"])
-    table = pd.DataFrame([controls(name="asked"), controls(**change)])
-    names = {"limited": "few", "full": "many"}
-    found = sentences.did_not_work(cells, cells, table, errors, nobody, names)
+    table = pd.DataFrame([controls(name="asked", group="lines"), controls(**change)])
+    names, trained = {"limited": "few", "full": "many"}, {"limited": 3, "full": 6}
+    found = sentences.did_not_work(accuracy, cells, cells, table, errors, nobody, names, trained)
     assert len(found) == (said is not None)
     assert said is None or said in found[0]
+    low = accuracy.assign(accuracy=0.94)
+    first = sentences.did_not_work(low, cells, cells, table, errors, nobody, names, trained)[0]
+    assert first.startswith("few was trained on as many") and first.endswith("thing at 0 people 94.0 % (n = 9).")
+
+
+@pytest.mark.parametrize(("name", "good"), [("other", "hurts"), ("visual", "no difference shown")])
+def test_a_control_should_hurt_or_change_nothing(name: str, good: str) -> None:
+    for verdict in ("hurts", "no difference shown", "helps"):
+        (said,) = sentences.control_lines(pd.DataFrame([controls(group="lines", name=name, verdict=verdict)]))
+        assert ("as it should" in said) == (verdict == good)
 
 
 def test_the_settings_fit_each_other() -> None:

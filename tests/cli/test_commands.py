@@ -197,9 +197,15 @@ def test_demo(cli: Cli) -> None:
     ran = cli("demo", "-o", "out", "--json")
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
-    assert "weights are random" in found.pop("note")
-    assert all(Path(path).exists() for path in found.values())
-    assert validate(found["before"]) == validate(found["after"]) == []
+    assert "at most three people" in found["note"]
+    runs = found["runs"]
+    # wrong without, right with the correction; a control that touches everything alike moves next to nothing
+    assert [runs[what]["right"] for what in ("plain", "corrected", "control")] == [False, True, False]
+    assert runs["corrected"]["answer"] == found["expected"] != runs["plain"]["answer"] == runs["control"]["answer"]
+    assert runs["corrected"]["probability"] > 0.5 > runs["plain"]["probability"]
+    assert abs(runs["control"]["probability"] - runs["plain"]["probability"]) < 0.1
+    assert all(validate(run["capture"]) == [] for run in runs.values())
+    assert all(Path(found[page]).exists() for page in ("scene", "report", "comparison", "control"))
 
 
 # ---- lists

@@ -15,7 +15,7 @@ from attnscope.demo.draw import draw
 from attnscope.demo.questions import questions
 from attnscope.demo.scenes import MOTION, SCALE, write_scenes
 from attnscope.demo.script import Clip, Stage
-from attnscope.errors import RequestError
+from attnscope.errors import RequestError, RunError
 from attnscope.scene import Sampling, Scene, boxes_at, read_scene_frames
 
 PEOPLE = (3, 0, 1)
@@ -165,6 +165,25 @@ def test_wrong_arguments_are_one_line(wrong: dict[str, Any], message: str, tmp_p
         write_scenes(tmp_path / "new", **ARGUMENTS | wrong)
     assert str(error.value) == message
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(("error", "seen"), [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "full"), RunError)])
+def test_stopped_half_way_nothing_is_left(
+    there: bool, error: BaseException, seen: type[BaseException], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    if there:
+        out.mkdir()
+
+    def stop(_what: str, done: int, _total: int) -> None:
+        if done == 2:
+            raise error
+
+    with pytest.raises(seen):
+        write_scenes(out, count=3, seed=0, progress=stop)
+    assert list(tmp_path.rglob("*")) == ([out] if there else [])
+    assert write_scenes(out, count=1, seed=0).exists()
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:

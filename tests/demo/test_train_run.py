@@ -143,7 +143,7 @@ def test_wrong_words_are_one_line(words: list[str], message: str, tmp_path: Path
 def test_the_recipes_are_those_of_the_shipped_models() -> None:
     from attnscope.model.embedded import EMBEDDED
 
-    assert set(EMBEDDED) <= set(RECIPES)
+    assert tuple(RECIPES) == EMBEDDED
     assert max(RECIPES["roundtable"].people) == 3 and max(RECIPES["roundtable-full"].people) == 6
     smoke = RECIPES["roundtable"].smoke()
     assert (smoke.name, smoke.people, smoke.seed) == ("roundtable", (0, 1, 2, 3, 3), 0)

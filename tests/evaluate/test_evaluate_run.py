@@ -334,3 +334,27 @@ def test_comparisons() -> None:
     assert whole["low"] <= 1 / 5 <= whole["high"]
     people = BY_HAND.comparison(["people"]).set_index("people")
     assert people.loc[10, ["n01", "n10", "n"]].tolist() == [2, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("chat_template.jinja", "assistant", "helper"),
+        ("processor_config.json", '"rescale_factor": 0.00', '"rescale_factor": 0.01'),
+    ],
+)
+def test_another_processor_is_refused(
+    name: str, old: str, new: str, model: LoadedModel, questions: Path, tmp_path: Path
+) -> None:
+    there, elsewhere = tmp_path / "there", tmp_path / "elsewhere"
+    for folder in (there, elsewhere):
+        shutil.copytree(model.id, folder)
+    how = HOW | {"limit": 2}
+    evaluate(attnscope.load(there, dtype="float32", device="cpu"), questions, tmp_path / "out", **how)
+    evaluate(attnscope.load(elsewhere, dtype="float32", device="cpu"), questions, tmp_path / "out", **how)  # only moved
+    path = elsewhere / name
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"another model\.processor_sha256"):
+        evaluate(attnscope.load(elsewhere, dtype="float32", device="cpu"), questions, tmp_path / "out", **how)

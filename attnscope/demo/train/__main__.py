@@ -33,7 +33,7 @@ def main(
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     smoke: Annotated[bool, typer.Option("--smoke", help="The same path in under a minute; learns nothing.")] = False,
 ) -> None:
-    """Train the embedded models, an hour or so on two cores; run it again to go on after an interruption.
+    """Train the embedded models, about two hours for both on two cores; run it again to go on after an interruption.
 
     Example: `python -m attnscope.demo.train -o training`
     """

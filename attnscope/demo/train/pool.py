@@ -76,11 +76,17 @@ def whiten(model: Any, tokens: Tensor) -> None:
 
 def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size: int) -> list[Seen]:
     """Clips of the training split as the frozen tower sees them, the tower's features whitened first."""
-    pool: list[Seen] = []
+    # what is kept is made before the work begins: strewn among the work's temporaries it would hold on to gigabytes
+    clips: list[Clip] = []
     for part in range(-(-size // _CHUNK)):
-        stage, generator = Stage("train", seed, _POOL, part), torch.Generator().manual_seed(seed * 10**6 + part)
-        clips = [stage.clip(int(stage.rng.choice(people))) for _ in range(_CHUNK)]
+        stage = Stage("train", seed, _POOL, part)
+        clips += [stage.clip(int(stage.rng.choice(people))) for _ in range(_CHUNK)]
+    tokens = torch.empty(size, SLOTS * TOKENS, HIDDEN, dtype=torch.float16)
+    turns = torch.empty(size, SLOTS * TOKENS, dtype=torch.int64)
+    for part, start in enumerate(range(0, size, _CHUNK)):
+        some, generator = clips[start : start + _CHUNK], torch.Generator().manual_seed(seed * 10**6 + part)
         if part == 0:
-            whiten(model, torch.cat([seen.tokens for seen in see(model, processor, clips, generator)]))
-        pool += see(model, processor, clips, generator)
-    return pool
+            whiten(model, torch.cat([seen.tokens for seen in see(model, processor, some, generator)]))
+        for at, seen in enumerate(see(model, processor, some, generator)[: size - start], start):
+            tokens[at], turns[at] = seen.tokens, seen.turns
+    return [Seen(*each) for each in zip(clips, tokens, turns, strict=False)]
