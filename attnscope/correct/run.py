@@ -18,7 +18,7 @@ from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.capture.run import Progress, capture, layer_count
 from attnscope.correct.base import Correction, Decoder, Running
-from attnscope.errors import ModelError, RequestError
+from attnscope.errors import ModelError, RequestError, unusable_folder
 from attnscope.scene import Sampling
 
 if TYPE_CHECKING:
@@ -191,9 +191,7 @@ def _folder(path: Path) -> Iterator[None]:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(
-            f"{path}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}"
-        ) from None
+        raise unusable_folder(path, error) from None
     try:
         yield
     except BaseException:
