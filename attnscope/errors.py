@@ -6,6 +6,8 @@ The command line prints the message alone and exits with `exit_code`.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class AttnscopeError(Exception):
     """Base of all errors raised on purpose; `exit_code` is what the command line exits with."""
@@ -45,3 +47,8 @@ class FormatError(RequestError):
 
 class RunError(AttnscopeError):
     """The request was fine, but the work failed (no space left, out of memory)."""
+
+
+def unusable_folder(folder: Path, error: OSError) -> RequestError:
+    """What is wrong with an output folder that the system refuses."""
+    return RequestError(f"{folder}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}")

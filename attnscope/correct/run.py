@@ -15,7 +15,7 @@ from attnscope.capture.reader import Capture
 from attnscope.capture.run import Progress, capture, layer_count
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.recorded import Recorded
-from attnscope.errors import RequestError
+from attnscope.errors import RequestError, unusable_folder
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -161,9 +161,7 @@ def _folder(path: Path) -> Iterator[None]:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(
-            f"{path}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}"
-        ) from None
+        raise unusable_folder(path, error) from None
     try:
         yield
     except BaseException:

@@ -14,7 +14,7 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.run import Progress, capture
 from attnscope.correct import SocialBias, rerun
 from attnscope.demo.scenes import write_scenes
-from attnscope.errors import RequestError
+from attnscope.errors import RequestError, unusable_folder
 from attnscope.model import load
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
@@ -157,5 +157,4 @@ def _make_room(out: Path) -> None:
         out.mkdir(parents=True)
         (out / _MARK).write_text("This folder is replaced by every `attnscope demo`.\n", encoding="utf-8")
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise RequestError(f"{out}: cannot be used as the output folder: {reason}") from None
+        raise unusable_folder(out, error) from None

@@ -17,7 +17,7 @@ from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import RequestError, RunError, unusable_folder
 
 SCALE = 5  # pixels a unit: 480 x 480
 MOTION = 4  # frames of the film for each frame that the models are trained on
@@ -115,8 +115,17 @@ def _check(count: int, seed: int, split: str, people: Sequence[int]) -> None:
     if not people:
         raise RequestError("--people: names no number")
     for number in people:
-        if not 0 <= number <= MOST_PEOPLE:
-            raise RequestError(f"--people {number}: must be from 0 to {MOST_PEOPLE}")
+        check_people(number)
+
+
+def check_people(number: int) -> None:
+    """Refuse a number of people that no table seats.
+
+    Raises:
+        RequestError: It is below 0 or above MOST_PEOPLE.
+    """
+    if not 0 <= number <= MOST_PEOPLE:
+        raise RequestError(f"--people {number}: must be from 0 to {MOST_PEOPLE}")
 
 
 @contextmanager
@@ -129,8 +138,7 @@ def _unfinished(out: Path) -> Iterator[Path]:
         for name in ("clips", "scenes"):
             (draft / name).mkdir(parents=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise RequestError(f"{out}: cannot be used as the output folder: {reason}") from None
+        raise unusable_folder(out, error) from None
     try:
         yield draft
         for part in ("clips", "scenes", "manifest.jsonl"):

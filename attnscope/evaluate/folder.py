@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import RequestError, RunError, unusable_folder
 from attnscope.scene.problems import field_path, show
 
 logger = logging.getLogger("attnscope")
@@ -145,8 +145,7 @@ class Folder:
                 os.truncate(path, whole)
                 logger.info("%s: dropped an unfinished last line", path)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise RequestError(f"{self.path}: cannot be used as the output folder: {reason}") from None
+            raise unusable_folder(self.path, error) from None
         if not (self.path / RUN).exists():
             self._write(RUN, json.dumps(self.run, indent=2, ensure_ascii=False) + "\n")
         self._begun = True

@@ -38,14 +38,13 @@ def _numbers(text: str) -> list[int]:
     Raises:
         RequestError: If the text is anything else.
     """
-    from attnscope.demo.script import MOST_PEOPLE
+    from attnscope.demo.scenes import check_people
 
     found: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
             raise RequestError(f'--people "{text}": "{part.strip()}" is neither a number nor a range like 2-5')
-        if int(high or low) > MOST_PEOPLE:  # before a range is made of it
-            raise RequestError(f"--people {high or low}: must be from 0 to {MOST_PEOPLE}")
+        check_people(int(high or low))  # before a range is made of it
         found += range(int(low), int(high or low) + 1)
     return found

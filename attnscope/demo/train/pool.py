@@ -81,12 +81,13 @@ def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size
     for part in range(-(-size // _CHUNK)):
         stage = Stage("train", seed, _POOL, part)
         clips += [stage.clip(int(stage.rng.choice(people))) for _ in range(_CHUNK)]
+    del clips[size:]
     tokens = torch.empty(size, SLOTS * TOKENS, HIDDEN, dtype=torch.float16)
     turns = torch.empty(size, SLOTS * TOKENS, dtype=torch.int64)
     for part, start in enumerate(range(0, size, _CHUNK)):
         some, generator = clips[start : start + _CHUNK], torch.Generator().manual_seed(seed * 10**6 + part)
         if part == 0:
             whiten(model, torch.cat([seen.tokens for seen in see(model, processor, some, generator)]))
-        for at, seen in enumerate(see(model, processor, some, generator)[: size - start], start):
+        for at, seen in enumerate(see(model, processor, some, generator), start):
             tokens[at], turns[at] = seen.tokens, seen.turns
-    return [Seen(*each) for each in zip(clips, tokens, turns, strict=False)]
+    return [Seen(*each) for each in zip(clips, tokens, turns, strict=True)]
