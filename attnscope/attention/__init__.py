@@ -1,24 +1,32 @@
 """The only place that touches attention: the seam, its channels, exact rows, and the dense oracle."""
 
-from attnscope.attention.call import AttentionCall, allowed_pairs
-from attnscope.attention.channels import add_bias, read_with_output
+from attnscope.attention.call import AttentionCall, Kernel, RowEdit, allowed_pairs
+from attnscope.attention.channels import add_bias, masses, read_with_output
 from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.dense import dense_attention, dense_rows, logits, softmax
+from attnscope.attention.masks import SampleMask, classify
 from attnscope.attention.seam import Edit, Reader, tapped
+from attnscope.attention.stats import row_lse
 from attnscope.attention.stream import decoder_blocks, streamed
 
 __all__ = [
     "AttentionCall",
     "Edit",
+    "Kernel",
     "Reader",
+    "RowEdit",
+    "SampleMask",
     "add_bias",
     "allowed_pairs",
+    "classify",
     "decoder_blocks",
     "decoder_layers",
     "dense_attention",
     "dense_rows",
     "logits",
+    "masses",
     "read_with_output",
+    "row_lse",
     "softmax",
     "streamed",
     "tapped",

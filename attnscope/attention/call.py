@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,22 @@ import torch
 from torch import Tensor
 
 from attnscope.errors import ModelError
+
+Kernel = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None]]
+
+
+@dataclass(frozen=True)
+class RowEdit:
+    """A change of the logits of a few query rows that no channel can express.
+
+    Attributes:
+        rows: One a sample of the batch: [R] indices along the query axis, increasing; they may be none.
+        change: Given the sample, some of its rows [r], their logits z [H, r, Nk] in float32 and the pairs that they
+            may see, boolean [r, Nk], returns the logits that count instead; it must not write into z.
+    """
+
+    rows: Sequence[Tensor]
+    change: Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,9 @@ class AttentionCall:
         backend: Name of the attention implementation that will run.
         factor: [B, H, Nq] factors on the kernel's output, or None for 1: what pseudo keys of value 0 do. Readings are
             taken before it.
+        row_edits: Changes of whole rows, applied in order to the logits that channels leave; such rows are computed
+            densely.
+        kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None): the model's own, under this mask.
     """
 
     layer: int
@@ -43,6 +63,8 @@ class AttentionCall:
     causal: bool
     backend: str
     factor: Tensor | None = None
+    row_edits: tuple[RowEdit, ...] = ()
+    kernel: Kernel | None = None
 
     @property
     def is_decode(self) -> bool:
@@ -52,7 +74,7 @@ class AttentionCall:
     def settings(self) -> AttentionCall:
         """The same call without its queries, keys, values and mask, to keep after the layer has run."""
         empty = self.query.new_empty(0)
-        return replace(self, query=empty, key=empty, value=empty, mask=None, factor=None)
+        return replace(self, query=empty, key=empty, value=empty, mask=None, factor=None, row_edits=(), kernel=None)
 
     def widened(self, query: Tensor, key: Tensor) -> AttentionCall:
         """The same call with other queries and keys (query-key channels appended)."""
@@ -61,6 +83,16 @@ class AttentionCall:
     def scaled(self, factor: Tensor) -> AttentionCall:
         """The same call with its output multiplied by factors [B, H, Nq], which come on top of those it has."""
         return replace(self, factor=factor if self.factor is None else self.factor * factor)
+
+    def with_rows(self, edit: RowEdit) -> AttentionCall:
+        """The same call with one more change of rows."""
+        return replace(self, row_edits=(*self.row_edits, edit))
+
+    def edited_rows(self, sample: int) -> Tensor:
+        """[R] the rows of one sample that row edits change, increasing."""
+        device = self.query.device
+        rows = [edit.rows[sample].to(device) for edit in self.row_edits]
+        return torch.cat(rows).unique() if rows else torch.empty(0, dtype=torch.long, device=device)
 
 
 def allowed_pairs(call: AttentionCall, sample: int, rows: Tensor) -> Tensor:

@@ -8,19 +8,16 @@ fused kernel and mask.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from attnscope.attention.call import AttentionCall
+from attnscope.attention.call import AttentionCall, Kernel
+from attnscope.attention.dense import replace_rows
 
 # Fused kernels take head widths up to 256, in multiples of 8; wider falls back to slow or quadratic code.
 MAX_WIDTH = 256
 MULTIPLE = 8
-
-Kernel = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None]]
 
 
 def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCall:
@@ -62,6 +59,24 @@ def read_with_output(call: AttentionCall, kernel: Kernel, channels: Tensor) -> t
     for block in rest.split(MAX_WIDTH, dim=-1) if rest.shape[-1] else ():
         parts.append(_padded(call, kernel, block)[0])
     return out[..., :v_width].contiguous(), weights, torch.cat(parts, -1)
+
+
+def masses(call: AttentionCall, member: Tensor) -> Tensor:
+    """Attention of every query to groups of keys, edits so far included: one more run of the kernel.
+
+    Args:
+        call: The attention call.
+        member: [B, Nk, G] 0/1 (or weights).
+
+    Returns:
+        [B, H, Nq, G] float32.
+    """
+    if call.kernel is None:
+        raise ValueError("this call came without its kernel")
+    kernel = replace_rows(call, call.kernel) if call.row_edits else call.kernel
+    columns = member[:, None].to(call.value).expand(-1, call.key.shape[1], -1, -1)
+    parts = [_padded(call, kernel, block)[0] for block in columns.split(MAX_WIDTH, dim=-1)]
+    return torch.cat(parts, -1).transpose(1, 2).float()
 
 
 def _padded(call: AttentionCall, kernel: Kernel, value: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from attnscope.attention.call import AttentionCall, allowed_pairs
+from attnscope.attention.call import AttentionCall, Kernel, allowed_pairs
 
 CHUNK_BYTES = 16 * 2**20  # of one float32 block of rows; a handful of such blocks live at a time
 
@@ -75,7 +75,7 @@ def dense_attention(
 
 
 def dense_rows(call: AttentionCall, sample: int, rows: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Exact rows of one sample, in chunks whose size does not depend on the number of rows.
+    """Exact rows of one sample, row edits included, in chunks whose size does not depend on the number of rows.
 
     Args:
         call: The attention call, edits included.
@@ -90,5 +90,38 @@ def dense_rows(call: AttentionCall, sample: int, rows: Tensor) -> Iterator[tuple
     key = call.key[sample]
     for part in rows.to(call.query.device).split(step):
         z = logits(call.query[sample].index_select(1, part), key, scaling=call.scaling, softcap=call.softcap)
-        attention, lse = softmax(z, allowed_pairs(call, sample, part), call.sink_logits)
+        allowed = allowed_pairs(call, sample, part)
+        z = _edited(call, sample, part, z, allowed)
+        attention, lse = softmax(z, allowed, call.sink_logits)
         yield part, z, attention, lse
+
+
+def _edited(call: AttentionCall, sample: int, rows: Tensor, z: Tensor, allowed: Tensor) -> Tensor:
+    for edit in call.row_edits:
+        chosen = torch.isin(rows, edit.rows[sample].to(rows.device)).nonzero()[:, 0]
+        if len(chosen):
+            changed = edit.change(sample, rows[chosen], z[:, chosen], allowed[chosen])
+            z = z.index_copy(1, chosen, changed)
+    return z
+
+
+def replace_rows(call: AttentionCall, kernel: Kernel) -> Kernel:
+    """The kernel with the rows that row edits change computed densely, in float32, in place of its own.
+
+    Args:
+        call: The attention call; its queries and keys count, not those that the kernel is given.
+        kernel: As in `AttentionCall`.
+    """
+
+    def run(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor | None]:
+        out, weights = kernel(query, key, value)
+        out = out.clone()
+        for sample in range(len(value)):
+            for part, _, attention, _ in dense_rows(call, sample, call.edited_rows(sample)):
+                own = value[sample].float()  # [Hkv, Nk, width]
+                grouped = attention.reshape(len(own), -1, attention.shape[-1])
+                rows = torch.matmul(grouped, own).reshape(attention.shape[0], len(part), -1)
+                out[sample, part] = rows.transpose(0, 1).to(out)
+        return out, weights
+
+    return run

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -21,11 +21,16 @@ from torch import Tensor, nn
 from attnscope.attention.call import AttentionCall
 from attnscope.attention.channels import read_with_output
 from attnscope.attention.decoder import decoder_layers, eager_function, registry_of
+from attnscope.attention.dense import replace_rows
 from attnscope.errors import ModelError
 
 
 class Edit(Protocol):
-    """Changes attention: returns the call with query-key channels appended or its output scaled, or the call itself."""
+    """Changes attention.
+
+    It returns the call with query-key channels appended, other keys, its output scaled or rows edited, or the call
+    itself.
+    """
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Edit one attention call."""
@@ -162,7 +167,9 @@ def _dispatch(
         out, weights = original(module, q, k, v, attention_mask, **kwargs)
         return out, weights
 
-    return _run(call, kernel, [e for t in taps for e in t.edits], [r for t in taps for r in t.readers])
+    return _run(
+        replace(call, kernel=kernel), kernel, [e for t in taps for e in t.edits], [r for t in taps for r in t.readers]
+    )
 
 
 def _run(
@@ -176,6 +183,8 @@ def _run(
                 " a bias through channels would be bent"
             )
         call = edited
+    if call.row_edits:
+        kernel = replace_rows(call, kernel)
     batch, kv_heads, n_keys, _ = call.value.shape
     asked = [reader.channels(call) for reader in readers]
     blocks = [c.to(call.value).expand(batch, kv_heads, n_keys, -1) for c in asked if c is not None]

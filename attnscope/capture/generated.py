@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, allowed_pairs, dense_rows
+from attnscope.attention.masks import MaskCache, SampleMask
 from attnscope.capture.groups import KeyGroups
-from attnscope.capture.masks import MaskCache, SampleMask
 from attnscope.capture.plan import Plan
 from attnscope.capture.stage import Stage
 from attnscope.errors import ModelError

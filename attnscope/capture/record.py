@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, dense_rows
+from attnscope.attention.masks import MaskCache
+from attnscope.attention.stats import ANCHOR_GAIN, stats_of_all
 from attnscope.capture import sample as reading
 from attnscope.capture.generated import GeneratedRows
 from attnscope.capture.groups import KeyGroups, QueryGroups
-from attnscope.capture.masks import MaskCache
 from attnscope.capture.plan import Plan
 from attnscope.capture.stage import Checks, Stage
-from attnscope.errors import ModelError
+from attnscope.errors import ModelError, RequestError
+
+_NO_QK = "queries and keys do not hold a correction that changes rows of logits; capture without 'qk'"
 
 
 class SampleRecorder:
@@ -65,7 +68,7 @@ class SampleRecorder:
         index = self.index.to(columns.device)
         columns[index, :-1] = self.static.T.to(columns.device)
         anchors = self.masks.of(call).anchors(self.length, index.device)
-        columns[index[anchors], -1] = reading.ANCHOR_GAIN
+        columns[index[anchors], -1] = ANCHOR_GAIN
         return columns
 
     def prefill(self, call: AttentionCall, group_mass: Tensor | None, mean_key: Tensor | None) -> None:
@@ -89,6 +92,8 @@ class SampleRecorder:
             if self.plan.maps:
                 self.stage.put("maps/rows", call.layer, rows.maps)
         if self.plan.qk:
+            if call.row_edits:
+                raise RequestError(f"layer {call.layer}: {_NO_QK}")
             self.stage.put("qk/q", call.layer, call.query[self.sample][:, index])
             self.stage.put("qk/k", call.layer, call.key[self.sample][:, index])
         if self.plan.full:
@@ -106,9 +111,7 @@ class SampleRecorder:
     ) -> None:
         mask, device = self.masks.of(call), call.query.device
         index, probes = self.index.to(device), self.probes.to(device)
-        lse, entropy = reading.stats_of_all(
-            call, self.sample, index, group_mass[..., -1] / reading.ANCHOR_GAIN, mean_key, mask
-        )
+        lse, entropy = stats_of_all(call, self.sample, index, group_mass[..., -1] / ANCHOR_GAIN, mean_key, mask)
         masses = group_mass[..., :-1]
         self.checks.compare(rows, masses, lse, probes, self.keys, call.sink_logits)
         lse[:, probes] = rows.lse

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
-    from attnscope.attention import AttentionCall
+    from torch import Tensor
+
+    from attnscope.attention import AttentionCall, Edit
     from attnscope.model import Prompt
+    from attnscope.scene import Frames, Scene
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,9 @@ class Decoder:
         heads: Query heads of a layer.
         id: The model's name or folder.
         config_sha256: Hash of its configuration.
+        scout: Runs the plain model on the prompts that a correction is bound to, under edits that only look (they
+            return their call), and returns the logits after each prompt [B, vocabulary]. It costs one prefill. None
+            where there is no model, only what a capture holds of it.
     """
 
     layers: tuple[int, ...]
@@ -31,6 +37,17 @@ class Decoder:
     heads: int
     id: str
     config_sha256: str
+    scout: Callable[[Sequence[Edit]], Tensor] | None = None
+
+    def look(self, method: str, edits: Sequence[Edit]) -> Tensor:
+        """Scout, for a correction that cannot do without.
+
+        Raises:
+            RequestError: If there is no model to run.
+        """
+        if self.scout is None:
+            raise RequestError(f"{method}: has to run the model once before it acts, which a capture alone cannot do")
+        return self.scout(edits)
 
 
 class Running(ABC):
@@ -63,6 +80,14 @@ class Correction(ABC):
     method: ClassVar[str]
     source: ClassVar[str]
     summary: ClassVar[str]
+
+    def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
+        """What the model is shown in place of a scene and its frames; most corrections change nothing here.
+
+        Raises:
+            RequestError: If the scene lacks something that the correction needs.
+        """
+        return scene, frames
 
     @abstractmethod
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> Running:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from attnscope.attention import decoder_layers, tapped
+from attnscope.attention import Edit, decoder_layers, tapped
+from attnscope.capture.generate import collate
 from attnscope.capture.plan import Plan
 from attnscope.capture.reader import Capture
 from attnscope.capture.run import Progress, capture, layer_count
@@ -67,14 +70,24 @@ def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Se
     Raises:
         RequestError: If a correction does not apply to a scene or the model.
     """
+    several = _several(prompts)
     decoder = Decoder(
         layers=tuple(decoder_layers(model.model)),
         depth=layer_count(model),
         heads=int(model.text_config.num_attention_heads),
         id=model.id,
         config_sha256=model.config_sha256,
+        scout=partial(_scout, model, several),
     )
-    return [correction.bind(_several(prompts), decoder) for correction in corrections]
+    return [correction.bind(several, decoder) for correction in corrections]
+
+
+def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit]) -> Tensor:
+    """Run the plain model on the prompts under edits that only look; [B, vocabulary] logits after each."""
+    inputs, _ = collate(prompts, model)
+    with torch.inference_mode(), tapped(model.model, edits=edits):
+        logits: Tensor = model.model(**inputs, use_cache=False, logits_to_keep=1).logits
+    return logits[:, -1].float()
 
 
 def _several(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:

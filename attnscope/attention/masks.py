@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, allowed_pairs
+from attnscope.attention.call import AttentionCall, allowed_pairs
 
 _ROWS = 512
 _ANCHORS = 32
