@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from attnscope.capture import describe_run
-from attnscope.capture.generate import Answer, option_logprob
+from attnscope.capture.generate import Answer, option_logprobs
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import SampleRecorder
 from attnscope.capture.schema import write_array
@@ -30,14 +30,14 @@ logger = logging.getLogger("attnscope")
 
 
 class RunningCorrection(Protocol):
-    """A correction bound to one prompt: the seam's edit, and what it did once the model has run."""
+    """A correction bound to a batch of prompts: the seam's edit, and what it did once the model has run."""
 
     def __call__(self, call: Any) -> Any:
         """Edit one attention call (see `attnscope.attention.Edit`)."""
         ...
 
-    def record(self) -> dict[str, Any]:
-        """`method`, `params`, `active` heads and `notes`, as stored in `/correction`."""
+    def records(self) -> list[dict[str, Any]]:
+        """One a prompt: `method`, `params`, `active` heads and `notes`, as stored in `/correction`."""
         ...
 
 
@@ -52,20 +52,27 @@ class Job:
     writer: CaptureWriter
 
 
-def score_options(model: LoadedModel, prompt: Prompt, answer: Answer) -> list[dict[str, Any]]:
-    """Log-probability of each of the scene's options as the continuation of the prompt."""
+def score_options(
+    model: LoadedModel, prompts: Sequence[Prompt], answers: Sequence[Answer]
+) -> list[list[dict[str, Any]]]:
+    """Log-probability of each option of each scene as the continuation of its prompt.
+
+    All prompts run at every turn, since corrections are bound to all of them: one that has no option left repeats its
+    last, or scores the first token of its answer.
+    """
     from attnscope.model import option_ids
 
-    scored = []
-    for option in prompt.scene.options:
-        ids = option_ids(model, prompt, option)
-        scored.append(
-            {
-                "text": option,
-                "tokens": list(ids),
-                "logprob": option_logprob(model, prompt, ids, answer.first_logits),
-            }
-        )
+    ids = [
+        [list(option_ids(model, prompt, option)) for option in prompt.scene.options] or [answer.ids[:1]]
+        for prompt, answer in zip(prompts, answers, strict=True)
+    ]
+    scored: list[list[dict[str, Any]]] = [[] for _ in prompts]
+    for turn in range(max(len(prompt.scene.options) for prompt in prompts)):
+        asked = [own[min(turn, len(own) - 1)] for own in ids]
+        values = option_logprobs(model, prompts, asked, [answer.first_logits for answer in answers])
+        for found, prompt, tokens, value in zip(scored, prompts, asked, values, strict=True):
+            if turn < len(prompt.scene.options):
+                found.append({"text": prompt.scene.options[turn], "tokens": tokens, "logprob": value})
     return scored
 
 
@@ -106,7 +113,7 @@ def finish(
         "check": self_check(model, recorder, answer, plain),
     }
     if corrections:
-        documents["correction"] = [correction.record() for correction in corrections]
+        documents["correction"] = [correction.records()[recorder.sample] for correction in corrections]
     for failed in (c for c in documents["check"]["checks"] if not c["passed"]):
         logger.warning("self-check: %s: %.3g is over %.3g", failed["name"], failed["value"], failed["tolerance"])
 

@@ -43,7 +43,6 @@ def capture(
     max_new_tokens: int = 16,
     template: str = DEFAULT_TEMPLATE,
     verify: bool = True,
-    correct: Callable[[Prompt], Sequence[RunningCorrection]] | None = None,
     progress: Progress | None = None,
 ) -> Capture:
     """Record how a model attends while it is shown a scene.
@@ -58,7 +57,6 @@ def capture(
         max_new_tokens: Most tokens of the greedy answer.
         template: How a turn is written, with {speaker} and {text}.
         verify: Run the model once more without recording and store the comparison.
-        correct: Given the prompt, the corrections to run under.
         progress: Called with (what, done, total).
 
     Returns:
@@ -80,7 +78,6 @@ def capture(
         max_new_tokens=max_new_tokens,
         template=template,
         verify=verify,
-        corrections=correct(prompt) if correct is not None else (),
         progress=progress,
     )
     return captures[0]
@@ -136,6 +133,8 @@ def capture_prompts(
 ) -> list[Capture]:
     """Record several prompts in one left-padded batch, one file each. Arguments as in `capture`.
 
+    `corrections` are bound to the prompts in this order (`attnscope.correct.bind`).
+
     Raises:
         RequestError: If the plan does not fit its budget, or an argument is out of range.
         RunError: If a file cannot be written.
@@ -173,7 +172,7 @@ def capture_prompts(
         }
         with tapped(model.model, edits=corrections):
             plain = generate(model, inputs, 1) if verify else [None] * len(jobs)
-            options = [score_options(model, job.prompt, answer) for job, answer in zip(jobs, answers, strict=True)]
+            options = score_options(model, prompts, answers)
         for job, answer, scored, other in zip(jobs, answers, options, plain, strict=True):
             finish(model, job, answer, scored, other, run, corrections)
     return [open_capture(job.out) for job in jobs]

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_rows
+from attnscope.attention import AttentionCall, add_bias
 from attnscope.correct._bias_rows import Drawn
-from attnscope.correct._heads import heads_of
+from attnscope.correct._head_scores import blind, measure
 from attnscope.correct._placing import Placing
 from attnscope.correct.base import Decoder, Running
+from attnscope.correct.selection import Chosen
 from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
@@ -33,14 +34,19 @@ class RunningSocialBias(Running):
         drawn: One a prompt: which tokens are drawn to which cells.
         active: One a prompt: the heads that are biased, by layer.
         negative: One a prompt: biased rows of the prompt whose largest logit is negative, and all such rows, by layer.
+        blind: One a prompt: rows of the prompt that see none of the cells they are drawn to, by layer with heads.
     """
 
-    def __init__(self, settings: SocialBias, drawn: Sequence[Drawn], decoder: Decoder) -> None:
-        self.settings, self.drawn = settings, list(drawn)
-        self.fixed = heads_of(settings.heads, decoder)
-        self.layers = set(self.fixed or select_layers(settings.layers, decoder.layers, decoder.depth))
+    def __init__(
+        self, settings: SocialBias, drawn: Sequence[Drawn], chosen: Sequence[Chosen], decoder: Decoder
+    ) -> None:
+        self.settings, self.drawn, self.chosen = settings, list(drawn), list(chosen)
+        self.layers = {layer for one in chosen for layer in one.heads or ()}
+        if any(one.heads is None for one in chosen):
+            self.layers = set(select_layers(settings.layers, decoder.layers, decoder.depth))
         self.active: list[dict[int, list[int]]] = [{} for _ in drawn]
         self.negative: list[dict[int, tuple[int, int]]] = [{} for _ in drawn]
+        self.blind: list[dict[int, int]] = [{} for _ in drawn]
         self._placing = Placing(settings.method, [one.length for one in drawn])
         self._moved: dict[torch.device, list[Drawn]] = {}
 
@@ -61,7 +67,8 @@ class RunningSocialBias(Running):
             place = self._placing.padded - one.length
             rows, group = self._rows(call, one, place)
             for row in range(number * copies, (number + 1) * copies):
-                if call.is_decode or row == number * copies:  # copies of a prompt are equal
+                original = row == number * copies
+                if call.is_decode or original:  # copies of a prompt are equal
                     bias = self._bias(call, row, number, rows, group, _held(one.visual, place, first))
                 if bias is None:
                     continue
@@ -70,6 +77,9 @@ class RunningSocialBias(Running):
                 cut = max(0, first - place)  # a sliding cache has dropped the oldest keys
                 stop = max(0, one.length + place - first)
                 member[row, place + cut - first : stop, : len(one.cells)] = one.cells[:, cut:].T
+                if original and not call.is_decode:
+                    drawn = (group[: len(one.rows)] >= 0).nonzero()[:, 0]
+                    self.blind[number][call.layer] = blind(call, row, rows[drawn], member[row].T.bool(), group[drawn])
         return add_bias(call, table, member) if biased else call
 
     def _on(self, device: torch.device) -> list[Drawn]:
@@ -87,6 +97,13 @@ class RunningSocialBias(Running):
         later = torch.arange(self._placing.padded, length, device=device)
         return torch.cat([one.rows + place, later]), torch.cat([one.group, torch.full_like(later, one.answer)])
 
+    def _heads(self, call: AttentionCall, number: int) -> list[int] | None:
+        """Active heads of one prompt where they are known before the call is looked at, else None."""
+        if call.is_decode:
+            return self.active[number].get(call.layer, [])
+        heads = self.chosen[number].heads
+        return None if heads is None else heads.get(call.layer, [])
+
     def _bias(
         self, call: AttentionCall, row: int, number: int, rows: Tensor, group: Tensor, columns: Tensor
     ) -> Tensor | None:
@@ -101,18 +118,19 @@ class RunningSocialBias(Running):
             columns: [V] keys that are cells of a speaker.
         """
         layer, own = call.layer, len(self.drawn[number].rows)
-        measured, found = None, self.active[number].get(layer, []) if call.is_decode else self.fixed.get(layer)
+        measured, found = None, self._heads(call, number)
         if found is None:  # to be chosen from the rows of the prompt
-            measured = _measure(call, row, rows, columns)
+            measured = measure(call, row, rows, columns)
             found = (measured[2][:, :own].mean(1) > self.settings.threshold).nonzero()[:, 0].tolist()
-        self.active[number][layer] = found
+        if found or self.chosen[number].heads is None:
+            self.active[number][layer] = found
         if not found:
             return None
         bias = torch.zeros(call.query.shape[1], len(rows), device=rows.device)
         if self.settings.strength == "constant":
             bias[found] = self.settings.alpha
             return bias
-        peak, mean, _ = measured or _measure(call, row, rows, columns)
+        peak, mean, _ = measured or measure(call, row, rows, columns)
         bias[found] = self._strength(peak, mean)[found]
         if not call.is_decode:
             drawn = peak[found, :own][:, group[:own] >= 0]
@@ -139,15 +157,21 @@ class RunningSocialBias(Running):
         ]
 
     def _notes(self, number: int) -> list[str]:
-        one, settings = self.drawn[number], self.settings
-        heads = sum(len(found) for found in self.active[number].values())
-        if self.fixed:
-            notes = [f"{heads} fixed heads in {len(self.layers)} layers"]
+        one, settings, notes = self.drawn[number], self.settings, list[str]()
+        if self.chosen[number].note:
+            notes.append(self.chosen[number].note)
         else:
+            heads = sum(len(found) for found in self.active[number].values())
             scaled = f"threshold x prompt length = {settings.threshold * one.length:.3g}"
-            notes = [f"{heads} active heads in {len(self.layers)} layers; {scaled}"]
+            notes.append(f"{heads} active heads in {len(self.layers)} layers; {scaled}")
         only = " only; generated tokens are not biased" if one.answer < 0 else ""
-        notes.append(f"acts on {one.told}{only}")
+        notes += [f"acts on {one.told}{only}", *one.said]
+        hidden, drawn = max(self.blind[number].values(), default=0), int((one.group >= 0).sum())
+        if hidden:
+            notes.append(
+                f"{hidden / drawn:.1%} of {drawn} rows see none of the cells they are drawn to"
+                " (in the layer with most): no bias reaches them"
+            )
         negative = sum(few for few, _ in self.negative[number].values())
         rows = sum(many for _, many in self.negative[number].values())
         if negative:
@@ -160,20 +184,3 @@ def _held(visual: Tensor, place: int, first: int) -> Tensor:
     """Where cells [V] stand on the key axis, without those that a sliding cache has dropped."""
     columns = visual + (place - first)
     return columns if first <= place else columns[columns >= 0]
-
-
-def _measure(call: AttentionCall, row: int, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Largest and mean logit, and mean attention, of each row of one sample over the columns that it sees, all [H, R].
-
-    The largest logit is -inf where a row sees none of them.
-    """
-    if not len(columns):
-        nothing = torch.zeros(call.query.shape[1], len(rows), device=rows.device)
-        return nothing - torch.inf, nothing, nothing
-    peaks, means, attended = [], [], []
-    for part, z, attention, _ in dense_rows(call, row, rows):
-        seen, own = allowed_pairs(call, row, part)[:, columns], z[..., columns]
-        peaks.append(own.masked_fill(~seen, float("-inf")).amax(-1))
-        means.append(own.masked_fill(~seen, 0).sum(-1) / seen.sum(-1).clamp(min=1))
-        attended.append(attention[..., columns].mean(-1))
-    return torch.cat(peaks, 1), torch.cat(means, 1), torch.cat(attended, 1)

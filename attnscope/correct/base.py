@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from attnscope.correct import _params
+from attnscope.correct._placing import Placing
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
@@ -56,6 +58,19 @@ class Running(ABC):
     @abstractmethod
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Edit one attention call."""
+
+    def padded_to(self, length: int) -> None:
+        """Follow a batch that is padded on the left to more than its longest prompt, before the model runs.
+
+        Args:
+            length: Column at which every prompt of the batch ends.
+        """
+        for value in vars(self).values():
+            for one in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(one, Placing):
+                    one.padded = length
+                elif isinstance(one, Running):
+                    one.padded_to(length)
 
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
@@ -122,14 +137,29 @@ def make(method: str, **params: Any) -> Correction:
     Raises:
         RequestError: If there is no such method or parameter, or a parameter is out of range.
     """
+    return build(method, {name: value for name, value in params.items() if value is not None})
+
+
+def build(method: str, params: Mapping[str, Any]) -> Correction:
+    """Make a correction from its name and parameters, of which None is a value like others.
+
+    Raises:
+        RequestError: As `make`.
+    """
+    cls = method_class(method)
+    make_it: Callable[..., Correction] = cls
+    return make_it(**_params.check(method, cls, params))
+
+
+def method_class(method: str) -> type[Correction]:
+    """The correction of a name.
+
+    Raises:
+        RequestError: If there is none.
+    """
     if method not in _METHODS:
         raise RequestError(f'--method "{method}" is not a correction; choose from {", ".join(sorted(_METHODS))}')
-    build: Callable[..., Correction] = _METHODS[method]
-    given = {name: value for name, value in params.items() if value is not None}
-    try:
-        return build(**given)
-    except TypeError as error:
-        raise RequestError(f"--method {method}: {str(error).split(') ')[-1]}") from None
+    return _METHODS[method]
 
 
 def catalogue() -> list[dict[str, str]]:
@@ -139,7 +169,7 @@ def catalogue() -> list[dict[str, str]]:
             "method": method,
             "summary": cls.summary,
             "source": cls.source,
-            "parameters": ", ".join(f"{f.name}={f.default if f.default != '' else 'none'}" for f in fields(cls)),
+            "parameters": ", ".join(f"{f.name}={_params.written(f.default)}" for f in fields(cls)),
         }
         for method, cls in sorted(_METHODS.items())
     ]

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from attnscope._version import __version__
-from attnscope.correct.base import Correction, make
+from attnscope.correct.base import Correction, build
 from attnscope.errors import RequestError, RunError
-from attnscope.metrics.headlist import HeadList
-from attnscope.scene.problems import one_line, read_json
+from attnscope.metrics.headlist import SUFFIX, HeadList
+from attnscope.scene.problems import field_path, one_line, read_json, show
 
 
 class _Part(BaseModel):
@@ -66,11 +66,17 @@ def read(path: str | Path) -> list[Correction]:
     document = read_json(Path(path))
     try:
         recipe = Recipe.model_validate(document)
-        return [make(step.method, **_loaded(step.params)) for step in recipe.corrections]
     except ValidationError as error:
         raise RequestError(one_line(str(path), error)) from None
-    except RequestError as error:
-        raise RequestError(f"{path}: {error}") from None
+    found = []
+    for number, step in enumerate(recipe.corrections):
+        try:
+            found.append(build(step.method, _loaded(step.params, Path(path), number)))
+        except RequestError as error:
+            if str(error).startswith(str(path)):
+                raise
+            raise RequestError(f"{path}: corrections[{number}]: {error}") from None
+    return found
 
 
 def _saved(one: Correction) -> dict[str, Any]:
@@ -79,6 +85,17 @@ def _saved(one: Correction) -> dict[str, Any]:
     return one.params() | ({"heads": heads.model_dump()} if isinstance(heads, HeadList) else {})
 
 
-def _loaded(params: dict[str, Any]) -> dict[str, Any]:
+def _loaded(params: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
+    """Parameters with the heads that stand in the file; heads of another file would not travel with it."""
     heads = params.get("heads")
-    return params | ({"heads": HeadList.model_validate(heads)} if isinstance(heads, dict) else {})
+    where = ("corrections", number, "params", "heads")
+    if isinstance(heads, str) and heads.endswith(SUFFIX):
+        raise RequestError(f"{path}: {field_path(where)}: {show(heads)} is another file; its content belongs here")
+    if not isinstance(heads, dict):
+        return params
+    try:
+        found = HeadList.model_validate(heads, strict=True)
+    except ValidationError as error:
+        raise RequestError(one_line(str(path), error, where)) from None
+    found._path = str(path)
+    return params | {"heads": found}

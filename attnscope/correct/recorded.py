@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from PIL import Image
 
 from attnscope.capture.reader import open as open_capture
 from attnscope.capture.run import prepare
+from attnscope.correct.base import Correction
+from attnscope.correct.prompted import prompted
 from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Sampling, Scene
 
@@ -95,6 +98,17 @@ class Recorded:
         prompt, _, _ = prepare(model, self.scene, self.sampling, self.run["template"])
         self.check(prompt)
         return prompt
+
+    def prompt_under(self, model: LoadedModel, corrections: Sequence[Correction]) -> Prompt:
+        """Build the prompt again, as corrections have the model see it.
+
+        Raises:
+            RequestError: If the plain prompt is no longer the one captured, or a correction does not apply.
+        """
+        plain = self.prompt(model)
+        if all(type(one).show is Correction.show for one in corrections):
+            return plain
+        return prompted(model, self.scene, corrections, self.sampling, self.run["template"], frames=plain.frames)
 
     def check(self, prompt: Prompt) -> None:
         """Refuse another prompt than that of the capture.

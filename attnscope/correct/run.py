@@ -1,115 +1,33 @@
-"""Corrections at work: around any code that calls the model, and as a re-run of a capture."""
+"""A capture repeated under corrections."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from attnscope.attention import Edit, decoder_layers, tapped
-from attnscope.capture.generate import collate
 from attnscope.capture.plan import Plan
 from attnscope.capture.reader import Capture
-from attnscope.capture.run import Progress, capture, layer_count
-from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.capture.run import Progress, capture_prompts
+from attnscope.capture.writer import check_target
+from attnscope.correct._row_edits import RunningRows
+from attnscope.correct.base import Correction, Running
+from attnscope.correct.bound import bind
+from attnscope.correct.recipe import write
 from attnscope.correct.recorded import Recorded
+from attnscope.correct.within import corrected
 from attnscope.errors import RequestError, unusable_folder
 
 if TYPE_CHECKING:
-    from attnscope.model import LoadedModel, Prompt
+    from attnscope.model import LoadedModel
 
+logger = logging.getLogger("attnscope")
 
-@contextmanager
-def corrected(
-    model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]
-) -> Iterator[list[Running]]:
-    """Run the model under corrections; leaving the block restores it exactly.
+__all__ = ["bind", "corrected", "correction_file", "rerun"]
 
-    Args:
-        model: A loaded model.
-        prompts: The prompt that the corrections are about (`attnscope.model.build_prompt`), or those of a left-padded
-            batch (`attnscope.capture.generate.collate`) in its order. The model may be given each sample several times
-            in a row, as beam search does, and more tokens after the prompts.
-        corrections: Applied in order.
-
-    Yields:
-        The bound corrections, whose `records()` say afterwards what they did to each prompt (`record()`: to the only
-        one).
-
-    Raises:
-        RequestError: If a correction does not apply to a scene or the model, or the model is given other prompts in
-            the block.
-    """
-    running = bind(model, prompts, corrections)
-    own = [prompt.inputs["input_ids"][0].cpu() for prompt in _several(prompts)]
-
-    def same_prompts(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
-        given = kwargs.get("input_ids")
-        if given is not None and given.shape[1] > 1 and not _begins_with(given.cpu(), own):
-            raise RequestError(
-                f"the corrections were bound to {_said(own)},"
-                f" and the model is given {' x '.join(str(n) for n in given.shape)} others"
-            )
-
-    hook = model.model.register_forward_pre_hook(same_prompts, with_kwargs=True)
-    try:
-        with tapped(model.model, edits=running):
-            yield running
-    finally:
-        hook.remove()
-
-
-def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]) -> list[Running]:
-    """Bind corrections to a prompt of a model, or to those of a left-padded batch in its order.
-
-    Raises:
-        RequestError: If a correction does not apply to a scene or the model.
-    """
-    several = _several(prompts)
-    decoder = Decoder(
-        layers=tuple(decoder_layers(model.model)),
-        depth=layer_count(model),
-        heads=int(model.text_config.num_attention_heads),
-        id=model.id,
-        config_sha256=model.config_sha256,
-        scout=partial(_scout, model, several),
-    )
-    return [correction.bind(several, decoder) for correction in corrections]
-
-
-def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit]) -> Tensor:
-    """Run the plain model on the prompts under edits that only look; [B, vocabulary] logits after each."""
-    inputs, _ = collate(prompts, model)
-    with torch.inference_mode(), tapped(model.model, edits=edits):
-        logits: Tensor = model.model(**inputs, use_cache=False, logits_to_keep=1).logits
-    return logits[:, -1].float()
-
-
-def _several(prompts: Prompt | Sequence[Prompt]) -> Sequence[Prompt]:
-    several = prompts if isinstance(prompts, Sequence) else [prompts]
-    if not several:
-        raise RequestError("corrections need at least one prompt to be bound to")
-    return several
-
-
-def _begins_with(given: Tensor, own: Sequence[Tensor]) -> bool:
-    """Whether ids [B', N'] are the prompts [N], left-padded to the longest, each repeated B' / B times, or go on."""
-    padded = max(len(ids) for ids in own)
-    copies, rest = divmod(len(given), len(own))
-    if rest or given.shape[1] < padded:
-        return False
-    parts = [given[row * copies : (row + 1) * copies, padded - len(ids) : padded] for row, ids in enumerate(own)]
-    return all(bool((part == ids).all()) for part, ids in zip(parts, own, strict=True))
-
-
-def _said(own: Sequence[Tensor]) -> str:
-    lengths = ", ".join(str(len(ids)) for ids in own)
-    return f"one prompt of {lengths} tokens" if len(own) == 1 else f"{len(own)} left-padded prompts of {lengths} tokens"
+RECIPE = "correction.json"
 
 
 def rerun(
@@ -123,6 +41,10 @@ def rerun(
 ) -> Capture:
     """Repeat a capture under corrections: same model, scene, frames, prompt and plan.
 
+    Queries and keys (`qk`) are left out of the plan where a correction changes rows of logits, which they do not hold.
+    The prompt is first built plain and compared with the captured one; corrections that change what the model is shown
+    come after that. Beside the capture its corrections are written as `correction_file` names it.
+
     Args:
         before: The plain capture.
         corrections: Applied in order.
@@ -135,32 +57,55 @@ def rerun(
         The opened capture.
 
     Raises:
-        RequestError: If the model or the scene is no longer what was captured.
+        RequestError: If the model or the scene is no longer what was captured, or a correction does not apply.
     """
     recorded = Recorded.read(before, to="correct")
     if Path(out).resolve() == Path(before).resolve():
         raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
     run = recorded.run
-    fields = {k: v for k, v in run["plan"].items() if k not in ("readings", "layers")}
     with _folder(Path(out).parent):
+        check_target(Path(out))
         loaded = recorded.load(model)
-
-        def correct(prompt: Prompt) -> Sequence[Running]:
-            recorded.check(prompt)
-            return bind(loaded, prompt, corrections)
-
-        return capture(
+        prompt = recorded.prompt_under(loaded, corrections)
+        running = bind(loaded, prompt, corrections)
+        (cap,) = capture_prompts(
             loaded,
-            recorded.scene,
-            out,
-            plan=Plan(**fields, layers=tuple(recorded.layers)),
+            [prompt],
+            [out],
+            plan=_plan(recorded, running),
             sampling=recorded.sampling,
             max_new_tokens=run["max_new_tokens"],
             template=run["template"],
             verify=verify,
-            correct=correct,
+            corrections=running,
             progress=progress,
         )
+        if corrections:
+            write(correction_file(out), corrections)
+    return cap
+
+
+def correction_file(out: str | Path) -> Path:
+    """Where `rerun` writes the corrections of a capture: correction.json beside after.h5, x.correction.json by x.h5."""
+    out = Path(out)
+    return out.with_name(RECIPE if out.stem == "after" else f"{out.stem}.{RECIPE}")
+
+
+def _plan(recorded: Recorded, running: Sequence[Running]) -> Plan:
+    """The plan of a capture, as far as it can be recorded under corrections.
+
+    Raises:
+        RequestError: If nothing of it can.
+    """
+    fields = {k: v for k, v in recorded.run["plan"].items() if k not in ("readings", "layers")}
+    rows = [one.settings.method for one in running if isinstance(one, RunningRows)]
+    if rows and fields["qk"]:
+        said = f"{rows[0]} changes rows of logits, which queries and keys do not hold"
+        if recorded.run["plan"]["readings"] == ["qk"]:
+            raise RequestError(f"{recorded.path}: {said}, and it has nothing else; capture with --plan masses,maps,qk")
+        logger.warning("%s: the corrected capture is without qk", said)
+        fields["qk"] = False
+    return Plan(**fields, layers=tuple(recorded.layers))
 
 
 @contextmanager

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from attnscope.correct import Correction, bind
+from attnscope.correct import Correction, check_applies, prompted
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate.manifest import Manifest, Question
 from attnscope.evaluate.score import Score, score
-from attnscope.model import build_prompt
 from attnscope.scene import Frames, Sampling, check_against, read_scene_frames
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
+    from attnscope.scene import Scene
 
 logger = logging.getLogger("attnscope")
 
 
+PLAIN, CORRECTED, CONTROL = (
+    "plain",
+    "corrected",
+    "control: ",
+)  # what a line calls the corrections, and what stands before a control
+
+
 @dataclass
 class Scorer:
-    """Scores questions, plain and under the corrections; arguments as in `attnscope.evaluate.evaluate`."""
+    """Scores questions, plain and under the corrections; arguments as in `attnscope.evaluate.evaluate`.
+
+    Attributes:
+        conditions: Corrections by condition, in the order of a line.
+    """
 
     model: LoadedModel
     manifest: Manifest
-    corrections: Sequence[Correction]
+    conditions: Mapping[str, Sequence[Correction]]
     sampling: Sampling
     template: str
     rule: str
@@ -36,55 +47,62 @@ class Scorer:
 
     def score(self, questions: Sequence[Question], first: int) -> list[dict[str, Any]]:
         """Lines of neighbours, of which `first` is the number of the first."""
-        prompts = [self._prompt(question) for question in questions]
-        reasons = [self._why_not(prompt) for prompt in prompts]
+        prompts = [self._prompts(question) for question in questions]
         how: dict[str, Any] = {"rule": self.rule, "batch": len(prompts), "max_new_tokens": self.max_new_tokens}
-        plain = score(self.model, prompts, **how)
+        plain = score(self.model, [of[PLAIN] for of in prompts], **how)
         lines = [
             _describe(first + i, question, scored)
             for i, (question, scored) in enumerate(zip(questions, plain, strict=True))
         ]
-        if self.corrections:
-            fit = [prompt for prompt, reason in zip(prompts, reasons, strict=True) if reason is None]
-            corrected = iter(score(self.model, fit, self.corrections, **how))
-            for line, question, before, reason in zip(lines, questions, plain, reasons, strict=True):
-                applied = {"applied": True} if reason is None else {"applied": False, "reason": reason}
-                line["corrected"] = applied | _scored(question, next(corrected) if reason is None else before)
+        for condition, corrections in self.conditions.items():
+            fit = [of[condition] for of in prompts if not isinstance(of[condition], str)]
+            found = iter(score(self.model, fit, corrections, **how))
+            for line, question, before, of in zip(lines, questions, plain, prompts, strict=True):
+                reason = of[condition]
+                if isinstance(reason, str):
+                    line[condition] = {"applied": False, "reason": reason} | _scored(question, before)
+                else:
+                    line[condition] = {"applied": True} | _scored(question, next(found))
         return lines
 
-    def _prompt(self, question: Question) -> Prompt:
-        """The prompt of a question; the frames of the last video are kept, since its questions are neighbours.
+    def _prompts(self, question: Question) -> dict[str, Any]:
+        """The prompt of a question under each condition, or why the corrections do not apply to it.
 
         Raises:
-            RequestError: If the video cannot be read or does not fit the scene, or the scene does not fit the model.
+            RequestError: If the video cannot be read or does not fit the scene, the scene does not fit the model, or
+                the corrections of a condition apply to no question at all.
         """
-        scene = question.scene
-        source = (scene.video, scene.frame_rate)
         try:
-            if self.shown is None or self.shown[0] != source:
-                self.shown = source, read_scene_frames(scene, self.sampling)
-            else:
-                check_against(scene, self.shown[1])
-            prompt = build_prompt(self.model, scene, self.shown[1], template=self.template)
+            frames = self._frames(question.scene)
+            prompts: dict[str, Any] = {PLAIN: self._build(question, frames, ())}
         except RequestError as error:
             raise type(error)(f"{self.manifest.path}: line {question.line}: {error}") from None
+        for condition, corrections in self.conditions.items():
+            try:
+                shows = any(type(one).show is not Correction.show for one in corrections)
+                prompt = self._build(question, frames, corrections) if shows else prompts[PLAIN]
+                check_applies(self.model, prompt, corrections)
+                prompts[condition] = prompt
+            except NotApplicableError as error:
+                prompts[condition] = str(error).removeprefix(f"{question.scene.video}: ")
+        return prompts
+
+    def _frames(self, scene: Scene) -> Frames:
+        """The frames of a scene; those of the last video are kept, since its questions are neighbours."""
+        source = (scene.video, scene.frame_rate)
+        if self.shown is None or self.shown[0] != source:
+            self.shown = source, read_scene_frames(scene, self.sampling)
+        else:
+            check_against(scene, self.shown[1])
+        return self.shown[1]
+
+    def _build(self, question: Question, frames: Frames, corrections: Sequence[Correction]) -> Prompt:
+        prompt = prompted(self.model, question.scene, corrections, template=self.template, frames=frames)
         for warning in prompt.warnings:
             if warning not in self.warned:
                 self.warned.add(warning)
                 logger.warning("%s: %s", question.id, warning)
         return prompt
-
-    def _why_not(self, prompt: Prompt) -> str | None:
-        """Why the corrections do not apply to a question, None if they do.
-
-        Raises:
-            RequestError: If they apply to no question at all.
-        """
-        try:
-            bind(self.model, prompt, self.corrections)
-        except NotApplicableError as error:
-            return str(error).removeprefix(f"{prompt.scene.video}: ")
-        return None
 
 
 def _describe(number: int, question: Question, plain: Score) -> dict[str, Any]:
@@ -92,7 +110,7 @@ def _describe(number: int, question: Question, plain: Score) -> dict[str, Any]:
     scene = question.scene
     line = {"doc_id": number, "id": question.id, "clip": question.clip, "fields": scene.fields}
     line |= {"question": scene.question, "options": scene.options, "answer": scene.answer}
-    return line | {"plain": _scored(question, plain)}
+    return line | {PLAIN: _scored(question, plain)}
 
 
 def _scored(question: Question, scored: Score) -> dict[str, Any]:

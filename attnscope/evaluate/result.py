@@ -50,15 +50,16 @@ class Evaluation:
         return cls(Path(folder), run, to_frame(lines))
 
     def table(self, by: Sequence[str] | None = None) -> pd.DataFrame:
-        """Accuracy of all questions and of each group, plain and corrected.
+        """Accuracy of all questions and of each group, under every condition.
 
         Args:
             by: Fields of the scenes whose combinations are the groups; None for those of `by`.
 
         Returns:
             Columns: those of `by` ("(all)" in the rows of all questions, "(none)" where a scene lacks the field),
-            condition ("plain", "corrected"), n questions, their clips, accuracy with the ends of its interval, chance
-            (mean of 1 / number of options), and for generated answers no_option (answers that are no option).
+            condition ("plain", "corrected", "control: ..."), n questions, their clips, accuracy with the ends of its
+            interval, chance (mean of 1 / number of options), and for generated answers no_option (answers that are no
+            option).
 
         Raises:
             RequestError: If no scene has a field of `by`.
@@ -76,31 +77,25 @@ class Evaluation:
         return pd.DataFrame(rows)
 
     def comparison(self, by: Sequence[str] | None = None) -> pd.DataFrame:
-        """The corrected model against the plain one, on the same questions.
+        """The corrected model, and each control, against the plain one, on the same questions.
 
         Args:
             by: As in `table`.
 
         Returns:
-            Columns: those of `by`, n, clips, applied (questions to which the correction applied; the others count as
+            Columns: those of `by`, condition, n, clips, applied (questions to which it applied; the others count as
             unchanged), difference of the accuracies (corrected - plain) with the ends of its interval, p of McNemar's
             exact test, n01 (wrong, then right) and n10 (right, then wrong). No row without corrections.
         """
-        rows = []
-        for group, part in self._groups(by) if "corrected" in self.conditions else ():
-            before, after = (part[f"{condition}.correct"].astype(bool) for condition in ("plain", "corrected"))
-            found = stats.difference(*_counts(part, ["plain.correct", "corrected.correct"]))
-            gained, lost = int((~before & after).sum()), int((before & ~after).sum())
-            row: dict[str, Any] = {"n": len(part), "clips": part["clip"].nunique()}
-            row |= {"applied": int(part["corrected.applied"].sum())}
-            row |= {"difference": found.estimate, "low": found.low, "high": found.high}
-            rows.append(group | row | {"p": stats.mcnemar(gained, lost), "n01": gained, "n10": lost})
+        others = self.conditions[1:]
+        rows = [_compared(group, part, name) for group, part in self._groups(by) for name in others]
         return pd.DataFrame(rows)
 
     @property
     def conditions(self) -> list[str]:
-        """Names of the conditions: "plain", and "corrected" if there was a correction."""
-        return [name for name in ("plain", "corrected") if f"{name}.correct" in self.samples]
+        """First "plain", then "corrected" if there was a correction, and "control: ..." of each control."""
+        inner = [str(column).rpartition(".") for column in self.samples]
+        return [name for name, _, last in inner if last == "correct" and name != "fields"]
 
     @property
     def not_applied(self) -> int:
@@ -113,6 +108,7 @@ class Evaluation:
             "out": str(self.folder),
             "model": self.run["model"]["id"],
             "correction": self.run["correction"],
+            "controls": self.run.get("controls", {}),
             "questions": len(self.samples),
             "clips": self.samples["clip"].nunique(),
             "not_applied": self.not_applied,
@@ -131,6 +127,17 @@ class Evaluation:
             parts.sort(key=lambda item: [(isinstance(label, str), label == NONE, label) for label in item[0]])
             groups += [(dict(zip(names, key, strict=True)), part) for key, part in parts]
         return groups
+
+
+def _compared(group: dict[str, Any], part: pd.DataFrame, condition: str) -> dict[str, Any]:
+    """One row of a comparison."""
+    before, after = (part[f"{name}.correct"].astype(bool) for name in ("plain", condition))
+    found = stats.difference(*_counts(part, ["plain.correct", f"{condition}.correct"]))
+    gained, lost = int((~before & after).sum()), int((before & ~after).sum())
+    row: dict[str, Any] = {"condition": condition, "n": len(part), "clips": part["clip"].nunique()}
+    row |= {"applied": int(part[f"{condition}.applied"].sum())}
+    row |= {"difference": found.estimate, "low": found.low, "high": found.high}
+    return group | row | {"p": stats.mcnemar(gained, lost), "n01": gained, "n10": lost}
 
 
 def check_groups(by: Sequence[str] | None, present: Sequence[str]) -> list[str]:

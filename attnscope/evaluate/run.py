@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from attnscope.capture.run import DEFAULT_TEMPLATE, Progress
 from attnscope.correct import Correction
 from attnscope.errors import RequestError
 from attnscope.evaluate.folder import Folder, check_same, read_run
-from attnscope.evaluate.lines import Scorer
+from attnscope.evaluate.lines import CONTROL, CORRECTED, Scorer
 from attnscope.evaluate.manifest import Question, read_manifest
 from attnscope.evaluate.result import Evaluation, check_groups, to_frame
 from attnscope.evaluate.score import check
@@ -35,6 +35,7 @@ def evaluate(
     out: str | Path,
     corrections: Sequence[Correction] = (),
     *,
+    controls: Mapping[str, Sequence[Correction]] | None = None,
     batch: int = 16,
     by: Sequence[str] | None = None,
     sampling: Sampling | None = None,
@@ -55,6 +56,8 @@ def evaluate(
         manifest: The questions (docs/eval.md).
         out: Folder for the results.
         corrections: Applied together, in order; every question is then scored twice.
+        controls: Other corrections by name, to compare with (`attnscope.correct.controls`); every question is also
+            scored under each of them.
         batch: Most prompts that run together.
         by: Fields that group the tables in `out`; None for task and people where there are such.
         sampling: Which frames to show; 8 uniform frames by default.
@@ -77,6 +80,10 @@ def evaluate(
     out, sampling = Path(out), sampling or Sampling()
     if out.exists() and not out.is_dir():
         raise RequestError(f"{out}: is a file; give a folder")
+    if controls and not corrections:
+        raise RequestError("controls are of corrections, and there are none")
+    conditions = {CORRECTED: corrections} if corrections else {}
+    conditions |= {CONTROL + name: others for name, others in (controls or {}).items()}
     asked = read_manifest(manifest)
     questions = asked.questions[:limit]
     by = check_groups(by, list(dict.fromkeys(name for question in questions for name in question.scene.fields)))
@@ -85,7 +92,8 @@ def evaluate(
         "sampling": sampling.model_dump(),
         "template": template,
         "score": {"rule": rule} | ({"max_new_tokens": max_new_tokens} if rule == "generate" else {}),
-        "correction": [{"method": c.method, "params": c.params()} for c in corrections],
+        "correction": _told(corrections),
+        "controls": {name: _told(others) for name, others in (controls or {}).items()},
     }
     if not force:
         check_same(out, settings)
@@ -107,12 +115,16 @@ def evaluate(
         "batch": batch,
     }
     folder = Folder(out, run, force=force)
-    scorer = Scorer(loaded, asked, corrections, sampling, template, rule, max_new_tokens)
+    scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
     _answer(scorer, folder, questions, batch, progress)
     folder.begin()  # nothing was left to score: the folder is still as it was found
     found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
     folder.write_tables(found.to_dict())
     return found
+
+
+def _told(corrections: Sequence[Correction]) -> list[dict[str, Any]]:
+    return [{"method": one.method, "params": one.params()} for one in corrections]
 
 
 def _answer(

@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from attnscope_cli._common import option
 
 _PANEL, _OWN = "How it is corrected", "the method's own if not given"
+
+Correct = Annotated[
+    list[str] | None,
+    option(
+        "Also score under a correction; attnscope methods lists them. Given several times, they are applied in order.",
+        "METHOD",
+        _PANEL,
+    ),
+]
+Method = Annotated[
+    list[str] | None,
+    option(
+        "A correction; attnscope methods lists them. Given several times, they are applied in order;"
+        " social-bias if not given.",
+        "NAME",
+        _PANEL,
+    ),
+]
+Recipe = Annotated[
+    Path | None,
+    option("Corrections with all parameters from a correction.json, in place of the options here.", "FILE", _PANEL),
+]
+Set = Annotated[
+    list[str] | None,
+    option(
+        "Any parameter, KEY=VALUE, or METHOD.KEY=VALUE where several methods have it; may be repeated.",
+        "KEY=VALUE",
+        _PANEL,
+        "--set",
+    ),
+]
 
 Alpha = Annotated[float | None, option(f"Strength; 0 changes nothing; {_OWN}.", "NUMBER", _PANEL)]
 Threshold = Annotated[

@@ -21,13 +21,28 @@ from attnscope_cli._common import (
     refuse_existing,
     setup_logging,
 )
-from attnscope_cli._correction import Alpha, Edges, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
+from attnscope_cli._correction import (
+    Alpha,
+    Edges,
+    Heads,
+    Layers,
+    Method,
+    Negative,
+    Recipe,
+    Rows,
+    Set,
+    Strength,
+    Threshold,
+    Toward,
+)
 
 
 def run(
     before: Annotated[Path, typer.Argument(metavar="CAPTURE", help="A plain capture (.h5).")],
     out: OutDir = Path("out"),
-    method: Annotated[str, option("A correction; attnscope methods lists them.", "NAME")] = "social-bias",
+    method: Method = None,
+    correction: Recipe = None,
+    set: Set = None,
     alpha: Alpha = None,
     threshold: Threshold = None,
     layers: Layers = None,
@@ -46,9 +61,10 @@ def run(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Repeat a capture under a correction and write after.h5 and a before/after report.
+    """Repeat a capture under corrections and write after.h5, correction.json and a before/after report.
 
-    The model, the scene and the frames are those of the capture; nothing is trained.
+    The model, the scene and the frames are those of the capture; nothing is trained. The corrections in
+    correction.json can be applied to other captures with --correction.
 
     Example: `attnscope correct run.h5 --method social-bias --alpha 1 -o out/`
     """
@@ -56,26 +72,18 @@ def run(
     after = out / "after.h5"
     refuse_existing(after, force)
     from attnscope.capture import open as open_capture
-    from attnscope.correct import make, rerun
+    from attnscope.correct import requested, rerun
     from attnscope.report.inputs import subject
 
-    correction = make(
-        method,
-        alpha=alpha,
-        threshold=threshold,
-        layers=layers,
-        negative=negative,
-        rows=rows,
-        toward=toward,
-        heads=heads,
-        edges=edges,
-        strength=strength,
-    )
+    named = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative, "rows": rows}
+    named |= {"toward": toward, "heads": heads, "edges": edges, "strength": strength}
+    methods = method or ([] if correction else ["social-bias"])
+    corrections = requested(methods, named, set or (), file=correction)
     with open_capture(before) as cap:
         subject(cap, speaker)  # an unknown speaker is refused before the model runs
     quiet_transformers()
     with progress_bar(quiet) as progress:
-        rerun(before, [correction], after, model=model, verify=verify, progress=progress).close()
+        rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
     from attnscope.report.compare import compare
 
     summary = compare(before, after, out, speaker=speaker)

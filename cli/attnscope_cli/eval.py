@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from attnscope.errors import RequestError
 from attnscope_cli._common import (
     Force,
     Json,
@@ -21,7 +20,20 @@ from attnscope_cli._common import (
     quiet_transformers,
     setup_logging,
 )
-from attnscope_cli._correction import Alpha, Edges, Heads, Layers, Negative, Rows, Strength, Threshold, Toward
+from attnscope_cli._correction import (
+    Alpha,
+    Correct,
+    Edges,
+    Heads,
+    Layers,
+    Negative,
+    Recipe,
+    Rows,
+    Set,
+    Strength,
+    Threshold,
+    Toward,
+)
 from attnscope_cli.capture import (
     Attn,
     Device,
@@ -54,10 +66,9 @@ def run(
     ] = None,
     limit: Annotated[int | None, option("Only the first questions.", "N")] = None,
     batch: Annotated[int, option("Most questions that run together.", "N")] = 16,
-    correct: Annotated[
-        str | None,
-        option("Also score under a correction; attnscope methods lists them.", "METHOD", "How it is corrected"),
-    ] = None,
+    correct: Correct = None,
+    correction: Recipe = None,
+    set: Set = None,
     alpha: Alpha = None,
     threshold: Threshold = None,
     layers: Layers = None,
@@ -90,16 +101,14 @@ def run(
     Example: `attnscope eval manifest.jsonl --model MODEL --correct social-bias --rows answer -o eval-out/`
     """
     setup_logging(quiet)
-    from attnscope.correct import make
+    from attnscope.correct import requested
     from attnscope.evaluate import evaluate
     from attnscope.model import load
     from attnscope.scene import Sampling
 
     given = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative}
     given |= {"rows": rows, "toward": toward, "heads": heads, "edges": edges, "strength": strength}
-    stray = next((name for name, value in given.items() if value is not None), None)
-    if correct is None and stray is not None:
-        raise RequestError(f"--{stray} {given[stray]}: is about a correction; say which with --correct")
+    corrections = requested(correct or [], given, set or (), file=correction, flag="--correct")
     quiet_transformers()
     with progress_bar(quiet) as progress:
         found = evaluate(
@@ -115,7 +124,7 @@ def run(
             ),
             manifest,
             out,
-            [make(correct, **given)] if correct is not None else [],
+            corrections,
             batch=batch,
             by=None if by is None else [name.strip() for name in by.split(",") if name.strip()],
             sampling=Sampling(frames=frames, fps=fps, start=start, end=end),

@@ -388,7 +388,28 @@ CAPTURES = [
         "other.h5: the prompt has 89 tokens, that of run.h5 has 91; only captures of one scene can be compared",
     ),
     Bad("correct gone.h5 -o out", "gone.h5: no such file"),
-    Bad("correct run.h5 --method nonsense -o out", '--method "nonsense" is not a correction; choose from social-bias'),
+    Bad("correct run.h5 --method nonsense -o out", '--method "nonsense" is not a correction; choose from adaptvis, …'),
+    Bad(
+        "correct run.h5 --method pai --edges a:b -o out",
+        "--edges a:b: pai has no parameter edges; it has alpha, layers",
+    ),
+    Bad(
+        "correct run.h5 --method pai --method social-bias --alpha 2 -o out",
+        "--alpha 2.0: is a parameter of pai and social-bias; say which with --set METHOD.alpha=VALUE",
+    ),
+    Bad("correct run.h5 --set alpha=much -o out", "--set social-bias.alpha=much: is not a number"),
+    Bad("correct run.h5 --set alpha -o out", '--set "alpha": is not KEY=VALUE or METHOD.KEY=VALUE'),
+    Bad("correct run.h5 --correction gone.json -o out", "gone.json: no such file"),
+    Bad("correct run.h5 --correction scene.json -o out", "scene.json: corrections: is missing (and …"),
+    Bad(
+        "correct run.h5 --correction c.json -o out",
+        'c.json: corrections[0]: --alpha "much": is not a number',
+        spoil=put("c.json", {"corrections": [{"method": "pai", "params": {"alpha": "much"}}]}),
+    ),
+    Bad(
+        "correct run.h5 --correction c.json --alpha 2 -o out",
+        "--correction c.json: says which corrections there are; leave --alpha 2.0 away",
+    ),
     Bad("correct run.h5 --alpha -1 -o out", "--alpha -1.0: must be a number of at least 0"),
     Bad("correct run.h5 --threshold 1 -o out", "--threshold 1.0: must be in [0, 1)"),
     Bad("correct run.h5 --negative no -o out", '--negative "no": choose from paper, clamp, gap'),
@@ -439,7 +460,12 @@ EVALUATIONS = [
     Bad(EVAL + " --max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
     Bad(EVAL + " --by task", "--by task: no scene has such a field; the scenes have no fields", spoil=asks(ONE)),
     Bad(EVAL + " --alpha 2", "--alpha 2.0: is about a correction; say which with --correct"),
-    Bad(EVAL + " --correct nope", '--method "nope" is not a correction; choose from social-bias'),
+    Bad(EVAL + " --set alpha=2", "--set alpha=2: is about a correction; say which with --correct"),
+    Bad(EVAL + " --correct nope", '--method "nope" is not a correction; choose from adaptvis, …'),
+    Bad(
+        EVAL + " --correct pai --correction c.json",
+        "--correction c.json: says which corrections there are; leave --correct pai away",
+    ),
     Bad(EVAL + " --correct social-bias --alpha -1", "--alpha -1.0: must be a number of at least 0"),
     Bad(
         EVAL + " --correct social-bias --rows answer --toward Ann --heads 9.9",

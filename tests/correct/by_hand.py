@@ -49,24 +49,52 @@ def longer(prompt, ids):
     return inputs
 
 
-def targets(prompt, settings, names=None):
+def own_cells(prompt, settings, instead=None):
+    """The cells that each speaker's rows are drawn to, and those of each speaker's box, as {name: [positions]}.
+
+    Args:
+        prompt: The prompt.
+        settings: The SocialBias.
+        instead: In place of a speaker's cells, where chance has placed them.
+    """
+    tokens, scene = prompt.tokens, prompt.scene
+    covered = {s: np.nan_to_num(tokens[f"covered:{s}"].to_numpy()) >= settings.coverage for s in scene.speakers}
+    boxed = {s: np.flatnonzero(inside).tolist() for s, inside in covered.items()}
+    cells = boxed
+    if settings.overlap == "none":
+        cells = {s: [j for j in boxed[s] if not any(j in boxed[o] for o in boxed if o != s)] for s in boxed}
+    if settings.whose == "other":
+        seen = [s for s in boxed if boxed[s]]
+        return {s: cells[(seen * 2)[seen.index(s) + 1]] if boxed[s] else [] for s in boxed}, boxed
+    if settings.whose == "everyone":
+        return dict.fromkeys(boxed, sorted({j for inside in boxed.values() for j in inside})), boxed
+    if settings.whose == "visual":
+        return dict.fromkeys(boxed, _placed(tokens)), boxed
+    return instead or cells, boxed
+
+
+def _placed(tokens):
+    return np.flatnonzero((tokens["modality"] == "visual") & (tokens["x1"] > 0)).tolist()
+
+
+def targets(prompt, settings, names=None, instead=None):
     """Which cells each position is drawn to, as {position: [positions]}; none for utterances of the unseen.
 
     Args:
         prompt: The prompt; its question writes a name at most once.
         settings: The SocialBias.
         names: To whom the answer is drawn; None for all visual tokens.
+        instead: As of `own_cells`.
     """
     tokens, scene, times = prompt.tokens, prompt.scene, np.asarray(prompt.frames.times)
-    covered = {s: np.nan_to_num(tokens[f"covered:{s}"].to_numpy()) >= settings.coverage for s in scene.speakers}
-    cells = {s: np.flatnonzero(inside).tolist() for s, inside in covered.items()}
+    cells, boxed = own_cells(prompt, settings, instead)
     first, last, turns = (tokens[name].tolist() for name in ("frame_first", "frame_last", "turn"))
     kinds, found = settings.rows.split(","), {}
     for i in range(len(tokens)) if "utterances" in kinds else ():
         if turns[i] < 0 or not tokens["speaker"][i]:
             continue
         turn = scene.transcript[turns[i]]
-        inside = [f for f, t in enumerate(times) if turn.start <= t <= turn.end]
+        inside = [f for f, t in enumerate(times) if turn.start - settings.window <= t <= turn.end + settings.window]
         live = inside or [int(np.argmin([max(turn.start - t, t - turn.end) for t in times]))]
         found[i] = [j for j in cells.get(turn.speaker, ()) if any(first[j] <= f <= last[j] for f in live)]
     if "question" in kinds:
@@ -77,13 +105,12 @@ def targets(prompt, settings, names=None):
                 if tokens["char_end"][i] > at and tokens["char_start"][i] < at + len(name):
                     found[i] = cells[name]
     if "answer" in kinds:
-        placed = np.flatnonzero((tokens["modality"] == "visual") & (tokens["x1"] > 0)).tolist()
-        chosen = placed if names is None else sorted({j for name in names for j in cells[name]})
+        chosen = _placed(tokens) if names is None else sorted({j for name in names for j in cells[name]})
         found[len(tokens) - 1] = chosen
-    return found, sorted({j for inside in cells.values() for j in inside})
+    return found, sorted({j for inside in boxed.values() for j in inside})
 
 
-def reference(call, prompt, settings, names=None):
+def reference(call, prompt, settings, names=None, instead=None):
     """The corrected map [H, N, N] of one call from its plain logits, and the active heads [H].
 
     The call may hold more tokens than the prompt; arguments as of `targets`.
@@ -92,7 +119,7 @@ def reference(call, prompt, settings, names=None):
     z = logits(call.query[0, ..., :width], call.key[0, ..., :width], scaling=call.scaling)
     n = z.shape[-1]
     seen = allowed_pairs(call, 0, torch.arange(n)) & torch.ones(n, n).tril().bool()
-    pairs, visual = targets(prompt, settings, names)
+    pairs, visual = targets(prompt, settings, names, instead)
     plain = torch.softmax(z.masked_fill(~seen, -math.inf), -1)
     active = plain[:, sorted(pairs)][..., visual].mean((1, 2)) > settings.threshold
     if settings.heads:

@@ -84,7 +84,7 @@ TOWARD = "say whose cells the answer is drawn to with --toward NAME"
         (
             ADA,
             {"rows": "answer", "toward": "Eve"},
-            '--toward "Eve": is no speaker with a box; choose from Ada, Ben, or asked, other, everyone, visual',
+            '--toward "Eve": is no speaker with a box; choose from Ada, Ben, or asked, other, everyone, visual, random',
         ),
     ],
 )

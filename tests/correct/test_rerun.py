@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 import attnscope
-from attnscope.correct import SocialBias, rerun
+from attnscope.capture.run import capture_prompts
+from attnscope.capture.validate import validate
+from attnscope.correct import Knockout, SocialBias, bind, make, read_corrections, rerun
 from attnscope.demo.clip import render_clip
 from attnscope.errors import RequestError
 from attnscope_cli.main import app
+from tests.capture.eager import make_prompt
 
 EVERYWHERE = [SocialBias(threshold=0.0, layers="0.0-1.0")]
 
@@ -93,3 +97,88 @@ def test_the_command_takes_rows_whose_cells_heads_and_strength(before, tmp_path)
     done = CliRunner().invoke(app, ["correct", str(before), "-o", str(tmp_path / "no"), "--rows", "answer"])
     assert done.exit_code == 2 and 'the question "Who has the tickets?" names no speaker with a box' in done.stderr
     assert not (tmp_path / "no").exists()
+
+
+def test_the_corrections_lie_beside_the_capture(before, tmp_path):
+    """Applied again from the file, alone or through the command, they give the same capture, in the same order."""
+    both = [Knockout(heads="0.1"), SocialBias(alpha=0.3, **{"threshold": 0.0, "layers": "0.0-1.0"})]
+    with rerun(before, both, tmp_path / "a" / "after.h5", verify=False) as one:
+        assert [record["method"] for record in one.correction] == ["knockout", "social-bias"]
+        file = tmp_path / "a" / "correction.json"
+        assert read_corrections(file) == both
+        words = ["correct", str(before), "--correction", str(file), "-o", str(tmp_path / "b"), "--quiet"]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        with attnscope.open(tmp_path / "b" / "after.h5") as two:
+            assert one.correction == two.correction
+            np.testing.assert_array_equal(one.masses().values, two.masses().values)
+        assert (tmp_path / "b" / "correction.json").read_bytes() == file.read_bytes()
+    rerun(before, both, tmp_path / "a" / "control.h5", verify=False).close()
+    assert (tmp_path / "a" / "control.correction.json").read_bytes() == file.read_bytes()
+
+
+def test_a_refused_rerun_leaves_no_file(before, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RequestError, match="names no speaker with a box"):
+        rerun(before, [SocialBias(rows="answer")], tmp_path / "out" / "after.h5")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_is_shown_comes_after_the_check(before, tmp_path):
+    """The captured prompt is the plain one; the corrected capture holds the shown one."""
+    shows = [make("boxes-drawn"), make("boxes-told")]
+    with attnscope.open(before) as one, rerun(before, shows, tmp_path / "out" / "after.h5", verify=False) as two:
+        assert two.prompt_length > one.prompt_length and "Boxes in percent" in two.prompt["text"]
+        assert [record["method"] for record in two.correction] == ["boxes-drawn", "boxes-told"]
+        assert np.abs(two.frames.images.astype(float) - one.frames.images).max() > 50
+    assert validate(tmp_path / "out" / "after.h5") == []
+    turn_upside_down(tmp_path / "clip" / "clip.mp4")
+    with pytest.raises(RequestError, match="no longer shows the frames that were captured"):
+        rerun(before, shows, tmp_path / "again" / "after.h5")
+
+
+def test_rows_of_logits_are_not_in_queries_and_keys(checkpoint, drawn, tmp_path, caplog, monkeypatch):
+    """A capture with qk is repeated without it; one of nothing else is refused."""
+    monkeypatch.setattr(logging.getLogger("attnscope"), "propagate", True)  # a command may have turned it off
+    caplog.set_level("WARNING", "attnscope")
+    loaded = attnscope.load(str(checkpoint("qwen2_5_vl")))
+    for plan in ("masses,qk", "qk"):
+        how = {"plan": attnscope.Plan.parse(plan), "max_new_tokens": 2}
+        attnscope.capture(loaded, drawn, tmp_path / f"{plan}.h5", **how).close()
+    with rerun(tmp_path / "masses,qk.h5", [make("pai")], tmp_path / "after.h5", model=loaded, verify=False) as cap:
+        assert cap.run["plan"]["readings"] == ["masses"]
+    assert "pai changes rows of logits, which queries and keys do not hold: the corrected capture is" in caplog.text
+    with pytest.raises(RequestError, match="and it has nothing else; capture with --plan masses,maps,qk"):
+        rerun(tmp_path / "qk.h5", [make("pai")], tmp_path / "again.h5", model=loaded)
+    with rerun(tmp_path / "qk.h5", [Knockout(heads="0.1")], tmp_path / "cut.h5", model=loaded, verify=False) as cap:
+        assert cap.run["plan"]["readings"] == ["qk"]
+
+
+def test_several_prompts_under_corrections_are_as_each_alone(checkpoint, drawn, tmp_path):
+    """Every file has its own record and its own options: of one, two and three tokens, none in one scene."""
+    loaded = attnscope.load(str(checkpoint("qwen2_5_vl")), dtype="float32")
+    scene = attnscope.Scene.read(drawn)
+    fields = [
+        {"question": "Where is Ben?", "options": ["Ada", "the tickets are gone", "nobody"]},
+        {"question": "Who?", "transcript": scene.transcript[:1], "options": [], "answer": None},
+        {"question": "What is it that Ada says?", "options": ["Ben", "Ada"]},
+    ]
+    prompts = [make_prompt(loaded, scene.model_copy(update=update)) for update in fields]
+    both = [SocialBias(threshold=2e-3, layers="0.0-1.0"), Knockout(heads="1.2", edges="text:visual")]
+    outs = [tmp_path / f"{number}.h5" for number in range(3)]
+    how = {"max_new_tokens": 3}
+    together = capture_prompts(loaded, prompts, outs, corrections=bind(loaded, prompts, both), **how)
+    for prompt, cap in zip(prompts, together, strict=True):
+        running = bind(loaded, prompt, both)
+        (own,) = capture_prompts(loaded, [prompt], [tmp_path / "own.h5"], corrections=running, **how)
+        with cap, own:
+            assert cap.correction == own.correction == [one.record() for one in running]
+            assert cap.check["passed"] and validate(cap.path) == []
+            assert [token["id"] for token in cap.answer["tokens"]] == [token["id"] for token in own.answer["tokens"]]
+            np.testing.assert_allclose(cap.masses().values, own.masses().values, atol=1e-4)
+            texts = [option["text"] for option in cap.answer["options"]]
+            assert texts == prompt.scene.options
+            for one, two in zip(cap.answer["options"], own.answer["options"], strict=True):
+                assert one["tokens"] == two["tokens"]
+                assert one["logprob"] == pytest.approx(two["logprob"], abs=1e-3)
+    assert together[0].correction != together[2].correction

@@ -157,10 +157,10 @@ def test_option_log_probabilities_under_a_correction(loaded, prompt, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"alpha": -1}, "--alpha -1: must be a number of at least 0"),
+        ({"alpha": -1}, "--alpha -1.0: must be a number of at least 0"),
         ({"alpha": float("nan")}, "--alpha nan: must be a number of at least 0"),
         ({"threshold": 1.0}, "--threshold 1.0: must be in [0, 1)"),
-        ({"coverage": 0}, "--coverage 0: must be in (0, 1]"),
+        ({"coverage": 0}, "--coverage 0.0: must be in (0, 1]"),
         ({"negative": "drop"}, '--negative "drop": choose from paper, clamp, gap'),
     ],
 )

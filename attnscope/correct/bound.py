@@ -1,0 +1,90 @@
+"""Corrections bound to prompts of a model, and the plain run in which some of them look before they act."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from attnscope.attention import Edit, decoder_layers, tapped
+from attnscope.capture.generate import collate
+from attnscope.capture.run import layer_count
+from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.errors import RequestError
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel, Prompt
+
+
+class _Scouting(threading.local):
+    """Whether a scouting run is on in this thread: it is plain, whatever blocks are open around it."""
+
+    on = False
+
+
+scouting = _Scouting()
+
+
+class _PostponedError(Exception):
+    """A correction has come as far as it can without running the model."""
+
+
+def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]) -> list[Running]:
+    """Bind corrections to a prompt of a model, or to those of a left-padded batch in its order.
+
+    Raises:
+        RequestError: If a correction does not apply to a scene or the model.
+    """
+    several = prompts if isinstance(prompts, Sequence) else [prompts]
+    if not several:
+        raise RequestError("corrections need at least one prompt to be bound to")
+    decoder = _decoder(model, partial(_scout, model, several))
+    with torch.no_grad():
+        return [correction.bind(several, decoder) for correction in corrections]
+
+
+def check_applies(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]) -> None:
+    """Refuse prompts that corrections do not apply to, as far as that can be said without running the model.
+
+    Raises:
+        NotApplicableError: If a scene lacks what a correction needs.
+        RequestError: If the model does.
+    """
+    decoder = _decoder(model, _postpone)
+    for prompt in prompts if isinstance(prompts, Sequence) else [prompts]:
+        for correction in corrections:
+            try:
+                correction.bind([prompt], decoder)
+            except _PostponedError:
+                continue
+
+
+def _decoder(model: LoadedModel, scout: Callable[[Sequence[Edit]], Tensor]) -> Decoder:
+    return Decoder(
+        layers=tuple(decoder_layers(model.model)),
+        depth=layer_count(model),
+        heads=int(model.text_config.num_attention_heads),
+        id=model.id,
+        config_sha256=model.config_sha256,
+        scout=scout,
+    )
+
+
+def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit]) -> Tensor:
+    """Run the plain model on the prompts under edits that only look; [B, vocabulary] logits after each."""
+    inputs, _ = collate(prompts, model)
+    was, scouting.on = scouting.on, True
+    try:
+        with torch.no_grad(), tapped(model.model, edits=edits):
+            logits: Tensor = model.model(**inputs, use_cache=False, logits_to_keep=1).logits
+    finally:
+        scouting.on = was
+    return logits[:, -1].float()
+
+
+def _postpone(_edits: Sequence[Edit]) -> Tensor:
+    raise _PostponedError

@@ -1,0 +1,94 @@
+"""What belongs beside every corrected result: the same corrections with the wrong boxes, worse boxes, or other heads.
+
+A correction that helps because of whose pixels it draws to should not help with another person's, with everybody's or
+with a random box; one that helps through its heads should not help on the lowest-ranked ones; and jittered, moved and
+missing boxes say how good the boxes have to be (ours). A control is made of ordinary corrections, so it can be written
+to correction.json and evaluated like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from attnscope.correct import _heads
+from attnscope.correct.base import Correction
+from attnscope.errors import RequestError
+
+EVERY_LAYER = "0.0-1.0"
+
+
+def controls(
+    corrections: Sequence[Correction], *, jitter: float = 0.1, shift: float = 0.5, drop: float = 0.5, seed: int = 0
+) -> dict[str, list[Correction]]:
+    """The controls of some corrections that are applied together.
+
+    In each control, the corrections that it is about are changed and the others stay. A control that is about none of
+    them is not there; `left_out` says why.
+
+    Args:
+        corrections: In their order.
+        jitter: Noise on the edges of boxes, as a fraction of their width or height.
+        shift: How far boxes are moved, likewise.
+        drop: Share of boxes that are missing.
+        seed: Of the random numbers.
+
+    Returns:
+        By name: "wrong speaker", "all boxes", "all visual tokens", "random box", "lowest heads", "jittered boxes",
+        "moved boxes", "missing boxes".
+    """
+    return _made(corrections, jitter, shift, drop, seed)[0]
+
+
+def left_out(corrections: Sequence[Correction]) -> dict[str, str]:
+    """Why a control is not among `controls`, by its name."""
+    return _made(corrections, 0.1, 0.5, 0.5, 0)[1]
+
+
+def _made(
+    corrections: Sequence[Correction], jitter: float, shift: float, drop: float, seed: int
+) -> tuple[dict[str, list[Correction]], dict[str, str]]:
+    # Which fields a control sets: a correction takes part in it if it has them
+    changes: dict[str, dict[str, Any]] = {
+        "wrong speaker": {"whose": "other"},
+        "all boxes": {"whose": "everyone"},
+        "all visual tokens": {"whose": "visual"},
+        "random box": {"whose": "random", "seed": seed},
+        "lowest heads": {"lowest": True},
+        "jittered boxes": {"box_jitter": jitter, "seed": seed},
+        "moved boxes": {"box_shift": shift, "seed": seed},
+        "missing boxes": {"box_drop": drop, "seed": seed},
+    }
+    made: dict[str, list[Correction]] = {}
+    why: dict[str, str] = {}
+    for name, change in changes.items():
+        try:
+            changed = [_changed(one, change) for one in corrections]
+        except RequestError as error:
+            why[name] = str(error)
+            continue
+        if any(one is not None for one in changed):
+            made[name] = [new or old for new, old in zip(changed, corrections, strict=True)]
+        else:
+            methods = ", ".join(one.method for one in corrections) or "nothing"
+            about = "heads" if "lowest" in change else "speakers' boxes"
+            why[name] = f"{methods}: chooses nothing by {about}, or is this control already"
+    return made, why
+
+
+def _changed(one: Correction, change: dict[str, Any]) -> Correction | None:
+    """A correction with some fields changed; None if it has no such fields, or nothing would change.
+
+    Raises:
+        RequestError: If the correction contradicts the change.
+    """
+    known: dict[str, Any] = {field.name: field.default for field in fields(one)}
+    heads: Any = getattr(one, "heads", "")
+    if not set(change) <= set(known):
+        return None
+    if "lowest" in change and heads:  # as many, chosen by g from all layers
+        count = sum(len(several) for several in _heads.parse(heads).values())
+        change = change | {"heads": "", "topk": count, "layers": EVERY_LAYER, "threshold": known["threshold"]}
+    changed = replace(one, **change)
+    return None if changed == one else changed

@@ -1,0 +1,87 @@
+"""The file of an adapter: safetensors, with what it belongs to in the metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from attnscope._version import __version__
+from attnscope.errors import RequestError, RunError
+
+FORMAT = "attnscope moda adapter"
+VERSION = 1
+
+# Of a configuration: what says how a model is run, not what it is.
+_PASSING = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "return_dict"}
+_PASSING |= {"output_attentions", "output_hidden_states", "pad_token_id", "bos_token_id", "eos_token_id"}
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """What a model is: its class and a hash of its configuration, however it was loaded."""
+    content = json.dumps(_lasting(model.config.to_dict()), sort_keys=True, default=str)
+    return {"model": type(model).__name__, "config_sha256": hashlib.sha256(content.encode()).hexdigest()}
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _lasting(v) for k, v in value.items() if not str(k).startswith("_") and k not in _PASSING}
+    return value
+
+
+def write(path: str | Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+    """Write parameters; the file is complete or absent.
+
+    Raises:
+        RunError: If it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    header = {"format": FORMAT, "version": VERSION, "attnscope": __version__} | about
+    part = Path(path).with_name(f"{Path(path).name}.part")
+    try:
+        save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            part,
+            {name: value if isinstance(value, str) else json.dumps(value) for name, value in header.items()},
+        )
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def read(path: str | Path, model: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Parameters, and what they belong to.
+
+    Args:
+        path: Of the file.
+        model: As from `describe`.
+
+    Raises:
+        RequestError: If there is no such file, it is no adapter, or it belongs to another model.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError) as error:
+        problem = (
+            "no such file" if not Path(path).exists() else f"not a safetensors file ({str(error).splitlines()[0]})"
+        )
+        raise RequestError(f"{path}: {problem}") from None
+    if header.get("format") != FORMAT or header.get("version") != str(VERSION):
+        raise RequestError(f"{path}: is not a MODA adapter of version {VERSION}")
+    if header.get("config_sha256") != model["config_sha256"]:
+        raise RequestError(
+            f"{path}: was trained for another configuration ({header.get('model')}) than this {model['model']}"
+        )
+    try:
+        return tensors, {"layers": json.loads(header["layers"]), "settings": json.loads(header["settings"])}
+    except (KeyError, ValueError):
+        raise RequestError(f"{path}: its metadata lack the layers or the settings") from None

@@ -1,0 +1,177 @@
+"""Token focus correction: self and cross attention of every head brought to one gap (ours).
+
+A constant c on the cross logits of one modality's rows, one a layer and head, multiplies the odds of cross against
+self attention by e^c. It is solved from the row masses of the prompt, so that the head's gap D_m = |s_m - c_m| / max
+between mean attention per pair within and across modalities (ours; the paper prints gaps without a formula) meets a
+target in the layer as it now runs: on inputs that earlier layers have changed already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from attnscope.attention import AttentionCall, add_bias, masses
+from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.moda._gap import Rows, Solved, solve
+from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
+from attnscope.correct.moda.gram import DIRECTIONS, check_choices
+from attnscope.errors import NotApplicableError, RequestError
+from attnscope.layers import check_layers
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
+DENOMINATORS = ("max", "sum", "self")
+_SIDE = {"visual": 0, "text": 1}  # in `Modalities.member`
+
+
+@correction
+@dataclass(frozen=True)
+class ModaCalibrate(Correction):
+    """Bring the gap between self and cross attention of every head to a target, by a constant on the cross logits.
+
+    Text and visual tokens as in the gap of `analyze`: pairs with special and template tokens are neither self nor
+    cross. Generated tokens, which are text, get their head's constant of the prompt. Not for models that cap their
+    logits.
+
+    Attributes:
+        target: The gap of every head, at least 0; at most 1 for "max" and "sum" (ours; the default is a gap between
+            the two that P2 prints for its model, 50 % of text and 41 % of visual tokens).
+        denominator: Of the gap: "max", "sum" (s + c) or "self" (s) (ours).
+        queries: Whose rows: "text", "visual" (in a causal model they see the text before them only, mostly sinks; where
+            there is none, nothing is done) or "both".
+        limit: Largest constant; a head whose target is beyond gets the nearest gap.
+        layers: Layers where it acts.
+    """
+
+    method: ClassVar[str] = "moda-calibrate"
+    source: ClassVar[str] = "ours"
+    summary: ClassVar[str] = "brings the gap between self and cross attention of every head to a target"
+
+    target: float = 0.45
+    denominator: str = "max"
+    queries: str = "text"
+    limit: float = 20.0
+    layers: str = "0.0-1.0"
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_choices(("denominator", self.denominator, DENOMINATORS), ("queries", self.queries, DIRECTIONS))
+        most = np.inf if self.denominator == "self" else 1
+        if not (np.isfinite(self.target) and 0 <= self.target <= most):
+            ends = "a number of at least 0" if self.denominator == "self" else "in [0, 1]"
+            raise RequestError(f"--target {self.target}: must be {ends}")
+        if not 0 < self.limit <= 100:
+            raise RequestError(f"--limit {self.limit}: must be in (0, 100]")
+        check_layers(self.layers)
+
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningCalibrate:
+        """Find the modalities of each prompt's tokens.
+
+        Raises:
+            RequestError: If the model has no such layer.
+            NotApplicableError: If only visual rows are asked for, and no text stands before any of them.
+        """
+        found = [modalities(prompt, self.method) for prompt in prompts]
+        for prompt, one in zip(prompts, found, strict=True):
+            last, first = (int(one.member[side, :-1].nonzero()[end]) for side, end in ((0, -1), (1, 0)))
+            if self.queries == "visual" and first > last:
+                raise NotApplicableError(
+                    f"{prompt.scene.video}: {self.method} --queries visual: no text stands before the visual tokens"
+                )
+        return RunningCalibrate(self, found, self.layers, decoder)
+
+
+class RunningCalibrate(ModaRunning):
+    """The calibration bound to a left-padded batch.
+
+    Attributes:
+        settings: The correction.
+        solved: One a prompt: what was found for the rows of a modality, by (layer, modality).
+    """
+
+    settings: ModaCalibrate
+
+    def __init__(self, settings: ModaCalibrate, prompts: Sequence[Modalities], layers: str, decoder: Decoder) -> None:
+        super().__init__(settings, prompts, layers, decoder)
+        self.sides = list(_SIDE) if settings.queries == "both" else [settings.queries]
+        self.solved: list[dict[tuple[int, str], Solved]] = [{} for _ in prompts]
+
+    def __call__(self, call: AttentionCall) -> AttentionCall:
+        """Solve for the constants from this very call in a prefill, then bias cross keys; later tokens follow."""
+        if call.layer not in self.layers or (call.is_decode and "text" not in self.sides):
+            return call
+        copies, first = self.placing(call)
+        keys = self.keys(call, copies, first)
+        if not call.is_decode:
+            self._solve(call, copies, masses(call, keys))
+        batch, heads, length, _ = call.query.shape
+        table = torch.zeros(batch, heads, length, 2, device=call.query.device)
+        for number in range(len(self.prompts)):
+            rows = self.rows(call, number)
+            for side in self.sides:
+                found = self.solved[number].get((call.layer, side))
+                if found is not None:
+                    own = _SIDE[side]
+                    constant = found.c.float()[:, None] * rows[own]  # [H, Nq]
+                    table[number * copies : (number + 1) * copies, ..., 1 - own] += constant
+        return add_bias(call, table, keys[..., :2].float())
+
+    def _solve(self, call: AttentionCall, copies: int, mass: Tensor) -> None:
+        """Solve for each prompt; `mass` [B, H, Nq, 3] as the rows of `Modalities.member`."""
+        for number, one in enumerate(self.prompts):
+            sample, place = number * copies, self.place(number)
+            counts = self.mask(call, sample, number).counts(call)[: one.length]  # [N, 3]
+            own_mass = mass[sample, :, place : place + one.length].double()  # [H, N, 3]
+            kinds = self.on(call.query.device)[number].member[:, :-1]
+            for side in self.sides:
+                own, chosen = _SIDE[side], kinds[_SIDE[side]]
+                a, x = own_mass[:, chosen, own], own_mass[:, chosen, 1 - own]
+                rest = own_mass[:, chosen, 2]
+                if call.sink_logits is not None:  # what no key gets
+                    rest = (1 - a - x).clamp(min=0)
+                pairs = [int(counts[chosen, which].sum()) for which in (own, 1 - own)]
+                rows = Rows(a, x, rest, *pairs)
+                self.solved[number].pop((call.layer, side), None)
+                if rows.defined:
+                    found = solve(rows, self.settings.target, self.settings.denominator, self.settings.limit)
+                    self.solved[number][call.layer, side] = found
+                    self.active[number][call.layer] = self.heads
+
+    def notes(self, number: int) -> list[str]:
+        """The constants, and how many heads cannot reach the target."""
+        solved, settings = self.solved[number], self.settings
+        notes = []
+        for side in self.sides:
+            found = [one for (_, of), one in sorted(solved.items()) if of == side]
+            if not found:
+                notes.append(f"{side} rows: no layer has pairs both within and across modalities; nothing was changed")
+                continue
+            c, before, after, reached = (
+                torch.cat([getattr(one, name) for one in found]).cpu() for name in ("c", "before", "after", "reached")
+            )
+            notes.append(
+                f"{side} rows: gap (over {settings.denominator}) of {len(c)} heads in {len(found)} layers brought from"
+                f" {before.abs().mean():.3g} on average to {settings.target:g}, by {c.min():.3g} to {c.max():.3g} on"
+                " cross logits"
+            )
+            if not reached.all():
+                off = after[~reached].abs()
+                far = off[(off - settings.target).abs().argmax()]
+                notes.append(
+                    f"{int((~reached).sum())} heads cannot reach the target and have the nearest gap"
+                    f" (farthest {far:.3g})"
+                )
+            if ((after > 0).any() and (after < 0).any()) and settings.target:
+                notes.append(
+                    f"{(after < 0).double().mean():.0%} of these heads look more across than within: the gap of a"
+                    " layer's mean over heads is smaller than that of its heads"
+                )
+        several = layers_said(self.active[number])
+        return [*notes, f"solved in each of {several} as it runs; generated tokens get the constants of the prompt"]

@@ -1,0 +1,158 @@
+"""Attention within and between modalities, each with a softmax of its own (Zhang et al., ICML 2025, Eq. 7 and 8).
+
+paper: masks M^m and M^m' split a row's keys into those of its own modality (self) and the others (cross), and each
+part has its own softmax. How the two are added is not printed, and the released code has no such mask. ours: the row
+is (1 - gate) self + gate cross. The joint softmax is the same sum with its own gate, rho = the row's mass on the
+other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused kernel.
+There are two sides: visual tokens, and all others. Special and template tokens count as text (ours): the paper knows
+two modalities, and left out they would keep the attention sinks out of both softmaxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from attnscope.attention import AttentionCall, add_bias, allowed_pairs
+from attnscope.correct._knockout_running import CUT
+from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.moda._odds import log_odds
+from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
+from attnscope.correct.moda.gram import DIRECTIONS, check_choices
+from attnscope.errors import RequestError
+from attnscope.layers import check_layers
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
+COMBINE = ("fixed", "natural")
+
+
+@correction
+@dataclass(frozen=True)
+class ModaMask(Correction):
+    """Give self and cross attention a softmax each, and add them by a gate.
+
+    Generated tokens are text, and gated like it. Not for models that cap their logits.
+
+    Attributes:
+        combine: "fixed", by `gate` (ours); "natural", by each row's own mass on the other modality, which is the plain
+            attention: a check of the machinery (ours).
+        gate: Share of a row's attention that the other modality gets, in [0, 1]: 0 cuts cross attention, 1 leaves
+            nothing else (ours). Rows that see one side only stay as they are.
+        queries: Whose rows: "text", "visual" or "both" (paper). In a causal model, visual rows see the text before
+            them only: system prompt, template and sinks.
+        layers: Layers where it acts.
+    """
+
+    method: ClassVar[str] = "moda-mask"
+    source: ClassVar[str] = "paper"
+    summary: ClassVar[str] = "gives attention within and between modalities a softmax each, added by a gate"
+
+    combine: str = "fixed"
+    gate: float = 0.5
+    queries: str = "both"
+    layers: str = "0.0-1.0"
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        check_choices(("combine", self.combine, COMBINE), ("queries", self.queries, DIRECTIONS))
+        if not 0 <= self.gate <= 1:
+            raise RequestError(f"--gate {self.gate}: must be in [0, 1]")
+        check_layers(self.layers)
+
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningMask:
+        """Find the two sides of each prompt.
+
+        Raises:
+            RequestError: If the model has no such layer.
+        """
+        return RunningMask(self, [modalities(prompt, self.method) for prompt in prompts], self.layers, decoder)
+
+
+class RunningMask(ModaRunning):
+    """The mask bound to a left-padded batch.
+
+    Attributes:
+        settings: The correction.
+        natural: One a prompt: by layer, the mean natural gate of its text rows and of its visual rows, [2]; NaN where
+            no row sees both sides or the rows are not asked for.
+    """
+
+    settings: ModaMask
+
+    def __init__(self, settings: ModaMask, prompts: Sequence[Modalities], layers: str, decoder: Decoder) -> None:
+        super().__init__(settings, prompts, layers, decoder)
+        self.natural: list[dict[int, Tensor]] = [{} for _ in prompts]
+
+    def __call__(self, call: AttentionCall) -> AttentionCall:
+        """Bias visual keys in every row that sees both sides: towards them in text rows, away in visual rows."""
+        if call.layer not in self.layers or (call.is_decode and self.settings.queries == "visual"):
+            return call
+        copies, first = self.placing(call)
+        keys = self.keys(call, copies, first)
+        visual, rest = keys[..., 0], keys[..., 1:].any(-1)
+        rows = torch.stack([self.rows(call, n) for n in range(len(self.prompts))]).repeat_interleave(copies, 0)
+        asked = {"text": ~rows[:, 0], "visual": rows[:, 0]}.get(self.settings.queries, rows.any(1)) & rows.any(1)
+        both = asked & self._sees_both(call, copies, visual, rest)
+        odds = log_odds(call, visual, rest, both)  # of visual keys against the others
+        towards = torch.where(rows[:, :1], -1.0, 1.0)  # the other modality is the visual one in text rows [B, 1, Nq]
+        if self.settings.combine == "natural":
+            wanted = odds
+        else:
+            wanted = towards * max(-CUT, min(CUT, _logit(self.settings.gate)))
+        # A half-precision query holds CUT / scaling, if not with a tiny scaling
+        most = min(CUT, torch.finfo(call.query.dtype).max / 2 * call.scaling)
+        bias = (wanted - odds).clamp(-most, most).where(both[:, None], 0.0)
+        if not call.is_decode:
+            self._note(call, copies, odds * towards, both, rows[:, 0])
+        return add_bias(call, bias[..., None], visual[..., None].float())
+
+    def _sees_both(self, call: AttentionCall, copies: int, visual: Tensor, rest: Tensor) -> Tensor:
+        """[B, Nq] rows that see keys of both sides."""
+        if call.is_decode:
+            row = torch.zeros(1, dtype=torch.long, device=visual.device)
+            seen = torch.cat([allowed_pairs(call, sample, row) for sample in range(len(visual))])
+            return ((seen & visual).any(1) & (seen & rest).any(1))[:, None]
+        found = torch.zeros(len(visual), call.query.shape[2], dtype=torch.bool, device=visual.device)
+        for sample in range(len(visual)):
+            counts = self.mask(call, sample, sample // copies).counts(call)  # [N, 3]
+            found[sample, self.place(sample // copies) :] = (counts[:, 0] > 0) & (counts[:, 1:].sum(1) > 0)
+        return found
+
+    def _note(self, call: AttentionCall, copies: int, cross: Tensor, both: Tensor, visual: Tensor) -> None:
+        """Keep what the notes tell of each prompt: the gates that its rows had."""
+        cross, both, visual = (x[..., : self.placing.padded] for x in (cross, both, visual))
+        for number in range(len(self.prompts)):
+            row = number * copies
+            gates = torch.sigmoid(cross[row])  # [H, Nq]
+            sides = (both[row] & ~visual[row], both[row] & visual[row])
+            self.natural[number][call.layer] = torch.stack([gates[:, side].mean() for side in sides])
+            self.active[number][call.layer] = self.heads
+
+    def notes(self, number: int) -> list[str]:
+        """Which rows were gated, and what their gates were before."""
+        natural = self.natural[number]
+        if not natural:
+            return ["the model has not run"]
+        means = torch.stack(list(natural.values())).cpu().nanmean(0)
+        said = [
+            f"{name} rows gave {mean:.3g} of their attention to {other}"
+            for name, other, mean in zip(("text", "visual"), ("visual keys", "text keys"), means, strict=True)
+            if not math.isnan(mean)
+        ]
+        gate = "their own share (the identity)" if self.settings.combine == "natural" else f"{self.settings.gate:g}"
+        notes = [f"all heads of {layers_said(self.active[number])}: the gate of rows that see both sides is {gate}"]
+        notes.append(f"before: {', '.join(said)}" if said else "no row sees both sides: nothing was changed")
+        return [*notes, "special and template tokens count as text; generated tokens are gated like text"]
+
+
+def _logit(share: float) -> float:
+    if share in (0, 1):
+        return math.inf if share else -math.inf
+    return math.log(share) - math.log1p(-share)

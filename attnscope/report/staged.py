@@ -1,0 +1,65 @@
+"""Reports that take long: nothing is in the output folder before all of it is there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from attnscope.errors import RunError, unusable_folder
+from attnscope.report.output import Output
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A report on its way into a folder.
+
+    Attributes:
+        output: where it is written meanwhile.
+        folder: where it will be.
+    """
+
+    output: Output
+    folder: Path
+
+    def final(self, path: Path) -> Path:
+        """Where a file that was written will be."""
+        return self.folder / path.relative_to(self.output.folder)
+
+
+@contextmanager
+def staged(folder: Path, last: str) -> Iterator[Stage]:
+    """Write a report into a folder, file by whole file, once the block has ended well; else leave nothing.
+
+    Args:
+        folder: made if it does not exist, before the block: what cannot be written to is said at once.
+        last: name of the file that is put there last.
+
+    Raises:
+        RequestError: if the folder cannot be made.
+        RunError: if a file cannot be put there.
+    """
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(prefix=".part-", dir=folder))
+    except OSError as error:
+        raise unusable_folder(folder, error) from None
+    try:
+        stage = Stage(Output(part), folder)
+        yield stage
+        for path in sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == last):
+            target = stage.final(path)
+            try:
+                target.parent.mkdir(exist_ok=True)
+                path.replace(target)
+            except OSError as error:
+                raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        for one in made:
+            with suppress(OSError):  # not empty: it holds the report
+                one.rmdir()

@@ -1,0 +1,198 @@
+"""The report of a sweep: one table, one figure of dose and response, one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from attnscope.capture.reader import open as open_capture
+from attnscope.correct.base import Correction
+from attnscope.correct.grid import Step, said
+from attnscope.correct.sweep import ANSWER, HEADS, PLAIN, Progress, Sweep, run_sweep
+from attnscope.report import provenance
+from attnscope.report.analyze import capture_page
+from attnscope.report.figures.dose import Panel, dose_response
+from attnscope.report.html import render
+from attnscope.report.inputs import check_options
+from attnscope.report.staged import Stage, staged
+from attnscope.report.style import styled
+from attnscope.report.summary import Summary, records
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel
+
+PAGE = "sweep.html"
+ONE_PROMPT = (
+    "One prompt, so n = 1: a curve says what this correction does here, not whether it helps. Accuracy over many "
+    "questions is what attnscope eval measures."
+)
+LIFT, SHARE = "Answer's lift on the asked speaker", "Mass share text \N{RIGHTWARDS ARROW} visual"
+CONSISTENCY = ("Speaker consistency over chance, live frames", "Speaker consistency over chance, all frames")
+MOST_PANELS = 4
+_LABELS = {
+    ANSWER[0]: "nats",
+    ANSWER[1]: "probability",
+    LIFT: "× uniform attention",
+    SHARE: "share of mass",
+} | dict.fromkeys(CONSISTENCY, "lift over chance")
+
+
+def sweep(
+    before: str | Path,
+    steps: Sequence[Step | Correction],
+    sweeps: Sequence[str],
+    out: str | Path,
+    *,
+    model: LoadedModel | str | Path | None = None,
+    threshold: float = 0.5,
+    denominator: str = "max",
+    progress: Progress | None = None,
+) -> Summary:
+    """Run a sweep and write its tables (tidy and wide, CSV and parquet), figure, `sweep.html` and `sweep.json`.
+
+    Everything is written at the end: an interrupted sweep leaves nothing.
+
+    Args:
+        before: a plain capture.
+        steps: method and given parameters of each correction, applied in order; or corrections.
+        sweeps: swept parameters, "alpha=0.5,1,2".
+        out: folder to write into; made if it does not exist.
+        model: the model, if it is not to be loaded again from where the capture had it.
+        threshold: covered fraction from which a cell counts as a speaker's.
+        denominator: of the gap between self and cross attention.
+        progress: called with (what, done, total).
+
+    Raises:
+        RequestError: as `attnscope.correct.sweep.run_sweep`, or if the folder cannot be used.
+        RunError: if the output cannot be written.
+    """
+    check_options(threshold, denominator)
+    with staged(Path(out), PAGE) as stage:
+        options: dict[str, Any] = {"model": model, "threshold": threshold, "denominator": denominator}
+        return _write(run_sweep(before, steps, sweeps, progress=progress, **options), before, stage)
+
+
+def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
+    output, names = stage.output, [axis.name for axis in found.axes]
+    table, panels = wide(found), panels_of(found)
+    output.table("sweep", found.table)
+    output.table("sweep_wide", table)
+    with styled():
+        figure = dose_response(found.table, names, panels)
+        picture = output.figure("dose_response", figure, "Dose and response", _caption(found))
+    notes = _notes(found)
+    shown = [HEADS, *(panel.number for panel in panels)]
+    with open_capture(before) as cap:
+        page = render(
+            "sweep.html.j2",
+            title=f"Dose and response: {' + '.join(method for method, _ in found.steps)}",
+            model=provenance.model_name(cap),
+            question=cap.scene.question,
+            target=found.target,
+            right=found.right,
+            steps=[(method, _said(given)) for method, given in found.steps],
+            names=names,
+            columns=shown,
+            rows=records(table),
+            notes=notes,
+            runs=[{"setting": s.text, "notes": r["notes"]} for s, r in zip(found.settings, found.runs, strict=True)],
+            pictures=[picture],
+            capture=capture_page(cap, "plain"),
+        )
+    output.text(PAGE, page)
+    summary = Summary(
+        report=stage.folder / PAGE,
+        tables=[stage.final(path) for path in output.tables],
+        figures=[stage.final(path) for path in output.figures],
+        numbers={
+            "before": str(before),
+            "corrections": [{"method": method, "params": _plain(given)} for method, given in found.steps],
+            "sweep": {axis.name: list(axis.values) for axis in found.axes},
+            "answer": {"text": found.target, "right": found.right},
+            "settings": [_setting(found, number) for number in range(len(found.settings))],
+        },
+        notes=notes,
+    )
+    output.json("sweep.json", summary.to_dict())
+    return summary
+
+
+def wide(found: Sweep) -> pd.DataFrame:
+    """A row a setting, a column a number: `setting`, the swept parameters, `answer`, then every number."""
+    rows = found.table.assign(
+        column=[_column(*pair) for pair in zip(found.table["number"], found.table["of"], strict=True)]
+    )
+    first = ["setting", *(axis.name for axis in found.axes)]
+    numbers = rows.pivot_table(index="setting", columns="column", values="value", sort=False, dropna=False)
+    table = rows.drop_duplicates("setting")[first].set_index("setting")
+    table["answer"] = [run["answer"].strip() for run in found.runs]
+    log = _column(ANSWER[0], "")
+    table["change"] = numbers[log] - numbers[log].iloc[PLAIN]
+    return table.join(numbers).reset_index()
+
+
+def panels_of(found: Sweep) -> list[Panel]:
+    """What is drawn: the answer first, then where attention went; only what is defined."""
+    defined = set(found.table.loc[found.table["value"].notna(), "number"])
+    consistency = next((name for name in CONSISTENCY if name in defined), "")
+    wanted = [ANSWER[0], ANSWER[1] if found.runs[PLAIN]["options"] else "", LIFT, consistency, SHARE]
+    titles = {ANSWER[0]: f"Log-probability of “{found.target}”", ANSWER[1]: f"Probability of “{found.target}”"}
+    chosen = [name for name in wanted if name in defined][:MOST_PANELS]
+    within = {ANSWER[1]: (0.0, 1.0)}
+    return [Panel(name, titles.get(name, name), _LABELS[name], within.get(name)) for name in chosen]
+
+
+def _column(number: str, of: str) -> str:
+    """Name of a number's column; options have their text behind it."""
+    return f"{number}: {of}" if of and number not in ANSWER else number
+
+
+def _setting(found: Sweep, number: int) -> dict[str, Any]:
+    """One setting for JSON: its values, the answer, the options, every number with its change, what was done."""
+    run, rows = found.runs[number], found.table[found.table["setting"] == number]
+    of_options = rows["number"].str.endswith("of an option")
+    return {
+        "setting": number,
+        "values": found.settings[number].values,
+        "answer": run["answer"],
+        "options": run["options"],
+        "numbers": records(rows.loc[~of_options, ["number", "metric", "unit", "value", "change", "n", "counts"]]),
+        "corrections": run["records"],
+        "notes": run["notes"],
+    }
+
+
+def _caption(found: Sweep) -> str:
+    others = ", ".join(axis.name for axis in found.axes[1:])
+    lines = f" Lines: {others}." if others else ""
+    whose = "the scene's right answer" if found.right else "the plain run's own answer"
+    return f"The answer that is followed is {whose}, “{found.target}”.{lines} Dotted: the plain run."
+
+
+def _notes(found: Sweep) -> list[str]:
+    """What a reader must know: first that it is one prompt, then what the corrections themselves say most often."""
+    notes = [ONE_PROMPT]
+    if not found.right:
+        notes.append("The scene has no right answer: the plain run's own answer is followed.")
+    still = [
+        setting.text
+        for setting, run in zip(found.settings[1:], found.runs[1:], strict=True)
+        if not any(heads for record in run["records"] for _, heads in record["active"])
+    ]
+    if still:
+        some = "; ".join(still[:4]) + ("; ..." if len(still) > 4 else "")
+        notes.append(f"In {len(still)} of {len(found.settings) - 1} settings no head was active: {some}.")
+    return notes
+
+
+def _said(given: Any) -> str:
+    return ", ".join(f"{key} {said(value)}" for key, value in given.items() if value is not None)
+
+
+def _plain(given: Any) -> dict[str, Any]:
+    """Given parameters in JSON's own types."""
+    simple = (str, int, float, bool)
+    return {k: v if isinstance(v, simple) else str(v) for k, v in given.items() if v is not None}

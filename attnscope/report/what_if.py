@@ -1,0 +1,159 @@
+"""The report of a what-if: what a correction would change in each layer by itself, answered from a capture alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from attnscope.capture.reader import open as open_capture
+from attnscope.correct._what_if_numbers import VISUAL
+from attnscope.correct.base import Correction
+from attnscope.correct.what_if import ALONE, Progress, WhatIf
+from attnscope.correct.what_if import what_if as compute
+from attnscope.metrics.registry import OVER
+from attnscope.report import provenance
+from attnscope.report.analyze import capture_page
+from attnscope.report.figures.heads import grid, heads_change
+from attnscope.report.html import render
+from attnscope.report.output import Output, Picture
+from attnscope.report.staged import Stage, staged
+from attnscope.report.style import styled
+from attnscope.report.summary import Summary, records
+
+PAGE = "what_if.html"
+MOST_ROWS = 12  # of the table of heads that change most
+
+
+def what_if(
+    path: str | Path,
+    corrections: Sequence[Correction],
+    out: str | Path,
+    *,
+    layers: str | Sequence[int] | None = None,
+    threshold: float = 0.5,
+    progress: Progress | None = None,
+) -> Summary:
+    """Answer what corrections would change in each layer, and write a table (CSV, parquet), a figure, a page and JSON.
+
+    Args:
+        path: a plain capture with the `qk` reading.
+        corrections: applied in order.
+        out: folder to write into; made if it does not exist.
+        layers: which of the captured layers to look at; None for all.
+        threshold: covered fraction from which a cell counts as a speaker's.
+        progress: called with (what, done, total).
+
+    Raises:
+        RequestError: as `attnscope.correct.what_if.what_if`, or if the folder cannot be used.
+        RunError: if the output cannot be written.
+    """
+    with staged(Path(out), PAGE) as stage:
+        found = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
+        return _write(found, corrections, path, stage)
+
+
+def views(found: WhatIf) -> dict[str, pd.DataFrame]:
+    """The numbers worth a map of layer and head, by their name: only those that are defined, the main one first.
+
+    The main number is the first that changes: where the answer looks, if the answer position is one of the rows that
+    change, else where the words of speakers look.
+    """
+    table = found.table
+    heads = table[table["head"] != OVER]
+    answer = heads[(heads["kind"] == "answer_position") & (heads["metric"] == "lift")]
+    consistency = heads[heads["metric"] == "speaker_consistency_lift"]
+    candidates = {
+        f"Answer's lift on {found.asked}": answer[answer["speaker"] == found.asked],
+        "Speaker consistency over chance, live frames": consistency[consistency["frames"] == "live"],
+        "Speaker consistency over chance, all frames": consistency[consistency["frames"] == "all"],
+        "Answer's lift on visual tokens": answer[answer["keys"] == VISUAL],
+        "Mean factor on the answer's output": heads[
+            (heads["kind"] == "answer_position") & (heads["metric"] == "output_factor")
+        ],
+    }
+    defined = {name: rows for name, rows in candidates.items() if rows["after"].notna().any()}
+    return dict(sorted(defined.items(), key=lambda item: not item[1]["change"].abs().gt(0).any()))
+
+
+def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, stage: Stage) -> Summary:
+    output, numbers = stage.output, views(found)
+    output.table("what_if", found.table)
+    with styled():
+        pictures = _pictures(output, found, dict(list(numbers.items())[:2]))
+    main = next(iter(numbers), "")
+    most = _most(numbers[main]) if main else []
+    layers = _by_layer(found, main, numbers)
+    with open_capture(path) as cap:
+        page = render(
+            "what_if.html.j2",
+            title=f"What if: {' + '.join(one.method for one in corrections)}",
+            model=provenance.model_name(cap),
+            alone=ALONE,
+            question=cap.scene.question,
+            notes=found.notes[1:],
+            records=found.records,
+            params=[_params(record) for record in found.records],
+            main=main,
+            layers=layers,
+            most=most,
+            pictures=pictures,
+            capture=capture_page(cap, "plain"),
+        )
+    output.text(PAGE, page)
+    summary = Summary(
+        report=stage.folder / PAGE,
+        tables=[stage.final(one) for one in output.tables],
+        figures=[stage.final(one) for one in output.figures],
+        numbers={
+            "capture": str(path),
+            "corrections": found.records,
+            "layers": found.layers,
+            "changed_layers": found.changed,
+            "main": {"number": main, "by_layer": layers, "most_changed": most},
+        },
+        notes=found.notes,
+    )
+    output.json("what_if.json", summary.to_dict())
+    return summary
+
+
+def _pictures(output: Output, found: WhatIf, numbers: dict[str, pd.DataFrame]) -> list[Picture]:
+    """Maps before, after and of the change, one scale before and after."""
+    active = [(int(n), int(h)) for record in found.records for n, heads in record["active"] for h in heads]
+    pictures = []
+    for number, (name, rows) in enumerate(numbers.items()):
+        maps = [grid(rows.assign(value=rows[when])) for when in ("before", "after")]
+        factor = "factor" in name
+        unit = "factor" if factor else "lift over chance" if "consistency" in name else "× uniform attention"
+        figure = heads_change(*maps, title=name, unit=unit, center=1.0, active=active)
+        caption = f"{name} of each head, layer by layer. {ALONE}"
+        pictures.append(output.figure(f"what_if_{number + 1}", figure, name, caption))
+    return pictures
+
+
+def _by_layer(found: WhatIf, main: str, numbers: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """The main number of each layer, mean over heads, with how many heads act there."""
+    if not main:
+        return []
+    keys = ["metric", "query_group", "keys", "frames"]
+    means = found.table[found.table["head"] == OVER].merge(numbers[main][keys].drop_duplicates(), on=keys)
+    acting: dict[int, set[int]] = {}
+    for record in found.records:
+        for layer, heads in record["active"]:
+            acting.setdefault(int(layer), set()).update(heads)
+    rows = records(means[["layer", "before", "after", "change"]])
+    return [row | {"heads": len(acting.get(row["layer"], ()))} for row in rows]
+
+
+def _most(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Heads whose number changes most."""
+    changed = rows[rows["change"].abs() > 0]
+    order = changed["change"].abs().sort_values(ascending=False).index[:MOST_ROWS]
+    return records(changed.loc[order, ["layer", "head", "before", "after", "change"]])
+
+
+def _params(record: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in record["params"].items() if value not in (None, ""))

@@ -1,0 +1,79 @@
+"""`--sweep` and `--what-if` of `attnscope correct`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from attnscope_cli._common import option, print_json, progress_bar, quiet_transformers, refuse_existing
+
+if TYPE_CHECKING:
+    from attnscope.correct import Correction
+
+Sweeps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sweep",
+        help="Run every value of a parameter, KEY=VALUE,VALUE,... (METHOD.KEY where several corrections have it; values"
+        " that hold commas are separated by semicolons), and draw dose and response; repeatable: every value with"
+        " every other, at most 200 settings.",
+        metavar="KEY=VALUES",
+    ),
+]
+WhatIf = Annotated[
+    bool,
+    option(
+        "Do not run the model: say what would change in each layer by itself, from the queries and keys of a capture"
+        " (--plan qk); deeper layers are not followed.",
+        None,
+        None,
+        "--what-if",
+    ),
+]
+
+
+def run_sweep(
+    before: Path,
+    out: Path,
+    steps: Sequence[tuple[str, Mapping[str, Any]] | Correction],
+    sweeps: Sequence[str],
+    *,
+    model: str | None,
+    force: bool,
+    quiet: bool,
+    json: bool,
+) -> None:
+    """Run a sweep and print where its page is.
+
+    Args:
+        before: A plain capture.
+        out: Folder of the results.
+        steps: Method and given parameters of each correction, None for what is not given; or corrections of a file.
+        sweeps: As given to `--sweep`.
+        model: Where the model is now.
+        force: Replace what is there.
+        quiet: No progress.
+        json: Print the summary as JSON.
+    """
+    from attnscope.report.sweep import PAGE, sweep
+
+    refuse_existing(out / PAGE, force)
+    quiet_transformers()
+    with progress_bar(quiet) as progress:
+        summary = sweep(before, steps, sweeps, out, model=model, progress=progress)
+    print_json(summary.to_dict()) if json else print(summary.report)
+
+
+def run_what_if(
+    before: Path, out: Path, corrections: Sequence[Correction], *, force: bool, quiet: bool, json: bool
+) -> None:
+    """Answer a what-if and print where its page is; arguments as of `run_sweep`."""
+    from attnscope.report.what_if import PAGE, what_if
+
+    refuse_existing(out / PAGE, force)
+    with progress_bar(quiet) as progress:
+        summary = what_if(before, corrections, out, progress=progress)
+    print_json(summary.to_dict()) if json else print(summary.report)

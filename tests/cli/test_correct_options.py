@@ -1,0 +1,49 @@
+"""Options of `correct` and `eval` that say which corrections there are, on a good day."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import attnscope
+from attnscope.correct import Pai, SocialBias, read_corrections
+from tests.cli.conftest import Ran
+
+pytestmark = pytest.mark.usefixtures("here")
+
+TWO = ["pai", "social-bias"]
+
+
+def test_several_methods_in_order_and_then_from_the_file(cli: Callable[..., Ran]) -> None:
+    words = ["--method", "pai", "--method", "social-bias", "--no-verify", "--quiet"]
+    settings = ["--set", "pai.alpha=0.3", "--set", "social-bias.alpha=2", "--set", "threshold=0", "-o", "out"]
+    ran = cli("correct", "run.h5", *words, *settings, "--model", "model")
+    assert (ran.code, ran.err) == (0, "")
+    made = [Pai(alpha=0.3), SocialBias(alpha=2.0, threshold=0.0)]
+    assert read_corrections("out/correction.json") == made
+    with attnscope.open("out/after.h5") as cap:
+        assert [record["method"] for record in cap.correction] == TWO
+    put = {"id": "one", "scene": "scene.json"}
+    Path("manifest.jsonl").write_text(json.dumps(put) + "\n", encoding="utf-8")
+    for how in (
+        ["--correction", "out/correction.json"],
+        ["--correct", "pai", "--correct", "social-bias", *settings[:6]],
+    ):
+        ran = cli("eval", ".", "--model", "model", *how, "-o", "scored", "--frames", "4", "--quiet")
+        assert (ran.code, ran.err) == (0, ""), ran.err  # the second goes on where the first stopped: the same run
+    run = json.loads(Path("scored/run.json").read_text(encoding="utf-8"))
+    assert [step["method"] for step in run["correction"]] == TWO
+    assert [step["params"]["alpha"] for step in run["correction"]] == [0.3, 2.0]
+
+
+def test_methods_lists_parameters_with_defaults_and_sources(cli: Callable[..., Ran]) -> None:
+    ran = cli("methods")
+    lines = [" ".join(line.split()) for line in ran.out.splitlines()]
+    at = lines.index("pai (correction)")
+    assert "source: code; parameters: alpha=0.2, layers=0.0625-1.0" in lines[at : at + 5]
+    assert "topk=none" in ran.out and "lowest=false" in ran.out
+    listed = {entry["method"] for entry in json.loads(cli("methods", "--json").out)["corrections"]}
+    assert set(TWO) < listed
