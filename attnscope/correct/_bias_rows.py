@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnscope.correct.base import counted
 from attnscope.errors import NotApplicableError
 from attnscope.metrics.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers, mentions
@@ -95,7 +96,7 @@ def draw(prompt: Prompt, kinds: Collection[str], toward: str, coverage: float) -
     if "question" in kinds:
         named = _question(prompt, boxed, sets)
         group |= named
-        told.append(f"{len(named)} tokens of names in the question")
+        told.append(f"{counted(len(named), 'token')} of names in the question")
     if "answer" in kinds:
         who, cells = _toward(prompt, boxed, toward)
         answer = group[len(prompt.tokens) - 1] = sets.number(cells)

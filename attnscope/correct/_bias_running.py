@@ -12,7 +12,7 @@ from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_ro
 from attnscope.correct._bias_rows import Drawn
 from attnscope.correct._heads import heads_of
 from attnscope.correct._placing import Placing
-from attnscope.correct.base import Decoder, Running
+from attnscope.correct.base import Decoder, Running, counted
 from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
@@ -142,17 +142,19 @@ class RunningSocialBias(Running):
         one, settings = self.drawn[number], self.settings
         heads = sum(len(found) for found in self.active[number].values())
         if self.fixed:
-            notes = [f"{heads} fixed heads in {len(self.layers)} layers"]
+            notes = [f"{counted(heads, 'fixed head')} in {counted(len(self.layers), 'layer')}"]
         else:
             scaled = f"threshold x prompt length = {settings.threshold * one.length:.3g}"
-            notes = [f"{heads} active heads in {len(self.layers)} layers; {scaled}"]
+            notes = [f"{counted(heads, 'active head')} in {counted(len(self.layers), 'layer')}; {scaled}"]
         only = " only; generated tokens are not biased" if one.answer < 0 else ""
         notes.append(f"acts on {one.told}{only}")
         negative = sum(few for few, _ in self.negative[number].values())
         rows = sum(many for _, many in self.negative[number].values())
         if negative:
             effect = _EFFECTS[settings.negative]
-            notes.append(f"the largest logit is negative in {negative / rows:.1%} of {rows} biased rows ({effect})")
+            notes.append(
+                f"the largest logit is negative in {negative / rows:.1%} of {counted(rows, 'biased row')} ({effect})"
+            )
         return notes
 
 

@@ -197,7 +197,7 @@ OUTPUT = [
         "out/after.h5: already exists; pass --force to replace it",
         spoil=lambda: [Path("out").mkdir(), put("out/after.h5", "x")()],
     ),
-    Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: Not a directory"),
+    Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: not a directory"),
     Bad("demo -o .", ".: is not empty and was not made by the demo; choose another folder with -o"),
 ]
 
@@ -382,13 +382,25 @@ CAPTURES = [
         "threshold 2 is out of range; it is a covered fraction, above 0 and at most 1",
     ),
     Bad("analyze run.h5 -o out --denominator max2", "unknown denominator 'max2'; known: max, sum, self"),
+    Bad("analyze run.h5 -o out --style poster", "unknown style 'poster'; known: paper, slides"),
+    Bad(
+        "analyze run.h5 -o out --jitter 10",
+        '--jitter "10": is neither a share like 10% nor a number of pixels like 10px',
+    ),
+    Bad(
+        "analyze run.h5 -o out --by speakers",
+        "field 'speakers': every capture is in the group '2'; there is none to compare it with",
+    ),
     Bad("compare run.h5 gone.h5 -o out", "gone.h5: no such file"),
     Bad(
         "compare run.h5 other.h5 -o out",
         "other.h5: the prompt has 89 tokens, that of run.h5 has 91; only captures of one scene can be compared",
     ),
     Bad("correct gone.h5 -o out", "gone.h5: no such file"),
-    Bad("correct run.h5 --method nonsense -o out", '--method "nonsense" is not a correction; choose from social-bias'),
+    Bad(
+        "correct run.h5 --method nonsense -o out",
+        '--method "nonsense" is not a correction; choose from knockout, social-bias',
+    ),
     Bad("correct run.h5 --alpha -1 -o out", "--alpha -1.0: must be a number of at least 0"),
     Bad("correct run.h5 --threshold 1 -o out", "--threshold 1.0: must be in [0, 1)"),
     Bad("correct run.h5 --negative no -o out", '--negative "no": choose from paper, clamp, gap'),
@@ -439,7 +451,7 @@ EVALUATIONS = [
     Bad(EVAL + " --max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
     Bad(EVAL + " --by task", "--by task: no scene has such a field; the scenes have no fields", spoil=asks(ONE)),
     Bad(EVAL + " --alpha 2", "--alpha 2.0: is about a correction; say which with --correct"),
-    Bad(EVAL + " --correct nope", '--method "nope" is not a correction; choose from social-bias'),
+    Bad(EVAL + " --correct nope", '--method "nope" is not a correction; choose from knockout, social-bias'),
     Bad(EVAL + " --correct social-bias --alpha -1", "--alpha -1.0: must be a number of at least 0"),
     Bad(
         EVAL + " --correct social-bias --rows answer --toward Ann --heads 9.9",
@@ -465,7 +477,7 @@ CONFIG = [
     Bad(
         "--config run.toml inspect run.h5",
         "--config run.toml: [captur] is not a command; commands: "
-        "demo, demo-scenes, capture, analyze, correct, compare, eval, inspect, validate, methods, models",
+        "demo, demo-scenes, capture, analyze, heads, correct, compare, eval, inspect, validate, methods, models",
         spoil=toml("[captur]\nframes = 8\n"),
     ),
     Bad(
