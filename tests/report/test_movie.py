@@ -106,7 +106,7 @@ def test_a_name_stands_over_its_box_if_there_is_room():
     boxes = {"Ann": np.array([20.0, 40, 60, 90]), "Ben": np.array([70.0, 2, 90, 30])}
     places = place_names(boxes, (100, 100), 100)
     assert places["Ann"] == (21, 40 - LINE)
-    assert places["Ben"] == (71, 0)  # pushed into the frame
+    assert places["Ben"] == (71, 3)  # no room over it: inside, at the top
 
 
 def test_names_of_the_same_box_do_not_cover_each_other():
