@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all lint format docs gallery bench benchmark clean
+.PHONY: demo test test-all lint format docs guide gallery bench bench-analyze bench-nulls benchmark clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -38,14 +38,25 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(VENV)/.installed-dev  ## regenerate the generated pages and pictures
+docs: $(VENV)/.installed-dev  ## regenerate the generated pages
+	$(BIN)/python -m docs.generate
+
+guide: $(VENV)/.installed-dev  ## draw the figures and measure the numbers of docs/guide.md from an embedded model
+	$(BIN)/python -m docs.figures
 	$(BIN)/python -m docs.generate
 
 gallery: $(VENV)/.installed-dev  ## regenerate reports/ and the pictures of the README from the demo
 	$(BIN)/python -m reports.generate
 
-bench: $(VENV)/.installed-dev  ## measure time and memory against peers, rewrite benchmarks/README.md
+bench: $(VENV)/.installed-dev  ## measure time and memory of a capture against peers, rewrite its part of benchmarks/README.md
 	$(BIN)/python -m benchmarks.run
+
+bench-analyze: $(VENV)/.installed-dev  ## measure time and memory of analyze on a large capture, rewrite its part of the same page
+	$(BIN)/python -m benchmarks.analyze
+
+bench-nulls: $(VENV)/.installed-dev  ## measure whether the speakers' p-values are right, and their power
+	$(BIN)/python -m benchmarks.nulls
+	$(BIN)/python -m docs.generate
 
 benchmark: $(VENV)/.installed-dev  ## score the embedded models, plain and corrected, rewrite docs/roundtable.md (under 30 minutes)
 	$(BIN)/python -m benchmarks.roundtable

@@ -1,4 +1,4 @@
-"""Measure time and memory of a capture against the plain model and eager maps; rewrites benchmarks/README.md.
+"""Measure time and memory of a capture against the plain model and eager maps; rewrites a part of benchmarks/README.md.
 
 `python -m benchmarks.run` (or `make bench`); every measurement is a process of its own, and the modes take turns, so
 that a drift of the machine's speed touches all of them.
@@ -22,10 +22,10 @@ import torch
 import transformers
 
 from benchmarks.model import SIZES, build, frames_for
+from benchmarks.page import write_part
 from benchmarks.worker import MODES
 
 TOKENS = (2048, 4096, 8192, 16384)
-PAGE = Path(__file__).with_name("README.md")
 
 
 def measure(mode: str, model: Path, scene: Path, tokens: int) -> dict[str, Any]:
@@ -69,32 +69,26 @@ def _row(mode: str, runs: list[dict[str, Any]], plain: list[dict[str, Any]]) -> 
     return f"| {length} | {MODES[mode]} | {statistics.median(seconds):.1f} | {spread} | {peak:.0f} | {extra:.0f} |"
 
 
-def page(table: list[str], repeats: int) -> str:
-    """The whole page."""
+def text(table: list[str], repeats: int) -> list[str]:
+    """This part of the page."""
     sizes = ", ".join(f"{name} {value}" for name, value in SIZES.items())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, no GPU"
-    return "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            "What recording costs: one prefill and its first token, float32, on a CPU. Regenerate this page with",
-            "`make bench`. What the embedded models answer, and what a correction changes, is another page,",
-            "[docs/roundtable.md](../docs/roundtable.md), by `make benchmark`.",
-            "",
-            f"- Model: Qwen2.5-VL with random weights; {sizes}. Video of 640 x 360 pixels.",
-            f"- Machine: {machine}; torch {torch.__version__}, transformers {transformers.__version__}.",
-            f"- Median of {repeats} rounds; each measurement is its own process and the modes take turns. The ratio is",
-            "  taken round by round against the plain run, with its smallest and largest value: quote ratios.",
-            "- Peak is the resident memory of the process; extra is what it has above the plain run.",
-            "- `self-check` is off: it repeats the prefill without recording.",
-            "",
-            "| tokens | what runs | seconds | time / plain | peak MiB | extra MiB |",
-            "|---:|---|---:|---:|---:|---:|",
-            *table,
-            "",
-        ]
-    )
+    return [
+        "What recording costs: one prefill and its first token, float32, on a CPU. Regenerate this part with",
+        "`make bench`.",
+        "",
+        f"- Model: Qwen2.5-VL with random weights; {sizes}. Video of 640 x 360 pixels.",
+        f"- Machine: {machine}; torch {torch.__version__}, transformers {transformers.__version__}.",
+        f"- Median of {repeats} rounds; each measurement is its own process and the modes take turns. The ratio is",
+        "  taken round by round against the plain run, with its smallest and largest value: quote ratios.",
+        "- Peak is the resident memory of the process; extra is what it has above the plain run.",
+        "- `self-check` is off: it repeats the prefill without recording.",
+        "",
+        "| tokens | what runs | seconds | time / plain | peak MiB | extra MiB |",
+        "|---:|---|---:|---:|---:|---:|",
+        *table,
+    ]
 
 
 def main() -> None:
@@ -104,8 +98,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         model, scene = build(Path(folder))
-        PAGE.write_text(page(rows(model, scene, args.repeats), args.repeats), encoding="utf-8")
-    print(PAGE)
+        print(write_part("Recording", text(rows(model, scene, args.repeats), args.repeats)))
 
 
 if __name__ == "__main__":

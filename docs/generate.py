@@ -2,7 +2,9 @@
 
 - docs/commands.md: every command and option, from the same objects that `--help` prints
 - docs/scene.schema.json: the JSON Schema of scene files
-- docs/methods.md, between markers: the tables of metrics and corrections, from their registries
+- docs/methods.md, between markers: the tables of metrics and corrections, from their registries, and one of measured
+  numbers, from docs/data/nulls.csv (`make bench-nulls`)
+- docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
 - README.md, between markers: the table of model families
 """
 
@@ -13,6 +15,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
+
+from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -93,13 +99,6 @@ def _default(parameter: Any) -> str:
     return "" if parameter.default is None else f"`{parameter.default}`"
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table, line by line."""
-    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
-    head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    return head + ["| " + " | ".join(row) + " |" for row in cells]
-
-
 # ---- the other pages
 
 
@@ -121,7 +120,17 @@ def methods_page() -> str:
         body = [[f"`{row['metric']}`", *(str(row[column]) for column in columns)] for _, row in rows.iterrows()]
         text = between(text, f"metrics {family}", table(["metric", *columns], body))
     body = [[f"`{c['method']}`", c["summary"], c["source"], c["parameters"]] for c in catalogue()]
-    return between(text, "corrections", table(["method", "what it does", "source", "parameters"], body))
+    text = between(text, "corrections", table(["method", "what it does", "source", "parameters"], body))
+    return between(text, "nulls", nulls_table(pd.read_csv(ROOT / "docs/data/nulls.csv")))
+
+
+def guide_page() -> str:
+    """docs/guide.md with its tables of measured numbers renewed."""
+    found = pd.read_csv(ROOT / "docs/data/guide.csv", dtype={"item": str})
+    text = read("docs/guide.md")
+    text = between(text, "people", people_table(found))
+    text = between(text, "jitter", jitter_table(found[found["table"] == "jitter"]))
+    return between(text, "knockout", knockout_table(found[found["table"] == "knockout"]))
 
 
 def readme_page() -> str:
@@ -155,6 +164,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_page,
     "docs/scene.schema.json": schema_page,
     "docs/methods.md": methods_page,
+    "docs/guide.md": guide_page,
     "README.md": readme_page,
 }
 

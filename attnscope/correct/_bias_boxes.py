@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.errors import NotApplicableError
-from attnscope.metrics.heads import _cells
+from attnscope.metrics.heads import grid_cells
 from attnscope.metrics.jitter import covered, disturb
 from attnscope.scene import scene_boxes
 
@@ -126,7 +126,7 @@ def elsewhere(prompt: Prompt, seed: int, name: str, cells: Bools) -> Bools:
     """
     tokens = prompt.tokens
     grid = (tokens["modality"] == "visual").to_numpy() & (tokens["grid_y"].to_numpy() >= 0)
-    spots = _cells(tokens, grid)  # [V, 3]
+    spots = grid_cells(tokens, grid)  # [V, 3]
     chosen = spots[cells[grid]]
     if not len(chosen):
         return np.zeros_like(cells)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attnscope.correct._bias_boxes import Bools, Cells, find_cells
 from attnscope.correct._bias_toward import names_whom, target
+from attnscope.correct.base import counted
 from attnscope.errors import NotApplicableError
 from attnscope.metrics.density import cells_at, live_frames
 from attnscope.scene.mentions import mentions
@@ -92,7 +93,7 @@ def draw(prompt: Prompt, settings: SocialBias) -> Drawn:
     if "question" in settings.kinds:
         named = _question(prompt, cells, sets)
         group |= named
-        told.append(f"{len(named)} tokens of names in the question")
+        told.append(f"{counted(len(named), 'token')} of names in the question")
     if "answer" in settings.kinds:
         who, own, whole = target(prompt, cells, settings)
         answer = group[len(prompt.tokens) - 1] = sets.number(own, whole)

@@ -12,7 +12,7 @@ from attnscope.attention import AttentionCall, add_bias
 from attnscope.correct._bias_rows import Drawn
 from attnscope.correct._head_scores import blind, measure
 from attnscope.correct._placing import Placing
-from attnscope.correct.base import Decoder, Running
+from attnscope.correct.base import Decoder, Running, counted
 from attnscope.correct.selection import Chosen
 from attnscope.layers import select_layers
 
@@ -163,7 +163,7 @@ class RunningSocialBias(Running):
         else:
             heads = sum(len(found) for found in self.active[number].values())
             scaled = f"threshold x prompt length = {settings.threshold * one.length:.3g}"
-            notes.append(f"{heads} active heads in {len(self.layers)} layers; {scaled}")
+            notes.append(f"{counted(heads, 'active head')} in {counted(len(self.layers), 'layer')}; {scaled}")
         only = " only; generated tokens are not biased" if one.answer < 0 else ""
         notes += [f"acts on {one.told}{only}", *one.said]
         hidden, drawn = max(self.blind[number].values(), default=0), int((one.group >= 0).sum())
@@ -176,7 +176,9 @@ class RunningSocialBias(Running):
         rows = sum(many for _, many in self.negative[number].values())
         if negative:
             effect = _EFFECTS[settings.negative]
-            notes.append(f"the largest logit is negative in {negative / rows:.1%} of {rows} biased rows ({effect})")
+            notes.append(
+                f"the largest logit is negative in {negative / rows:.1%} of {counted(rows, 'biased row')} ({effect})"
+            )
         return notes
 
 

@@ -19,7 +19,7 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.sample import find_sinks, read_probes
 from attnscope.errors import NotApplicableError
 from attnscope.metrics.criteria import elbow
-from attnscope.metrics.heads import _cells, region_entropy
+from attnscope.metrics.heads import grid_cells, region_entropy
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -154,7 +154,7 @@ class LocalizationScores(HeadScores):
         placed = visual & (tokens["grid_y"].to_numpy() >= 0)
         everything = torch.arange(len(tokens), device=device)
         seen = mask.block(everything[-1:], everything)[0].cpu().numpy()
-        entropy = region_entropy(maps[:, placed], _cells(tokens, placed), (counts & seen)[placed])
+        entropy = region_entropy(maps[:, placed], grid_cells(tokens, placed), (counts & seen)[placed])
         return torch.from_numpy(np.stack([entropy, maps[:, counts].sum(1)], 1))
 
     def _ranking(self, numbers: Floats, sees: NDArray[np.bool_]) -> Ranking:

@@ -11,7 +11,7 @@ from torch import Tensor
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs
 from attnscope.correct._knockout_edges import Cut
 from attnscope.correct._placing import Placing
-from attnscope.correct.base import Running
+from attnscope.correct.base import Running, counted
 
 # In a row, cut keys keep at most N exp(d - CUT) of the attention, d = their largest logit less that of the kept keys.
 # float32 ends near exp(-103): what is left is 0, not small, unless d is above 880.
@@ -107,13 +107,18 @@ class RunningKnockout(Running):
     def _notes(self, number: int) -> list[str]:
         cut, heads = self.cuts[number], self.heads[number]
         rows = int((cut.row[:-1] >= 0).sum())
-        tokens = f"{rows} of {cut.length} prompt tokens{' and all later ones' if int(cut.row[-1]) >= 0 else ''}"
-        notes = [f"{sum(map(len, heads.values()))} heads in {len(heads)} layers are cut at {tokens}"]
+        tokens = (
+            f"{rows} of {counted(cut.length, 'prompt token')}{' and all later ones' if int(cut.row[-1]) >= 0 else ''}"
+        )
+        count = sum(map(len, heads.values()))
+        be = "is" if count == 1 else "are"
+        notes = [f"{counted(count, 'head')} in {counted(len(heads), 'layer')} {be} cut at {tokens}"]
         if self.whole:
             notes.append("their output is 0 there; their attention is recorded as it would have been")
         alone = max(self.alone[number].values(), default=0)
         if alone:
-            notes.append(f"{alone} tokens (in the layer with most) would have lost all their keys and were left alone")
+            left = f"{'was' if alone == 1 else 'were'} left alone"
+            notes.append(f"{counted(alone, 'token')} (in the layer with most) would have lost all keys and {left}")
         return notes
 
 

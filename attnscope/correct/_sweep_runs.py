@@ -24,7 +24,8 @@ from attnscope.correct.grid import Setting
 from attnscope.correct.prompted import prompted
 from attnscope.correct.recorded import Recorded
 from attnscope.errors import RequestError
-from attnscope.metrics.headline import headline, lines
+from attnscope.metrics.headline import headline
+from attnscope.metrics.headline_lines import lines
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt

@@ -120,6 +120,11 @@ class Correction(ABC):
 _METHODS: dict[str, type[Correction]] = {}
 
 
+def counted(n: int, thing: str) -> str:
+    """A number of things in a note: "1 head", "8 heads"."""
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
 def correction(cls: type[Correction]) -> type[Correction]:
     """Class decorator: register a correction under its `method`."""
     _METHODS[cls.method] = cls

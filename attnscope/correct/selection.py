@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from attnscope.correct import _heads
 from attnscope.correct._head_scores import ActiveScores, HeadScores, LocalizationScores, Pairs
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Correction, Decoder, counted
 from attnscope.errors import RequestError
 from attnscope.layers import check_layers, select_layers
 from attnscope.metrics.headlist import HeadList
@@ -129,7 +129,7 @@ def choose(
     """
     fixed = _heads.heads_of(rule.heads, decoder)
     if fixed:
-        note = f"{sum(map(len, fixed.values()))} fixed heads in {len(fixed)} layers"
+        note = f"{counted(sum(map(len, fixed.values())), 'fixed head')} in {counted(len(fixed), 'layer')}"
         return [Chosen(fixed, note)] * len(prompts)
     layers = select_layers(rule.layers, decoder.layers, decoder.depth)
     if not rule.looks:
@@ -148,7 +148,7 @@ def _chosen(rule: Selection, scores: HeadScores, number: int, length: int) -> Ch
     found = scores.of(number)
     taken, cut = take(rule, found.rank, found.value)
     count, ranked = len(taken), int(np.isfinite(found.value).sum())
-    note = f"{count} of {len(found.value)} heads in {len(scores.layers)} layers, "
+    note = f"{count} of {counted(len(found.value), 'head')} in {counted(len(scores.layers), 'layer')}, "
     if rule.by == "localization":
         note += (
             f"of the {ranked} with image mass above {found.gate:.3g} (the elbow)"

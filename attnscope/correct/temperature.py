@@ -16,7 +16,7 @@ from attnscope.attention import AttentionCall
 from attnscope.correct import _heads
 from attnscope.correct._placing import Placing
 from attnscope.correct._tokens import ROWS, Places, Tokens, check_rows
-from attnscope.correct.base import Correction, Decoder, Running, correction
+from attnscope.correct.base import Correction, Decoder, Running, correction, counted
 from attnscope.errors import ModelError, RequestError
 from attnscope.layers import check_layers, select_layers
 from attnscope.metrics.headlist import HeadList
@@ -106,7 +106,7 @@ class RunningTemperature(Running):
         """Method, parameters, heads that were edited, and what a user should know, one a prompt."""
         nothing = self.settings.temperature == 1
         heads = sum(map(len, self.heads.values()))
-        notes = [f"acts on {ROWS[self.settings.rows]}, {heads} heads in {len(self.heads)} layers"]
+        notes = [f"acts on {ROWS[self.settings.rows]}, {counted(heads, 'head')} in {counted(len(self.heads), 'layer')}"]
         if nothing:
             notes = ["the temperature is 1: nothing is changed"]
         if self._rounded is not None and np.log2(self.settings.temperature) % 1:

@@ -42,9 +42,9 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
     layers = [int(n) for n in cap.layers] if layer is None else [layer]
     total = np.zeros(len(cap.tokens))
     for number in layers:
-        maps = np.asarray(cap.maps(layer=number).values, dtype=np.float64)[:, row]  # [H, P]
+        maps = np.asarray(cap.maps(layer=number, head=head, group=group).values, dtype=np.float64)  # [H, P] or [P]
         uniform = (1 / np.asarray(cap.allowed(number, queries)).sum(1)).mean()
-        total += (maps.mean(0) if head is None else maps[head]) / uniform
+        total += (maps.mean(0) if head is None else maps) / uniform
     return total / len(layers)
 
 

@@ -49,7 +49,7 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
     title="Decay per layer",
     definition="gamma in alpha_l proportional to gamma^l, by least squares on log alpha_l = a + l log "
     "gamma; alpha_l = mean attention per pair of a link (s_visual, c_visual, c_text) in layer l. "
-    "Intervals are percentile bootstrap over captures; a single one has none.",
+    "Intervals are percentile bootstrap over clips; a single one has none.",
     source="paper",
     unit="per layer",
     range=(0, None),

@@ -16,6 +16,14 @@ from attnscope.scene.mentions import asked_speakers
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
+NO_MASSES = (
+    "No attention between modalities, no balance of the answer (MDI, AEI) and no decay: the capture has no 'masses' "
+    "reading."
+)
+NO_MAPS = "No speaker, grounding, pair or answer metrics: the capture has no 'maps' reading."
+READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")  # as in a plan
+OF_PEOPLE = "Speaker, grounding, pair and answer metrics"
+
 
 def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
     """Say what the metrics leave undefined in this capture, and why.
@@ -27,15 +35,11 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
     Returns:
         Sentences, none if everything is defined.
     """
-    notes = (
-        _modality(cap)
-        if cap.has("masses")
-        else ["No attention between modalities and no decay: the capture has no 'masses' reading."]
-    )
+    notes = _modality(cap) if cap.has("masses") else [NO_MASSES]
     notes += _not_computed(cap)
     if not cap.has("maps"):
-        return [*notes, "No speaker or answer metrics: the capture has no 'maps' reading."]
-    undefined = "Speaker and answer metrics are not defined"
+        return [*notes, NO_MAPS]
+    undefined = f"{OF_PEOPLE} are not defined"
     if not cap.scene.speakers:
         return [*notes, f"{undefined}: the scene names no speaker boxes."]
     if not np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any():
@@ -51,8 +55,19 @@ def _not_computed(cap: Capture) -> list[str]:
         if lack and lack not in ("'masses'", "'maps'"):
             without.setdefault(lack, []).append(entry.title)
     notes = [f"Not computed: {', '.join(names)}. The capture has no {lack} reading." for lack, names in without.items()]
-    large = obstacle(cap) if cap.has("qk") or cap.has("full") else None
-    return notes if large is None else [*notes, large]
+    if large := obstacle(cap) if cap.has("qk") or cap.has("full") else None:
+        notes.append(large)
+    if missing := _missing(cap):
+        notes.append(
+            f"A capture has the readings of its plan; another with --plan {missing} holds all that is missing."
+        )
+    return notes
+
+
+def _missing(cap: Capture) -> str:
+    """A plan that has what this capture has, and whatever a metric lacks; "" if none lacks anything."""
+    lacks = {lack.replace("'", "").split(" or ")[0] for entry in all_metrics() if (lack := lacking(cap, entry))}
+    return ",".join(reading for reading in READINGS if cap.has(reading) or reading in lacks) if lacks else ""
 
 
 def _modality(cap: Capture) -> list[str]:
@@ -83,17 +98,17 @@ def _modality(cap: Capture) -> list[str]:
 def _speakers(cap: Capture, threshold: float) -> list[str]:
     names = list(cap.scene.speakers)
     if not cap.scene.transcript:
-        return ["Speaker metrics are not defined: the scene has no transcript."]
+        return ["Speaker, grounding and pair metrics are not defined: the scene has no transcript."]
     notes = []
     spoken = {turn.speaker for turn in cap.scene.transcript}
-    for name, cells in zip(names, speaker_cells(cap, threshold), strict=True):
-        if name not in spoken:
-            notes.append(f"Speaker '{name}' does not enter the consistency score: no turn of the transcript is theirs.")
-        elif not cells.any():
-            notes.append(
-                f"Speaker '{name}' does not enter the consistency score: the box covers no visual token "
-                f"by {threshold:g} or more."
-            )
+    silent = [name for name in names if name not in spoken]
+    cells = zip(names, speaker_cells(cap, threshold), strict=True)
+    hidden = [name for name, own in cells if name in spoken and not own.any()]
+    if silent:
+        notes.append(f"{_enter(silent)} the consistency score: no turn of the transcript is theirs.")
+    if hidden:
+        box = "the box covers" if len(hidden) == 1 else "their boxes cover"
+        notes.append(f"{_enter(hidden)} the consistency score: {box} no visual token by {threshold:g} or more.")
     strangers = sorted(s for s in spoken if s is not None and s not in names)
     if strangers:
         notes.append(f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them.")
@@ -102,15 +117,22 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
     return notes + _rivals(cap, threshold)
 
 
+def _enter(names: list[str]) -> str:
+    """Who does not enter."""
+    said = ", ".join(repr(name) for name in names)
+    return f"Speaker {said} does not enter" if len(names) == 1 else f"Speakers {said} do not enter"
+
+
 def _rivals(cap: Capture, threshold: float) -> list[str]:
     """Whether there is somebody to be confused with."""
     whole, live = (seen_cells(cap, threshold, frames) for frames in ("all", "live"))
     enter = whole.entering
     if enter.sum() < 2:
-        return [
+        notes = [
             "The consistency score is not defined: it needs two speakers with text and a visible box, "
             f"and the scene has {int(enter.sum())}."
         ]
+        return notes if enter.any() else [*notes, "Nor are grounding and pairs of words and cells: they need one."]
     notes = []
     for s in np.flatnonzero(enter):
         seen = (live.cells[live.labels == s] > 0).any(0)

@@ -2,107 +2,129 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from attnscope.metrics.answer import ASKED
-from attnscope.metrics.decay import LINKS
-from attnscope.metrics.registry import FOUND, OVER
+from attnscope.metrics import pool
+from attnscope.metrics.clips import common
+from attnscope.metrics.headline_lines import Line, lines
+from attnscope.metrics.registry import FOUND, OVER, get
 
 Tables = Mapping[str, pd.DataFrame]
 KEYS = (*FOUND, "capture")
+OF = ("group", "number", "metric")
+COLUMNS = (*OF, "value", "low", "high", "chance", "p", "n", "counts")
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: which rows of which table it averages, under which name, and what its n counts.
-
-    With `highest`, the largest value among single heads instead of the mean.
-    """
-
-    name: str
-    metric: str
-    where: Mapping[str, object]
-    counts: str
-    highest: bool = False
-
-
-def lines(denominator: str) -> list[Line]:
-    """The lines of the headline table, in order."""
-    out = []
-    for frames, said in (("live", "live frames"), ("all", "all frames")):
-        where = {"layer": OVER, "head": OVER, "frames": frames}
-        out.append(Line(f"Speaker consistency, {said}", "speaker_consistency", where, "speakers"))
-        name = f"Speaker consistency over chance, {said}"
-        out.append(Line(name, "speaker_consistency_lift", where, "speakers"))
-    mean = {"layer": OVER, "head": OVER, **ASKED}
-    out.append(Line("Answer's lift on the asked speaker", "answer_lift", mean, "cells"))
-    out.append(Line("Answer's lift on the asked speaker, highest head", "answer_lift", ASKED, "cells", highest=True))
-    for metric, name in (("mass_share", "Mass share"), ("lift", "Lift")):
-        where = {"query": "text", "key": "visual"}
-        out += _both(f"{name} text \N{RIGHTWARDS ARROW} visual", metric, where, "queries")
-    for query in ("text", "visual"):
-        where = {"layer": OVER, "query": query, "denominator": denominator}
-        out += _both(f"Gap of {query} (/{denominator})", "gap", where, "layers")
-    for link, (query, key) in LINKS.items():
-        name = f"Decay per layer, {query} \N{RIGHTWARDS ARROW} {key}"
-        out += _both(name, "decay_gamma", {"link": link}, "layers")
-    return out
-
-
-def headline(tables: Tables, denominator: str = "max") -> pd.DataFrame:
-    """One row a number, averaged over captures.
+def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | None = None) -> pd.DataFrame:
+    """One row a number: of a single capture as it is, of several the mean over clips.
 
     Args:
         tables: the tables by family, with a column `capture`.
         denominator: of the gap.
+        about: what the captures are of (`attnscope.metrics.pool.labels`); by default each is of its own clip.
 
     Returns:
-        Columns `number`, `metric`, `value`, `se` (standard error over captures, NaN for one), `chance`, `p`
-        (permutation p, of a single capture only), `n` (how many of `counts` the value is over), `captures`
-        (how many define it). Lines that no table has are left out.
+        Columns `group`, `number`, `metric`, `value`, `low`, `high` (of several captures the 95 % bootstrap interval
+        over clips, of one the band of `attnscope.metrics.jitter` where it was asked for), `chance` (what chance or even
+        attention would give; of AttnMean and AttnMax the same on cells of the other speakers), `p` (permutation p, of a
+        single capture only), `n` (how many of `counts` the value is over). Lines that no table has are left out.
     """
-    rows = []
-    for line in lines(denominator):
-        by_capture = per_capture(tables, line)
-        if by_capture is None:
+    chosen = lines(denominator)
+    own, level = by_capture(tables, chosen), by_capture(tables, chosen, level=True)
+    if own.empty:
+        return pd.DataFrame(columns=pd.Index(COLUMNS))
+    if own["capture"].nunique() > 1:
+        own = pool.pooled(own, _about(own, about)).assign(counts="clips", p=np.nan)
+        level = pool.pooled(level, _about(level, about)) if len(level) else level
+    known = level.set_index("number")["value"]
+    chance = own["number"].map(known.to_dict()).astype(np.float64)
+    # a level beside a number that is not defined would only mislead
+    found = own.assign(chance=chance.where(own["value"].notna()))
+    order = {line.name: i for i, line in enumerate(chosen)}
+    found = found.sort_values("number", key=lambda names: names.map(order), kind="stable")
+    return found[list(COLUMNS)].reset_index(drop=True)
+
+
+def by_group(
+    tables: Tables, about: pd.DataFrame, by: str, denominator: str = "max", **options: Any
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The headline numbers of groups of captures, and how the groups differ.
+
+    Args:
+        tables: as for `headline`.
+        about: what the captures are of.
+        by: a field of the scenes, `speakers` or `correction`, whose labels are the groups; at least two.
+        denominator: of the gap.
+        options: of `attnscope.metrics.pool.contrast` and `paired`: draws, permutations, seed.
+
+    Returns:
+        Columns `group`, `number`, `metric`, `label`, `value`, `n` (clips), `low`, `high`; and `group`, `number`,
+        `metric`, `base`, `other`, `value` (other less base), `n`, `low`, `high`, `p`, `p_wilcoxon`, `paired`: whether
+        the two share clips and are compared clip by clip (else p_wilcoxon is NaN). Numbers that no capture defines are
+        left out.
+
+    Raises:
+        RequestError: as `attnscope.metrics.pool.contrast`.
+    """
+    own = by_capture(tables, lines(denominator))
+    own = own[own.groupby("number")["value"].transform("count") > 0]
+    values = own.drop(columns=["low", "high", "p", "counts"])
+    place = ["layer", "head"]
+    means = pool.pooled(values, about, by, **{k: v for k, v in options.items() if k != "permutations"})
+    unpaired = pool.contrast(values, about, by, **options).assign(paired=False, p_wilcoxon=np.nan)
+    parts = []
+    for (base, before), (other, after) in combinations(pool.groups(about, by).items(), 2):
+        if common(about, before, after):
+            found = pool.paired(values, about, before, after, **options).assign(base=base, other=other, paired=True)
+        else:
+            found = unpaired[(unpaired["base"] == base) & (unpaired["other"] == other)]
+        parts.append(found)
+    columns = [*OF, "base", "other", "value", "n", "low", "high", "p", "p_wilcoxon", "paired"]
+    differences = pd.concat([part[columns] for part in parts], ignore_index=True)
+    return means.drop(columns=[*place, "field"]), differences
+
+
+def by_capture(tables: Tables, chosen: Sequence[Line], *, level: bool = False) -> pd.DataFrame:
+    """A row for each line and capture: the mean over the rows (layers, mostly) that it selects, or the highest.
+
+    Args:
+        tables: by family, with a column `capture`.
+        chosen: the lines.
+        level: of what they are compared with, instead of the lines themselves.
+
+    Returns:
+        A tidy table: `capture`, `group`, `number`, `metric`, `layer` and `head` (-1), `value`, `n`, `counts`, and
+        `low`, `high` and `p` where a line is one row that has them.
+    """
+    parts = []
+    over = {family: table[table["head"] == OVER] for family, table in tables.items()}  # few of a table's rows
+    for line in chosen:
+        metric, where = line.metric, dict(line.where)
+        if level and isinstance(line.chance, Mapping):
+            where |= line.chance
+            metric = str(where.pop("metric", metric))
+        rows = _select(tables if line.highest else over, metric, where)
+        if rows is None:
             continue
-        values = by_capture["value"].dropna()
-        rows.append(
-            {
-                "number": line.name,
-                "metric": line.metric,
-                "value": values.mean() if len(values) else np.nan,
-                "se": values.sem() if len(values) > 1 else np.nan,
-                **_chance(tables, line),
-                "n": int(by_capture.loc[values.index, "n"].sum()),
-                "counts": line.counts,
-                "captures": len(values),
-            }
-        )
-    columns = ["number", "metric", "value", "se", "chance", "p", "n", "counts", "captures"]
-    return pd.DataFrame(rows, columns=pd.Index(columns))
-
-
-def per_capture(tables: Tables, line: Line) -> pd.DataFrame | None:
-    """A line's value in each capture: the mean over the rows (layers, mostly) that it selects, or the highest."""
-    rows = _select(tables, line.metric, line.where)
-    if rows is None:
-        return None
-    if line.highest:
-        rows = rows[(rows["layer"] != OVER) & (rows["head"] != OVER)]
-    how = "max" if line.highest else "mean"
-    return rows.groupby("capture", sort=False).agg(value=("value", how), n=("n", "max")).reset_index()
-
-
-def across(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard error and number of captures for every row of a table over several captures."""
-    keys = [c for c in table.columns if c not in KEYS]
-    grouped = table.groupby(keys, sort=False, dropna=False)["value"]
-    return grouped.agg(mean="mean", se="sem", captures="count").reset_index()
+        if line.highest:
+            rows = rows[(rows["layer"] != OVER) & (rows["head"] != OVER)]
+        single = not line.highest and not rows["capture"].duplicated().any()
+        how: dict[str, Any] = {"value": ("value", "max" if line.highest else "mean"), "n": ("n", "max")}
+        how |= {name: (name, "first") for name in ("low", "high", "p") if single and name in rows}
+        found = rows.groupby("capture", sort=False).agg(**how).reset_index()
+        if level and not isinstance(line.chance, Mapping):
+            found["value"] = line.chance
+        parts.append(found.assign(group=line.group, number=line.name, metric=line.metric, counts=line.counts))
+    columns = ["capture", *OF, "layer", "head", "value", "n", "low", "high", "p", "counts"]
+    if not parts:
+        return pd.DataFrame(columns=pd.Index(columns))
+    whole: pd.DataFrame = pd.concat(parts, ignore_index=True).assign(layer=OVER, head=OVER)
+    return whole.reindex(columns=columns)
 
 
 def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -115,38 +137,19 @@ def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     return joined.assign(change=joined["after"] - joined["before"])
 
 
-def _both(name: str, metric: str, where: Mapping[str, object], counts: str) -> list[Line]:
-    """A line with, and one without sinks."""
-    said = {"with": "", "without": ", without sinks"}
-    return [Line(name + end, metric, {"head": OVER, "sinks": sinks, **where}, counts) for sinks, end in said.items()]
+def _about(table: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:
+    if about is not None:
+        return about
+    names = pd.unique(table["capture"])
+    return pd.DataFrame({"capture": names, "clip": names})
 
 
 def _select(tables: Tables, metric: str, where: Mapping[str, object]) -> pd.DataFrame | None:
-    for table in tables.values():
-        keep = (table["metric"] == metric).to_numpy(copy=True)
-        if not keep.any():
-            continue
-        for column, value in where.items():
-            keep &= (table[column] == value).to_numpy()
-        return table[keep] if keep.any() else None
-    return None
-
-
-def _chance(tables: Tables, line: Line) -> dict[str, float]:
-    """Chance level and p that belong to a line; NaN where it has none."""
-    out = {"chance": np.nan, "p": np.nan}
-    own = _select(tables, line.metric, line.where)
-    if own is None or own["value"].isna().all():
-        return out  # a chance level beside a number that is not defined would only mislead
-    if line.metric in ("lift", "answer_lift") and not line.highest:  # the highest of many lies above chance
-        out["chance"] = 1.0
-    if line.metric == "gap":
-        uniform = _select(tables, "gap_uniform", line.where)
-        out["chance"] = np.nan if uniform is None else float(uniform["value"].mean())
-    if line.metric.startswith("speaker_consistency"):
-        chance = _select(tables, "speaker_consistency_chance", line.where)
-        if chance is not None:
-            out["chance"] = 1.0 if line.metric.endswith("lift") else float(chance["value"].mean())
-        if len(own) == 1 and line.metric.endswith("lift"):
-            out["p"] = float(own["p"].iloc[0])
-    return out
+    """Rows of a metric with given keys; None if there are none."""
+    table = tables.get(get(metric).family)
+    if table is None:
+        return None
+    keep = (table["metric"] == metric).to_numpy(copy=True)
+    for column, value in where.items() if keep.any() else ():
+        keep &= (table[column] == value).to_numpy()
+    return table[keep] if keep.any() else None

@@ -110,7 +110,7 @@ def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np
     """For each choice of sinks: entropies [L + 1, H + 1] and cells that count [L + 1]; the last are of mean maps."""
     tokens, group = cap.tokens, answer_group(cap)
     placed = (tokens["modality"] == "visual").to_numpy() & (tokens["grid_y"].to_numpy() >= 0)
-    cells = _cells(tokens, placed)
+    cells = grid_cells(tokens, placed)
     shape = (len(choices), len(cap.layers) + 1)
     entropy, kept = np.full((*shape, cap.heads + 1), np.nan), np.zeros((*shape, len(cells)), dtype=bool)
     total = np.zeros((len(choices), len(cells)))
@@ -130,7 +130,7 @@ def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np
     return list(zip(entropy, kept.sum(-1), strict=True))
 
 
-def _cells(tokens: pd.DataFrame, placed: NDArray[np.bool_]) -> NDArray[np.int64]:
+def grid_cells(tokens: pd.DataFrame, placed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """View (a frame, or one of an image's tiles), row and column of each placed token, [V, 3]."""
     y, x = (tokens[name].to_numpy(np.int64)[placed] for name in ("grid_y", "grid_x"))
     return np.stack([np.maximum(np.cumsum((y == 0) & (x == 0)) - 1, 0), y, x], axis=1)  # each begins at its corner

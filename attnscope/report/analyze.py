@@ -13,12 +13,14 @@ from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.metrics.decay import across_captures
 from attnscope.metrics.headline import headline
-from attnscope.report import answer_panels, panels, provenance
-from attnscope.report.answers import answer_text, options
+from attnscope.report import answer_panels, frame_panels, modality_panels, provenance, speaker_panels
+from attnscope.report.answers import options
+from attnscope.report.capture_page import capture_page, notes
+from attnscope.report.group_panels import Groups, compare_groups
 from attnscope.report.html import render
-from attnscope.report.inputs import Tables, check_options, compute_tables, names_of, open_all, subject
+from attnscope.report.inputs import Tables, check_groups, check_options, compute_tables, names_of, open_all, subject
 from attnscope.report.output import Output
-from attnscope.report.style import styled
+from attnscope.report.style import check_style, styled
 from attnscope.report.summary import Summary, records
 
 
@@ -31,12 +33,13 @@ def analyze(
     by: str | None = None,
     jitter: Mapping[str, Any] | None = None,
     style: str = "paper",
+    films: bool = False,
     caption: str = "",
 ) -> Summary:
     """Measure captures and write tables (CSV, parquet), figures (PNG, SVG), `report.html` and `summary.json`.
 
     Args:
-        paths: one capture, or several of one model (their numbers are then also averaged).
+        paths: one capture, or several of one model (their numbers are then also averaged over clips).
         out: folder to write into; made if it does not exist.
         speaker: whose attention is drawn over the frames; by default the first with words and a box.
         threshold: covered fraction from which a visual token counts as a speaker's.
@@ -45,17 +48,20 @@ def analyze(
             labels are compared.
         jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes get a band from disturbed boxes.
         style: of figures: `paper` or `slides`.
+        films: also write the attention over the moving clip as mp4 and GIF, for the captures whose frames are shown;
+            takes seconds a clip.
         caption: a sentence that readers must see first, under the title.
 
     Returns:
         Where everything is, the headline numbers, and notes on what is not defined and why.
 
     Raises:
-        RequestError: for an option out of range, an unknown speaker, captures that cannot be averaged.
+        RequestError: for an option out of range, an unknown speaker, captures that cannot be averaged or compared.
         FormatError: if a file is not a complete capture.
         RunError: if the output cannot be written.
     """
     check_options(threshold, denominator)
+    check_style(style)
     with ExitStack() as stack:
         caps = open_all([paths] if isinstance(paths, str | Path) else list(paths), stack)
         for cap in caps:
@@ -63,38 +69,46 @@ def analyze(
         names = names_of(caps)
         about = metrics.pool.labels(caps, names)
         if by is not None:
-            metrics.pool.groups(about, by)  # an unknown field is refused before any work
-        tables = compute_tables(caps, names, threshold, jitter)
+            check_groups(about, by)
         output = Output(Path(out))
+        tables = compute_tables(caps, names, threshold, jitter)
+        numbers = headline(tables, denominator, about)
         write_tables(output, caps, names, tables, about, by)
+        output.table("headline", numbers)
         with styled(style):
-            sections = _sections(output, caps, names, tables, about, speaker, denominator)
-        notes = _notes(caps, names, threshold)
-        numbers = headline(tables, denominator)
+            groups = None if by is None else compare_groups(output, tables, about, by, denominator)
+            sections = _sections(output, caps, names, tables, about, speaker, denominator, films)
+        said = notes(caps, names, threshold)
         pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
+        settings = {
+            "speaker": speaker,
+            "threshold": threshold,
+            "denominator": denominator,
+            "by": by,
+            "jitter": None if jitter is None else dict(jitter),
+            "style": style,
+            "films": films,
+        }
         page = render(
             "analyze.html.j2",
             title=f"Attention of {provenance.model_name(caps[0])}",
             numbers=records(numbers),
-            intervals=records(gamma_intervals(tables)),
-            notes=notes,
+            clips=int(about["clip"].nunique()),
+            interval=_interval(about, jitter),
+            notes=said,
             caption=caption,
+            groups=None if groups is None else groups.page(),
             sections=sections,
             captures=pages,
-            settings={"covered-fraction threshold": f"{threshold:g}", "gap denominator": denominator},
+            settings=_said(settings, several=len(caps) > 1),
         )
         report = output.text("report.html", page)
         summary = Summary(
             report=report,
             tables=output.tables,
             figures=output.figures,
-            numbers={
-                "captures": [str(cap.path) for cap in caps],
-                "settings": {"speaker": speaker, "threshold": threshold, "denominator": denominator},
-                "headline": records(numbers),
-                "answers": {page["name"]: {"answer": page["answer"], "options": page["options"]} for page in pages},
-            },
-            notes=notes,
+            numbers=_found(caps, settings, numbers, groups, pages),
+            notes=said,
         )
         output.json("summary.json", summary.to_dict())
         return summary
@@ -115,37 +129,12 @@ def write_tables(
     if len(caps) > 1:
         for name, table in metrics.pool.summarize(tables, about, by).items():
             output.table(name, table)
+        if "modality" in tables:  # one fit through the curves of all clips, and a break that is searched for in all
+            clips = tables["modality"].merge(about[["capture", "clip"]], on="capture")
+            output.table("decay_fits", across_captures(clips, unit="clip"))
     answers = [options(cap).assign(capture=name) for name, cap in zip(names, caps, strict=True)]
     output.table("options", pd.concat(answers, ignore_index=True))
-    if len(intervals := gamma_intervals(tables)):
-        output.table("decay_intervals", intervals)
     output.table("definitions", metrics.definitions())
-
-
-def gamma_intervals(tables: Tables) -> pd.DataFrame:
-    """Gamma with a bootstrap interval over captures; no rows for a single capture, which has no spread."""
-    columns = ["link", "sinks", "gamma", "low", "high", "captures"]
-    if "modality" not in tables or tables["modality"]["capture"].nunique() < 2:
-        return pd.DataFrame(columns=pd.Index(columns))
-    found = across_captures(tables["modality"])
-    return found[found["metric"] == "decay_gamma"].rename(columns={"value": "gamma", "n": "captures"})[columns]
-
-
-def capture_page(cap: Capture, name: str) -> dict[str, Any]:
-    """What the page says about one capture: answer, options, provenance, self-check, warnings."""
-    word, checks = provenance.checks(cap)
-    return {
-        "name": name,
-        "question": cap.scene.question,
-        "expected": cap.scene.answer,
-        "answer": answer_text(cap),
-        "options": records(options(cap)),
-        "provenance": provenance.provenance(cap),
-        "check": word,
-        "checks": checks,
-        "corrections": provenance.corrections(cap),
-        "warnings": provenance.warnings(cap),
-    }
 
 
 def _sections(
@@ -156,44 +145,65 @@ def _sections(
     about: pd.DataFrame,
     speaker: str | None,
     denominator: str,
+    films: bool,
 ) -> list[dict[str, Any]]:
     """Figures by heading; headings without a figure say that there is none (the notes say why)."""
     return [
         {
-            "title": "Speakers",
-            "lead": "Do the words of a speaker attend to the pixels of that speaker?",
-            "pictures": panels.speaker_panels(output, tables, about),
+            "title": speaker_panels.TITLE,
+            "lead": speaker_panels.LEAD,
+            "pictures": speaker_panels.speaker_panels(output, tables, about),
         },
         {
             "title": answer_panels.TITLE,
             "lead": answer_panels.LEAD,
-            "pictures": answer_panels.answer_panels(output, caps, names, tables),
+            "pictures": answer_panels.answer_panels(output, caps, names, tables, about),
         },
         {
-            "title": "Attention on the frames",
-            "lead": "Where the attention falls in the picture, in the order of time.",
-            "pictures": panels.overlay_panels(output, caps, names, tables, speaker),
+            "title": frame_panels.TITLE,
+            "lead": frame_panels.LEAD,
+            "pictures": frame_panels.overlay_panels(output, caps, names, tables, speaker, films=films),
         },
         {
-            "title": "Within and between modalities",
-            "lead": (
-                "How much attention stays within text or video, how much crosses over, and how that changes with depth."
-            ),
-            "pictures": panels.modality_panels(output, tables, denominator, about),
+            "title": modality_panels.TITLE,
+            "lead": modality_panels.LEAD,
+            "pictures": modality_panels.modality_panels(output, tables, denominator, about),
         },
     ]
 
 
-def _notes(caps: Sequence[Capture], names: Sequence[str], threshold: float) -> list[str]:
-    """Why numbers are missing, each sentence once."""
-    notes: dict[str, list[str]] = {}
-    for name, cap in zip(names, caps, strict=True):
-        failed = ["The self-check FAILED: do not trust these numbers."] if cap.check.get("passed") is False else []
-        for note in [*failed, *metrics.explain(cap, threshold=threshold)]:
-            notes.setdefault(note, []).append(name)
-    if len(caps) == 1:
-        return list(notes)
-    out = [note if len(who) == len(caps) else f"{', '.join(who)}: {note}" for note, who in notes.items()]
-    if len(caps) > panels.MOST_OVERLAYS:
-        out.append(f"Frames are shown for the first {panels.MOST_OVERLAYS} of {len(caps)} captures.")
+def _interval(about: pd.DataFrame, jitter: Mapping[str, Any] | None) -> str:
+    """What the intervals beside the headline numbers are; "" if there are none."""
+    if about["clip"].nunique() > 1:
+        return "95 % interval over clips"
+    if jitter is not None and len(about) == 1:
+        return f"{100 * float(jitter.get('level', 0.95)):g} % of disturbed boxes"
+    return ""
+
+
+def _said(settings: Mapping[str, Any], *, several: bool) -> dict[str, str]:
+    """Settings in the words of the page, without those that are off or only about looks."""
+    out = {"covered-fraction threshold": f"{settings['threshold']:g}", "gap denominator": str(settings["denominator"])}
+    if settings["by"] is not None:
+        out["compared by"] = str(settings["by"])
+    if settings["jitter"] is not None:
+        bands = " (bands: in the tables, one a capture)" if several else ""
+        out["boxes disturbed with"] = ", ".join(f"{name} {value}" for name, value in settings["jitter"].items()) + bands
     return out
+
+
+def _found(
+    caps: Sequence[Capture],
+    settings: Mapping[str, Any],
+    numbers: pd.DataFrame,
+    groups: Groups | None,
+    pages: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The summary's numbers, as JSON."""
+    found = {
+        "captures": [str(cap.path) for cap in caps],
+        "settings": dict(settings),
+        "headline": records(numbers),
+        "answers": {page["name"]: {"answer": page["answer"], "options": page["options"]} for page in pages},
+    }
+    return found if groups is None else found | {"groups": groups.to_dict()}

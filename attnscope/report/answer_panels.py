@@ -10,10 +10,11 @@ import pandas as pd
 from attnscope.metrics.answer import ASKED, answer_group
 from attnscope.metrics.cells import best_answer_head, cell_lift
 from attnscope.report.figures import answer, heads, overlay
+from attnscope.report.figures.lines import over_captures, rows_of
 from attnscope.report.figures.stage import stage
 from attnscope.report.inputs import Tables
 from attnscope.report.output import Output, Picture
-from attnscope.report.panels import MOST_OVERLAYS, SCALE, rows_of
+from attnscope.report.panels import MOST_OVERLAYS, SCALE, bands
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -24,6 +25,7 @@ BY_LAYER = (
     "The answer position's density of attention on each speaker with a visible box, as a share of the sum over all of "
     "them; mean over heads. Dotted: chance, the same density on everyone."
 )
+RISE = 1e-6  # of a number that rose by more than rounding
 View = tuple[str, str, int | None, int | None]  # name, in words, layer, head
 MEAN: View = ("mean", "mean of all layers and heads", None, None)
 
@@ -33,7 +35,7 @@ def answer_panels(
     caps: Sequence[Capture],
     names: Sequence[str],
     tables: Tables,
-    about: pd.DataFrame | None = None,
+    about: pd.DataFrame,
 ) -> list[Picture]:
     """Lift on the asked speaker by head, shares by layer, and the frames; only what is defined."""
     if "answer" not in tables:
@@ -41,7 +43,7 @@ def answer_panels(
     table, pictures = tables["answer"], []
     lifts = rows_of(table, "answer_lift", **ASKED)
     if lifts["value"].notna().any():
-        data = heads.grid(lifts)
+        data = heads.grid(over_captures(lifts.assign(speaker=""), about))
         whom = _whom(lifts)
         figure = heads.heads_map(
             data,
@@ -58,7 +60,7 @@ def answer_panels(
         pictures.append(out.figure("answer_lift", figure, f"The answer's lift on {whom} by head", caption))
     by_layer = answer.speaker_shares(table, about=about)
     if by_layer is not None:
-        caption = f"{BY_LAYER} {_bold(table)}"
+        caption = f"{BY_LAYER} {_bold(table)}{bands(table, about)}"
         pictures.append(out.figure("answer_share", by_layer, "Speakers' shares by layer", caption))
     for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
         if number < MOST_OVERLAYS:
@@ -160,7 +162,7 @@ def _rise(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     keys = ["metric", "layer", "head", "speaker", "asked", "named"]
     one, two = (table.set_index(keys)["value"] for table in (before, after))
     rise = (two - one).reset_index()
-    return rise[rise["value"] > 1e-6]
+    return rise[rise["value"] > RISE]
 
 
 def _overlay_caption(text: str, asked: str | None) -> str:

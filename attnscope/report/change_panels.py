@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from attnscope.metrics.cells import best_head, cell_lift
-from attnscope.report.answer_panels import LEAD, TITLE, change_maps, change_overlays
+from attnscope.report import speaker_panels
+from attnscope.report.answer_panels import LEAD, RISE, TITLE, change_maps, change_overlays
 from attnscope.report.figures import curves, heads, overlay
+from attnscope.report.figures.lines import rows_of
 from attnscope.report.figures.stage import stage
 from attnscope.report.inputs import Tables, subject
 from attnscope.report.output import Output, Picture
-from attnscope.report.panels import FRAMES, SCALE, rows_of
+from attnscope.report.panels import FRAMES, SCALE
 from attnscope.report.provenance import acted_on_answer, active_heads
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ def sections(
     maps = change_maps(out, before, after, active)
     answer = {"title": TITLE, "lead": LEAD, "pictures": [*frames, *maps] if on_answer else [*maps, *frames]}
     speakers = {
-        "title": "Speakers",
-        "lead": "Do the words of a speaker attend to the pixels of that speaker?",
+        "title": speaker_panels.TITLE,
+        "lead": speaker_panels.LEAD,
         "pictures": _speakers(out, before, after, active),
     }
     return [
@@ -115,16 +117,12 @@ def _overlays(
         return []
     said = f"the words of {who[1]}" if who[1] else "the question"
     views: list[tuple[str, str, int | None, int | None]] = [("mean", "mean of all layers and heads", None, None)]
-    most = _most_changed(before, after) or best_head(after["speakers"])
-    if most is not None:
+    if most := _most_risen(before, after):
         views.append(
-            (
-                "most_changed",
-                f"layer {most[0]}, head {most[1]}, whose speaker consistency rose most",
-                most[0],
-                most[1],
-            )
+            ("most_changed", f"layer {most[0]}, head {most[1]}, whose speaker consistency rose most", *most[:2])
         )
+    elif best := best_head(after["speakers"]):
+        views.append(("best_head", f"layer {best[0]}, head {best[1]}, highest speaker consistency", *best[:2]))
     pictures = []
     n = one.prompt_length
     for view, text, layer, head in views:
@@ -137,13 +135,12 @@ def _overlays(
     return pictures
 
 
-def _most_changed(before: Tables, after: Tables) -> tuple[int, int, str] | None:
-    """The head whose speaker consistency rose most, by the rule of `best_head`."""
+def _most_risen(before: Tables, after: Tables) -> tuple[int, int, str] | None:
+    """The head whose speaker consistency rose most, by the rule of `best_head`; None if none rose."""
     keys = ["metric", "layer", "head", "frames"]
-    one, two = (t["speakers"].set_index(keys)["value"] for t in (before, after))
-    only = one.index.get_level_values("metric") == "speaker_consistency_lift"
-    rise = (two[two.index.get_level_values("metric") == "speaker_consistency_lift"] - one[only]).reset_index()
-    return best_head(rise)
+    one, two = (rows_of(t["speakers"], "speaker_consistency_lift").set_index(keys)["value"] for t in (before, after))
+    rise = (two - one).reset_index()
+    return best_head(rise[rise["value"] > RISE])
 
 
 def _pair(

@@ -13,8 +13,8 @@ from attnscope.capture.reader import Capture
 from attnscope.errors import RequestError
 from attnscope.metrics.headline import change, headline
 from attnscope.report import change_panels, provenance
-from attnscope.report.analyze import capture_page
 from attnscope.report.answers import answer_text, options_change, verdict
+from attnscope.report.capture_page import capture_page
 from attnscope.report.html import render
 from attnscope.report.inputs import Tables, check_options, compute_tables, open_all, subject
 from attnscope.report.output import Output
@@ -136,12 +136,12 @@ def require_same_prompt(one: Capture, two: Capture) -> None:
 
 
 def headline_change(before: Tables, after: Tables, denominator: str) -> pd.DataFrame:
-    """The headline numbers: `number`, `before`, `after`, `change`, `chance`, `p_before`, `p_after`."""
+    """The headline numbers: `group`, `number`, `before`, `after`, `change`, `chance`, `p_before`, `p_after`."""
     one, two = headline(before, denominator), headline(after, denominator)
     joined = one.merge(two[["number", "value", "p"]], on="number", how="left", suffixes=("_before", "_after"))
     joined = joined.rename(columns={"value_before": "before", "value_after": "after"})
     joined["change"] = joined["after"] - joined["before"]
-    return joined[["number", "metric", "before", "after", "change", "chance", "p_before", "p_after"]]
+    return joined[["group", "number", "metric", "before", "after", "change", "chance", "p_before", "p_after"]]
 
 
 def _notes(one: Capture, two: Capture, tables: list[Tables], threshold: float) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from attnscope._version import __version__
 from attnscope.metrics import definitions
+from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report.summary import records
 
 CAUSAL = (
@@ -64,6 +67,32 @@ def signed(value: float | None, digits: int = 3) -> str:
     return f"+{text}" if value is not None and isinstance(value, (int, float)) and value > 0 else text
 
 
+def interval(row: Mapping[str, Any], digits: int = 3) -> str:
+    """The ends of a row's interval; a dash where it has none."""
+    if row["low"] is None or row["high"] is None:
+        return "—"
+    return f"{number(row['low'], digits)} … {number(row['high'], digits)}"
+
+
+def counted(row: Mapping[str, Any]) -> str:
+    """What a row's number is over, for example "1 query" or "3 speakers"."""
+    n, things = row["n"], str(row["counts"])
+    return f"{n} {things}" if n != 1 else f"1 {'query' if things == 'queries' else things[:-1]}"
+
+
+def grouped(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Rows under their headings (`group`), in their order."""
+    return [(name, list(some)) for name, some in groupby(rows, lambda row: str(row["group"]))]
+
+
+def beside(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Headline rows with sinks; what each is without them as `without`, None where a number has no such form."""
+    named = {str(row["number"]): row for row in rows}
+    return [
+        {**row, "without": named.get(name + NO_SINKS)} for name, row in named.items() if not name.endswith(NO_SINKS)
+    ]
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -75,4 +104,8 @@ def _environment() -> Environment:
     )
     environment.filters["number"] = number
     environment.filters["signed"] = signed
+    environment.filters["interval"] = interval
+    environment.filters["beside"] = beside
+    environment.filters["grouped"] = grouped
+    environment.filters["counted"] = counted
     return environment

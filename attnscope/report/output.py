@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,25 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-from attnscope.errors import RequestError, RunError
+from attnscope import metrics
+from attnscope.errors import RunError, unusable_folder
 from attnscope.report.style import Drawn, figure_of, lay_out, scaled
 from attnscope.report.summary import plain
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure inside a page: a data URI with a title, a caption and a text for those who cannot see it."""
+    """A figure inside a page: a data URI with a title, a caption and a text for those who cannot see it.
+
+    `films` are files beside the page that show the same over the clip.
+    """
 
     name: str
     title: str
     caption: str
     uri: str
     width: int  # CSS pixels at which the figure has its paper size
+    films: tuple[str, ...] = ()
 
 
 @dataclass
@@ -52,7 +58,7 @@ class Output:
             for part in ("tables", "figures"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RequestError(f"{self.folder}: cannot be used as the output folder: {error.strerror}") from error
+            raise unusable_folder(self.folder, error) from error
 
     def table(self, name: str, table: pd.DataFrame) -> None:
         """Write a table as CSV and as parquet.
@@ -60,13 +66,10 @@ class Output:
         Raises:
             RunError: if the disk is full or the file cannot be written.
         """
-        csv, parquet = (self.folder / "tables" / f"{name}.{kind}" for kind in ("csv", "parquet"))
-        try:
-            table.to_csv(csv, index=False)
-            table.to_parquet(parquet, index=False)
-        except OSError as error:
-            raise RunError(f"{csv}: cannot be written: {error.strerror or error}") from error
-        self.tables += [csv, parquet]
+        for kind in metrics.tables.SUFFIXES:
+            path = self.folder / "tables" / f"{name}{kind}"
+            metrics.write(table, path)
+            self.tables.append(path)
 
     def figure(self, name: str, drawn: Drawn, title: str, caption: str) -> Picture:
         """Write the figure that axes are in as PNG and as SVG.
@@ -88,11 +91,23 @@ class Output:
         uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
         return Picture(name, title, caption, uri, int(figure.get_figwidth() / scaled(1) * 130))
 
-    def films(self, name: str) -> tuple[Path, Path]:
-        """Where a film goes, as mp4 and as GIF, among the figures."""
+    def films(self, name: str, write: Callable[[Path, Path], None]) -> tuple[str, ...]:
+        """Have a film written among the figures, as mp4 and as GIF.
+
+        Args:
+            name: of both files.
+            write: writes them.
+
+        Returns:
+            Where they are, as seen from the page.
+
+        Raises:
+            RunError: if a file cannot be written.
+        """
         mp4, gif = (self.folder / "figures" / f"{name}.{kind}" for kind in ("mp4", "gif"))
+        write(mp4, gif)
         self.figures += [mp4, gif]
-        return mp4, gif
+        return tuple(path.relative_to(self.folder).as_posix() for path in (mp4, gif))
 
     def text(self, name: str, text: str) -> Path:
         """Write a text file.

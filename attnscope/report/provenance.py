@@ -77,14 +77,16 @@ def corrections(cap: Capture) -> list[dict[str, Any]]:
     """The corrections in force: method, parameters, how many heads were active, notes."""
     out = []
     for item in cap.correction:
-        active = item.get("active") or []
+        active = [(int(layer), heads) for layer, heads in item.get("active") or [] if heads]
+        count, layers = sum(len(heads) for _, heads in active), [layer for layer, _ in active]
+        where = f"{count} of {len(cap.layers) * cap.heads} heads"
+        if layers:
+            where += f", layer{'s' if len(set(layers)) > 1 else ''} {_ranges(layers)}"
         out.append(
             {
                 "method": str(item.get("method")),
                 "params": _flat(item.get("params")),
-                "heads": sum(len(heads) for _, heads in active),
-                "layers": _ranges([int(layer) for layer, heads in active if heads]) or "none",
-                "of": len(cap.layers) * cap.heads,
+                "where": where,
                 "notes": [str(n) for n in _list(item.get("notes"))],
             }
         )

@@ -102,6 +102,16 @@ _RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str
 }
 
 
+def check_style(name: str) -> None:
+    """Refuse an unknown style.
+
+    Raises:
+        RequestError: with the styles that exist.
+    """
+    if name not in STYLES:
+        raise RequestError(f"unknown style '{name}'; known: {', '.join(STYLES)}")
+
+
 @contextmanager
 def styled(name: str | None = None) -> Iterator[None]:
     """Apply a style to the figures made, and saved, inside; pyplot's global state is not touched.
@@ -112,8 +122,8 @@ def styled(name: str | None = None) -> Iterator[None]:
     Raises:
         RequestError: for an unknown style.
     """
-    if name is not None and name not in STYLES:
-        raise RequestError(f"unknown style '{name}'; known: {', '.join(STYLES)}")
+    if name is not None:
+        check_style(name)
     scale = STYLES[name] if name else scaled(1)
     token = _IN_FORCE.set(scale)
     try:

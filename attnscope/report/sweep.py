@@ -13,7 +13,7 @@ from attnscope.correct.base import Correction
 from attnscope.correct.grid import Step, said
 from attnscope.correct.sweep import ANSWER, HEADS, PLAIN, Progress, Sweep, run_sweep
 from attnscope.report import provenance
-from attnscope.report.analyze import capture_page
+from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.dose import Panel, dose_response
 from attnscope.report.html import render
 from attnscope.report.inputs import check_options

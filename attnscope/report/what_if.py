@@ -15,7 +15,7 @@ from attnscope.correct.what_if import ALONE, Progress, WhatIf
 from attnscope.correct.what_if import what_if as compute
 from attnscope.metrics.registry import OVER
 from attnscope.report import provenance
-from attnscope.report.analyze import capture_page
+from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.heads import grid, heads_change
 from attnscope.report.html import render
 from attnscope.report.output import Output, Picture

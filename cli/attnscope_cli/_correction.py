@@ -61,7 +61,7 @@ Toward = Annotated[
     str | None,
     option(
         "Whose cells the answer is drawn to: asked (whom the question names), a name,"
-        f" other, everyone or visual; {_OWN}.",
+        f" other, everyone, visual or random; {_OWN}.",
         "WHO",
         _PANEL,
     ),

@@ -29,6 +29,12 @@ def run(
         option("Error bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
     ] = None,
     style: Annotated[str, option("Of figures: paper or slides.", "NAME")] = "paper",
+    films: Annotated[
+        bool,
+        option(
+            "Also write the attention over the moving clip as mp4 and GIF; slow, seconds a clip.", None, None, "--films"
+        ),
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -48,6 +54,7 @@ def run(
         by=by,
         jitter=None if jitter is None else _amount(jitter),
         style=style,
+        films=films,
     )
     print_json(summary.to_dict()) if json else print(summary.report)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from attnscope.errors import RequestError
 from attnscope_cli._common import (
     Force,
     Json,
@@ -35,6 +36,7 @@ from attnscope_cli._correction import (
     Threshold,
     Toward,
 )
+from attnscope_cli._sweep import Sweeps, WhatIf, run_sweep, run_what_if
 
 
 def run(
@@ -52,6 +54,8 @@ def run(
     heads: Heads = None,
     edges: Edges = None,
     strength: Strength = None,
+    sweep: Sweeps = None,
+    what_if: WhatIf = False,
     model: Annotated[
         str | None, option("Where the model is now; if not given, where the capture had it.", "MODEL")
     ] = None,
@@ -66,19 +70,41 @@ def run(
     The model, the scene and the frames are those of the capture; nothing is trained. The corrections in
     correction.json can be applied to other captures with --correction.
 
-    Example: `attnscope correct run.h5 --method social-bias --alpha 1 -o out/`
+    Examples: `attnscope correct run.h5 --method social-bias --alpha 1 -o out/`,
+    `attnscope correct run.h5 --sweep alpha=0.25,0.5,1,2,4 --sweep topk=1,4,16 -o out/`,
+    `attnscope correct run.h5 --what-if -o out/`
     """
     setup_logging(quiet)
+    if sweep and what_if:
+        raise RequestError("--what-if: does not run the model, and --sweep does; give one of the two")
     after = out / "after.h5"
-    refuse_existing(after, force)
+    if not (sweep or what_if):
+        refuse_existing(after, force)
     from attnscope.capture import open as open_capture
     from attnscope.correct import requested, rerun
+    from attnscope.correct.request import steps
     from attnscope.report.inputs import subject
 
     named = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative, "rows": rows}
     named |= {"toward": toward, "heads": heads, "edges": edges, "strength": strength}
     methods = method or ([] if correction else ["social-bias"])
+    if sweep:
+        fixed = requested(methods, named, set or (), file=correction) if correction else None
+        run_sweep(
+            before,
+            out,
+            fixed or steps(methods, named, set or ()),
+            sweep,
+            model=model,
+            force=force,
+            quiet=quiet,
+            json=json,
+        )
+        return
     corrections = requested(methods, named, set or (), file=correction)
+    if what_if:
+        run_what_if(before, out, corrections, force=force, quiet=quiet, json=json)
+        return
     with open_capture(before) as cap:
         subject(cap, speaker)  # an unknown speaker is refused before the model runs
     quiet_transformers()

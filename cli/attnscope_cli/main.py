@@ -111,11 +111,15 @@ def _config(ctx: typer.Context, path: Path | None) -> Path | None:
         for option in options:
             if option.replace("-", "_") not in known:
                 raise RequestError(f"--config {path}: {command}.{option}: is not an option of {command}")
-    ctx.default_map = {
-        command: {option.replace("-", "_"): value for option, value in options.items()}
-        for command, options in tables.items()
-    }
+    ctx.default_map = {command: _defaults(commands[command], options) for command, options in tables.items()}
     return path
+
+
+def _defaults(command: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Defaults of one command; one text is enough where an option may be given several times."""
+    several = {parameter.name for parameter in command.params if getattr(parameter, "multiple", False)}
+    named = {option.replace("-", "_"): value for option, value in options.items()}
+    return {name: [value] if name in several and isinstance(value, str) else value for name, value in named.items()}
 
 
 @app.callback()

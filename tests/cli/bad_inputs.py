@@ -197,7 +197,7 @@ OUTPUT = [
         "out/after.h5: already exists; pass --force to replace it",
         spoil=lambda: [Path("out").mkdir(), put("out/after.h5", "x")()],
     ),
-    Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: Not a directory"),
+    Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: not a directory"),
     Bad("demo -o .", ".: is not empty and was not made by the demo; choose another folder with -o"),
 ]
 
@@ -382,6 +382,15 @@ CAPTURES = [
         "threshold 2 is out of range; it is a covered fraction, above 0 and at most 1",
     ),
     Bad("analyze run.h5 -o out --denominator max2", "unknown denominator 'max2'; known: max, sum, self"),
+    Bad("analyze run.h5 -o out --style poster", "unknown style 'poster'; known: paper, slides"),
+    Bad(
+        "analyze run.h5 -o out --jitter 10",
+        '--jitter "10": is neither a share like 10% nor a number of pixels like 10px',
+    ),
+    Bad(
+        "analyze run.h5 -o out --by speakers",
+        "field 'speakers': every capture is in the group '2'; there is none to compare it with",
+    ),
     Bad("compare run.h5 gone.h5 -o out", "gone.h5: no such file"),
     Bad(
         "compare run.h5 other.h5 -o out",
@@ -491,7 +500,7 @@ CONFIG = [
     Bad(
         "--config run.toml inspect run.h5",
         "--config run.toml: [captur] is not a command; commands: "
-        "demo, demo-scenes, capture, analyze, correct, compare, eval, inspect, validate, methods, models",
+        "demo, demo-scenes, capture, analyze, heads, correct, compare, eval, inspect, validate, methods, models",
         spoil=toml("[captur]\nframes = 8\n"),
     ),
     Bad(

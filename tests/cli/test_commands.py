@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -161,7 +162,8 @@ def test_analyze(cli: Cli) -> None:
     assert (ran.code, ran.err) == (0, "")
     found = json.loads(ran.out)
     assert found["report"] == "out/report.html"
-    assert found["settings"] == {"speaker": "Bob", "threshold": 0.5, "denominator": "sum"}
+    plain = {"by": None, "jitter": None, "style": "paper", "films": False}
+    assert found["settings"] == {"speaker": "Bob", "threshold": 0.5, "denominator": "sum"} | plain
     written = [found["report"], *found["tables"], *found["figures"]]
     assert all(Path(path).stat().st_size for path in written)
     assert {Path(path).suffix for path in written} == {".html", ".csv", ".parquet", ".png", ".svg"}
@@ -218,7 +220,7 @@ def test_methods(cli: Cli) -> None:
     assert "social-bias" in ran.out
     found = json.loads(cli("methods", "--json").out)
     assert {metric["source"] for metric in found["metrics"]} <= {"paper", "code", "2nd", "ours"}
-    assert found["corrections"][0]["method"] == "social-bias"
+    assert {"knockout", "social-bias"} <= {correction["method"] for correction in found["corrections"]}
 
 
 def test_models(cli: Cli) -> None:
@@ -237,7 +239,7 @@ def test_version_and_help(cli: Cli) -> None:
         for flag in ("--help", "-h"):
             ran = cli(*command, flag)
             assert (ran.code, ran.err) == (0, "")
-            assert "Example: attnscope" in ran.out
+            assert re.search("Examples?: attnscope", ran.out)
 
 
 # ---- what is imported

@@ -238,4 +238,7 @@ def test_a_capture_without_an_answer_position(tmp_path):
 def test_a_scene_without_boxes_has_no_rows(drawn):
     cap = drawn(room((), ((None, 0.0, 1.0),)))
     assert metrics.compute(cap)["answer"].empty
-    assert "Speaker and answer metrics are not defined: the scene names no speaker boxes." in metrics.explain(cap)
+    assert (
+        "Speaker, grounding, pair and answer metrics are not defined: the scene names no speaker boxes."
+        in metrics.explain(cap)
+    )

@@ -1,73 +1,23 @@
-"""Choosing heads from captures: planted heads are found, options hold, and the heads file comes back and is checked."""
+"""Choosing heads from captures: planted heads are found, options hold, and what cannot be ranked is refused."""
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import ExitStack
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attnscope.capture.reader import open as open_capture
-from attnscope.errors import RequestError, RunError
-from attnscope.metrics import headlist
-from attnscope.metrics.choose import choose, measure
+from attnscope.errors import RequestError
+from attnscope.metrics.choose import choose
 from attnscope.metrics.criteria import criteria
 from attnscope.metrics.ranking import NOT_CAUSE
-from tests.metrics.sketch import Sketch, causal, draw, room, softmax
+from tests.metrics.planted import NAMES, asking, planted
+from tests.metrics.sketch import Sketch, causal, room, softmax
 
 
 def noise(sketch: Sketch, seed: int, layers: int = 2, heads: int = 3) -> np.ndarray:
     n = len(sketch.tokens)
     return softmax(np.random.default_rng(seed).normal(0, 2, (layers, heads, n, n)), causal(n))
-
-
-def asking(speakers=("Ann", "Ben"), **options) -> Sketch:
-    sketch = room(speakers, [(name, None, None) for name in speakers], question=1, **options)
-    sketch.scene["question"] = f"What does {speakers[-1]} hold?"
-    return sketch
-
-
-def planted(sketch: Sketch, seed: int) -> np.ndarray:
-    """Noise, but 1.1 (layer.head) looks from words to their speaker, 1.0 at the one asked about, 0.2 at the video."""
-    n = len(sketch.tokens)
-    z = np.random.default_rng(seed).normal(0, 0.3, (2, 3, n, n))
-    for name in sketch.scene["speakers"]:
-        z[1, 1][np.ix_(sketch.where(speaker=name), sketch.cells_of(name))] += 5
-    z[0, 2][:, sketch.where(modality="visual")] += 3
-    z[1, 0, -1, sketch.cells_of(list(sketch.scene["speakers"])[-1])] += 5
-    return softmax(z, causal(n))
-
-
-@pytest.fixture(scope="module")
-def three(tmp_path_factory):
-    """Three captures of two clips, with the layers 2 and 7."""
-    with ExitStack() as stack:
-        caps = []
-        for number, clip in enumerate("aab"):
-            sketch = asking()
-            sketch.scene["video"] = f"/nowhere/{clip}.mp4"
-            path = draw(
-                tmp_path_factory.mktemp("three") / f"{number}.h5", sketch, planted(sketch, number), numbers=[2, 7]
-            )
-            caps.append(stack.enter_context(open_capture(path)))
-        yield caps
-
-
-@pytest.fixture(scope="module")
-def measured(three):
-    return measure(three, NAMES)
-
-
-@pytest.fixture(scope="module")
-def chosen(three, measured):
-    """What three captures choose by default."""
-    return choose(three, NAMES, top=3, tables=measured)
-
-
-NAMES = ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +37,7 @@ def test_each_criterion_finds_the_head_made_for_it(three, measured, by, first):
     assert found.heads[0].n == 2 and found.heads[0].low <= found.heads[0].value <= found.heads[0].high
     assert found.heads[0].top_share == 1
     assert {row["other"] for row in found.agreement} == set(criteria()) - {by}
+    assert {row["by"] for row in found.agreement} == {by}
     assert found.stability["clips"] == 2
     assert NOT_CAUSE in found.notes
 
@@ -168,85 +119,3 @@ def test_a_corrected_capture_is_told(drawn):
     found = choose([drawn(sketch, planted(sketch, 0), correction=done, check=failed)], ["x"])
     assert any(note.endswith("run.h5 was made under social-bias.") for note in found.notes)
     assert any(note.endswith("the self-check FAILED: do not trust its numbers.") for note in found.notes)
-
-
-# ---- the heads file
-
-
-def test_a_heads_file_comes_back_as_it_was(three, chosen, tmp_path):
-    found = chosen
-    found.write(tmp_path / "heads.json")
-    again = headlist.read(tmp_path / "heads.json")
-    assert again.model_dump() == found.model_dump()
-    assert again.text == found.text and len(found.text.split(",")) == 3
-    document = json.loads((tmp_path / "heads.json").read_text())
-    assert (document["format"], document["version"], document["model"]["id"]) == ("attnscope heads", 1, "drawn/by-hand")
-    assert (document["model"]["layers"], document["model"]["heads"]) == (8, 3)
-    assert document["heads"][0]["effect"] is None
-    assert document["captures"] == [str(cap.path) for cap in three]
-    assert not list(tmp_path.glob("*.part"))
-
-
-def test_a_heads_file_that_cannot_be_written(chosen, tmp_path, monkeypatch):
-    with pytest.raises(RequestError, match=re.escape("heads.txt: the name of a heads file ends in .json")):
-        chosen.write(tmp_path / "heads.txt")
-    with pytest.raises(RequestError, match=re.escape(f"heads.json: there is no folder {tmp_path / 'gone'}")):
-        chosen.write(tmp_path / "gone" / "heads.json")
-    (tmp_path / "old.json").mkdir()
-    with pytest.raises(RequestError, match=r"old.json: is a folder, not a heads file"):
-        chosen.write(tmp_path / "old.json")
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(RunError, match=r"heads.json: cannot be written: No space left on device"):
-        chosen.write(tmp_path / "heads.json")
-    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
-
-
-BAD = {
-    "model.config_sha256: is missing": lambda d: d["model"].pop("config_sha256"),
-    "version: 2 is not one of 1": lambda d: d.update(version=2),
-    'format: "tunes" is not one of': lambda d: d.update(format="tunes"),
-    "heads: is empty": lambda d: d.update(heads=[]),
-    'heads[1].layer: "7" is not a whole number': lambda d: d["heads"][1].update(layer="7"),
-    "heads[0].layer: 8 is more than 7, the model's last": lambda d: d["heads"][0].update(layer=8),
-    "heads[0].head: 3 is more than 2, the model's last": lambda d: d["heads"][0].update(head=3),
-    "headz: is not a field of this format": lambda d: d.update(headz=[]),
-    "heads[0].value: nan is not a finite number": lambda d: d["heads"][0].update(value=float("nan")),
-}
-
-
-@pytest.mark.parametrize("message", BAD)
-def test_a_heads_file_that_is_wrong_is_one_line(chosen, tmp_path, message):
-    document = chosen.model_dump()
-    BAD[message](document)
-    (tmp_path / "h.json").write_text(json.dumps(document))
-    with pytest.raises(RequestError) as caught:
-        headlist.read(tmp_path / "h.json")
-    assert str(caught.value).startswith(f"{tmp_path / 'h.json'}: {message}")
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("id", "config", "same"),
-    [
-        ("drawn/by-hand", "0" * 64, True),
-        ("drawn/by-hand", "1" * 64, False),
-        ("drawn/otherwise", "0" * 64, False),
-        ("/a/folder", "0" * 64, True),  # which may be a copy of it
-        ("/a/folder", "1" * 64, False),
-    ],
-)
-def test_heads_are_of_one_model(chosen, tmp_path, id, config, same):
-    chosen.write(tmp_path / "h.json")
-    found = headlist.read(tmp_path / "h.json")
-    if same:
-        found.check_model(id, config)
-        return
-    here = (
-        f"--heads {tmp_path / 'h.json'}: model: the heads are of drawn/by-hand (config 000000000000), and the model is"
-    )
-    with pytest.raises(RequestError, match=re.escape(f"{here} {id} (config {config[:12]})")):
-        found.check_model(id, config)

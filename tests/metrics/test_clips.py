@@ -122,3 +122,10 @@ def test_who_is_who_does_not_matter(seed, order):
     pd.testing.assert_frame_equal(shared(table), shared(other))
     own, others = [m[i, i] for i in range(3)], [m[i, j] for i in range(3) for j in range(3) if i != j]
     assert shared(table)["value"].tolist() == pytest.approx([sum(own) / 3, sum(others) / 6])
+
+
+def test_what_has_no_target_keeps_none():
+    """A number of a speaker that has no target is neither of the speaker nor of another."""
+    rows = [("a", "m", 0, 0, "Ann", target, 1.0, 1) for target in ("Ann", "Ben", "", None)]
+    table = pd.DataFrame(rows, columns=["capture", "metric", "layer", "head", "speaker", "target", "value", "n"])
+    assert set(shared(table)["target"]) == {"own", "other", ""}

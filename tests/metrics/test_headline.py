@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.metrics.headline import across, change, headline
+from attnscope.metrics.headline import by_group, change, headline
 from tests.metrics.sketch import causal, room, softmax
 
 SHARE, LIFT = "Mass share text \N{RIGHTWARDS ARROW} visual", "Lift text \N{RIGHTWARDS ARROW} visual"
@@ -45,22 +45,90 @@ def two_captures() -> dict[str, pd.DataFrame]:
     return {"modality": pd.concat(parts, ignore_index=True)}
 
 
-def test_mean_and_standard_error_by_hand():
+def test_mean_and_interval_by_hand():
     found = headline(two_captures()).set_index("number")
     share = found.loc[SHARE]
-    # 0.3 and 0.6: mean 0.45, standard deviation 0.3 / sqrt(2), standard error 0.15
-    assert (share["value"], share["se"]) == (pytest.approx(0.45), pytest.approx(0.15))
-    assert (share["n"], share["counts"], share["captures"]) == (5 + 7, "queries", 2)
+    # 0.3 and 0.6: mean 0.45; drawing two of two clips gives 0.3, 0.45 or 0.6, the ends in a quarter of the draws each
+    assert (share["value"], share["low"], share["high"]) == (
+        pytest.approx(0.45),
+        pytest.approx(0.3),
+        pytest.approx(0.6),
+    )
+    assert (share["n"], share["counts"], share["group"]) == (2, "clips", "Text and video")
     assert np.isnan(share["chance"])  # a share of what is allowed has no level of its own
     lift = found.loc[LIFT]
-    assert (lift["value"], lift["chance"], lift["n"], lift["captures"]) == (pytest.approx(2.0), 1.0, 5, 1)
-    assert np.isnan(lift["se"])  # of a single capture
+    assert (lift["value"], lift["chance"], lift["n"]) == (pytest.approx(2.0), 1.0, 1)
+    assert np.isnan(lift["low"])  # of a single clip
     gap = found.loc[GAP]
-    assert (gap["value"], gap["chance"], gap["counts"]) == (pytest.approx(0.4), pytest.approx(0.2), "layers")
+    assert (gap["value"], gap["chance"]) == (pytest.approx(0.4), pytest.approx(0.2))
     nothing = found.loc["Gap of visual (/max)"]
-    assert np.isnan([nothing["value"], nothing["se"], nothing["chance"]]).all()
-    assert (nothing["captures"], nothing["n"]) == (0, 0)
+    assert np.isnan([nothing["value"], nothing["low"], nothing["chance"]]).all() and nothing["n"] == 0
     assert list(found.index) == [SHARE, LIFT, GAP, "Gap of visual (/max)"]  # what no table has is left out
+
+
+def test_captures_of_one_clip_are_one():
+    tables = two_captures()
+    more = tables["modality"].query("capture == 'b'").assign(capture="c")
+    tables = {"modality": pd.concat([tables["modality"], more])}
+    about = pd.DataFrame({"capture": ["a", "b", "c"], "clip": ["x", "y", "y"]})
+    share = headline(tables, about=about).set_index("number").loc[SHARE]
+    assert share["value"] == pytest.approx((0.3 + (0.6 + 0.6) / 2) / 2) and share["n"] == 2
+    alone = headline(tables, about=about.assign(clip="x")).set_index("number").loc[SHARE]
+    assert alone["value"] == pytest.approx(0.5) and alone["n"] == 1 and np.isnan(alone["low"])
+
+
+def test_a_single_capture_keeps_its_n_and_its_band():
+    tables = {"modality": two_captures()["modality"].query("capture == 'a'")}
+    share = headline(tables).set_index("number").loc[SHARE]
+    assert (share["value"], share["n"], share["counts"]) == (pytest.approx(0.3), 5, "queries")
+    auc = rows("grounding_auc", "a", {-1: 0.7}, 2, frames="live", speaker="", turn=-1).assign(low=0.6, high=0.75)
+    found = headline({"grounding": auc}).iloc[0]
+    assert (found["value"], found["low"], found["high"], found["chance"]) == (0.7, 0.6, 0.75, 0.5)
+
+
+def test_own_cells_are_compared_with_those_of_others():
+    keys: dict[str, Any] = {"frames": "live", "heads": "mean", "rows": "turn"}
+    parts = [
+        rows("speaker_pair_mean", capture, {-1: value}, 4, match=match, **keys)
+        for capture, values in (("a", (0.02, 0.01)), ("b", (0.04, 0.02)))
+        for match, value in zip(("matched", "mismatched"), values, strict=True)
+    ]
+    found = headline({"pairs": pd.concat(parts)})
+    assert (found["value"].item(), found["chance"].item()) == (pytest.approx(0.03), pytest.approx(0.015))
+
+
+# ---- groups of captures
+
+
+def grouped() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """Two clips with two people, whose text gives the video 0.1 and 0.2, and two with five, 0.5 and 0.7."""
+    link = {"query": "text", "key": "visual", "sinks": "with"}
+    values = {"a": 0.1, "b": 0.2, "c": 0.5, "d": 0.7}
+    table = pd.concat([rows("mass_share", name, {0: value}, 5, **link) for name, value in values.items()])
+    lift = rows("lift", "a", {0: np.nan}, 5, **link)
+    about = pd.DataFrame({"capture": list(values), "clip": list(values), "field:people": ["2", "2", "5", "5"]})
+    return {"modality": pd.concat([table, lift])}, about
+
+
+def test_groups_and_their_difference_by_hand():
+    means, differences = by_group(*grouped(), "people")
+    assert set(means["number"]) == {SHARE}  # the lift is defined nowhere
+    assert means.set_index("label")["value"].to_dict() == pytest.approx({"2": 0.15, "5": 0.6})
+    assert means["n"].tolist() == [2, 2] and means["low"].tolist() == pytest.approx([0.1, 0.5])
+    row = differences.iloc[0]
+    assert (row["base"], row["other"], row["value"], row["n"]) == ("2", "5", pytest.approx(0.45), 4)
+    assert row["p"] == pytest.approx(2 / 6)  # of the 6 ways to choose two of four clips, these are the two extremes
+    assert np.isnan(row["p_wilcoxon"]) and not row["paired"]
+
+
+def test_groups_that_share_clips_are_compared_clip_by_clip():
+    tables, about = grouped()
+    about = about.assign(clip=["x", "y", "x", "y"], **{"field:correction": ["plain", "plain", "bias", "bias"]})
+    _, differences = by_group(tables, about, "correction")
+    row = differences.iloc[0]
+    # changes 0.4 and 0.5; of the 4 ways to sign two changes, ++ and -- are as far from 0
+    assert (row["base"], row["value"], row["p"], row["n"]) == ("plain", pytest.approx(0.45), 2 / 4, 2)
+    assert row["paired"] and row["p_wilcoxon"] == pytest.approx(0.5)
 
 
 def test_another_denominator_and_no_tables():
@@ -90,7 +158,7 @@ def test_the_order_of_captures_does_not_matter(order, values):
     second = headline({"modality": pd.concat([parts[i] for i in order])})
     pd.testing.assert_frame_equal(first, second)
     assert first["value"].item() == pytest.approx(np.mean(values))
-    assert first["se"].item() == pytest.approx(np.std(values, ddof=1) / np.sqrt(3), abs=1e-12)
+    assert min(values) - 1e-9 <= first["low"].item() <= first["high"].item() <= max(values) + 1e-9
 
 
 def test_numbers_equal_those_of_the_dense_map(drawn):
@@ -111,18 +179,8 @@ def test_numbers_equal_those_of_the_dense_map(drawn):
         gaps.append(np.mean(by_layer))
     found = headline({"modality": pd.concat(tables)}).set_index("number")
     assert found.loc[SHARE, "value"] == pytest.approx(np.mean(shares), rel=1e-5)
-    assert found.loc[SHARE, "se"] == pytest.approx(abs(shares[0] - shares[1]) / 2, rel=1e-4)
+    assert found.loc[SHARE, ["low", "high"]].tolist() == pytest.approx(sorted(shares), rel=1e-5)
     assert found.loc[GAP, "value"] == pytest.approx(np.mean(gaps), rel=1e-5)
-
-
-def test_average_of_every_row():
-    table = two_captures()["modality"]
-    found = across(table).set_index(["metric", "layer", "head", "query", "key"])
-    share = found.loc[("mass_share", 0, -1, "text", "visual")]
-    assert (share["mean"], share["se"], share["captures"]) == (pytest.approx(0.4), pytest.approx(0.2), 2)
-    lift = found.loc[("lift", 1, -1, "text", "visual")]
-    assert (lift["mean"], lift["captures"]) == (2.5, 1)
-    assert len(found) == len(table) - 6  # rows of both captures that share their keys are one
 
 
 def test_change_joins_on_keys_in_the_order_of_the_first():

@@ -206,3 +206,16 @@ def test_bad_options_are_refused(cap, options, said):
 
 def test_a_capture_without_maps_has_no_tables(drawn):
     assert metrics.jitter(drawn(room(), readings=("masses",))) == {}
+
+
+@pytest.mark.parametrize(("level", "shares"), [(0.95, (0.025, 0.975)), (0.5, (0.25, 0.75))])
+def test_a_band_holds_the_middle_of_the_draws(drawn, level, shares):
+    """As much lies below it as above."""
+    n = len(room().tokens)
+    cap = drawn(room(), softmax(np.random.default_rng(0).normal(0, 2, (1, 1, n, n)), causal(n)))
+    wide = metrics.jitter(cap, ["box_area"], level=level, amount=0.6, draws=9, seed=3)["grounding"]
+    row = wide[(wide["speaker"] == "Ann") & (wide["turn"] == -1) & (wide["frames"] == "all")].iloc[0]
+    boxes = disturb(cap, 9, unit="box", drop=0, grow=0, amount=0.6, rng=np.random.default_rng(3))
+    cells = [covered(cap, drawn_boxes) >= 0.5 for drawn_boxes in boxes]
+    area = [of[0].sum() / (cap.tokens["modality"] == "visual").sum() for of in cells]
+    assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(area, shares)))

@@ -318,5 +318,7 @@ def test_a_capture_without_masses_has_no_modality_table_and_says_so(drawn):
     cap = drawn(room(), readings=("maps",))
     assert not {"modality", "balance", "decay"} & set(metrics.compute(cap))
     assert (
-        metrics.explain(cap)[0] == "No attention between modalities and no decay: the capture has no 'masses' reading."
+        metrics.explain(cap)[0]
+        == "No attention between modalities, no balance of the answer (MDI, AEI) and no decay: the "
+        "capture has no 'masses' reading."
     )

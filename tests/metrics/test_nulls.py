@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
 from attnscope.metrics import nulls
 from attnscope.metrics.density import Turns, speaker_cells
-from attnscope.metrics.matrix import lifts
+from attnscope.metrics.matrix import lifts, matrices, scores
 from attnscope.metrics.nulls import label_p, q_values, shift_p, shifted_cells
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
@@ -238,3 +240,16 @@ def test_arrangements_in_blocks_are_all_counted(monkeypatch):
     again, count = label_p(flat, turns, limit=5000, draws=9, seed=0)
     assert np.array_equal(p, again)
     assert (n == 70).all() and (count == 70).all()  # 8! / (4! 4!)
+
+
+def test_lifts_are_the_scores_of_the_matrices():
+    """For turns of unequal length and cells that not every turn shows."""
+    rng = np.random.default_rng(8)
+    labels, cells = np.array([0, 1, 2, 0, 1]), rng.integers(0, 3, (5, 3))
+    cells[:, 0] = 1
+    turns = replace(turns_of(labels, cells), tokens=np.array([1, 5, 2, 3, 4]))
+    flat = np.where(cells > 0, rng.random((6, 5, 3)), np.nan)
+    for some in (labels, labels[::-1].copy()):
+        relabelled = replace(turns, labels=some)
+        score, chance, _ = scores(matrices(flat, relabelled), turns.entering)
+        assert np.allclose(lifts(flat, turns, some[None])[0], score / chance)

@@ -103,3 +103,10 @@ def test_signed_ranks_are_those_of_scipy_row_by_row():
     assert p[3] == 1
     assert np.isnan(p[4])
     assert p[5] == pytest.approx(wilcoxon(change[5]).pvalue)
+
+
+def test_a_set_without_a_clip_has_no_p():
+    """The third clip alone is in the second set, and defines only the first number."""
+    p = labels_exchanged(np.array([[1.0, 2.0, 5.0], [1.0, 2.0, np.nan]]), np.array([True, True, False]))
+    assert p[0] == pytest.approx(2 / 3)  # one of 3 ways to choose the first set has a sum as low; twice, for two sides
+    assert np.isnan(p[1])

@@ -66,6 +66,17 @@ def value(table: pd.DataFrame, metric: str, **where: object) -> float:
     return float(rows["value"].iloc[0])
 
 
+def test_layers_with_other_sinks_are_averaged(tmp_path):
+    """Layer 0 has one sink, layer 1 has two: (1 + 2) / 2."""
+    path = draw(tmp_path / "run.h5", four(), np.array([[HAND], [HAND]]), sinks=(0,))
+    with h5py.File(path, "r+") as file:
+        file["sinks"][1, 1] = 1
+    with open_capture(path) as cap:
+        table = metrics.sink_keys(cap)
+    keys = {layer: value(table, "sink_keys", layer=layer, head=-1, key="all") for layer in (0, 1, -1)}
+    assert keys == {0: 1, 1: 2, -1: 1.5}
+
+
 def test_stats_by_hand(tmp_path):
     even = causal(4) / causal(4).sum(1, keepdims=True)
     a = np.array([HAND, even])[None]

@@ -356,9 +356,9 @@ def test_live_frames_decide_who_is_compared(drawn):
 CASES = {
     "no speakers": (
         room((), ((None, 0.0, 1.0),)),
-        "Speaker and answer metrics are not defined: the scene names no speaker boxes.",
+        "Speaker, grounding, pair and answer metrics are not defined: the scene names no speaker boxes.",
     ),
-    "no turns": (room(turns=()), "Speaker metrics are not defined: the scene has no transcript."),
+    "no turns": (room(turns=()), "Speaker, grounding and pair metrics are not defined: the scene has no transcript."),
     "one speaker": (
         room(("Ann",), (("Ann", 0.0, 1.0),)),
         "The consistency score is not defined: it needs two speakers with text and a visible box, and the scene has 1.",
@@ -396,8 +396,8 @@ def test_unknown_places_are_nan_and_explained(drawn):
         token.cell, token.frames, token.covered = -1, (-1, -1), ()
     cap = drawn(sketch)
     assert (
-        "Speaker and answer metrics are not defined: the places of this model family's visual tokens are unknown."
-        in metrics.explain(cap)
+        "Speaker, grounding, pair and answer metrics are not defined: the places of this model family's visual tokens "
+        "are unknown." in metrics.explain(cap)
     )
     assert np.isnan(one(cap, "speaker_consistency"))
     assert np.isnan(matrix(cap)).all()
@@ -414,7 +414,7 @@ def test_threshold_that_no_cell_reaches(drawn):
 def test_a_capture_without_maps_says_so(drawn):
     cap = drawn(room(), readings=("masses",))
     assert "speakers" not in metrics.compute(cap)
-    assert "No speaker or answer metrics: the capture has no 'maps' reading." in metrics.explain(cap)
+    assert "No speaker, grounding, pair or answer metrics: the capture has no 'maps' reading." in metrics.explain(cap)
 
 
 # ---- permutations

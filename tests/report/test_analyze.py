@@ -7,11 +7,15 @@ import re
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
+from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report.analyze import analyze
 from attnscope.report.html import CAUSAL, number, signed
 from tests.metrics.sketch import draw, room
@@ -64,8 +68,12 @@ def test_page_shows_the_numbers(done):
     text = assert_self_contained(summary.report).text
     rows = {r["number"]: r for r in summary.numbers["headline"]}
     for name, row in rows.items():
+        if name.endswith(NO_SINKS):
+            assert number(row["value"]) in text  # beside that with sinks
+            continue
         at = text.index(name)
         assert text[at + 1] == number(row["value"])
+    assert text.index("Without sinks") < text.index("Speaker consistency, live frames")
     consistency = rows["Speaker consistency, all frames"]
     assert consistency["chance"] == pytest.approx(1 / 3)
     assert consistency["n"] == 3
@@ -111,25 +119,35 @@ def test_denominator_changes_the_gap(before, tmp_path):
     assert "gap |s − c| / (s + c)" in (tmp_path / "figures" / "gap.svg").read_text()
 
 
-def test_several_captures_are_averaged_with_errors(before, after, tmp_path):
-    summary = analyze([before, after, before], tmp_path)
-    text = " ".join(assert_self_contained(summary.report).text)
-    assert "before (1)" in text and "before (3)" in text
-    row = next(r for r in summary.numbers["headline"] if r["number"] == "Speaker consistency, all frames")
-    one, two = (metrics.speaker_consistency(cap) for cap in map(open_capture, (before, after)))
-    values = [float(t.query("layer == -1 and head == -1 and frames == 'all'")["value"].item()) for t in (one, two, one)]
-    assert row["value"] == pytest.approx(np.mean(values))
-    assert row["se"] == pytest.approx(np.std(values, ddof=1) / np.sqrt(3))
-    across = pd.read_parquet(tmp_path / "tables" / "speakers_across.parquet")
-    assert set(across["captures"]) <= {0, 3}
-    intervals = pd.read_csv(tmp_path / "tables" / "decay_intervals.csv")
-    assert (intervals["low"] <= intervals["gamma"] + 1e-9).all()
-    for name, said in {
-        "links": "mean of 3 clips",
-        "shares": "95 % interval over clips",
-        "speaker_consistency_layers": "mean and 95 % interval of 3 clips",
-    }.items():
-        assert said in (tmp_path / "figures" / f"{name}.svg").read_text(), name
+def test_settings_films_and_a_band_from_disturbed_boxes(before, tmp_path):
+    summary = analyze(before, tmp_path, jitter={"amount": 0.1, "draws": 4}, films=True, style="slides")
+    wanted = {"by": None, "jitter": {"amount": 0.1, "draws": 4}, "style": "slides", "films": True}
+    assert wanted.items() <= summary.numbers["settings"].items()
+    films = [path for path in summary.figures if path.suffix in (".mp4", ".gif")]
+    assert [path.name for path in films] == ["overlay_mean.mp4", "overlay_mean.gif"]
+    assert all(path.stat().st_size > 1000 for path in films)
+    source = summary.report.read_text()
+    for path in films:
+        assert f'<a href="figures/{path.name}">' in source
+    rows = {row["number"]: row for row in summary.numbers["headline"]}
+    auc, share = rows["Grounding AUC, live frames"], rows["Mass share text \N{RIGHTWARDS ARROW} visual"]
+    assert auc["low"] <= auc["high"] and share["low"] is None  # only what depends on boxes has a band
+    assert "95 % of disturbed boxes" in source and "boxes disturbed with amount 0.1, draws 4" in source
+    with Image.open(tmp_path / "figures" / "gap.png") as large:
+        assert large.width > 1200  # 3.3 inches at 200 dpi are 660 in the style of a paper
+
+
+def test_tables_hold_plain_types_and_no_index(done):
+    """What R and DuckDB read: numbers, truth and texts; no column of an index, NaN an empty field."""
+    plain = {pa.float64(), pa.int64(), pa.bool_(), pa.string(), pa.large_string()}
+    for path in done[0].tables:
+        if path.suffix == ".parquet":
+            schema = pq.read_schema(path)
+            assert {field.type for field in schema} <= plain, (path.name, schema)
+            assert not any(name.startswith("__") for name in schema.names)
+        else:
+            first, second = path.read_text().splitlines()[:2]
+            assert not first.startswith((",", '"",')) and "nan" not in second.lower()
 
 
 EDGES = {
@@ -217,7 +235,7 @@ def test_refusals(before, tmp_path):
         (
             before,
             {"out": tmp_path / "file"},
-            f"{tmp_path / 'file'}: cannot be used as the output folder: Not a directory",
+            f"{tmp_path / 'file'}: cannot be used as the output folder: not a directory",
         ),
         (tmp_path / "none.h5", {}, f"{tmp_path / 'none.h5'}: no such file"),
     ]

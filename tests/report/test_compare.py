@@ -55,7 +55,7 @@ def test_page(done):
     text = " ".join(page.text)
     for said in (
         "social-bias",
-        "active in 2 of 9 heads, layers 1",
+        "active in 2 of 9 heads, layer 1.",
         "a note on the bias",
         "+0.75",
         "before.h5 → after.h5",

@@ -18,9 +18,9 @@ from attnscope.metrics.cells import cell_lift
 from attnscope.report import figures
 from attnscope.report.figures.film import clip_frames, moments, write_films
 from attnscope.report.figures.names import LETTER, LINE, place_names
+from attnscope.report.frame_panels import overlay_panels
 from attnscope.report.inputs import compute_tables
-from attnscope.report.output import Output
-from attnscope.report.panels import overlay_panels
+from attnscope.report.output import Output, Picture
 from tests.metrics.sketch import draw
 from tests.report.conftest import attention, scenery
 
@@ -86,10 +86,13 @@ def test_a_film_is_complete_or_absent(tmp_path):
 
 
 def test_a_report_writes_films_when_asked(before, tmp_path, monkeypatch):
-    monkeypatch.setattr(Output, "figure", lambda *_: None)
+    monkeypatch.setattr(Output, "figure", lambda _, name, *__: Picture(name, "", "", "", 1))
     with open_capture(before) as cap:
         out = Output(tmp_path)
-        overlay_panels(out, [cap], ["run"], compute_tables([cap], ["run"], 0.5), "Ann", films=True)
+        pictures = overlay_panels(out, [cap], ["run"], compute_tables([cap], ["run"], 0.5), "Ann", films=True)
+    assert [picture.films for picture in pictures if picture.films] == [
+        ("figures/overlay_mean.mp4", "figures/overlay_mean.gif")
+    ]
     for kind in ("mp4", "gif"):
         assert (tmp_path / "figures" / f"overlay_mean.{kind}") in out.figures
         assert (tmp_path / "figures" / f"overlay_mean.{kind}").stat().st_size > 1000
@@ -103,7 +106,7 @@ def test_a_name_stands_over_its_box_if_there_is_room():
     boxes = {"Ann": np.array([20.0, 40, 60, 90]), "Ben": np.array([70.0, 2, 90, 30])}
     places = place_names(boxes, (100, 100), 100)
     assert places["Ann"] == (21, 40 - LINE)
-    assert places["Ben"] == (71, 0)  # pushed into the frame
+    assert places["Ben"] == (71, 3)  # no room over it: inside, at the top
 
 
 def test_names_of_the_same_box_do_not_cover_each_other():

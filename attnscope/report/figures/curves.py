@@ -127,19 +127,25 @@ def decay_fits(
         for link, (query, key) in LINKS.items():
             part = rows[(rows["query"] == query) & (rows["key"] == key) & (rows["sinks"] == sinks)]
             if part["value"].notna().any():
-                _fit(ax, part.sort_values("layer"), decay, link, sinks)
+                _fit(ax, part.sort_values("layer"), _fitted(decay, about, link, sinks), link)
         _pair_axis(ax, rows, HEADINGS[sinks], first=ax is axes[0])
         legend_below(ax, columns=1)
     return axes
 
 
-def _fit(ax: Axes, part: pd.DataFrame, decay: pd.DataFrame, link: str, sinks: str) -> None:
+def _fitted(decay: pd.DataFrame, about: pd.DataFrame | None, link: str, sinks: str) -> tuple[float, float, float]:
+    """gamma, intercept and R² of a link; of several captures their means over clips."""
+    numbers = []
+    for name in ("gamma", "intercept", "r2"):
+        rows = rows_of(decay, f"decay_{name}", link=link, sinks=sinks)
+        numbers.append(float(over_captures(rows, about)["value"].mean()))
+    gamma, a, r2 = numbers
+    return gamma, a, r2
+
+
+def _fit(ax: Axes, part: pd.DataFrame, fitted: tuple[float, float, float], link: str) -> None:
     """One link's means as points, and the mean fit as a line."""
-
-    def fitted(name: str) -> float:
-        return float(rows_of(decay, f"decay_{name}", link=link, sinks=sinks)["value"].mean())
-
-    gamma, a, r2 = fitted("gamma"), fitted("intercept"), fitted("r2")
+    gamma, a, r2 = fitted
     layers = part["layer"].to_numpy(np.float64)
     said = f"γ = {short(gamma)}, R² = {short(r2, 2)}" if np.isfinite(gamma) else "too few layers to fit"
     color = COLORS[link]

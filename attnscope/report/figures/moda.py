@@ -66,7 +66,7 @@ def scores_by_layer(
     axes[0].set_ylim(bottom=0)
     axes[1].set_ylabel("text ÷\nvisual")
     axes[1].set_yscale("log")
-    axes[1].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[1].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
     axes[1].yaxis.set_major_formatter("{x:g}")
     axes[1].yaxis.set_minor_formatter("")
     layer_axis(axes[0], rows, label=False)

@@ -18,7 +18,8 @@ def place_names(
     """Upper left corner of each name, in the units of the boxes.
 
     A name stands over its box, else inside it at the top or the bottom, else under it, at the left or the right edge:
-    the first of these places in the frame where it covers no other name, or the one where it covers least.
+    the first of these places where it covers no other name and need not be moved to stay in the frame, or else the one
+    where it covers least.
 
     Args:
         boxes: of the people in a frame, xyxy.
@@ -37,7 +38,9 @@ def place_names(
         lefts = (x0 + gap, x1 - w - gap)
         spots = [(left, top) for top in tops for left in lefts]
         inside = [(min(max(left, 0.0), max(width - w, 0.0)), min(max(top, 0.0), height - h)) for left, top in spots]
-        best = min(inside, key=lambda spot: _covered(_at(spot, w, h), taken))
+        moved = [now != spot for now, spot in zip(inside, spots, strict=True)]
+        number = min(range(len(spots)), key=lambda n: (_covered(_at(inside[n], w, h), taken), moved[n]))
+        best = inside[number]
         taken.append(_at(best, w, h))
         out[name] = best
     return out
