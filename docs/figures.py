@@ -21,8 +21,8 @@ from PIL import Image
 import attnscope
 from attnscope import metrics
 from attnscope.capture import Capture
-from attnscope.correct.cause import rank_correlation
-from attnscope.correct.effects import EFFECT, ODDS, knock_out_captures
+from attnscope.correct.knockout.cause import rank_correlation
+from attnscope.correct.knockout.effects import EFFECT, ODDS, knock_out_captures
 from attnscope.demo import run as demo
 from attnscope.demo.scenes import write_scenes
 from attnscope.metrics.answer import ASKED

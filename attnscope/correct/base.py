@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attnscope.correct import _params
-from attnscope.correct._placing import Placing
+from attnscope.correct import params as parameters
+from attnscope.correct.placing import Placing
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def build(method: str, params: Mapping[str, Any]) -> Correction:
     """
     cls = method_class(method)
     make_it: Callable[..., Correction] = cls
-    return make_it(**_params.check(method, cls, params))
+    return make_it(**parameters.check(method, cls, params))
 
 
 def method_class(method: str) -> type[Correction]:
@@ -174,7 +174,7 @@ def catalogue() -> list[dict[str, str]]:
             "method": method,
             "summary": cls.summary,
             "source": cls.source,
-            "parameters": ", ".join(f"{f.name}={_params.written(f.default)}" for f in fields(cls)),
+            "parameters": ", ".join(f"{f.name}={parameters.written(f.default)}" for f in fields(cls)),
         }
         for method, cls in sorted(_METHODS.items())
     ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attnscope.correct import _params
+from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction, build, method_class
 from attnscope.correct.recipe import read
 from attnscope.errors import RequestError
@@ -60,7 +60,7 @@ def steps(
         which = _whose(f"--set {text}", name, methods, classes, method)
         if name in params[which]:
             raise RequestError(f"--set {text}: {name} is given twice")
-        params[which][name] = _params.parse(methods[which], classes[which], name, value)
+        params[which][name] = parameters.parse(methods[which], classes[which], name, value)
     return list(zip(methods, params, strict=True))
 
 
@@ -78,9 +78,9 @@ def _whose(said: str, name: str, methods: Sequence[str], classes: Sequence[type]
     if only and only not in methods:
         raise RequestError(f"{said}: {only} is none of the methods {', '.join(methods)}")
     among = [number for number, method in enumerate(methods) if only in ("", method)]
-    having = [number for number in among if name in _params.names(classes[number])]
+    having = [number for number in among if name in parameters.names(classes[number])]
     if not having:
-        raise RequestError(f"{said}: " + "; ".join(_params.unknown(methods[n], name, classes[n]) for n in among))
+        raise RequestError(f"{said}: " + "; ".join(parameters.unknown(methods[n], name, classes[n]) for n in among))
     if len(having) > 1:
         both = " and ".join(methods[number] for number in having)
         how = (

@@ -10,8 +10,8 @@ import pandas as pd
 
 from attnscope.capture.reader import open as open_capture
 from attnscope.correct.base import Correction
-from attnscope.correct.grid import Step, said
-from attnscope.correct.sweep import ANSWER, HEADS, PLAIN, Progress, Sweep, run_sweep
+from attnscope.correct.dose.grid import Step, said
+from attnscope.correct.dose.sweep import ANSWER, HEADS, PLAIN, Progress, Sweep, run_sweep
 from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.dose import Panel, dose_response
@@ -66,7 +66,7 @@ def sweep(
         progress: called with (what, done, total).
 
     Raises:
-        RequestError: as `attnscope.correct.sweep.run_sweep`, or if the folder cannot be used.
+        RequestError: as `attnscope.correct.dose.sweep.run_sweep`, or if the folder cannot be used.
         RunError: if the output cannot be written.
     """
     check_options(threshold, denominator)

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from attnscope.capture.reader import open as open_capture
-from attnscope.correct._what_if_numbers import VISUAL
 from attnscope.correct.base import Correction
-from attnscope.correct.what_if import ALONE, Progress, WhatIf
-from attnscope.correct.what_if import what_if as compute
+from attnscope.correct.what_if.numbers import VISUAL
+from attnscope.correct.what_if.what_if import ALONE, Progress, WhatIf
+from attnscope.correct.what_if.what_if import what_if as compute
 from attnscope.metrics.registry import OVER
 from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
@@ -47,7 +47,7 @@ def what_if(
         progress: called with (what, done, total).
 
     Raises:
-        RequestError: as `attnscope.correct.what_if.what_if`, or if the folder cannot be used.
+        RequestError: as `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
         RunError: if the output cannot be written.
     """
     with staged(Path(out), PAGE) as stage:

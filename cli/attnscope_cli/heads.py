@@ -117,7 +117,7 @@ def run(
         found, every = rank(top=top), rank(top="100%") if heads is not None else None
     parts: dict[str, Any] = {}
     if knockout:
-        from attnscope.correct.cause import only, with_effects
+        from attnscope.correct.knockout.cause import only, with_effects
 
         quiet_transformers()
         if heads is not None and every is not None:

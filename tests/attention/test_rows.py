@@ -24,7 +24,7 @@ from attnscope.attention import (
 from attnscope.attention.dense import replace_rows
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import bind
-from attnscope.correct.pai import Pai
+from attnscope.correct.peers.pai import Pai
 from attnscope.errors import RequestError
 from tests.attention.test_channels import kernel_of, make_call
 from tests.attention.test_seam import MODELS, inputs

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import attnscope
 from attnscope.correct import SocialBias, bind, make
-from attnscope.correct._bias_boxes import _worse, elsewhere
+from attnscope.correct.social.boxes import _worse, elsewhere
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.scene import Scene, scene_boxes
 from tests.capture.eager import make_prompt

@@ -113,7 +113,7 @@ def test_fixed_heads_and_a_constant_measure_nothing(loaded, ask, monkeypatch):
         raise AssertionError("rows were computed densely")
 
     prompt = ask(ADA)
-    monkeypatch.setattr("attnscope.correct._head_scores.dense_rows", refuse)
+    monkeypatch.setattr("attnscope.correct.heads.scores.dense_rows", refuse)
     run(loaded, prompt.inputs, bind(loaded, prompt, [SocialBias(heads="0.0,3.1", strength="constant", **ALL)]))
     for fields in ({"heads": "0.0,3.1"}, {"strength": "constant"}):  # each alone needs them
         with pytest.raises(AssertionError, match="rows were computed densely"):

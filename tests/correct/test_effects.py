@@ -17,8 +17,8 @@ import attnscope
 from attnscope.attention import decoder_layers
 from attnscope.capture.generate import collate, generate
 from attnscope.correct import Knockout, cause, corrected
-from attnscope.correct.cause import only, rank_correlation, with_effects
-from attnscope.correct.effects import knock_out, knock_out_captures
+from attnscope.correct.knockout.cause import only, rank_correlation, with_effects
+from attnscope.correct.knockout.effects import knock_out, knock_out_captures
 from attnscope.errors import RequestError
 from attnscope.evaluate import score
 from attnscope.metrics.headlist import HeadList

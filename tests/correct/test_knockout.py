@@ -17,8 +17,8 @@ from attnscope.capture.generate import PLAIN_GREEDY, collate
 from attnscope.capture.run import capture_prompts
 from attnscope.capture.validate import validate
 from attnscope.correct import Knockout, bind, corrected, make
-from attnscope.correct._knockout_edges import Cut
-from attnscope.correct._knockout_running import RunningKnockout
+from attnscope.correct.knockout.edges import Cut
+from attnscope.correct.knockout.running import RunningKnockout
 from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt

@@ -11,8 +11,8 @@ from attnscope.attention import dense_rows
 from attnscope.capture.generate import PLAIN_GREEDY, collate
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, recipe
-from attnscope.correct._stored import stored_call
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo, diagnose
+from attnscope.correct.what_if.stored import stored_call
 from attnscope.errors import ModelError, NotApplicableError, RequestError
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt

@@ -8,11 +8,11 @@ import torch
 import attnscope
 from attnscope.attention import tapped
 from attnscope.correct import corrected
-from attnscope.correct.adaptvis import AdaptVis
-from attnscope.correct.pai import Pai
-from attnscope.correct.temperature import Temperature
-from attnscope.correct.vaf import Vaf
-from attnscope.correct.var import Var
+from attnscope.correct.peers.adaptvis import AdaptVis
+from attnscope.correct.peers.pai import Pai
+from attnscope.correct.peers.temperature import Temperature
+from attnscope.correct.peers.vaf import Vaf
+from attnscope.correct.peers.var import Var
 from tests.capture.eager import make_prompt
 from tests.correct import peers_by_hand as hand
 from tests.correct.by_hand import longer

@@ -9,11 +9,11 @@ import attnscope
 from attnscope.attention import tapped
 from attnscope.capture.generate import PLAIN_GREEDY, collate
 from attnscope.correct import bind, corrected
-from attnscope.correct.adaptvis import AdaptVis
-from attnscope.correct.pai import Pai
-from attnscope.correct.temperature import Temperature
-from attnscope.correct.vaf import Vaf
-from attnscope.correct.var import Var
+from attnscope.correct.peers.adaptvis import AdaptVis
+from attnscope.correct.peers.pai import Pai
+from attnscope.correct.peers.temperature import Temperature
+from attnscope.correct.peers.vaf import Vaf
+from attnscope.correct.peers.var import Var
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import longer

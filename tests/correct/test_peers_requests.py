@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 import attnscope
 from attnscope.attention import AttentionCall, dense_attention, dense_rows, logits, tapped
 from attnscope.correct import Decoder, bind, make
-from attnscope.correct._tokens import Tokens
-from attnscope.correct.adaptvis import AdaptVis
-from attnscope.correct.pai import Pai
-from attnscope.correct.temperature import Temperature
-from attnscope.correct.vaf import Vaf
-from attnscope.correct.var import RunningVar, Var
+from attnscope.correct.peers.adaptvis import AdaptVis
+from attnscope.correct.peers.pai import Pai
+from attnscope.correct.peers.temperature import Temperature
+from attnscope.correct.peers.tokens import Tokens
+from attnscope.correct.peers.vaf import Vaf
+from attnscope.correct.peers.var import RunningVar, Var
 from attnscope.errors import ModelError, RequestError
 from attnscope.layers import select_layers
 from tests.capture.eager import make_prompt

@@ -11,8 +11,8 @@ import torch
 import attnscope
 from attnscope.capture.groups import key_groups, query_groups
 from attnscope.correct import bind, corrected, make
-from attnscope.correct.boxes_drawn import COLOURS, BoxesDrawn
-from attnscope.correct.boxes_told import BoxesTold
+from attnscope.correct.peers.boxes_drawn import COLOURS, BoxesDrawn
+from attnscope.correct.peers.boxes_told import BoxesTold
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.model import build_prompt
 from attnscope.scene import Frames, Sampling, Scene, read_scene_frames, scene_boxes
@@ -177,7 +177,7 @@ def test_wrong_use_gives_one_line(loaded, scene, frames, method):
         bind(loaded, plain, [settings])
     assert str(caught.value) == (
         f"{scene.video}: {method} changes what the model is shown, and this prompt was built without it;"
-        " build it with attnscope.correct.prompted"
+        " build it with attnscope.correct.apply.prompted"
     )
     line = f"{method} needs a speaker with a box in a sampled frame, and there is none"
     for bare in (

@@ -19,7 +19,7 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, make
 from attnscope.correct.base import Decoder
-from attnscope.correct.selection import Selection, choose, take
+from attnscope.correct.heads.selection import Selection, choose, take
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.metrics import registry
 from attnscope.metrics.choose import choose as choose_heads
@@ -99,7 +99,7 @@ def test_topk_are_the_first_of_attnscope_heads(loaded, prompts, captured, tables
 
 @pytest.mark.parametrize("k", [None, 1, 2])
 def test_localization_heads_are_those_of_attnscope_heads(loaded, prompts, captured, tables, monkeypatch, k):
-    monkeypatch.setattr("attnscope.correct._head_scores.Plan", lambda: Plan(**SINKS))
+    monkeypatch.setattr("attnscope.correct.heads.scores.Plan", lambda: Plan(**SINKS))
     listed = choose_heads([captured], ["run"], "localization", top=k or 3, layers="0-3", tables=tables)
     _, running = under(loaded, prompts[:1], SocialBias(by="localization", topk=k, layers="0-3"))
     found = {(head.layer, head.head) for head in listed.heads}
@@ -213,7 +213,7 @@ def test_what_is_taken_is_above_the_cut_and_the_rest_is_not(values, rule):
 
 def test_a_rule_for_other_corrections(loaded, prompts, g):
     """`Selection` by itself, with P1's pairs."""
-    from attnscope.correct._head_scores import utterance_pairs
+    from attnscope.correct.heads.scores import utterance_pairs
 
     seen = []
     decoder = Decoder((0, 1, 2, 3), 4, g.shape[1], "m", "0" * 64, lambda edits: seen.append(edits) or _look(edits))

@@ -12,8 +12,8 @@ import pytest
 import attnscope
 from attnscope import metrics
 from attnscope.correct import Knockout, SocialBias, _sweep_runs, rerun
-from attnscope.correct.grid import axes, grid
-from attnscope.correct.sweep import ANSWER, run_sweep
+from attnscope.correct.dose.grid import axes, grid
+from attnscope.correct.dose.sweep import ANSWER, run_sweep
 from attnscope.demo.clip import render_clip
 from attnscope.errors import RequestError
 from attnscope.scene import Scene

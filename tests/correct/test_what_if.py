@@ -16,8 +16,8 @@ from attnscope import metrics
 from attnscope.attention import RowEdit, classify, dense_rows, masses, row_lse
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import Correction, Knockout, Running, SocialBias, bind
-from attnscope.correct._stored import stored_call, stored_decoder, stored_prompt
-from attnscope.correct.what_if import ALONE, what_if
+from attnscope.correct.what_if.stored import stored_call, stored_decoder, stored_prompt
+from attnscope.correct.what_if.what_if import ALONE, what_if
 from attnscope.errors import ModelError, RequestError
 from attnscope.metrics.density import speaker_cells
 from attnscope.scene import Scene

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from attnscope.correct import SocialBias
-from attnscope.correct.knockout import Knockout
+from attnscope.correct.knockout.knockout import Knockout
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate import evaluate
 from attnscope.model import LoadedModel

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from attnscope.correct import SocialBias
-from attnscope.correct.grid import axes, grid
-from attnscope.correct.sweep import ANSWER, HEADS, Sweep
-from attnscope.correct.what_if import ALONE, WhatIf
+from attnscope.correct.dose.grid import axes, grid
+from attnscope.correct.dose.sweep import ANSWER, HEADS, Sweep
+from attnscope.correct.what_if.what_if import ALONE, WhatIf
 from attnscope.errors import RequestError
 from attnscope.report import sweep as report
 from attnscope.report import what_if as answered

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall
 from attnscope.attention.masks import MaskCache
-from attnscope.correct._placing import Placing
 from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.correct.placing import Placing
 from attnscope.errors import NotApplicableError
 from attnscope.layers import select_layers
 

@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attnscope.correct._stored import stored_call
 from attnscope.correct.moda.gram import NORMS, check_choices, cosine, gram_of, normalised, principal_angles
+from attnscope.correct.what_if.stored import stored_call
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:

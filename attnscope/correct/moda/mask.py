@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs
-from attnscope.correct._knockout_running import CUT
 from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.knockout.running import CUT
 from attnscope.correct.moda._odds import log_odds
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
 from attnscope.correct.moda.gram import DIRECTIONS, check_choices

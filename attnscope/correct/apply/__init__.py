@@ -1,0 +1,1 @@
+"""Corrections at work: around any code, on a prompt, as a re-run of a capture."""

@@ -1,0 +1,129 @@
+"""A capture repeated under corrections."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attnscope.capture.plan import Plan
+from attnscope.capture.reader import Capture
+from attnscope.capture.run import Progress, capture_prompts
+from attnscope.capture.writer import check_target
+from attnscope.correct.apply.bound import bind
+from attnscope.correct.apply.recorded import Recorded
+from attnscope.correct.apply.within import corrected
+from attnscope.correct.base import Correction, Running
+from attnscope.correct.peers.row_edits import RunningRows
+from attnscope.correct.recipe import write
+from attnscope.errors import RequestError, unusable_folder
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel
+
+logger = logging.getLogger("attnscope")
+
+__all__ = ["bind", "corrected", "correction_file", "rerun"]
+
+RECIPE = "correction.json"
+
+
+def rerun(
+    before: str | Path,
+    corrections: Sequence[Correction],
+    out: str | Path,
+    *,
+    model: LoadedModel | str | Path | None = None,
+    verify: bool = True,
+    progress: Progress | None = None,
+) -> Capture:
+    """Repeat a capture under corrections: same model, scene, frames, prompt and plan.
+
+    Queries and keys (`qk`) are left out of the plan where a correction changes rows of logits, which they do not hold.
+    The prompt is first built plain and compared with the captured one; corrections that change what the model is shown
+    come after that. Beside the capture its corrections are written as `correction_file` names it.
+
+    Args:
+        before: The plain capture.
+        corrections: Applied in order.
+        out: The capture to write.
+        model: The model, if it is not to be loaded again from where the capture had it.
+        verify: As in `attnscope.capture`.
+        progress: As in `attnscope.capture`.
+
+    Returns:
+        The opened capture.
+
+    Raises:
+        RequestError: If the model or the scene is no longer what was captured, or a correction does not apply.
+    """
+    recorded = Recorded.read(before, to="correct")
+    if Path(out).resolve() == Path(before).resolve():
+        raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
+    run = recorded.run
+    with _folder(Path(out).parent):
+        check_target(Path(out))
+        loaded = recorded.load(model)
+        prompt = recorded.prompt_under(loaded, corrections)
+        running = bind(loaded, prompt, corrections)
+        (cap,) = capture_prompts(
+            loaded,
+            [prompt],
+            [out],
+            plan=_plan(recorded, running),
+            sampling=recorded.sampling,
+            max_new_tokens=run["max_new_tokens"],
+            template=run["template"],
+            verify=verify,
+            corrections=running,
+            progress=progress,
+        )
+        if corrections:
+            write(correction_file(out), corrections)
+    return cap
+
+
+def correction_file(out: str | Path) -> Path:
+    """Where `rerun` writes the corrections of a capture: correction.json beside after.h5, x.correction.json by x.h5."""
+    out = Path(out)
+    return out.with_name(RECIPE if out.stem == "after" else f"{out.stem}.{RECIPE}")
+
+
+def _plan(recorded: Recorded, running: Sequence[Running]) -> Plan:
+    """The plan of a capture, as far as it can be recorded under corrections.
+
+    Raises:
+        RequestError: If nothing of it can.
+    """
+    fields = {k: v for k, v in recorded.run["plan"].items() if k not in ("readings", "layers")}
+    rows = [one.settings.method for one in running if isinstance(one, RunningRows)]
+    if rows and fields["qk"]:
+        said = f"{rows[0]} changes rows of logits, which queries and keys do not hold"
+        if recorded.run["plan"]["readings"] == ["qk"]:
+            raise RequestError(f"{recorded.path}: {said}, and it has nothing else; capture with --plan masses,maps,qk")
+        logger.warning("%s: the corrected capture is without qk", said)
+        fields["qk"] = False
+    return Plan(**fields, layers=tuple(recorded.layers))
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder and those above it; if the block fails, take away what was made and stayed empty.
+
+    Raises:
+        RequestError: If it cannot be made.
+    """
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable_folder(path, error) from None
+    try:
+        yield
+    except BaseException:
+        for folder in made:
+            with suppress(OSError):  # not empty
+                folder.rmdir()
+        raise

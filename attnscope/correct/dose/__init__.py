@@ -1,0 +1,1 @@
+"""Sweeps: one prompt under many settings."""

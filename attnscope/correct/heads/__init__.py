@@ -1,0 +1,1 @@
+"""Which heads a correction acts on."""

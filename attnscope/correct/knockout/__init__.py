@@ -1,0 +1,1 @@
+"""Cutting heads and edges, and what the answer loses."""

@@ -1,0 +1,89 @@
+"""Cut heads, or edges between groups of tokens, and see what the answer loses (ours).
+
+Attention mass says where a head looks, not whether it matters there. A cut does: the output of a head becomes 0, or
+the tokens of one group no longer see those of another, and everything after that layer is computed anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.heads import written
+from attnscope.correct.knockout.edges import EVERY, Cut, cut_edges, cut_rows, parse
+from attnscope.correct.knockout.running import RunningKnockout
+from attnscope.errors import RequestError
+from attnscope.metrics.headlist import HeadList
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
+
+@correction
+@dataclass(frozen=True)
+class Knockout(Correction):
+    """Cut heads, or edges between groups of tokens.
+
+    Attributes:
+        heads: Heads that are cut, "2.3,4.0" for head 3 of layer 2 and head 0 of layer 4, or a heads file (.json), which
+            only its own model takes. Empty: every head, which needs `edges`.
+        edges: Pairs that are cut, QUERIES:KEYS, comma-separated, as in "answer:visual,utterances:own"; the attention of
+            a row goes to the keys that are left, in proportion. Queries: "answer" (the last position of the prompt,
+            which predicts the first answer token, and every later one), "question", "utterances" (turns with a
+            speaker), "text" (also generated), "visual", or a speaker's name (that speaker's turns). Keys: "visual",
+            "text" (also generated), "question", "utterances", and in all frames "speakers" (cells of all speakers),
+            "asked" (of the one speaker whom the question names) or a speaker's name (that speaker's cells); or "own",
+            the cells of the turn's speaker in the frames where it is live. These words win over a speaker of that
+            name. Empty: the whole output of the heads is 0.
+        rows: Without edges, the tokens whose output is 0: "all", or words as for the queries, comma-separated.
+        coverage: Fraction of a cell that a box must cover.
+    """
+
+    method: ClassVar[str] = "knockout"
+    source: ClassVar[str] = "ours"
+    summary: ClassVar[str] = "cuts heads, or the attention of some tokens to others, to see what the answer loses"
+
+    heads: str | HeadList = ""
+    edges: str = ""
+    rows: str = EVERY
+    coverage: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Check ranges, and read the heads file."""
+        object.__setattr__(self, "heads", written.opened(self.heads))
+        if not parse(self.edges) and not written.parse(self.heads):
+            raise RequestError("knockout needs --heads, --edges or both: it does not cut every head")
+        if self.edges and self.rows != EVERY:
+            raise RequestError(f'--rows "{self.rows}": --edges "{self.edges}" says which rows are cut')
+        if not 0 < self.coverage <= 1:
+            raise RequestError(f"--coverage {self.coverage}: must be in (0, 1]")
+
+    def params(self) -> dict[str, Any]:
+        """The parameters, as stored in a capture; of a heads file, the heads."""
+        return super().params() | {"heads": written.text(self.heads)}
+
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningKnockout:
+        """Find the heads and the tokens that are cut.
+
+        Raises:
+            RequestError: If the model has no such head, or a prompt lacks tokens that are to be cut.
+        """
+        chosen = written.heads_of(self.heads, decoder) or every_head(decoder)
+        cuts = [cut_in(prompt, self.edges, self.rows, self.coverage) for prompt in prompts]
+        return RunningKnockout(self.method, self.params(), cuts, [chosen] * len(cuts))
+
+
+def every_head(decoder: Decoder) -> dict[int, list[int]]:
+    """All heads of a model, by layer."""
+    return {layer: list(range(decoder.heads)) for layer in decoder.layers}
+
+
+def cut_in(prompt: Prompt, edges: str, rows: str, coverage: float) -> Cut:
+    """What is cut in a prompt; arguments as the fields of `Knockout`.
+
+    Raises:
+        RequestError: If the prompt lacks tokens that are to be cut.
+    """
+    return cut_edges(prompt, parse(edges), coverage) if edges else cut_rows(prompt, rows)

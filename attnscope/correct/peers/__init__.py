@@ -1,0 +1,1 @@
+"""Published corrections to compare with, and prompting baselines."""

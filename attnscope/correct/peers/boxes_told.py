@@ -1,0 +1,93 @@
+"""Speakers' boxes told in the prompt, in words and numbers (ours).
+
+Ouyang et al. (CVPR 2026) compare with a "box prompt" (2nd) and do not say how it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.peers.shown import Shown, not_shown, visible_boxes
+from attnscope.errors import RequestError
+from attnscope.scene.models import Turn
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+    from attnscope.scene import Frames, Scene
+
+FRAMES = ("mean", "first", "all")
+_BEGIN = "Boxes in percent of the frame (left, top, right, bottom):"
+
+
+@correction
+@dataclass(frozen=True)
+class BoxesTold(Correction):
+    """Write one line with the box of every speaker into the prompt; no attention is changed.
+
+    The line stands after the transcript and before the question, as a turn that nobody speaks: numbers of turns stay as
+    they are, and it belongs to no speaker's words. A prompt must be built with
+    `attnscope.correct.apply.prompted`. Speakers who are in no sampled frame are left out.
+
+    Attributes:
+        frames: Which box is told: "mean", the mean box of the frames that show the speaker, "first", that of the first
+            of them, or "all", those of all frames with their times.
+    """
+
+    method: ClassVar[str] = "boxes-told"
+    source: ClassVar[str] = "ours"
+    summary: ClassVar[str] = "writes one line with the box of every speaker into the prompt"
+
+    frames: str = "mean"
+
+    def __post_init__(self) -> None:
+        """Check the word."""
+        if self.frames not in FRAMES:
+            raise RequestError(f'--frames "{self.frames}": choose from {", ".join(FRAMES)}')
+
+    def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
+        """The scene with one more turn, and the same frames.
+
+        Raises:
+            NotApplicableError: If no speaker is visible in a frame.
+        """
+        boxes = visible_boxes(self.method, scene, frames)
+        percent = 100 * boxes.xyxy / np.array([frames.width, frames.height] * 2)  # [S, F, 4]
+        seen = ~np.isnan(percent[..., 0])
+        if self.frames == "all":
+            line = "; ".join(
+                f"at {time:.1f} s " + ", ".join(_told(name, percent[row, at]) for row, name in here)
+                for at, time in enumerate(frames.times)
+                if (here := [(row, name) for row, name in enumerate(boxes.speakers) if seen[row, at]])
+            )
+        else:
+            chosen = [
+                percent[row, shown].mean(0) if self.frames == "mean" else percent[row, shown][0]
+                for row, shown in enumerate(seen)
+            ]
+            line = ", ".join(_told(name, box) for name, box in zip(boxes.speakers, chosen, strict=True))
+        turn = Turn(speaker=None, text=f"{_BEGIN} {line}.", start=None, end=None)
+        return scene.model_copy(update={"transcript": [*scene.transcript, turn]}), frames
+
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> Shown:  # noqa: ARG002
+        """Check that the prompts tell the boxes.
+
+        Raises:
+            RequestError: If one of them does not.
+        """
+        notes = []
+        for prompt in prompts:
+            lines = [turn.text for turn in prompt.scene.transcript if turn.speaker is None]
+            if not (said := [line for line in lines if line.startswith(_BEGIN)]):
+                raise not_shown(self.method, prompt)
+            notes.append(["no attention is changed", f"the prompt says: {said[-1]}"])
+        return Shown(self, notes)
+
+
+def _told(name: str, box: NDArray[np.floating]) -> str:
+    return f"{name} ({', '.join(f'{edge:.0f}' for edge in box)})"

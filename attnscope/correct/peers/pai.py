@@ -1,0 +1,70 @@
+"""PAI: pay more attention to the image where the answer is made (Liu et al., ECCV 2024; formula from their code).
+
+z += alpha * |z| on the image's keys, in the row of the answer position and of every later token, before the softmax.
+Their second part, guidance of the answer's logits (g * (lp - lp without image) + lp without image, g = 1.1), is no edit
+of attention: it needs a second run of the model without the image, and is left out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.peers.row_edits import RunningScale, Scale
+from attnscope.correct.peers.tokens import Tokens, image_keys
+from attnscope.errors import RequestError
+from attnscope.layers import check_layers, select_layers
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
+_LEFT_OUT = "the guidance of the answer's logits that belongs to PAI is left out: it is no edit of attention"
+
+
+@correction
+@dataclass(frozen=True)
+class Pai(Correction):
+    """Raise the image's logits in the answer's rows by a share of their size; guidance of the logits is left out.
+
+    Prefill and cached decoding give what one pass over the whole text gives.
+
+    Attributes:
+        alpha: Share of |z| that is added; 0 is the identity (code: 0.2).
+        layers: Layers that are edited (code: from layer 2 of 32 on, which is depth 0.0625).
+    """
+
+    method: ClassVar[str] = "pai"
+    source: ClassVar[str] = "code"
+    summary: ClassVar[str] = (
+        "raises the image's logits in the answer's rows by a share of their size (without the guidance of logits)"
+    )
+
+    alpha: float = 0.2
+    layers: str = "0.0625-1.0"
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if not np.isfinite(self.alpha) or self.alpha < 0:
+            raise RequestError(f"--alpha {self.alpha}: must be a number of at least 0")
+        check_layers(self.layers)
+
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningScale:
+        """Find the answer's row and the image's keys.
+
+        Raises:
+            RequestError: If the model has no such layer.
+        """
+        scale = Scale("image", 1 + self.alpha, 1 - self.alpha)
+        return RunningScale(
+            self,
+            decoder,
+            select_layers(self.layers, decoder.layers, decoder.depth),
+            [Tokens.of(prompt, "answer", image_keys(prompt)) for prompt in prompts],
+            "answer",
+            [[scale]] * len(prompts),
+            [[_LEFT_OUT]] * len(prompts),
+        )

@@ -1,0 +1,117 @@
+"""Attention temperature: z / T on chosen heads and rows (ours; the plainest edit of attention to compare with).
+
+Queries are divided by T, so that nothing is computed densely and all rows can be edited under the model's own kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from attnscope.attention import AttentionCall
+from attnscope.correct.base import Correction, Decoder, Running, correction, counted
+from attnscope.correct.heads import written
+from attnscope.correct.peers.tokens import ROWS, Places, Tokens, check_rows
+from attnscope.correct.placing import Placing
+from attnscope.errors import ModelError, RequestError
+from attnscope.layers import check_layers, select_layers
+from attnscope.metrics.headlist import HeadList
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
+
+@correction
+@dataclass(frozen=True)
+class Temperature(Correction):
+    """Sharpen or flatten attention: logits divided by a temperature, on chosen heads and rows.
+
+    Unlike a factor on some keys, it does not depend on the level of the logits. In half precision the divided queries
+    are rounded once more; a temperature that is a power of 2 is exact. A model that caps its logits is refused. Prefill
+    and cached decoding give what one pass over the whole text gives.
+
+    Attributes:
+        temperature: T; below 1 sharpens, above 1 flattens, 1 is the identity.
+        rows: "answer", the answer position and every later token, "text", also all text after the first visual token,
+            or "all".
+        heads: Heads that are edited, "2.3,4.0" for head 3 of layer 2 and head 0 of layer 4, or a heads file (.json),
+            which only its own model takes; then `layers` plays no role. Empty: all heads of `layers`.
+        layers: Layers that are edited.
+    """
+
+    method: ClassVar[str] = "temperature"
+    source: ClassVar[str] = "ours"
+    summary: ClassVar[str] = "divides logits by a temperature, on chosen heads and rows"
+
+    temperature: float = 0.5
+    rows: str = "answer"
+    heads: str | HeadList = ""
+    layers: str = "0.0-1.0"
+
+    def __post_init__(self) -> None:
+        """Check ranges, and read the heads file."""
+        if not np.isfinite(self.temperature) or self.temperature <= 0:
+            raise RequestError(f"--temperature {self.temperature}: must be a number above 0")
+        check_rows(self.rows, tuple(ROWS))
+        check_layers(self.layers)
+        object.__setattr__(self, "heads", written.opened(self.heads))
+
+    def params(self) -> dict[str, Any]:
+        """The parameters, as stored in a capture; of a heads file, the heads."""
+        return super().params() | {"heads": written.text(self.heads)}
+
+    def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningTemperature:
+        """Find the heads and the rows.
+
+        Raises:
+            RequestError: If the model has no such layer or head.
+        """
+        heads = written.heads_of(self.heads, decoder) or {
+            layer: list(range(decoder.heads)) for layer in select_layers(self.layers, decoder.layers, decoder.depth)
+        }
+        return RunningTemperature(self, heads, [Tokens.of(prompt, self.rows) for prompt in prompts])
+
+
+class RunningTemperature(Running):
+    """A temperature bound to a left-padded batch."""
+
+    def __init__(self, settings: Temperature, heads: dict[int, list[int]], tokens: Sequence[Tokens]) -> None:
+        self.settings, self.heads, self.prompts = settings, heads, len(tokens)
+        self._placing = Placing(settings.method, [one.length for one in tokens])
+        self._places = Places(self._placing, tokens)
+        self._rounded: torch.dtype | None = None
+
+    def __call__(self, call: AttentionCall) -> AttentionCall:
+        """Divide queries of this layer."""
+        if call.layer not in self.heads or self.settings.temperature == 1:
+            return call
+        if call.softcap is not None:
+            raise ModelError(
+                f"layer {call.layer}: this model caps its attention logits (softcap {call.softcap});"
+                " temperature divides queries, and the cap would bend that"
+            )
+        factor = torch.ones(call.query.shape[:3], device=call.query.device)
+        heads = torch.tensor(self.heads[call.layer], device=call.query.device)
+        for sample, place in enumerate(self._places(call)):
+            factor[sample, heads[:, None], place.rows] = 1 / self.settings.temperature
+        if call.query.dtype != torch.float32:
+            self._rounded = call.query.dtype
+        return call.widened((call.query * factor[..., None]).to(call.query.dtype), call.key)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Method, parameters, heads that were edited, and what a user should know, one a prompt."""
+        nothing = self.settings.temperature == 1
+        heads = sum(map(len, self.heads.values()))
+        notes = [f"acts on {ROWS[self.settings.rows]}, {counted(heads, 'head')} in {counted(len(self.heads), 'layer')}"]
+        if nothing:
+            notes = ["the temperature is 1: nothing is changed"]
+        if self._rounded is not None and np.log2(self.settings.temperature) % 1:
+            kind = str(self._rounded).removeprefix("torch.")
+            notes.append(f"divided queries are rounded to {kind}; a temperature that is a power of 2 would be exact")
+        active: list[Any] = [] if nothing else [[layer, found] for layer, found in sorted(self.heads.items())]
+        record = {"method": self.settings.method, "params": self.settings.params(), "active": active, "notes": notes}
+        return [dict(record) for _ in range(self.prompts)]

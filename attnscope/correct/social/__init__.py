@@ -1,0 +1,1 @@
+"""Social-aware bias and what it draws where."""

@@ -1,0 +1,1 @@
+"""Single-layer questions answered from a capture."""
