@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 import attnscope
 from attnscope.attention import decoder_layers
 from attnscope.capture.generate import collate, generate
-from attnscope.correct import Knockout, cause, corrected
+from attnscope.correct import Knockout, corrected
+from attnscope.correct.knockout import cause
 from attnscope.correct.knockout.cause import only, rank_correlation, with_effects
 from attnscope.correct.knockout.effects import knock_out, knock_out_captures
 from attnscope.errors import RequestError

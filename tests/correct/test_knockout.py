@@ -364,7 +364,7 @@ def test_a_capture_under_a_knockout(prepared, tmp_path):
             {"edges": "answer:visual", "rows": "answer"},
             '--rows "answer": --edges "answer:visual" says which rows are cut',
         ),
-        ({"heads": "0.1", "coverage": 2}, "--coverage 2: must be in (0, 1]"),
+        ({"heads": "0.1", "coverage": 2}, "--coverage 2.0: must be in (0, 1]"),
     ],
 )
 def test_parameters_out_of_range(fields, message):

@@ -11,7 +11,8 @@ import pytest
 
 import attnscope
 from attnscope import metrics
-from attnscope.correct import Knockout, SocialBias, _sweep_runs, rerun
+from attnscope.correct import Knockout, SocialBias, rerun
+from attnscope.correct.dose import runs as sweep_runs
 from attnscope.correct.dose.grid import axes, grid
 from attnscope.correct.dose.sweep import ANSWER, run_sweep
 from attnscope.demo.clip import render_clip
@@ -165,7 +166,7 @@ def test_a_correction_of_a_file_may_be_swept_over(loaded, before):
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_runs(loaded, before, sweeps, message, monkeypatch):
-    monkeypatch.setattr(_sweep_runs, "capture_prompts", lambda *_, **__: pytest.fail("it ran"))
+    monkeypatch.setattr(sweep_runs, "capture_prompts", lambda *_, **__: pytest.fail("it ran"))
     with pytest.raises(RequestError) as caught:
         run_sweep(before, [("social-bias", GIVEN)], sweeps, model=loaded)
     assert str(caught.value) == message
