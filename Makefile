@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all lint format docs guide gallery bench bench-analyze bench-nulls benchmark clean
+.PHONY: demo test test-all lint format docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -54,12 +54,18 @@ bench: $(VENV)/.installed-dev  ## measure time and memory of a capture against p
 bench-analyze: $(VENV)/.installed-dev  ## measure time and memory of analyze on a large capture, rewrite its part of the same page
 	$(BIN)/python -m benchmarks.analyze
 
+bench-cost: $(VENV)/.installed-dev  ## measure time and memory of every correction against the plain run, rewrite its part of the same page
+	$(BIN)/python -m benchmarks.cost
+
 bench-nulls: $(VENV)/.installed-dev  ## measure whether the speakers' p-values are right, and their power
 	$(BIN)/python -m benchmarks.nulls
 	$(BIN)/python -m docs.generate
 
 benchmark: $(VENV)/.installed-dev  ## score the embedded models, plain and corrected, rewrite docs/roundtable.md (under 30 minutes)
 	$(BIN)/python -m benchmarks.roundtable
+
+bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embedded models, rewrite docs/corrections.md
+	$(BIN)/python -m benchmarks.corrections
 
 clean:
 	rm -rf $(VENV) demo-out benchmark-out build *.egg-info

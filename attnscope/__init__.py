@@ -4,8 +4,11 @@
 >>> model = attnscope.load("path/to/Qwen2.5-VL-7B-Instruct")
 >>> cap = attnscope.capture(model, attnscope.Scene.read("scene.json"), "run.h5")
 >>> cap.masses(layer=12).sel(key_group="visual:Ann")
+>>> with attnscope.corrected(model, "scene.json", [attnscope.SocialBias(alpha=1.0)]) as block:
+...     model.model.generate(**block.prompts[0].inputs)
 
-Names are imported on first use: reading a capture needs neither torch nor transformers.
+All corrections are in `attnscope.correct`, metrics in `attnscope.metrics`, figures in `attnscope.report.figures`. Names
+are imported on first use: reading a capture needs neither torch nor transformers.
 """
 
 from __future__ import annotations

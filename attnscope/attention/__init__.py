@@ -1,6 +1,6 @@
 """The only place that touches attention: the seam, its channels, exact rows, and the dense oracle."""
 
-from attnscope.attention.call import AttentionCall, Kernel, RowEdit, allowed_pairs
+from attnscope.attention.call import AttentionCall, Kernel, Rescale, RowEdit, allowed_pairs
 from attnscope.attention.channels import add_bias, masses, read_with_output
 from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.dense import dense_attention, dense_rows, logits, softmax
@@ -14,6 +14,7 @@ __all__ = [
     "Edit",
     "Kernel",
     "Reader",
+    "Rescale",
     "RowEdit",
     "SampleMask",
     "add_bias",

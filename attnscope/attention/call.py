@@ -29,6 +29,19 @@ class RowEdit:
 
 
 @dataclass(frozen=True)
+class Rescale:
+    """Factors on the output that follow from readings of the same run of the kernel, all edits included.
+
+    Attributes:
+        channels: [B, 1 or Hkv, Nk, C] extra value columns.
+        factor: Given the call as it ran and the readings of the columns [B, Nq, H, C], the factors [B, H, Nq].
+    """
+
+    channels: Tensor
+    factor: Callable[[AttentionCall, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
 class AttentionCall:
     """What a decoder layer hands to its attention kernel.
 
@@ -44,8 +57,8 @@ class AttentionCall:
         sink_logits: [H] learned logits that take part in the denominator only; None for none.
         causal: Whether the kernel itself masks the future when `mask` does not.
         backend: Name of the attention implementation that will run.
-        factor: [B, H, Nq] factors on the kernel's output, or None for 1: what pseudo keys of value 0 do. Readings are
-            taken before it.
+        known: [B, H, Nq] factors on the kernel's output that are known before it runs, or None for 1.
+        rescales: Further factors, which need readings of that run. Readings are taken before any factor.
         row_edits: Changes of whole rows, applied in order to the logits that channels leave; such rows are computed
             densely.
         kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None): the model's own, under this mask.
@@ -62,7 +75,8 @@ class AttentionCall:
     sink_logits: Tensor | None
     causal: bool
     backend: str
-    factor: Tensor | None = None
+    known: Tensor | None = None
+    rescales: tuple[Rescale, ...] = ()
     row_edits: tuple[RowEdit, ...] = ()
     kernel: Kernel | None = None
 
@@ -71,10 +85,26 @@ class AttentionCall:
         """True when a single query reads a cache (one generated token)."""
         return self.query.shape[2] == 1 and self.key.shape[2] > 1
 
+    @property
+    def factor(self) -> Tensor | None:
+        """[B, H, Nq] all factors on the output, or None for 1; for each rescale the kernel runs once more."""
+        from attnscope.attention.channels import read_columns
+
+        return self.factor_from([read_columns(self, one.channels) for one in self.rescales])
+
+    def factor_from(self, readings: Sequence[Tensor]) -> Tensor | None:
+        """[B, H, Nq] all factors on the output, or None for 1, from the readings that each rescale asks for."""
+        found = self.known
+        for one, reading in zip(self.rescales, readings, strict=True):
+            more = one.factor(self, reading)
+            found = more if found is None else found * more
+        return found
+
     def settings(self) -> AttentionCall:
         """The same call without its queries, keys, values and mask, to keep after the layer has run."""
         empty = self.query.new_empty(0)
-        return replace(self, query=empty, key=empty, value=empty, mask=None, factor=None, row_edits=(), kernel=None)
+        bare = replace(self, query=empty, key=empty, value=empty, mask=None, kernel=None)
+        return replace(bare, known=None, rescales=(), row_edits=())
 
     def widened(self, query: Tensor, key: Tensor) -> AttentionCall:
         """The same call with other queries and keys (query-key channels appended)."""
@@ -82,7 +112,11 @@ class AttentionCall:
 
     def scaled(self, factor: Tensor) -> AttentionCall:
         """The same call with its output multiplied by factors [B, H, Nq], which come on top of those it has."""
-        return replace(self, factor=factor if self.factor is None else self.factor * factor)
+        return replace(self, known=factor if self.known is None else self.known * factor)
+
+    def rescaled(self, rescale: Rescale) -> AttentionCall:
+        """The same call with its output multiplied by factors that its own readings give."""
+        return replace(self, rescales=(*self.rescales, rescale))
 
     def with_rows(self, edit: RowEdit) -> AttentionCall:
         """The same call with one more change of rows."""

@@ -13,11 +13,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from attnscope.attention.call import AttentionCall, Kernel
-from attnscope.attention.dense import replace_rows
+from attnscope.attention.dense import dense_rows, replace_rows
 
 # Fused kernels take head widths up to 256, in multiples of 8; wider falls back to slow or quadratic code.
 MAX_WIDTH = 256
 MULTIPLE = 8
+# Rows that are few enough are read densely: a dense row costs several of a fused kernel's.
+DENSE_SHARE = 1 / 8
 
 
 def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCall:
@@ -61,22 +63,46 @@ def read_with_output(call: AttentionCall, kernel: Kernel, channels: Tensor) -> t
     return out[..., :v_width].contiguous(), weights, torch.cat(parts, -1)
 
 
-def masses(call: AttentionCall, member: Tensor) -> Tensor:
-    """Attention of every query to groups of keys, edits so far included: one more run of the kernel.
+def masses(call: AttentionCall, member: Tensor, rows: Tensor | None = None) -> Tensor:
+    """Attention of queries to groups of keys, edits so far included: one more run of the kernel, or a few dense rows.
 
     Args:
         call: The attention call.
         member: [B, Nk, G] 0/1 (or weights).
+        rows: Boolean [B, Nq], the queries that are asked for; None for all. What the others get is not defined.
 
     Returns:
         [B, H, Nq, G] float32.
     """
+    # In training dense rows would be kept for the gradient, all of them at once
+    if rows is not None and not call.query.requires_grad and int(rows.sum()) <= DENSE_SHARE * rows.numel():
+        return _masses_of_rows(call, member.float(), rows)
+    return read_columns(call, member[:, None]).transpose(1, 2).float()
+
+
+def read_columns(call: AttentionCall, channels: Tensor) -> Tensor:
+    """What value columns read, edits so far included, by one more run of the kernel.
+
+    Args:
+        call: The attention call.
+        channels: [B, 1 or Hkv, Nk, C].
+
+    Returns:
+        [B, Nq, H, C].
+    """
     if call.kernel is None:
         raise ValueError("this call came without its kernel")
     kernel = replace_rows(call, call.kernel) if call.row_edits else call.kernel
-    columns = member[:, None].to(call.value).expand(-1, call.key.shape[1], -1, -1)
-    parts = [_padded(call, kernel, block)[0] for block in columns.split(MAX_WIDTH, dim=-1)]
-    return torch.cat(parts, -1).transpose(1, 2).float()
+    columns = channels.to(call.value).expand(-1, call.key.shape[1], -1, -1)
+    return torch.cat([_padded(call, kernel, block)[0] for block in columns.split(MAX_WIDTH, dim=-1)], -1)
+
+
+def _masses_of_rows(call: AttentionCall, member: Tensor, rows: Tensor) -> Tensor:
+    found = torch.zeros(*call.query.shape[:3], member.shape[-1], device=call.query.device)
+    for sample in range(len(rows)):
+        for part, _, attention, _ in dense_rows(call, sample, rows[sample].nonzero()[:, 0]):
+            found[sample][:, part] = attention @ member[sample].to(attention.device)
+    return found
 
 
 def _padded(call: AttentionCall, kernel: Kernel, value: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -186,17 +186,18 @@ def _run(
     if call.row_edits:
         kernel = replace_rows(call, kernel)
     batch, kv_heads, n_keys, _ = call.value.shape
-    asked = [reader.channels(call) for reader in readers]
+    asked = [*(one.channels for one in call.rescales), *(reader.channels(call) for reader in readers)]
     blocks = [c.to(call.value).expand(batch, kv_heads, n_keys, -1) for c in asked if c is not None]
     channels = torch.cat(blocks, -1) if blocks else call.value[..., :0]
     out, weights, readings = read_with_output(call, kernel, channels)
-    start = 0
-    for reader, wanted in zip(readers, asked, strict=True):
-        width = 0 if wanted is None else wanted.shape[-1]
-        reader.read(call, None if wanted is None else readings[..., start : start + width])
-        start += width
-    if call.factor is not None:
-        out = out * call.factor.transpose(1, 2)[..., None].to(out)
+    parts = iter(readings.split([block.shape[-1] for block in blocks], -1) if blocks else ())
+    read = [None if wanted is None else next(parts) for wanted in asked]
+    own = len(call.rescales)
+    factor = call.factor_from([part for part in read[:own] if part is not None])
+    for reader, part in zip(readers, read[own:], strict=True):
+        reader.read(call, part)
+    if factor is not None:
+        out = out * factor.transpose(1, 2)[..., None].to(out)
     return out, weights
 
 

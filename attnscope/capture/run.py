@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnscope.attention import decoder_layers, streamed, tapped
+from attnscope.capture.cost import first_tokens
 from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
 from attnscope.capture.generate import collate, generate
 from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
@@ -56,7 +57,7 @@ def capture(
         sampling: Which frames to show; 8 uniform frames by default.
         max_new_tokens: Most tokens of the greedy answer.
         template: How a turn is written, with {speaker} and {text}.
-        verify: Run the model once more without recording and store the comparison.
+        verify: Run the model again without recording, at least once, and store the comparison and what that run cost.
         progress: Called with (what, done, total).
 
     Returns:
@@ -171,10 +172,10 @@ def capture_prompts(
             "template": template,
         }
         with tapped(model.model, edits=corrections):
-            plain = generate(model, inputs, 1) if verify else [None] * len(jobs)
+            plain, cost = first_tokens(model, inputs) if verify else ([None] * len(jobs), None)
             options = score_options(model, prompts, answers)
         for job, answer, scored, other in zip(jobs, answers, options, plain, strict=True):
-            finish(model, job, answer, scored, other, run, corrections)
+            finish(model, job, answer, scored, other, run | {"cost": cost}, corrections)
     return [open_capture(job.out) for job in jobs]
 
 

@@ -46,15 +46,22 @@ def check(method: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def parse(method: str, cls: type, name: str, text: str) -> Any:
+def parse(method: str, cls: type, name: str, text: str, flag: str = "") -> Any:
     """The value of a parameter that is written as text.
+
+    Args:
+        method: Its name.
+        cls: Its class.
+        name: Of the parameter.
+        text: The value.
+        flag: How the user gave it, for messages; `--set` if not said.
 
     Raises:
         RequestError: If the method has no such parameter, or the text is no value of its type.
     """
-    known = _fields(cls)
+    known, flag = _fields(cls), flag or f"--set {method}.{name}={text}"
     if name not in known:
-        raise RequestError(f"--set {method}.{name}={text}: {unknown(method, name, cls)}")
+        raise RequestError(f"{flag}: {unknown(method, name, cls)}")
     kinds = _kinds(known[name])
     if "None" in kinds and text.lower() in _NONE:
         return None
@@ -68,7 +75,7 @@ def parse(method: str, cls: type, name: str, text: str) -> Any:
                 continue
     if "str" in kinds or not kinds:
         return text
-    raise RequestError(f"--set {method}.{name}={text}: is not {said(known[name])}")
+    raise RequestError(f"{flag}: is not {said(known[name])}")
 
 
 def names(cls: type) -> list[str]:

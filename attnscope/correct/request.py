@@ -54,7 +54,10 @@ def steps(
     classes = [method_class(method) for method in methods]
     params: list[dict[str, Any]] = [{} for _ in methods]
     for name, value in given.items():
-        params[_whose(_said(name, value), name, methods, classes)][name] = value
+        which = _whose(_said(name, value), name, methods, classes)
+        if isinstance(value, str):  # an option that is text for one method may be a number for another
+            value = parameters.parse(methods[which], classes[which], name, value, _said(name, value))
+        params[which][name] = value
     for text in settings:
         method, name, value = _parts(text)
         which = _whose(f"--set {text}", name, methods, classes, method)

@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("attnscope")
 
-
-PLAIN, CORRECTED, CONTROL = (
-    "plain",
-    "corrected",
-    "control: ",
-)  # what a line calls the corrections, and what stands before a control
+# What a line calls the conditions; of a control, what stands before its name
+PLAIN, CORRECTED, CONTROL = "plain", "corrected", "control: "
 
 
 @dataclass

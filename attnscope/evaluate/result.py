@@ -95,7 +95,7 @@ class Evaluation:
     def conditions(self) -> list[str]:
         """First "plain", then "corrected" if there was a correction, and "control: ..." of each control."""
         inner = [str(column).rpartition(".") for column in self.samples]
-        return [name for name, _, last in inner if last == "correct" and name != "fields"]
+        return [name for name, _, last in inner if last == "correct" and name not in ("", "fields")]
 
     @property
     def not_applied(self) -> int:
@@ -109,6 +109,7 @@ class Evaluation:
             "model": self.run["model"]["id"],
             "correction": self.run["correction"],
             "controls": self.run.get("controls", {}),
+            "controls_left_out": self.run.get("controls_left_out", {}),
             "questions": len(self.samples),
             "clips": self.samples["clip"].nunique(),
             "not_applied": self.not_applied,

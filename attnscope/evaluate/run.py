@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.capture.run import DEFAULT_TEMPLATE, Progress
 from attnscope.correct import Correction
+from attnscope.correct import controls as make_controls
 from attnscope.errors import RequestError
 from attnscope.evaluate.folder import Folder, check_same, read_run
-from attnscope.evaluate.lines import CONTROL, CORRECTED, Scorer
+from attnscope.evaluate.lines import CONTROL, CORRECTED, PLAIN, Scorer
 from attnscope.evaluate.manifest import Question, read_manifest
 from attnscope.evaluate.result import Evaluation, check_groups, to_frame
 from attnscope.evaluate.score import check
@@ -35,7 +36,7 @@ def evaluate(
     out: str | Path,
     corrections: Sequence[Correction] = (),
     *,
-    controls: Mapping[str, Sequence[Correction]] | None = None,
+    controls: Mapping[str, Sequence[Correction]] | bool = False,
     batch: int = 16,
     by: Sequence[str] | None = None,
     sampling: Sampling | None = None,
@@ -56,8 +57,8 @@ def evaluate(
         manifest: The questions (docs/eval.md).
         out: Folder for the results.
         corrections: Applied together, in order; every question is then scored twice.
-        controls: Other corrections by name, to compare with (`attnscope.correct.controls`); every question is also
-            scored under each of them.
+        controls: True for the controls of the corrections (`attnscope.correct.controls`), or other corrections by
+            name, to compare with; every question is also scored under each of them.
         batch: Most prompts that run together.
         by: Fields that group the tables in `out`; None for task and people where there are such.
         sampling: Which frames to show; 8 uniform frames by default.
@@ -82,8 +83,9 @@ def evaluate(
         raise RequestError(f"{out}: is a file; give a folder")
     if controls and not corrections:
         raise RequestError("controls are of corrections, and there are none")
+    made = make_controls.controls(corrections) if controls is True else controls or {}
     conditions = {CORRECTED: corrections} if corrections else {}
-    conditions |= {CONTROL + name: others for name, others in (controls or {}).items()}
+    conditions |= {CONTROL + name: others for name, others in made.items()}
     asked = read_manifest(manifest)
     questions = asked.questions[:limit]
     by = check_groups(by, list(dict.fromkeys(name for question in questions for name in question.scene.fields)))
@@ -93,7 +95,8 @@ def evaluate(
         "template": template,
         "score": {"rule": rule} | ({"max_new_tokens": max_new_tokens} if rule == "generate" else {}),
         "correction": _told(corrections),
-        "controls": {name: _told(others) for name, others in (controls or {}).items()},
+        "controls": {name: _told(others) for name, others in made.items()},
+        "conditions": [PLAIN, *conditions],  # also that there are no others
     }
     if not force:
         check_same(out, settings)
@@ -112,6 +115,7 @@ def evaluate(
         "load": loaded.load_args,
         "manifest": {"path": str(asked.path), "questions": len(asked.questions), "clips": asked.clips}
         | settings["manifest"],
+        "controls_left_out": make_controls.left_out(corrections) if controls is True else {},
         "batch": batch,
     }
     folder = Folder(out, run, force=force)

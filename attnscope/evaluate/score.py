@@ -73,7 +73,7 @@ def score(
         corrections: In force while the model runs, applied in order; none for the plain model.
         rule: "logprob" scores every option, "generate" looks for the greedy answer among them (equal but for
             surrounding white space and case).
-        batch: Most prompts of one batch.
+        batch: Most prompts of one batch; a prompt counts once for each option of several tokens that it is run with.
         max_new_tokens: Most tokens of a generated answer.
 
     Returns:
@@ -93,7 +93,7 @@ def score(
     scores: list[Score] = []
     for alike in batches(prompts, batch):
         try:
-            scores += _score_batch(model, alike, corrections, rule, max_new_tokens)
+            scores += _score_batch(model, alike, corrections, rule, max_new_tokens, batch)
         except torch.OutOfMemoryError:
             raise RunError(
                 f"out of memory with {len(alike)} prompts of up to {max(len(p.tokens) for p in alike)} tokens;"
@@ -134,14 +134,19 @@ def _size_class(prompt: Prompt) -> dict[str, tuple[int, ...]]:
 
 
 def _score_batch(
-    model: LoadedModel, prompts: list[Prompt], corrections: Sequence[Correction], rule: str, max_new_tokens: int
+    model: LoadedModel,
+    prompts: list[Prompt],
+    corrections: Sequence[Correction],
+    rule: str,
+    max_new_tokens: int,
+    batch: int,
 ) -> list[Score]:
     with _under(model, prompts, corrections):
         answers = generate(model, collate(prompts, model)[0], max_new_tokens if rule == "generate" else 1)
     if rule == "generate":
         found = [_match(model, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
     else:
-        found = _options(model, prompts, corrections, [answer.first_logits for answer in answers])
+        found = _options(model, prompts, corrections, [answer.first_logits for answer in answers], batch)
     for prompt, answer, scored in zip(prompts, answers, found, strict=True):
         if not all(map(math.isfinite, [answer.logprobs[0], *scored.logprobs])):
             raise RunError(f"{prompt.scene.video}: the logits after {show(prompt.scene.question)} are not finite")
@@ -155,25 +160,26 @@ def _under(
 
 
 def _options(
-    model: LoadedModel, prompts: Sequence[Prompt], corrections: Sequence[Correction], first: Sequence[Tensor]
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    corrections: Sequence[Correction],
+    first: Sequence[Tensor],
+    batch: int,
 ) -> list[Score]:
-    """Options of one token from the logits after the prompts, and then of each prompt one longer option at a time."""
+    """Options of one token from the logits after the prompts; then the longer ones of all prompts, so many at once."""
     ids = [[option_ids(model, prompt, option) for option in prompt.scene.options] for prompt in prompts]
     found = [
         [option_logprobs(model, [prompt], [tokens[:1]], [logits])[0] for tokens in options]
         for prompt, options, logits in zip(prompts, ids, first, strict=True)
     ]
-    longer = [[i for i, tokens in enumerate(options) if len(tokens) > 1] for options in ids]
-    for turn in range(max(map(len, longer))):
-        rows = [row for row, numbers in enumerate(longer) if turn < len(numbers)]
-        which = [longer[row][turn] for row in rows]
-        asked = [prompts[row] for row in rows]
+    longer = [(row, i) for row, options in enumerate(ids) for i, tokens in enumerate(options) if len(tokens) > 1]
+    for start in range(0, len(longer), batch):
+        some = longer[start : start + batch]
+        asked = [prompts[row] for row, _ in some]
         with _under(model, asked, corrections):
-            values = option_logprobs(
-                model, asked, [ids[r][i] for r, i in zip(rows, which, strict=True)], [first[row] for row in rows]
-            )
-        for row, option, value in zip(rows, which, values, strict=True):
-            found[row][option] = value
+            values = option_logprobs(model, asked, [ids[row][i] for row, i in some], [first[row] for row, _ in some])
+        for (row, i), value in zip(some, values, strict=True):
+            found[row][i] = value
     return [
         Score(prompt.scene.options[max(range(len(values)), key=values.__getitem__)], values, list(map(len, options)))
         for prompt, values, options in zip(prompts, found, ids, strict=True)

@@ -34,7 +34,7 @@ def options(cap: Capture) -> pd.DataFrame:
 
 
 def options_change(before: Capture, after: Capture) -> pd.DataFrame:
-    """The options of two captures of one scene: log-probability and share before, after, and the change."""
+    """The options of two captures of one scene: log-probability (`change`) and share (`share_change`)."""
     one, two = options(before), options(after)
     joined = one.merge(
         two[["option", "logprob", "share"]],
@@ -43,6 +43,7 @@ def options_change(before: Capture, after: Capture) -> pd.DataFrame:
         suffixes=("_before", "_after"),
     )
     joined["change"] = joined["logprob_after"] - joined["logprob_before"]
+    joined["share_change"] = joined["share_after"] - joined["share_before"]
     return joined
 
 

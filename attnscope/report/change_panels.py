@@ -1,138 +1,250 @@
-"""Which figures a before/after report has."""
+"""Which figures a before/after report has. What is the same before and after is said, not drawn."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from attnscope.metrics.cells import best_head, cell_lift
 from attnscope.report import speaker_panels
-from attnscope.report.answer_panels import LEAD, RISE, TITLE, change_maps, change_overlays
-from attnscope.report.figures import curves, heads, overlay
+from attnscope.report.answer_panels import LEAD, TITLE, change_maps, change_overlays
+from attnscope.report.figures import changes, curves, heads, overlay, shown
 from attnscope.report.figures.lines import rows_of
-from attnscope.report.figures.stage import stage
+from attnscope.report.figures.matrix import drawable
+from attnscope.report.figures.stage import Stage, stage
 from attnscope.report.inputs import Tables, subject
 from attnscope.report.output import Output, Picture
-from attnscope.report.panels import FRAMES, SCALE
-from attnscope.report.provenance import acted_on_answer, active_heads
+from attnscope.report.pairing import Pairing, shown_by
+from attnscope.report.panels import FRAMES, RISE, SCALE, best_frames, unmoved
+from attnscope.report.provenance import acted_on_answer, active_heads, touched
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 
-def sections(
-    out: Output,
-    one: Capture,
-    two: Capture,
-    before: Tables,
-    after: Tables,
-    speaker: str | None,
-    denominator: str,
-) -> list[dict[str, Any]]:
-    """Figures by heading; `denominator` is that of the gap shown by head.
+@dataclass(frozen=True)
+class Change:
+    """Two captures, how their positions are paired, and their numbers."""
 
-    Where the answer looks comes first, frames on top, if the correction acted on the answer.
-    """
-    active, on_answer = active_heads(two), acted_on_answer(two)
-    frames = change_overlays(out, one, two, before, after)
-    maps = change_maps(out, before, after, active)
-    answer = {"title": TITLE, "lead": LEAD, "pictures": [*frames, *maps] if on_answer else [*maps, *frames]}
-    speakers = {
-        "title": speaker_panels.TITLE,
-        "lead": speaker_panels.LEAD,
-        "pictures": _speakers(out, before, after, active),
-    }
+    one: Capture
+    two: Capture
+    pairing: Pairing
+    before: Tables
+    after: Tables
+    speaker: str | None
+    denominator: str
+
+    @property
+    def active(self) -> list[tuple[int, int]]:
+        """Heads in which a correction acted."""
+        return active_heads(self.two)
+
+    @property
+    def on(self) -> Stage:
+        """The frames before, without generated tokens."""
+        who = subject(self.one, self.speaker) if self.one.has("maps") else None
+        return stage(self.one, who[1] if who else None).prompt_only(self.one.prompt_length)
+
+    def values(self, group: str, layer: int | None, head: int | None) -> list[NDArray[np.float64]]:
+        """Attention of a query group on the prompt's positions before and after, over uniform attention."""
+        one, two = (cell_lift(cap, group, layer, head) for cap in (self.one, self.two))
+        return [one[: self.one.prompt_length], self.pairing.brought(two)]
+
+    def pair(self, family: str, metric: str, **where: object) -> tuple[heads.Grid, heads.Grid] | None:
+        """Both maps by head, if both are defined somewhere."""
+        if family not in self.before or family not in self.after:
+            return None
+        parts: list[pd.DataFrame] = [rows_of(t[family], metric, **where) for t in (self.before, self.after)]
+        if not all(part["value"].notna().any() for part in parts):
+            return None
+        return heads.grid(parts[0]), heads.grid(parts[1])
+
+
+@dataclass
+class Section:
+    """Figures under a heading, and what needs none: it is (almost) the same before and after."""
+
+    title: str
+    lead: str
+    pictures: list[Picture]
+    same: list[str]
+
+    def page(self) -> dict[str, Any]:
+        """What the template shows."""
+        return {"title": self.title, "lead": self.lead, "pictures": self.pictures, "same": self.same}
+
+
+def sections(out: Output, found: Change) -> list[dict[str, Any]]:
+    """Figures by heading: where the answer looks comes first, frames on top, if the correction acted on the answer."""
+    on_answer, after = acted_on_answer(found.two), found.two.frames.images
+    unchanged: list[str] = []
+    pair = (found.one, found.two, found.before, found.after)
+    frames = change_overlays(out, *pair, found.pairing, after, unchanged) if found.one.has("maps") else []
+    maps = change_maps(out, found.before, found.after, found.active, unchanged)
+    answer = Section(TITLE, LEAD, [*frames, *maps] if on_answer else [*maps, *frames], unchanged)
+    speakers = _speakers(out, found)
     return [
-        *([answer, speakers] if on_answer else [speakers, answer]),
-        {
-            "title": "Attention on the frames",
-            "lead": "The same frames before and after, and what changed.",
-            "pictures": _overlays(out, one, two, before, after, speaker),
-        },
-        {
-            "title": "Within and between modalities",
-            "lead": "How much attention stays within text or video, and how much crosses over.",
-            "pictures": _modalities(out, before, after, active, denominator),
-        },
+        one.page()
+        for one in (
+            *([answer, speakers] if on_answer else [speakers, answer]),
+            _overlays(out, found),
+            _layers(out, found),
+            _modalities(out, found),
+        )
     ]
 
 
-def _speakers(out: Output, before: Tables, after: Tables, active: list[tuple[int, int]]) -> list[Picture]:
-    pictures = []
-    for frames, said in FRAMES.items():
-        pair = _pair(before, after, "speakers", "speaker_consistency_lift", frames=frames)
-        if pair is not None:
-            figure = heads.heads_change(
-                *pair,
-                title=f"Speaker consistency, {said}",
-                unit="lift over chance",
-                center=1.0,
-                active=active,
-            )
-            caption = f"Lift of the speaker-consistency score over chance for each layer and head ({said}). {SCALE}"
-            pictures.append(
-                out.figure(
-                    f"speaker_consistency_{frames}_change",
-                    figure,
-                    f"Speaker consistency by head, {said}",
-                    caption,
-                )
-            )
-    return pictures
+def touched_panels(out: Output, one: Capture, two: Capture) -> list[Picture]:
+    """What the model was shown, if that changed, and which heads the corrections touched, if any."""
+    pictures, found = [], touched(two)
+    if shown_by(two.correction) and not np.array_equal(one.frames.images, two.frames.images):
+        figure = shown.frames_shown(stage(one, None), one.frames.images, two.frames.images)
+        caption = "The frames as the model was shown them; the correction changed them, not the attention."
+        pictures.append(out.figure("frames_shown", figure, "Frames before and after", caption))
+    if not found:
+        return pictures
+    layers = [int(n) for n in two.layers]
+    caption = "Outlined: the heads in which a correction acted."
+    drawn = changes.heads_touched(layers, two.heads, found)
+    return [*pictures, out.figure("heads_touched", drawn, "Heads touched, by layer", caption)]
 
 
-def _modalities(
-    out: Output, before: Tables, after: Tables, active: list[tuple[int, int]], denominator: str
-) -> list[Picture]:
-    pictures = []
-    pair = _pair(before, after, "modality", "mass_share", query="text", key="visual", sinks="with")
-    if pair is not None:
-        figure = heads.heads_change(*pair, title="Attention mass, text → visual", unit="share of mass", active=active)
-        caption = f"Share of the attention of text queries that falls on visual tokens (sinks included). {SCALE}"
-        pictures.append(out.figure("cross_modal_mass_change", figure, "Cross-modal mass by head", caption))
-    pair = _pair(before, after, "modality", "gap", query="text", sinks="with", denominator=denominator)
-    if pair is not None:
-        figure = heads.heads_change(*pair, title="Gap of text", unit=f"gap (/{denominator})", active=active)
-        caption = f"Gap between self and cross attention of text queries, denominator {denominator}. {SCALE}"
-        pictures.append(out.figure("gap_change", figure, "Gap of text by head", caption))
-    if "modality" in before and "modality" in after:
+def _speakers(out: Output, found: Change) -> Section:
+    section = Section(speaker_panels.TITLE, speaker_panels.LEAD, [], [])
+    if "speakers" not in found.before or "speakers" not in found.after:
+        return section
+    before, after = found.before["speakers"], found.after["speakers"]
+    frames = best_frames(before)
+    if list(before["speaker"].unique()) == list(after["speaker"].unique()) and drawable(before) and drawable(after):
+        one, two, _ = changes.matrices_of(before, after, frames)
+        if how := unmoved(one, two):
+            section.same.append(f"who attends to whom ({how})")
+        else:
+            figure = changes.matrices_change(before, after, frames)
+            caption = (
+                "Whose words attend to whose pixels: attention per token pair as a share of each row, mean over heads "
+                f"and layers, {FRAMES[frames]}. White: as much as on anybody else. {SCALE}"
+            )
+            name, title = "speaker_matrix_change", "Words of one speaker, pixels of another"
+            section.pictures.append(out.figure(name, figure, title, caption))
+    said = FRAMES[frames]
+    caption = f"Lift of the speaker-consistency score over chance for each layer and head ({said}). {SCALE}"
+    _map(
+        out,
+        section,
+        found,
+        found.pair("speakers", "speaker_consistency_lift", frames=frames),
+        f"speaker_consistency_{frames}_change",
+        f"Speaker consistency, {said}",
+        "lift over chance",
+        caption,
+        1.0,
+    )
+    return section
+
+
+def _modalities(out: Output, found: Change) -> Section:
+    lead = "How much attention stays within text or video, and how much crosses over."
+    section = Section("Within and between modalities", lead, [], [])
+    caption = f"Share of the attention of text queries that falls on visual tokens (sinks included). {SCALE}"
+    pair = found.pair("modality", "mass_share", query="text", key="visual", sinks="with")
+    name, title = "cross_modal_mass_change", "Attention mass, text → visual"
+    _map(out, section, found, pair, name, title, "share of mass", caption)
+    caption = f"Gap between self and cross attention of text queries, denominator {found.denominator}. {SCALE}"
+    pair = found.pair("modality", "gap", query="text", sinks="with", denominator=found.denominator)
+    _map(out, section, found, pair, "gap_change", "Gap of text", f"gap (/{found.denominator})", caption)
+    return section
+
+
+def _layers(out: Output, found: Change) -> Section:
+    section = Section("Layer by layer", "The same numbers by depth, mean over heads; and how links decay.", [], [])
+    frames = best_frames(found.before["speakers"]) if "speakers" in found.before else "all"
+    figure = changes.layers_change(found.before, found.after, found.denominator, frames)
+    if figure is not None:
         caption = (
-            "Mean attention per allowed pair by layer, mean over heads; dashed before, solid after. Left "
-            "with all keys, right without sinks."
+            "Dashed before, solid after (one on the other where nothing changed). Text queries unless said; of "
+            f"speakers: {FRAMES[frames]}. Sinks are included."
         )
-        figure = curves.links_change(before["modality"], after["modality"])
-        pictures.append(out.figure("links_change", figure, "Self and cross attention by layer", caption))
-    return pictures
+        section.pictures.append(out.figure("layers_change", figure, "Before and after by layer", caption))
+    if "modality" not in found.before or "modality" not in found.after:
+        return section
+    one, two = (rows_of(t["modality"], "pair_mean")["value"].to_numpy() for t in (found.before, found.after))
+    if how := unmoved(one, two):
+        section.same.append(f"attention per pair within and between modalities, and how it decays with depth ({how})")
+    else:
+        fits = [t["decay"] for t in (found.before, found.after) if "decay" in t]
+        caption = (
+            "Mean attention per allowed pair by layer, mean over heads; dashed before, solid after. Left with all "
+            "keys, right without sinks. γ: factor per layer of the exponential fitted to a curve (all keys)."
+        )
+        drawn = curves.links_change(found.before["modality"], found.after["modality"], fits if len(fits) == 2 else None)
+        section.pictures.append(out.figure("links_change", drawn, "Decay with depth", caption))
+    return section
 
 
-def _overlays(
-    out: Output, one: Capture, two: Capture, before: Tables, after: Tables, speaker: str | None
-) -> list[Picture]:
-    who = subject(one, speaker) if one.has("maps") and two.has("maps") else None
-    if who is None:
-        return []
-    on = stage(one, who[1])
-    if not on.placed.any():
-        return []
+def _map(
+    out: Output,
+    section: Section,
+    found: Change,
+    pair: tuple[heads.Grid, heads.Grid] | None,
+    name: str,
+    title: str,
+    unit: str,
+    caption: str,
+    center: float | None = None,
+) -> None:
+    """Maps by head before, after and of the change; in words where there is none."""
+    if pair is None:
+        return
+    if how := unmoved(pair[0].values, pair[1].values):
+        section.same.append(f"{title[0].lower()}{title[1:]}, of every head ({how})")
+        return
+    figure = heads.heads_change(*pair, title=title, unit=unit, center=center, active=found.active)
+    section.pictures.append(out.figure(name, figure, f"{title}, by head", caption))
+
+
+def _overlays(out: Output, found: Change) -> Section:
+    section = Section("Attention on the frames", "The same frames before and after, and what changed.", [], [])
+    both = found.one.has("maps") and found.two.has("maps")
+    who = subject(found.one, found.speaker) if both else None
+    on = found.on
+    if who is None or not on.placed.any() or who[0] not in found.two.query_groups["name"].tolist():
+        return section
     said = f"the words of {who[1]}" if who[1] else "the question"
+    for view, text, layer, head in _views(found):
+        before, after = found.values(who[0], layer, head)
+        if how := unmoved(before[on.placed], after[on.placed]):
+            section.same.append(f"attention of {said}, {text} ({how})")
+            continue
+        figure = overlay.overlay_change(
+            on,
+            before,
+            after,
+            title=f"Attention of {said}\n{text}",
+            speaker=who[1],
+            after_images=found.two.frames.images,
+        )
+        caption = f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"
+        section.pictures.append(out.figure(f"overlay_{view}_change", figure, f"On the frames: {text}", caption))
+    return section
+
+
+def _views(found: Change) -> list[tuple[str, str, int | None, int | None]]:
+    """Which heads are laid over the frames: the mean of all, and one."""
     views: list[tuple[str, str, int | None, int | None]] = [("mean", "mean of all layers and heads", None, None)]
-    if most := _most_risen(before, after):
+    if "speakers" not in found.before or "speakers" not in found.after:
+        return views
+    if most := _most_risen(found.before, found.after):
         views.append(
             ("most_changed", f"layer {most[0]}, head {most[1]}, whose speaker consistency rose most", *most[:2])
         )
-    elif best := best_head(after["speakers"]):
+    elif best := best_head(found.after["speakers"]):
         views.append(("best_head", f"layer {best[0]}, head {best[1]}, highest speaker consistency", *best[:2]))
-    pictures = []
-    n = one.prompt_length
-    for view, text, layer, head in views:
-        values = [cell_lift(cap, who[0], layer, head)[:n] for cap in (one, two)]
-        figure = overlay.overlay_change(
-            on.prompt_only(n), values[0], values[1], title=f"Attention of {said}\n{text}", speaker=who[1]
-        )
-        caption = f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"
-        pictures.append(out.figure(f"overlay_{view}_change", figure, f"On the frames: {text}", caption))
-    return pictures
+    return views
 
 
 def _most_risen(before: Tables, after: Tables) -> tuple[int, int, str] | None:
@@ -141,15 +253,3 @@ def _most_risen(before: Tables, after: Tables) -> tuple[int, int, str] | None:
     one, two = (rows_of(t["speakers"], "speaker_consistency_lift").set_index(keys)["value"] for t in (before, after))
     rise = (two - one).reset_index()
     return best_head(rise[rise["value"] > RISE])
-
-
-def _pair(
-    before: Tables, after: Tables, family: str, metric: str, **where: object
-) -> tuple[heads.Grid, heads.Grid] | None:
-    """Both maps by head, if both are defined somewhere."""
-    if family not in before or family not in after:
-        return None
-    parts: list[pd.DataFrame] = [rows_of(t[family], metric, **where) for t in (before, after)]
-    if not all(part["value"].notna().any() for part in parts):
-        return None
-    return heads.grid(parts[0]), heads.grid(parts[1])

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from attnscope._version import __version__
 from attnscope.metrics import definitions
 from attnscope.metrics.headline_lines import NO_SINKS
+from attnscope.report.panels import RISE
 from attnscope.report.summary import records
 
 CAUSAL = (
@@ -67,11 +68,20 @@ def signed(value: float | None, digits: int = 3) -> str:
     return f"+{text}" if value is not None and isinstance(value, (int, float)) and value > 0 else text
 
 
-def interval(row: Mapping[str, Any], digits: int = 3) -> str:
-    """The ends of a row's interval; a dash where it has none."""
-    if row["low"] is None or row["high"] is None:
+def changed(row: Mapping[str, Any]) -> str:
+    """The change of a row, as `signed`; 0 where it is no more than rounding of what changed."""
+    before, after, change = row["before"], row["after"], row["change"]
+    if change is not None and abs(change) <= RISE * max(abs(before), abs(after)):
+        return "0"
+    return signed(change)
+
+
+def interval(row: Mapping[str, Any], digits: int = 3, of: str = "") -> str:
+    """The ends of a row's interval, of several those `of` one; a dash where it has none."""
+    low, high = row[f"low{of}"], row[f"high{of}"]
+    if low is None or high is None:
         return "—"
-    return f"{number(row['low'], digits)} … {number(row['high'], digits)}"
+    return f"{number(low, digits)} … {number(high, digits)}"
 
 
 def counted(row: Mapping[str, Any]) -> str:
@@ -104,6 +114,7 @@ def _environment() -> Environment:
     )
     environment.filters["number"] = number
     environment.filters["signed"] = signed
+    environment.filters["changed"] = changed
     environment.filters["interval"] = interval
     environment.filters["beside"] = beside
     environment.filters["grouped"] = grouped

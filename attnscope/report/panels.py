@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from attnscope.report.figures.lines import rows_of
+from attnscope.report.style import short
 
 MOST_OVERLAYS = 3  # captures whose frames are shown; a page of hundreds of frames helps nobody
 SCALE = "Before and after share one colour scale; the difference has its own, centred at 0."
+RISE = 1e-6  # of a number that changed by more than rounding
+VISIBLE = 0.01  # of the largest number: a smaller change is told, not drawn on a scale that would blow it up
 FRAMES = {"live": "live frames", "all": "all frames"}
 _BANDS = " Bands: 95 % bootstrap interval of the mean over clips."
+
+
+def unmoved(one: NDArray[np.float64], two: NDArray[np.float64]) -> str | None:
+    """How little numbers changed, in words; None if a figure of the change is worth drawing.
+
+    Args:
+        one: the numbers before.
+        two: the same after; where one of the two is not defined there is no change.
+    """
+    if one.shape != two.shape or not np.array_equal(np.isfinite(one), np.isfinite(two)):
+        return None
+    known = np.isfinite(one)
+    if not known.any():
+        return "not defined"
+    change = float(np.abs(two[known] - one[known]).max())
+    largest = float(np.abs([one[known], two[known]]).max())
+    if change <= RISE * max(largest, 1.0):
+        return "the same"
+    return (
+        f"changed by at most {short(change, 2)}, of up to {short(largest, 2)}" if change < VISIBLE * largest else None
+    )
 
 
 def bands(table: pd.DataFrame, about: pd.DataFrame) -> str:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attnscope.correct.base import Correction
+from attnscope.correct.base import corrections as methods
+from attnscope.correct.params import written
+from attnscope.report import pairing
 from attnscope.report.style import short
 
 if TYPE_CHECKING:
@@ -74,31 +80,89 @@ def warnings(cap: Capture) -> list[str]:
 
 
 def corrections(cap: Capture) -> list[dict[str, Any]]:
-    """The corrections in force: method, parameters, how many heads were active, notes."""
+    """The corrections in force, in the order in which they were applied; see `described`."""
+    return described(cap.correction, cap)
+
+
+def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str, Any]]:
+    """What corrections of the model of a capture recorded.
+
+    Each has `method`, `source` and `summary` (of the registry, "" for an unknown method), `params` in one line,
+    `parameters` (`name`, `value`, `default`, `own`: whether the value is another than the default), `where`, how many
+    heads were active and which, and `notes`.
+    """
+    known = methods()
     out = []
-    for item in cap.correction:
-        active = [(int(layer), heads) for layer, heads in item.get("active") or [] if heads]
-        count, layers = sum(len(heads) for _, heads in active), [layer for layer, _ in active]
-        where = f"{count} of {len(cap.layers) * cap.heads} heads"
-        if layers:
-            where += f", layer{'s' if len(set(layers)) > 1 else ''} {_ranges(layers)}"
+    for item in records:
+        cls = known.get(str(item.get("method")))
         out.append(
             {
                 "method": str(item.get("method")),
+                "source": cls.source if cls else "",
+                "summary": cls.summary if cls else "",
                 "params": _flat(item.get("params")),
-                "where": where,
+                "parameters": _parameters(item.get("params") or {}, cls),
+                "where": _where(cap, item),
                 "notes": [str(n) for n in _list(item.get("notes"))],
             }
         )
     return out
 
 
+def _parameters(params: dict[str, Any], cls: type[Correction] | None) -> list[dict[str, Any]]:
+    defaults = {f.name: None if f.default is MISSING else f.default for f in fields(cls)} if cls else params
+    return [
+        {
+            "name": name,
+            "value": written(value),
+            "default": written(defaults.get(name)),
+            "own": written(value) != written(defaults.get(name)),
+        }
+        for name, value in params.items()
+    ]
+
+
+def _where(cap: Capture, item: dict[str, Any]) -> str:
+    """How many heads a correction was active in, and which."""
+    found = _active(item)
+    if not found and pairing.shown_by([item]):
+        return "no head: it changes what the model is shown"
+    where = f"{len(found)} of {len(cap.layers) * cap.heads} heads"
+    return f"{where} ({heads_said(found, cap.heads)})" if found else where
+
+
+def heads_said(found: Iterable[tuple[int, int]], heads: int) -> str:
+    """Heads in a line, layers with the same heads together: "layers 2, 4: heads 0-3; layer 5: all heads"."""
+    layers: dict[int, list[int]] = {}
+    for layer, head in sorted(set(found)):
+        layers.setdefault(layer, []).append(head)
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for layer, own in layers.items():
+        alike.setdefault(tuple(own), []).append(layer)
+    return "; ".join(
+        f"layer{'s' if len(some) > 1 else ''} {_ranges(some)}: "
+        + ("all heads" if len(own) == heads else f"head{'s' if len(own) > 1 else ''} {_ranges(list(own))}")
+        for own, some in alike.items()
+    )
+
+
+def touched(cap: Capture) -> dict[str, set[tuple[int, int]]]:
+    """(layer, head) in which each correction acted, by its method (numbered where it comes twice); those with any."""
+    names = [str(item.get("method")) for item in cap.correction]
+    out = {}
+    for number, (name, item) in enumerate(zip(names, cap.correction, strict=True)):
+        if found := _active(item):
+            out[f"{name} ({number + 1})" if names.count(name) > 1 else name] = found
+    return out
+
+
 def active_heads(cap: Capture) -> list[tuple[int, int]]:
     """(layer, head) in which some correction acted."""
-    found = {
-        (int(layer), int(h)) for item in cap.correction for layer, heads in item.get("active") or [] for h in heads
-    }
-    return sorted(found)
+    return sorted(set().union(*(_active(item) for item in cap.correction)))
+
+
+def _active(item: dict[str, Any]) -> set[tuple[int, int]]:
+    return {(int(layer), int(h)) for layer, heads in item.get("active") or [] for h in heads}
 
 
 def acted_on_answer(cap: Capture) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
 from attnscope.errors import RunError, unusable_folder
+from attnscope.folders import made
 from attnscope.report.output import Output
 
 
@@ -42,24 +43,20 @@ def staged(folder: Path, last: str) -> Iterator[Stage]:
         RequestError: if the folder cannot be made.
         RunError: if a file cannot be put there.
     """
-    made = [one for one in (folder, *folder.parents) if not one.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = Path(mkdtemp(prefix=".part-", dir=folder))
-    except OSError as error:
-        raise unusable_folder(folder, error) from None
-    try:
-        stage = Stage(Output(part), folder)
-        yield stage
-        for path in sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == last):
-            target = stage.final(path)
-            try:
-                target.parent.mkdir(exist_ok=True)
-                path.replace(target)
-            except OSError as error:
-                raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        for one in made:
-            with suppress(OSError):  # not empty: it holds the report
-                one.rmdir()
+    with made(folder):
+        try:
+            part = Path(mkdtemp(prefix=".part-", dir=folder))
+        except OSError as error:
+            raise unusable_folder(folder, error) from None
+        try:
+            stage = Stage(Output(part), folder)
+            yield stage
+            for path in sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == last):
+                target = stage.final(path)
+                try:
+                    target.parent.mkdir(exist_ok=True)
+                    path.replace(target)
+                except OSError as error:
+                    raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

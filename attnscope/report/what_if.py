@@ -94,8 +94,7 @@ def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, s
             alone=ALONE,
             question=cap.scene.question,
             notes=found.notes[1:],
-            records=found.records,
-            params=[_params(record) for record in found.records],
+            records=provenance.described(found.records, cap),
             main=main,
             layers=layers,
             most=most,
@@ -153,7 +152,3 @@ def _most(rows: pd.DataFrame) -> list[dict[str, Any]]:
     changed = rows[rows["change"].abs() > 0]
     order = changed["change"].abs().sort_values(ascending=False).index[:MOST_ROWS]
     return records(changed.loc[order, ["layer", "head", "before", "after", "change"]])
-
-
-def _params(record: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in record["params"].items() if value not in (None, ""))

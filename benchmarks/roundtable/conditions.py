@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from attnscope.correct import SocialBias
+from attnscope.correct import Correction, SocialBias
 from benchmarks.roundtable.scenes import Item
 from benchmarks.roundtable.settings import ALPHAS, GRID_ALPHAS, GRID_HEADS, JITTER, MORE, NAMED, TEST_PEOPLE
 
@@ -28,7 +28,7 @@ class Condition:
     Attributes:
         name: Unique for a model.
         role: Of the model.
-        correction: None for the plain model.
+        corrections: Applied in order; none for the plain model.
         tasks: Questions that are asked; all if empty.
         people: Numbers of people; all if empty.
         jitter: How far the asked person's box is moved, in units of the drawing.
@@ -37,11 +37,16 @@ class Condition:
 
     name: str
     role: str = "limited"
-    correction: SocialBias | None = None
+    corrections: tuple[Correction, ...] = ()
     tasks: tuple[str, ...] = NAMED
     people: tuple[int, ...] = TEST_PEOPLE
     jitter: int = 0
     dose_only: bool = False
+
+    @property
+    def shown(self) -> tuple[int, tuple[Correction, ...]]:
+        """What decides the prompts: how far a box is moved, and the corrections that change what the model is shown."""
+        return self.jitter, tuple(one for one in self.corrections if type(one).show is not Correction.show)
 
     def wants(self, item: Item) -> bool:
         """Whether a question is asked under it."""
@@ -82,7 +87,7 @@ def plain() -> list[Condition]:
 def grid(ranked: Sequence[Head]) -> dict[tuple[int, float], Condition]:
     """The settings that are tried on calibration clips, by number of heads and strength."""
     return {
-        (k, alpha): Condition(f"k{k} alpha{alpha:g}", correction=_answer(alpha, ranked[:k]), people=())
+        (k, alpha): Condition(f"k{k} alpha{alpha:g}", corrections=(_answer(alpha, ranked[:k]),), people=())
         for k in GRID_HEADS
         for alpha in GRID_ALPHAS
     }
@@ -96,17 +101,17 @@ def on_test(choice: Choice) -> list[Condition]:
         **{line: replace(chosen, toward=line) for line in ("other", "everyone", "visual")},
         "lowest": _answer(choice.alpha, choice.lowest),
     }
-    conditions = [Condition(line, correction=bias) for line, bias in biases.items()]
+    conditions = [Condition(line, corrections=(bias,)) for line, bias in biases.items()]
     conditions += [
-        Condition(dose(line, alpha), correction=replace(bias, alpha=alpha), people=MORE, dose_only=True)
+        Condition(dose(line, alpha), corrections=(replace(bias, alpha=alpha),), people=MORE, dose_only=True)
         for line, bias in biases.items()
         for alpha in ALPHAS
         if alpha != choice.alpha
     ]
-    conditions += [Condition(name, correction=bias) for name, (bias, _) in published(choice).items()]
-    conditions += [Condition(f"jitter {far}", correction=chosen, jitter=far) for far in JITTER]
-    conditions += [Condition("nobody named", correction=chosen, tasks=("target-hidden", "speaks"))]
-    return [*conditions, Condition(CHOSEN, "full", _answer(choice.alpha, choice.full_heads))]
+    conditions += [Condition(name, corrections=(bias,)) for name, (bias, _) in published(choice).items()]
+    conditions += [Condition(f"jitter {far}", corrections=(chosen,), jitter=far) for far in JITTER]
+    conditions += [Condition("nobody named", corrections=(chosen,), tasks=("target-hidden", "speaks"))]
+    return [*conditions, Condition(CHOSEN, "full", (_answer(choice.alpha, choice.full_heads),))]
 
 
 def dose(line: str, alpha: float) -> str:

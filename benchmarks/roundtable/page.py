@@ -69,23 +69,27 @@ def write(results: Results, settings: Settings) -> Path:
             "contrast": figures.contrast(results.attention, names),
         }
         for name, figure in drawn.items():
-            _save(figure, settings.out / "images" / f"roundtable-{name}.png")
+            save(figure, settings.out / "images" / f"roundtable-{name}.png")
     for name, table in results.frames().items():
         path = settings.out / "data" / f"roundtable-{name}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(path, index=False, float_format="%.6g")
+    page = settings.out / "roundtable.md"
+    page.write_text(render(Path(__file__).parent, _content(results, settings, names)), encoding="utf-8")
+    return page
+
+
+def render(folder: Path, content: dict[str, Any]) -> str:
+    """The template page.md.j2 of a folder, filled; folders of pictures and of tables are the same on every page."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,
         keep_trailing_newline=True,
     )
-    text = environment.get_template("page.md.j2").render(_content(results, settings, names))
-    page = settings.out / "roundtable.md"
-    page.write_text(text, encoding="utf-8")
-    return page
+    return environment.get_template("page.md.j2").render({"images": "images", "data": "data"} | content)
 
 
 def _content(results: Results, settings: Settings, names: dict[str, str]) -> dict[str, Any]:
@@ -96,8 +100,6 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
         "scale": settings.scale,
         "names": names,
         "trained": trained,
-        "images": "images",
-        "data": "data",
         "shown": SHOWN,
         "pixels": UNITS * SCALE,
         "calibration_people": CALIBRATION_PEOPLE,
@@ -148,7 +150,7 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
     }
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     """A PNG of few colours, a third of the size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with BytesIO() as buffer:

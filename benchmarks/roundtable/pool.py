@@ -27,12 +27,14 @@ class Pool:
     Attributes:
         settings: Of the run.
         seconds: What each step took.
+        spent: Seconds of one process that the answers of each step took, also in an earlier run.
         reused: Steps that found results of an earlier run.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.seconds: dict[str, float] = {}
+        self.spent: dict[str, float] = {}
         self.reused: list[str] = []
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(settings.workers, context, worker.start, (settings.models,))
@@ -73,6 +75,7 @@ class Pool:
                 jobs.append(worker.Job(wanted, conditions, read, self.settings.work / "results" / name))
         self._do(step, worker.run, [job for job in jobs if not job.result.exists()], len(jobs))
         found = [json.loads(job.result.read_text(encoding="utf-8")) for job in jobs]
+        self.spent[step] = sum(one["seconds"] for one in found)
         items = [item for job in jobs for item in job.items]
         return _labelled([row for one in found for row in one["scores"]], items), _labelled(
             [row for one in found for row in one["looks"]], items
@@ -83,7 +86,7 @@ class Pool:
         said = {
             "code": digest([*LIBRARY.rglob("*.py"), *map(Path, (worker.__file__, looks.__file__, jitter.__file__))]),
             "models": [model.sha256 for model in self.settings.models],
-            "conditions": [asdict(condition) for condition in conditions],
+            "conditions": [_told(condition) for condition in conditions],
             "looks": read,
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
@@ -101,6 +104,10 @@ class Pool:
                 left = took / number * (len(jobs) - number)
                 _tell(f"{step}: {done + number} of {total} parts, {took:.0f} s, about {left:.0f} s left")
         self.seconds[step] = time.monotonic() - begun
+
+
+def _told(condition: Condition) -> dict[str, Any]:
+    return asdict(condition) | {"corrections": [[one.method, one.params()] for one in condition.corrections]}
 
 
 def _labelled(rows: Sequence[dict[str, Any]], items: Sequence[Item]) -> pd.DataFrame:

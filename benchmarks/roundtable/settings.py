@@ -68,7 +68,7 @@ class Settings:
         workers: Processes, one thread each.
     """
 
-    models: tuple[Model, Model]
+    models: tuple[Model, ...]
     scale: float
     work: Path
     out: Path

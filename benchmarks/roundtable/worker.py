@@ -7,6 +7,7 @@ output for a batch is kept while the batch is answered again.
 from __future__ import annotations
 
 import json
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -17,10 +18,10 @@ from typing import Any
 import torch
 
 from attnscope.attention import tapped
-from attnscope.correct import bind
-from attnscope.errors import RequestError
+from attnscope.correct import Correction, check_applies, prompted
+from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate import score
-from attnscope.model import LoadedModel, Prompt, build_prompt, load
+from attnscope.model import LoadedModel, Prompt, load
 from attnscope.scene import Frames, Sampling, Scene, read_scene_frames
 from benchmarks.roundtable.conditions import PLAIN, Condition
 from benchmarks.roundtable.jitter import jittered
@@ -30,6 +31,7 @@ from benchmarks.roundtable.settings import BATCH, Model
 
 _PROCESSOR = ("tokenizer.json", "processor_config.json", "chat_template.jinja")
 _models: dict[str, LoadedModel] = {}
+Shown = tuple[int, tuple[Correction, ...]]
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class Asked:
 
     Attributes:
         item: The question.
-        prompts: By how far the asked person's box was moved, 0 for the scene as it is.
+        scene: As it is.
+        prompts: By what decides them (`Condition.shown`).
         reasons: By the condition's name.
     """
 
     item: Item
-    prompts: dict[int, Prompt]
+    scene: Scene
+    prompts: dict[Shown, Prompt]
     reasons: dict[str, str]
 
 
@@ -80,9 +84,10 @@ def start(models: Sequence[Model]) -> None:
 
 
 def run(job: Job) -> Path:
-    """Do a job and write its result: {"scores": [...], "looks": [...]}."""
+    """Do a job and write its result: {"scores": [...], "looks": [...], "seconds": ...}."""
+    begun = time.monotonic()
     asked = list(_asked(job))
-    found: dict[str, list[dict[str, Any]]] = {"scores": [], "looks": []}
+    found: dict[str, Any] = {"scores": [], "looks": []}
     for batch, conditions in _batches(asked, job.conditions):
         for condition in conditions:
             found["looks"] += _answer(batch, condition, job.read and condition.name == PLAIN, found["scores"])
@@ -92,6 +97,7 @@ def run(job: Job) -> Path:
         for condition in job.conditions
         if condition.wants(one.item) and condition.name in one.reasons
     ]
+    found["seconds"] = time.monotonic() - begun
     job.result.parent.mkdir(parents=True, exist_ok=True)
     draft = job.result.with_suffix(".part")
     draft.write_text(json.dumps(found), encoding="utf-8")
@@ -105,37 +111,43 @@ def _asked(job: Job) -> Iterator[Asked]:
         scene = Scene.read(item.scene)
         if scene.video not in frames:
             frames[scene.video] = read_scene_frames(scene, Sampling())
-        prompts = {0: build_prompt(_any_model(), scene, frames[scene.video])}
-        for far in {condition.jitter for condition in job.conditions if condition.wants(item)} - {0}:
-            seed = zlib.crc32(f"{item.id} {far}".encode())
-            moved = jittered(scene, str(scene.fields["about"]), far, seed)
-            prompts[far] = build_prompt(_any_model(), moved, frames[scene.video])
-        yield Asked(item, prompts, _reasons(item, prompts, job.conditions))
+        one = Asked(item, scene, {}, {})
+        known: dict[Any, str | None] = {}
+        for condition in job.conditions:
+            if condition.wants(item):
+                kind = condition.jitter, tuple(map(_kind, condition.corrections))
+                if kind not in known:
+                    known[kind] = _fit(one, condition, frames[scene.video])
+                reason = known[kind]
+                if reason is not None:
+                    one.reasons[condition.name] = reason
+        yield one
+
+
+def _fit(one: Asked, condition: Condition, frames: Frames) -> str | None:
+    """Build the prompt that a condition needs; why the condition does not apply to the question."""
+    far, _ = condition.shown
+    scene = one.scene
+    if far:
+        scene = jittered(scene, str(scene.fields["about"]), far, zlib.crc32(f"{one.item.id} {far}".encode()))
+    try:
+        if condition.shown not in one.prompts:
+            one.prompts[condition.shown] = prompted(_any_model(), scene, condition.corrections, frames=frames)
+        check_applies(_any_model(), one.prompts[condition.shown], condition.corrections)
+    except NotApplicableError as error:
+        return str(error).removeprefix(f"{scene.video}: ")
+    return None
+
+
+def _kind(correction: Correction) -> tuple[Any, ...]:
+    """What decides whether a correction applies to a question: all but how strongly, and on which heads."""
+    told = correction.params().items()
+    decides = (item for item in told if item[0].startswith("box") or not isinstance(item[1], float))
+    return correction.method, *(item for item in decides if item[0] != "heads")
 
 
 def _any_model() -> LoadedModel:
     return next(iter(_models.values()))
-
-
-def _reasons(item: Item, prompts: dict[int, Prompt], conditions: Sequence[Condition]) -> dict[str, str]:
-    """Why conditions do not apply to a question: decided by what is drawn where, not by strength or heads."""
-    known: dict[tuple[str, str, int], str | None] = {}
-    reasons = {}
-    for condition in conditions:
-        bias = condition.correction
-        if bias is None or not condition.wants(item):
-            continue
-        kind = bias.rows, bias.toward, condition.jitter
-        if kind not in known:
-            try:
-                bind(_any_model(), prompts[condition.jitter], [bias])
-                known[kind] = None
-            except RequestError as error:
-                known[kind] = str(error).removeprefix(f"{prompts[0].scene.video}: ")
-        reason = known[kind]
-        if reason is not None:
-            reasons[condition.name] = reason
-    return reasons
 
 
 def _batches(asked: Sequence[Asked], conditions: Sequence[Condition]) -> Iterator[tuple[list[Asked], list[Condition]]]:
@@ -145,8 +157,8 @@ def _batches(asked: Sequence[Asked], conditions: Sequence[Condition]) -> Iterato
         wanted = (c.wants(one.item) and c.name not in one.reasons for c in conditions)
         groups.setdefault(tuple(n for n, want in enumerate(wanted) if want), []).append(one)
     for numbers, group in groups.items():
-        # conditions of one model stand together: its tower then runs once a batch
-        same = sorted((conditions[n] for n in numbers), key=lambda c: (c.role, c.jitter))
+        # conditions of one model that show the same stand together: its tower then runs once a batch
+        same = sorted((conditions[n] for n in numbers), key=lambda c: (c.role, c.jitter, str(c.shown)))
         for start in range(0, len(group), BATCH):
             yield group[start : start + BATCH], same
 
@@ -156,15 +168,14 @@ def _answer(
 ) -> list[dict[str, Any]]:
     """Answer a batch, add the rows of its scores, and hand back where the model looked if that was to be read."""
     model = _models[condition.role]
-    prompts = [one.prompts[condition.jitter] for one in batch]
-    corrections = [] if condition.correction is None else [condition.correction]
+    prompts = [one.prompts[condition.shown] for one in batch]
     with ExitStack() as stack:
         looks = Looks(model, prompts) if read else None
         if looks is not None:
             stack.enter_context(tapped(model.model, readers=[looks]))
-        scores = score(model, prompts, corrections, batch=BATCH)
+        scores = score(model, prompts, condition.corrections, batch=BATCH)
     for one, scored in zip(batch, scores, strict=True):
-        rows.append(_row(one.item, condition, scored.prediction, one.prompts[0].scene))
+        rows.append(_row(one.item, condition, scored.prediction, one.scene))
     if looks is None:
         return []
     return [

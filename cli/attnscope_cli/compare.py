@@ -7,14 +7,19 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Json, OutDir, Quiet, Speaker, print_json, setup_logging
+from attnscope_cli._common import Json, OutDir, Quiet, Speaker, option, print_json, setup_logging
+from attnscope_cli.analyze import _amount as amount
 
 
 def run(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A capture (.h5).")],
-    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another capture of the same scene and prompt.")],
+    after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another capture of the same scene.")],
     out: OutDir = Path("out"),
     speaker: Speaker = None,
+    jitter: Annotated[
+        str | None,
+        option("Bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -25,5 +30,5 @@ def run(
     setup_logging(quiet)
     from attnscope.report.compare import compare
 
-    summary = compare(before, after, out, speaker=speaker)
+    summary = compare(before, after, out, speaker=speaker, jitter=None if jitter is None else amount(jitter))
     print_json(summary.to_dict()) if json else print(summary.report)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from attnscope.errors import RequestError
 from attnscope_cli._common import (
     Force,
     Json,
@@ -78,6 +79,10 @@ def run(
     heads: Heads = None,
     edges: Edges = None,
     strength: Strength = None,
+    controls: Annotated[
+        bool,
+        option("Also score the controls of the correction: wrong speaker, all boxes, random box, lowest heads, ..."),
+    ] = False,
     template: Template = "{speaker}: {text}",
     frames: FrameCount = None,
     fps: Fps = None,
@@ -93,7 +98,7 @@ def run(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Score a model on a manifest of questions with options, plain and under a correction.
+    """Score a model on a manifest of questions with options, plain, under a correction, and under its controls.
 
     Writes samples.jsonl (every question), accuracy.csv, comparison.csv and accuracy.json. The same command run again
     goes on where it was stopped. Intervals are 95 % bootstrap intervals over clips.
@@ -109,6 +114,8 @@ def run(
     given = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative}
     given |= {"rows": rows, "toward": toward, "heads": heads, "edges": edges, "strength": strength}
     corrections = requested(correct or [], given, set or (), file=correction, flag="--correct")
+    if controls and not corrections:
+        raise RequestError("--controls: are those of a correction; give one with --correct or --correction")
     quiet_transformers()
     with progress_bar(quiet) as progress:
         found = evaluate(
@@ -125,6 +132,7 @@ def run(
             manifest,
             out,
             corrections,
+            controls=controls,
             batch=batch,
             by=None if by is None else [name.strip() for name in by.split(",") if name.strip()],
             sampling=Sampling(frames=frames, fps=fps, start=start, end=end),
@@ -138,10 +146,15 @@ def run(
     if json:
         print_json(found.to_dict())
         return
-    print_table(*_table(found.to_dict()))
+    document = found.to_dict()
+    print_table(*_table(document))
     if found.not_applied:
         of = f"{found.not_applied} of {len(found.samples)} questions"
         print(f"the correction did not apply to {of}; these count as unchanged")
+    if controls:
+        print_table(*_controls(document))
+        for name, why in document["controls_left_out"].items():
+            print(f"control left out: {name} ({why})")
     print(out)
 
 
@@ -159,10 +172,30 @@ def _table(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows = [[*row, str(of["no_option"])] for row, of in zip(rows, plain, strict=True)]
     if corrected:
         columns += ["corrected %", "difference", "p"]
-        compared = zip(rows, corrected, document["comparison"], strict=True)
+        gains = [row for row in document["comparison"] if row["condition"] == "corrected"]
+        compared = zip(rows, corrected, gains, strict=True)
         rows = [
             [*row, _share(after), _share(gain, "difference", "+"), f"{gain['p']:.3g}"] for row, after, gain in compared
         ]
+    return columns, rows
+
+
+def _controls(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows: the correction and each of its controls on all questions."""
+    accuracy = {row["condition"]: row for row in reversed(document["accuracy"])}  # the first group is all questions
+    gains = {row["condition"]: row for row in reversed(document["comparison"])}
+    columns = ["condition", "n", "applied", "accuracy %", "difference", "p"]
+    rows = [
+        [
+            name,
+            str(gains[name]["n"]),
+            str(gains[name]["applied"]),
+            _share(accuracy[name]),
+            _share(gains[name], "difference", "+"),
+            f"{gains[name]['p']:.3g}",
+        ]
+        for name in ("corrected", *(f"control: {name}" for name in document["controls"]))
+    ]
     return columns, rows
 
 

@@ -116,12 +116,14 @@ def test_conditions_have_names_of_their_own_and_the_chosen_strength_is_asked_of_
     conditions = on_test(CHOICE)
     assert len({(c.role, c.name) for c in conditions}) == len(conditions)
     asked = [
-        c for c in conditions if c.correction and c.correction.heads == "0.1,1.0" and c.correction.toward == "asked"
+        c
+        for c in conditions
+        if c.corrections and c.corrections[0].heads == "0.1,1.0" and c.corrections[0].toward == "asked"
     ]
-    alphas = {c.correction.alpha: c.dose_only for c in asked if c.correction and c.name.startswith("asked")}
+    alphas = {c.corrections[0].alpha: c.dose_only for c in asked if c.name.startswith("asked")}
     assert alphas == {alpha: alpha != 2.0 for alpha in ALPHAS}
-    assert next(c for c in conditions if c.name == "lowest").correction.heads == "5.6,5.7"  # type: ignore[union-attr]
-    assert next(c for c in conditions if c.role == "full").correction.heads == "2.2,3.3"  # type: ignore[union-attr]
+    assert next(c for c in conditions if c.name == "lowest").corrections[0].heads == "5.6,5.7"
+    assert next(c for c in conditions if c.role == "full").corrections[0].heads == "2.2,3.3"
 
 
 def test_what_is_published_stays_as_published() -> None:
@@ -143,7 +145,7 @@ def test_a_condition_wants_its_tasks_people_and_dose() -> None:
 
 def test_the_grid_takes_the_best_heads() -> None:
     ranked = [(layer, head) for layer in range(6) for head in range(8)]
-    assert grid(ranked)[2, 4.0].correction.heads == written(ranked[:2]) == "0.0,0.1"  # type: ignore[union-attr]
+    assert grid(ranked)[2, 4.0].corrections[0].heads == written(ranked[:2]) == "0.0,0.1"
 
 
 # ---- scores

@@ -81,9 +81,8 @@ def test_a_job_answers_as_evaluate_does_and_looks_as_captures_do(
     for item, one in zip(items, score(loaded, prompts), strict=True):
         assert scores[item.id, "limited", "plain"]["prediction"] == one.prediction
     named = [n for n, item in enumerate(items) if Condition("asked").wants(item)]
-    bias = next(c.correction for c in conditions if c.name == "asked" and c.role == "limited")
-    assert bias is not None
-    for n, one in zip(named, score(loaded, [prompts[n] for n in named], [bias]), strict=True):
+    biases = next(c.corrections for c in conditions if c.name == "asked" and c.role == "limited")
+    for n, one in zip(named, score(loaded, [prompts[n] for n in named], biases), strict=True):
         assert scores[items[n].id, "limited", "asked"]["prediction"] == one.prediction
     assert all("names no" in r["reason"] for (_, _, name), r in scores.items() if name == "nobody named")
 

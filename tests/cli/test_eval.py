@@ -68,6 +68,33 @@ def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("asked")
+def test_controls_beside_a_correction(cli: Cli) -> None:
+    ran = cli(*EVAL, *ANSWER, "--controls", "--by", "")
+    assert (ran.code, ran.err) == (0, "")
+    rows = [line.split() for line in ran.out.splitlines() if line.strip()]
+    at = rows.index(["condition", "n", "applied", "accuracy", "%", "difference", "p"])
+    assert rows[at + 2][:3] == ["corrected", "4", "3"]
+    names = [" ".join(row[1:3]) for row in rows[at + 3 :] if row[0] == "control:"]
+    assert names[:2] == ["wrong speaker", "all boxes"]
+    found = json.loads(cli(*EVAL, *ANSWER, "--controls", "--by", "", "--json").out)
+    assert found == json.loads(Path("out/accuracy.json").read_text())
+    assert [f"control: {name}" for name in found["controls"]] == [r["condition"] for r in found["comparison"][1:]]
+    assert len(found["controls"]) == len(names)
+    assert Path("out/comparison.csv").read_text().startswith("condition,n,")
+
+
+@pytest.mark.usefixtures("asked")
+def test_controls_that_are_left_out_and_controls_of_nothing(cli: Cli) -> None:
+    ran = cli(*EVAL, "--correct", "temperature", "--controls", "--limit", 1)
+    assert ran.code == 0
+    assert "control left out: wrong speaker (temperature: chooses nothing by speakers' boxes" in " ".join(
+        ran.out.split()
+    )
+    said = "attnscope: --controls: are those of a correction; give one with --correct or --correction\n"
+    assert cli(*EVAL, "--controls") == Ran(2, "", said)
+
+
+@pytest.mark.usefixtures("asked")
 def test_the_same_command_goes_on(cli: Cli) -> None:
     cli(*EVAL, "--limit", 2, "--batch", 1, "-q")
     few = Path("out/samples.jsonl").read_bytes()

@@ -84,7 +84,7 @@ def test_the_reference_without_a_rule_is_the_model(prepared):
     ("one", "within"),
     [
         (ModaAlign(strength=0.0), 0.0),
-        (ModaPseudo(p_base=-1000.0), 0.0),  # the kernel runs once more to read, the factors are 1
+        (ModaPseudo(p_base=-1000.0), 0.0),  # its mass is read in the same run, the factors are 1
         (ModaMask(combine="natural"), 1e-5),  # channels of bias 0: the kernel's own noise
     ],
     ids=lambda one: str(getattr(one, "method", "")),

@@ -177,7 +177,7 @@ def test_wrong_use_gives_one_line(loaded, scene, frames, method):
         bind(loaded, plain, [settings])
     assert str(caught.value) == (
         f"{scene.video}: {method} changes what the model is shown, and this prompt was built without it;"
-        " build it with attnscope.correct.apply.prompted"
+        " build it with attnscope.correct.prompted"
     )
     line = f"{method} needs a speaker with a box in a sampled frame, and there is none"
     for bare in (

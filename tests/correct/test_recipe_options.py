@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from attnscope.correct import Knockout, ModaMask, Pai, SocialBias, Temperature, requested, write_corrections
+from attnscope.correct import Knockout, ModaAlign, ModaMask, Pai, SocialBias, Temperature, requested, write_corrections
 from attnscope.errors import RequestError
 
 
@@ -22,6 +22,7 @@ def test_parameters_find_their_methods_and_methods_keep_their_order():
     assert requested(["knockout", "temperature"], {}, ["knockout.heads=1.2,3.0"])[1] == Temperature()
     assert requested(["social-bias"], {"alpha": None}, ["topk=none", "alpha=1e-3"]) == [SocialBias(alpha=1e-3)]
     assert requested(["social-bias"], {"alpha": 3}) == [SocialBias(alpha=3.0)]  # of a configuration file
+    assert requested(["moda-align"], {"strength": "0.5"}) == [ModaAlign(strength=0.5)]  # text for social-bias
     assert requested(["moda-mask"], {}, ["combine = natural"]) == [ModaMask(combine="natural")]
     assert requested([], {}) == []
 
@@ -32,6 +33,7 @@ TWO = "pai and social-bias; say which with --set METHOD.alpha=VALUE"
 @pytest.mark.parametrize(
     ("methods", "named", "settings", "message"),
     [
+        ("moda-align", {"strength": "much"}, [], "--strength much: is not a number"),
         ("pai,social-bias", {"alpha": 2.0}, [], f"--alpha 2.0: is a parameter of {TWO}"),
         ("pai,social-bias", {}, ["alpha=2"], f"--set alpha=2: is a parameter of {TWO}"),
         ("pai,pai", {}, ["pai.alpha=2"], "--set pai.alpha=2: is a parameter of pai and pai; say which with a file"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 
@@ -117,6 +118,19 @@ def test_the_corrections_lie_beside_the_capture(before, tmp_path):
     assert (tmp_path / "a" / "control.correction.json").read_bytes() == file.read_bytes()
 
 
+def test_the_command_reports_on_a_prompt_with_more_words(before, tmp_path, monkeypatch):
+    """Words that a correction put into the prompt do not keep it from being compared with the plain one."""
+    monkeypatch.setattr("attnscope.report.change_panels.sections", lambda *_: [])
+    words = ["correct", str(before), "--method", "boxes-told", "--method", "boxes-drawn", "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*words, "--quiet", "--json", "--no-verify"])
+    assert done.exit_code == 0, done.output
+    summary = json.loads(done.stdout)
+    assert [one["method"] for one in summary["corrections"]] == ["boxes-told", "boxes-drawn"]
+    assert not summary["same_prompt"] and summary["notes"][0].startswith("boxes-told and boxes-drawn changed what")
+    assert summary["cost"]["rows"] == [] and "after.h5" in summary["cost"]["note"]
+    assert (tmp_path / "out" / "report.html").exists()
+
+
 def test_a_refused_rerun_leaves_no_file(before, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(RequestError, match="names no speaker with a box"):
@@ -182,3 +196,14 @@ def test_several_prompts_under_corrections_are_as_each_alone(checkpoint, drawn, 
                 assert one["tokens"] == two["tokens"]
                 assert one["logprob"] == pytest.approx(two["logprob"], abs=1e-3)
     assert together[0].correction != together[2].correction
+
+
+def test_the_cost_of_the_run_is_kept(before, tmp_path):
+    """Of the same work in both captures; without the run to compare with there is none."""
+    with attnscope.open(before) as one, rerun(before, EVERYWHERE, tmp_path / "after.h5") as two:
+        for found in (one.run["cost"], two.run["cost"]):
+            assert found["work"] == "prompt and first token, recording off" and found["prompts"] == 1
+            assert 1 <= found["runs"] <= 5 and found["seconds"] > 0 and found["cpu_seconds"] > 0
+            assert found["memory"] is None or found["memory_peak"] >= found["memory_before"] > 0
+    with rerun(before, EVERYWHERE, tmp_path / "quick.h5", verify=False) as cap:
+        assert cap.run["cost"] is None

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import pandas as pd
 import pytest
 
-from attnscope.correct import SocialBias
-from attnscope.correct.knockout.knockout import Knockout
+from attnscope.correct import Knockout, SocialBias, controls
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate import evaluate
 from attnscope.model import LoadedModel
@@ -61,6 +60,32 @@ def test_other_controls_are_another_evaluation(model: LoadedModel, questions: Pa
         evaluate(model, questions, tmp_path / "out", [ANSWER], controls={"same": [ANSWER]}, limit=2, **HOW)
     with pytest.raises(RequestError, match="controls are of corrections, and there are none"):
         evaluate(model, questions, tmp_path / "plain", controls={"same": [ANSWER]}, **HOW)
+
+
+def test_all_controls_of_a_correction(model: LoadedModel, questions: Path, tmp_path: Path) -> None:
+    found = evaluate(model, questions, tmp_path / "out", [ANSWER], controls=True, limit=2, **HOW)
+    made = controls.controls([ANSWER])
+    assert found.conditions == ["plain", "corrected", *(f"control: {name}" for name in made)]
+    assert list(found.run["controls"]) == list(made)
+    assert found.to_dict()["controls_left_out"] == {}
+    cut = evaluate(model, questions, tmp_path / "cut", [Knockout(heads="0.0")], controls=True, limit=2, **HOW)
+    assert cut.conditions == ["plain", "corrected"]
+    assert set(cut.to_dict()["controls_left_out"]) == set(made)
+
+
+def test_controls_go_on_where_they_stopped_and_not_without_them(
+    model: LoadedModel, questions: Path, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {**HOW, "controls": {"other": [replace(ANSWER, toward="other")]}}
+    evaluate(model, questions, tmp_path / "whole", [ANSWER], **how)
+    evaluate(model, questions, tmp_path / "out", [ANSWER], limit=3, **how)
+    with pytest.raises(
+        RequestError, match=r'holds an evaluation with another conditions: .*, not \["plain", "corrected"\]'
+    ):
+        evaluate(model, questions, tmp_path / "out", [ANSWER], **HOW)
+    evaluate(model, questions, tmp_path / "out", [ANSWER], **how)
+    for name in ("samples.jsonl", "comparison.csv"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_a_correction_may_change_what_is_shown(model: LoadedModel, questions: Path, tmp_path: Path) -> None:

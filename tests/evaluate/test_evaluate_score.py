@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 
 import attnscope
 from attnscope import SocialBias
+from attnscope.capture.generate import option_logprobs
 from attnscope.errors import RequestError, RunError
 from attnscope.evaluate import Score, score
 from attnscope.evaluate.score import batches
@@ -86,6 +89,28 @@ def test_corrected_scores_are_those_of_each_prompt_under_the_correction(loaded: 
         assert one.per_token == pytest.approx(np.array(expected) / one.tokens, abs=1e-5)
     nothing = score(loaded, prompts, [SocialBias(alpha=0.0, rows="answer")], batch=4)
     assert logprobs(nothing).tolist() == logprobs(plain).tolist()
+
+
+def test_longer_options_of_all_prompts_share_batches(
+    model: LoadedModel, questions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one forward for each option: prompts and options together fill a batch."""
+    prompts = make(model, questions, NAMED)
+    longer = sum(len(option_ids(model, one, option)) > 1 for one in prompts for option in one.scene.options)
+    sizes: list[int] = []
+
+    def counted(model: LoadedModel, asked: Sequence[Prompt], options: Sequence[Sequence[int]], first: Any) -> Any:
+        if max(map(len, options)) > 1:
+            sizes.append(len(asked))
+        return option_logprobs(model, asked, options, first)
+
+    monkeypatch.setattr(sys.modules[score.__module__], "option_logprobs", counted)
+    together = score(model, prompts, [ANSWER], batch=6)
+    assert longer > 6  # more than one batch
+    assert (sum(sizes), max(sizes)) == (longer, 6)
+    assert len(sizes) == -(-longer // 6)
+    alone = score(model, prompts, [ANSWER], batch=1)
+    np.testing.assert_allclose(per_token(together), per_token(alone), atol=1e-5)
 
 
 def test_the_largest_sum_wins_and_the_value_per_token_stands_beside_it() -> None:

@@ -13,7 +13,7 @@ from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.cells import cell_lift
 from attnscope.report.compare import compare
-from tests.metrics.sketch import draw, room
+from tests.metrics.sketch import causal, draw, room, softmax
 from tests.report.conftest import ACTIVE, attention, scenery
 from tests.report.pages import assert_self_contained
 
@@ -55,7 +55,8 @@ def test_page(done):
     text = " ".join(page.text)
     for said in (
         "social-bias",
-        "active in 2 of 9 heads, layer 1.",
+        "Active in 2 of 9 heads (layer 1: heads 0, 2).",
+        "Not measured in before.h5 and after.h5",
         "a note on the bias",
         "+0.75",
         "before.h5 → after.h5",
@@ -66,7 +67,7 @@ def test_page(done):
 
 def test_figures_share_a_scale_and_name_the_active_heads(done):
     for name, wanted in {
-        "speaker_consistency_all_change": [
+        "speaker_consistency_live_change": [
             "Before",
             "After",
             "Change",
@@ -74,7 +75,10 @@ def test_figures_share_a_scale_and_name_the_active_heads(done):
             "change, lift over chance",
         ],
         "cross_modal_mass_change": ["share of mass"],
-        "links_change": ["text → visual, before", "text → visual, after"],
+        "links_change": ["text → visual, before (γ = ", "text → visual, after (γ = "],
+        "layers_change": ["Gap (/max)", "Speaker consistency, lift", "Grounding AUC", "before", "after"],
+        "speaker_matrix_change": ["Who attends to whom (n = 3 speakers)", "Before", "After", "Change"],
+        "heads_touched": ["Heads touched: 2 of 9"],
         "overlay_mean_change": ["Before", "After", "Change", "(× uniform)", "0.00 s · talking"],
         "overlay_most_changed_change": ["layer 1, head"],
     }.items():
@@ -143,7 +147,8 @@ def test_frames_are_chosen_evenly_and_include_the_talking_ones(before):
 def test_nothing_changed(before, tmp_path):
     summary = compare(before, before, tmp_path)
     assert all(r["change"] in (0.0, None) for r in summary.numbers["headline"])
-    assert summary.numbers["active_heads"] == []
+    assert summary.numbers["active_heads"] == [] and summary.numbers["nothing_changed"]
+    assert {p.stem for p in summary.figures} == {"layers_change"}  # the rest is told
     assert "No correction is recorded in the second capture: the difference has another cause." in summary.notes
     assert "(unchanged)" in assert_self_contained(summary.report).text
 
@@ -181,7 +186,11 @@ def test_other_prompts_layers_or_models_are_refused(before, tmp_path):
 
 def test_a_scene_without_speakers(tmp_path):
     sketch = room((), ((None, 0.0, 1.0),))
-    one, two = (draw(tmp_path / f"{n}.h5", sketch) for n in "ab")
+    weights = np.random.default_rng(0).random((1, 1, len(sketch.tokens), len(sketch.tokens)))
+    one, two = (
+        draw(tmp_path / "a.h5", sketch),
+        draw(tmp_path / "b.h5", sketch, softmax(weights, causal(weights.shape[-1]))),
+    )
     summary = compare(one, two, tmp_path / "out")
     assert_self_contained(summary.report)
     assert any("overlay_mean_change" in p.name for p in summary.figures)  # of the question

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ from attnscope.correct.apply.within import corrected
 from attnscope.correct.base import Correction, Running
 from attnscope.correct.peers.row_edits import RunningRows
 from attnscope.correct.recipe import write
-from attnscope.errors import RequestError, unusable_folder
+from attnscope.errors import RequestError
+from attnscope.folders import made
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -63,7 +63,7 @@ def rerun(
     if Path(out).resolve() == Path(before).resolve():
         raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
     run = recorded.run
-    with _folder(Path(out).parent):
+    with made(Path(out).parent):
         check_target(Path(out))
         loaded = recorded.load(model)
         prompt = recorded.prompt_under(loaded, corrections)
@@ -106,24 +106,3 @@ def _plan(recorded: Recorded, running: Sequence[Running]) -> Plan:
         logger.warning("%s: the corrected capture is without qk", said)
         fields["qk"] = False
     return Plan(**fields, layers=tuple(recorded.layers))
-
-
-@contextmanager
-def _folder(path: Path) -> Iterator[None]:
-    """Make a folder and those above it; if the block fails, take away what was made and stayed empty.
-
-    Raises:
-        RequestError: If it cannot be made.
-    """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unusable_folder(path, error) from None
-    try:
-        yield
-    except BaseException:
-        for folder in made:
-            with suppress(OSError):  # not empty
-                folder.rmdir()
-        raise

@@ -220,7 +220,7 @@ def corrected(
     sequences), a `transformers.Trainer`, an evaluation harness. Each row of a batch is known by its token ids: it is
     one of the prompts, perhaps with more tokens after it, in any order, number and padding that the attention mask
     states. Whoever built the prompt, it is the one of a scene if its ids are those that attnscope builds
-    (`attnscope.correct.apply.prompted`); prompts with the same ids are told apart by their pixels, or by their order.
+    (`attnscope.correct.prompted`); prompts with the same ids are told apart by their pixels, or by their order.
 
     Corrections are applied in their order: what the model is shown, then queries and keys, then rows of logits, then
     factors on outputs. A correction that looks at the plain model first costs one more prefill a batch.

@@ -9,7 +9,7 @@ from attnscope.attention import AttentionCall, allowed_pairs, dense_rows, masses
 
 
 def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Tensor:
-    """log(mass on the first group) - log(mass on the second), by one more run of the kernel.
+    """log(mass on the first group) - log(mass on the second), by one more run of the kernel, or densely for few rows.
 
     Where a mass is below the kernel's precision, the row is computed densely: its log-sum-exps do not underflow.
 
@@ -23,7 +23,7 @@ def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Ten
         [B, H, Nq] float32; 0 in rows that do not see both.
     """
     groups = torch.stack([one, two], -1)
-    mass = masses(call, groups)  # [B, H, Nq, 2]
+    mass = masses(call, groups, both)  # [B, H, Nq, 2]
     least = 2 * torch.finfo(call.value.dtype).smallest_normal
     odds = torch.log(mass[..., 0].clamp(min=least)) - torch.log(mass[..., 1].clamp(min=least))
     lost = both & (mass.amin(-1) < least).any(1)

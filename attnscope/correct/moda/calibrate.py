@@ -110,7 +110,7 @@ class RunningCalibrate(ModaRunning):
         copies, first = self.placing(call)
         keys = self.keys(call, copies, first)
         if not call.is_decode:
-            self._solve(call, copies, masses(call, keys))
+            self._solve(call, copies, masses(call, keys, self._asked(call, copies)))
         batch, heads, length, _ = call.query.shape
         table = torch.zeros(batch, heads, length, 2, device=call.query.device)
         for number in range(len(self.prompts)):
@@ -122,6 +122,14 @@ class RunningCalibrate(ModaRunning):
                     constant = found.c.float()[:, None] * rows[own]  # [H, Nq]
                     table[number * copies : (number + 1) * copies, ..., 1 - own] += constant
         return add_bias(call, table, keys[..., :2].float())
+
+    def _asked(self, call: AttentionCall, copies: int) -> Tensor:
+        """[B, Nq] rows of the prompts that constants are solved from."""
+        asked = torch.stack(
+            [self.rows(call, n)[[_SIDE[side] for side in self.sides]].any(0) for n in range(len(self.prompts))]
+        )
+        asked[:, self.placing.padded :] = False
+        return asked.repeat_interleave(copies, 0)
 
     def _solve(self, call: AttentionCall, copies: int, mass: Tensor) -> None:
         """Solve for each prompt; `mass` [B, H, Nq, 3] as the rows of `Modalities.member`."""

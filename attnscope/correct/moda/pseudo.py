@@ -3,7 +3,8 @@
 paper: row i of n has n - i pseudo scores p = p_base - (j - 1) beta, j = 1 .. n - i; early rows, which see little, may
 so attend to nothing. p_base and beta are not published. ours: the pseudo keys have value 0, so all they do is take
 mass: the row's output is multiplied by S_i / (S_i + Z_i), with S_i the sum of exp(logits) of the row and Z_i that of
-its pseudo scores, a geometric series. No key is appended.
+its pseudo scores, a geometric series. No key is appended, and S_i is read in the run that makes the output, with what
+all other corrections make of the logits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, masses
+from attnscope.attention import AttentionCall, Rescale
 from attnscope.attention.stats import ANCHOR_GAIN, stats_of_all
 from attnscope.correct.base import Correction, Decoder, correction
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
@@ -113,33 +114,42 @@ class RunningPseudo(ModaRunning):
         if call.layer not in self.layers or call.is_decode:
             return call
         copies, _ = self.placing(call)
+        for active in self.active:
+            active[call.layer] = self.heads
+        if self.settings.level == "row":
+            return call.scaled(self._factor(call, copies, None))
+        return call.rescaled(
+            Rescale(self._anchors(call, copies)[:, None], lambda ran, read: self._factor(ran, copies, read))
+        )
+
+    def _factor(self, call: AttentionCall, copies: int, read: Tensor | None) -> Tensor:
+        """[B, H, Nq] what is left of each row; `read` [B, Nq, H, 1] is what the channel of `_anchors` reads."""
         batch, heads, length, _ = call.query.shape
         device = call.query.device
         factor = torch.ones(batch, heads, length, device=device)
-        anchored = self._anchored(call, copies) if self.settings.level == "logit" else None
         for number, one in enumerate(self.prompts):
             place = self.place(number)
             own = torch.arange(place, place + one.length, device=device)
             weight = log_weight(own.flip(0) - place, self.settings.p_base, self.settings.beta)  # n - i for row i
             level = torch.zeros(heads, one.length, device=device)
-            if anchored is not None:
+            if read is not None:
                 sample = number * copies
                 mask = self.mask(call, sample, number).of(call)
-                level = stats_of_all(call, sample, own, anchored[sample][:, own], None, mask)[0]
+                mass = read[sample, own, :, 0].T.float() / ANCHOR_GAIN
+                level = stats_of_all(call, sample, own, mass, None, mask)[0]
             share = torch.sigmoid(level.double() - weight)  # S / (S + Z)
             factor[number * copies : (number + 1) * copies, :, own] = share.float()
             self.taken[number][call.layer] = 1 - share.mean()
-            self.active[number][call.layer] = self.heads
-        return call.scaled(factor)
+        return factor
 
-    def _anchored(self, call: AttentionCall, copies: int) -> Tensor:
-        """[B, H, Nq] mass of every row on the anchors of its prompt, for its log-sum-exp: one more run for all."""
+    def _anchors(self, call: AttentionCall, copies: int) -> Tensor:
+        """[B, Nk, 1] a channel that reads the mass of every row on the anchors of its prompt, for its log-sum-exp."""
         member = torch.zeros(len(call.key), call.key.shape[2], 1, device=call.query.device)
         for number, one in enumerate(self.prompts):
             place, sample = self.place(number), number * copies
             anchors = self.mask(call, sample, number).of(call).anchors(one.length, member.device)
             member[sample, place + anchors] = ANCHOR_GAIN
-        return masses(call, member)[..., 0] / ANCHOR_GAIN
+        return member
 
     def notes(self, number: int) -> list[str]:
         """What the pseudo keys take."""

@@ -31,7 +31,7 @@ _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 class BoxesDrawn(Correction):
     """Draw the box and the name of every speaker on the frames; no attention is changed.
 
-    A prompt must be built with `attnscope.correct.apply.prompted`. Places do not change: the token table is that of the
+    A prompt must be built with `attnscope.correct.prompted`. Places do not change: the token table is that of the
     plain frames.
 
     Attributes:

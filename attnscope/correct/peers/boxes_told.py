@@ -32,7 +32,7 @@ class BoxesTold(Correction):
 
     The line stands after the transcript and before the question, as a turn that nobody speaks: numbers of turns stay as
     they are, and it belongs to no speaker's words. A prompt must be built with
-    `attnscope.correct.apply.prompted`. Speakers who are in no sampled frame are left out.
+    `attnscope.correct.prompted`. Speakers who are in no sampled frame are left out.
 
     Attributes:
         frames: Which box is told: "mean", the mean box of the frames that show the speaker, "first", that of the first

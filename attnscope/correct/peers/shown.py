@@ -56,5 +56,5 @@ def not_shown(method: str, prompt: Prompt) -> RequestError:
     """What is wrong with a prompt that was built from the plain scene."""
     return RequestError(
         f"{prompt.scene.video}: {method} changes what the model is shown, and this prompt was built without it;"
-        " build it with attnscope.correct.apply.prompted"
+        " build it with attnscope.correct.prompted"
     )

@@ -55,8 +55,8 @@ class SocialBias(Correction):
         layers: Layers in which heads may be active (2nd: layers 10-19 of 28).
         coverage: Fraction of a cell that a box must cover (ours).
         negative: What to do where the largest logit is negative, and the published bias would lower attention:
-            "paper" keeps it, "clamp" sets the bias to 0, "gap" uses alpha * (max - mean) instead, which does not
-            depend on the logits' level (ours).
+            "paper" keeps it, "clamp" sets the bias to 0 (ours); "gap" uses alpha * (max - mean) in every row, which
+            does not depend on the logits' level (ours).
         rows: Which tokens are drawn, comma-separated: "utterances", each to its speaker at the frames where the turn
             is live (2nd); "question", the tokens of the question that write a speaker's name, each to that speaker in
             all frames (ours); "answer", the last position of the prompt, which predicts the first answer token, and

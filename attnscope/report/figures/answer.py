@@ -126,6 +126,7 @@ def speaker_shares_change(
     axes[1].sharey(axes[0])
     _draw(axes[0], one, "Before")
     _draw(axes[1], two, "After")
+    axes[0].set_ylim(top=1.05 * max(float(curve.value.max()) for curve in [*one.curves, *two.curves]))
     axes[2].axhline(0, color=CHANCE, linewidth=scaled(0.8))
     axes[2].update_datalim([(one.chance.index[0], -0.01), (one.chance.index[0], 0.01)])  # or rounding would fill it
     _draw(axes[2], Shares(_changes(one, two), one.chance * np.nan), "Change", bottom=None)

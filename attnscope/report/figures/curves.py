@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -56,14 +58,30 @@ def links_by_layer(
 
 
 @dressed
-def links_change(before: pd.DataFrame, after: pd.DataFrame, *, fig: Figure | SubFigure | None = None) -> list[Axes]:
-    """Links by layer before (dashed) and after (solid), with and without sinks."""
+def links_change(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    decay: Sequence[pd.DataFrame] | None = None,
+    *,
+    fig: Figure | SubFigure | None = None,
+) -> list[Axes]:
+    """Links by layer before (dashed) and after (solid), with and without sinks.
+
+    Args:
+        before: the table of the family of the first capture.
+        after: of the second.
+        decay: the tables of both's fits; then γ stands in the legend.
+        fig: to draw into.
+    """
     figure, axes = _two(fig, PAGE, 2.8)
     tables = {name: over_captures(by_layer(t, "pair_mean")) for name, t in (("before", before), ("after", after))}
     for ax, sinks in zip(axes, SINKS, strict=True):
-        for when, rows in tables.items():
+        for number, (when, rows) in enumerate(tables.items()):
             for link, (query, key, label) in ALL_LINKS.items():
-                _link(ax, rows, link, (query, key, sinks), f"{label}, {when}", dashed=when == "before")
+                said = f"{label}, {when}"
+                if decay is not None and link in LINKS:
+                    said += f" (γ = {short(_fitted(decay[number], None, link, 'with')[0])})"
+                _link(ax, rows, link, (query, key, sinks), said, dashed=when == "before")
         _pair_axis(ax, tables["after"], HEADINGS[sinks], first=ax is axes[0])
     legend_outside(figure, columns=4, axes=axes)
     return axes

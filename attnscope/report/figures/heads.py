@@ -122,8 +122,9 @@ def heads_change(
     marks = np.array([[(layer, head) in outlined for head in before.heads] for layer in before.layers])
     for ax in axes[1:]:
         ax.set_ylabel("")
-        _outline(ax, marks)
+        _outline(ax, marks & ~marks.all())  # a frame around each of them would mark none
     said = f"  (outlined: the {int(marks.sum())} heads corrected)" if marks.any() else ""
+    said = "  (all heads corrected)" if marks.all() else said
     heading(figure, title + said)
     return axes
 

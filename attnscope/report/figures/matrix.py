@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -38,7 +38,7 @@ def speaker_matrix(
     """
     layer, which = head or (OVER, OVER)
     rows = rows_of(speakers, "speaker_density", layer=layer, head=which)
-    names = _names(rows)
+    names = matrix_names(rows)
     parts = {said: shares(rows[rows["frames"] == frames], names) for frames, said in FRAMES.items()}
     return _matrices(parts, names, fig)
 
@@ -65,7 +65,7 @@ def speaker_matrices(
     if isinstance(groups, int):
         chunks = [chunk for chunk in np.array_split(layers, min(groups, len(layers))) if len(chunk)]
         groups = [(int(chunk[0]), int(chunk[-1])) for chunk in chunks]
-    names, parts = _names(rows), {}
+    names, parts = matrix_names(rows), {}
     for low, high in groups:
         said = f"layers {low}-{high}" if high > low else f"layer {low}"
         parts[said] = shares(rows[rows["layer"].between(low, high)], names)
@@ -80,7 +80,7 @@ def drawable(speakers: pd.DataFrame) -> bool:
 
 def shares(rows: pd.DataFrame, names: list[str] | None = None) -> NDArray[np.float64]:
     """Densities as shares of their row [S, S], averaged over layers and captures; NaN in a row with a single number."""
-    names = _names(rows) if names is None else names
+    names = matrix_names(rows) if names is None else names
     wide = rows.pivot_table(index="speaker", columns="target", values="value", aggfunc="mean", dropna=False)
     m = wide.reindex(index=names, columns=names).to_numpy(np.float64, copy=True)
     m[np.isfinite(m).sum(1) < 2] = np.nan  # a share needs something to be a share of
@@ -89,7 +89,8 @@ def shares(rows: pd.DataFrame, names: list[str] | None = None) -> NDArray[np.flo
         return np.asarray(m / np.where(total > 0, total, np.nan))
 
 
-def _names(rows: pd.DataFrame) -> list[str]:
+def matrix_names(rows: pd.DataFrame) -> list[str]:
+    """The speakers of a matrix, in their order."""
     return [str(name) for name in dict.fromkeys(rows["speaker"])]
 
 
@@ -99,25 +100,57 @@ def _matrices(parts: dict[str, NDArray[np.float64]], names: list[str], fig: Figu
     chance = [1 / np.isfinite(row).sum() for part in parts.values() for row in part if np.isfinite(row).any()]
     center = float(np.mean(chance)) if chance else 0.5
     norm = around(list(parts.values()), center)
-    labels = [literal(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…") for name in names]
     rows = np.flatnonzero(said) if said.any() else np.arange(len(names))
-    figure = new_figure(COLUMN, _height(len(parts), len(rows), labels)) if fig is None else fig
+    figure = new_figure(COLUMN, _height(len(parts), len(rows), _labels(names))) if fig is None else fig
     axes = list(figure.subplots(1, len(parts), sharey=True, squeeze=False)[0])
     for ax, (title, part) in zip(axes, parts.items(), strict=True):
-        image = ax.imshow(part[rows], norm=norm, cmap=with_grey(DIVERGING), aspect="equal")
-        if len(names) * len(parts) <= MOST:
-            _numbers(ax, part[rows], norm)
-        for y, own in enumerate(rows):
-            ax.add_patch(Rectangle((own - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1)))
-        ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=scaled(6.5))
-        ax.set_yticks(range(len(rows)), [labels[row] for row in rows], fontsize=scaled(6.5))
+        numbers = len(names) * len(parts) <= MOST
+        image = draw_matrix(ax, part, names, rows, norm, with_grey(DIVERGING), numbers=numbers)
         ax.set_title(title, fontsize=scaled(7.5))
-        ax.set_xlabel("pixels of")
-        ax.grid(visible=False)
     axes[0].set_ylabel("words of")
     heading(figure, f"Who attends to whom (n = {len(names)} speakers)")
     _bar(figure, image, axes, center)
     return axes
+
+
+def draw_matrix(
+    ax: Axes,
+    part: NDArray[np.float64],
+    names: Sequence[str],
+    rows: NDArray[np.intp],
+    norm: Normalize,
+    cmap: Colormap,
+    *,
+    numbers: bool = True,
+    signed: bool = False,
+) -> AxesImage:
+    """One matrix [S, S] of the speakers, some of its rows, with names, own cells outlined.
+
+    Args:
+        ax: axes to draw into.
+        part: the matrix.
+        names: of the speakers.
+        rows: which rows are drawn.
+        norm: the colour scale.
+        cmap: its colours.
+        numbers: whether to write them into the cells.
+        signed: whether they are changes, written with their sign.
+    """
+    image = ax.imshow(part[rows], norm=norm, cmap=cmap, aspect="equal")
+    if numbers:
+        _numbers(ax, part[rows], norm, signed=signed)
+    for y, own in enumerate(rows):
+        ax.add_patch(Rectangle((own - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1)))
+    labels = _labels(names)
+    ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=scaled(6.5))
+    ax.set_yticks(range(len(rows)), [labels[row] for row in rows], fontsize=scaled(6.5))
+    ax.set_xlabel("pixels of")
+    ax.grid(visible=False)
+    return image
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    return [literal(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…") for name in names]
 
 
 def _height(parts: int, rows: int, labels: list[str]) -> float:
@@ -135,10 +168,12 @@ def _bar(figure: Figure | SubFigure, image: AxesImage, axes: list[Axes], center:
         colorbar.ax.set_xlim(0, high)
 
 
-def _numbers(ax: Axes, part: NDArray[np.float64], norm: Normalize) -> None:
+def _numbers(ax: Axes, part: NDArray[np.float64], norm: Normalize, *, signed: bool = False) -> None:
     """The shares in their cells; a dash where there is none."""
     for (y, x), value in np.ndenumerate(part):
         known = np.isfinite(value)
         said = f"{value:.2f}".lstrip("0") if known and value < 1 else f"{value:.0f}" if known else "—"
+        if signed and known:
+            said = f"{value:+.2f}".replace("-", "−").replace("0.", ".") if abs(value) >= 0.005 else "0"
         dark = known and abs(float(norm(value)) - 0.5) > 0.32
         ax.text(x, y, said, ha="center", va="center", fontsize=scaled(6.5), color="white" if dark else "black")

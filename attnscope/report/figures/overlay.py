@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from attnscope.report.figures.heads import around
 from attnscope.report.figures.names import place_names
-from attnscope.report.figures.stage import Stage, choose, paint
+from attnscope.report.figures.stage import Stage, choose, grey, paint
 from attnscope.report.style import CHANGE, PAGE, SEQUENTIAL, dressed, heading, literal, new_figure, scaled
 
 HEAT = (0.15, 0.8)  # opacity over the frame where there is no attention (or change), and where it is largest
@@ -50,7 +52,7 @@ def overlay(
     """
     frames = choose(on, most)
     columns = min(columns, len(frames))
-    figure, panels = _canvas(on, -(-len(frames) // columns), columns, width)
+    figure, panels = canvas(on, -(-len(frames) // columns), columns, width)
     axes = [ax for row in panels for ax in row]
     norm, clipped = scale(on, [values])
     for ax in axes[len(frames) :]:
@@ -74,19 +76,32 @@ def overlay_change(
     title: str,
     speaker: str | None,
     most: int = 4,
+    after_images: NDArray[np.uint8] | None = None,
 ) -> list[Axes]:
-    """Attention before and after on one colour scale, and their difference; one column a frame."""
+    """Attention before and after on one colour scale, and their difference; one column a frame.
+
+    Args:
+        on: the frames and places.
+        before: one number a token, [P], relative to uniform attention.
+        after: the same of the second capture, in the places of the first.
+        title: of the figure.
+        speaker: whose box is drawn in full; other speakers' boxes are dashed.
+        most: frames to draw at most.
+        after_images: [F, h, w, 3] what was shown after, where that may be something else.
+    """
     frames = choose(on, most)
-    figure, axes = _canvas(on, 3, len(frames), PAGE)
+    figure, axes = canvas(on, 3, len(frames), PAGE)
     norm, clipped = scale(on, [before, after])
-    shown = on.placed
+    later = on if after_images is None else replace(on, images=grey(after_images))
     change = after - before
+    shown = on.placed & np.isfinite(change)
     reach = np.percentile(np.abs(change[shown]), TOP) if shown.any() else 0.0
     over = bool(shown.any() and np.abs(change[shown]).max() > reach)
     change_norm = around([np.array([reach, -reach])], 0.0)
     for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
-            image = draw(ax, on, values, f, change_norm if row == 2 else norm, CHANGE if row == 2 else SEQUENTIAL)
+            colors = (change_norm, CHANGE) if row == 2 else (norm, SEQUENTIAL)
+            image = draw(ax, later if row == 1 else on, values, f, *colors)
             draw_boxes(ax, on, f, speaker)
             if row == 0:
                 name_frame(ax, on, f)
@@ -184,7 +199,7 @@ def name_frame(ax: Axes, on: Stage, frame: int) -> None:
     )
 
 
-def _canvas(on: Stage, rows: int, columns: int, page: float) -> tuple[Figure, list[list[Axes]]]:
+def canvas(on: Stage, rows: int, columns: int, page: float) -> tuple[Figure, list[list[Axes]]]:
     """A figure of panels in the frames' shape, at most `page` inches wide on paper."""
     width, height = on.size
     panel = min((page - 0.9) / max(columns, 2), 3.0 * width / height)

@@ -53,14 +53,12 @@ class Stage:
 
 def stage(cap: Capture, speaker: str | None) -> Stage:
     """Read frames, places and boxes of a capture; frames at which `speaker` talks are marked live."""
-    images = np.asarray(cap.frames.images, dtype=np.float64) / 255
-    grey = images @ np.array([0.299, 0.587, 0.114])
     times = np.asarray(cap.frames.times, dtype=np.float64)
     boxes = scene_boxes(cap.scene, cast("Frames", cap.frames))  # times, width and height are all it takes
     turns = [t for t in cap.scene.transcript if speaker is not None and t.speaker == speaker]
     live = [live_frames(t.start, t.end, times) for t in turns if (t.start, t.end) != (None, None)]
     return Stage(
-        images=np.repeat(grey[..., None], 3, axis=-1),
+        images=grey(cap.frames.images),
         times=times,
         size=(int(cap.frames.width), int(cap.frames.height)),
         kind=str(cap.frames.kind),
@@ -70,6 +68,12 @@ def stage(cap: Capture, speaker: str | None) -> Stage:
         last=cap.tokens["frame_last"].to_numpy(np.int64),
         live=np.any(live, axis=0) if live else np.zeros(len(times), dtype=bool),
     )
+
+
+def grey(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Frames [F, h, w, 3] without their colours, 0 to 1."""
+    light = np.asarray(images, dtype=np.float64) / 255 @ np.array([0.299, 0.587, 0.114])
+    return np.repeat(light[..., None], 3, axis=-1)
 
 
 def choose(on: Stage, most: int) -> list[int]:

@@ -1,0 +1,98 @@
+"""The tables of the page, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import pandas as pd
+
+from attnscope.correct import Correction
+from benchmarks.corrections.methods import Method
+from benchmarks.roundtable.numbers import percent, points, probability, short, signed
+from benchmarks.roundtable.settings import FEWEST
+from docs.generate import table
+
+_TESTED = ("difference", "gained / lost", "p", "verdict")
+
+
+def main(found: pd.DataFrame) -> str:
+    """Every correction at its default."""
+    rows = [
+        [
+            r["condition"],
+            r["source"],
+            f"{r['more_applied']} of {r['more_n']}",
+            percent(r["more_accuracy"]),
+            *_difference(r),
+            _of(r, "fewest"),
+            f"{r['harm_applied']} of {r['harm_n']}",
+            _of(r, "harm"),
+        ]
+        for _, r in found.iterrows()
+    ]
+    columns = ["correction", "source", "applied", "%", *_TESTED]
+    return _lines([*columns, f"difference at {FEWEST} people", "applied", "difference, cups and things"], rows)
+
+
+def best(found: pd.DataFrame, doses: pd.DataFrame) -> str:
+    """Every correction that has a strength, at the best of the doses."""
+    on = doses.set_index(["method", "dose"])["accuracy"]
+    rows = []
+    for _, r in found.iterrows():
+        which = f"{r['parameter']} = {short(r['best'])}" + (" (default)" if r["best"] == r["default"] else "")
+        calibrated = percent(on.loc[(r["method"], r["best"])])
+        rows.append([r["method"], which, calibrated, percent(r["more_accuracy"]), *_difference(r)])
+        rows[-1] += [_of(r, "fewest"), _of(r, "harm")]
+    columns = ["correction", "best dose", "% on calibration", "% on test", *_TESTED]
+    return _lines([*columns, f"difference at {FEWEST} people", "difference, cups and things"], rows)
+
+
+def compact(found: pd.DataFrame) -> str:
+    """Differences in points; bold where the interval leaves out 0."""
+    over = list(dict.fromkeys(found["over"]))
+    rows = []
+    for name, part in found.groupby("condition", sort=False):
+        numbers = part.set_index("over")
+        rows.append([str(name), *(_bold(numbers.loc[one]) for one in over)])
+    first = found[found["condition"] == found["condition"].iloc[0]].set_index("over")
+    plain = ["plain, percent right", *(percent(first.loc[one, "plain"]) for one in over)]
+    asked = ["questions", *(str(first.loc[one, "n"]) for one in over)]
+    return _lines(["", *over], [asked, plain, *rows])
+
+
+def settings(tried: Sequence[Method]) -> str:
+    """The corrections as they are written on a command line."""
+    rows = [
+        [one.name, " then ".join(map(_told, one.corrections)), one.dose and f"{one.dose} = {_listed(one.doses)}"]
+        for one in tried
+    ]
+    return _lines(["correction", "method, and parameters that are not its defaults", "doses"], rows)
+
+
+def _told(correction: Correction) -> str:
+    defaults = {field.name: field.default for field in fields(correction)}
+    changed = [f"{name}={value}" for name, value in correction.params().items() if value != defaults[name]]
+    return f"`{' '.join([correction.method, *changed])}`"
+
+
+def _listed(doses: Sequence[float]) -> str:
+    return ", ".join(map(short, doses))
+
+
+def _bold(row: Any) -> str:
+    said = signed(row["difference"])
+    return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said
+
+
+def _of(row: Any, part: str) -> str:
+    return points(row, f"{part}_difference", f"{part}_low", f"{part}_high")
+
+
+def _difference(row: Any) -> list[str]:
+    return [_of(row, "more"), f"{row['more_n01']} / {row['more_n10']}", probability(row["more_p"]), row["more_verdict"]]
+
+
+def _lines(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(table(columns, rows))

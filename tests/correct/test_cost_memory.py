@@ -1,0 +1,79 @@
+"""What a correction holds grows in proportion to the number of tokens; what the benchmark's page says of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from attnscope.correct import corrections
+from benchmarks import cost
+from benchmarks.cost_worker import CASES
+from benchmarks.model import build, frames_for
+
+SIZES = (4096, 8192)
+# Resident memory is that of pages and of an allocator: two plain runs differ by some of it.
+NOISE = 24 * 2**20
+
+
+def measure(bench, tokens):
+    command = [sys.executable, "-m", "benchmarks.cost_worker", *map(str, bench), "--frames", str(frames_for(tokens))]
+    done = subprocess.run([*command, "--memory"], capture_output=True, text=True, timeout=900, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert abs(result["tokens"] / tokens - 1) < 0.12
+    return result
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_corrections_hold_grows_linearly(tmp_path_factory):
+    """Above the plain run of the same length; a part that is quadratic would be four times as much.
+
+    One boolean per pair of tokens would be 64 MiB at the longer length, one float32 map of a head 256 MiB.
+    """
+    bench = build(tmp_path_factory.mktemp("bench"))
+    short, long = (measure(bench, tokens) for tokens in SIZES)
+    grown = {}
+    for case in CASES:
+        extra = [
+            max(found["memory"][case.name]["peak"] - min(one["peak"] for one in found["plain"]), 0)
+            for found in (short, long)
+        ]
+        grown[case.name] = [round(one / 2**20) for one in extra]
+        assert extra[1] <= 2.4 * extra[0] + NOISE, (case.name, grown)
+    plain = [max(one["peak"] for one in found["plain"]) for found in (short, long)]
+    assert plain[1] <= 2.4 * plain[0] + NOISE, plain
+
+
+def test_every_correction_is_measured():
+    assert {case.method for case in CASES} == set(corrections())
+    assert len({case.name for case in CASES}) == len(CASES)
+    for case in CASES:
+        assert case.make().method == case.method
+
+
+def test_the_page_names_what_is_above_the_limit():
+    """Ratios and memory as measured, and the names of those above the limit, with their reason or without one."""
+    plain = {"prefill_cpu": 2.0, "prefill_wall": 3.0, "steps_cpu": 0.5, "peak": 100 * 2**20}
+    found = {}
+    for tokens in cost.TOKENS:
+        memory = {case.name: plain | {"prefill_cpu": 2.5, "peak": 110 * 2**20} for case in CASES}
+        found[tokens] = {"tokens": tokens + 5, "plain": [plain] * 3, "memory": memory}
+    ratios = {"prefill_cpu": 1.1, "prefill_wall": 1.2, "steps_cpu": 1.3, "plain_wall": 3.0}
+    found[cost.COUNTS]["time"] = {case.name: [ratios] * 5 for case in CASES}
+    slow, looks = CASES[0], next(case for case in CASES if case.why == "one more prefill")
+    for case, times in ((slow, (1.4, 1.6, 1.7)), (looks, (2.0, 2.1, 2.2))):
+        rounds = [{"prefill_cpu": x, "prefill_wall": x, "steps_cpu": x, "plain_wall": 3.0} for x in times]
+        found[cost.COUNTS]["time"][case.name] = rounds
+    assert cost.verdict(found) == [
+        f"Of {len(CASES)} rows, {len(CASES) - 2} are within 1.5 times the plain prefill at 8197 tokens (CPU time,",
+        f"median). Above: `{slow.name}` (1.60: no reason known), `{looks.name}` (2.10: one more prefill).",
+        "**Some of these have no reason to be there.**",
+    ]
+    lines = cost.at_length(found, cost.COUNTS)
+    assert lines[0] == "| `social-bias` | 1.60 (1.40 to 1.70) | 1.60 (1.40 to 1.70) | 1.60 (1.40 to 1.70) | 10 |  |"
+    assert cost.by_length(found)[1] == "| `social-bias` | 1.25 | 1.25 | 1.60 | 1.25 | 10 | 10 | 10 | 10 |"
+    assert sum("No GPU was measured" in line for line in cost.text(found, 5)) == 1
