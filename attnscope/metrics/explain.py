@@ -9,6 +9,8 @@ import numpy as np
 from attnscope.metrics.answer import answer_group
 from attnscope.metrics.density import seen_cells, speaker_cells
 from attnscope.metrics.groups import modality_flow
+from attnscope.metrics.permute import count
+from attnscope.metrics.rank import MASSIVE
 from attnscope.metrics.registry import all_metrics, lacking
 from attnscope.metrics.rollout import obstacle
 from attnscope.scene.mentions import asked_speakers
@@ -22,6 +24,7 @@ NO_MASSES = (
 )
 NO_MAPS = "No speaker, grounding, pair or answer metrics: the capture has no 'maps' reading."
 READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")  # as in a plan
+FEW_WAYS = 20  # arrangements of turns, up to which no p is below 0.05
 OF_PEOPLE = "Speaker, grounding, pair and answer metrics"
 
 
@@ -57,6 +60,11 @@ def _not_computed(cap: Capture) -> list[str]:
     notes = [f"Not computed: {', '.join(names)}. The capture has no {lack} reading." for lack, names in without.items()]
     if large := obstacle(cap) if cap.has("qk") or cap.has("full") else None:
         notes.append(large)
+    if cap.has("hidden") and cap.hidden_width <= MASSIVE**2:
+        notes.append(
+            f"Massive activations are not defined: a state of {cap.hidden_width} channels cannot have a ratio above "
+            f"{MASSIVE:g}."
+        )
     if missing := _missing(cap):
         notes.append(
             f"A capture has the readings of its plan; another with --plan {missing} holds all that is missing."
@@ -114,7 +122,20 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
         notes.append(f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them.")
     if alone := sum(turn.speaker is None for turn in cap.scene.transcript):
         notes.append(f"Turns without a speaker ({alone}) do not enter the speaker metrics.")
-    return notes + _rivals(cap, threshold)
+    return notes + _rivals(cap, threshold) + _least_p(cap, threshold)
+
+
+def _least_p(cap: Capture, threshold: float) -> list[str]:
+    """Whether the turns are too few for any permutation of their speakers to be rare."""
+    turns = seen_cells(cap, threshold, "live")
+    free = turns.entering[turns.labels]
+    ways = count(turns.labels[free])
+    if turns.entering.sum() < 2 or ways > FEW_WAYS:
+        return []
+    return [
+        f"Permutation p cannot be below 1/{ways}: {int(free.sum())} turns can be given to their speakers in only "
+        f"{ways} ways."
+    ]
 
 
 def _enter(names: list[str]) -> str:

@@ -255,6 +255,9 @@ def test_refusals(before, tmp_path):
         (-0.5, "−0.5"),
         (1.23e-5, "1.23e−5"),
         (0.0, "0"),
+        (1.0, "1"),
+        (0.9996, "0.9996"),
+        (1.0034, "1.003"),
     ],
 )
 def test_numbers_in_cells(value, text):
