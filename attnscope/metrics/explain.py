@@ -113,7 +113,10 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
     cells = zip(names, speaker_cells(cap, threshold), strict=True)
     hidden = [name for name, own in cells if name in spoken and not own.any()]
     if silent:
-        notes.append(f"{_enter(silent)} the consistency score: no turn of the transcript is theirs.")
+        notes.append(
+            f"{_have(silent)} no row in the consistency score, only a column of those who may be looked at: no turn of "
+            "the transcript is theirs."
+        )
     if hidden:
         box = "the box covers" if len(hidden) == 1 else "their boxes cover"
         notes.append(f"{_enter(hidden)} the consistency score: {box} no visual token by {threshold:g} or more.")
@@ -144,14 +147,19 @@ def _enter(names: list[str]) -> str:
     return f"Speaker {said} does not enter" if len(names) == 1 else f"Speakers {said} do not enter"
 
 
+def _have(names: list[str]) -> str:
+    said = ", ".join(repr(name) for name in names)
+    return f"Speaker {said} has" if len(names) == 1 else f"Speakers {said} have"
+
+
 def _rivals(cap: Capture, threshold: float) -> list[str]:
     """Whether there is somebody to be confused with."""
     whole, live = (seen_cells(cap, threshold, frames) for frames in ("all", "live"))
     enter = whole.entering
-    if enter.sum() < 2:
+    if not enter.any() or (whole.cells > 0).any(0).sum() < 2:
         notes = [
-            "The consistency score is not defined: it needs two speakers with text and a visible box, "
-            f"and the scene has {int(enter.sum())}."
+            "The consistency score is not defined: it needs a speaker with text and a visible box, and a second person "
+            "with a visible box."
         ]
         return notes if enter.any() else [*notes, "Nor are grounding and pairs of words and cells: they need one."]
     notes = []
@@ -160,7 +168,7 @@ def _rivals(cap: Capture, threshold: float) -> list[str]:
         name = whole.speakers[s]
         if not seen[s]:
             notes.append(f"At live frames, '{name}' does not enter: the box is not visible while they speak.")
-        elif (seen & enter).sum() < 2:
+        elif seen.sum() < 2:
             notes.append(f"At live frames, '{name}' does not enter: nobody else is visible when they speak.")
     return notes
 

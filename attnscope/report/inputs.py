@@ -32,10 +32,6 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool =
     """
     if not paths:
         raise RequestError("no capture given; name at least one .h5 file")
-    resolved = [Path(path).resolve() for path in paths]
-    twice = next((path for n, path in enumerate(paths) if resolved[n] in resolved[:n]), None)
-    if twice is not None:
-        raise RequestError(f"{twice}: is given twice; name each capture once")
     caps = [stack.enter_context(open_capture(path)) for path in paths]
     first = caps[0]
     for cap in caps[1:]:
@@ -51,6 +47,18 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool =
                     f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"
                 )
     return caps
+
+
+def refuse_twice(paths: Sequence[str | Path]) -> None:
+    """Refuse a capture that is named twice: it would count twice.
+
+    Raises:
+        RequestError: naming it.
+    """
+    resolved = [Path(path).resolve() for path in paths]
+    twice = next((path for n, path in enumerate(paths) if resolved[n] in resolved[:n]), None)
+    if twice is not None:
+        raise RequestError(f"{twice}: is given twice; name each capture once")
 
 
 def check_options(threshold: float, denominator: str) -> None:

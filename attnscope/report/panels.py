@@ -9,7 +9,7 @@ from attnscope.report.figures.lines import rows_of
 MOST_OVERLAYS = 3  # captures whose frames are shown; a page of hundreds of frames helps nobody
 SCALE = "Before and after share one colour scale; the difference has its own, centred at 0."
 FRAMES = {"live": "live frames", "all": "all frames"}
-_BANDS = " Bands: 95 % bootstrap interval of the mean over clips."
+_BANDS = " Bands: 95 % bootstrap interval of the mean over clips, from six clips on."
 
 
 def bands(table: pd.DataFrame, about: pd.DataFrame) -> str:

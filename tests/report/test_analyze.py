@@ -154,7 +154,7 @@ EDGES = {
     "no speakers": (room((), ((None, 0.0, 1.0),)), "the scene names no speaker boxes"),
     "no turns": (room(turns=()), "the scene has no transcript"),
     "no question": (room(question=0), "none was asked"),
-    "one speaker": (room(("Ann",), (("Ann", 0.0, 1.0),)), "it needs two speakers"),
+    "one speaker": (room(("Ann",), (("Ann", 0.0, 1.0),)), "and a second person with a visible box"),
     "one image": (room(times=[0.0], kind="image"), "one image, 96 × 32 pixels"),
 }
 
