@@ -258,6 +258,10 @@ def _open(path: Path) -> h5py.File:
     except PermissionError as error:
         raise RequestError(f"{path}: no permission to read it") from error
     except _BROKEN as error:
+        if "file locking" in str(error):  # HDF5's own name for one file opened twice in a process with other settings
+            raise RequestError(
+                f"{path}: is open in this process already, with h5py itself; close it there first"
+            ) from error
         raise FormatError(f"{path}: the HDF5 file is damaged ({_line(error)})") from error
 
 

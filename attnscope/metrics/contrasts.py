@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attnscope.errors import RequestError
 from attnscope.metrics.clips import by_clip, clips_of, common, groups, same_questions
 from attnscope.metrics.nulls import q_values
+from attnscope.metrics.registry import OVER
 from attnscope.metrics.resample import (
     DRAWS,
     PERMUTATIONS,
@@ -51,8 +52,9 @@ def paired(
     Returns:
         The table's keys, `before` and `after` (means over the clips that define both), `value` (the mean change), `n`
         (these clips), `low`, `high`, `p` (two-sided permutation test of the mean change, signs of clips flipped) and
-        `p_wilcoxon` (signed-rank test), and `q`, `q_wilcoxon`: p corrected over layers x heads (Benjamini and
-        Hochberg; NaN for means over them).
+        `p_wilcoxon` (signed-rank test), and `q`, `q_wilcoxon`: p corrected (Benjamini and Hochberg), of single heads
+        over layers x heads, of means over heads over the layers; NaN for means over layers. `low` and `high` are NaN
+        for fewer than six clips.
 
     Raises:
         RequestError: as `attnscope.metrics.pool.pooled`, and if no clip is in both sets, or a capture is.
@@ -104,8 +106,9 @@ def contrast(
     Returns:
         One row a number and pair of groups: the table's keys, `field`, `base`, `other` (two labels), `value` (mean of
         `other` less that of `base`), `n` (clips of both), `low`, `high`, `p` (two-sided permutation test: labels of
-        clips exchanged) and `q` (p corrected over layers x heads, Benjamini and Hochberg; NaN for means over them). p
-        is NaN where two groups share a clip, whose labels cannot be exchanged: `paired` is for those.
+        clips exchanged) and `q` (p corrected as in `paired`). Clips of groups that share none are drawn each by
+        itself; `low` and `high` are NaN where one has fewer than six. p is NaN where two groups share a clip, whose
+        labels cannot be exchanged: `paired` is for those.
 
     Raises:
         RequestError: as `attnscope.metrics.pool.pooled`, and if there are fewer than two groups.
@@ -131,9 +134,12 @@ def contrast(
 
 
 def _q(p: Floats, keys: pd.DataFrame) -> Floats:
-    """Correct p over layers x heads (Benjamini and Hochberg), each number by itself; NaN for means over them."""
+    """Correct p (Benjamini and Hochberg), each number by itself: heads over layers x heads, their means over layers."""
     q = np.full(len(p), np.nan)
     columns = [c for c in keys.columns if c not in ("layer", "head")]
     for rows in keys.groupby(columns, sort=False, dropna=False).indices.values():
-        q[rows] = q_values(p[rows], keys.iloc[rows])
+        places = keys.iloc[rows]
+        q[rows] = q_values(p[rows], places)
+        of_layers = rows[(places["head"] == OVER).to_numpy()]
+        q[of_layers] = q_values(p[of_layers], keys.iloc[of_layers].assign(head=0))
     return q

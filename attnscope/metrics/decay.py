@@ -49,7 +49,7 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
     title="Decay per layer",
     definition="gamma in alpha_l proportional to gamma^l, by least squares on log alpha_l = a + l log "
     "gamma; alpha_l = mean attention per pair of a link (s_visual, c_visual, c_text) in layer l. "
-    "Intervals are percentile bootstrap over clips; a single one has none.",
+    "Intervals are bootstrap intervals over clips; fewer than six have none.",
     source="paper",
     unit="per layer",
     range=(0, None),
@@ -160,7 +160,7 @@ def _double(broken: Break) -> dict[str, float]:
 def across_captures(
     pair_means: pd.DataFrame, *, unit: str = "capture", level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> pd.DataFrame:
-    """Fits through the curves of several captures, with percentile bootstrap intervals over captures (ours).
+    """Fits through the curves of several captures, with bootstrap intervals over captures (ours).
 
     One segment is fitted to all points. Two are fitted to the mean of the curves' log alpha, over the layers that all
     of them define, and the break is searched for again in every bootstrap sample.
@@ -176,7 +176,7 @@ def across_captures(
     Returns:
         Columns `metric` (decay_gamma, decay_break, decay_gamma_before, decay_gamma_after), `layer`, `head`, `link`,
         `sinks`, `value`, `n` (samples that define the link), `low`, `high`, `p` (as in `decay`); no rows for links that
-        the table does not have. Bounds are NaN for a single sample, which has no spread.
+        the table does not have. Bounds are NaN for fewer than six samples.
     """
     means = pair_means[(pair_means["head"] == OVER) & (pair_means["metric"] == "pair_mean")]
     means = means.assign(value=np.log(means["value"].where(means["value"] > 0)))

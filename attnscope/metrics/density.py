@@ -66,7 +66,10 @@ class Turns:
 
     @property
     def entering(self) -> NDArray[np.bool_]:
-        """Speakers who have both text and a visible cell at the frames of some turn, [S]."""
+        """Speakers who have both words and a visible cell at the frames of some turn, [S]: the rows of the score.
+
+        Its columns are all who are visible, whether they say anything or not.
+        """
         has_text = np.isin(np.arange(len(self.speakers)), self.labels)
         return np.asarray(has_text & (self.cells > 0).any(0))
 

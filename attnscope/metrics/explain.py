@@ -9,6 +9,8 @@ import numpy as np
 from attnscope.metrics.answer import answer_group
 from attnscope.metrics.density import seen_cells, speaker_cells
 from attnscope.metrics.groups import modality_flow
+from attnscope.metrics.permute import count
+from attnscope.metrics.rank import MASSIVE
 from attnscope.metrics.registry import all_metrics, lacking
 from attnscope.metrics.rollout import obstacle
 from attnscope.scene.mentions import asked_speakers
@@ -22,6 +24,7 @@ NO_MASSES = (
 )
 NO_MAPS = "No speaker, grounding, pair or answer metrics: the capture has no 'maps' reading."
 READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")  # as in a plan
+FEW_WAYS = 20  # arrangements of turns, up to which no p is below 0.05
 OF_PEOPLE = "Speaker, grounding, pair and answer metrics"
 
 
@@ -57,6 +60,11 @@ def _not_computed(cap: Capture) -> list[str]:
     notes = [f"Not computed: {', '.join(names)}. The capture has no {lack} reading." for lack, names in without.items()]
     if large := obstacle(cap) if cap.has("qk") or cap.has("full") else None:
         notes.append(large)
+    if cap.has("hidden") and cap.hidden_width <= MASSIVE**2:
+        notes.append(
+            f"Massive activations are not defined: a state of {cap.hidden_width} channels cannot have a ratio above "
+            f"{MASSIVE:g}."
+        )
     if missing := _missing(cap):
         notes.append(
             f"A capture has the readings of its plan; another with --plan {missing} holds all that is missing."
@@ -105,7 +113,10 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
     cells = zip(names, speaker_cells(cap, threshold), strict=True)
     hidden = [name for name, own in cells if name in spoken and not own.any()]
     if silent:
-        notes.append(f"{_enter(silent)} the consistency score: no turn of the transcript is theirs.")
+        notes.append(
+            f"{_have(silent)} no row in the consistency score, only a column of those who may be looked at: no turn of "
+            "the transcript is theirs."
+        )
     if hidden:
         box = "the box covers" if len(hidden) == 1 else "their boxes cover"
         notes.append(f"{_enter(hidden)} the consistency score: {box} no visual token by {threshold:g} or more.")
@@ -114,7 +125,20 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
         notes.append(f"Turns of {', '.join(repr(s) for s in strangers)} do not enter: the scene has no box for them.")
     if alone := sum(turn.speaker is None for turn in cap.scene.transcript):
         notes.append(f"Turns without a speaker ({alone}) do not enter the speaker metrics.")
-    return notes + _rivals(cap, threshold)
+    return notes + _rivals(cap, threshold) + _least_p(cap, threshold)
+
+
+def _least_p(cap: Capture, threshold: float) -> list[str]:
+    """Whether the turns are too few for any permutation of their speakers to be rare."""
+    turns = seen_cells(cap, threshold, "live")
+    free = turns.entering[turns.labels]
+    ways = count(turns.labels[free])
+    if turns.entering.sum() < 2 or ways > FEW_WAYS:
+        return []
+    return [
+        f"Permutation p cannot be below 1/{ways}: {int(free.sum())} turns can be given to their speakers in only "
+        f"{ways} ways."
+    ]
 
 
 def _enter(names: list[str]) -> str:
@@ -123,14 +147,19 @@ def _enter(names: list[str]) -> str:
     return f"Speaker {said} does not enter" if len(names) == 1 else f"Speakers {said} do not enter"
 
 
+def _have(names: list[str]) -> str:
+    said = ", ".join(repr(name) for name in names)
+    return f"Speaker {said} has" if len(names) == 1 else f"Speakers {said} have"
+
+
 def _rivals(cap: Capture, threshold: float) -> list[str]:
     """Whether there is somebody to be confused with."""
     whole, live = (seen_cells(cap, threshold, frames) for frames in ("all", "live"))
     enter = whole.entering
-    if enter.sum() < 2:
+    if not enter.any() or (whole.cells > 0).any(0).sum() < 2:
         notes = [
-            "The consistency score is not defined: it needs two speakers with text and a visible box, "
-            f"and the scene has {int(enter.sum())}."
+            "The consistency score is not defined: it needs a speaker with text and a visible box, and a second person "
+            "with a visible box."
         ]
         return notes if enter.any() else [*notes, "Nor are grounding and pairs of words and cells: they need one."]
     notes = []
@@ -139,7 +168,7 @@ def _rivals(cap: Capture, threshold: float) -> list[str]:
         name = whole.speakers[s]
         if not seen[s]:
             notes.append(f"At live frames, '{name}' does not enter: the box is not visible while they speak.")
-        elif (seen & enter).sum() < 2:
+        elif seen.sum() < 2:
             notes.append(f"At live frames, '{name}' does not enter: nobody else is visible when they speak.")
     return notes
 

@@ -32,13 +32,15 @@ def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | Non
         Columns `group`, `number`, `metric`, `value`, `low`, `high` (of several captures the 95 % bootstrap interval
         over clips, of one the band of `attnscope.metrics.jitter` where it was asked for), `chance` (what chance or even
         attention would give; of AttnMean and AttnMax the same on cells of the other speakers), `p` (permutation p, of a
-        single capture only), `n` (how many of `counts` the value is over). Lines that no table has are left out.
+        single capture only), `n` (how many of `counts` the value is over). A value whose level was measured too is,
+        like that level, over the captures that define both, if any does. Lines that no table has are left out.
     """
     chosen = lines(denominator)
     own, level = by_capture(tables, chosen), by_capture(tables, chosen, level=True)
     if own.empty:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     if own["capture"].nunique() > 1:
+        own, level = _both(own, level)
         own = pool.pooled(own, _about(own, about)).assign(counts="clips", p=np.nan)
         level = pool.pooled(level, _about(level, about)) if len(level) else level
     known = level.set_index("number")["value"]
@@ -135,6 +137,18 @@ def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     right = after.drop(columns=other, errors="ignore").rename(columns={"value": "after"})
     joined = left.merge(right, on=keys, how="left")
     return joined.assign(change=joined["after"] - joined["before"])
+
+
+def _both(own: pd.DataFrame, level: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Values and their levels in the captures that define both, so that they are means over the same clips."""
+    names = ["number", "capture"]
+    one, two = (table.set_index(names)["value"] for table in (own, level))
+    values, levels = one.align(two, join="left")
+    both = values.notna() & levels.notna()
+    compared = both.groupby("number").transform("any")  # else there is no level, and the value is what it is
+    kept = both[one.index].to_numpy() | ~compared[one.index].to_numpy()
+    shared = both.reindex(two.index, fill_value=False).to_numpy()
+    return own.assign(value=own["value"].where(kept)), level.assign(value=level["value"].where(shared))
 
 
 def _about(table: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ words or heads. Noise pulls numbers towards chance, so a band need not hold the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
 from attnscope.metrics import grounding, pairs, registry, speakers
+from attnscope.metrics.density import speaker_cells
 from attnscope.metrics.parts import Part, numbers
 from attnscope.model.place import coverage
 from attnscope.scene import scene_boxes
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
     from attnscope.scene import Frames
 
+CHANCE = "_chance"  # what the name of a score's chance level ends in
 Unit = Literal["box", "px"]
 Measure = Callable[["Capture", NDArray[np.bool_], float], Iterator[list[Part]]]
 MEASURES: dict[str, Measure] = {
@@ -66,16 +69,19 @@ def jitter(
     Returns:
         The tables of `compute` of these families, with columns `low` and `high`: quantiles over the draws in which the
         number is defined, NaN where it is in none. What needs boxes of other times, and what `exact` adds, has none.
+        Of a score whose chance level is measured beside it (speaker_consistency, own_share_turn, own_share_time) only
+        the draws with the same chance level as the boxes as they are count: with another number of people in sight it
+        is another score. Their lifts are over all draws.
 
     Raises:
-        RequestError: for an option out of range, or a metric that does not depend on boxes.
+        RequestError: for an option out of range, or a metric of another family.
     """
     _check(draws=draws, amount=amount, unit=unit, drop=drop, grow=grow, level=level)
     known = [entry.name for entry in registry.all_metrics() if entry.family in MEASURES]
     chosen = known if names is None else list(names)
     for name in chosen:
         if registry.get(name).name not in known:
-            raise RequestError(f"metric '{name}' does not depend on boxes; those that do: {', '.join(known)}")
+            raise RequestError(f"metric '{name}' has no band of disturbed boxes; those that have: {', '.join(known)}")
     found = registry.compute(cap, chosen, threshold=threshold) if tables is None else tables
     wanted = {family: table[table["metric"].isin(chosen)] for family, table in found.items() if family in MEASURES}
     if not wanted:
@@ -121,8 +127,10 @@ def _band(
 ) -> pd.DataFrame:
     """A table with the quantiles of its numbers over draws [D, S, P] of the cells."""
     wanted, measured, drawn = set(table["metric"].unique()), set[str](), []
-    for parts in measure(cap, cells, threshold):
-        kept = [part for part in parts if part.metric in wanted]
+    ways = measure(cap, np.concatenate([speaker_cells(cap, threshold)[None], cells]), threshold)
+    as_they_are = next(ways)
+    for parts in ways:
+        kept = [part for part in _comparable(parts, as_they_are) if part.metric in wanted]
         measured |= {part.metric for part in kept}
         drawn.append(numbers(kept) if kept else np.empty(0))
     rows, edges = table["metric"].isin(measured), {}  # in the same order as the parts
@@ -134,6 +142,19 @@ def _band(
         edges[name] = column
     whole = table.assign(**edges)
     return whole[[c for c in whole.columns if c not in registry.FOUND] + [c for c in registry.FOUND if c in whole]]
+
+
+def _comparable(parts: list[Part], as_they_are: list[Part]) -> list[Part]:
+    """Parts of a draw, NaN where the chance level beside a score is not that of the boxes as they are."""
+    out = []
+    levels = {(part.metric, part.keys["frames"][0]): i for i, part in enumerate(parts) if part.metric.endswith(CHANCE)}
+    for part in parts:
+        at = levels.get((f"{part.metric}{CHANCE}", part.keys["frames"][0])) if len(part.keys["frames"]) else None
+        if at is not None:
+            same = np.isclose(parts[at].values, as_they_are[at].values)  # [1, M], or [X, M]
+            part = replace(part, values=np.where(same, part.values, np.nan))
+        out.append(part)
+    return out
 
 
 def quantiles(values: NDArray[np.float64], shares: Sequence[float]) -> list[NDArray[np.float64]]:
@@ -157,6 +178,7 @@ def _check(*, draws: int, amount: float, unit: str, drop: float, grow: float, le
     rules = (
         ("draws", draws, draws >= 1, "at least 1"),
         ("amount", amount, amount >= 0, "at least 0"),
+        ("amount", f"{amount:.0%}", unit != "box" or amount <= 1, "at most 100% of a box"),
         ("unit", unit, unit in ("box", "px"), "box or px"),
         ("drop", drop, 0 <= drop <= 1, "a probability, 0 to 1"),
         ("grow", grow, grow > -0.5, "above -0.5, where nothing is left of a box"),

@@ -42,10 +42,10 @@ def label_p(
         seed: of the random numbers.
 
     Returns:
-        p and arrangements counted, each [X]; NaN and 0 where there is no lift.
+        p and arrangements counted, each [X]; NaN and 0 where there is no lift, or nobody to change places with.
     """
     enter, observed = turns.entering, lifts(flat, turns, turns.labels[None])[0]
-    if not np.isfinite(observed).any():
+    if not np.isfinite(observed).any() or enter.sum() < 2:
         return np.full(observed.shape, np.nan), np.zeros(observed.shape, dtype=np.int64)
     free = enter[turns.labels]  # a speaker without a box takes no part: his or her turns keep their label
     orders, exact = arrangements(turns.labels[free], limit=limit, draws=draws, seed=seed)

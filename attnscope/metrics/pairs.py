@@ -4,7 +4,8 @@ The labelled form of what papers print as AttnMax and AttnMean without saying ov
 the cells v of one speaker at the frames that count, the mean over v, the maximum over v and the sum over v (the mass);
 then the mean over u. `match` is `matched` (v of the speaker of u) or `mismatched` (of another visible speaker, mean
 over them). `heads` says how layers and heads are put together: `each` is a single head, `mean` and `max` are the mean
-over heads and the highest head, of a layer and (layer -1) of all.
+over heads and the highest head, of a layer and (layer -1) of all. The highest head is that of each turn and speaker,
+taken before any mean over speakers and turns: so a model that aligns nothing has matched = mismatched there too.
 """
 
 from __future__ import annotations
@@ -29,8 +30,17 @@ from attnscope.metrics.density import (
 )
 from attnscope.metrics.parts import Part, places_of, to_table
 from attnscope.metrics.registry import OVER, Compute, metric
-from attnscope.metrics.tidy import divide
-from attnscope.metrics.words import MATCHES, TOGETHER, Found, Words, boxes_of, unit_peaks
+from attnscope.metrics.words import (
+    MATCHES,
+    TOGETHER,
+    Found,
+    Words,
+    add_heads,
+    boxes_of,
+    over_layers,
+    together,
+    unit_peaks,
+)
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -103,13 +113,15 @@ def _named(compute: Compute) -> Compute:
             name=f"{name}{suffix}",
             title=f"{title}{more}",
             definition=definition.format(
-                of=f"the {of}; matched: the speaker of u, mismatched: mean over the other visible speakers."
+                of=f"the {of}; matched: the speaker of u, mismatched: mean over the other visible speakers. "
+                "heads = max: the highest head for each turn and speaker, before these means."
             ),
             source="ours",
             unit=unit,
             range=(0, 1),
             chance=chance,
             needs=("maps",),
+            version=2,
         )(compute)
     return compute
 
@@ -153,10 +165,10 @@ def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterato
     for way in range(len(cells)):
         parts: list[Part] = []
         for words, numbers in zip(choices, found, strict=True):
-            whole, by_turn, by_unit = (n[way] for n in numbers.n)
+            n, by_turn, by_unit = (n[way] for n in numbers.n)
             turns, same = np.array(words.turns.numbers, dtype=np.int64), {"frames": words.frames, "rows": "turn"}
             for k, name in enumerate(METRICS):
-                parts += _whole(name, numbers.each[k, way], whole, places, same)
+                parts += _whole(name, numbers.each[k, way], numbers.whole[k, way], n, places, same)
                 parts += _together(f"{name}_turn", numbers.turn[k, way], by_turn, places, same, {"turn": turns})
                 parts += _together(f"{name}_time", numbers.time[k, way], by_unit, places, same, {"time": units.times})
         yield parts
@@ -176,8 +188,10 @@ def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> lis
         (len(units.times), *cells.shape[:2]),
         places_of(cap.layers, cap.heads),
     )
-    found = np.full((len(choices), len(cap.layers), cap.heads, 2), np.nan)
+    each = np.full((len(choices), len(cap.layers), cap.heads, 2), np.nan)
+    whole = np.full((len(choices), len(cap.layers) + 1, len(TOGETHER), 2), np.nan)
     n = np.zeros((len(choices), 2), dtype=np.int64)
+    so_far = [np.zeros((2, 1, 1, *words.cells.shape[1:])) for words in choices]
     for row, layer in enumerate(cap.layers):
         tops = [np.zeros((1, cap.heads, *words.cells.shape[1:])) for words in choices]
         for t, number in enumerate(choices[0].turns.numbers):
@@ -187,20 +201,30 @@ def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> lis
                 live = words.turns.live[t][:, None, None]
                 top[0, :, t] = np.max(peaks, axis=2, where=live, initial=0).mean(1)[:, 0]
         for i, (top, words) in enumerate(zip(tops, choices, strict=True)):
-            (found[i, row],), (n[i],) = words.over_turns(*words.per_turn(top))
-    made = zip(choices, found, n, strict=True)
+            (each[i, row],), (n[i],) = words.over_turns(*words.per_turn(top))
+            add_heads(so_far[i], top, 1)
+            rows = {row: together(top, 1), len(cap.layers): over_layers(so_far[i], row + 1)}
+            for at, of in rows.items():  # the last layer's turn leaves the numbers of all layers
+                whole[i, at] = [words.over_turns(*words.per_turn(numbers))[0][0, 0] for numbers in of]
+    made = zip(choices, each, whole[..., None], n, strict=True)
     same = {"rows": "token"}
-    return [p for w, v, of in made for p in _whole(METRICS[1], v, of, places, same | {"frames": w.frames})]
+    return [
+        p for w, one, all_, of in made for p in _whole(METRICS[1], one, all_, of, places, same | {"frames": w.frames})
+    ]
 
 
 def _whole(
-    name: str, values: NDArray[np.float64], n: NDArray[np.int64], places: pd.DataFrame, same: dict[str, str]
+    name: str,
+    each: NDArray[np.float64],
+    whole: NDArray[np.float64],
+    n: NDArray[np.int64],
+    places: pd.DataFrame,
+    same: dict[str, str],
 ) -> list[Part]:
-    """Values [L, H, 2] of single heads, and of the heads put together; n [2]."""
-    both = np.stack([values.mean(1), values.max(1)], axis=1)[..., None]
+    """Values [L, H, 2] of single heads, and [L + 1, 2, 2, 1] of the heads put together; n [2]."""
     keys = {"match": [*MATCHES]} | {key: [said] * len(MATCHES) for key, said in ({"heads": "each"} | same).items()}
-    each = Part(name, values.reshape(-1, len(MATCHES)), n, places[(places["head"] != OVER).to_numpy()], keys)
-    return [each, *_together(name, both, n[:, None], places, same, {})]
+    alone = Part(name, each.reshape(-1, len(MATCHES)), n, places[(places["head"] != OVER).to_numpy()], keys)
+    return [alone, *_together(name, whole, n[:, None], places, same, {})]
 
 
 def _together(
@@ -211,13 +235,10 @@ def _together(
     same: dict[str, str],
     of: Mapping[str, NDArray[Any]],
 ) -> list[Part]:
-    """Values [L, 2, 2, M] of the heads of each layer put together, and of all: mean and highest; n [2, M]."""
-    mean, top = values[:, 0], values[:, 1]
-    whole = divide(np.nansum(mean, axis=0), np.isfinite(mean).sum(0)), np.fmax.reduce(top)
+    """Values [L + 1, 2, 2, M] of the heads of each layer put together, and of all: mean and highest; n [2, M]."""
     size, where, out = n.size, places[(places["head"] == OVER).to_numpy()], []
     for k, heads in enumerate(TOGETHER):
         keys: dict[str, Any] = {key: [said] * size for key, said in ({"heads": heads} | same).items()}
         keys |= {"match": np.repeat(MATCHES, n.shape[1])} | {key: np.tile(some, 2) for key, some in of.items()}
-        rows = np.concatenate([values[:, k], whole[k][None]]).reshape(len(values) + 1, size)
-        out.append(Part(name, rows, n.reshape(-1), where, keys))
+        out.append(Part(name, values[:, k].reshape(len(values), size), n.reshape(-1), where, keys))
     return out

@@ -84,7 +84,7 @@ def pooled(
 
     Returns:
         The table's keys, with `by` also `field` and `label`, then `value`, `n` (clips that define it), `low`, `high`
-        (NaN for fewer than two clips).
+        (NaN for fewer than six clips, as `attnscope.metrics.resample.interval`).
 
     Raises:
         RequestError: if no scene has the field, or the table names a number of a capture twice or an unknown capture.

@@ -37,9 +37,9 @@ def ranked(found: Scores, top: int, *, draws: int = DRAWS, seed: int = 0) -> pd.
 
     Returns:
         Columns `rank` (from 1), `layer`, `head`, `value` (mean over clips), `low`, `high` (95 % bootstrap over clips,
-        NaN for one), `n` (clips), `top_share` (share of the clips in which the head is among the first `top`), `mass`
-        (of the gate; of equal heads the one with more comes first) and `effect` (of knocking the head out; NaN: not
-        measured).
+        NaN for fewer than six), `n` (clips), `top_share` (share of the clips in which the head is among the first
+        `top`), `mass` (of the gate; of equal heads the one with more comes first) and `effect` (of knocking the head
+        out; NaN: not measured).
     """
     value, n = means(found.values)
     low, high = interval(found.values, draws=draws, seed=seed)

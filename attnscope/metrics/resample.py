@@ -8,18 +8,20 @@ it is given to draw are clips, once for all X numbers, and the numbers follow by
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, permutation_test, wilcoxon
+from scipy.stats import bootstrap, norm, permutation_test, t, wilcoxon
 
 from attnscope.metrics.tidy import divide
 
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95
 DRAWS = 2000
+FEWEST = 6  # clips that an interval needs: of fewer, percentiles of the draws cover far less than they say
 PERMUTATIONS = 9999
 _BLOCK = 4_000_000  # numbers held by one step
 _EXACT = 50  # clips up to which the distribution of the rank sum is counted out
@@ -34,59 +36,74 @@ def means(values: Floats) -> tuple[Floats, NDArray[np.int64]]:
 
 
 def interval(values: Floats, less: Floats | None = None, *, draws: int = DRAWS, seed: int = 0) -> tuple[Floats, Floats]:
-    """Percentile bootstrap interval (95 %) of a mean, or of a difference of means, whole clips drawn again.
+    """Bootstrap interval (95 %) of a mean, or of a difference of means, whole clips drawn again.
+
+    Percentiles of the draws, further out than 2.5 and 97.5 % by what few clips need (`tail`). Of 6 clips it covers the
+    mean of a normal distribution in about 93 % of cases and that of an exponential one in 88 % (measured in
+    tests/metrics/test_resample.py); fewer would cover much less, and have none.
 
     Args:
         values: [X, C].
-        less: [X, C] of the same clips, whose mean is taken from that of `values`; a clip may define one, or both.
-        draws: bootstrap samples, the same for all numbers; those in which no clip defines a number are left out.
+        less: [X, C] of the same clips, whose mean is taken from that of `values`. Where no clip defines both, the two
+            groups are drawn each by itself, else clips with all that they define.
+        draws: bootstrap samples; those in which no clip defines a number are left out.
         seed: of the random numbers.
 
     Returns:
-        Low and high, each [X]; NaN where a mean is over fewer than two clips: one clip has no spread.
+        Low and high, each [X]; NaN where a mean is over fewer than `FEWEST` clips.
     """
-    count, clips = values.shape
-    low, high = np.full(count, np.nan), np.full(count, np.nan)
+    low, high = np.full(len(values), np.nan), np.full(len(values), np.nan)
     parts = [values] if less is None else [values, less]
-    enough = np.logical_and.reduce([np.isfinite(part).sum(1) > 1 for part in parts])
-    rows = np.flatnonzero(enough)
-    size = max(1, _BLOCK // draws)
-    for start in range(0, len(rows), size):
-        block = rows[start : start + size]
-        low[block], high[block] = _interval([part[block] for part in parts], clips, draws, seed)
+    defined = np.concatenate([np.isfinite(part) for part in parts], axis=1)
+    clips = values.shape[1]
+    for rows, columns in _alike(defined, draws):
+        sets = [columns[columns // clips == part] % clips for part in range(len(parts))]
+        fewest = min(map(len, sets))
+        if fewest < FEWEST:
+            continue
+        apart = not set(sets[0]) & set(sets[-1])
+        groups = sets if apart else [np.unique(np.concatenate(sets))]
+        drawn = _drawn([part[rows] for part in parts], groups, draws, seed)
+        share = tail(fewest)
+        quantile = np.quantile if np.isfinite(drawn).all() else np.nanquantile  # which is slow
+        low[rows], high[rows] = quantile(drawn, [share, 1 - share], axis=1)
     return low, high
 
 
-def _interval(parts: list[Floats], clips: int, draws: int, seed: int) -> tuple[Floats, Floats]:
+def tail(n: int, level: float = CONFIDENCE) -> float:
+    """Share of the draws below a bootstrap interval of `n` clips.
+
+    Plain percentiles are those of the normal distribution and of a spread over n instead of n - 1, so they cover too
+    little (Hesterberg 2015, The American Statistician 69, section 4.2.1: the expanded percentile interval).
+    """
+    return float(norm.cdf(np.sqrt(n / (n - 1)) * t.ppf((1 - level) / 2, n - 1)))
+
+
+def _drawn(parts: list[Floats], groups: list[NDArray[np.int64]], draws: int, seed: int) -> Floats:
+    """Means, or differences of them, when the clips of each group are drawn again, [X, draws]."""
+    clips = parts[0].shape[1]
     sums = [np.nan_to_num(part).T for part in parts]  # [C, X]
     counts = [np.isfinite(part).T.astype(np.float64) for part in parts]
 
-    def statistic(drawn: Any, **_: Any) -> Any:
-        picks = np.atleast_2d(np.asarray(drawn, dtype=np.int64))  # [B, C]
+    def statistic(*drawn: Any, **_: Any) -> Any:
+        picks = np.concatenate([np.atleast_2d(np.asarray(some, dtype=np.int64)) for some in drawn], axis=1)  # [B, C]
         flat = (picks + clips * np.arange(len(picks))[:, None]).ravel()
         times = np.bincount(flat, minlength=clips * len(picks)).reshape(len(picks), clips).astype(np.float64)
         found = [divide(times @ total, times @ count).T for total, count in zip(sums, counts, strict=True)]  # [X, B]
         result = found[0] if len(found) == 1 else found[0] - found[1]
-        return result if np.ndim(drawn) > 1 else result[:, 0]
+        return result if np.ndim(drawn[0]) > 1 else result[:, 0]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some draws are not defined, or all are alike
-        found = bootstrap(
-            (np.arange(clips),),
+        found: Any = bootstrap(
+            groups,
             statistic,
             vectorized=True,
             n_resamples=draws,
-            confidence_level=CONFIDENCE,
             method="percentile",
             random_state=np.random.default_rng(seed),
         )
-    low, high = (np.array(end, np.float64) for end in found.confidence_interval)
-    spread = found.bootstrap_distribution  # [X, B]
-    some = np.flatnonzero(~np.isfinite(spread).all(1))
-    if len(some):
-        tail = 50 * (1 - CONFIDENCE)
-        low[some], high[some] = np.nanpercentile(spread[some], [tail, 100 - tail], axis=1)
-    return low, high
+    return np.asarray(found.bootstrap_distribution, dtype=np.float64)
 
 
 def sign_flips(change: Floats, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Floats:
@@ -105,8 +122,14 @@ def sign_flips(change: Floats, *, permutations: int = PERMUTATIONS, seed: int = 
         if len(columns) > 1:
             part = change[np.ix_(rows, columns)]
             unit = divide(part, np.abs(part).sum(1, keepdims=True))
-            p[rows] = _permuted(np.nan_to_num(unit).T, np.ones(len(columns)), "samples", permutations, seed)
+            total = partial(_signed, np.nan_to_num(unit).T)
+            p[rows] = _permuted((np.ones(len(columns)),), total, "samples", permutations, seed)
     return p
+
+
+def _signed(unit: Floats, signs: Any) -> Floats:
+    """Sums of [C, X] under signs [..., C], [..., X]."""
+    return np.asarray(np.asarray(signs) @ unit, dtype=np.float64)
 
 
 def labels_exchanged(
@@ -117,7 +140,7 @@ def labels_exchanged(
     Args:
         values: [X, C].
         first: which clips are in the first set; the others are in the second, [C].
-        permutations: random ones; if there are no more than these, all are counted out.
+        permutations: random ones; if there are no more ways than these to choose the first set, all are counted out.
         seed: of the random numbers.
 
     Returns:
@@ -125,20 +148,39 @@ def labels_exchanged(
     """
     p = np.full(len(values), np.nan)
     for rows, columns in _alike(np.isfinite(values), permutations):
-        label = first[columns].astype(np.float64)
-        if 0 < label.sum() < len(label):
+        label = first[columns]
+        if label.any() and not label.all():
             part = values[np.ix_(rows, columns)]
             # the sum over the first set: with both sizes and the total fixed, the difference of means rises with it
-            unit = divide(part, np.abs(part).sum(1, keepdims=True))
-            p[rows] = _permuted(np.nan_to_num(unit).T, label, "pairings", permutations, seed)
+            unit = np.nan_to_num(divide(part, np.abs(part).sum(1, keepdims=True))).T
+            sets = np.flatnonzero(label), np.flatnonzero(~label)
+            if min(map(len, sets)) == 1:  # which scipy refuses: any of the clips could be the one
+                p[rows] = _alone(unit, int(min(sets, key=len)[0]))
+                continue
+            p[rows] = _permuted(sets, partial(_sum_of, unit), "independent", permutations, seed)
     return p
 
 
-def _permuted(unit: Floats, weights: Floats, kind: str, permutations: int, seed: int) -> Floats:
-    """Give p [X] of weights @ unit, where scipy flips the signs of the weights [C], or permutes them; unit [C, X]."""
+def _alone(unit: Floats, one: int) -> Floats:
+    """Two-sided p [X] of one of C clips against the others; unit [C, X]."""
+    unit = np.round(unit, _DIGITS)
+    tails = np.stack([(unit >= unit[one]).mean(0), (unit <= unit[one]).mean(0)])
+    return np.asarray(np.minimum(1.0, 2 * tails.min(0)), dtype=np.float64)
+
+
+def _sum_of(unit: Floats, chosen: Any, _: Any) -> Floats:
+    """Sums over the chosen clips [..., n] of [C, X], [..., X]."""
+    chosen = np.asarray(chosen, dtype=np.int64)
+    weights = np.zeros((*chosen.shape[:-1], len(unit)))
+    np.put_along_axis(weights, chosen, 1.0, axis=-1)
+    return weights @ unit
+
+
+def _permuted(data: Sequence[Any], statistic: Callable[..., Any], kind: str, permutations: int, seed: int) -> Floats:
+    """Two-sided p [X] of statistics [..., X] of samples [..., n] that scipy rearranges; all ways if they are few."""
     found: Any = permutation_test(
-        (weights,),
-        lambda drawn, **_: np.round(np.asarray(drawn) @ unit, _DIGITS),
+        data,
+        lambda *drawn, **_: np.round(statistic(*drawn), _DIGITS),
         permutation_type=kind,
         vectorized=True,
         n_resamples=permutations,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap, monte_carlo_test
 
+from attnscope.metrics.resample import FEWEST, tail
 from attnscope.metrics.tidy import divide
 
 SIDE = 3  # layers that must lie on each side of a break, without the one where it is
@@ -126,7 +127,7 @@ def two_segments(x: Floats, y: Floats) -> Floats:
 def gamma_interval(
     layers: ArrayLike, alphas: Sequence[ArrayLike], *, level: float = 0.95, draws: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:
-    """Gamma of one fit through the curves of several captures, with a percentile bootstrap over captures.
+    """Gamma of one fit through the curves of several captures, with a bootstrap interval over captures.
 
     Args:
         layers: number of each layer, [L].
@@ -136,7 +137,7 @@ def gamma_interval(
         seed: of the random numbers.
 
     Returns:
-        (gamma, low, high); the bounds are NaN with fewer than two captures: one sample has no spread.
+        (gamma, low, high); the bounds are NaN as in `interval`.
     """
     points = [logs(layers, alpha) for alpha in alphas]
     gamma = fit(np.concatenate([x for x, _ in points]), np.exp(np.concatenate([y for _, y in points]))).gamma
@@ -155,7 +156,7 @@ def gamma_interval(
 def interval(
     statistic: Callable[[NDArray[np.int64]], Floats], captures: int, level: float, draws: int, seed: int
 ) -> Floats:
-    """Percentile bootstrap interval of a statistic of captures, whatever it is.
+    """Bootstrap interval of a statistic of captures, whatever it is; percentiles as in `attnscope.metrics.resample`.
 
     Args:
         statistic: numbers [...] of each set of drawn captures, from their indices [..., C].
@@ -165,10 +166,10 @@ def interval(
         seed: of the random numbers.
 
     Returns:
-        Low and high, [2, ...]; NaN for a single capture, and where no draw defines the number.
+        Low and high, [2, ...]; NaN for fewer than `FEWEST` captures, and where no draw defines the number.
     """
     every = np.arange(captures)
-    if captures < 2:
+    if captures < FEWEST:
         return np.full((2, *statistic(every).shape), np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some draws are not defined, or all are alike
@@ -181,9 +182,9 @@ def interval(
             random_state=np.random.default_rng(seed),
         )
     spread = found.bootstrap_distribution  # draws in which no capture defines the number do not count
-    tail = (1 - level) / 2
+    share = tail(captures, level)
     some = np.isfinite(spread).any(-1, keepdims=True)
-    ends: Floats = np.nanquantile(np.where(some, spread, 0.0), [tail, 1 - tail], axis=-1)
+    ends: Floats = np.nanquantile(np.where(some, spread, 0.0), [share, 1 - share], axis=-1)
     return np.where(some[..., 0], ends, np.nan)
 
 

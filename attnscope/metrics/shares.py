@@ -65,7 +65,7 @@ class Densities:
         """Density matrix, score, chance level and lift, share by turn, and (of the first N ways) by unit."""
         turns, flat = self.turns[way], self.flat(way)
         m = matrices(flat, turns)  # [X, S, S]
-        score, chance, rows = scores(m, turns.entering)
+        score, chance, rows = scores(m)
         said = onehot(turns, turns.labels[None])[0] @ (turns.cells > 0)  # [S, S]
         pairs = [(s, t) for s in turns.speakers for t in turns.speakers]
         who = {"speaker": [s for s, _ in pairs], "target": [t for _, t in pairs]}

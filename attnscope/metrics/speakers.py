@@ -41,9 +41,7 @@ COLUMNS = [
     "q",
 ]
 LIFT = "speaker_consistency_lift"
-_SHARE = (
-    "Not defined where the own speaker has no cell, or no second speaker that enters the consistency score has one."
-)
+_SHARE = "Not defined where the own speaker has no cell, or nobody else has one."
 
 
 @metric(
@@ -62,37 +60,39 @@ _SHARE = (
 @metric(
     name="speaker_consistency",
     title="Speaker consistency",
-    definition="Mean over speakers s of M[s,s] / sum over s' of M[s,s'], M = speaker density. Speakers "
-    "enter who have both text and a visible box; a row where no second speaker is visible would be 1 "
-    "whatever the model does, and is left out.",
+    definition="Mean over speakers s of M[s,s] / sum over s' of M[s,s'], M = speaker density. Rows s are the speakers "
+    "who have both text and a visible box, columns s' all whose box is visible, also those who say nothing; a row "
+    "where no second speaker is visible would be 1 whatever the model does, and is left out.",
     source="ours",
     unit="1",
     range=(0, 1),
-    chance="1/S, S = speakers that enter",
+    chance="1/S, S = visible speakers",
     needs=("maps",),
+    version=2,
 )
 @metric(
     name="speaker_consistency_chance",
     title="Chance of speaker consistency",
-    definition="Mean over the speakers that enter of 1 / (number of speakers in the row): the score of "
-    "attention that is as dense on one speaker as on another.",
+    definition="Mean over the rows of the score of 1 / (number of columns of the row): the score of attention that is "
+    "as dense on one speaker as on another.",
     source="ours",
     unit="1",
     range=(0, 1),
     needs=("maps",),
+    version=2,
 )
 @metric(
     name=LIFT,
     title="Lift of speaker consistency",
     definition="Speaker consistency divided by its chance level. p: share of the rearrangements of speaker labels over "
-    "turns whose lift is at least as high, all of them when there are few (k/n), else a seeded sample ((k+1)/(n+1)); "
-    "one-sided. q: p corrected for the number of layers and heads (Benjamini and Hochberg).",
+    "turns (of those who speak) whose lift is at least as high, all of them when there are few (k/n), else a seeded "
+    "sample ((k+1)/(n+1)); one-sided. q: p corrected for the number of layers and heads (Benjamini and Hochberg).",
     source="ours",
     unit="1",
     range=(0, None),
     chance="1",
     needs=("maps",),
-    version=2,
+    version=3,
 )
 @metric(
     name="speaker_timing_lift",
@@ -106,17 +106,19 @@ _SHARE = (
     range=(0, None),
     chance="1",
     needs=("maps",),
+    version=2,
 )
 @metric(
     name="own_share_turn",
     title="Own speaker's share, by turn",
-    definition="Density of a turn on its own speaker, divided by the sum of its densities on all speakers that enter "
-    f"the consistency score and have a cell at its frames. {_SHARE}",
+    definition="Density of a turn on its own speaker, divided by the sum of its densities on all speakers with a "
+    f"cell at its frames. {_SHARE}",
     source="ours",
     unit="1",
     range=(0, 1),
     chance="1 / number of those speakers (see own_share_turn_chance)",
     needs=("maps",),
+    version=2,
 )
 @metric(
     name="own_share_turn_chance",
@@ -126,6 +128,7 @@ _SHARE = (
     unit="1",
     range=(0, 1),
     needs=("maps",),
+    version=2,
 )
 @metric(
     name="own_share_time",
@@ -137,6 +140,7 @@ _SHARE = (
     range=(0, 1),
     chance="mean of 1 / number of those speakers (see own_share_time_chance)",
     needs=("maps",),
+    version=2,
 )
 @metric(
     name="own_share_time_chance",
@@ -147,6 +151,7 @@ _SHARE = (
     unit="1",
     range=(0, 1),
     needs=("maps",),
+    version=2,
 )
 def speakers(
     cap: Capture, *, threshold: float = 0.5, limit: int = 5000, draws: int = 1999, shifts: int = 64, seed: int = 0
@@ -165,7 +170,7 @@ def speakers(
         Columns `speaker` and `target` (of the density, else ""), `turn` (number in the transcript, -1: not of one
         turn), `time` (seconds, NaN: not of one unit). n = tokens of the speaker that count for the density, shifts
         with a score for the timing lift, speakers compared for the share of a turn, turns for the share of a unit,
-        else speakers that enter.
+        else speakers whose rows enter.
     """
     shifted, _, exact = nulls.shifted_cells(cap, threshold, shifts=shifts, seed=seed)
     cells = np.concatenate([speaker_cells(cap, threshold)[None], shifted])

@@ -2,7 +2,9 @@
 
 A number of a turn on a speaker (mean, maximum or sum over the speaker's cells) becomes two: `matched`, that on the
 turn's own speaker, and `mismatched`, the mean of those on the other visible speakers. Both are then averaged over the
-words of one turn, of the turns live in one temporal unit, or of all turns.
+words of one turn, of the turns live in one temporal unit, or of all turns. Where the highest head (and layer) counts,
+it is that of each turn and speaker, taken before anything is averaged: the highest head of a mean over several speakers
+would be lower than that for one, whatever the model does.
 """
 
 from __future__ import annotations
@@ -84,53 +86,85 @@ class Words:
 
 @dataclass(frozen=True)
 class Found:
-    """Mean, maximum and mass (K = 3) in L layers, for D ways in which cells may lie.
+    """Mean, maximum and mass (K = 3) in L layers and (row L) in all of them, for D ways in which cells may lie.
 
     Attributes:
         each: of every head, over all turns, [K, D, L, H, 2].
-        turn: of the heads put together as in `TOGETHER`, by turn, [K, D, L, 2, 2, T].
-        time: the same by temporal unit, [K, D, L, 2, 2, F].
+        whole: of the heads put together as in `TOGETHER`, over all turns, [K, D, L + 1, 2, 2, 1].
+        turn: the same by turn, [K, D, L + 1, 2, 2, T].
+        time: the same by temporal unit, [K, D, L + 1, 2, 2, F].
         n: words behind them: [D, 2], [D, 2, T], [D, 2, F].
+        so_far: numbers on each speaker over the layers so far, sum of means and highest: of turns [2, K, D, 1, T, S]
+            and of turns in units [2, K, 1, T, F, D, S].
     """
 
     each: Floats
+    whole: Floats
     turn: Floats
     time: Floats
     n: tuple[Ints, Ints, Ints]
+    so_far: tuple[Floats, Floats]
 
     @classmethod
     def nothing(cls, words: Words, layers: int, heads: int) -> Found:
         """NaN, for `fill` to replace."""
         ways, units, speakers = words.counts.shape
         turns = len(words.turns.tokens)
-        shape = (3, ways, layers)
         _, by_turn = words.per_turn(np.zeros((ways, 1, turns, speakers)))
         _, by_unit = words.per_unit(np.zeros((1, turns, units, ways, speakers)))
+        shape = (3, ways, layers + 1, 2, 2)
         return cls(
-            each=np.full((*shape, heads, 2), np.nan),
-            turn=np.full((*shape, 2, 2, turns), np.nan),
-            time=np.full((*shape, 2, 2, units), np.nan),
+            each=np.full((3, ways, layers, heads, 2), np.nan),
+            whole=np.full((*shape, 1), np.nan),
+            turn=np.full((*shape, turns), np.nan),
+            time=np.full((*shape, units), np.nan),
             n=(by_turn.sum(-1), by_turn, by_unit),
+            so_far=(np.zeros((2, 3, ways, 1, turns, speakers)), np.zeros((2, 3, 1, turns, units, ways, speakers))),
         )
 
     def fill(self, row: int, words: Words, masses: Floats, peaks: Floats) -> None:
-        """Put in a layer: sums and maxima over the cells of each speaker in each unit, both [H, T, F, D, S]."""
-        shape = masses.shape
+        """Put in a layer: sums and maxima over the cells of each speaker in each unit, both [H, T, F, D, S].
+
+        Layers come in order; with the last one those of all of them are put in too.
+        """
+        shape, layers = masses.shape, self.each.shape[2]
         mass = over_units(masses.reshape(*shape[:3], -1), words.turns, shape[3])  # [D, H, T, S]
         live = words.turns.live[..., None, None]
         top = np.max(peaks, axis=2, where=live, initial=0).transpose(2, 0, 1, 3)
         by_turn = (mass / np.maximum(words.cells, 1)[:, None], top, mass)
         by_unit = (masses / np.maximum(words.counts, 1).swapaxes(0, 1), peaks, masses)
         for k, (turn, unit) in enumerate(zip(by_turn, by_unit, strict=True)):
-            values, n = words.per_turn(turn)
-            self.each[k, :, row], _ = words.over_turns(values, n)
-            self.turn[k, :, row] = together(values)
-            self.time[k, :, row] = together(words.per_unit(unit)[0])
+            self.each[k, :, row], _ = words.over_turns(*words.per_turn(turn))
+            for of, so_far, axis in ((turn, self.so_far[0][:, k], 1), (unit, self.so_far[1][:, k], 0)):
+                add_heads(so_far, of, axis)
+            self._put(k, row, words, together(turn, 1), together(unit, 0))
+            if row == layers - 1:
+                self._put(k, layers, words, *(over_layers(some[:, k], layers) for some in self.so_far))
+
+    def _put(self, k: int, row: int, words: Words, turn: Floats, unit: Floats) -> None:
+        """One row of numbers on each speaker, [2, D, 1, T, S] and [2, 1, T, F, D, S]."""
+        for i in range(len(TOGETHER)):
+            values, n = words.per_turn(turn[i])
+            self.whole[k, :, row, i, :, 0] = words.over_turns(values, n)[0][:, 0]
+            self.turn[k, :, row, i] = values[:, 0]
+            self.time[k, :, row, i] = words.per_unit(unit[i])[0][:, 0]
 
 
-def together(values: Floats) -> Floats:
-    """Heads [D, H, ...] put together as in `TOGETHER`, [D, 2, ...]."""
-    return np.stack([values.mean(1), values.max(1)], axis=1)
+def together(numbers: Floats, axis: int) -> Floats:
+    """Heads put together as in `TOGETHER`, [2, ...] with one head left."""
+    return np.stack([numbers.mean(axis, keepdims=True), numbers.max(axis, keepdims=True)])
+
+
+def add_heads(so_far: Floats, numbers: Floats, axis: int) -> None:
+    """Add a layer's heads to the sum of means over heads, and to the highest, of the layers so far [2, ...]."""
+    mean, top = together(numbers, axis)
+    so_far[0] += mean
+    np.maximum(so_far[1], top, out=so_far[1])  # attention is never below 0
+
+
+def over_layers(so_far: Floats, layers: int) -> Floats:
+    """Mean over all layers and heads, and the highest of them, [2, ...], from what `add_heads` has gathered."""
+    return np.stack([so_far[0] / layers, so_far[1]])
 
 
 @dataclass(frozen=True)

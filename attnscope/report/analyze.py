@@ -13,12 +13,22 @@ from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.metrics.decay import across_captures
 from attnscope.metrics.headline import headline
+from attnscope.metrics.resample import FEWEST
 from attnscope.report import answer_panels, frame_panels, modality_panels, provenance, speaker_panels
 from attnscope.report.answers import options
 from attnscope.report.capture_page import capture_page, notes
 from attnscope.report.group_panels import Groups, compare_groups
 from attnscope.report.html import render
-from attnscope.report.inputs import Tables, check_groups, check_options, compute_tables, names_of, open_all, subject
+from attnscope.report.inputs import (
+    Tables,
+    check_groups,
+    check_options,
+    compute_tables,
+    names_of,
+    open_all,
+    refuse_twice,
+    subject,
+)
 from attnscope.report.output import Output
 from attnscope.report.style import check_style, styled
 from attnscope.report.summary import Summary, records
@@ -62,8 +72,10 @@ def analyze(
     """
     check_options(threshold, denominator)
     check_style(style)
+    paths = [paths] if isinstance(paths, str | Path) else list(paths)
+    refuse_twice(paths)
     with ExitStack() as stack:
-        caps = open_all([paths] if isinstance(paths, str | Path) else list(paths), stack)
+        caps = open_all(paths, stack)
         for cap in caps:
             subject(cap, speaker)  # an unknown speaker is refused before any work
         names = names_of(caps)
@@ -175,7 +187,7 @@ def _sections(
 def _interval(about: pd.DataFrame, jitter: Mapping[str, Any] | None) -> str:
     """What the intervals beside the headline numbers are; "" if there are none."""
     if about["clip"].nunique() > 1:
-        return "95 % interval over clips"
+        return f"95 % interval over clips (from {FEWEST} on)"
     if jitter is not None and len(about) == 1:
         return f"{100 * float(jitter.get('level', 0.95)):g} % of disturbed boxes"
     return ""

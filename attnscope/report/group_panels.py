@@ -92,8 +92,8 @@ def compare_groups(out: Output, tables: Tables, about: pd.DataFrame, by: str, de
     if len(drawn):
         level = {name: float(line.chance) for name, line in key.items() if isinstance(line.chance, float)}
         caption = (
-            f"Means over the clips of each group (by {by}), with 95 % bootstrap intervals over clips; a group of one "
-            "clip has none. Dotted: chance, or even attention."
+            f"Means over the clips of each group (by {by}), with 95 % bootstrap intervals over clips; groups of "
+            "fewer than six clips have none. Dotted: chance, or even attention."
         )
         figure = numbers_by_group(drawn, by, chance=level)
         pictures.append(out.figure("groups", figure, f"Numbers by {by}", caption))

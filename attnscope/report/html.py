@@ -48,7 +48,10 @@ def render(template: str, **values: Any) -> str:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for a table cell: significant digits, a dash where it is not defined."""
+    """A number for a table cell: significant digits, a dash where it is not defined.
+
+    What is not 1 is not written as 1, which stands for certainty, chance and no change.
+    """
     if value is None or not isinstance(value, (int, float)) or math.isnan(value):
         return "—"
     if math.isinf(value):
@@ -59,6 +62,8 @@ def number(value: float | None, digits: int = 3) -> str:
     if value and (size < 1e-3 or size >= 1e5):
         mantissa, power = f"{value:.{digits - 1}e}".split("e")
         return f"{mantissa}e{int(power)}".replace("-", "−")
+    while size != 1 and float(f"{size:.{digits}g}") == 1 and digits < 9:
+        digits += 1
     return f"{value:.{digits}g}".replace("-", "−")
 
 

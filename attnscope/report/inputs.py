@@ -49,6 +49,18 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool =
     return caps
 
 
+def refuse_twice(paths: Sequence[str | Path]) -> None:
+    """Refuse a capture that is named twice: it would count twice.
+
+    Raises:
+        RequestError: naming it.
+    """
+    resolved = [Path(path).resolve() for path in paths]
+    twice = next((path for n, path in enumerate(paths) if resolved[n] in resolved[:n]), None)
+    if twice is not None:
+        raise RequestError(f"{twice}: is given twice; name each capture once")
+
+
 def check_options(threshold: float, denominator: str) -> None:
     """Refuse a threshold outside (0, 1] and an unknown denominator.
 

@@ -14,7 +14,7 @@ SCALE = "Before and after share one colour scale; the difference has its own, ce
 RISE = 1e-6  # of a number that changed by more than rounding
 VISIBLE = 0.01  # of the largest number: a smaller change is told, not drawn on a scale that would blow it up
 FRAMES = {"live": "live frames", "all": "all frames"}
-_BANDS = " Bands: 95 % bootstrap interval of the mean over clips."
+_BANDS = " Bands: 95 % bootstrap interval of the mean over clips, from six clips on."
 
 
 def unmoved(one: NDArray[np.float64], two: NDArray[np.float64]) -> str | None:

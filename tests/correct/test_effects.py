@@ -195,22 +195,26 @@ def test_the_correlation_with_a_ranking_by_hand(monkeypatch):
         for metric, values in (("knockout_effect", several), ("knockout_log_odds", [4, 3, -6, 5]))
         for head, value in enumerate(values)
     ]
-    said = {"answer": "Ada", "right": True, "options": 2, "before": -0.5, "alone": 0}
+    said = {"answer": "Ada", "right": True, "likeliest": True, "options": 2, "before": -0.5, "alone": 0}
     answers = pd.DataFrame([{"capture": name, "clip": name[0], **said} for name in effects])
     monkeypatch.setattr(cause, "knock_out_captures", lambda *_, **__: (pd.DataFrame(rows), answers))
     found, parts = with_effects(ranking([0.9, 0.5, 0.4, 0.1], captures="xyz"), list(effects))
     assert [head.effect for head in found.heads] == [-3, 1, -1, 0]
     rhos = {
         "spearman": pytest.approx(-0.4),
+        "spearman_p": 0.75,  # of the 24 orders, 9 have a correlation of -0.4 or less, and as many of 0.4 or more
         "spearman_log_odds": pytest.approx(-0.2),
         "spearman_size": pytest.approx(-0.6),
     }
     assert found.cause == {"cut": "output", **rhos, "n": 4, "before": -0.5}
     assert [(row["value"], row["n"]) for row in parts["effects"]][:4] == [(-3, 2), (1, 2), (-1, 2), (0, 2)]
-    assert parts["effects"][0]["low"] == -4 and parts["effects"][0]["high"] == -2
+    assert parts["effects"][0]["low"] is None and parts["effects"][0]["high"] is None  # two clips: too few
     assert NOT_CAUSE not in found.notes and found.notes[0] == "At live frames."
     assert "the right answer among the options" in found.notes[1] and found.notes[1].endswith("is -0.5.")
-    assert "cross-mass (best first) and effect over these 4 heads: -0.40. Negative" in found.notes[2]
+    assert "cross-mass (best first) and effect over these 4 heads: -0.40 (p = 0.75; so few heads" in found.notes[2]
+    answers["likeliest"] = [True, False, False]
+    wrong, _ = with_effects(ranking([0.9, 0.5, 0.4, 0.1], captures="xyz"), list(effects))
+    assert wrong.notes[2].startswith("In 2 of 3 captures the model prefers another answer than the right one")
     found, _ = with_effects(ranking([0.1, 0.4, 0.5, 0.9], lowest=True, captures="xyz"), list(effects))
     assert found.cause["spearman"] == pytest.approx(-0.4)
     json.dumps([found.model_dump(), parts])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,6 +112,7 @@ def test_band_equals_captures_drawn_anew(tmp_path):
     with open_capture(draw(tmp_path / "run.h5", *moving())) as cap:
         banded = metrics.jitter(cap, level=0.5, **options)
         covered_by = [covered(cap, boxes) >= 0.5 for boxes in boxes_of(cap, **options)]
+        plain = metrics.compute(cap, NAMES)
     numbers: dict[str, list[np.ndarray]] = {}
     for number, cells in enumerate(covered_by):
         sketch, a = moving()
@@ -118,7 +120,26 @@ def test_band_equals_captures_drawn_anew(tmp_path):
             token.covered = [name for name, there in zip(("Ann", "Ben"), seen, strict=True) if there]
         with open_capture(draw(tmp_path / f"{number}.h5", sketch, a)) as cap:
             for family, table in metrics.compute(cap, NAMES).items():
-                numbers.setdefault(family, []).append(table["value"].to_numpy())
+                values = table["value"].to_numpy().copy()
+                if family == "speakers":  # of a score only draws with the same chance level count
+                    for score in ("speaker_consistency", "own_share_turn", "own_share_time"):
+                        levels = [t["value"][t["metric"] == f"{score}_chance"] for t in (plain[family], table)]
+                        same = np.isclose(*(level.to_numpy() for level in levels))
+                        keys = table.loc[table["metric"] == f"{score}_chance", ["frames", "turn", "time"]]
+                        good = pd.MultiIndex.from_frame(keys[same].fillna(-1))
+                        of = table["metric"] == score
+                        known = pd.MultiIndex.from_frame(table.loc[of, ["frames", "turn", "time"]].fillna(-1)).isin(
+                            good
+                        )
+                        places = table.loc[of, ["layer", "head"]].drop_duplicates()
+                        per_place = (
+                            keys.merge(places, how="cross") if len(keys) == len(keys.drop_duplicates()) else None
+                        )
+                        if per_place is not None:
+                            values[np.flatnonzero(of)[~known]] = np.nan
+                        else:
+                            values[np.flatnonzero(of)] = np.where(same, values[np.flatnonzero(of)], np.nan)
+                numbers.setdefault(family, []).append(values)
     for family, table in banded.items():
         known = (table["metric"] != "speaker_timing_lift").to_numpy()
         for name, share in (("low", 0.25), ("high", 0.75)):
@@ -156,6 +177,21 @@ def test_a_number_lost_in_every_draw_has_no_band(cap):
     assert table["high"].isna().all()
 
 
+def test_scores_with_another_chance_level_do_not_count(drawn):
+    """Three people, and boxes that go missing: a score among two is no score among three; lifts can be compared."""
+    names = ("Ann", "Ben", "Cleo")
+    sketch = room(names, [(name, None, None) for name in names], times=(0.0,))
+    n = len(sketch.tokens)
+    cap = drawn(sketch, softmax(np.zeros((1, 1, n, n)), causal(n)))  # even: the score is the chance level
+    found = metrics.jitter(cap, drop=0.3, amount=0.0, draws=40)["speakers"]
+    place = (found["layer"] == -1) & (found["head"] == -1) & (found["frames"] == "all") & (found["turn"] == -1)
+    rows = found[place].drop_duplicates("metric").set_index("metric")
+    for metric in ("speaker_consistency", "speaker_consistency_lift"):
+        value = rows.loc[metric, "value"]
+        assert rows.loc[metric, ["low", "high"]].tolist() == pytest.approx([value, value], rel=1e-5)
+    assert rows.loc["speaker_consistency_chance", "high"] == pytest.approx(1 / 2)
+
+
 def test_more_noise_makes_a_wider_band(drawn):
     sketch = room(("Ann", "Ben"), TURNS, times=(0.0, 1.0, 2.0), seats=SEATS)
     n = len(sketch.tokens)
@@ -191,11 +227,12 @@ def test_quantiles_are_those_of_numpy():
     [
         ({"draws": 0}, "jitter: draws is 0; it is at least 1"),
         ({"amount": -1.0}, "jitter: amount is -1.0; it is at least 0"),
+        ({"amount": 10.0}, "jitter: amount is 1000%; it is at most 100% of a box"),
         ({"unit": "cm"}, "jitter: unit is cm; it is box or px"),
         ({"drop": 1.5}, "jitter: drop is 1.5; it is a probability, 0 to 1"),
         ({"grow": -0.5}, "jitter: grow is -0.5; it is above -0.5, where nothing is left of a box"),
         ({"level": 1.0}, "jitter: level is 1.0; it is a share of the draws, above 0 and below 1"),
-        ({"names": ["gap"]}, "metric 'gap' does not depend on boxes; those that do: speaker_density"),
+        ({"names": ["gap"]}, "metric 'gap' has no band of disturbed boxes; those that have: speaker_density"),
     ],
 )
 def test_bad_options_are_refused(cap, options, said):

@@ -251,5 +251,5 @@ def test_lifts_are_the_scores_of_the_matrices():
     flat = np.where(cells > 0, rng.random((6, 5, 3)), np.nan)
     for some in (labels, labels[::-1].copy()):
         relabelled = replace(turns, labels=some)
-        score, chance, _ = scores(matrices(flat, relabelled), turns.entering)
+        score, chance, _ = scores(matrices(flat, relabelled))
         assert np.allclose(lifts(flat, turns, some[None])[0], score / chance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.density import Units, live_frames, unit_masses, unit_weights
+from attnscope.metrics.density import Turns, Units, live_frames, unit_masses, unit_weights
 from attnscope.metrics.pairs import METRICS
-from attnscope.metrics.words import MATCHES, boxes_of, unit_peaks
+from attnscope.metrics.words import MATCHES, Found, Words, boxes_of, unit_peaks
 from tests.metrics.sketch import causal, draw, room, softmax
 
 MEAN, MAX, MASS = METRICS
@@ -142,67 +144,106 @@ def crowd():
 
 
 def on_boxes(dense: np.ndarray, tokens: pd.DataFrame, turn: int, shown: list[int]) -> dict:
-    """Numbers of each word of a turn on the boxes in some frames, by metric, rows and match; none for no box."""
+    """Mean over the words of a turn of their numbers on each box in some frames, by metric, rows and name."""
     first, words = tokens["frame_first"].to_numpy(), np.flatnonzero(tokens["turn"] == turn)
-    found: dict[tuple[str, str, str], list[np.ndarray]] = {}
-    for other in ("Ann", "Ben", "Cleo"):
-        box = [v for v in np.flatnonzero(tokens[f"covered:{other}"] >= 0.5) if first[v] in shown]
-        if not box:
-            continue
-        block, match = dense[np.ix_(words, box)], "matched" if other == TURNS[turn][0] else "mismatched"
-        for key, number in {
-            (MEAN, "turn", match): block.mean(1),
-            (MASS, "turn", match): block.sum(1),
-            (MAX, "token", match): block.max(1),
-            (MAX, "turn", match): np.full(len(words), block.mean(0).max()),
-        }.items():
-            found.setdefault(key, []).append(number)
-    return {key: np.mean(numbers, axis=0) for key, numbers in found.items()}
+    found: dict[tuple[str, str, str], float] = {}
+    for name in ("Ann", "Ben", "Cleo"):
+        box = [v for v in np.flatnonzero(tokens[f"covered:{name}"] >= 0.5) if first[v] in shown]
+        if box:
+            block = dense[np.ix_(words, box)]
+            found[MEAN, "turn", name], found[MASS, "turn", name] = block.mean(), block.sum(1).mean()
+            found[MAX, "token", name], found[MAX, "turn", name] = block.max(1).mean(), block.mean(0).max()
+    return found
+
+
+def over_words(turns: list[tuple[int, dict]], words: list[int], metric: str, rows: str, match: str) -> float:
+    """Mean over the words of turns of numbers by name: on the turn's own speaker, or mean over the others."""
+    total, count = 0.0, 0
+    for turn, numbers in turns:
+        own = TURNS[turn][0]
+        some = [v for (m, r, name), v in numbers.items() if (m, r, (name == own)) == (metric, rows, match == "matched")]
+        if some:
+            total, count = total + words[turn] * float(np.mean(some)), count + words[turn]
+    return total / count if count else np.nan
+
+
+def put_together(heads: list[list[tuple[int, dict]]], put) -> list[tuple[int, dict]]:
+    """Numbers by name of several heads as one."""
+    return [
+        (of[0][0], {k: put([numbers[k] for _, numbers in of]) for k in of[0][1]}) for of in zip(*heads, strict=True)
+    ]
 
 
 @settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 999))
 def test_numbers_equal_loops_over_the_dense_map(tmp_path_factory, seed):
-    """The second computation; splitting heads over layers and the order of heads are in it too."""
+    """The second computation; the highest head is taken for each turn and speaker."""
     sketch = crowd()
     n = len(sketch.tokens)
     a = softmax(np.random.default_rng(seed).normal(0, 2, (2, 2, n, n)), causal(n))
     keys = [(m, r, s) for m, r in ((MEAN, "turn"), (MAX, "turn"), (MAX, "token"), (MASS, "turn")) for s in MATCHES]
     with open_capture(draw(tmp_path_factory.mktemp("loop") / "run.h5", sketch, a, numbers=[3, 7])) as cap:
         table, tokens = table_of(cap, exact=True), cap.tokens
+        words = [int((tokens["turn"] == t).sum()) for t in range(3)]
+        places = [(layer, head) for layer in (3, 7) for head in (0, 1)]
+        dense = {place: cap.attention(*place) for place in places}
         for frames in ("live", "all"):
             live = [
                 np.flatnonzero(live_frames(start, end, cap.frames.times)).tolist() if frames == "live" else [0, 1, 2]
                 for _, start, end in TURNS
             ]
-            heads: dict[tuple, list[list[float]]] = {}  # key: by layer and head
-            for layer in (3, 7):
-                for head in (0, 1):
-                    dense = cap.attention(layer, head)
-                    turns = [on_boxes(dense, tokens, t, live[t]) for t in range(3)]
-                    units = [[on_boxes(dense, tokens, t, [f]) for t in range(3) if f in live[t]] for f in range(3)]
-                    for metric, rows, match in keys:
-                        key = (metric, rows, match)
-                        whole = np.mean(np.concatenate([turn[key] for turn in turns if key in turn]))
-                        got = value(table, metric, match, frames, "each", layer, head, rows)
-                        assert got == pytest.approx(whole, abs=1e-6)
-                        heads.setdefault((*key, ""), []).append([whole])
+            turns = {at: [(t, on_boxes(dense[at], tokens, t, live[t])) for t in range(3)] for at in places}
+            units = [
+                {at: [(t, on_boxes(dense[at], tokens, t, [f])) for t in range(3) if f in live[t]] for at in places}
+                for f in range(3)
+            ]
+            for key in keys:
+                metric, rows, match = key
+                for layer, head in places:
+                    got = value(table, metric, match, frames, "each", layer, head, rows)
+                    assert got == pytest.approx(over_words(turns[layer, head], words, *key), abs=1e-6)
+                for how, put in (("mean", np.mean), ("max", np.max)):
+                    for layer, some in ((-1, places), (7, places[2:])):
+                        of = put_together([turns[at] for at in some], put)
+                        got = value(table, metric, match, frames, how, layer, rows=rows)
+                        assert got == pytest.approx(over_words(of, words, *key), abs=1e-6)
                         if rows == "token":  # words alone are told over all turns only
                             continue
-                        of = [turn[key].mean() if key in turn else np.nan for turn in turns]
-                        heads.setdefault((*key, "_turn"), []).append(of)
-                        said = [[turn[key] for turn in unit if key in turn] for unit in units]
-                        of = [np.mean(np.concatenate(numbers)) if numbers else np.nan for numbers in said]
-                        heads.setdefault((*key, "_time"), []).append(of)
-            for (metric, rows, match, of), numbers in heads.items():
-                for how, put in (("mean", np.mean), ("max", np.max)):
-                    for layer, some in ((-1, numbers), (7, numbers[2:])):
-                        got = (
-                            each(table, f"{metric}{of}", match, frames, how, layer)
-                            if of
-                            else [value(table, metric, match, frames, how, layer, rows=rows)]
-                        )
-                        assert got == pytest.approx(put(some, axis=0), abs=1e-6, nan_ok=True)
+                        by_turn = [over_words([one], words, *key) for one in of]
+                        got = each(table, f"{metric}_turn", match, frames, how, layer)
+                        assert got == pytest.approx(by_turn, abs=1e-6, nan_ok=True)
+                        by_unit = [
+                            over_words(put_together([unit[at] for at in some], put), words, *key) for unit in units
+                        ]
+                        got = each(table, f"{metric}_time", match, frames, how, layer)
+                        assert got == pytest.approx(by_unit, abs=1e-6, nan_ok=True)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 999), speakers=st.integers(2, 3), turns=st.integers(1, 3))
+def test_no_alignment_over_all_labels(seed, speakers, turns):
+    """Over all ways to say who speaks, matched and mismatched have the same mean, for the highest head too."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.gamma(0.5, size=(2, 2, 5, turns, 1, 1, speakers))  # layers, K, heads, turns, one unit, one way
+    tokens, totals = rng.integers(1, 5, turns), []
+    for labels in product(range(speakers), repeat=turns):
+        said = Turns(
+            [str(s) for s in range(speakers)],
+            [""] * turns,
+            list(range(turns)),
+            np.array(labels),
+            tokens,
+            np.ones((turns, 1), bool),
+            np.ones((turns, speakers), int),
+        )
+        words = Words.at("all", said, np.ones((1, 1, speakers), int))
+        found = Found.nothing(words, 2, 5)
+        for row, (masses, peaks) in enumerate(numbers):
+            found.fill(row, words, masses, peaks)
+        totals.append((found.whole, found.turn, found.time))
+    for of in zip(*totals, strict=True):
+        matched, mismatched = np.moveaxis(np.mean(of, axis=0), 4, 0)
+        assert np.allclose(matched, mismatched)
 
 
 # ---- properties

@@ -22,10 +22,11 @@ FEW = {"draws": 200}
 
 
 def test_captures_of_a_clip_are_averaged_first():
-    """Clip A gives (1 + 3) / 2 = 2, clip B gives 6: the mean is 4. Drawn again: A A = 2, A B = 4, B B = 6."""
+    """Clip A gives (1 + 3) / 2 = 2, clip B gives 6: the mean is 4. Two clips have no interval."""
     table = tidy({"a1": [1.0], "a2": [3.0], "b": [6.0]})
     found = pooled(table, of({"a1": "A", "a2": "A", "b": "B"})).iloc[0]
-    assert (found["value"], found["n"], found["low"], found["high"]) == (4.0, 2, 2.0, 6.0)
+    assert (found["value"], found["n"]) == (4.0, 2)
+    assert np.isnan([found["low"], found["high"]]).all()
 
 
 def test_one_clip_has_no_interval():
@@ -40,7 +41,6 @@ def test_a_number_is_over_the_clips_that_define_it():
     )
     assert found["value"].tolist() == [2.0, 5.0]
     assert found["n"].tolist() == [2, 1]
-    assert (found["low"].iloc[0], found["high"].iloc[0]) == (1.0, 3.0)
     nobody = pooled(tidy({"a": [np.nan], "b": [np.nan]}), of({"a": "A", "b": "B"})).iloc[0]
     assert np.isnan(nobody["value"]) and nobody["n"] == 0
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, kstest, wilcoxon
 
-from attnscope.metrics.resample import interval, labels_exchanged, sign_flips, signed_ranks
+from attnscope.metrics.resample import interval, labels_exchanged, sign_flips, signed_ranks, tail
 
 
 def test_p_is_uniform_where_nothing_differs():
@@ -27,30 +27,78 @@ def test_intervals_are_those_of_scipy():
     low, high = interval(values, draws=500, seed=5)
     for row in range(4):
         rng = np.random.default_rng(5)
-        plain = bootstrap((values[row],), np.mean, n_resamples=500, method="percentile", random_state=rng)
+        options = {"confidence_level": 1 - 2 * tail(9), "random_state": rng}
+        plain = bootstrap((values[row],), np.mean, n_resamples=500, method="percentile", **options)
         assert (low[row], high[row]) == pytest.approx(tuple(plain.confidence_interval))
 
 
-def test_intervals_of_differences_and_gaps_by_a_loop():
+def test_groups_without_a_common_clip_are_drawn_each_by_itself():
+    """As scipy draws two samples: each always has its 6 and 8 clips."""
     rng = np.random.default_rng(3)
-    one, two = rng.normal(size=(2, 1, 7))
-    one[0, [0, 3]] = two[0, [1, 2]] = np.nan
+    one, two = np.full((2, 1, 14), np.nan)
+    one[0, :6], two[0, 6:] = rng.normal(size=6), rng.normal(size=8)
     low, high = interval(one, two, draws=400, seed=2)
-    picks = np.random.default_rng(2).integers(0, 7, (400, 7))
-    drawn = []
-    for pick in picks:
-        a, b = ([v for v in part[0, pick] if np.isfinite(v)] for part in (one, two))
-        if a and b:
-            drawn.append(sum(a) / len(a) - sum(b) / len(b))
-    assert (low[0], high[0]) == pytest.approx(tuple(np.percentile(drawn, [2.5, 97.5])))
+    plain = bootstrap(
+        (one[0, :6], two[0, 6:]),
+        lambda x, y, axis: x.mean(axis) - y.mean(axis),
+        n_resamples=400,
+        method="percentile",
+        confidence_level=1 - 2 * tail(6),
+        random_state=np.random.default_rng(2),
+    )
+    assert (low[0], high[0]) == pytest.approx(tuple(plain.confidence_interval))
+
+
+def test_groups_with_common_clips_are_drawn_clip_by_clip():
+    """A change of exactly 1 in every clip has no spread, whatever clips are drawn; gaps are left out."""
+    one = np.random.default_rng(3).normal(size=(1, 8))
+    low, high = interval(one + 1, one)
+    assert (low[0], high[0]) == pytest.approx((1.0, 1.0))
+    one[0, 0] = np.nan
+    two = one + 1
+    two[0, 7] = np.nan
+    low, high = interval(two, one)
+    assert low[0] < np.nanmean(two) - np.nanmean(one) < high[0]
+
+
+@pytest.mark.parametrize(("clips", "normal", "skewed"), [(6, 0.93, 0.88), (8, 0.94, 0.90), (12, 0.94, 0.91)])
+def test_coverage(clips, normal, skewed):
+    """What the docstring of `interval` says, within three standard errors of 1200 samples."""
+    rng = np.random.default_rng(clips)
+    for values, mean, share in (
+        (rng.normal(size=(1200, clips)), 0, normal),
+        (rng.exponential(size=(1200, clips)), 1, skewed),
+    ):
+        low, high = interval(values, draws=1000)
+        assert np.mean((low <= mean) & (mean <= high)) == pytest.approx(share, abs=0.03)
+
+
+def test_fewer_than_six_clips_have_no_interval():
+    values = np.random.default_rng(0).normal(size=(1, 6))
+    assert np.isfinite(interval(values)).all()
+    assert np.isnan(interval(values[:, :5])).all()
+    values[0, 2] = np.nan
+    assert np.isnan(interval(values)).all()
+
+
+def test_all_ways_to_choose_a_group_are_counted_where_they_are_few():
+    """10 clips, 4 of them in the first group: 210 ways, fewer than 9999, though 10! orders are more."""
+    values = np.random.default_rng(4).normal(size=(3, 10))
+    p = labels_exchanged(values, np.arange(10) < 4)
+    for row, found in zip(values, p, strict=True):
+        sums = np.array([sum(chosen) for chosen in combinations(row, 4)])
+        tails = np.mean(sums >= row[:4].sum() - 1e-9), np.mean(sums <= row[:4].sum() + 1e-9)
+        assert found == pytest.approx(min(1, 2 * min(tails)))
+    apart = labels_exchanged(np.arange(10.0)[None], np.arange(10) < 4)
+    assert apart == pytest.approx(2 / 210)
 
 
 def test_blocks_do_not_change_the_numbers(monkeypatch):
-    values = np.random.default_rng(0).normal(size=(7, 6))
+    values = np.random.default_rng(0).normal(size=(7, 8))
     values[2, 1] = np.nan
-    whole = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(6) < 2))
+    whole = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(8) < 2))
     monkeypatch.setattr("attnscope.metrics.resample._BLOCK", 100)
-    parts = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(6) < 2))
+    parts = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(8) < 2))
     assert np.allclose(whole, parts)
 
 

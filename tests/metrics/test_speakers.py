@@ -75,20 +75,20 @@ def toward(sketch: Sketch, strength: float, shift: int = 0) -> np.ndarray:
 
 def test_score_by_hand():
     """Rows 3:1 and 1:1, so shares 3/4 and 1/2, mean 5/8; chance 1/2."""
-    score, chance, rows = scores(np.array([[0.3, 0.1], [0.2, 0.2]]), np.array([True, True]))
+    score, chance, rows = scores(np.array([[0.3, 0.1], [0.2, 0.2]]))
     assert (float(score), float(chance), int(rows)) == (pytest.approx(5 / 8), 0.5, 2)
 
 
 def test_rows_without_a_rival_do_not_enter():
     m = np.array([[0.3, np.nan, np.nan], [0.1, 0.2, 0.1], [np.nan, np.nan, np.nan]])
-    score, chance, rows = scores(m, np.array([True, True, True]))
+    score, chance, rows = scores(m)
     assert (float(score), float(chance), int(rows)) == (pytest.approx(0.5), pytest.approx(1 / 3), 1)
 
 
 def test_chance_is_that_of_the_speakers_that_enter():
     """Row 0 has three columns, row 1 two: chance (1/3 + 1/2) / 2."""
     m = np.array([[1.0, 1, 1], [1, 1, np.nan], [np.nan] * 3])
-    score, chance, rows = scores(m, np.array([True, True, True]))
+    score, chance, rows = scores(m)
     assert (float(score), float(chance)) == (pytest.approx(5 / 12), pytest.approx(5 / 12))
     assert int(rows) == 2
 
@@ -175,7 +175,7 @@ def test_lifts_equal_scores_of_matrices(seed, speakers, turns):
     orders = np.stack([labels, *(rng.permutation(labels) for _ in range(4))])
     found = lifts(flat, said, orders)
     for row, order in enumerate(orders):
-        score, chance, _ = scores(matrices(flat, replace(said, labels=order)), said.entering)
+        score, chance, _ = scores(matrices(flat, replace(said, labels=order)))
         assert np.allclose(found[row], score / chance, equal_nan=True)
 
 
@@ -361,18 +361,15 @@ CASES = {
     "no turns": (room(turns=()), "Speaker, grounding and pair metrics are not defined: the scene has no transcript."),
     "one speaker": (
         room(("Ann",), (("Ann", 0.0, 1.0),)),
-        "The consistency score is not defined: it needs two speakers with text and a visible box, and the scene has 1.",
-    ),
-    "a silent speaker": (
-        room(turns=(("Ann", 0.0, 1.0),)),
-        "Speaker 'Ben' does not enter the consistency score: no turn of the transcript is theirs.",
+        "The consistency score is not defined: it needs a speaker with text and a visible box, and a second person "
+        "with a visible box.",
     ),
     "a stranger": (
-        room(turns=(("Zoe", 0.0, 1.0), ("Ann", 0.0, 1.0))),
+        room(("Ann",), (("Zoe", 0.0, 1.0), ("Ann", 0.0, 1.0))),
         "Turns of 'Zoe' do not enter: the scene has no box for them.",
     ),
     "an unknown voice": (
-        room(turns=((None, 0.0, 1.0), ("Ann", 0.0, 1.0))),
+        room(("Ann",), ((None, 0.0, 1.0), ("Ann", 0.0, 1.0))),
         "Turns without a speaker (1) do not enter the speaker metrics.",
     ),
 }
@@ -388,6 +385,29 @@ def test_what_is_not_defined_is_nan_and_explained(drawn, case):
         assert np.isnan(pick(cap, metric)["p"].item())
     assert pick(cap, "own_share_turn")["value"].isna().all()
     assert pick(cap, "own_share_time")["value"].isna().all()
+
+
+def test_silent_people_are_distractors(drawn):
+    """Ann speaks, Ben and Cleo are only seen: her words have 0.3, 0.2 and 0.1 on them in each of two frames.
+
+    Her row is 0.3 of 0.6, that is 1/2, and chance 1/3. Nobody could have said her words instead: no p.
+    """
+    sketch = room(("Ann", "Ben", "Cleo"), (("Ann", None, None),), words=2, question=0)
+    n = len(sketch.tokens)
+    a = softmax(np.zeros((1, 1, n, n)), causal(n))
+    for row in np.flatnonzero(sketch.where(role="transcript")):
+        a[0, 0, row] = 0
+        for name, mass in (("Ann", 0.15), ("Ben", 0.1), ("Cleo", 0.05)):
+            a[0, 0, row, np.flatnonzero(sketch.cells_of(name))] = mass
+        a[0, 0, row, 0] = 0.4
+    cap = drawn(sketch, a)
+    assert one(cap, "speaker_consistency") == pytest.approx(1 / 2)
+    assert one(cap, "speaker_consistency_chance") == pytest.approx(1 / 3)
+    assert one(cap, "speaker_consistency_lift") == pytest.approx(3 / 2)
+    assert pick(cap, "speaker_consistency")["n"].item() == 1
+    assert np.isnan(p_of(cap))
+    assert pick(cap, "own_share_turn")["value"].tolist() == pytest.approx([1 / 2])
+    assert pick(cap, "own_share_time_chance")["value"].tolist() == pytest.approx([1 / 3, 1 / 3])
 
 
 def test_unknown_places_are_nan_and_explained(drawn):

@@ -154,7 +154,7 @@ EDGES = {
     "no speakers": (room((), ((None, 0.0, 1.0),)), "the scene names no speaker boxes"),
     "no turns": (room(turns=()), "the scene has no transcript"),
     "no question": (room(question=0), "none was asked"),
-    "one speaker": (room(("Ann",), (("Ann", 0.0, 1.0),)), "it needs two speakers"),
+    "one speaker": (room(("Ann",), (("Ann", 0.0, 1.0),)), "and a second person with a visible box"),
     "one image": (room(times=[0.0], kind="image"), "one image, 96 × 32 pixels"),
 }
 
@@ -255,6 +255,9 @@ def test_refusals(before, tmp_path):
         (-0.5, "−0.5"),
         (1.23e-5, "1.23e−5"),
         (0.0, "0"),
+        (1.0, "1"),
+        (0.9996, "0.9996"),
+        (1.0034, "1.003"),
     ],
 )
 def test_numbers_in_cells(value, text):

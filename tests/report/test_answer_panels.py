@@ -93,7 +93,7 @@ def test_several_captures_are_averaged_over_whom_each_asks(after, tmp_path):
     assert "answer_lift" in figures(summary) and "answer_overlay_best_head_2" in figures(summary)
     assert "answer_overlay_best_head_3" not in figures(summary)
     assert "Answer's lift on the asked speaker" in svg(summary, "answer_lift")
-    for said in ("asked speaker", "others, each", "mean and 95 % interval of 2 clips"):
+    for said in ("asked speaker", "others, each", "mean of 2 clips"):
         assert said in svg(summary, "answer_share"), said
     tables = [table_of(path, path.stem) for path in paths]
     found = shares(pd.concat(tables))
@@ -103,7 +103,7 @@ def test_several_captures_are_averaged_over_whom_each_asks(after, tmp_path):
     values = [one["Ben"], two["Cleo"]]
     assert asked.value[4] == pytest.approx(np.mean(values))
     row = asked.rows[asked.rows["layer"] == 4].iloc[0]
-    assert (row["low"], row["high"], row["n"]) == pytest.approx((min(values), max(values), 2))  # of two clips
+    assert row["n"] == 2 and np.isnan(row["low"]) and np.isnan(row["high"])  # two clips: too few for an interval
     assert others.value[4] == pytest.approx((1 - np.mean(values)) / 2)  # two others each
     assert found.chance.tolist() == pytest.approx([1 / 3] * 3)
 

@@ -15,7 +15,9 @@ from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.report.analyze import analyze
+from attnscope.report.figures.answer import shares
 from attnscope.report.figures.groups import numbers_by_group
+from attnscope.report.figures.lines import over_captures
 from tests.metrics.sketch import draw
 from tests.report.conftest import attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
@@ -63,7 +65,7 @@ def test_captures_are_averaged_by_clip_with_an_interval_over_clips(done, three):
     one, two = (a + b) / 2, c
     row = row_of(summary, SCORE)
     assert row["value"] == pytest.approx((one + two) / 2)
-    assert (row["low"], row["high"]) == (pytest.approx(min(one, two)), pytest.approx(max(one, two)))
+    assert row["low"] is row["high"] is None  # of two clips
     assert (row["n"], row["counts"], row["p"]) == (2, "clips", None)
     text = " ".join(assert_self_contained(summary.report).text)
     assert "95 % interval over clips" in text and "2 clips" in text and "±" not in text
@@ -74,8 +76,8 @@ def test_captures_are_averaged_by_clip_with_an_interval_over_clips(done, three):
     assert set(fits["n"]) == {2}
     for name, said in {
         "links": "mean of 2 clips",
-        "shares": "95 % interval over clips",
-        "speaker_consistency_layers": "mean and 95 % interval of 2 clips",
+        "shares": "mean of 2 clips",
+        "speaker_consistency_layers": "mean of 2 clips",
         "grounding_auc": "n = 2 clips",
     }.items():
         assert said in (out / "figures" / f"{name}.svg").read_text(), name
@@ -139,11 +141,35 @@ def test_the_figure_of_groups_draws_means_intervals_and_chance():
         }
     )
     auc, mass = numbers_by_group(groups, "people", chance={"AUC": 0.5})
-    dotted, line, points = auc.get_lines()
-    assert dotted.get_ydata() == [0.5, 0.5] and points.get_ydata().tolist() == line.get_ydata().tolist() == [0.6, 0.9]
+    dotted, points = auc.get_lines()
+    assert dotted.get_ydata() == [0.5, 0.5] and points.get_ydata().tolist() == [0.6, 0.9]
     assert [tick.get_text() for tick in auc.get_xticklabels()] == ["0\n3", "5\n1"]
     bars = auc.collections[0].get_segments()
     assert bars[0][:, 1].tolist() == [0.5, 0.7]
-    assert len(mass.get_lines()) == 2  # no chance level
+    assert len(mass.get_lines()) == 1  # no chance level
     long = numbers_by_group(groups.assign(label=["a long label for one", "b"] * 2), "$x$")[0]
     assert [tick.get_text() for tick in long.get_xticklabels()] == ["a long labe… (3)", "b (1)"]
+
+
+def test_curves_of_both_matches_are_over_the_same_clips():
+    """Clip b shows one person, so it says nothing of others: matched is 2, not (2 + 8) / 2."""
+    values = {("a", "matched"): 2.0, ("a", "mismatched"): 3.0, ("b", "matched"): 8.0, ("c", "matched"): 2.0}
+    values |= {("b", "mismatched"): np.nan, ("c", "mismatched"): 3.0}
+    rows = pd.DataFrame([(c, "m", 0, -1, m, v, 1) for (c, m), v in values.items()])
+    rows.columns = pd.Index(["capture", "metric", "layer", "head", "match", "value", "n"])
+    found = over_captures(rows).set_index("match")
+    assert found["value"].to_dict() == {"matched": 2.0, "mismatched": 3.0}
+    assert found["n"].tolist() == [2, 2]
+
+
+def test_chance_of_answer_shares_is_that_of_clips():
+    """Clip A has two captures with two people, clip B one with four: (1/2 + 1/4) / 2, not (1/2 + 1/2 + 1/4) / 3."""
+    parts = []
+    for capture, people in (("a1", 2), ("a2", 2), ("b", 4)):
+        names = [f"S{s}" for s in range(people)]
+        part = pd.DataFrame({"speaker": names, "asked": [True] + [False] * (people - 1), "value": 1 / people})
+        parts.append(part.assign(capture=capture, metric="answer_share", layer=0, head=-1, named=1, n=4))
+    about = pd.DataFrame({"capture": ["a1", "a2", "b"], "clip": ["A", "A", "B"]})
+    found = shares(pd.concat(parts, ignore_index=True), about)
+    assert found is not None and found.chance.tolist() == pytest.approx([3 / 8])
+    assert found.curves[0].value.tolist() == pytest.approx([3 / 8])

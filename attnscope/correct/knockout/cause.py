@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import spearmanr
+from scipy.stats import permutation_test, rankdata, spearmanr
 
 from attnscope.capture.run import Progress
+from attnscope.correct.base import counted
 from attnscope.correct.heads import written
 from attnscope.correct.knockout.effects import EFFECT, ODDS, knock_out_captures
 from attnscope.errors import RequestError
@@ -21,6 +22,8 @@ from attnscope.metrics.ranking import NOT_CAUSE
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
+
+FEW = 10  # heads, below which a rank correlation is not worth a reading
 
 
 def with_effects(
@@ -45,7 +48,8 @@ def with_effects(
     Returns:
         The ranking with its `effect`s (means over clips), its `cause` and what there is to say of them in place of the
         sentence that nothing was cut. `cause` holds Spearman's rank correlation of the order, best first, with the
-        effect (`spearman`), with the change of the log-odds (`spearman_log_odds`) and with the size of that change
+        effect (`spearman`, with its two-sided permutation p `spearman_p`), with the change of the log-odds
+        (`spearman_log_odds`) and with the size of that change
         (`spearman_size`), `n` heads, what was `cut` ("output", or edges), and the mean log-probability `before`.
         And the parts: `effects`, both numbers of each head with 95 % bootstrap intervals over clips, and `answers`, a
         capture each.
@@ -64,6 +68,7 @@ def with_effects(
     order = np.array([head.value for head in heads]) * (-1 if found.criterion.lowest else 1)
     rhos = {"": change, "_log_odds": odds, "_size": abs(odds)}
     said = {f"spearman{name}": _plain(rank_correlation(order, values)) for name, values in rhos.items()}
+    said["spearman_p"] = _plain(rank_correlation_p(order, change))
     said |= {"n": len(heads), "cut": edges or "output", "before": float(answers["before"].mean())}
     notes = [note for note in found.notes if note != NOT_CAUSE] + _notes(found, answers, edges, said)
     parts = {"effects": _records(table), "answers": _records(answers)}
@@ -75,6 +80,24 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
     a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
     defined = len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0
     return float(spearmanr(a, b).statistic) if defined else float("nan")
+
+
+def rank_correlation_p(one: ArrayLike, other: ArrayLike) -> float:
+    """Two-sided permutation p of `rank_correlation`: all orders where there are few, else a seeded sample.
+
+    It takes heads as exchangeable, which heads of one layer are not quite.
+    """
+    a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    if np.isnan(rank_correlation(a, b)):
+        return float("nan")
+    found = permutation_test(
+        (rankdata(a),),
+        lambda ranks, axis=-1: np.apply_along_axis(lambda row: np.corrcoef(row, rankdata(b))[0, 1], axis, ranks),
+        permutation_type="pairings",
+        n_resamples=1999,
+        rng=np.random.default_rng(0),
+    )
+    return float(found.pvalue)
 
 
 def only(found: HeadList, every: HeadList, heads: str) -> HeadList:
@@ -109,18 +132,32 @@ def _notes(found: HeadList, answers: pd.DataFrame, edges: str, said: dict[str, A
     cut = f"edges {edges} are" if edges else "whole output is"
     notes = [
         f"effect: change of the log-probability of {whose}{among}, in nats, when the head's {cut} cut;"
-        f" negative: the answer needs it. With nothing cut the log-probability is {answers['before'].mean():.3g}."
+        f" negative: it speaks for that answer. With nothing cut the log-probability is {answers['before'].mean():.3g}."
     ]
+    wrong = int((~answers["likeliest"]).sum())
+    if wrong:
+        notes.append(
+            f"In {wrong} of {counted(len(answers), 'capture')} the model prefers another answer than the right one:"
+            " what a cut does to the right one there says little about what the model's own answer rests on."
+        )
     rho = {name: "not defined" if value is None else f"{value:.2f}" for name, value in said.items() if "spear" in name}
     notes.append(
         f"Spearman's rank correlation of {found.criterion.name} (best first) and effect over these {said['n']} heads:"
-        f" {rho['spearman']}. Negative: the heads ranked first are those that the answer needs most."
+        f" {rho['spearman']}{_sure(said)}. Negative: the heads ranked first are those that speak for it most."
         " With the change of the log-odds, which does not flatten where an answer is nearly certain:"
         f" {rho['spearman_log_odds']}; with the size of that change, whichever way it goes: {rho['spearman_size']}."
     )
     if answers["alone"].any():
         notes.append(f"Up to {answers['alone'].max()} tokens would have lost all their keys and were not cut.")
     return notes
+
+
+def _sure(said: dict[str, Any]) -> str:
+    """How far a rank correlation may be chance: its two-sided p, by counting out orders where there are few."""
+    if said["spearman"] is None:
+        return ""
+    few = "; so few heads show next to nothing" if said["n"] < FEW else ""
+    return f" (p = {said['spearman_p']:.2g}{few})"
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

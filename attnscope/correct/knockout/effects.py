@@ -44,6 +44,7 @@ class Effects:
     Attributes:
         answer: Whose log-probability it is: the scene's right answer, or without one the model's own.
         right: Whether it is the scene's.
+        likeliest: Whether it is the likeliest of the options, as the model sees them with nothing cut.
         options: Number of the options that it is one of, which then share the probability; 0 without a choice.
         before: The log-probability with nothing cut, nats.
         change: [X] by how much each cut moves it, nats; negative: the answer needs what was cut.
@@ -54,6 +55,7 @@ class Effects:
 
     answer: str
     right: bool
+    likeliest: bool
     options: int
     before: float
     change: Floats
@@ -113,9 +115,11 @@ def knock_out(
     if not np.isfinite(found).all():
         raise RunError(f"{prompt.scene.video}: the logits after {show(prompt.scene.question)} are not finite")
     answer = prompt.scene.answer or list(tokens)[int(found[0].argmax())]
-    value, odds = _against_others(found, list(tokens).index(answer))
+    which = list(tokens).index(answer)
+    value, odds = _against_others(found, which)
+    likeliest = bool(found[0].argmax() == which)
     right, options = prompt.scene.answer is not None, len(tokens) if len(tokens) > 1 else 0
-    return Effects(answer, right, options, float(value[0]), value[1:] - value[0], odds[1:] - odds[0], alone)
+    return Effects(answer, right, likeliest, options, float(value[0]), value[1:] - value[0], odds[1:] - odds[0], alone)
 
 
 def _settings(heads: Sequence[Place], edges: str, coverage: float, batch: int) -> Knockout:
@@ -187,7 +191,7 @@ def knock_out_captures(
     Returns:
         The effects, a tidy table with `capture`: `metric` (knockout_effect: `Effects.change`, knockout_log_odds:
         `Effects.odds`), `layer`, `head`, `value` and `n`. And one of captures: `capture`, `clip`, and as in `Effects`:
-        `answer`, `right`, `options`, `before`, `alone`.
+        `answer`, `right`, `likeliest`, `options`, `before`, `alone`.
 
     Raises:
         RequestError: As `knock_out`, and if a capture was made under a correction, or its model, video or prompt is not
@@ -214,6 +218,7 @@ def knock_out_captures(
             for metric, values in ((EFFECT, found.change), (ODDS, found.odds))
             for (layer, head), value in zip(heads, values.tolist(), strict=True)
         ]
-        said = {"answer": found.answer, "right": found.right, "options": found.options, "before": found.before}
-        about.append({"capture": name, "clip": str(one.scene.video), **said, "alone": found.alone})
+        said = {"answer": found.answer, "right": found.right, "likeliest": found.likeliest, "options": found.options}
+        said |= {"before": found.before, "alone": found.alone}
+        about.append({"capture": name, "clip": str(one.scene.video), **said})
     return pd.DataFrame(rows), pd.DataFrame(about)

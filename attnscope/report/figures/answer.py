@@ -76,7 +76,9 @@ def shares(answer: pd.DataFrame, about: pd.DataFrame | None = None) -> Shares | 
     if not rows["value"].notna().any():
         return None
     counted = rows.groupby(["capture", "layer"])["value"].count()
-    chance = (1 / counted.where(counted > 0)).groupby("layer").mean()
+    even = (1 / counted.where(counted > 0)).rename("value").reset_index()
+    # of a clip first, as the curves
+    chance = over_captures(even.assign(n=1), about).set_index("layer")["value"].sort_index()
     if several:
         mean = rows.groupby(["capture", "layer", "asked"])["value"].mean().reset_index()
         pooled = over_captures(mean.assign(n=1), about)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure, SubFigure
 
 from attnscope.metrics.decay import LINKS
 from attnscope.report.figures.lines import (
+    banded,
     by_layer,
-    clips,
     dashed_key,
     draw_line,
     layer_axis,
@@ -53,7 +53,7 @@ def links_by_layer(
         for link, (query, key, label) in ALL_LINKS.items():
             _link(ax, rows, link, (query, key, sinks), label, dashed=link.startswith("c_"))
         _pair_axis(ax, rows, HEADINGS[sinks], first=ax is axes[0])
-    legend_outside(figure, columns=2, axes=axes, title=BANDS if clips(rows) > 1 else "")
+    legend_outside(figure, columns=2, axes=axes, title=BANDS if banded(rows) else "")
     return axes
 
 

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from attnscope.report.figures.curves import BANDS
 from attnscope.report.figures.lines import (
+    banded,
     by_layer,
     clips,
     dashed_key,
@@ -109,7 +110,7 @@ def shares_by_layer(
         layer_axis(ax, rows, narrow=True)
         ax.set_ylim(-0.03, 1.03)
     axes[0].set_ylabel(SHARE)
-    legend_outside(figure, columns=2, axes=axes, title=BANDS if clips(rows) > 1 else "")
+    legend_outside(figure, columns=2, axes=axes, title=BANDS if banded(rows) else "")
     return axes
 
 

@@ -57,10 +57,9 @@ def numbers_by_group(
 
 
 def _points(ax: Axes, part: pd.DataFrame) -> None:
-    """Points with their intervals, joined by a thin line."""
+    """Points with their intervals; labels need not have an order, so nothing joins them."""
     value, low, high = (part[c].to_numpy(np.float64) for c in ("value", "low", "high"))
     x = np.arange(len(part))
-    ax.plot(x, value, color=CYCLE[0], linewidth=scaled(0.6), alpha=0.5, zorder=2)
     ax.vlines(x, low, high, color=CYCLE[0], linewidth=scaled(1.6), alpha=0.6, zorder=2)
     ax.plot(x, value, "o", color=CYCLE[0], markersize=scaled(3.6), zorder=3)
 

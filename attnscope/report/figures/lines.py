@@ -13,6 +13,7 @@ from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, 
 from matplotlib.transforms import ScaledTranslation
 
 from attnscope.metrics import OVER, pool
+from attnscope.metrics.registry import FOUND
 from attnscope.report.style import SOFT, scaled
 
 EMPTY = "not defined in this capture"
@@ -42,21 +43,32 @@ def over_captures(rows: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.D
         about: what the captures are of, as from `attnscope.metrics.pool.labels`; by default each is of its own clip.
 
     Returns:
-        The rows, with `low` and `high` (NaN for a single clip) and `clips` (0 where the rows are of one capture).
+        The rows, with `low` and `high` (NaN for few clips) and `clips` (0 where the rows are of one capture). Where
+        they are to be compared by `match`, only captures that define all of its values count.
     """
     if "capture" in rows and len(rows):
         names = pd.unique(rows["capture"])
         if about is None:
             about = pd.DataFrame({"capture": names, "clip": names})
         if about.loc[about["capture"].isin(list(names)), "clip"].nunique() > 1:
-            pooled = pool.pooled(rows, about)
+            pooled = pool.pooled(_matching(rows), about)
             return pooled.assign(clips=pooled["n"])
         keys = [c for c in rows.columns if c not in ("capture", "value", "n", "low", "high", "p", "q")]
         grouped = rows.groupby(keys, sort=False, dropna=False)
         rows = grouped.agg(value=("value", "mean"), n=("n", "first")).reset_index()
     if "low" in rows:
-        return rows.assign(clips=rows["n"].where(rows["low"].notna(), 0))
+        return rows.assign(clips=rows["n"])
     return rows.assign(low=np.nan, high=np.nan, clips=0)
+
+
+def _matching(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows without the numbers of captures that say nothing to compare them with; all, if no capture does."""
+    if "match" not in rows or rows["match"].nunique() < 2:
+        return rows
+    keys = [c for c in rows.columns if c not in ("match", *FOUND)]
+    known = rows["value"].notna().groupby([rows[key] for key in keys], dropna=False)
+    both = known.transform("all") & (known.transform("size") == rows["match"].nunique())
+    return rows.assign(value=rows["value"].where(both)) if both.any() else rows
 
 
 def clips(rows: pd.DataFrame) -> int:
@@ -127,7 +139,12 @@ def mean_of(rows: pd.DataFrame, *, bands: bool = True) -> str:
     count = clips(rows)
     if count < 2:
         return "of 1 clip" if count else ""
-    return f"mean and 95 % interval of {count} clips" if bands else f"mean of {count} clips"
+    return f"mean and 95 % interval of {count} clips" if bands and banded(rows) else f"mean of {count} clips"
+
+
+def banded(rows: pd.DataFrame) -> bool:
+    """Whether rows from `over_captures` have intervals: those of few clips have none."""
+    return bool(len(rows)) and bool(rows["low"].notna().any())
 
 
 def log_axis(ax: Axes) -> None:

@@ -61,5 +61,8 @@ def _bars(ax: Axes, keys: pd.DataFrame) -> None:
             count = part.set_index("layer")["value"].reindex(layers).fillna(0.0).to_numpy(np.float64)
             ax.bar(layers, count, 0.8, below, color=COLORS[key], label=f"{key} sinks")
             below += count
+    if not below.any():
+        ax.text(0.5, 0.5, "no key is a sink", transform=ax.transAxes, ha="center", va="center", fontsize=scaled(7.5))
+        ax.set_ylim(0, 1)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     layer_axis(ax, keys, label=False)
