@@ -36,8 +36,8 @@ class RunningCorrection(Protocol):
         """Edit one attention call (see `attnscope.attention.Edit`)."""
         ...
 
-    def records(self) -> list[dict[str, Any]]:
-        """One a prompt: `method`, `params`, `active` heads and `notes`, as stored in `/correction`."""
+    def documents(self) -> list[dict[str, Any]]:
+        """One a prompt: what was done, as stored in `/correction`."""
         ...
 
 
@@ -113,7 +113,7 @@ def finish(
         "check": self_check(model, recorder, answer, plain),
     }
     if corrections:
-        documents["correction"] = [correction.records()[recorder.sample] for correction in corrections]
+        documents["correction"] = [correction.documents()[recorder.sample] for correction in corrections]
     for failed in (c for c in documents["check"]["checks"] if not c["passed"]):
         logger.warning("self-check: %s: %.3g is over %.3g", failed["name"], failed["value"], failed["tolerance"])
 

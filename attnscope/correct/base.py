@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnscope.correct import params as parameters
 from attnscope.correct.placing import Placing
 from attnscope.errors import RequestError
+from attnscope.scene.problems import written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,6 +76,10 @@ class Running(ABC):
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
         """What was done, one a prompt: `method`, `params`, `active` [[layer, [head, ...]], ...] and `notes`."""
+
+    def documents(self) -> list[dict[str, Any]]:
+        """`records` as a capture keeps them: with what its readers, who need no torch, should know of the method."""
+        return [record | _about(str(record["method"])) for record in self.records()]
 
     def record(self) -> dict[str, Any]:
         """What was done to the only prompt.
@@ -167,6 +172,16 @@ def method_class(method: str) -> type[Correction]:
     return _METHODS[method]
 
 
+def _about(method: str) -> dict[str, Any]:
+    """Source mark, summary and default parameters of a method, and whether it changes what the model is shown."""
+    if method not in _METHODS:
+        return {}
+    cls = _METHODS[method]
+    defaults = {field.name: None if field.default is MISSING else field.default for field in fields(cls)}
+    shows = cls.show is not Correction.show
+    return {"source": cls.source, "summary": cls.summary, "defaults": defaults, "shows": shows}
+
+
 def catalogue() -> list[dict[str, str]]:
     """What each correction is: method, summary, source mark and parameters with their defaults."""
     return [
@@ -174,7 +189,7 @@ def catalogue() -> list[dict[str, str]]:
             "method": method,
             "summary": cls.summary,
             "source": cls.source,
-            "parameters": ", ".join(f"{f.name}={parameters.written(f.default)}" for f in fields(cls)),
+            "parameters": ", ".join(f"{f.name}={written(f.default)}" for f in fields(cls)),
         }
         for method, cls in sorted(_METHODS.items())
     ]

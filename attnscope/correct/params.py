@@ -83,13 +83,6 @@ def names(cls: type) -> list[str]:
     return list(_fields(cls))
 
 
-def written(value: Any) -> str:
-    """A value as `parse` reads it."""
-    if value is None or value == "":
-        return "none"
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def unknown(method: str, name: str, cls: type) -> str:
     """What to say of a parameter that a method does not have."""
     return f"{method} has no parameter {name}; it has {', '.join(names(cls)) or 'none'}"

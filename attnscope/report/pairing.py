@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.correct.base import Correction, corrections
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
@@ -70,9 +69,7 @@ def pair(one: Capture, two: Capture) -> Pairing:
 
 def shown_by(records: list[dict[str, object]]) -> list[str]:
     """Methods among the corrections of a capture that changed what the model was shown."""
-    known = corrections()
-    methods = dict.fromkeys(str(record.get("method")) for record in records)
-    return [name for name in methods if name in known and known[name].show is not Correction.show]
+    return list(dict.fromkeys(str(record.get("method")) for record in records if record.get("shows")))
 
 
 def _alike(one: NDArray[np.int64], two: NDArray[np.int64]) -> int:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnscope.correct.base import Correction
-from attnscope.correct.base import corrections as methods
-from attnscope.correct.params import written
 from attnscope.report import pairing
 from attnscope.report.style import short
+from attnscope.scene.problems import written
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -87,21 +84,19 @@ def corrections(cap: Capture) -> list[dict[str, Any]]:
 def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str, Any]]:
     """What corrections of the model of a capture recorded.
 
-    Each has `method`, `source` and `summary` (of the registry, "" for an unknown method), `params` in one line,
+    Each has `method`, `source` and `summary` ("" where a capture does not say them), `params` in one line,
     `parameters` (`name`, `value`, `default`, `own`: whether the value is another than the default), `where`, how many
     heads were active and which, and `notes`.
     """
-    known = methods()
     out = []
     for item in records:
-        cls = known.get(str(item.get("method")))
         out.append(
             {
                 "method": str(item.get("method")),
-                "source": cls.source if cls else "",
-                "summary": cls.summary if cls else "",
+                "source": str(item.get("source") or ""),
+                "summary": str(item.get("summary") or ""),
                 "params": _flat(item.get("params")),
-                "parameters": _parameters(item.get("params") or {}, cls),
+                "parameters": _parameters(item.get("params") or {}, item.get("defaults")),
                 "where": _where(cap, item),
                 "notes": [str(n) for n in _list(item.get("notes"))],
             }
@@ -109,8 +104,8 @@ def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str,
     return out
 
 
-def _parameters(params: dict[str, Any], cls: type[Correction] | None) -> list[dict[str, Any]]:
-    defaults = {f.name: None if f.default is MISSING else f.default for f in fields(cls)} if cls else params
+def _parameters(params: dict[str, Any], defaults: dict[str, Any] | None) -> list[dict[str, Any]]:
+    defaults = params if defaults is None else defaults
     return [
         {
             "name": name,

@@ -167,3 +167,10 @@ def _find_repeated(data: Any, location: tuple[str | int, ...]) -> tuple[str | in
         if found is not None:
             return found
     return None
+
+
+def written(value: Any) -> str:
+    """The value of an option as a user would write it."""
+    if value is None or value == "":
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else str(value)

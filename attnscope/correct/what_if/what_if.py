@@ -110,7 +110,7 @@ def what_if(
         table = pd.concat(tables, ignore_index=True)
         moved = table[(table["metric"] != "output_factor") & (table["change"].abs() > 0)]
         asked = asked_speakers(cap.scene)
-        records = [_within(one.record(), chosen) for one in running]
+        records = [_within(one.documents()[0], chosen) for one in running]
         return WhatIf(
             table=table,
             records=records,
