@@ -79,7 +79,7 @@ class Running(ABC):
 
     def documents(self) -> list[dict[str, Any]]:
         """`records` as a capture keeps them: with what its readers, who need no torch, should know of the method."""
-        return [record | _about(str(record["method"])) for record in self.records()]
+        return [record | about(str(record["method"])) for record in self.records()]
 
     def record(self) -> dict[str, Any]:
         """What was done to the only prompt.
@@ -172,7 +172,7 @@ def method_class(method: str) -> type[Correction]:
     return _METHODS[method]
 
 
-def _about(method: str) -> dict[str, Any]:
+def about(method: str) -> dict[str, Any]:
     """Source mark, summary and default parameters of a method, and whether it changes what the model is shown."""
     if method not in _METHODS:
         return {}

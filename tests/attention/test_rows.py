@@ -191,7 +191,7 @@ def test_a_capture_reads_edited_rows(checkpoint, stage, tmp_path, name):
     (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "a.h5"], plan=plan, max_new_tokens=3, corrections=running)
     with cap:
         assert cap.check["passed"] and cap.check["verified"]
-        assert cap.correction == [running[0].record()]
+        assert cap.correction == running[0].documents()
         n, new = cap.prompt_length, cap.tokens["token_id"][cap.prompt_length :].tolist()
         _, maps = hand.Eager(folder).run(longer(prompt, new), hand.pai(prompt, n + len(new), range(4), 0.5))
         found = 0

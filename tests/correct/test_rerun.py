@@ -186,7 +186,7 @@ def test_several_prompts_under_corrections_are_as_each_alone(checkpoint, drawn, 
         running = bind(loaded, prompt, both)
         (own,) = capture_prompts(loaded, [prompt], [tmp_path / "own.h5"], corrections=running, **how)
         with cap, own:
-            assert cap.correction == own.correction == [one.record() for one in running]
+            assert cap.correction == own.correction == [one.documents()[0] for one in running]
             assert cap.check["passed"] and validate(cap.path) == []
             assert [token["id"] for token in cap.answer["tokens"]] == [token["id"] for token in own.answer["tokens"]]
             np.testing.assert_allclose(cap.masses().values, own.masses().values, atol=1e-4)

@@ -15,6 +15,7 @@ from attnscope import metrics
 from attnscope.capture import schema
 from attnscope.capture.reader import open as open_capture
 from attnscope.correct import BoxesTold, SocialBias
+from attnscope.correct.base import about
 from attnscope.errors import RequestError
 from attnscope.report import change_panels, provenance
 from attnscope.report.compare import compare
@@ -28,12 +29,13 @@ from tests.report.conftest import answer, attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
 
 TOLD = {"method": "boxes-told", "params": BoxesTold().params(), "active": [], "notes": ["no attention is changed"]}
+TOLD |= about("boxes-told")
 ALIGN = {
     "method": "moda-align",
     "params": {"strength": 1.0},
     "active": [[0, [0, 1, 2]], [1, [0]]],
     "notes": ["aligned"],
-}
+} | about("moda-align")
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def test_other_words_without_such_a_correction_or_other_places_are_refused(befor
 def test_several_corrections_stand_in_order_with_every_parameter(before, tmp_path):
     sketch = scenery()
     params = SocialBias(alpha=2.0).params()
-    both = [ALIGN, {**social_bias(), "params": params}]
+    both = [ALIGN, {**social_bias(), "params": params, **about("social-bias")}]
     path = draw(tmp_path / "after.h5", sketch, attention(sketch, 3.0), numbers=[0, 1, 4], correction=both)
     summary = compare(before, path, tmp_path / "out")
     text = " ".join(assert_self_contained(summary.report).text)
@@ -196,6 +198,7 @@ def test_small_changes_are_told():
 def test_frames_that_a_correction_drew_on_are_shown(before, tmp_path):
     sketch = scenery()
     drawn = {"method": "boxes-drawn", "params": {"line": 0.01, "label": 0.06}, "active": [], "notes": ["drawn"]}
+    drawn |= about("boxes-drawn")
     path = draw(tmp_path / "drawn.h5", sketch, attention(sketch, 1.0), numbers=[0, 1, 4], correction=[drawn])
     with open_capture(path) as cap:
         images = np.array(cap.frames.images)
