@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from attnscope._version import __version__
 from attnscope.capture import schema
-from attnscope.capture._disk import Disk
+from attnscope.capture._disk import Disk, unbroken
 from attnscope.errors import RequestError, RunError
 
 QUEUE_BYTES = 64 * 2**20
@@ -49,7 +49,8 @@ class CaptureWriter:
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="attnscope-writer", daemon=True)
         try:
-            self.file = schema.create_file(self._disk)  # what the disk refuses, put and finish say
+            with unbroken():
+                self.file = schema.create_file(self._disk)  # what the disk refuses, put and finish say
             self._thread.start()
         except BaseException:  # Ctrl-C
             self._remove()
@@ -63,7 +64,8 @@ class CaptureWriter:
         """Remove the unfinished file, if it was not finished."""
         try:
             self._stop()
-            self.file.close()
+            with unbroken():
+                self.file.close()
         finally:
             self._remove()
 
@@ -173,7 +175,8 @@ class CaptureWriter:
     def _failing(self) -> Iterator[None]:
         """Turns any failure of HDF5 or the disk into one line."""
         try:
-            yield
+            with unbroken():
+                yield
         except RunError:
             raise
         except (OSError, RuntimeError) as error:

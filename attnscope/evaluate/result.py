@@ -13,6 +13,7 @@ import pandas as pd
 from attnscope.errors import RequestError
 from attnscope.evaluate import stats
 from attnscope.evaluate.folder import read_run, read_samples
+from attnscope.metrics.tidy import records
 
 USUAL_GROUPS = ("task", "people")
 ALL, NONE = "(all)", "(none)"
@@ -113,8 +114,8 @@ class Evaluation:
             "questions": len(self.samples),
             "clips": self.samples["clip"].nunique(),
             "not_applied": self.not_applied,
-            "accuracy": _records(self.table()),
-            "comparison": _records(self.comparison()),
+            "accuracy": records(self.table()),
+            "comparison": records(self.comparison()),
         }
 
     def _groups(self, by: Sequence[str] | None) -> list[tuple[dict[str, Any], pd.DataFrame]]:
@@ -173,12 +174,6 @@ def to_frame(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, dtype=object)  # a label stays what it was, 3 and not 3.0, also where others lack it
     columns = {str(name): column for name, column in frame.items()}
     return pd.DataFrame({n: c if n.startswith("fields.") else c.infer_objects() for n, c in columns.items()})
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table; NaN, which JSON lacks, becomes None."""
-    rows = table.to_dict(orient="records")
-    return [{str(name): None if value != value else value for name, value in row.items()} for row in rows]
 
 
 def _label(value: Any) -> Any:

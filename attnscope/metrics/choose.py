@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from attnscope.metrics.criteria import Criterion, Scores, Tables, criteria, crit
 from attnscope.metrics.headlist import By, Head, HeadList, OfModel
 from attnscope.metrics.pool import labels
 from attnscope.metrics.ranking import NOT_CAUSE, agreement, ranked, stability
+from attnscope.metrics.tidy import records
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -76,9 +77,9 @@ def choose(
         criterion=_by(own, count, least, layers, threshold),
         captures=[str(cap.path) for cap in caps],
         clips=int(about["clip"].nunique()),
-        heads=[Head(**row) for row in _records(table.head(count))],
-        stability=_records(pd.DataFrame([stability(own)]))[0],
-        agreement=_records(rows[rows["by"] == by]),
+        heads=[Head(**row) for row in records(table.head(count))],
+        stability=records(pd.DataFrame([stability(own)]))[0],
+        agreement=records(rows[rows["by"] == by]),
         notes=_notes(caps, own, table, least),
     )
 
@@ -168,9 +169,3 @@ def _undefined(caps: Sequence[Capture], chosen: Criterion, defined: Collection[s
 
 def _files(caps: Sequence[Capture]) -> str:
     return str(caps[0].path) if len(caps) == 1 else f"{caps[0].path} and {len(caps) - 1} more"
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of a table; NaN, which JSON lacks, becomes None."""
-    rows = table.to_dict(orient="records")
-    return [{str(name): None if value != value else value for name, value in row.items()} for row in rows]

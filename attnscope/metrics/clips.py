@@ -63,6 +63,24 @@ def groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
     return {label: found[label] for label in sorted(found, key=_order)}
 
 
+def several_groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
+    """As `groups`, of which there must be two.
+
+    Raises:
+        RequestError: as `groups`, and if all captures have one label.
+    """
+    found = groups(about, by)
+    if len(found) < 2:
+        only = next(iter(found))
+        raise RequestError(f"field '{by}': every capture is in the group '{only}'; there is none to compare it with")
+    return found
+
+
+def each_its_own(captures: Sequence[str]) -> pd.DataFrame:
+    """What is said of captures (`labels`) of which nothing is known: each is of a clip of its own."""
+    return pd.DataFrame({"capture": list(captures), "clip": list(captures)})
+
+
 def common(about: pd.DataFrame, one: Collection[str], two: Collection[str]) -> set[str]:
     """The clips that two sets of captures share."""
     first, second = (set(about.loc[about["capture"].isin(list(names)), "clip"]) for names in (one, two))

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
-from attnscope.metrics.clips import by_clip, clips_of, common, groups, same_questions
+from attnscope.metrics.clips import by_clip, clips_of, common, same_questions, several_groups
 from attnscope.metrics.nulls import q_values
 from attnscope.metrics.registry import OVER
 from attnscope.metrics.resample import (
@@ -113,10 +113,7 @@ def contrast(
     Raises:
         RequestError: as `attnscope.metrics.pool.pooled`, and if there are fewer than two groups.
     """
-    sets = groups(about, by)
-    if len(sets) < 2:
-        only = next(iter(sets))
-        raise RequestError(f"field '{by}': every capture is in the group '{only}'; there is none to compare it with")
+    sets = several_groups(about, by)
     keys, values = by_clip(table, about, list(sets.values()))
     parts = []
     for (base, one), (other, two) in combinations(zip(sets, values, strict=True), 2):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from attnscope.metrics import pool
-from attnscope.metrics.clips import common
+from attnscope.metrics.clips import common, each_its_own, keys_of
 from attnscope.metrics.headline_lines import Line, lines
 from attnscope.metrics.registry import FOUND, OVER, get
 
@@ -131,7 +131,7 @@ def by_capture(tables: Tables, chosen: Sequence[Line], *, level: bool = False) -
 
 def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Join two tables of one family on their keys, in the order of the first: `before`, `after`, `change`."""
-    keys = [c for c in before.columns if c not in KEYS]
+    keys = keys_of(before)
     other = [c for c in KEYS if c != "value"]
     left = before.drop(columns=other, errors="ignore").rename(columns={"value": "before"})
     right = after.drop(columns=other, errors="ignore").rename(columns={"value": "after"})
@@ -154,8 +154,7 @@ def _both(own: pd.DataFrame, level: pd.DataFrame) -> tuple[pd.DataFrame, pd.Data
 def _about(table: pd.DataFrame, about: pd.DataFrame | None) -> pd.DataFrame:
     if about is not None:
         return about
-    names = pd.unique(table["capture"])
-    return pd.DataFrame({"capture": names, "clip": names})
+    return each_its_own(pd.unique(table["capture"]).tolist())
 
 
 def _select(tables: Tables, metric: str, where: Mapping[str, object]) -> pd.DataFrame | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import friedmanchisquare, rankdata, spearmanr
 
 from attnscope.metrics.criteria import Scores
@@ -104,11 +104,17 @@ def agreement(several: Sequence[Scores], top: int) -> pd.DataFrame:
         sizes = int(np.isfinite(a).sum()), int(np.isfinite(b).sum())
         k = min(top, *sizes)
         first = [set(np.argsort(-np.where(np.isfinite(v), v, -np.inf), kind="stable")[:k].tolist()) for v in (a, b)]
-        varied = both.sum() > 2 and np.ptp(a[both]) > 0 and np.ptp(b[both]) > 0
-        rho = float(spearmanr(a[both], b[both]).statistic) if varied else np.nan
+        rho = rank_correlation(a[both], b[both])
         names = {"by": one.criterion.name, "other": two.criterion.name}
         found = {"spearman": rho, "n": both.sum(), "top": k, "overlap": np.nan, "chance": np.nan}
         if k:
             found |= {"overlap": len(first[0] & first[1]) / k, "chance": k * both.sum() / (sizes[0] * sizes[1])}
         rows.append(names | found)
     return pd.DataFrame(rows, columns=pd.Index(["by", "other", "spearman", "n", "top", "overlap", "chance"]))
+
+
+def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
+    """Spearman's rank correlation; NaN for fewer than three pairs, or where one side is all alike."""
+    a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    defined = len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0
+    return float(spearmanr(a, b).statistic) if defined else float("nan")

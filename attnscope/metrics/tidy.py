@@ -102,3 +102,13 @@ def divide(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
     top, bottom = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     result: NDArray[np.float64] = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
     return result
+
+
+def defined(value: Any) -> Any:
+    """The value, None in place of NaN, which JSON lacks."""
+    return None if value != value else value
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a table as dicts for JSON; NaN becomes None."""
+    return [{str(name): defined(value) for name, value in row.items()} for row in table.to_dict(orient="records")]

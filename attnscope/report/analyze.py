@@ -11,6 +11,7 @@ import pandas as pd
 
 from attnscope import metrics
 from attnscope.capture.reader import Capture
+from attnscope.metrics.clips import several_groups
 from attnscope.metrics.decay import across_captures
 from attnscope.metrics.headline import headline
 from attnscope.metrics.resample import FEWEST
@@ -21,7 +22,6 @@ from attnscope.report.group_panels import Groups, compare_groups
 from attnscope.report.html import render
 from attnscope.report.inputs import (
     Tables,
-    check_groups,
     check_options,
     compute_tables,
     names_of,
@@ -81,7 +81,7 @@ def analyze(
         names = names_of(caps)
         about = metrics.pool.labels(caps, names)
         if by is not None:
-            check_groups(about, by)
+            several_groups(about, by)
         output = Output(Path(out))
         tables = compute_tables(caps, names, threshold, jitter)
         numbers = headline(tables, denominator, about)

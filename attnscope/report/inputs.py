@@ -73,19 +73,6 @@ def check_options(threshold: float, denominator: str) -> None:
         raise RequestError(f"unknown denominator '{denominator}'; known: {', '.join(DENOMINATORS)}")
 
 
-def check_groups(about: pd.DataFrame, by: str) -> None:
-    """Refuse a field that makes no groups to compare, before any work.
-
-    Raises:
-        RequestError: if no scene has the field, or all captures have one label of it.
-    """
-    found = list(metrics.pool.groups(about, by))
-    if len(found) < 2:
-        raise RequestError(
-            f"field '{by}': every capture is in the group '{found[0]}'; there is none to compare it with"
-        )
-
-
 def names_of(caps: Sequence[Capture]) -> list[str]:
     """A short name for each capture: its file's stem, numbered where two share it."""
     stems = [cap.path.stem for cap in caps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from pathlib import Path
 
 import h5py
@@ -12,6 +13,7 @@ import pytest
 
 from attnscope.capture import schema
 from attnscope.capture._disk import Disk
+from attnscope.capture.writer import CaptureWriter
 
 
 def test_a_file_written_through_it_is_a_plain_file(tmp_path: Path) -> None:
@@ -59,3 +61,29 @@ def test_two_cannot_write_one_file(tmp_path: Path) -> None:
         Disk(tmp_path / "a.h5")
     first.close()
     assert (tmp_path / "a.h5").read_bytes() == b"here"
+
+
+@pytest.mark.parametrize("when", ["leave", "finish"])
+def test_ctrl_c_waits_for_hdf5(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write, presses = Disk.write, []
+
+    def interrupted(self: Disk, data: bytes | memoryview) -> int:
+        if not presses:
+            presses.append(when)
+            signal.raise_signal(signal.SIGINT)
+        return write(self, data)
+
+    monkeypatch.setattr(Disk, "write", interrupted)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), CaptureWriter(tmp_path / "a.h5") as writer:
+            writer.create("masses/rows", (1000,), "f4", ["row"])
+            if when == "finish":
+                writer.finish(lambda _: None)
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    assert presses == [when]
+    assert [path.name for path in tmp_path.iterdir()] == (["a.h5"] if when == "finish" else [])
+    assert capfd.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import permutation_test, rankdata, spearmanr
+from scipy.stats import permutation_test, rankdata
 
 from attnscope.capture.run import Progress
 from attnscope.correct.base import counted
@@ -18,7 +18,8 @@ from attnscope.correct.knockout.effects import EFFECT, ODDS, knock_out_captures
 from attnscope.errors import RequestError
 from attnscope.metrics.headlist import HeadList
 from attnscope.metrics.pool import pooled
-from attnscope.metrics.ranking import NOT_CAUSE
+from attnscope.metrics.ranking import NOT_CAUSE, rank_correlation
+from attnscope.metrics.tidy import defined, records
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -67,19 +68,12 @@ def with_effects(
     heads = [head.model_copy(update={"effect": own}) for head, own in zip(found.heads, change.tolist(), strict=True)]
     order = np.array([head.value for head in heads]) * (-1 if found.criterion.lowest else 1)
     rhos = {"": change, "_log_odds": odds, "_size": abs(odds)}
-    said = {f"spearman{name}": _plain(rank_correlation(order, values)) for name, values in rhos.items()}
-    said["spearman_p"] = _plain(rank_correlation_p(order, change))
+    said = {f"spearman{name}": defined(rank_correlation(order, values)) for name, values in rhos.items()}
+    said["spearman_p"] = defined(rank_correlation_p(order, change))
     said |= {"n": len(heads), "cut": edges or "output", "before": float(answers["before"].mean())}
     notes = [note for note in found.notes if note != NOT_CAUSE] + _notes(found, answers, edges, said)
-    parts = {"effects": _records(table), "answers": _records(answers)}
+    parts = {"effects": records(table), "answers": records(answers)}
     return found.model_copy(update={"heads": heads, "cause": said, "notes": notes}), parts
-
-
-def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
-    """Spearman's rank correlation; NaN for fewer than three pairs, or where one side is all alike."""
-    a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
-    defined = len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0
-    return float(spearmanr(a, b).statistic) if defined else float("nan")
 
 
 def rank_correlation_p(one: ArrayLike, other: ArrayLike) -> float:
@@ -158,12 +152,3 @@ def _sure(said: dict[str, Any]) -> str:
         return ""
     few = "; so few heads show next to nothing" if said["n"] < FEW else ""
     return f" (p = {said['spearman_p']:.2g}{few})"
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(k): _plain(v) for k, v in row.items()} for row in table.to_dict(orient="records")]
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN."""
-    return None if value != value else value

@@ -13,6 +13,7 @@ from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, 
 from matplotlib.transforms import ScaledTranslation
 
 from attnscope.metrics import OVER, pool
+from attnscope.metrics.clips import each_its_own, keys_of
 from attnscope.metrics.registry import FOUND
 from attnscope.report.style import SOFT, scaled
 
@@ -49,12 +50,11 @@ def over_captures(rows: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.D
     if "capture" in rows and len(rows):
         names = pd.unique(rows["capture"])
         if about is None:
-            about = pd.DataFrame({"capture": names, "clip": names})
+            about = each_its_own(names.tolist())
         if about.loc[about["capture"].isin(list(names)), "clip"].nunique() > 1:
             pooled = pool.pooled(_matching(rows), about)
             return pooled.assign(clips=pooled["n"])
-        keys = [c for c in rows.columns if c not in ("capture", "value", "n", "low", "high", "p", "q")]
-        grouped = rows.groupby(keys, sort=False, dropna=False)
+        grouped = rows.groupby(keys_of(rows), sort=False, dropna=False)
         rows = grouped.agg(value=("value", "mean"), n=("n", "first")).reset_index()
     if "low" in rows:
         return rows.assign(clips=rows["n"])
