@@ -16,15 +16,17 @@ from attnscope.metrics.headline import change, headline
 from attnscope.report import change_panels, provenance
 from attnscope.report.answers import answer_text, options_change, verdict
 from attnscope.report.capture_page import capture_page
+from attnscope.report.change import Change
 from attnscope.report.cost import cost
 from attnscope.report.html import render
 from attnscope.report.inputs import Tables, check_options, compute_tables, open_all, subject
-from attnscope.report.output import Output
 from attnscope.report.pairing import Pairing, pair, shown_by
 from attnscope.report.panels import RISE
+from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
 from attnscope.report.summary import Summary, records
 
+PAGE = "report.html"
 NAMES = ("before", "after")
 
 
@@ -39,6 +41,8 @@ def compare(
     caption: str = "",
 ) -> Summary:
     """Report what changed between two captures of one scene.
+
+    Everything is put there at the end: what is interrupted leaves the folder as it was.
 
     Args:
         before: the capture to compare with.
@@ -65,73 +69,79 @@ def compare(
         one, two = caps = open_all([before, after], stack, one_model=False)
         paired = pair(one, two)
         subject(one, speaker)
-        tables = [compute_tables([cap], [name], threshold, jitter) for cap, name in zip(caps, NAMES, strict=True)]
-        numbers = headline_change(tables[0], tables[1], denominator)
-        answers, spent = options_change(one, two), cost(one, two)
-        said, verdicts = [answer_text(cap) for cap in caps], [verdict(cap) for cap in caps]
-        output = Output(Path(out))
-        changed = {f: change(tables[0][f], tables[1][f]) for f in tables[0] if f in tables[1]}
-        for family, table in changed.items():
-            output.table(f"{family}_change", table)
-        output.table("headline_change", numbers)
-        output.table("options_change", answers)
-        output.table("definitions", metrics.definitions())
-        with styled():
-            touched = change_panels.touched_panels(output, one, two)
-            found = change_panels.Change(one, two, paired, tables[0], tables[1], speaker, denominator)
-            sections = change_panels.sections(output, found)
-        nothing = said[0] == said[1] and _unchanged([*changed.values(), answers])
-        notes = [paired.note] * (not paired.same) + _notes(one, two, paired, nothing=nothing)
-        notes += _left_out(caps, tables, threshold)
-        pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
-        page = render(
-            "compare.html.j2",
-            title=f"Before and after: {provenance.model_name(one)}",
-            files=[one.path.name, two.path.name],
-            question=one.scene.question,
-            expected=one.scene.answer,
-            answers=said,
-            verdicts=verdicts,
-            options=records(answers),
-            heads=provenance.heads_said(provenance.active_heads(two), two.heads),
-            touched=touched,
-            cost=spent,
-            numbers=records(numbers),
-            interval=_interval(jitter),
-            notes=notes,
-            caption=caption,
-            sections=sections,
-            captures=pages,
-        )
-        report = output.text("report.html", page)
         settings = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
-        summary = Summary(
-            report=report,
-            tables=output.tables,
-            figures=output.figures,
-            numbers={
-                "before": str(one.path),
-                "after": str(two.path),
-                "settings": settings | {"jitter": None if jitter is None else dict(jitter)},
-                "headline": records(numbers),
-                "answer": {
-                    "before": said[0],
-                    "after": said[1],
-                    "changed": said[0] != said[1],
-                    "verdict_before": verdicts[0] or None,
-                    "verdict_after": verdicts[1] or None,
-                },
-                "options": records(answers),
-                "active_heads": [list(head) for head in provenance.active_heads(two)],
-                "corrections": pages[1]["corrections"],
-                "same_prompt": paired.same,
-                "nothing_changed": nothing,
-                "cost": spent.to_dict(),
+        settings |= {"jitter": None if jitter is None else dict(jitter)}
+        with staged(Path(out), PAGE) as stage, styled():
+            return _write(stage, caps, paired, settings, caption)
+
+
+def _write(
+    stage: Stage, caps: Sequence[Capture], paired: Pairing, settings: Mapping[str, Any], caption: str
+) -> Summary:
+    """Compute everything and write it."""
+    (one, two), output = caps, stage.output
+    threshold, denominator, jitter = (settings[name] for name in ("threshold", "denominator", "jitter"))
+    tables = [compute_tables([cap], [name], threshold, jitter) for cap, name in zip(caps, NAMES, strict=True)]
+    numbers = headline_change(tables[0], tables[1], denominator)
+    answers, spent = options_change(one, two), cost(one, two)
+    said, verdicts = [answer_text(cap) for cap in caps], [verdict(cap) for cap in caps]
+    changed = {f: change(tables[0][f], tables[1][f]) for f in tables[0] if f in tables[1]}
+    for family, table in changed.items():
+        output.table(f"{family}_change", table)
+    output.table("headline_change", numbers)
+    output.table("options_change", answers)
+    output.table("definitions", metrics.definitions())
+    touched = change_panels.touched_panels(output, one, two)
+    found = Change(one, two, paired, tables[0], tables[1], settings["speaker"], denominator)
+    sections = change_panels.sections(output, found)
+    nothing = said[0] == said[1] and _unchanged([*changed.values(), answers])
+    notes = [paired.note] * (not paired.same) + _notes(one, two, paired, nothing=nothing)
+    notes += _left_out(caps, tables, threshold)
+    pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
+    page = render(
+        "compare.html.j2",
+        title=f"Before and after: {provenance.model_name(one)}",
+        files=[one.path.name, two.path.name],
+        question=one.scene.question,
+        expected=one.scene.answer,
+        answers=said,
+        verdicts=verdicts,
+        options=records(answers),
+        heads=provenance.heads_said(provenance.active_heads(two), two.heads),
+        touched=touched,
+        cost=spent,
+        numbers=records(numbers),
+        interval=_interval(jitter),
+        notes=notes,
+        caption=caption,
+        sections=sections,
+        captures=pages,
+    )
+    output.text(stage.page, page)
+    summary = stage.summary(
+        numbers={
+            "before": str(one.path),
+            "after": str(two.path),
+            "settings": dict(settings),
+            "headline": records(numbers),
+            "answer": {
+                "before": said[0],
+                "after": said[1],
+                "changed": said[0] != said[1],
+                "verdict_before": verdicts[0] or None,
+                "verdict_after": verdicts[1] or None,
             },
-            notes=notes,
-        )
-        output.json("summary.json", summary.to_dict())
-        return summary
+            "options": records(answers),
+            "active_heads": [list(head) for head in provenance.active_heads(two)],
+            "corrections": pages[1]["corrections"],
+            "same_prompt": paired.same,
+            "nothing_changed": nothing,
+            "cost": spent.to_dict(),
+        },
+        notes=notes,
+    )
+    output.json("summary.json", summary.to_dict())
+    return summary
 
 
 def headline_change(before: Tables, after: Tables, denominator: str) -> pd.DataFrame:

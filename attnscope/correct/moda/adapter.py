@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from attnscope.attention import AttentionCall, decoder_layers, tapped
 from attnscope.correct.moda._adapter_file import describe, read, write
+from attnscope.correct.moda._adapter_keys import check_call, fused_keys, head_width, put_back
 from attnscope.correct.moda._adapter_tokens import Batch, visual_ids
-from attnscope.correct.moda.gram import check_alignment, mapped_keys
-from attnscope.errors import ModelError, RequestError
+from attnscope.correct.moda.gram import Step, check_alignment
+from attnscope.errors import RequestError
 from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class ModaAdapter(nn.Module):
         self.r, self.fuser = nn.ParameterDict(), nn.ParameterDict()
         for layer in self.layers:
             device = next(found[layer].parameters()).device
-            width = _width(found[layer], text)
+            width = head_width(found[layer], text)
             for side in self.sides:
                 self.r[f"{side}_{layer}"] = nn.Parameter(torch.zeros(width, device=device))
                 self.fuser[f"{side}_{layer}"] = nn.Parameter(torch.eye(width, device=device))
@@ -175,17 +176,9 @@ class ModaAdapter(nn.Module):
         if batch is None or not batch.any:
             return call
         if call.is_decode:
-            return self._put_back(call, max(0, batch.length - call.key.shape[2]))
-        if call.query.shape[2] != batch.length:
-            raise RequestError(
-                f"MODA adapter: the model was given {batch.length} tokens, and layer {call.layer} {call.query.shape[2]}"
-            )
-        width = len(self.r[f"{self.sides[0]}_{call.layer}"])
-        if (call.key.shape[-1], call.value.shape[-1]) != (width, width):
-            raise ModelError(
-                f"MODA adapter: layer {call.layer} has keys of {call.key.shape[-1]} and values of"
-                f" {call.value.shape[-1]} channels, not {width} each"
-            )
+            kept = [[self._kept.get((call.layer, row, side)) for side in self.sides] for row in range(len(call.key))]
+            return put_back(call, kept, first=max(0, batch.length - call.key.shape[2]))
+        check_call(call, batch.length, len(self.r[f"{self.sides[0]}_{call.layer}"]))
         key = call.key.clone()
         with torch.autocast(key.device.type, enabled=False):
             for row, orders in enumerate(batch.orders):
@@ -194,31 +187,14 @@ class ModaAdapter(nn.Module):
                         key[row, :, tokens] = fused
         return call.widened(call.query, key)
 
-    def _fused(self, call: AttentionCall, row: int, side: str, order: Any) -> list[tuple[Tensor, Tensor]]:
-        """Tokens and their fused keys of one sample and side, in the keys' type."""
-        name, device = f"{side}_{call.layer}", call.key.device
-        r, fuser = self.r[name].float().to(device), self.fuser[name].float().to(device)
-        own, value = call.key[row].float(), call.value[row].float()
-        order = [(tokens.to(device), given.to(device)) for tokens, given in order]
-        found = [
-            (tokens, ((own[:, tokens] + r * mapped) @ fuser.mT).to(call.key.dtype))
-            for tokens, mapped in mapped_keys(own, value, order, self.settings["gram"], self.settings["norm"])
-        ]
-        if found and not torch.is_grad_enabled():  # for the cached steps that may follow
+    def _fused(self, call: AttentionCall, row: int, side: str, order: Sequence[Step]) -> list[tuple[Tensor, Tensor]]:
+        """Tokens and their fused keys of one sample and side; kept for the cached steps that may follow."""
+        name = f"{side}_{call.layer}"
+        found = fused_keys(call, row, order, self.r[name], self.fuser[name], self.settings)
+        if found and not torch.is_grad_enabled():
             tokens, fused = zip(*found, strict=True)
             self._kept[call.layer, row, side] = torch.cat(tokens), torch.cat(fused, 1)
         return found
-
-    def _put_back(self, call: AttentionCall, first: int) -> AttentionCall:
-        """Put the prompt's fused keys in place of the cache's, which are the model's own."""
-        key = call.key.clone()
-        for row in range(len(key)):
-            for side in self.sides:
-                if (call.layer, row, side) in self._kept:
-                    tokens, fused = self._kept[call.layer, row, side]
-                    held = tokens >= first  # a sliding cache has dropped the oldest keys
-                    key[row, :, tokens[held] - first] = fused[:, held]
-        return call.widened(call.query, key)
 
     # ---- files
 
@@ -251,9 +227,3 @@ class ModaAdapter(nn.Module):
         except RuntimeError:
             raise RequestError(f"{path}: its parameters are not those of this model's layers") from None
         return adapter
-
-
-def _width(module: Any, text: Any) -> int:
-    """Channels of a head."""
-    stated = getattr(module, "head_dim", None) or getattr(text, "head_dim", None)
-    return int(stated or text.hidden_size // text.num_attention_heads)

@@ -1,0 +1,219 @@
+"""What stands between a model and its corrections while a block is open: which prompts a forward pass is about."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from attnscope.attention import AttentionCall
+from attnscope.correct.apply.bound import bind, scouting
+from attnscope.correct.apply.layout import Layout, is_aligned
+from attnscope.correct.apply.pool import Pool, Row
+from attnscope.correct.base import Correction, Running
+from attnscope.errors import RequestError
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel, Prompt
+
+
+@dataclass(eq=False)
+class _Bound:
+    """Corrections bound to the prompts of one prefill, or none where it runs plain.
+
+    Attributes:
+        turn: Number of the prefill.
+        numbers: Of the prompts in the pool, as they are bound.
+        running: One a correction.
+    """
+
+    turn: int
+    numbers: list[int]
+    running: list[Running]
+
+
+class InForce(Running):
+    """One of the corrections of a block."""
+
+    def __init__(self, block: Corrected, place: int) -> None:
+        self._block, self._place = block, place
+
+    def __call__(self, call: AttentionCall) -> AttentionCall:
+        """Edit a call as the correction that is bound to the prompts at hand."""
+        running = self._block.running()
+        return running[self._place](call) if running else call
+
+    def records(self) -> list[dict[str, Any]]:
+        """What was done, one for each prompt that was run, as `Corrected.records`."""
+        return [one["corrections"][self._place] for one in self._block.records()]
+
+
+class Corrected(list[InForce]):
+    """The corrections of a block, in order.
+
+    Attributes:
+        prompts: The prompts that they are about.
+        plain: How many prompts were run plain because they are unknown (`unknown="plain"`).
+    """
+
+    def __init__(
+        self, model: LoadedModel, prompts: Sequence[Prompt], corrections: Sequence[Correction], unknown: str
+    ) -> None:
+        super().__init__(InForce(self, place) for place in range(len(corrections)))
+        self.prompts, self.plain = list(prompts), 0
+        self._model, self._corrections, self._unknown = model, corrections, unknown
+        self._pool, self._thread = Pool(prompts), threading.get_ident()
+        self._now: _Bound | None = None  # of the forward that is running
+        self._last: _Bound | None = None
+        self._layout: Layout | None = None
+        self._of_cache: WeakKeyDictionary[Any, _Bound] = WeakKeyDictionary()
+        self._runs: dict[int, int] = {}
+        self._done: dict[int, tuple[int, list[dict[str, Any]]]] = {}
+
+    def records(self) -> list[dict[str, Any]]:
+        """What was done to each prompt that was run, in the order of `prompts`.
+
+        Returns:
+            `prompt` (its number), `runs` (prefills that held it) and `corrections`: of its last run, one record a
+            correction, with `method`, `params`, `active` and `notes`.
+        """
+        self._collect()
+        return [
+            {"prompt": number, "runs": self._runs[number], "corrections": self._done[number][1]}
+            for number in sorted(self._done)
+        ]
+
+    def running(self) -> list[Running]:
+        """The corrections bound to what is running; none where that is to run plain.
+
+        Raises:
+            RequestError: If no forward pass of the model was seen to begin.
+        """
+        if scouting.on:
+            return []
+        if self._now is None:
+            raise RequestError(
+                "a part of the model runs by itself, or a wrapper calls its forward past its hooks;"
+                " corrections need calls of the model that was loaded"
+            )
+        return self._now.running
+
+    def before(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Forward pre-hook: bind to the prompts of the batch, or follow those whose cache is continued."""
+        if scouting.on:
+            return None
+        if module is not self._model.model or threading.get_ident() != self._thread:
+            raise RequestError(
+                "corrections are in force in the thread that opened their block, and for the model itself,"
+                " not for copies of it (as DataParallel makes)"
+            )
+        inputs = dict(zip(inspect.signature(module.forward).parameters, args, strict=False)) | kwargs
+        ids = inputs.get("input_ids")
+        if ids is None:
+            if inputs.get("inputs_embeds") is not None:
+                raise RequestError(
+                    "corrections know prompts by their token ids, and the model is given inputs_embeds without them"
+                )
+            return None
+        cache = inputs.get("past_key_values")
+        if cache is not None and _length(cache, ids) > 0:
+            self._now = self._follow(cache, ids)
+            return None
+        rows = self._rows(inputs)
+        self._collect()
+        self._now = self._last = self._bind(rows, inputs)
+        if not rows or is_aligned(rows):
+            return None
+        self._layout = Layout.aligned(rows, ids.shape[1], inputs.get("logits_to_keep"))
+        return (), self._layout.move(inputs, int(self._model.tokenizer.pad_token_id or 0))
+
+    def after(self, _module: Any, _args: Any, _kwargs: dict[str, Any], out: Any) -> Any:
+        """Forward hook, also after an exception: remember whose cache it is."""
+        if scouting.on:
+            return None
+        (bound, self._now), (layout, self._layout) = (self._now, None), (self._layout, None)
+        if bound is None or out is None:
+            return None
+        cache = getattr(out, "past_key_values", None)
+        if cache is not None:
+            self._of_cache[cache] = bound
+        return None if layout is None else layout.restore(out)
+
+    def _follow(self, cache: Any, ids: Any) -> _Bound:
+        bound = self._of_cache.get(cache)
+        if bound is None:
+            methods = ", ".join(one.method for one in self._corrections)
+            said = f"{methods} was bound to {self._pool}"
+            raise RequestError(f"{said}, and the model is given {_shape(ids)} after what was not run in this block")
+        if ids.shape[1] > 1 and bound.running:
+            raise RequestError(f"{self._others(ids)}: several tokens at once after a prompt")
+        return bound
+
+    def _rows(self, inputs: Mapping[str, Any]) -> list[Row]:
+        """The prompts of a batch; none if all are unknown and are to run plain."""
+        found = self._pool.find(inputs)
+        rows = [row for row in found if row is not None]
+        if rows and len(rows) < len(found) and self._unknown == "plain":
+            raise RequestError(
+                f"{len(found) - len(rows)} of {len(found)} prompts of a batch are unknown to the corrections;"
+                " a batch runs corrected or plain as a whole"
+            )
+        if len(rows) < len(found) and self._unknown != "plain":
+            raise RequestError(self._others(inputs["input_ids"]))
+        self.plain += len(found) - len(rows)
+        return rows
+
+    def _bind(self, rows: Sequence[Row], inputs: Mapping[str, Any]) -> _Bound:
+        turn = 0 if self._last is None else self._last.turn + 1
+        if not rows:
+            return _Bound(turn, [], [])
+        layers = self._model.model.modules() if self._model.model.training else ()
+        if any(getattr(layer, "gradient_checkpointing", False) for layer in layers):
+            raise RequestError("corrections do not follow gradient checkpointing, which runs layers again later")
+        numbers = _once(rows, inputs["input_ids"])
+        running = bind(self._model, [self.prompts[number] for number in numbers], self._corrections)
+        longest = max(row.end - row.start for row in rows)
+        if is_aligned(rows) and rows[0].end > longest:  # padded to a multiple of something
+            for one in running:
+                one.padded_to(rows[0].end)
+        for number in {row.number for row in rows}:
+            self._runs[number] = self._runs.get(number, 0) + 1
+        return _Bound(turn, numbers, running)
+
+    def _others(self, ids: Any) -> str:
+        return f"the corrections were bound to {self._pool}, and the model is given {_shape(ids)} others"
+
+    def _collect(self) -> None:
+        """Take the records of what has run, of a prompt that has run several times those of the last."""
+        live = {bound.turn: bound for bound in [*self._of_cache.values(), self._last] if bound is not None}
+        for turn in sorted(live):
+            bound = live[turn]
+            each = [one.records() for one in bound.running]
+            for place, number in enumerate(bound.numbers):
+                if turn >= self._done.get(number, (turn, []))[0]:
+                    self._done[number] = turn, [records[place] for records in each]
+
+
+def _once(rows: Sequence[Row], ids: Any) -> list[int]:
+    """Numbers of the prompts to bind: where each stands several times in a row, the same to the last token, once."""
+    numbers = [row.number for row in rows]
+    for copies in range(len(rows), 1, -1):
+        if len(rows) % copies == 0:
+            parts = ids.unflatten(0, (-1, copies))
+            if bool((parts == parts[:, :1]).all()) and numbers == [n for n in numbers[::copies] for _ in range(copies)]:
+                return numbers[::copies]
+    return numbers
+
+
+def _length(cache: Any, ids: Any) -> int:
+    """Tokens in a cache; of one that does not say, a single token at hand follows some."""
+    if hasattr(cache, "get_seq_length"):
+        return int(cache.get_seq_length())
+    return int(ids.shape[1] == 1)
+
+
+def _shape(ids: Any) -> str:
+    return " x ".join(str(n) for n in ids.shape)
