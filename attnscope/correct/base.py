@@ -121,6 +121,16 @@ class Correction(ABC):
         """The parameters, as stored in a capture."""
         return asdict(self)
 
+    def record(self, active: Mapping[int, Sequence[int]], notes: Sequence[str]) -> dict[str, Any]:
+        """What was done to a prompt, as `Running.records` says it.
+
+        Args:
+            active: Heads in which it acted, by layer.
+            notes: What a user should know, a sentence each.
+        """
+        heads = [[layer, list(found)] for layer, found in sorted(active.items())]
+        return {"method": self.method, "params": self.params(), "active": heads, "notes": list(notes)}
+
 
 _METHODS: dict[str, type[Correction]] = {}
 

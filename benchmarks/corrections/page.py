@@ -16,7 +16,7 @@ from benchmarks.corrections import figures, sentences, tables
 from benchmarks.corrections.methods import FIRST, Method
 from benchmarks.corrections.settings import HARM, Chosen, Settings
 from benchmarks.roundtable.conditions import written
-from benchmarks.roundtable.page import render, save
+from benchmarks.roundtable.page import put, render
 from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, FEWEST, NAMED, TEST_PEOPLE
 
 
@@ -48,12 +48,7 @@ def write(results: Results, settings: Settings, took: str) -> Path:
     labels = {"more": sentences.MANY, "fewest": f"{FEWEST} people", "harm": "cups and things"}
     with styled():
         drawn = {"changes": figures.changes(results.main, labels), "doses": figures.dose_curves(results.doses)}
-        for name, figure in drawn.items():
-            save(figure, settings.out / "images" / f"corrections-{name}.png")
-    for name, table in results.frames().items():
-        path = settings.out / "data" / f"corrections-{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False, float_format="%.6g")
+        put(settings.out, "corrections", drawn, results.frames())
     page = settings.out / "corrections.md"
     page.write_text(render(Path(__file__).parent, _content(results, settings, took)), encoding="utf-8")
     return page

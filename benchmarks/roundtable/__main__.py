@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
-import os
 import sys
 from pathlib import Path
 
-from attnscope.errors import AttnscopeError
+from benchmarks.roundtable.options import done, parsed, parser
 from benchmarks.roundtable.settings import Settings, find_model
 
 
 def main() -> int:
     """Read the options, run the steps; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.roundtable", description=__doc__)
-    models = ["roundtable", "roundtable-full"]
-    parser.add_argument(
+    options, models = parser("roundtable", __doc__), ["roundtable", "roundtable-full"]
+    options.add_argument(
         "--models", nargs=2, default=models, metavar=("FEW", "MANY"), help="trained on few, on many people"
     )
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of questions")
-    parser.add_argument("--work", type=Path, default=Path("benchmark-out"), help="scenes and results; found again")
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of roundtable.md, images/ and data/")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes of one thread each")
-    args = parser.parse_args()
-    if args.scale <= 0 or args.workers < 1:
-        parser.error("--scale and --workers must be positive")
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes
-    logging.getLogger("attnscope").setLevel(logging.ERROR)
+    args = parsed(options)
     from benchmarks.roundtable.run import run  # torch reads the environment once
 
-    try:
+    def work() -> Path:
         limited, full = (find_model(*pair) for pair in zip(("limited", "full"), args.models, strict=True))
-        print(run(Settings((limited, full), args.scale, args.work, args.out, args.workers)))
-    except AttnscopeError as error:
-        print(f"benchmarks.roundtable: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        return run(Settings((limited, full), args.scale, args.work, args.out, args.workers))
+
+    return done("roundtable", work)
 
 
 if __name__ == "__main__":

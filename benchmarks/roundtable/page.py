@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -68,15 +69,20 @@ def write(results: Results, settings: Settings) -> Path:
             "dose": figures.dose_curve(results.dose, results.choice.alpha),
             "contrast": figures.contrast(results.attention, names),
         }
-        for name, figure in drawn.items():
-            save(figure, settings.out / "images" / f"roundtable-{name}.png")
-    for name, table in results.frames().items():
-        path = settings.out / "data" / f"roundtable-{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(path, index=False, float_format="%.6g")
+        put(settings.out, "roundtable", drawn, results.frames())
     page = settings.out / "roundtable.md"
     page.write_text(render(Path(__file__).parent, _content(results, settings, names)), encoding="utf-8")
     return page
+
+
+def put(out: Path, page: str, drawn: Mapping[str, Figure], tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write the pictures and the tables of a page into the folders images and data."""
+    for name, figure in drawn.items():
+        save(figure, out / "images" / f"{page}-{name}.png")
+    for name, table in tables.items():
+        path = out / "data" / f"{page}-{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, index=False, float_format="%.6g")
 
 
 def render(folder: Path, content: dict[str, Any]) -> str:

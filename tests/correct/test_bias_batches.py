@@ -7,17 +7,13 @@ import re
 import pytest
 import torch
 
-import attnscope
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.generate import collate
 from attnscope.correct import SocialBias, bind, corrected
 from attnscope.errors import RequestError
-from attnscope.scene import Scene
-from tests.capture.eager import make_prompt
-from tests.correct.by_hand import EVERYWHERE, longer
-from tests.families.llava import build_sliding
+from tests.correct.batches import NEW, asked, generate, last_logits, load, whole_text
+from tests.correct.by_hand import EVERYWHERE
 
 ALL = {"rows": "utterances,question,answer"}
-NEW = 6
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?")
 SETTINGS = {
     "answer": SocialBias(rows="answer", **EVERYWHERE),
@@ -29,41 +25,12 @@ SETTINGS = {
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl", "sliding"])
 def loaded(request, checkpoint, tmp_path_factory):
-    """`sliding`: a window over most of a prompt, out of which the oldest cells pass while tokens are generated."""
-    if request.param != "sliding":
-        return attnscope.load(str(checkpoint(request.param)), dtype="float32")
-    return attnscope.load(str(build_sliding(tmp_path_factory.mktemp("sliding") / "model", window=236)), dtype="float32")
+    return load(request.param, checkpoint, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def prompts(loaded, drawn):
-    """Three prompts of different lengths, whose questions name different people."""
-    scene = Scene.read(drawn)
-    asked = [
-        {"question": "What does Ada's coat hide?"},
-        {"question": "Where is Ben?", "transcript": scene.transcript[:2]},
-        {"question": "And what is it that Ada says to him in the end?", "options": []},
-    ]
-    built = [make_prompt(loaded, scene.model_copy(update=fields)) for fields in asked]
-    assert len({len(prompt.tokens) for prompt in built}) == 3
-    return built
-
-
-def last_logits(loaded, inputs):
-    with torch.no_grad():
-        return loaded.model(**inputs).logits[:, -1]
-
-
-def generate(loaded, inputs, **how):
-    how = PLAIN_GREEDY | {"max_new_tokens": NEW, "min_new_tokens": NEW, "pad_token_id": 0} | how
-    return loaded.model.generate(**inputs, **how, return_dict_in_generate=True, output_logits=True, output_scores=True)
-
-
-def whole_text(loaded, prompt, settings, new):
-    """Log-probabilities of new tokens [n, vocabulary] in one corrected pass over prompt and tokens, without a cache."""
-    with torch.no_grad(), corrected(loaded, prompt, [settings]):
-        out = loaded.model(**longer(prompt, new[:-1]), use_cache=False).logits[0, -len(new) :]
-    return torch.log_softmax(out, -1)
+    return asked(loaded, drawn)
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
@@ -96,8 +63,8 @@ def test_cached_decoding_equals_one_pass_over_the_whole_text(loaded, prompts, se
     for row, prompt in enumerate(prompts):
         new = out.sequences[row, -NEW:].tolist()
         cached = torch.log_softmax(torch.stack([step[row] for step in out.logits]), -1)
-        torch.testing.assert_close(cached, whole_text(loaded, prompt, settings, new), atol=1e-4, rtol=0)
-        assert not torch.allclose(cached[-1], whole_text(loaded, prompt, SocialBias(alpha=0.0), new)[-1], atol=1e-2)
+        torch.testing.assert_close(cached, whole_text(loaded, prompt, [settings], new), atol=1e-4, rtol=0)
+        assert not torch.allclose(cached[-1], whole_text(loaded, prompt, [SocialBias(alpha=0.0)], new)[-1], atol=1e-2)
 
 
 def test_beams_score_what_one_pass_scores(loaded, prompts):
@@ -107,7 +74,7 @@ def test_beams_score_what_one_pass_scores(loaded, prompts):
         out = generate(loaded, inputs, num_beams=3, num_return_sequences=2)
     for beam, score in enumerate(out.sequences_scores.tolist()):
         new = out.sequences[beam, -NEW:].tolist()
-        scored = whole_text(loaded, prompts[beam // 2], settings, new)
+        scored = whole_text(loaded, prompts[beam // 2], [settings], new)
         assert score == pytest.approx(float(scored[range(NEW), new].mean()), abs=1e-4)
 
 
@@ -122,7 +89,7 @@ def test_options_appended_to_a_batch(loaded, prompts):
     with torch.no_grad(), corrected(loaded, prompts, [settings]):
         together = torch.log_softmax(loaded.model(**inputs).logits[:, -len(option) - 1 : -1], -1)
     for row, prompt in enumerate(prompts):
-        torch.testing.assert_close(together[row], whole_text(loaded, prompt, settings, option), atol=1e-4, rtol=0)
+        torch.testing.assert_close(together[row], whole_text(loaded, prompt, [settings], option), atol=1e-4, rtol=0)
 
 
 def test_zero_strength_is_the_plain_batch(loaded, prompts):

@@ -15,7 +15,7 @@ from attnscope.capture.generate import PLAIN_GREEDY, collate
 from attnscope.correct import AdaptVis, Knockout, SocialBias, bind, corrected, corrections, make, prompted
 from attnscope.errors import RequestError
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from tests.capture.eager import make_prompt
+from tests.correct.batches import asked
 from tests.correct.by_hand import EVERYWHERE, longer
 
 BOTH = [
@@ -40,15 +40,7 @@ def loaded(checkpoint):
 
 @pytest.fixture(scope="module")
 def prompts(loaded, drawn):
-    scene = Scene.read(drawn)
-    asked = [
-        {"question": "What does Ada's coat hide?"},
-        {"question": "Where is Ben?", "transcript": scene.transcript[:2]},
-        {"question": "And what is it that Ada says to him in the end?", "options": []},
-    ]
-    built = [make_prompt(loaded, scene.model_copy(update=fields)) for fields in asked]
-    assert len({len(prompt.tokens) for prompt in built}) == 3
-    return built
+    return asked(loaded, drawn)
 
 
 def alone(loaded, prompt, tail=(), settings=BOTH):

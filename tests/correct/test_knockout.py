@@ -33,20 +33,6 @@ EDGES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def prepared(checkpoint, drawn):
-    """`prepared(family)`: a model in float32 and the prompt of Ada and Ben, once a module."""
-    made = {}
-
-    def build(family):
-        if family not in made:
-            loaded = attnscope.load(str(checkpoint(family)), dtype="float32")
-            made[family] = loaded, make_prompt(loaded, drawn)
-        return made[family]
-
-    return build
-
-
 # ---- by hand
 
 
@@ -77,7 +63,7 @@ def test_an_edge_and_a_head_by_hand():
     """
     z = [[[0.0, 0, 0], [0, 0, 0], [math.log(0.2), math.log(0.3), math.log(0.5)]]]
     call = call_of(z, np.eye(3))
-    running = RunningKnockout("knockout", {}, [cut_of([1, -1, 0], [[0, 1, 0], [1, 0, 0]])], [{0: [0]}])
+    running = RunningKnockout(Knockout(heads="0.0"), [cut_of([1, -1, 0], [[0, 1, 0], [1, 0, 0]])], [{0: [0]}])
     expected = [[1, 0, 0], [0.5, 0.5, 0], [2 / 7, 0, 5 / 7]]
     torch.testing.assert_close(attention(running(call))[0], torch.tensor(expected))
     assert running.alone == [{0: 1}]
@@ -85,7 +71,7 @@ def test_an_edge_and_a_head_by_hand():
     assert said in running.record()["notes"][-1]
 
     whole = Cut(3, torch.tensor([-1, 0, 0, 0]), torch.zeros(1, 0, dtype=torch.bool))
-    cut = RunningKnockout("knockout", {}, [whole], [{0: [0]}])(call)
+    cut = RunningKnockout(Knockout(heads="0.0"), [whole], [{0: [0]}])(call)
     assert cut.factor.tolist() == [[[1, 0, 0]]]
     assert cut.query is call.query
 
@@ -99,7 +85,7 @@ def test_what_is_left_keeps_its_proportions(seed, dtype):
     call = call_of(draw.normal(0, 30, (heads, n, n)), draw.normal(size=(n, 4)), dtype=dtype)
     keys, row = draw.random((2, n)) < 0.4, draw.integers(-1, 2, n)
     chosen = sorted(draw.choice(heads, 2, replace=False).tolist())
-    running = RunningKnockout("knockout", {}, [cut_of(row, keys)], [{0: chosen}])
+    running = RunningKnockout(Knockout(heads="0.0"), [cut_of(row, keys)], [{0: chosen}])
     before, after = attention(call), attention(running(call))
     alone = 0
     for i in range(n):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-import attnscope
 from attnscope.correct import bind
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo
-from tests.capture.eager import make_prompt
 from tests.correct.by_hand import longer, run
 from tests.correct.moda_dense import Dense, reference
 
@@ -37,20 +35,6 @@ VARIANTS = {
     "calibrate, self": [ModaCalibrate(target=1.5, denominator="self")],
     "calibrate, no gap": [ModaCalibrate(target=0.0, queries="visual")],
 }
-
-
-@pytest.fixture(scope="module")
-def prepared(checkpoint, drawn):
-    """`prepared(family)`: a model in float32 and a prompt, once a module."""
-    made = {}
-
-    def build(family):
-        if family not in made:
-            loaded = attnscope.load(str(checkpoint(family)), dtype="float32")
-            made[family] = loaded, make_prompt(loaded, drawn)
-        return made[family]
-
-    return build
 
 
 def equal_to_the_reference(loaded, prompt, corrections):

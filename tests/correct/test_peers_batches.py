@@ -5,21 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-import attnscope
 from attnscope.attention import tapped
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.generate import collate
 from attnscope.correct import bind, corrected
 from attnscope.correct.peers.adaptvis import AdaptVis
 from attnscope.correct.peers.pai import Pai
 from attnscope.correct.peers.temperature import Temperature
 from attnscope.correct.peers.vaf import Vaf
 from attnscope.correct.peers.var import Var
-from attnscope.scene import Scene
-from tests.capture.eager import make_prompt
-from tests.correct.by_hand import longer
-from tests.families.llava import build_sliding
+from tests.correct.batches import NEW, asked, generate, last_logits, load, whole_text
 
-NEW = 5
 LOOSE = {"sink_mass": 0.004, "sink_ratio": 1.3}
 SETTINGS = {
     "pai": Pai(alpha=0.5),
@@ -33,40 +28,12 @@ SETTINGS = {
 
 @pytest.fixture(scope="module", params=["qwen2_5_vl", "sliding"])
 def loaded(request, checkpoint, tmp_path_factory):
-    """`sliding`: a window over most of a prompt, out of which the oldest keys pass while tokens are generated."""
-    if request.param != "sliding":
-        return attnscope.load(str(checkpoint(request.param)), dtype="float32")
-    return attnscope.load(str(build_sliding(tmp_path_factory.mktemp("sliding") / "model", window=236)), dtype="float32")
+    return load(request.param, checkpoint, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def prompts(loaded, drawn):
-    """Two prompts of different lengths."""
-    scene = Scene.read(drawn)
-    asked = [
-        {"question": "What does Ada's coat hide?"},
-        {"question": "Where is Ben?", "transcript": scene.transcript[:2]},
-    ]
-    built = [make_prompt(loaded, scene.model_copy(update=fields)) for fields in asked]
-    assert len({len(prompt.tokens) for prompt in built}) == 2
-    return built
-
-
-def last_logits(loaded, inputs):
-    with torch.no_grad():
-        return loaded.model(**inputs).logits[:, -1]
-
-
-def generate(loaded, inputs, **how):
-    how = PLAIN_GREEDY | {"max_new_tokens": NEW, "min_new_tokens": NEW, "pad_token_id": 0} | how
-    return loaded.model.generate(**inputs, **how, return_dict_in_generate=True, output_logits=True, output_scores=True)
-
-
-def whole_text(loaded, prompt, settings, new):
-    """Log-probabilities of new tokens [n, vocabulary] in one corrected pass over prompt and tokens, without a cache."""
-    with torch.no_grad(), corrected(loaded, prompt, settings):
-        out = loaded.model(**longer(prompt, new[:-1]), use_cache=False).logits[0, -len(new) :]
-    return torch.log_softmax(out, -1)
+    return asked(loaded, drawn)[:2]
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)

@@ -106,7 +106,7 @@ def knock_out(
         if progress is not None:
             progress(name, start, len(cuts))
         rows = cuts[start : start + size]
-        running = RunningKnockout(settings.method, {}, [cut] * size, rows + [{}] * (size - len(rows)))
+        running = RunningKnockout(settings, [cut] * size, rows + [{}] * (size - len(rows)))
         found = np.concatenate([found, _logprobs(model, [prompt] * size, list(tokens.values()), running)])
         alone = max([alone, *(rows for one in running.alone for rows in one.values())])
     if progress is not None:

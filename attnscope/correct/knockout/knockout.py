@@ -72,7 +72,7 @@ class Knockout(Correction):
         """
         chosen = written.heads_of(self.heads, decoder) or every_head(decoder)
         cuts = [cut_in(prompt, self.edges, self.rows, self.coverage) for prompt in prompts]
-        return RunningKnockout(self.method, self.params(), cuts, [chosen] * len(cuts))
+        return RunningKnockout(self, cuts, [chosen] * len(cuts))
 
 
 def every_head(decoder: Decoder) -> dict[int, list[int]]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs
-from attnscope.correct.base import Running, counted
+from attnscope.correct.base import Correction, Running, counted
 from attnscope.correct.knockout.edges import Cut
 from attnscope.correct.placing import Placing
 
@@ -23,20 +23,19 @@ class RunningKnockout(Running):
     """A knockout bound to a left-padded batch; each prompt has heads and rows of its own.
 
     Attributes:
+        settings: The correction.
         cuts: One a prompt: which tokens are cut from which keys.
         heads: One a prompt: the heads that are cut, by layer; empty for none.
         alone: One a prompt: rows of it, and of generated tokens, that would have lost all their keys and were left
             as they are, by layer.
     """
 
-    def __init__(
-        self, method: str, params: dict[str, Any], cuts: Sequence[Cut], heads: Sequence[dict[int, list[int]]]
-    ) -> None:
-        self.method, self.params = method, params
+    def __init__(self, settings: Correction, cuts: Sequence[Cut], heads: Sequence[dict[int, list[int]]]) -> None:
+        self.settings = settings
         self.cuts, self.heads = list(cuts), list(heads)
         self.whole = not cuts[0].keys.shape[1]
         self.alone: list[dict[int, int]] = [{} for _ in cuts]
-        self._placing = Placing(method, [cut.length for cut in cuts])
+        self._placing = Placing(settings.method, [cut.length for cut in cuts])
         self._layers = {layer for one in heads for layer in one}
         self._moved: dict[torch.device, list[Cut]] = {}
 
@@ -94,15 +93,7 @@ class RunningKnockout(Running):
 
     def records(self) -> list[dict[str, Any]]:
         """Method, parameters, heads that are cut, and what a user should know, one a prompt."""
-        return [
-            {
-                "method": self.method,
-                "params": self.params,
-                "active": [[layer, found] for layer, found in sorted(heads.items())],
-                "notes": self._notes(number),
-            }
-            for number, heads in enumerate(self.heads)
-        ]
+        return [self.settings.record(heads, self._notes(number)) for number, heads in enumerate(self.heads)]
 
     def _notes(self, number: int) -> list[str]:
         cut, heads = self.cuts[number], self.heads[number]

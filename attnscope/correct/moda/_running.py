@@ -129,15 +129,7 @@ class ModaRunning(Running):
 
     def records(self) -> list[dict[str, Any]]:
         """Method, parameters, heads and what a user should know, one a prompt."""
-        return [
-            {
-                "method": self.settings.method,
-                "params": self.settings.params(),
-                "active": [[layer, heads] for layer, heads in sorted(self.active[number].items())],
-                "notes": self.notes(number),
-            }
-            for number in range(len(self.prompts))
-        ]
+        return [self.settings.record(active, self.notes(number)) for number, active in enumerate(self.active)]
 
     @abstractmethod
     def notes(self, number: int) -> list[str]:

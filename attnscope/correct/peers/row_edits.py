@@ -77,9 +77,9 @@ class RunningRows(Running):
     def notes(self, number: int) -> list[str]:
         """What a user should know about one prompt."""
 
-    def active(self, number: int) -> list[list[Any]]:
-        """The heads that were changed, [[layer, heads], ...]."""
-        return [[layer, list(range(self.heads))] for layer in self.layers if bool(self.tokens[number].rows.any())]
+    def active(self, number: int) -> dict[int, list[int]]:
+        """The heads that were changed, by layer."""
+        return {layer: list(range(self.heads)) for layer in self.layers if bool(self.tokens[number].rows.any())}
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Change the rows of this layer."""
@@ -102,15 +102,7 @@ class RunningRows(Running):
 
     def records(self) -> list[dict[str, Any]]:
         """Method, parameters, heads that were changed, and what a user should know, one a prompt."""
-        return [
-            {
-                "method": self.settings.method,
-                "params": self.settings.params(),
-                "active": self.active(number),
-                "notes": self.notes(number),
-            }
-            for number in range(len(self.tokens))
-        ]
+        return [self.settings.record(self.active(n), self.notes(n)) for n in range(len(self.tokens))]
 
     def where(self) -> str:
         """Which rows are edited, in words."""

@@ -33,8 +33,7 @@ class Shown(Running):
 
     def records(self) -> list[dict[str, Any]]:
         """Method, parameters, no heads, and what was shown, one a prompt."""
-        common = {"method": self.settings.method, "params": self.settings.params(), "active": []}
-        return [common | {"notes": notes} for notes in self.notes]
+        return [self.settings.record({}, notes) for notes in self.notes]
 
 
 def visible_boxes(method: str, scene: Scene, frames: Frames) -> Boxes:

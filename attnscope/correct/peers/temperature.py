@@ -112,6 +112,4 @@ class RunningTemperature(Running):
         if self._rounded is not None and np.log2(self.settings.temperature) % 1:
             kind = str(self._rounded).removeprefix("torch.")
             notes.append(f"divided queries are rounded to {kind}; a temperature that is a power of 2 would be exact")
-        active: list[Any] = [] if nothing else [[layer, found] for layer, found in sorted(self.heads.items())]
-        record = {"method": self.settings.method, "params": self.settings.params(), "active": active, "notes": notes}
-        return [dict(record) for _ in range(self.prompts)]
+        return [self.settings.record({} if nothing else self.heads, notes) for _ in range(self.prompts)]

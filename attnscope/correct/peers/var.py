@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -160,10 +160,10 @@ class RunningVar(RunningRows):
         self.changed[number][layer] += chosen.sum(1)
         self.seen[number][layer] += chosen.shape[1]
 
-    def active(self, number: int) -> list[list[Any]]:
-        """The heads that were edited in a row of the prompt."""
-        found = [(layer, rows.nonzero()[:, 0].tolist()) for layer, rows in sorted(self.changed[number].items())]
-        return [[layer, heads] for layer, heads in found if heads]
+    def active(self, number: int) -> dict[int, list[int]]:
+        """The heads that were edited in a row of the prompt, by layer."""
+        found = {layer: rows.nonzero()[:, 0].tolist() for layer, rows in self.changed[number].items()}
+        return {layer: heads for layer, heads in found.items() if heads}
 
     def notes(self, number: int) -> list[str]:
         """Where it acts, how many sinks there are, and how many rows of heads look at the image."""

@@ -146,15 +146,7 @@ class RunningSocialBias(Running):
 
     def records(self) -> list[dict[str, Any]]:
         """Method, parameters, active heads, and what a user should know, one a prompt."""
-        return [
-            {
-                "method": self.settings.method,
-                "params": self.settings.params(),
-                "active": [[layer, found] for layer, found in sorted(self.active[number].items())],
-                "notes": self._notes(number),
-            }
-            for number in range(len(self.drawn))
-        ]
+        return [self.settings.record(active, self._notes(number)) for number, active in enumerate(self.active)]
 
     def _notes(self, number: int) -> list[str]:
         one, settings, notes = self.drawn[number], self.settings, list[str]()
