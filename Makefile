@@ -64,7 +64,7 @@ bench-nulls: $(VENV)/.installed-dev  ## measure whether the speakers' p-values a
 benchmark: $(VENV)/.installed-dev  ## score the embedded models, plain and corrected, rewrite docs/roundtable.md (under 30 minutes)
 	$(BIN)/python -m benchmarks.roundtable
 
-bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embedded models, rewrite docs/corrections.md
+bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embedded model roundtable, rewrite docs/corrections.md
 	$(BIN)/python -m benchmarks.corrections
 
 clean:

@@ -81,6 +81,14 @@ class LayerQK:
         store: the file.
         number: of the layer in the model.
 
+    Attributes:
+        q, k: queries [H, P, d] and keys [key heads, P, d] in the file; of bfloat16, the bits as uint16.
+        dtype: what they are: float16, bfloat16 or float32.
+        group: query heads that share a key head.
+        scale: factor of q.k.
+        softcap: z becomes softcap * tanh(z / softcap); None if nothing is capped.
+        sink_logits: learned sink logits [H], -inf where a head has none; None if no layer has any.
+
     Raises:
         FormatError: if the group is missing or breaks the specification.
     """

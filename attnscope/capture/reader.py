@@ -92,10 +92,27 @@ class Capture(Contents):
             rows = [self._store.rows("/full/attention", (row, int(h)), at)[:, to] for h in heads]
             result = np.stack(rows).astype(np.float32)
         elif self.has("qk"):
-            result = LayerQK(self._store, int(self.layers[row])).attention(self.mask(layer), heads, at, to)
+            result = self.qk(layer).attention(self.mask(layer), heads, at, to)
         else:
             raise self._missing("qk")
         return result[0] if is_one(head) else result
+
+    def qk(self, layer: int) -> LayerQK:
+        """Queries and keys of a layer as the kernel received them, read as they are needed.
+
+        Args:
+            layer: its number in the model.
+
+        Returns:
+            With `q` [H, P, d] and `k` [key heads, P, d], which take slices, and what else makes them logits.
+
+        Raises:
+            RequestError: if the layer is not in the capture.
+            FormatError: if the capture has no qk.
+        """
+        row = self._row(layer)
+        self._need("qk")
+        return LayerQK(self._store, int(self.layers[row]))
 
     def masses(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
         """Attention mass of the probed queries on every key group.

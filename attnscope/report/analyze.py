@@ -30,8 +30,11 @@ from attnscope.report.inputs import (
     subject,
 )
 from attnscope.report.output import Output
+from attnscope.report.staged import Stage, staged
 from attnscope.report.style import check_style, styled
 from attnscope.report.summary import Summary, records
+
+PAGE = "report.html"
 
 
 def analyze(
@@ -47,6 +50,8 @@ def analyze(
     caption: str = "",
 ) -> Summary:
     """Measure captures and write tables (CSV, parquet), figures (PNG, SVG), `report.html` and `summary.json`.
+
+    Everything is put there at the end: what is interrupted leaves the folder as it was.
 
     Args:
         paths: one capture, or several of one model (their numbers are then also averaged over clips).
@@ -82,48 +87,47 @@ def analyze(
         about = metrics.pool.labels(caps, names)
         if by is not None:
             several_groups(about, by)
-        output = Output(Path(out))
-        tables = compute_tables(caps, names, threshold, jitter)
-        numbers = headline(tables, denominator, about)
-        write_tables(output, caps, names, tables, about, by)
-        output.table("headline", numbers)
-        with styled(style):
-            groups = None if by is None else compare_groups(output, tables, about, by, denominator)
-            sections = _sections(output, caps, names, tables, about, speaker, denominator, films)
-        said = notes(caps, names, threshold)
-        pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
-        settings = {
-            "speaker": speaker,
-            "threshold": threshold,
-            "denominator": denominator,
-            "by": by,
-            "jitter": None if jitter is None else dict(jitter),
-            "style": style,
-            "films": films,
-        }
-        page = render(
-            "analyze.html.j2",
-            title=f"Attention of {provenance.model_name(caps[0])}",
-            numbers=records(numbers),
-            clips=int(about["clip"].nunique()),
-            interval=_interval(about, jitter),
-            notes=said,
-            caption=caption,
-            groups=None if groups is None else groups.page(),
-            sections=sections,
-            captures=pages,
-            settings=_said(settings, several=len(caps) > 1),
-        )
-        report = output.text("report.html", page)
-        summary = Summary(
-            report=report,
-            tables=output.tables,
-            figures=output.figures,
-            numbers=_found(caps, settings, numbers, groups, pages),
-            notes=said,
-        )
-        output.json("summary.json", summary.to_dict())
-        return summary
+        options: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator, "by": by}
+        options |= {"jitter": None if jitter is None else dict(jitter), "style": style, "films": films}
+        with staged(Path(out), PAGE) as stage, styled(style):
+            return _write(stage, caps, names, about, options, caption)
+
+
+def _write(
+    stage: Stage,
+    caps: Sequence[Capture],
+    names: Sequence[str],
+    about: pd.DataFrame,
+    settings: Mapping[str, Any],
+    caption: str,
+) -> Summary:
+    """Compute everything and write it."""
+    output, denominator, by = stage.output, settings["denominator"], settings["by"]
+    tables = compute_tables(caps, names, settings["threshold"], settings["jitter"])
+    numbers = headline(tables, denominator, about)
+    write_tables(output, caps, names, tables, about, by)
+    output.table("headline", numbers)
+    groups = None if by is None else compare_groups(output, tables, about, by, denominator)
+    sections = _sections(output, caps, names, tables, about, settings)
+    said = notes(caps, names, settings["threshold"])
+    pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
+    page = render(
+        "analyze.html.j2",
+        title=f"Attention of {provenance.model_name(caps[0])}",
+        numbers=records(numbers),
+        clips=int(about["clip"].nunique()),
+        interval=_interval(about, settings["jitter"]),
+        notes=said,
+        caption=caption,
+        groups=None if groups is None else groups.page(),
+        sections=sections,
+        captures=pages,
+        settings=_said(settings, several=len(caps) > 1),
+    )
+    output.text(stage.page, page)
+    summary = stage.summary(_found(caps, settings, numbers, groups, pages), said)
+    output.json("summary.json", summary.to_dict())
+    return summary
 
 
 def write_tables(
@@ -155,9 +159,7 @@ def _sections(
     names: Sequence[str],
     tables: Tables,
     about: pd.DataFrame,
-    speaker: str | None,
-    denominator: str,
-    films: bool,
+    settings: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """Figures by heading; headings without a figure say that there is none (the notes say why)."""
     return [
@@ -174,12 +176,14 @@ def _sections(
         {
             "title": frame_panels.TITLE,
             "lead": frame_panels.LEAD,
-            "pictures": frame_panels.overlay_panels(output, caps, names, tables, speaker, films=films),
+            "pictures": frame_panels.overlay_panels(
+                output, caps, names, tables, settings["speaker"], films=settings["films"]
+            ),
         },
         {
             "title": modality_panels.TITLE,
             "lead": modality_panels.LEAD,
-            "pictures": modality_panels.modality_panels(output, tables, denominator, about),
+            "pictures": modality_panels.modality_panels(output, tables, settings["denominator"], about),
         },
     ]
 

@@ -69,8 +69,8 @@ def compare(
         one, two = caps = open_all([before, after], stack, one_model=False)
         paired = pair(one, two)
         subject(one, speaker)
-        settings = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
-        settings |= {"jitter": None if jitter is None else dict(jitter)}
+        settings: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
+        settings["jitter"] = None if jitter is None else dict(jitter)
         with staged(Path(out), PAGE) as stage, styled():
             return _write(stage, caps, paired, settings, caption)
 

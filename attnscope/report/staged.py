@@ -1,17 +1,19 @@
-"""Reports that take long: nothing is in the output folder before all of it is there."""
+"""Reports are whole: nothing of one is in the output folder before all of it is there."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from attnscope.errors import RunError, unusable_folder
 from attnscope.folders import made
 from attnscope.report.output import Output
+from attnscope.report.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -21,23 +23,30 @@ class Stage:
     Attributes:
         output: where it is written meanwhile.
         folder: where it will be.
+        page: name of its page.
     """
 
     output: Output
     folder: Path
+    page: str
 
     def final(self, path: Path) -> Path:
         """Where a file that was written will be."""
         return self.folder / path.relative_to(self.output.folder)
 
+    def summary(self, numbers: Mapping[str, Any], notes: Sequence[str]) -> Summary:
+        """What a report hands back: where its page and what was written so far will be, with its numbers and notes."""
+        tables, figures = ([self.final(one) for one in some] for some in (self.output.tables, self.output.figures))
+        return Summary(self.folder / self.page, tables, figures, dict(numbers), list(notes))
+
 
 @contextmanager
-def staged(folder: Path, last: str) -> Iterator[Stage]:
+def staged(folder: Path, page: str) -> Iterator[Stage]:
     """Write a report into a folder, file by whole file, once the block has ended well; else leave nothing.
 
     Args:
         folder: made if it does not exist, before the block: what cannot be written to is said at once.
-        last: name of the file that is put there last.
+        page: name of the report's page, the file that is put there last.
 
     Raises:
         RequestError: if the folder cannot be made.
@@ -49,14 +58,16 @@ def staged(folder: Path, last: str) -> Iterator[Stage]:
         except OSError as error:
             raise unusable_folder(folder, error) from None
         try:
-            stage = Stage(Output(part), folder)
+            stage = Stage(Output(part), folder, page)
             yield stage
-            for path in sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == last):
+            for path in sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == page):
                 target = stage.final(path)
                 try:
                     target.parent.mkdir(exist_ok=True)
                     path.replace(target)
                 except OSError as error:
                     raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+        except RunError as error:  # it names the file as the user knows it
+            raise RunError(str(error).replace(str(part), str(folder))) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)

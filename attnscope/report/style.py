@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.text import Text
 
 from attnscope.errors import RequestError
 
@@ -194,9 +195,9 @@ def titled(ax: Axes, text: str, letters: int = 36) -> None:
     ax.set_title(literal("\n".join(wrap(text, letters))))
 
 
-def heading(figure: Figure | SubFigure, text: str) -> None:
+def heading(figure: Figure | SubFigure, text: str) -> Text:
     """A title over all panels."""
-    figure.suptitle(literal(text), fontsize=scaled(8.5), fontweight="bold")
+    return figure.suptitle(literal(text), fontsize=scaled(8.5), fontweight="bold")
 
 
 def literal(text: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from attnscope.capture.reader import open as open_capture
-from attnscope.correct.base import Correction
-from attnscope.correct.dose.grid import Step, said
+from attnscope.correct.base import Correction, about
+from attnscope.correct.dose.grid import Step
 from attnscope.correct.dose.sweep import ANSWER, HEADS, PLAIN, Progress, Sweep, run_sweep
 from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
@@ -20,8 +20,10 @@ from attnscope.report.inputs import check_options
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
 from attnscope.report.summary import Summary, records
+from attnscope.scene.problems import written
 
 if TYPE_CHECKING:
+    from attnscope.capture.reader import Capture
     from attnscope.model import LoadedModel
 
 PAGE = "sweep.html"
@@ -93,7 +95,7 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
             question=cap.scene.question,
             target=found.target,
             right=found.right,
-            steps=[(method, _said(given)) for method, given in found.steps],
+            corrections=_corrections(found, cap),
             names=names,
             columns=shown,
             rows=records(table),
@@ -102,11 +104,8 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
             pictures=[picture],
             capture=capture_page(cap, "plain"),
         )
-    output.text(PAGE, page)
-    summary = Summary(
-        report=stage.folder / PAGE,
-        tables=[stage.final(path) for path in output.tables],
-        figures=[stage.final(path) for path in output.figures],
+    output.text(stage.page, page)
+    summary = stage.summary(
         numbers={
             "before": str(before),
             "corrections": [{"method": method, "params": _plain(given)} for method, given in found.steps],
@@ -188,8 +187,14 @@ def _notes(found: Sweep) -> list[str]:
     return notes
 
 
-def _said(given: Any) -> str:
-    return ", ".join(f"{key} {said(value)}" for key, value in given.items() if value is not None)
+def _corrections(found: Sweep, cap: Capture) -> list[dict[str, Any]]:
+    """The corrections with all their parameters, as a before/after report has them; of a swept one, all its values."""
+    records = []
+    for step, one in enumerate(found.settings[PLAIN + 1].corrections):
+        own = (axis for axis in found.axes if axis.step == step)
+        values = {axis.key: f"swept: {', '.join(map(written, axis.values))}" for axis in own}
+        records.append({"method": one.method, "params": one.params() | values, **about(one.method)})
+    return [one | {"where": ""} for one in provenance.described(records, cap)]  # active heads: those of each setting
 
 
 def _plain(given: Any) -> dict[str, Any]:

@@ -101,11 +101,8 @@ def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, s
             pictures=pictures,
             capture=capture_page(cap, "plain"),
         )
-    output.text(PAGE, page)
-    summary = Summary(
-        report=stage.folder / PAGE,
-        tables=[stage.final(one) for one in output.tables],
-        figures=[stage.final(one) for one in output.figures],
+    output.text(stage.page, page)
+    summary = stage.summary(
         numbers={
             "capture": str(path),
             "corrections": found.records,

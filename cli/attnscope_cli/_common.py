@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,10 @@ OutDir = Annotated[Path, option("Folder for the results; made if it is not there
 Speaker = Annotated[
     str | None,
     option("Whose attention is laid over the frames; the first with words and a box if not given.", "NAME"),
+]
+Jitter = Annotated[
+    str | None,
+    option("Error bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
 ]
 Verify = Annotated[
     bool, option("Run once more without recording and compare the logits.", None, None, "--verify/--no-verify")
@@ -82,6 +87,23 @@ def progress_bar(quiet: bool) -> Iterator[Progress | None]:
             bar.update(tasks[what], completed=done)
 
         yield update
+
+
+def jitter_options(text: str | None) -> dict[str, Any] | None:
+    """Options of `attnscope.metrics.jitter` from "10%" or "10px"; None if nothing is given.
+
+    Raises:
+        RequestError: If the text is neither.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%|px)", text.strip())
+    if found is None:
+        raise RequestError(f'--jitter "{text}": is neither a share like 10% nor a number of pixels like 10px')
+    number = float(found[1])
+    if found[2] == "%" and number > 100:
+        raise RequestError(f'--jitter "{text}": is more than 100% of a box')
+    return {"amount": number / 100, "unit": "box"} if found[2] == "%" else {"amount": number, "unit": "px"}
 
 
 def print_json(document: Any) -> None:

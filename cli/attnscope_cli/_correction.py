@@ -40,7 +40,16 @@ Set = Annotated[
     ),
 ]
 
-Alpha = Annotated[float | None, option(f"Strength; 0 changes nothing; {_OWN}.", "NUMBER", _PANEL)]
+# Options that several methods have say what each of them takes.
+Alpha = Annotated[
+    float | None,
+    option(
+        "social-bias: strength of the bias; pai: share of each logit's size that is added to it; 0 changes nothing;"
+        f" {_OWN}.",
+        "NUMBER",
+        _PANEL,
+    ),
+]
 Threshold = Annotated[
     float | None, option(f"Least mean cross-modal attention of an active head; {_OWN}.", "NUMBER", _PANEL)
 ]
@@ -51,8 +60,9 @@ Negative = Annotated[
 Rows = Annotated[
     str | None,
     option(
-        "Tokens that are drawn, comma-separated: utterances, question (names in it), answer; for knockout, tokens at"
-        f" which heads are cut, also all, text, visual or a name; {_OWN}.",
+        "Tokens that are edited. social-bias, comma-separated: utterances, question (names in it), answer; knockout,"
+        " likewise: utterances, question, answer, text, visual, a speaker's name, or all; temperature: answer, text or"
+        f" all; var: answer or text; {_OWN}.",
         "ROWS",
         _PANEL,
     ),
@@ -86,5 +96,10 @@ Edges = Annotated[
 ]
 Strength = Annotated[
     str | None,
-    option(f"logit: alpha times the largest logit; constant: alpha itself, on the logits; {_OWN}.", "RULE", _PANEL),
+    option(
+        "social-bias: logit (alpha times the largest logit) or constant (alpha itself, on the logits); moda-align: a"
+        f" number, 0 changes nothing; {_OWN}.",
+        "RULE",
+        _PANEL,
+    ),
 ]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from attnscope.errors import RequestError
-from attnscope_cli._common import Json, OutDir, Quiet, Speaker, option, print_json, setup_logging
+from attnscope_cli._common import (
+    Jitter,
+    Json,
+    OutDir,
+    Quiet,
+    Speaker,
+    jitter_options,
+    option,
+    print_json,
+    setup_logging,
+)
 
 
 def run(
@@ -24,10 +32,7 @@ def run(
         str | None,
         option("Compare several captures by this field of their scenes, by speakers, or by correction.", "FIELD"),
     ] = None,
-    jitter: Annotated[
-        str | None,
-        option("Error bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
-    ] = None,
+    jitter: Jitter = None,
     style: Annotated[str, option("Of figures: paper or slides.", "NAME")] = "paper",
     films: Annotated[
         bool,
@@ -52,21 +57,8 @@ def run(
         threshold=threshold,
         denominator=denominator,
         by=by,
-        jitter=None if jitter is None else _amount(jitter),
+        jitter=jitter_options(jitter),
         style=style,
         films=films,
     )
     print_json(summary.to_dict()) if json else print(summary.report)
-
-
-def _amount(text: str) -> dict[str, Any]:
-    """Options of `attnscope.metrics.jitter` from "10%" or "10px".
-
-    Raises:
-        RequestError: If the text is neither.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%|px)", text.strip())
-    if found is None:
-        raise RequestError(f'--jitter "{text}": is neither a share like 10% nor a number of pixels like 10px')
-    number = float(found[1])
-    return {"amount": number / 100, "unit": "box"} if found[2] == "%" else {"amount": number, "unit": "px"}

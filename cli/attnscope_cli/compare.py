@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Json, OutDir, Quiet, Speaker, option, print_json, setup_logging
-from attnscope_cli.analyze import _amount as amount
+from attnscope_cli._common import Jitter, Json, OutDir, Quiet, Speaker, jitter_options, print_json, setup_logging
 
 
 def run(
@@ -16,10 +15,7 @@ def run(
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another capture of the same scene.")],
     out: OutDir = Path("out"),
     speaker: Speaker = None,
-    jitter: Annotated[
-        str | None,
-        option("Bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
-    ] = None,
+    jitter: Jitter = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -30,5 +26,5 @@ def run(
     setup_logging(quiet)
     from attnscope.report.compare import compare
 
-    summary = compare(before, after, out, speaker=speaker, jitter=None if jitter is None else amount(jitter))
+    summary = compare(before, after, out, speaker=speaker, jitter=jitter_options(jitter))
     print_json(summary.to_dict()) if json else print(summary.report)

@@ -10,11 +10,13 @@ import typer
 from attnscope.errors import RequestError
 from attnscope_cli._common import (
     Force,
+    Jitter,
     Json,
     OutDir,
     Quiet,
     Speaker,
     Verify,
+    jitter_options,
     option,
     print_json,
     progress_bar,
@@ -60,6 +62,7 @@ def run(
         str | None, option("Where the model is now; if not given, where the capture had it.", "MODEL")
     ] = None,
     speaker: Speaker = None,
+    jitter: Jitter = None,
     verify: Verify = True,
     force: Force = False,
     quiet: Quiet = False,
@@ -77,6 +80,9 @@ def run(
     setup_logging(quiet)
     if sweep and what_if:
         raise RequestError("--what-if: does not run the model, and --sweep does; give one of the two")
+    bands = jitter_options(jitter)
+    if bands and (sweep or what_if):
+        raise RequestError("--jitter: gives the before/after report its bands; --sweep and --what-if write none")
     after = out / "after.h5"
     if not (sweep or what_if):
         refuse_existing(after, force)
@@ -112,5 +118,5 @@ def run(
         rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
     from attnscope.report.compare import compare
 
-    summary = compare(before, after, out, speaker=speaker)
+    summary = compare(before, after, out, speaker=speaker, jitter=bands)
     print_json(summary.to_dict()) if json else print(summary.report)

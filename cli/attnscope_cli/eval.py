@@ -103,7 +103,8 @@ def run(
     Writes samples.jsonl (every question), accuracy.csv, comparison.csv and accuracy.json. The same command run again
     goes on where it was stopped. Intervals are 95 % bootstrap intervals over clips.
 
-    Example: `attnscope eval manifest.jsonl --model MODEL --correct social-bias --rows answer -o eval-out/`
+    Example: `attnscope eval scenes/manifest.jsonl --model roundtable --correct social-bias --rows answer
+    --strength constant --alpha 8 --heads 2.0,2.1,2.2,2.3,2.4,2.5,2.6,2.7`
     """
     setup_logging(quiet)
     from attnscope.correct import requested

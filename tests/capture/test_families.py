@@ -123,11 +123,11 @@ def test_log_sum_exp_recovers_the_map_from_the_logits(case):
     """exp(z - lse) from the stored queries and keys is the attention: lse belongs to these logits."""
     cap, _, oracle = case
     layer = int(cap.layers[0])
-    group = cap._store.file[f"qk/{layer}"]
-    q, k = group["q"][...].astype(np.float64), group["k"][...].astype(np.float64)
-    z = np.einsum("hqd,hkd->hqk", q, k.repeat(len(q) // len(k), 0)) * group.attrs["scale"]
-    if np.isfinite(group.attrs["softcap"]):
-        z = group.attrs["softcap"] * np.tanh(z / group.attrs["softcap"])
+    found = cap.qk(layer)
+    q, k = found.q[...].astype(np.float64), found.k[...].astype(np.float64)
+    z = np.einsum("hqd,hkd->hqk", q, k.repeat(found.group, 0)) * found.scale
+    if found.softcap is not None:
+        z = found.softcap * np.tanh(z / found.softcap)
     attention = np.where(oracle.attention[0] > 0, np.exp(z - cap.stat("lse").values[0][..., None]), 0)
     np.testing.assert_allclose(attention, oracle.attention[0], atol=1e-4)
 

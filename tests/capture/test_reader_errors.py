@@ -135,6 +135,7 @@ READS: dict[str, Callable[[Capture], object]] = {
     "layer 9 is not in the capture; it has layers 0-3 ": lambda c: c.maps([0, 9]),
     "layer 4 is not in the capture; it has layers 0-3": lambda c: c.allowed(4),
     "layer [0, 1] is not one layer's number": lambda c: c.attention([0, 1]),  # type: ignore[arg-type]
+    "layer 5 is not in the capture; it has layers 0-3": lambda c: c.qk(5),
     "head 4 is not in the capture; it has heads 0-3": lambda c: c.attention(0, 4),
     "head -1 is not in the capture; it has heads 0-3": lambda c: c.stat("lse", 0, -1),
     "no head is chosen; it has heads 0-3": lambda c: c.flow(0, []),
@@ -183,6 +184,7 @@ def test_readings_that_are_not_there(tmp_path: Path) -> None:
             (lambda: cap.flow(), "'masses' reading; capture again with --plan masses,maps"),
             (lambda: cap.stat("max"), "'stats' reading; capture again with --plan maps,stats"),
             (lambda: cap.attention(0), "'qk' reading; capture again with --plan maps,qk"),
+            (lambda: cap.qk(0), "'qk' reading; capture again with --plan maps,qk"),
         ):
             with pytest.raises(FormatError) as error:
                 read()
@@ -218,7 +220,7 @@ def test_a_reading_that_breaks_the_specification(path: Path) -> None:
         cap.__dict__["heads"] = 4
         for read, what in (
             (lambda: cap.attention(0), "/qk/0/q: holds float32, but logical-dtype is 'bfloat16'"),
-            (lambda: cap.attention(1), "/qk/1: attribute 'scale' is missing"),
+            (lambda: cap.qk(1), "/qk/1: attribute 'scale' is missing"),
             (lambda: cap.stat("lse"), "/stats/lse: is missing"),
             (
                 lambda: cap.maps(0),

@@ -197,7 +197,7 @@ OUTPUT = [
         "out/after.h5: already exists; pass --force to replace it",
         spoil=lambda: [Path("out").mkdir(), put("out/after.h5", "x")()],
     ),
-    Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: not a directory"),
+    Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: file exists"),
     Bad("demo -o .", ".: is not empty and was not made by the demo; choose another folder with -o"),
 ]
 
@@ -427,6 +427,15 @@ CAPTURES = [
         '--layers x: "x" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71',
     ),
     Bad("correct run.h5 --layers 7 -o out", "--layers 7: layer 7 is not one of the layers with attention, 0-3"),
+    Bad(
+        "correct run.h5 --jitter 10 -o out",
+        '--jitter "10": is neither a share like 10% nor a number of pixels like 10px',
+    ),
+    Bad("correct run.h5 --jitter 101% -o out", '--jitter "101%": is more than 100% of a box'),
+    Bad(
+        "correct run.h5 --jitter 10% --what-if -o out",
+        "--jitter: gives the before/after report its bands; --sweep and --what-if write none",
+    ),
     Bad("correct run.h5 --speaker Eve -o out", "run.h5: no speaker 'Eve' in the scene; it has Ann, Bob"),
     Bad(
         "correct boxless.h5 -o new/out",

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 import attnscope
 from attnscope.correct import Pai, SocialBias, read_corrections
+from attnscope.correct.base import corrections
+from attnscope.correct.params import names
+from attnscope_cli.main import app
 from tests.cli.conftest import Ran
 
 pytestmark = pytest.mark.usefixtures("here")
 
 TWO = ["pai", "social-bias"]
+GROUP: Any = get_command(app)
 
 
 def test_several_methods_in_order_and_then_from_the_file(cli: Callable[..., Ran]) -> None:
@@ -47,3 +53,21 @@ def test_methods_lists_parameters_with_defaults_and_sources(cli: Callable[..., R
     assert "topk=none" in ran.out and "lowest=false" in ran.out
     listed = {entry["method"] for entry in json.loads(cli("methods", "--json").out)["corrections"]}
     assert set(TWO) < listed
+
+
+def test_jitter_reaches_the_report(cli: Callable[..., Ran]) -> None:
+    words = ["--alpha", 2, "--layers", "0-3", "--jitter", "10%", "--no-verify", "--model", "model", "--json"]
+    ran = cli("correct", "run.h5", *words, "-o", "out")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)
+    assert found["settings"]["jitter"] == {"amount": 0.1, "unit": "box"}
+    assert any(row["low_after"] is not None for row in found["headline"])
+
+
+@pytest.mark.parametrize("option", ["rows", "alpha", "strength"])
+def test_the_help_of_options_that_several_methods_have_names_them(option: str) -> None:
+    having = [method for method, cls in corrections().items() if option in names(cls)]
+    assert len(having) > 1
+    for command in ("correct", "eval"):
+        said = next(p.help for p in GROUP.commands[command].params if p.name == option)
+        assert all(method in said for method in having), (command, having)

@@ -37,6 +37,7 @@ def test_files_are_where_the_summary_says(done):
     assert {p.suffix for p in summary.tables} == {".csv", ".parquet"}
     assert {p.suffix for p in summary.figures} == {".png", ".svg"}
     assert json.loads((out / "summary.json").read_text()) == summary.to_dict()
+    assert {p.name for p in out.iterdir()} == {"figures", "report.html", "summary.json", "tables"}
 
 
 def test_csv_and_parquet_agree_with_the_metrics(done, before):
@@ -235,7 +236,7 @@ def test_refusals(before, tmp_path):
         (
             before,
             {"out": tmp_path / "file"},
-            f"{tmp_path / 'file'}: cannot be used as the output folder: not a directory",
+            f"{tmp_path / 'file'}: cannot be used as the output folder: file exists",
         ),
         (tmp_path / "none.h5", {}, f"{tmp_path / 'none.h5'}: no such file"),
     ]

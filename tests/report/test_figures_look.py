@@ -126,6 +126,28 @@ def test_what_is_cut_off_is_found():
 ROWS = [{"metric": "row_entropy", "layer": n, "head": OVER, "query": "", "value": 0.5, "n": 1} for n in range(3)]
 
 
+@pytest.mark.parametrize("style", ["paper", "slides"])
+@pytest.mark.parametrize("names", ["AB", "ABCDEF", ("SPEAKER_00", "SPEAKER_01")])
+def test_matrices_have_no_empty_band_under_their_heading(names, style):
+    rows = [
+        {"metric": "speaker_density", "layer": layer, "head": OVER, "frames": frames, "value": 1.0 + (s == t)}
+        | {"speaker": s, "target": t}
+        for layer in (0, 1, 2, OVER)
+        for frames in ("live", "all")
+        for s in names
+        for t in names
+    ]
+    with styled(style):
+        for make in (figures.speaker_matrix, figures.speaker_matrices):
+            axes = make(pd.DataFrame(rows))
+            figure = figure_of(axes)
+            lay_out(figure)
+            over = next(t for t in figure.texts if t.get_text().startswith("Who attends")).get_window_extent()
+            gap = (over.y0 - max(ax.get_tightbbox().y1 for ax in axes)) / figure.dpi
+            assert 0 < gap < scaled(0.15)  # inches
+            assert not list(_problems(figure))
+
+
 # ---- styles
 
 

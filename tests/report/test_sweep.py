@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -72,6 +74,13 @@ def done(before, tmp_path_factory):
         return report.sweep(before, STEPS, ["alpha=..."], out), out
 
 
+def parameters(page):
+    """Of the first correction on a page: each parameter's text, and whether it is marked as not the default."""
+    listed = re.search(r'<ul class="params">(.*?)</ul>', page.read_text(), re.DOTALL)[1]
+    items = re.findall(r"<li(.*?)><code>(.*?)</code> (.*?)</li>", listed)
+    return {name: (re.sub("<.*?>", "", value), "own" in mark) for mark, name, value in items}
+
+
 def test_tables(done):
     summary, out = done
     assert all(path.exists() and out in path.parents for path in [summary.report, *summary.tables, *summary.figures])
@@ -96,11 +105,19 @@ def test_page_and_json(done):
         report.ONE_PROMPT,
         "In 1 of 10 settings no head was active: alpha=0.25, threshold=0.1.",
         "the scene's right answer",
-        "rows answer",
         "plain run",
         "note 10",
     ):
         assert said in text, said
+    shown = parameters(summary.report)
+    assert list(shown) == [field.name for field in fields(SocialBias)]
+    own = {name: value for name, (value, differs) in shown.items() if differs}
+    assert own == {
+        "alpha": "swept: 0.25, 0.5, 1.0, 2.0, 4.0 (default 1.0)",
+        "threshold": "swept: 0.1, 0.2 (default 5e-05)",
+        "rows": "answer (default utterances)",
+    }
+    assert shown["negative"] == ("paper", False) and shown["topk"] == ("none", False)
     written = json.loads((out / "sweep.json").read_text())
     assert written == summary.to_dict()
     assert written["sweep"] == {"alpha": [0.25, 0.5, 1, 2, 4], "threshold": [0.1, 0.2]}

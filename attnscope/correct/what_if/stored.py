@@ -14,7 +14,6 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attnscope.attention import AttentionCall, Edit, Kernel, RowEdit
 from attnscope.attention.dense import replace_rows
-from attnscope.capture._dense import LayerQK
 from attnscope.capture.schema import READINGS
 from attnscope.correct.base import Decoder
 from attnscope.errors import RequestError
@@ -103,7 +102,7 @@ def stored_call(cap: Capture, layer: int) -> AttentionCall:
     Raises:
         RequestError: If the layer is not in the capture.
     """
-    mask, found = cap.mask(layer), LayerQK(cap._store, layer)
+    mask, found = cap.mask(layer), cap.qk(layer)
     query, key = (_tensor(part[:, : cap.prompt_length], found.dtype) for part in (found.q, found.k))
     heads, length, width = query.shape
     sinks = None if found.sink_logits is None else torch.from_numpy(np.array(found.sink_logits[:heads]))

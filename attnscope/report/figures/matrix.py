@@ -11,17 +11,20 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
 from attnscope.report.figures.heads import around, with_grey
 from attnscope.report.figures.lines import rows_of
-from attnscope.report.style import COLUMN, DIVERGING, dressed, heading, literal, new_figure, scaled
+from attnscope.report.style import COLUMN, DIVERGING, dressed, figure_of, heading, literal, new_figure, scaled
 
 FRAMES = {"live": "Live frames", "all": "All frames"}
 UNIT = "share of a row"
 MOST = 8  # cells side by side into which numbers fit
+GAP = 0.1  # inches between the heading and the titles under it
+TRIMS = 3
 LONGEST = 9  # letters of a name on an axis
 
 
@@ -108,8 +111,10 @@ def _matrices(parts: dict[str, NDArray[np.float64]], names: list[str], fig: Figu
         image = draw_matrix(ax, part, names, rows, norm, with_grey(DIVERGING), numbers=numbers)
         ax.set_title(title, fontsize=scaled(7.5))
     axes[0].set_ylabel("words of")
-    heading(figure, f"Who attends to whom (n = {len(names)} speakers)")
+    over = heading(figure, f"Who attends to whom (n = {len(names)} speakers)")
     _bar(figure, image, axes, center)
+    if fig is None:
+        _trim(figure_of(axes), axes, over)
     return axes
 
 
@@ -157,6 +162,17 @@ def _height(parts: int, rows: int, labels: list[str]) -> float:
     """Inches that square cells, names under them and a colour bar take."""
     cell = (COLUMN - 0.45 - 0.05 * max(map(len, labels), default=0)) / max(parts * len(labels), 1)
     return 1.25 + min(rows * cell, 1.5) + 0.06 * max(map(len, labels), default=0)
+
+
+def _trim(figure: Figure, axes: Sequence[Axes], over: Text) -> None:
+    """Take away what `_height` gave too much: an empty band under the heading, since cells stay square."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    for _ in range(TRIMS):  # gaps elsewhere shrink with it, so that once is not enough
+        engine.execute(figure)
+        top = max(box.y1 for ax in axes if (box := ax.get_tightbbox()) is not None)
+        empty = (over.get_window_extent().y0 - top) / figure.dpi - scaled(GAP)
+        figure.set_figheight(figure.get_figheight() - max(0.0, empty))
 
 
 def _bar(figure: Figure | SubFigure, image: AxesImage, axes: list[Axes], center: float) -> None:
