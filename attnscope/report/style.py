@@ -205,6 +205,13 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def short_labels(texts: Sequence[str], longest: int) -> list[str]:
+    """Users' texts as labels: cut in the middle, since names differ at either end, unless two would look alike."""
+    half = longest // 2
+    cut = [text if len(text) <= longest else f"{text[: longest - 1 - half]}…{text[-half:]}" for text in texts]
+    return [literal(text) for text in (cut if len(set(cut)) == len(set(texts)) else texts)]
+
+
 def short(value: float | None, digits: int = 3) -> str:
     """A number as a reader wants it: significant digits, `—` if it is not defined."""
     if value is None or value != value:

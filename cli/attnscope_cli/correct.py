@@ -81,8 +81,9 @@ def run(
     if sweep and what_if:
         raise RequestError("--what-if: does not run the model, and --sweep does; give one of the two")
     bands = jitter_options(jitter)
-    if bands and (sweep or what_if):
-        raise RequestError("--jitter: gives the before/after report its bands; --sweep and --what-if write none")
+    for name, given in (("--jitter", bands), ("--speaker", speaker)):
+        if given and (sweep or what_if):
+            raise RequestError(f"{name}: is of the before/after report; --sweep and --what-if write none")
     after = out / "after.h5"
     if not (sweep or what_if):
         refuse_existing(after, force)

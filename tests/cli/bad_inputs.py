@@ -434,7 +434,11 @@ CAPTURES = [
     Bad("correct run.h5 --jitter 101% -o out", '--jitter "101%": is more than 100% of a box'),
     Bad(
         "correct run.h5 --jitter 10% --what-if -o out",
-        "--jitter: gives the before/after report its bands; --sweep and --what-if write none",
+        "--jitter: is of the before/after report; --sweep and --what-if write none",
+    ),
+    Bad(
+        "correct run.h5 --speaker Ada --sweep alpha=1 -o out",
+        "--speaker: is of the before/after report; --sweep and --what-if write none",
     ),
     Bad("correct run.h5 --speaker Eve -o out", "run.h5: no speaker 'Eve' in the scene; it has Ann, Bob"),
     Bad(

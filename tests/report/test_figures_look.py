@@ -17,7 +17,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics import OVER
 from attnscope.metrics.cells import cell_lift
 from attnscope.report import figures
-from attnscope.report.style import COLUMN, PAGE, figure_of, lay_out, scaled, styled
+from attnscope.report.style import COLUMN, PAGE, figure_of, lay_out, scaled, short_labels, styled
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,16 @@ def test_matrices_have_no_empty_band_under_their_heading(names, style):
             gap = (over.y0 - max(ax.get_tightbbox().y1 for ax in axes)) / figure.dpi
             assert 0 < gap < scaled(0.15)  # inches
             assert not list(_problems(figure))
+            ticks = [label.get_text() for label in axes[0].get_xticklabels()]
+            assert len(set(ticks)) == len(names)
+
+
+def test_labels_are_cut_where_they_stay_apart():
+    assert short_labels(["Ada", "SPEAKER_00", "SPEAKER_01", "$$$"], 9) == ["Ada", "SPEA…R_00", "SPEA…R_01", r"\$\$\$"]
+    assert short_labels(["the man on the left", "the man oX the left"], 9) == [
+        "the man on the left",
+        "the man oX the left",
+    ]
 
 
 # ---- styles

@@ -148,7 +148,7 @@ def test_the_figure_of_groups_draws_means_intervals_and_chance():
     assert bars[0][:, 1].tolist() == [0.5, 0.7]
     assert len(mass.get_lines()) == 1  # no chance level
     long = numbers_by_group(groups.assign(label=["a long label for one", "b"] * 2), "$x$")[0]
-    assert [tick.get_text() for tick in long.get_xticklabels()] == ["a long labe… (3)", "b (1)"]
+    assert [tick.get_text() for tick in long.get_xticklabels()] == ["a lon…or one (3)", "b (1)"]
 
 
 def test_curves_of_both_matches_are_over_the_same_clips():

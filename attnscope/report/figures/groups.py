@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from attnscope.report.style import CHANCE, CYCLE, PAGE, dressed, literal, new_figure, scaled
+from attnscope.report.style import CHANCE, CYCLE, PAGE, dressed, literal, new_figure, scaled, short_labels
 
 ACROSS = 4  # panels side by side
 LETTERS = 25  # of a line of a panel's title
@@ -68,11 +68,11 @@ def _label(ax: Axes, labels: Sequence[str], counts: Sequence[int]) -> None:
     """The labels, and under each how many clips it stands for."""
     ax.set_xlim(-0.5, len(labels) - 0.5)
     ax.margins(y=0.12)
-    cut = [label if len(label) <= LONGEST else label[: LONGEST - 1] + "…" for label in labels]
+    cut = short_labels(labels, LONGEST)
     if max(map(len, cut), default=0) * len(cut) > 20:  # side by side they would touch
-        ax.set_xticks(range(len(cut)), [f"{literal(a)} ({n})" for a, n in zip(cut, counts, strict=True)], rotation=90)
+        ax.set_xticks(range(len(cut)), [f"{a} ({n})" for a, n in zip(cut, counts, strict=True)], rotation=90)
     else:
-        ax.set_xticks(range(len(cut)), [f"{literal(a)}\n{n}" for a, n in zip(cut, counts, strict=True)])
+        ax.set_xticks(range(len(cut)), [f"{a}\n{n}" for a, n in zip(cut, counts, strict=True)])
     ax.tick_params(axis="both", labelsize=scaled(6.5))
     ax.yaxis.set_major_locator(MaxNLocator(nbins=4))
     ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)

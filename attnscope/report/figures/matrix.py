@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from attnscope.metrics import OVER
 from attnscope.report.figures.heads import around, with_grey
 from attnscope.report.figures.lines import rows_of
-from attnscope.report.style import COLUMN, DIVERGING, dressed, figure_of, heading, literal, new_figure, scaled
+from attnscope.report.style import COLUMN, DIVERGING, dressed, figure_of, heading, new_figure, scaled, short_labels
 
 FRAMES = {"live": "Live frames", "all": "All frames"}
 UNIT = "share of a row"
@@ -104,7 +104,7 @@ def _matrices(parts: dict[str, NDArray[np.float64]], names: list[str], fig: Figu
     center = float(np.mean(chance)) if chance else 0.5
     norm = around(list(parts.values()), center)
     rows = np.flatnonzero(said) if said.any() else np.arange(len(names))
-    figure = new_figure(COLUMN, _height(len(parts), len(rows), _labels(names))) if fig is None else fig
+    figure = new_figure(COLUMN, _height(len(parts), len(rows), short_labels(names, LONGEST))) if fig is None else fig
     axes = list(figure.subplots(1, len(parts), sharey=True, squeeze=False)[0])
     for ax, (title, part) in zip(axes, parts.items(), strict=True):
         numbers = len(names) * len(parts) <= MOST
@@ -146,16 +146,12 @@ def draw_matrix(
         _numbers(ax, part[rows], norm, signed=signed)
     for y, own in enumerate(rows):
         ax.add_patch(Rectangle((own - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1)))
-    labels = _labels(names)
+    labels = short_labels(names, LONGEST)
     ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=scaled(6.5))
     ax.set_yticks(range(len(rows)), [labels[row] for row in rows], fontsize=scaled(6.5))
     ax.set_xlabel("pixels of")
     ax.grid(visible=False)
     return image
-
-
-def _labels(names: Sequence[str]) -> list[str]:
-    return [literal(name if len(name) <= LONGEST else name[: LONGEST - 1] + "…") for name in names]
 
 
 def _height(parts: int, rows: int, labels: list[str]) -> float:
