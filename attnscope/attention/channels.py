@@ -20,6 +20,7 @@ MAX_WIDTH = 256
 MULTIPLE = 8
 # Rows that are few enough are read densely: a dense row costs several of a fused kernel's.
 DENSE_SHARE = 1 / 8
+SURE = 16  # a mass counts as read well if it is so many times what rounding of each key's weight can take from it
 
 
 def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCall:
@@ -78,6 +79,20 @@ def masses(call: AttentionCall, member: Tensor, rows: Tensor | None = None) -> T
     if rows is not None and not call.query.requires_grad and int(rows.sum()) <= DENSE_SHARE * rows.numel():
         return _masses_of_rows(call, member.float(), rows)
     return read_columns(call, member[:, None]).transpose(1, 2).float()
+
+
+def least_mass(dtype: torch.dtype, keys: int) -> float:
+    """The least mass on a group of keys that a kernel reads well (ours): it rounds the weight of each key by itself.
+
+    Weights below the normal numbers of float32 and bfloat16 are lost; in float16 they come in steps of 6e-8.
+
+    Args:
+        dtype: Of the values.
+        keys: How many the group has.
+    """
+    info = torch.finfo(dtype)
+    step = info.smallest_normal * (info.eps if dtype == torch.float16 else 1)
+    return max(2 * info.smallest_normal, SURE * keys * step)
 
 
 def read_columns(call: AttentionCall, channels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from attnscope.attention.call import AttentionCall
-from attnscope.attention.channels import masses
+from attnscope.attention.channels import least_mass, masses
 from attnscope.attention.dense import CHUNK_BYTES, dense_rows, logits
 from attnscope.attention.masks import SampleMask
 
@@ -73,8 +73,7 @@ def stats_from_channels(
     Returns:
         lse and entropy (None without `mean_key`), [H, N]; NaN where the anchors' mass is below the kernel's precision.
     """
-    # Kernels round each weight to the values' type: below its normal numbers a mass has few digits.
-    least = 2 * torch.finfo(call.value.dtype).smallest_normal
+    least = least_mass(call.value.dtype, len(mask.anchors(len(index), index.device)))
     known = _anchor_logits(call, sample, index, mask)
     lse = torch.where(anchor_mass > least, known - torch.log(anchor_mass.clamp(min=least)), torch.nan)
     if mean_key is None:

@@ -196,6 +196,15 @@ def test_calls_that_cannot_be_followed(loaded, prompts):
         cache = loaded.model(**prompt.inputs, use_cache=True).past_key_values
         with pytest.raises(RequestError, match="given 1 x 2 others: several tokens at once after a prompt"):
             loaded.model(input_ids=torch.tensor([[300, 301]]), past_key_values=cache)
+        loaded.model(input_ids=torch.tensor([[300]]), past_key_values=cache)
+        cache.crop(-1)
+        n = len(prompt.tokens)
+        with pytest.raises(
+            RequestError, match=rf"their cache held {n + 1} tokens, and has been cut to {n} \(as prompt"
+        ):
+            loaded.model(input_ids=torch.tensor([[301]]), past_key_values=cache)
+        with pytest.raises(RequestError, match=r"lookup does|several tokens at once"):
+            loaded.model.generate(**prompt.inputs, prompt_lookup_num_tokens=3, max_new_tokens=8, pad_token_id=0)
         right = batch_of(prompts, [()] * 3, "right")
         with pytest.raises(RequestError, match="attention maps need prompts that are padded on the left"):
             loaded.model(**right, output_attentions=True)

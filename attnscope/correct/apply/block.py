@@ -69,7 +69,7 @@ class Corrected(list[InForce]):
         self._now: _Bound | None = None  # of the forward that is running
         self._last: _Bound | None = None
         self._layout: Layout | None = None
-        self._of_cache: WeakKeyDictionary[Any, _Bound] = WeakKeyDictionary()
+        self._of_cache: WeakKeyDictionary[Any, tuple[_Bound, int | None]] = WeakKeyDictionary()
         self._runs: dict[int, int] = {}
         self._done: dict[int, tuple[int, list[dict[str, Any]]]] = {}
 
@@ -119,7 +119,7 @@ class Corrected(list[InForce]):
                 )
             return None
         cache = inputs.get("past_key_values")
-        if cache is not None and _length(cache, ids) > 0:
+        if cache is not None and (ids.shape[1] == 1 if (held := _tokens(cache)) is None else held > 0):
             self._now = self._follow(cache, ids)
             return None
         rows = self._rows(inputs)
@@ -139,17 +139,22 @@ class Corrected(list[InForce]):
             return None
         cache = getattr(out, "past_key_values", None)
         if cache is not None:
-            self._of_cache[cache] = bound
+            self._of_cache[cache] = bound, _tokens(cache)
         return None if layout is None else layout.restore(out)
 
     def _follow(self, cache: Any, ids: Any) -> _Bound:
-        bound = self._of_cache.get(cache)
+        bound, held = self._of_cache.get(cache, (None, None))
         if bound is None:
             methods = ", ".join(one.method for one in self._corrections)
             said = f"{methods} was bound to {self._pool}"
             raise RequestError(f"{said}, and the model is given {_shape(ids)} after what was not run in this block")
         if ids.shape[1] > 1 and bound.running:
             raise RequestError(f"{self._others(ids)}: several tokens at once after a prompt")
+        if bound.running and (_tokens(cache) or 0) < (held or 0):
+            raise RequestError(
+                f"{self._others(ids)}: their cache held {held} tokens, and has been cut to {_tokens(cache)} (as prompt"
+                " lookup does)"
+            )
         return bound
 
     def _rows(self, inputs: Mapping[str, Any]) -> list[Row]:
@@ -188,7 +193,9 @@ class Corrected(list[InForce]):
 
     def _collect(self) -> None:
         """Take the records of what has run, of a prompt that has run several times those of the last."""
-        live = {bound.turn: bound for bound in [*self._of_cache.values(), self._last] if bound is not None}
+        live = {
+            bound.turn: bound for bound in [*(b for b, _ in self._of_cache.values()), self._last] if bound is not None
+        }
         for turn in sorted(live):
             bound = live[turn]
             each = [one.records() for one in bound.running]
@@ -208,11 +215,9 @@ def _once(rows: Sequence[Row], ids: Any) -> list[int]:
     return numbers
 
 
-def _length(cache: Any, ids: Any) -> int:
-    """Tokens in a cache; of one that does not say, a single token at hand follows some."""
-    if hasattr(cache, "get_seq_length"):
-        return int(cache.get_seq_length())
-    return int(ids.shape[1] == 1)
+def _tokens(cache: Any) -> int | None:
+    """How many tokens a cache has taken in; None if it does not say."""
+    return int(cache.get_seq_length()) if hasattr(cache, "get_seq_length") else None
 
 
 def _shape(ids: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, allowed_pairs, dense_rows, masses
+from attnscope.attention import AttentionCall, allowed_pairs, dense_rows, least_mass, masses
 
 
 def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Tensor:
@@ -24,9 +24,11 @@ def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Ten
     """
     groups = torch.stack([one, two], -1)
     mass = masses(call, groups, both)  # [B, H, Nq, 2]
-    least = 2 * torch.finfo(call.value.dtype).smallest_normal
-    odds = torch.log(mass[..., 0].clamp(min=least)) - torch.log(mass[..., 1].clamp(min=least))
-    lost = both & (mass.amin(-1) < least).any(1)
+    counts = groups.sum(1).tolist()
+    least = torch.tensor([[least_mass(call.value.dtype, n) for n in own] for own in counts], device=mass.device)
+    least = least[:, None, None]  # [B, 1, 1, 2]
+    odds = torch.log(torch.maximum(mass, least)) @ torch.tensor([1.0, -1.0], device=mass.device)
+    lost = both & (mass < least).any(-1).any(1)
     for sample in lost.any(1).nonzero()[:, 0].tolist():
         for part, z, _, _ in dense_rows(call, sample, lost[sample].nonzero()[:, 0]):
             seen = allowed_pairs(call, sample, part)
