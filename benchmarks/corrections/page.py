@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from attnscope.correct.controls import left_out
-from attnscope.demo.train.card import commit
 from attnscope.report.style import styled
 from benchmarks.corrections import figures, sentences, tables
 from benchmarks.corrections.methods import FIRST, Method
@@ -37,24 +36,25 @@ class Results:
         return {"results": self.main, "best": self.best, "doses": self.doses, "cells": self.cells}
 
 
-def write(results: Results, settings: Settings, took: str) -> Path:
+def write(results: Results, settings: Settings, took: str, code: str) -> Path:
     """Write corrections.md with its pictures and tables into the folder of the settings.
 
     Args:
         results: What was found.
         settings: Of the run.
         took: What it cost, in words.
+        code: The commit that ran.
     """
     labels = {"more": sentences.MANY, "fewest": f"{FEWEST} people", "harm": "cups and things"}
     with styled():
         drawn = {"changes": figures.changes(results.main, labels), "doses": figures.dose_curves(results.doses)}
         put(settings.out, "corrections", drawn, results.frames())
     page = settings.out / "corrections.md"
-    page.write_text(render(Path(__file__).parent, _content(results, settings, took)), encoding="utf-8")
+    page.write_text(render(Path(__file__).parent, _content(results, settings, took, code)), encoding="utf-8")
     return page
 
 
-def _content(results: Results, settings: Settings, took: str) -> dict[str, Any]:
+def _content(results: Results, settings: Settings, took: str, code: str) -> dict[str, Any]:
     main, best = results.main, results.best
     first = next(one for one in results.tried if one.name == FIRST)
     scaled = f"python -m benchmarks.corrections --scale {settings.scale:g}"
@@ -62,7 +62,7 @@ def _content(results: Results, settings: Settings, took: str) -> dict[str, Any]:
         "scale": settings.scale,
         "command": "make bench-corrections" if settings.scale == 1 else scaled,
         "took": took,
-        "commit": commit(),
+        "commit": code,
         "model": settings.models[0],
         "named": NAMED,
         "others": HARM,

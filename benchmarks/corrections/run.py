@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import DegenerateDataWarning
 
 from attnscope.demo.script import Split
+from attnscope.demo.train.card import commit
 from benchmarks.corrections import measure, page
 from benchmarks.corrections.methods import at_best, at_default, at_doses, dosed, methods
 from benchmarks.corrections.settings import HARM, Settings, chosen
@@ -26,7 +27,7 @@ def run(settings: Settings) -> Path:
     Returns:
         The page.
     """
-    begun = time.monotonic()
+    begun, code = time.monotonic(), commit()  # before the run writes into the clone
     found = chosen()
     tried = methods(found)
     plain = [Condition(PLAIN, tasks=(), people=())]
@@ -65,7 +66,7 @@ def run(settings: Settings) -> Path:
         short=measure.by_task_and_people(scores, [one.name for one in tried]),
         chosen=found,
     )
-    return page.write(results, settings, _took(pool, time.monotonic() - begun))
+    return page.write(results, settings, _took(pool, time.monotonic() - begun), code)
 
 
 def _parts(settings: Settings, split: Split, people: tuple[int, ...]) -> list[Part]:

@@ -16,7 +16,6 @@ from PIL import Image
 from attnscope.demo.cast import UNITS
 from attnscope.demo.questions import TASKS
 from attnscope.demo.scenes import SCALE
-from attnscope.demo.train.card import commit
 from attnscope.report.style import styled
 from benchmarks.roundtable import figures, pictures, sentences, tables
 from benchmarks.roundtable.conditions import Choice, written
@@ -58,8 +57,8 @@ class Results:
         }
 
 
-def write(results: Results, settings: Settings) -> Path:
-    """Write roundtable.md with its pictures and tables into the folder of the settings."""
+def write(results: Results, settings: Settings, code: str) -> Path:
+    """Write roundtable.md with its pictures and tables into the folder of the settings; `code`: the commit that ran."""
     names = {model.role: model.name for model in settings.models}
     limited = settings.models[0]
     with styled():
@@ -71,7 +70,7 @@ def write(results: Results, settings: Settings) -> Path:
         }
         put(settings.out, "roundtable", drawn, results.frames())
     page = settings.out / "roundtable.md"
-    page.write_text(render(Path(__file__).parent, _content(results, settings, names)), encoding="utf-8")
+    page.write_text(render(Path(__file__).parent, _content(results, settings, names, code)), encoding="utf-8")
     return page
 
 
@@ -98,7 +97,7 @@ def render(folder: Path, content: dict[str, Any]) -> str:
     return environment.get_template("page.md.j2").render({"images": "images", "data": "data"} | content)
 
 
-def _content(results: Results, settings: Settings, names: dict[str, str]) -> dict[str, Any]:
+def _content(results: Results, settings: Settings, names: dict[str, str], code: str) -> dict[str, Any]:
     trained = {model.role: model.most_people for model in settings.models}
     choice, grid = results.choice, results.grid
     plain = float(grid["accuracy"].iloc[0])
@@ -148,7 +147,7 @@ def _content(results: Results, settings: Settings, names: dict[str, str]) -> dic
         "contrast_tables": tables.contrast(results.attention, names),
         "errors_table": tables.errors(results.errors, names),
         "fewest_clips": FEWEST_CLIPS,
-        "commit": commit(),
+        "commit": code,
         "workers": settings.workers,
         "models": settings.models,
         "csv": list(results.frames()),

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 from scipy.stats import DegenerateDataWarning
 
+from attnscope.demo.train.card import commit
 from attnscope.errors import RunError
 from attnscope.model import LoadedModel, build_prompt, load
 from attnscope.scene import Sampling, Scene, read_scene_frames
@@ -33,7 +34,7 @@ def run(settings: Settings) -> Path:
     Returns:
         The page.
     """
-    begun = time.monotonic()
+    begun, code = time.monotonic(), commit()  # before the run writes into the clone
     calibration, test = (plan_parts(settings, split) for split in ("calibration", "test"))
     with Pool(settings) as pool:
         pool.write_scenes([*calibration, *test])
@@ -66,7 +67,7 @@ def run(settings: Settings) -> Path:
     minutes = (time.monotonic() - begun) / 60
     steps = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in pool.seconds.items())
     results.facts.update(wall=f"{minutes:.1f} minutes", steps=steps, reused=" and ".join(pool.reused))
-    return page.write(results, settings)
+    return page.write(results, settings, code)
 
 
 def _for_calibration(chosen: dict[Part, list[Item]]) -> dict[Part, list[Item]]:

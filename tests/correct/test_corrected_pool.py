@@ -349,3 +349,40 @@ def test_a_correction_that_does_not_apply_is_refused_before_the_model_runs(loade
         pass
     with pytest.raises(RequestError, match="corrections need at least one prompt"), corrected(loaded, [], BOTH):
         pass
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_generate_tells_prompts_of_the_same_tokens_apart_by_their_pixels(loaded, drawn, beams):
+    """It encodes pixels before it calls the model; a processor's are float32."""
+    scene = Scene.read(drawn)
+    one, other = mirrored(loaded, scene)
+    pool, how = (
+        [one, replace(other, scene=swapped(scene))],
+        {"max_new_tokens": 4, "do_sample": False, "num_beams": beams},
+    )
+    batch, _ = collate(pool[::-1], loaded)
+    with corrected(loaded, pool, BOTH) as block:
+        found = loaded.model.generate(**batch, **how)
+        assert [record["runs"] for record in block.records()] == [1, 1]
+        loaded.model.generate(**pool[1].inputs, **how)
+        assert [record["runs"] for record in block.records()] == [1, 2]
+    for row, prompt in zip(found, pool[::-1], strict=True):
+        with corrected(loaded, prompt, BOTH):
+            assert torch.equal(row, loaded.model.generate(**prompt.inputs, **how)[0])
+    assert "generate" not in loaded.model.__dict__
+
+
+def test_the_tokens_of_a_prompt_with_other_frames_are_another_prompt(loaded, drawn):
+    one, other = mirrored(loaded, Scene.read(drawn))
+    noise = 0.01 * torch.randn(one.inputs["pixel_values_videos"].shape)  # as of code that resizes in another way
+    with torch.no_grad(), corrected(loaded, one, BOTH) as block:
+        loaded.model(**one.inputs | {"pixel_values_videos": one.inputs["pixel_values_videos"] + noise})
+        assert len(block.records()) == 1
+        for call in (loaded.model, loaded.model.generate):
+            with pytest.raises(RequestError, match="others: the tokens of a prompt with other frames than its own"):
+                call(**other.inputs)
+    with torch.no_grad(), corrected(loaded, one, BOTH, unknown="plain") as block:
+        found = loaded.model(**other.inputs).logits
+        assert (block.plain, block.records()) == (1, [])
+    with torch.no_grad():
+        assert torch.equal(found, loaded.model(**other.inputs).logits)

@@ -13,6 +13,7 @@ from attnscope.attention import AttentionCall
 from attnscope.correct.apply.bound import bind, scouting
 from attnscope.correct.apply.layout import Layout, is_aligned
 from attnscope.correct.apply.pool import Pool, Row
+from attnscope.correct.apply.shown import Generating
 from attnscope.correct.base import Correction, Running
 from attnscope.errors import RequestError
 
@@ -57,6 +58,7 @@ class Corrected(list[InForce]):
     Attributes:
         prompts: The prompts that they are about.
         plain: How many prompts were run plain because they are unknown (`unknown="plain"`).
+        generating: What `generate` is given while the block is open.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Corrected(list[InForce]):
         super().__init__(InForce(self, place) for place in range(len(corrections)))
         self.prompts, self.plain = list(prompts), 0
         self._model, self._corrections, self._unknown = model, corrections, unknown
+        self.generating = Generating(model.model)
         self._pool, self._thread = Pool(prompts), threading.get_ident()
         self._now: _Bound | None = None  # of the forward that is running
         self._last: _Bound | None = None
@@ -159,7 +162,7 @@ class Corrected(list[InForce]):
 
     def _rows(self, inputs: Mapping[str, Any]) -> list[Row]:
         """The prompts of a batch; none if all are unknown and are to run plain."""
-        found = self._pool.find(inputs)
+        found = self._pool.find(inputs, self.generating.shown(inputs))
         rows = [row for row in found if row is not None]
         if rows and len(rows) < len(found) and self._unknown == "plain":
             raise RequestError(
@@ -167,7 +170,8 @@ class Corrected(list[InForce]):
                 " a batch runs corrected or plain as a whole"
             )
         if len(rows) < len(found) and self._unknown != "plain":
-            raise RequestError(self._others(inputs["input_ids"]))
+            said = ": the tokens of a prompt with other frames than its own" if self._pool.lookalikes else ""
+            raise RequestError(f"{self._others(inputs['input_ids'])}{said}")
         self.plain += len(found) - len(rows)
         return rows
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnscope.correct.apply.shown import Shown
 from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
@@ -43,40 +43,40 @@ class Pool:
     Attributes:
         prompts: The prompts.
         ids: One a prompt, [N] its token ids.
+        lookalikes: How many rows of the last batch had the tokens of a prompt, and other pixels.
     """
 
     def __init__(self, prompts: Sequence[Prompt]) -> None:
         self.prompts = list(prompts)
         self.ids = [prompt.inputs["input_ids"][0].cpu().numpy().astype(np.int64) for prompt in prompts]
+        self.lookalikes = 0
         self._by_length: dict[int, dict[bytes, list[int]]] = {}
         for number, ids in enumerate(self.ids):
             self._by_length.setdefault(len(ids), {}).setdefault(ids.tobytes(), []).append(number)
         self._lengths = sorted(self._by_length, reverse=True)
 
-    def find(self, inputs: Mapping[str, Any]) -> list[Row | None]:
+    def find(self, inputs: Mapping[str, Any], shown: Shown) -> list[Row | None]:
         """The prompt of each row of a batch, None for one that is not in the pool.
 
         A row is what the attention mask leaves of it: a prompt of the pool, and perhaps more tokens after it. Prompts
-        of the same tokens are told apart by their frames, and if these are the same too, by their order.
+        of the same tokens are told apart by their pixels, and if these are the same too, by their order. Pixels that
+        are far from those of a prompt are none of it.
 
         Args:
             inputs: What the model is given; `input_ids` [R, N].
+            shown: Its pixels.
 
         Raises:
             RequestError: If two prompts cannot be told apart.
         """
         ids: Ints = inputs["input_ids"].detach().cpu().numpy().astype(np.int64)
         found = [self._begins(row, span) for row, span in zip(ids, _spans(ids, inputs), strict=True)]
-        known = [several for several in found if several]
-        numbers = iter(self._one_each([of for of, *_ in known], inputs))
-        rows: list[Row | None] = []
-        for several in found:
-            if several is None:
-                rows.append(None)
-            else:
-                number, (_, start, stop) = next(numbers), several
-                rows.append(Row(number, start, start + len(self.ids[number]), stop))
-        return rows
+        numbers = self._one_each([one[0] if one else [] for one in found], shown)
+        self.lookalikes = sum(number is None and one is not None for number, one in zip(numbers, found, strict=True))
+        return [
+            Row(number, one[1], one[1] + len(self.ids[number]), one[2]) if one and number is not None else None
+            for number, one in zip(numbers, found, strict=True)
+        ]
 
     def __str__(self) -> str:
         """The prompts in the words of a message."""
@@ -103,21 +103,25 @@ class Pool:
                     return several, start, len(row)
         return None
 
-    def _one_each(self, candidates: Sequence[list[int]], inputs: Mapping[str, Any]) -> list[int]:
-        """One prompt for each row, where the tokens leave several."""
-        if all(len(several) == 1 for several in candidates):
-            return [several[0] for several in candidates]
-        chosen, seen = list[list[int]](), dict[str, int]()
-        for several in candidates:
-            fit = several if len(several) == 1 else [n for n in several if self._shows(n, inputs, seen)]
-            chosen.append(fit or several)
-            for name, part in self._media(chosen[-1][0]).items():
-                seen[name] = seen.get(name, 0) + len(part)
+    def _one_each(self, candidates: Sequence[list[int]], shown: Shown) -> list[int | None]:
+        """One prompt for each row, None where the pixels are those of no candidate."""
+        if not all(candidates):  # of a row that is not known one does not know how many pixels are its own
+            return [several[0] if several else None for several in candidates]
+        each = max(len(candidates) // (shown.rows or len(candidates)), 1)
+        chosen, before = list[list[int]](), dict[str, int]()
+        for row, several in enumerate(candidates):
+            if row % each:
+                chosen.append(chosen[-1])
+                continue
+            exactly = len(several) > 1
+            chosen.append([n for n in several if shown.fits(self.prompts[n], before, exactly=exactly)])
+            for name, part in Shown.of(self.prompts[(chosen[-1] or several)[0]].inputs).pixels.items():
+                before[name] = before.get(name, 0) + len(part)
         copies, rest = divmod(len(candidates), len(self.prompts))
         in_order = [row // copies for row in range(len(candidates))] if copies and not rest else None
         if in_order and all(number in fit for number, fit in zip(in_order, chosen, strict=True)):
-            return in_order
-        return [self._same(fit) for fit in chosen]
+            return list(in_order)
+        return [self._same(fit) if fit else None for fit in chosen]
 
     def _same(self, several: list[int]) -> int:
         """The first of prompts, if they are alike in all that a correction may read."""
@@ -130,22 +134,6 @@ class Pool:
                     " give the model all prompts in their order, or bind them one at a time"
                 )
         return several[0]
-
-    def _media(self, number: int) -> dict[str, Tensor]:
-        """Inputs of a prompt that are not one value a token; of a batch they are one after the other."""
-        length = len(self.ids[number])
-        return {n: part for n, part in self.prompts[number].inputs.items() if part.shape[:2] != (1, length)}
-
-    def _shows(self, number: int, inputs: Mapping[str, Any], seen: Mapping[str, int]) -> bool:
-        """Whether the media that come next in a batch are those of a prompt."""
-        for name, own in self._media(number).items():
-            given = inputs.get(name)
-            if not isinstance(given, Tensor):
-                continue
-            part = given[seen.get(name, 0) :][: len(own)]
-            if part.shape != own.shape or not torch.equal(part, own.to(part)):
-                return False
-        return True
 
 
 def _spans(ids: Ints, inputs: Mapping[str, Any]) -> list[tuple[int, int] | None]:

@@ -81,7 +81,7 @@ def corrected(
         model.model.register_forward_hook(block.after, with_kwargs=True, always_call=True),
     ]
     try:
-        with tapped(model.model, edits=block):
+        with tapped(model.model, edits=block), block.generating.watched():
             yield block
     finally:
         for hook in hooks:
