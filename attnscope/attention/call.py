@@ -49,7 +49,7 @@ class AttentionCall:
         layer: Number of the layer in the model.
         query: [B, H, Nq, Dk], after position embedding and normalisation; edits may have appended channels.
         key: [B, Hkv, Nk, Dk], as read from the cache.
-        value: [B, Hkv, Nk, Dv].
+        value: [B, Hkv, Nk, Dv]; NaN in a call that was put together from stored queries and keys (`stored`).
         mask: As the backend takes it: None, 2-D padding, 4-D boolean or additive, or a flex BlockMask.
         scaling: Factor on the dot products.
         softcap: Logits become softcap * tanh(z / softcap); None for none.
@@ -62,6 +62,7 @@ class AttentionCall:
         row_edits: Changes of whole rows, applied in order to the logits that channels leave; such rows are computed
             densely.
         kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None): the model's own, under this mask.
+        stored: Whether this is no call of a running model: there are no values.
     """
 
     layer: int
@@ -79,6 +80,7 @@ class AttentionCall:
     rescales: tuple[Rescale, ...] = ()
     row_edits: tuple[RowEdit, ...] = ()
     kernel: Kernel | None = None
+    stored: bool = False
 
     @property
     def is_decode(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from attnscope.attention import decoder_layers, streamed, tapped
 from attnscope.capture.cost import first_tokens
 from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
-from attnscope.capture.generate import collate, generate
+from attnscope.capture.generate import Answer, collate, generate
 from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
 from attnscope.capture.hidden import HiddenRecorder
 from attnscope.capture.plan import Plan, Shape, format_bytes
@@ -164,6 +165,7 @@ def capture_prompts(
             streamed(model.model, hidden, plan.layer_numbers) if plan.hidden else nullcontext(),
         ):
             answers = generate(model, inputs, max_new_tokens)
+        _require_numbers(prompts, answers, corrections)
         _require_all(model, jobs, plan, max(len(answer.ids) for answer in answers) - 1, hidden.seen)
         run = {
             "sampling": sampling.model_dump() if sampling else None,
@@ -202,6 +204,20 @@ def plan_shape(model: LoadedModel, plan: Plan, keys: KeyGroups, queries: QueryGr
 def layer_count(model: LoadedModel) -> int:
     """Number of layers of the decoder, those without softmax attention included: the denominator of depth."""
     return int(model.text_config.num_hidden_layers)
+
+
+def _require_numbers(
+    prompts: Sequence[Prompt], answers: Sequence[Answer], corrections: Sequence[RunningCorrection]
+) -> None:
+    """Refuse what a model has computed beyond the range of its type.
+
+    Raises:
+        RunError: If the logits of a first answer token are not finite.
+    """
+    for prompt, answer in zip(prompts, answers, strict=True):
+        if not math.isfinite(answer.logprobs[0]):
+            under = " under the corrections: take weaker ones" if corrections else ": take another dtype"
+            raise RunError(f"{prompt.scene.video}: the model's logits are not finite{under}")
 
 
 def _tell(prompt: Prompt, plan: Plan, sizes: dict[str, int]) -> None:

@@ -15,7 +15,7 @@ from attnscope.capture.run import capture_prompts
 from attnscope.capture.validate import validate
 from attnscope.correct import Knockout, SocialBias, bind, make, read_corrections, rerun
 from attnscope.demo.clip import render_clip
-from attnscope.errors import RequestError
+from attnscope.errors import RequestError, RunError
 from attnscope_cli.main import app
 from tests.capture.eager import make_prompt
 
@@ -136,6 +136,13 @@ def test_a_refused_rerun_leaves_no_file(before, tmp_path):
     with pytest.raises(RequestError, match="names no speaker with a box"):
         rerun(before, [SocialBias(rows="answer")], tmp_path / "out" / "after.h5")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_what_computes_no_numbers_leaves_no_file(before, tmp_path):
+    far = [make("moda-align", strength=1e30), make("temperature", temperature=1e-30)]
+    with pytest.raises(RunError, match=r"clip.mp4: the model's logits are not finite under the corrections"):
+        rerun(before, far, tmp_path / "out" / "after.h5")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_shown_comes_after_the_check(before, tmp_path):

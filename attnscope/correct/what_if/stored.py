@@ -118,6 +118,7 @@ def stored_call(cap: Capture, layer: int) -> AttentionCall:
         sink_logits=None if sinks is None or bool(sinks.isneginf().all()) else sinks,
         causal=mask.kind == "causal",
         backend="sdpa",
+        stored=True,
     )
     return replace(call, kernel=_kernel(call))
 
