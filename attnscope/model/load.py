@@ -156,6 +156,36 @@ def load(
     )
 
 
+def around(model: Any, processor: Any) -> LoadedModel:
+    """A model that other code has loaded, with its processor; nothing is copied or changed.
+
+    Args:
+        model: A transformers model for image-text-to-text.
+        processor: Its processor.
+
+    Returns:
+        The model as this library takes it. Captures of it are repeated from where its configuration says it came from.
+
+    Raises:
+        ModelError: If the processor has no tokenizer.
+    """
+    config, name = model.config, str(model.config._name_or_path or type(model).__name__)
+    if not hasattr(processor, "tokenizer"):
+        raise ModelError(f"{name}: {type(processor).__name__} has no tokenizer; give the model's processor")
+    attention = str(config.get_text_config(decoder=True)._attn_implementation)
+    known = {"dtype": str(model.dtype).removeprefix("torch."), "device": str(model.device), "attn": attention}
+    return LoadedModel(
+        model=model,
+        processor=processor,
+        id=name,
+        revision=getattr(config, "_commit_hash", None),
+        family=config.model_type if config.model_type in LAYOUTS else "unknown",
+        config_sha256=config_sha256(config),
+        attention=attention,
+        load_args={"model": name} | known,
+    )
+
+
 def _check_attention(name: str, attn: str | None) -> None:
     """Refuse an unknown attention implementation before weights are read.
 

@@ -9,6 +9,10 @@ from typing import Any
 
 from attnscope.errors import ModelError
 
+# Of a configuration: what says how a model is run, not what it is.
+_PASSING = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "return_dict"}
+_PASSING |= {"output_attentions", "output_hidden_states", "pad_token_id", "bos_token_id", "eos_token_id"}
+
 
 def read_config(name: str, common: dict[str, Any]) -> Any:
     """Load the configuration and refuse a model that does not read images and text.
@@ -94,9 +98,15 @@ def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def config_sha256(config: Any) -> str:
-    """Hash a configuration, leaving out what does not change the model."""
-    content = {k: v for k, v in config.to_dict().items() if k not in {"_name_or_path", "transformers_version"}}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    """Hash a configuration, leaving out how a model is run (its dtype, say) and where it came from."""
+    content = json.dumps(_lasting(config.to_dict()), sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _lasting(v) for k, v in value.items() if not str(k).startswith("_") and k not in _PASSING}
+    return value
 
 
 def _one_line(error: Exception) -> str:

@@ -158,9 +158,8 @@ def test_what_is_shown_comes_after_the_check(before, tmp_path):
         rerun(before, shows, tmp_path / "again" / "after.h5")
 
 
-def test_rows_of_logits_are_not_in_queries_and_keys(checkpoint, drawn, tmp_path, caplog, monkeypatch):
+def test_rows_of_logits_are_not_in_queries_and_keys(checkpoint, drawn, tmp_path, caplog):
     """A capture with qk is repeated without it; one of nothing else is refused."""
-    monkeypatch.setattr(logging.getLogger("attnscope"), "propagate", True)  # a command may have turned it off
     caplog.set_level("WARNING", "attnscope")
     loaded = attnscope.load(str(checkpoint("qwen2_5_vl")))
     for plan in ("masses,qk", "qk"):

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from attnscope.errors import ModelError
-from attnscope.model import load
+from attnscope.model import around, load
 from tests.families import EAGER, FAMILIES, SUPPORTED
 
 
@@ -215,3 +216,15 @@ def test_hub_name_in_offline_mode(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_all_supported_families_are_built() -> None:
     assert set(SUPPORTED) <= set(FAMILIES)
+
+
+@pytest.mark.parametrize("name", ["qwen2_5_vl", "internvl"])
+def test_a_model_that_other_code_has_loaded(checkpoint: Callable[[str], Path], name: str) -> None:
+    folder = str(checkpoint(name).resolve())
+    theirs = AutoModelForImageTextToText.from_pretrained(folder)
+    taken, own = around(theirs, AutoProcessor.from_pretrained(folder)), load(folder, device="cpu")
+    assert taken.model is theirs
+    assert taken.describe() == own.describe()
+    assert load(**taken.load_args).describe() == own.describe()
+    with pytest.raises(ModelError, match=r"ImageProcessor\w* has no tokenizer; give the model's processor"):
+        around(theirs, own.processor.image_processor)

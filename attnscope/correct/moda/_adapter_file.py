@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,12 @@ from attnscope.errors import RequestError, RunError
 FORMAT = "attnscope moda adapter"
 VERSION = 1
 
-# Of a configuration: what says how a model is run, not what it is.
-_PASSING = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "return_dict"}
-_PASSING |= {"output_attentions", "output_hidden_states", "pad_token_id", "bos_token_id", "eos_token_id"}
-
 
 def describe(model: Any) -> dict[str, Any]:
     """What a model is: its class and a hash of its configuration, however it was loaded."""
-    content = json.dumps(_lasting(model.config.to_dict()), sort_keys=True, default=str)
-    return {"model": type(model).__name__, "config_sha256": hashlib.sha256(content.encode()).hexdigest()}
+    from attnscope.model.pretrained import config_sha256
 
-
-def _lasting(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _lasting(v) for k, v in value.items() if not str(k).startswith("_") and k not in _PASSING}
-    return value
+    return {"model": type(model).__name__, "config_sha256": config_sha256(model.config)}
 
 
 def write(path: str | Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
