@@ -75,7 +75,7 @@ def whole(capture: Path, repeats: int) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(repeats):
             for way, options in WAYS.items():
-                runs[way].append(run([*COMMAND, "analyze", str(capture), "-o", folder, "-q", *options]))
+                runs[way].append(run([*COMMAND, "analyze", str(capture), "-o", folder, "-q", "--force", *options]))
                 print(way, runs[way][-1], file=sys.stderr)
     lines = []
     for way, found in runs.items():

@@ -19,7 +19,7 @@ import torch
 import attnscope
 from attnscope.capture.generate import PLAIN_GREEDY, collate
 from attnscope.correct import Correction
-from attnscope.correct.base import build
+from attnscope.correct.registry import build
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
 from benchmarks.worker import forget_peak, peak

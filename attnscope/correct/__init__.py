@@ -5,7 +5,7 @@ from attnscope.correct.apply.bound import bind, check_applies
 from attnscope.correct.apply.prompted import prompted
 from attnscope.correct.apply.rerun import rerun
 from attnscope.correct.apply.within import corrected
-from attnscope.correct.base import Correction, Decoder, Running, catalogue, correction, corrections, make
+from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.knockout.knockout import Knockout
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo
 from attnscope.correct.peers.adaptvis import AdaptVis
@@ -17,6 +17,7 @@ from attnscope.correct.peers.vaf import Vaf
 from attnscope.correct.peers.var import Var
 from attnscope.correct.recipe import read as read_corrections
 from attnscope.correct.recipe import write as write_corrections
+from attnscope.correct.registry import catalogue, correction, corrections, make
 from attnscope.correct.request import requested
 from attnscope.correct.social.bias import SocialBias
 

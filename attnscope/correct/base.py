@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnscope.correct import params as parameters
+from attnscope.correct.notes import Caution
 from attnscope.correct.placing import Placing
 from attnscope.errors import RequestError
-from attnscope.scene.problems import written
+from attnscope.layers import check_layers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,10 +76,12 @@ class Running(ABC):
 
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
-        """What was done, one a prompt: `method`, `params`, `active` [[layer, [head, ...]], ...] and `notes`."""
+        """What was done, one a prompt, as `Correction.record` writes it."""
 
     def documents(self) -> list[dict[str, Any]]:
         """`records` as a capture keeps them: with what its readers, who need no torch, should know of the method."""
+        from attnscope.correct.registry import about
+
         return [record | about(str(record["method"])) for record in self.records()]
 
     def record(self) -> dict[str, Any]:
@@ -101,6 +104,47 @@ class Correction(ABC):
     source: ClassVar[str]
     summary: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        """Check types and sizes, and layers; a correction that checks more calls this first.
+
+        Raises:
+            RequestError: "METHOD.NAME=VALUE: " and what is wrong.
+        """
+        for field in fields(self):
+            value = parameters.typed(self.method, type(self), field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+        if "layers" in parameters.names(type(self)):
+            layers = str(vars(self)["layers"])
+            try:
+                check_layers(layers)
+            except RequestError as error:
+                raise self.wrong("layers", str(error).partition(f" {layers}: ")[2]) from None
+
+    def wrong(self, name: str, why: str) -> RequestError:
+        """What is wrong with a parameter: "METHOD.NAME=VALUE: WHY"."""
+        return parameters.wrong(self.method, name, getattr(self, name), why)
+
+    def check_choices(self, choices: Mapping[str, Sequence[str]]) -> None:
+        """Refuse a word that is none of its parameter's.
+
+        Raises:
+            RequestError: naming them.
+        """
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise self.wrong(name, f"choose from {', '.join(known)}")
+
+    def check_least(self, least: float, *names: str, above: bool = False) -> None:
+        """Refuse numbers that are less than `least`, or not above it.
+
+        Raises:
+            RequestError: naming the first one.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if value < least or (above and value == least):
+                raise self.wrong(name, f"must be a number {'above' if above else 'of at least'} {least:g}")
+
     def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
         """What the model is shown in place of a scene and its frames; most corrections change nothing here.
 
@@ -121,85 +165,26 @@ class Correction(ABC):
         """The parameters, as stored in a capture."""
         return asdict(self)
 
+    def unused(self) -> list[str]:
+        """Parameters that play no role beside the others' values, for a report to grey."""
+        return []
+
     def record(self, active: Mapping[int, Sequence[int]], notes: Sequence[str]) -> dict[str, Any]:
-        """What was done to a prompt, as `Running.records` says it.
+        """What was done to a prompt.
 
         Args:
             active: Heads in which it acted, by layer.
             notes: What a user should know, a sentence each.
+
+        Returns:
+            `method`, `params`, `active` [[layer, [head, ...]], ...], `notes`, those of them that are `cautions`, and
+            the names of parameters that are `unused`.
         """
-        heads = [[layer, list(found)] for layer, found in sorted(active.items())]
-        return {"method": self.method, "params": self.params(), "active": heads, "notes": list(notes)}
-
-
-_METHODS: dict[str, type[Correction]] = {}
-
-
-def counted(n: int, thing: str) -> str:
-    """A number of things in a note: "1 head", "8 heads"."""
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-def correction(cls: type[Correction]) -> type[Correction]:
-    """Class decorator: register a correction under its `method`."""
-    _METHODS[cls.method] = cls
-    return cls
-
-
-def corrections() -> dict[str, type[Correction]]:
-    """All corrections by method name."""
-    return dict(_METHODS)
-
-
-def make(method: str, **params: Any) -> Correction:
-    """Make a correction from its name and parameters; parameters that are None keep their default.
-
-    Raises:
-        RequestError: If there is no such method or parameter, or a parameter is out of range.
-    """
-    return build(method, {name: value for name, value in params.items() if value is not None})
-
-
-def build(method: str, params: Mapping[str, Any]) -> Correction:
-    """Make a correction from its name and parameters, of which None is a value like others.
-
-    Raises:
-        RequestError: As `make`.
-    """
-    cls = method_class(method)
-    make_it: Callable[..., Correction] = cls
-    return make_it(**parameters.check(method, cls, params))
-
-
-def method_class(method: str) -> type[Correction]:
-    """The correction of a name.
-
-    Raises:
-        RequestError: If there is none.
-    """
-    if method not in _METHODS:
-        raise RequestError(f'--method "{method}" is not a correction; choose from {", ".join(sorted(_METHODS))}')
-    return _METHODS[method]
-
-
-def about(method: str) -> dict[str, Any]:
-    """Source mark, summary and default parameters of a method, and whether it changes what the model is shown."""
-    if method not in _METHODS:
-        return {}
-    cls = _METHODS[method]
-    defaults = {field.name: None if field.default is MISSING else field.default for field in fields(cls)}
-    shows = cls.show is not Correction.show
-    return {"source": cls.source, "summary": cls.summary, "defaults": defaults, "shows": shows}
-
-
-def catalogue() -> list[dict[str, str]]:
-    """What each correction is: method, summary, source mark and parameters with their defaults."""
-    return [
-        {
-            "method": method,
-            "summary": cls.summary,
-            "source": cls.source,
-            "parameters": ", ".join(f"{f.name}={written(f.default)}" for f in fields(cls)),
+        return {
+            "method": self.method,
+            "params": self.params(),
+            "active": [[layer, list(heads)] for layer, heads in sorted(active.items())],
+            "notes": [str(note) for note in notes],
+            "cautions": [str(note) for note in notes if isinstance(note, Caution)],
+            "unused": self.unused(),
         }
-        for method, cls in sorted(_METHODS.items())
-    ]

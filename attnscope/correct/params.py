@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields
+from numbers import Integral, Real
 from typing import Any
 
 from attnscope.errors import RequestError
@@ -20,30 +23,53 @@ _KINDS: dict[str, tuple[type, str]] = {
     "None": (type(None), "none"),
 }
 _NONE = ("none", "null", "")
+MOST = 1e30  # size of a number: beyond it, what is computed from it overflows in float32
 _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def check(method: str, cls: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of the right names and types; a whole number stands for a number.
+def wrong(method: str, name: str, value: Any, why: str) -> RequestError:
+    """What is wrong with a parameter, said as `--set` takes it: "pai.alpha=-1.0: must be a number of at least 0".
+
+    One form for the command line, correction.json and Python, so that it never names an option that is not there.
+    Without a method, it is an argument of a function.
+    """
+    return RequestError(f"{f'{method}.' if method else ''}{name}={show(value)}: {why}")
+
+
+def check_names(method: str, cls: type, given: Mapping[str, Any]) -> None:
+    """Refuse what is no parameter of a method, and a method without one that it needs.
 
     Raises:
-        RequestError: If the method has no such parameter, needs one that is not given, or a value is of another type.
+        RequestError: Naming the parameters that there are.
     """
     known = _fields(cls)
-    found = {}
     for name, value in given.items():
         if name not in known:
-            raise RequestError(f"{_flag(name)} {show(value)}: {unknown(method, name, cls)}")
-        kinds = _kinds(known[name])
-        if isinstance(value, int) and not isinstance(value, bool) and "int" not in kinds and "float" in kinds:
-            value = float(value)
-        if kinds and not any(_is(value, kind) for kind in kinds):
-            raise RequestError(f"{_flag(name)} {show(value)}: is not {said(known[name])}")
-        found[name] = value
+            raise wrong(method, name, value, unknown(method, name, cls))
     for name, own in known.items():
         if name not in given and own.default is MISSING and own.default_factory is MISSING:
-            raise RequestError(f"{method} needs {_flag(name)}")
-    return found
+            raise RequestError(f"{method} needs {name}")
+
+
+def typed(method: str, cls: type, name: str, value: Any) -> Any:
+    """A value of the type of a parameter; a whole number stands for a number, numpy's for Python's.
+
+    Raises:
+        RequestError: If it is of another type, or a number that is not finite or too large to compute with.
+    """
+    field = _fields(cls)[name]
+    kinds = _kinds(field)
+    if isinstance(value, Real) and not isinstance(value, bool) and {"int", "float"} & set(kinds):
+        number: Any = value
+        if not -MOST <= number <= MOST:  # which NaN is not either
+            raise wrong(method, name, value, f"must be a number between -{MOST:.0e} and {MOST:.0e}")
+        if isinstance(value, Integral) and "int" in kinds:
+            value = int(number)
+        elif "float" in kinds:
+            value = float(number)
+    if kinds and not any(_is(value, kind) for kind in kinds):
+        raise wrong(method, name, value, f"is not {said(field)}")
+    return value
 
 
 def parse(method: str, cls: type, name: str, text: str, flag: str = "") -> Any:
@@ -83,6 +109,16 @@ def names(cls: type) -> list[str]:
     return list(_fields(cls))
 
 
+def meanings(cls: type) -> dict[str, str]:
+    """The first sentence about each parameter in the docstring of a correction; units and sources are in it."""
+    section = inspect.cleandoc(cls.__doc__ or "").partition("Attributes:\n")[2]
+    found: dict[str, str] = {}
+    for entry in re.split(r"\n(?=    \S)", section):
+        name, _, text = " ".join(entry.split()).partition(": ")
+        found[name] = re.split(r"(?<=[^.A-Z]\.) (?=[A-Z`\"])", text.rstrip())[0]
+    return {name: found.get(name, "") for name in names(cls)}
+
+
 def unknown(method: str, name: str, cls: type) -> str:
     """What to say of a parameter that a method does not have."""
     return f"{method} has no parameter {name}; it has {', '.join(names(cls)) or 'none'}"
@@ -107,7 +143,3 @@ def _kinds(field: Field[Any]) -> list[str]:
 def _is(value: Any, kind: str) -> bool:
     wanted = _KINDS[kind][0]
     return isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

@@ -1,7 +1,7 @@
 """correction.json: corrections as a file that another person applies to another clip or model.
 
-Methods and their parameters, in the order in which they are applied. Heads that came from a heads file are kept with
-the model that they belong to, and only that model takes them.
+Methods and their parameters, in the order in which they are applied. Heads are kept with the model that they belong to:
+those of a heads file only that model takes; with those that were typed, another model gets a warning in the record.
 """
 
 from __future__ import annotations
@@ -14,14 +14,25 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from attnscope._version import __version__
-from attnscope.correct.base import Correction, build
+from attnscope.correct.base import Correction
+from attnscope.correct.heads.written import ModelLike, OwnHeads
+from attnscope.correct.registry import build
 from attnscope.errors import RequestError, RunError
 from attnscope.metrics.headlist import SUFFIX, HeadList
 from attnscope.scene.problems import field_path, one_line, read_json, show
 
+FORMAT: Literal["attnscope correction"] = "attnscope correction"
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class HeadsOf(_Part):
+    """The model that heads were typed for."""
+
+    id: str
+    config_sha256: str
 
 
 class Step(_Part):
@@ -29,25 +40,35 @@ class Step(_Part):
 
     method: str
     params: dict[str, Any]
+    heads_of: HeadsOf | None = None
 
 
 class Recipe(_Part):
     """The file."""
 
-    format: Literal["attnscope correction"] = "attnscope correction"
+    format: Literal["attnscope correction"] = FORMAT
     version: Literal[1] = 1
     attnscope: str = __version__
     corrections: list[Step] = Field(min_length=1)
 
 
-def write(path: str | Path, corrections: Sequence[Correction]) -> None:
+def write(path: str | Path, corrections: Sequence[Correction], model: ModelLike | None = None) -> None:
     """Write corrections, in their order; the file is complete or absent.
+
+    Args:
+        path: The file.
+        corrections: One or more.
+        model: The model that heads written as "2.3,4.0" are of, if it is known and they do not say it themselves.
 
     Raises:
         RunError: If it cannot be written.
     """
-    steps = [Step(method=one.method, params=_saved(one)) for one in corrections]
-    text = json.dumps(Recipe(corrections=steps).model_dump(), indent=2, ensure_ascii=False) + "\n"
+    steps = [Step(method=one.method, params=_saved(one), heads_of=_owner(one, model)) for one in corrections]
+    document = Recipe(corrections=steps).model_dump()
+    for step in document["corrections"]:
+        if step["heads_of"] is None:
+            del step["heads_of"]
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     part = Path(path).with_name(f"{Path(path).name}.part")
     try:
         part.write_text(text, encoding="utf-8")
@@ -67,11 +88,15 @@ def read(path: str | Path) -> list[Correction]:
     try:
         recipe = Recipe.model_validate(document)
     except ValidationError as error:
-        raise RequestError(one_line(str(path), error)) from None
+        form = document.get("format") if isinstance(document, dict) else None
+        if form == FORMAT:
+            raise RequestError(one_line(str(path), error)) from None
+        own = "" if form is None else f" (its format is {show(form)})"
+        raise RequestError(f"{path}: is not a correction.json, as attnscope correct writes it{own}") from None
     found = []
     for number, step in enumerate(recipe.corrections):
         try:
-            found.append(build(step.method, _loaded(step.params, Path(path), number)))
+            found.append(build(step.method, _loaded(step, Path(path), number)))
         except RequestError as error:
             if str(error).startswith(str(path)):
                 raise
@@ -85,12 +110,24 @@ def _saved(one: Correction) -> dict[str, Any]:
     return one.params() | ({"heads": heads.model_dump()} if isinstance(heads, HeadList) else {})
 
 
-def _loaded(params: dict[str, Any], path: Path, number: int) -> dict[str, Any]:
+def _owner(one: Correction, model: ModelLike | None) -> HeadsOf | None:
+    """Whose heads those are that a correction has as text."""
+    heads = getattr(one, "heads", None)
+    if isinstance(heads, OwnHeads):
+        return HeadsOf(id=heads.model[0], config_sha256=heads.model[1])
+    known = model is not None and isinstance(heads, str) and heads
+    return HeadsOf(id=model.id, config_sha256=model.config_sha256) if model is not None and known else None
+
+
+def _loaded(step: Step, path: Path, number: int) -> dict[str, Any]:
     """Parameters with the heads that stand in the file; heads of another file would not travel with it."""
+    params = step.params
     heads = params.get("heads")
     where = ("corrections", number, "params", "heads")
     if isinstance(heads, str) and heads.endswith(SUFFIX):
         raise RequestError(f"{path}: {field_path(where)}: {show(heads)} is another file; its content belongs here")
+    if isinstance(heads, str) and step.heads_of is not None:
+        return params | {"heads": OwnHeads.of(heads, (step.heads_of.id, step.heads_of.config_sha256))}
     if not isinstance(heads, dict):
         return params
     try:

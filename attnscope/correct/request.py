@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from attnscope.correct import params as parameters
-from attnscope.correct.base import Correction, build, method_class
+from attnscope.correct.base import Correction
 from attnscope.correct.recipe import read
+from attnscope.correct.registry import build, method_class
 from attnscope.errors import RequestError
 
 

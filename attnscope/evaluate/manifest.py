@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from attnscope.scene.problems import read_text, show
 
 _NAME = "manifest.jsonl"
 _KEYS = ("id", "scene")
+_SHAPE = 'which has one line of JSON a question, like {"scene": "clip1/who.json"} (docs/eval.md)'
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def read_manifest(path: str | Path) -> Manifest:
     """
     path = Path(path)
     path = path / _NAME if path.is_dir() else path
+    if _binary(path):
+        raise RequestError(f"{path}: is not a manifest, {_SHAPE}")
     text = read_text(path)
     questions: list[Question] = []
     lines: dict[str, int] = {}
@@ -83,6 +87,15 @@ def read_manifest(path: str | Path) -> Manifest:
         questions.append(Question(name, number, scene, _clip(scene.video, path.parent)))
     said = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
     return Manifest(path, questions, _sha256(path.read_bytes()), _sha256(json.dumps(said).encode()))
+
+
+def _binary(path: Path) -> bool:
+    """Whether a file is there and holds what no text does, such as a capture or a video."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        begin = file.read(1024)
+    return b"\0" in begin and begin[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def _entry(where: str, line: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.errors import RequestError
-from attnscope.evaluate import stats
+from attnscope.evaluate import reasons, stats
 from attnscope.evaluate.folder import read_run, read_samples
 from attnscope.metrics.tidy import records
 
@@ -59,8 +59,8 @@ class Evaluation:
         Returns:
             Columns: those of `by` ("(all)" in the rows of all questions, "(none)" where a scene lacks the field),
             condition ("plain", "corrected", "control: ..."), n questions, their clips, accuracy with the ends of its
-            interval, chance (mean of 1 / number of options), and for generated answers no_option (answers that are no
-            option).
+            interval (none over fewer than six clips), chance (mean of 1 / number of options), and for generated answers
+            no_option (answers that are no option).
 
         Raises:
             RequestError: If no scene has a field of `by`.
@@ -103,6 +103,13 @@ class Evaluation:
         """Number of questions to which the correction did not apply; they are scored as by the plain model."""
         return int((~self.samples["corrected.applied"].astype(bool)).sum()) if "corrected" in self.conditions else 0
 
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why the correction did not apply to questions, and to how many, the commonest first."""
+        if not self.not_applied:
+            return []
+        out = self.samples[~self.samples["corrected.applied"].astype(bool)]
+        return reasons.counted(out["corrected.reason"].astype(str))
+
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON-able values; an interval that is not defined becomes null."""
         return {
@@ -114,6 +121,7 @@ class Evaluation:
             "questions": len(self.samples),
             "clips": self.samples["clip"].nunique(),
             "not_applied": self.not_applied,
+            "reasons": reasons.told(self.reasons()),
             "accuracy": records(self.table()),
             "comparison": records(self.comparison()),
         }

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from attnscope.capture.run import DEFAULT_TEMPLATE, Progress
 from attnscope.correct import Correction
 from attnscope.correct import controls as make_controls
+from attnscope.correct.heads.written import foreign
+from attnscope.correct.registry import listed
 from attnscope.errors import RequestError
 from attnscope.evaluate.folder import Folder, check_same, read_run
 from attnscope.evaluate.lines import CONTROL, CORRECTED, PLAIN, Scorer
@@ -34,7 +36,7 @@ def evaluate(
     model: LoadedModel | str | Path | Callable[[], LoadedModel],
     manifest: str | Path,
     out: str | Path,
-    corrections: Sequence[Correction] = (),
+    corrections: Correction | Sequence[Correction] = (),
     *,
     controls: Mapping[str, Sequence[Correction]] | bool = False,
     batch: int = 16,
@@ -56,7 +58,7 @@ def evaluate(
             questions is said before that.
         manifest: The questions (docs/eval.md).
         out: Folder for the results.
-        corrections: Applied together, in order; every question is then scored twice.
+        corrections: One or several, applied together, in order; every question is then scored twice.
         controls: True for the controls of the corrections (`attnscope.correct.controls`), or other corrections by
             name, to compare with; every question is also scored under each of them.
         batch: Most prompts that run together.
@@ -70,10 +72,11 @@ def evaluate(
         progress: Called with (what, done, total).
 
     Raises:
-        RequestError: If an argument, the manifest, a scene, its video or the model is wrong, or `out` holds an
-            evaluation of something else.
+        RequestError: If an argument, the manifest, a scene, its video or the model is wrong, if the corrections apply
+            to none of the questions, or if `out` holds an evaluation of something else.
         RunError: If a file cannot be written, or the model's logits are not finite.
     """
+    corrections = listed(corrections)
     check(rule, batch, max_new_tokens)
     check_template(template)
     if limit is not None and limit < 1:
@@ -84,7 +87,7 @@ def evaluate(
     if controls and not corrections:
         raise RequestError("controls are of corrections, and there are none")
     made = make_controls.controls(corrections) if controls is True else controls or {}
-    conditions = {CORRECTED: corrections} if corrections else {}
+    conditions: dict[str, Sequence[Correction]] = {CORRECTED: corrections} if corrections else {}
     conditions |= {CONTROL + name: others for name, others in made.items()}
     asked = read_manifest(manifest)
     questions = asked.questions[:limit]
@@ -118,13 +121,31 @@ def evaluate(
         "controls_left_out": make_controls.left_out(corrections) if controls is True else {},
         "batch": batch,
     }
+    for warning in dict.fromkeys(foreign(getattr(one, "heads", ""), loaded) for one in corrections):
+        if warning:
+            logger.warning("%s", warning)
     folder = Folder(out, run, force=force)
     scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
     _answer(scorer, folder, questions, batch, progress)
     folder.begin()  # nothing was left to score: the folder is still as it was found
     found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
+    _check_applied(found, corrections)
     folder.write_tables(found.to_dict())
     return found
+
+
+def _check_applied(found: Evaluation, corrections: Sequence[Correction]) -> None:
+    """Refuse to compare the plain model with itself; what was scored is kept.
+
+    Raises:
+        RequestError: With the commonest reason, if the corrections applied to no question.
+    """
+    n = len(found.samples)
+    if found.not_applied == n:
+        methods = " and ".join(one.method for one in corrections)
+        (reason, times), *others = found.reasons()
+        more = f" ({times} of {n}; the others have {len(others)} other reasons)" if others else ""
+        raise RequestError(f"{methods} applied to none of {n} questions: {reason}{more}")
 
 
 def _told(corrections: Sequence[Correction]) -> list[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """How sure an accuracy is: intervals over clips, and a paired test.
 
 Questions about one clip are not independent, so clips are drawn again, not questions: the bootstrap resamples whole
-clips, and the accuracy of a resample is the sum of its right answers over the sum of its questions.
+clips, and the accuracy of a resample is the sum of its right answers over the sum of its questions. Fewer than six
+clips have no interval: it would cover far less than it says (`attnscope.metrics.resample`).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, bootstrap
 
+from attnscope.metrics.resample import FEWEST
+
 Counts = npt.NDArray[np.int64]
 CONFIDENCE = 0.95
 _RESAMPLES = 9999
@@ -20,7 +23,7 @@ _AT_ONCE = 4_000_000  # numbers held by one step of the bootstrap
 
 
 class Interval(NamedTuple):
-    """An estimate with the ends of its 95 % interval; NaN ends where there is only one clip."""
+    """An estimate with the ends of its 95 % interval; NaN ends where there are fewer than `FEWEST` clips."""
 
     estimate: float
     low: float
@@ -75,7 +78,7 @@ def _over_clips(statistic: Any, *counts: Counts) -> Interval:
     order = np.lexsort(counts)  # the order of the clips must not choose which of them a seed draws
     data = tuple(np.asarray(column)[order] for column in counts)
     estimate = float(statistic(*data))
-    if clips < 2:
+    if clips < FEWEST:
         return Interval(estimate, float("nan"), float("nan"))
     found = bootstrap(
         data,

@@ -27,7 +27,7 @@ from attnscope.metrics import (
     speakers,
 )
 from attnscope.metrics.explain import explain
-from attnscope.metrics.jitter import jitter
+from attnscope.metrics.jitter import jitter, jitter_change
 from attnscope.metrics.registry import (
     OVER,
     Metric,
@@ -68,6 +68,7 @@ __all__ = [
     "grounding",
     "heads",
     "jitter",
+    "jitter_change",
     "long",
     "metric",
     "modality",

@@ -8,6 +8,7 @@ over heads, those with layer -1 of the mean over layers and heads.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.parts import Part
 from attnscope.metrics.registry import metric
 from attnscope.metrics.tidy import at_places, divide, over
 from attnscope.scene.mentions import asked_speakers
@@ -74,16 +76,30 @@ def answer(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
     Raises:
         FormatError: if the capture has no `maps` reading.
     """
-    mass, cells, keys = _read(cap, threshold)
-    masses, _ = over(mass, cap.layers)  # [X, S]
-    lifts, _ = over(divide(mass * keys[:, None, None], cells[:, None]), cap.layers)
+    mass, counts, keys = _read(cap, speaker_cells(cap, threshold)[None])
+    values, _ = _values(mass[0], counts[0], keys, cap.layers)
     names = list(cap.scene.speakers)
     asked, axes = asked_speakers(cap.scene), {"speaker": names}
-    values = {"answer_mass": masses, "answer_lift": lifts, "answer_share": shares(lifts)}
-    parts = [at_places(name, value, cells, axes, cap.layers, cap.heads) for name, value in values.items()]
+    parts = [at_places(name, value, counts[0], axes, cap.layers, cap.heads) for name, value in values.items()]
     table = pd.concat(parts, ignore_index=True)
     table = table.assign(threshold=threshold, asked=table["speaker"].isin(asked), named=len(asked))
     return table[["metric", "layer", "head", "threshold", "speaker", "asked", "named", "value", "n"]]
+
+
+def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:  # noqa: ARG001
+    """Every number for each of D ways [D, S, P] in which cells may lie, the first those of the boxes as they are.
+
+    A share is defined only where as many speakers are in sight as in the first way: of others it is another score.
+    """
+    mass, counts, keys = _read(cap, cells)
+    rivals: NDArray[np.int64] | None = None
+    for way in range(len(cells)):
+        values, places = _values(mass[way], counts[way], keys, cap.layers)
+        seen = np.isfinite(values["answer_lift"]).sum(1)
+        rivals = seen if rivals is None else rivals
+        values["answer_share"] = np.where((seen == rivals)[:, None], values["answer_share"], np.nan)
+        named = {"speaker": list(cap.scene.speakers)}
+        yield [Part(name, value, 0, places, named) for name, value in values.items()]
 
 
 def shares(lifts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,18 +114,32 @@ def answer_group(cap: Capture) -> str | None:
     return str(found.iloc[0]) if len(found) else None
 
 
-def _read(cap: Capture, threshold: float) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Mass of the answer position [L, H, S], the cells of each speaker that it may see [L, S], and all its keys [L]."""
-    of = speaker_cells(cap, threshold)  # [S, P]
-    mass = np.full((len(cap.layers), cap.heads, len(of)), np.nan)
-    cells, keys = np.zeros((len(cap.layers), len(of)), np.int64), np.zeros(len(cap.layers), np.int64)
+def _values(
+    mass: NDArray[np.float64], counts: NDArray[np.int64], keys: NDArray[np.int64], layers: NDArray[np.int64]
+) -> tuple[dict[str, NDArray[np.float64]], pd.DataFrame]:
+    """The three metrics [X, S], from masses [L, H, S], cells [L, S] and keys [L]; and the X places."""
+    masses, places = over(mass, layers)
+    lifts, _ = over(divide(mass * keys[:, None, None], counts[:, None]), layers)
+    return {"answer_mass": masses, "answer_lift": lifts, "answer_share": shares(lifts)}, places
+
+
+def _read(cap: Capture, cells: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Mass of the answer position on D ways [D, S, P] in which cells may lie, in one pass over the maps.
+
+    Returns:
+        Masses [D, L, H, S], the cells of each speaker that it may see [D, L, S], and all its keys [L].
+    """
+    ways, speakers, depth = len(cells), cells.shape[1], len(cap.layers)
+    mass = np.full((ways, depth, cap.heads, speakers), np.nan)
+    counts, keys = np.zeros((ways, depth, speakers), np.int64), np.zeros(depth, np.int64)
     group = answer_group(cap)
-    if group is None or not len(of):
-        return mass, cells, keys
+    if group is None or not speakers:
+        return mass, counts, keys
     query = cap.query_member[cap.query_groups["name"].tolist().index(group)]
     for row, layer in enumerate(cap.layers):
         allowed = cap.allowed(int(layer), query)[0]
-        cells[row], keys[row] = (of & allowed).sum(1), allowed.sum()
+        counts[:, row], keys[row] = (cells & allowed).sum(-1), allowed.sum()
         maps = np.asarray(cap.maps(layer=int(layer), group=group).values, dtype=np.float64)  # [H, P]
-        mass[row] = np.where(cells[row] > 0, maps @ of.T, np.nan)
-    return mass, cells, keys
+        on = (maps @ cells.reshape(ways * speakers, -1).T).reshape(-1, ways, speakers).swapaxes(0, 1)  # [D, H, S]
+        mass[:, row] = np.where(counts[:, row, None] > 0, on, np.nan)
+    return mass, counts, keys

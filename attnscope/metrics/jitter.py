@@ -8,32 +8,33 @@ words or heads. Noise pulls numbers towards chance, so a band need not hold the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Literal, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
-from attnscope.metrics import grounding, pairs, registry, speakers
+from attnscope.metrics import answer, grounding, pairs, registry, speakers
+from attnscope.metrics.clips import keys_of
 from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.disturbed import Unit, check, covered, disturb, quantiles
+from attnscope.metrics.headline import change
 from attnscope.metrics.parts import Part, numbers
-from attnscope.model.place import coverage
-from attnscope.scene import scene_boxes
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
-    from attnscope.scene import Frames
 
 CHANCE = "_chance"  # what the name of a score's chance level ends in
-Unit = Literal["box", "px"]
 Measure = Callable[["Capture", NDArray[np.bool_], float], Iterator[list[Part]]]
 MEASURES: dict[str, Measure] = {
     "speakers": speakers.measure,
+    "answer": answer.measure,
     "grounding": grounding.measure,
     "pairs": pairs.measure,
 }
+Tables = Mapping[str, pd.DataFrame]
 
 
 def jitter(
@@ -54,7 +55,7 @@ def jitter(
 
     Args:
         cap: an open capture with the `maps` reading.
-        names: metrics of the families speakers, grounding and pairs; all of them by default.
+        names: metrics of the families speakers, answer, grounding and pairs; all of them by default.
         tables: of `compute`, with the same threshold, where they are there already.
         draws: how many times the boxes are disturbed.
         amount: standard deviation of the noise on each of the four edges of a box.
@@ -71,12 +72,12 @@ def jitter(
         number is defined, NaN where it is in none. What needs boxes of other times, and what `exact` adds, has none.
         Of a score whose chance level is measured beside it (speaker_consistency, own_share_turn, own_share_time) only
         the draws with the same chance level as the boxes as they are count: with another number of people in sight it
-        is another score. Their lifts are over all draws.
+        is another score; so do those of answer_share with as many people. Their lifts are over all draws.
 
     Raises:
         RequestError: for an option out of range, or a metric of another family.
     """
-    _check(draws=draws, amount=amount, unit=unit, drop=drop, grow=grow, level=level)
+    how = check(draws=draws, level=level, amount=amount, unit=unit, drop=drop, grow=grow)
     known = [entry.name for entry in registry.all_metrics() if entry.family in MEASURES]
     chosen = known if names is None else list(names)
     for name in chosen:
@@ -86,60 +87,99 @@ def jitter(
     wanted = {family: table[table["metric"].isin(chosen)] for family, table in found.items() if family in MEASURES}
     if not wanted:
         return {}
-    rng = np.random.default_rng(seed)
-    disturbed = disturb(cap, draws, amount=amount, unit=unit, drop=drop, grow=grow, rng=rng)
-    cells = np.stack([covered(cap, boxes) >= threshold for boxes in disturbed])
-    return {
-        family: _band(cap, table.reset_index(drop=True), MEASURES[family], cells, threshold, level)
-        for family, table in wanted.items()
-    }
-
-
-def disturb(
-    cap: Capture, draws: int, *, amount: float, unit: Unit, drop: float, grow: float, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """The scene's boxes in the sampled frames, disturbed [draws, S, F, 4]; NaN where missing or left without area."""
-    frames = cast("Frames", cap.frames)  # times, width and height are all it takes
-    boxes = scene_boxes(cap.scene, frames).xyxy.astype(np.float64)  # [S, F, 4]
-    sides = np.concatenate([boxes[..., 2:] - boxes[..., :2]] * 2, axis=-1)  # width, height, width, height
-    larger = boxes + sides * np.array([-grow, -grow, grow, grow])
-    scale = sides if unit == "box" else np.ones_like(sides)
-    noisy = larger + rng.normal(0, amount, (draws, *boxes.shape)) * scale
-    noisy = np.clip(noisy, 0, [frames.width, frames.height] * 2)
-    lost = (noisy[..., 2:] <= noisy[..., :2]).any(-1) | (rng.random(noisy.shape[:-1]) < drop)
-    noisy[lost] = np.nan
-    return np.asarray(noisy, dtype=np.float32)
-
-
-def covered(cap: Capture, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Covered fraction of each token's cell for boxes [S, F, 4], as in the columns `covered:` of `tokens`, [S, P]."""
-    corners = cap.tokens[["x0", "y0", "x1", "y1"]].to_numpy(np.float32)
-    frames = cap.tokens[["frame_first", "frame_last"]].to_numpy(np.int32)
-    out = np.full((len(boxes), len(corners)), np.nan, dtype=np.float32)
-    placed = np.isfinite(corners[:, 0])
-    for row, xyxy in enumerate(boxes):
-        out[row, placed] = coverage(corners[placed], frames[placed], xyxy)
+    cells = _cells(cap, draws, threshold, seed, **how)
+    out = {}
+    for family, table in wanted.items():
+        whole = table.reset_index(drop=True)
+        out[family] = _banded(whole, _drawn(cap, whole, MEASURES[family], cells, threshold), level)
     return out
 
 
-def _band(
-    cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[np.bool_], threshold: float, level: float
-) -> pd.DataFrame:
-    """A table with the quantiles of its numbers over draws [D, S, P] of the cells."""
-    wanted, measured, drawn = set(table["metric"].unique()), set[str](), []
+def jitter_change(
+    caps: Sequence[Capture],
+    tables: Sequence[Tables],
+    *,
+    draws: int = 50,
+    level: float = 0.95,
+    threshold: float = 0.5,
+    seed: int = 0,
+    **how: Any,
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Two captures of one scene under the same disturbed boxes: bands of both, and of the change (ours).
+
+    Args:
+        caps: before and after, open, with the `maps` reading.
+        tables: of `compute` of each, with the same threshold.
+        draws: how many times the boxes are disturbed.
+        level: share of the draws that a band holds.
+        threshold: covered fraction from which a cell counts as a speaker's.
+        seed: of the random numbers.
+        how: boxes are disturbed: `amount`, `unit`, `drop`, `grow`, as of `jitter`.
+
+    Returns:
+        The tables of `jitter` before and after, and those of `attnscope.metrics.headline.change` with columns `low` and
+        `high`: quantiles of the change from draw to draw, NaN where no draw defines both.
+
+    Raises:
+        RequestError: for an option out of range.
+    """
+    how = check(draws=draws, level=level, **how)
+    cells = [_cells(cap, draws, threshold, seed, **how) for cap in caps]
+    one, two, moved = {}, {}, {}
+    for family in (name for name in MEASURES if all(name in some for some in tables)):
+        own = [some[family].reset_index(drop=True) for some in tables]
+        found = [_drawn(caps[i], own[i], MEASURES[family], cells[i], threshold) for i in (0, 1)]
+        one[family], two[family] = (_banded(own[i], found[i], level) for i in (0, 1))
+        moved[family] = _banded(change(*own), _moved(own, found), level)
+    return one, two, moved
+
+
+def _cells(cap: Capture, draws: int, threshold: float, seed: int, **how: Any) -> NDArray[np.bool_]:
+    """The speakers' cells in every draw, [draws, S, P]; the same boxes for every capture of a scene."""
+    disturbed = disturb(cap, draws, rng=np.random.default_rng(seed), **how)
+    return np.stack([covered(cap, boxes) >= threshold for boxes in disturbed])
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Numbers of a table in D draws: which of its rows [N] are measured anew, and what they then are, [D, rows]."""
+
+    rows: NDArray[np.bool_]
+    values: NDArray[np.float64]
+
+
+def _drawn(cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[np.bool_], threshold: float) -> _Drawn:
+    """The numbers of a table for draws [D, S, P] of the cells."""
     ways = measure(cap, np.concatenate([speaker_cells(cap, threshold)[None], cells]), threshold)
-    as_they_are = next(ways)
-    for parts in ways:
-        kept = [part for part in _comparable(parts, as_they_are) if part.metric in wanted]
-        measured |= {part.metric for part in kept}
-        drawn.append(numbers(kept) if kept else np.empty(0))
-    rows, edges = table["metric"].isin(measured), {}  # in the same order as the parts
+    as_they_are, wanted = next(ways), set(table["metric"].unique())
+    rows = table["metric"].isin({part.metric for part in as_they_are} & wanted)  # in the same order as the parts
     if "rows" in table:
         rows &= table["rows"] != "token"  # read word by word, for the boxes as they are alone
-    for name, edge in zip(("low", "high"), quantiles(np.stack(drawn), ((1 - level) / 2, (1 + level) / 2)), strict=True):
-        column = np.full(len(table), np.nan)
-        column[rows.to_numpy()] = edge
-        edges[name] = column
+    values = np.full((len(cells), int(rows.sum())), np.nan)
+    for draw, parts in enumerate(ways):
+        kept = [part for part in _comparable(parts, as_they_are) if part.metric in wanted]
+        values[draw] = numbers(kept) if kept else np.nan
+    return _Drawn(rows.to_numpy(), values)
+
+
+def _moved(tables: Sequence[pd.DataFrame], drawn: Sequence[_Drawn]) -> _Drawn:
+    """The change of each number of the first table, draw by draw."""
+    (before, after), (one, two) = tables, drawn
+    at = before[keys_of(before)].merge(after[keys_of(after)].reset_index(), how="left")["index"].to_numpy(np.float64)
+    column = np.full(len(after) + 1, -1)  # the last for numbers that are not in the second table
+    column[:-1][two.rows] = np.arange(two.values.shape[1])
+    column = column[np.where(np.isfinite(at), at, -1).astype(np.int64)]
+    rows = one.rows & (column >= 0)
+    return _Drawn(rows, two.values[:, column[rows]] - one.values[:, rows[one.rows]])
+
+
+def _banded(table: pd.DataFrame, drawn: _Drawn, level: float) -> pd.DataFrame:
+    """A table with the quantiles of its numbers over draws."""
+    edges = {}
+    shares = ((1 - level) / 2, (1 + level) / 2)
+    for name, edge in zip(("low", "high"), quantiles(drawn.values, shares), strict=True):
+        edges[name] = np.full(len(table), np.nan)
+        edges[name][drawn.rows] = edge
     whole = table.assign(**edges)
     return whole[[c for c in whole.columns if c not in registry.FOUND] + [c for c in registry.FOUND if c in whole]]
 
@@ -149,41 +189,10 @@ def _comparable(parts: list[Part], as_they_are: list[Part]) -> list[Part]:
     out = []
     levels = {(part.metric, part.keys["frames"][0]): i for i, part in enumerate(parts) if part.metric.endswith(CHANCE)}
     for part in parts:
-        at = levels.get((f"{part.metric}{CHANCE}", part.keys["frames"][0])) if len(part.keys["frames"]) else None
+        frames = part.keys.get("frames", ())
+        at = levels.get((f"{part.metric}{CHANCE}", frames[0])) if len(frames) else None
         if at is not None:
             same = np.isclose(parts[at].values, as_they_are[at].values)  # [1, M], or [X, M]
             part = replace(part, values=np.where(same, part.values, np.nan))
         out.append(part)
     return out
-
-
-def quantiles(values: NDArray[np.float64], shares: Sequence[float]) -> list[NDArray[np.float64]]:
-    """Quantiles of the finite among [D, N], linear between neighbours, each [N]; NaN where none is.
-
-    That is numpy.nanquantile, which goes column by column.
-    """
-    ordered = np.sort(values, axis=0)  # NaN last
-    last = np.maximum(np.isfinite(ordered).sum(0) - 1, 0)
-    out = []
-    for share in shares:
-        below = np.floor(share * last).astype(np.int64)
-        above = np.ceil(share * last).astype(np.int64)
-        low, high = (np.take_along_axis(ordered, at[None], axis=0)[0] for at in (below, above))
-        out.append(low + (share * last - below) * (high - low))
-    return out
-
-
-def _check(*, draws: int, amount: float, unit: str, drop: float, grow: float, level: float) -> None:
-    """Refuse options out of range."""
-    rules = (
-        ("draws", draws, draws >= 1, "at least 1"),
-        ("amount", amount, amount >= 0, "at least 0"),
-        ("amount", f"{amount:.0%}", unit != "box" or amount <= 1, "at most 100% of a box"),
-        ("unit", unit, unit in ("box", "px"), "box or px"),
-        ("drop", drop, 0 <= drop <= 1, "a probability, 0 to 1"),
-        ("grow", grow, grow > -0.5, "above -0.5, where nothing is left of a box"),
-        ("level", level, 0 < level < 1, "a share of the draws, above 0 and below 1"),
-    )
-    for name, value, good, rule in rules:
-        if not good:
-            raise RequestError(f"jitter: {name} is {value}; it is {rule}")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 COLUMNS = ("option", "expected", "tokens", "logprob", "share")
+UNLIKELY = 0.01  # probability of all options together, below which their shares say little of what the model says
 
 
 def options(cap: Capture) -> pd.DataFrame:
@@ -45,6 +47,24 @@ def options_change(before: Capture, after: Capture) -> pd.DataFrame:
     joined["change"] = joined["logprob_after"] - joined["logprob_before"]
     joined["share_change"] = joined["share_after"] - joined["share_before"]
     return joined
+
+
+def together(options: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Logarithm of the probability of all options together, `before` and `after`; None where no option has one.
+
+    Args:
+        options: rows of `options_change`, as dicts with None where a number is not defined.
+    """
+    out: dict[str, float | None] = {}
+    for when in ("before", "after"):
+        known = [o[f"logprob_{when}"] for o in options if o[f"logprob_{when}"] is not None]
+        out[when] = float(np.logaddexp.reduce(known)) if known else None
+    return out
+
+
+def unlikely(options: Sequence[Mapping[str, Any]]) -> list[str]:
+    """When ("before", "after") the options together are too improbable for their shares to mean much."""
+    return [when for when, log in together(options).items() if log is not None and log < np.log(UNLIKELY)]
 
 
 def answer_text(cap: Capture) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,16 +11,22 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.cells import cell_lift
+from attnscope.metrics.registry import OVER
+from attnscope.report.drawn import drawn_to
 from attnscope.report.figures import heads
 from attnscope.report.figures.lines import rows_of
 from attnscope.report.figures.stage import Stage, stage
 from attnscope.report.inputs import Tables, subject
 from attnscope.report.output import Picture
 from attnscope.report.pairing import Pairing
+from attnscope.report.panels import unmoved
 from attnscope.report.provenance import active_heads
+from attnscope.report.style import short
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
+
+TOUCHED = " of the heads touched"
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,22 @@ class Change:
     def active(self) -> list[tuple[int, int]]:
         """Heads in which a correction acted."""
         return active_heads(self.two)
+
+    @property
+    def target(self) -> str | None:
+        """To whom a correction draws the answer; None if to nobody, or not to one speaker."""
+        return drawn_to(self.two)[0]
+
+    @property
+    def drawing(self) -> list[tuple[int, int]]:
+        """Heads that draw it there; where there is no such one, those in which some correction acted."""
+        return drawn_to(self.two)[1] if self.target else self.active
+
+    @property
+    def threshold(self) -> float:
+        """Covered fraction from which a cell counted as a speaker's."""
+        tables = [table for table in self.after.values() if "threshold" in table and len(table)]
+        return float(tables[0]["threshold"].iloc[0]) if tables else 0.5
 
     @property
     def on(self) -> Stage:
@@ -60,15 +83,56 @@ class Change:
         return heads.grid(parts[0]), heads.grid(parts[1])
 
 
+View = tuple[str, str, int | None, int | None]  # name, in words, layer, head
+
+
+def example(tables: Sequence[pd.DataFrame], touched: Collection[tuple[int, int]], what: str) -> View | None:
+    """The head to show beside the mean of all: the one whose number rose most, if that can be seen.
+
+    Of the heads that a correction touched; where none of them rose, of all. Where none rose at all, the highest after
+    (of those touched).
+
+    Args:
+        tables: a number by `layer` and `head`, before and after.
+        touched: (layer, head) in which a correction acted; where there is none, all heads are asked.
+        what: the number.
+    """
+    (before, after), keys = tables, ["layer", "head"]
+    rows = before[[*keys, "value"]].merge(after[[*keys, "value"]], on=keys, suffixes=("_before", "_after"))
+    rows = rows[(rows["layer"] != OVER) & (rows["head"] != OVER) & rows["value_after"].notna()]
+    rows = rows.assign(rise=rows["value_after"] - rows["value_before"])
+    inside = [not touched or at in touched for at in zip(rows["layer"], rows["head"], strict=True)]
+    own = rows[np.array(inside, dtype=bool)]
+    for some, aside in ((own, ""), (rows, "; no correction touched it")):
+        top = some.nlargest(1, "rise")
+        one, two = (top[f"value_{when}"].to_numpy(np.float64) for when in ("before", "after"))
+        if len(top) and two > one and unmoved(one, two) is None:
+            return _view("most_changed", top, f"whose {what} rose most (by {short(top['rise'].item(), 2)}{aside})")
+    if own.empty:
+        return None
+    return _view("best_head", own.nlargest(1, "value_after"), f"highest {what}{TOUCHED if touched else ''}")
+
+
+def _view(name: str, top: pd.DataFrame, said: str) -> View:
+    """The view of the one head of a table."""
+    layer, head = int(top["layer"].item()), int(top["head"].item())
+    return name, f"layer {layer}, head {head}, {said}", layer, head
+
+
 @dataclass
 class Section:
-    """Figures under a heading, and what needs none: it is (almost) the same before and after."""
+    """Figures under a heading, and what needs none: it is (almost) the same before and after.
+
+    Attributes:
+        said: what is said in words alone, under the lead.
+    """
 
     title: str
     lead: str
     pictures: list[Picture]
     same: list[str]
+    said: list[str] = field(default_factory=list)
 
     def page(self) -> dict[str, Any]:
         """What the template shows."""
-        return {"title": self.title, "lead": self.lead, "pictures": self.pictures, "same": self.same}
+        return {"title": self.title, "lead": self.lead, "pictures": self.pictures, "same": self.same, "said": self.said}

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnscope.metrics.cells import best_head
+from attnscope import metrics
 from attnscope.report import speaker_panels
-from attnscope.report.answer_panels import LEAD, TITLE, change_maps, change_overlays
-from attnscope.report.change import Change, Section
+from attnscope.report.answer_change import change_maps, change_overlays, whether_drawn
+from attnscope.report.answer_panels import LEAD, MEAN, TITLE
+from attnscope.report.change import Change, Section, View, example
 from attnscope.report.figures import changes, curves, heads, overlay, shown
 from attnscope.report.figures.lines import rows_of
 from attnscope.report.figures.matrix import drawable
 from attnscope.report.figures.stage import stage
-from attnscope.report.inputs import Tables, subject
+from attnscope.report.figures.touched import heads_touched
+from attnscope.report.inputs import subject
 from attnscope.report.output import Output, Picture
 from attnscope.report.pairing import shown_by
-from attnscope.report.panels import FRAMES, RISE, SCALE, best_frames, unmoved
+from attnscope.report.panels import FRAMES, SCALE, best_frames, unmoved
 from attnscope.report.provenance import acted_on_answer, touched
 
 if TYPE_CHECKING:
@@ -26,22 +29,21 @@ if TYPE_CHECKING:
 
 def sections(out: Output, found: Change) -> list[dict[str, Any]]:
     """Figures by heading: where the answer looks comes first, frames on top, if the correction acted on the answer."""
-    on_answer, after = acted_on_answer(found.two), found.two.frames.images
-    unchanged: list[str] = []
-    pair = (found.one, found.two, found.before, found.after)
-    frames = change_overlays(out, *pair, found.pairing, after, unchanged) if found.one.has("maps") else []
-    maps = change_maps(out, found.before, found.after, found.active, unchanged)
-    answer = Section(TITLE, LEAD, [*frames, *maps] if on_answer else [*maps, *frames], unchanged)
+    on_answer, unchanged = acted_on_answer(found.two), list[str]()
+    frames, maps = change_overlays(out, found, unchanged), change_maps(out, found, unchanged)
+    pictures = [*frames, *maps] if on_answer else [*maps, *frames]
+    answer = Section(TITLE, LEAD, pictures, unchanged, whether_drawn(found))
     speakers = _speakers(out, found)
-    return [
-        one.page()
-        for one in (
-            *([answer, speakers] if on_answer else [speakers, answer]),
-            _overlays(out, found),
-            _layers(out, found),
-            _modalities(out, found),
-        )
+    chosen = [
+        *([answer, speakers] if on_answer else [speakers, answer]),
+        _overlays(out, found),
+        _layers(out, found),
+        _modalities(out, found),
     ]
+    missing = metrics.explain(found.two, threshold=found.threshold)
+    if missing:  # no matter of the correction, and so at the end
+        chosen.append(Section("Not computed, and why", "", [], [], missing))
+    return [one.page() for one in chosen]
 
 
 def touched_panels(out: Output, one: Capture, two: Capture) -> list[Picture]:
@@ -54,8 +56,10 @@ def touched_panels(out: Output, one: Capture, two: Capture) -> list[Picture]:
     if not found:
         return pictures
     layers = [int(n) for n in two.layers]
-    caption = "Outlined: the heads in which a correction acted."
-    drawn = changes.heads_touched(layers, two.heads, found)
+    caption = "In colour: the heads in which a correction acted."
+    if any(one & other for one, other in combinations(found.values(), 2)):
+        caption += " The cell of a head in which several acted is divided among them."
+    drawn = heads_touched(layers, two.heads, found)
     return [*pictures, out.figure("heads_touched", drawn, "Heads touched, by layer", caption)]
 
 
@@ -109,7 +113,7 @@ def _modalities(out: Output, found: Change) -> Section:
 def _layers(out: Output, found: Change) -> Section:
     section = Section("Layer by layer", "The same numbers by depth, mean over heads; and how links decay.", [], [])
     frames = best_frames(found.before["speakers"]) if "speakers" in found.before else "all"
-    figure = changes.layers_change(found.before, found.after, found.denominator, frames)
+    figure = changes.layers_change(found.before, found.after, found.denominator, frames, found.target)
     if figure is not None:
         caption = (
             "Dashed before, solid after (one on the other where nothing changed). Text queries unless said; of "
@@ -179,23 +183,11 @@ def _overlays(out: Output, found: Change) -> Section:
     return section
 
 
-def _views(found: Change) -> list[tuple[str, str, int | None, int | None]]:
+def _views(found: Change) -> list[View]:
     """Which heads are laid over the frames: the mean of all, and one."""
-    views: list[tuple[str, str, int | None, int | None]] = [("mean", "mean of all layers and heads", None, None)]
     if "speakers" not in found.before or "speakers" not in found.after:
-        return views
-    if most := _most_risen(found.before, found.after):
-        views.append(
-            ("most_changed", f"layer {most[0]}, head {most[1]}, whose speaker consistency rose most", *most[:2])
-        )
-    elif best := best_head(found.after["speakers"]):
-        views.append(("best_head", f"layer {best[0]}, head {best[1]}, highest speaker consistency", *best[:2]))
-    return views
-
-
-def _most_risen(before: Tables, after: Tables) -> tuple[int, int, str] | None:
-    """The head whose speaker consistency rose most, by the rule of `best_head`; None if none rose."""
-    keys = ["metric", "layer", "head", "frames"]
-    one, two = (rows_of(t["speakers"], "speaker_consistency_lift").set_index(keys)["value"] for t in (before, after))
-    rise = (two - one).reset_index()
-    return best_head(rise[rise["value"] > RISE])
+        return [MEAN]
+    frames, metric = best_frames(found.before["speakers"]), "speaker_consistency_lift"
+    lifts = [rows_of(table["speakers"], metric, frames=frames) for table in (found.before, found.after)]
+    one = example(lifts, found.active, "speaker consistency over chance")
+    return [MEAN, one] if one else [MEAN]

@@ -13,14 +13,14 @@ import pandas as pd
 from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.metrics.headline import change, headline
-from attnscope.report import change_panels, provenance
+from attnscope.report import change_panels, compare_notes, provenance
 from attnscope.report.answers import answer_text, options_change, verdict
 from attnscope.report.capture_page import capture_page
 from attnscope.report.change import Change
 from attnscope.report.cost import cost
 from attnscope.report.html import render
 from attnscope.report.inputs import Tables, check_options, compute_tables, open_all, subject
-from attnscope.report.pairing import Pairing, pair, shown_by
+from attnscope.report.pairing import Pairing, pair
 from attnscope.report.panels import RISE
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
@@ -42,7 +42,8 @@ def compare(
 ) -> Summary:
     """Report what changed between two captures of one scene.
 
-    Everything is put there at the end: what is interrupted leaves the folder as it was.
+    Everything is put there at the end: what is interrupted leaves the folder as it was. A report that is there is
+    replaced, with its tables and figures.
 
     Args:
         before: the capture to compare with.
@@ -51,8 +52,8 @@ def compare(
         speaker: whose attention is drawn over the frames; by default the first with words and a box.
         threshold: covered fraction from which a visual token counts as a speaker's.
         denominator: of the gap between self and cross attention.
-        jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes get a band from disturbed boxes, the
-            same before and after.
+        jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes, and their changes, get a band from
+            disturbed boxes, the same before and after.
         caption: a sentence that readers must see first, under the title.
 
     Returns:
@@ -81,11 +82,16 @@ def _write(
     """Compute everything and write it."""
     (one, two), output = caps, stage.output
     threshold, denominator, jitter = (settings[name] for name in ("threshold", "denominator", "jitter"))
-    tables = [compute_tables([cap], [name], threshold, jitter) for cap, name in zip(caps, NAMES, strict=True)]
-    numbers = headline_change(tables[0], tables[1], denominator)
+    tables = [compute_tables([cap], [name], threshold) for cap, name in zip(caps, NAMES, strict=True)]
+    banded: Tables = {}
+    if jitter is not None and all(cap.has("maps") and cap.scene.speakers for cap in caps):
+        *bands, banded = metrics.jitter_change(caps, tables, threshold=threshold, **jitter)
+        tables = [found | own for found, own in zip(tables, bands, strict=True)]
+    numbers = headline_change(tables[0], tables[1], denominator, banded)
     answers, spent = options_change(one, two), cost(one, two)
     said, verdicts = [answer_text(cap) for cap in caps], [verdict(cap) for cap in caps]
-    changed = {f: change(tables[0][f], tables[1][f]) for f in tables[0] if f in tables[1]}
+    both = [family for family in tables[0] if family in tables[1]]
+    changed = {f: banded[f] if f in banded else change(tables[0][f], tables[1][f]) for f in both}
     for family, table in changed.items():
         output.table(f"{family}_change", table)
     output.table("headline_change", numbers)
@@ -95,8 +101,14 @@ def _write(
     found = Change(one, two, paired, tables[0], tables[1], settings["speaker"], denominator)
     sections = change_panels.sections(output, found)
     nothing = said[0] == said[1] and _unchanged([*changed.values(), answers])
-    notes = [paired.note] * (not paired.same) + _notes(one, two, paired, nothing=nothing)
-    notes += _left_out(caps, tables, threshold)
+    ends = [] if banded else [c for c in map(str, numbers) if c.startswith(("low_", "high_"))]
+    headline_rows = records(numbers.drop(columns=ends))
+    shown, no_sinks = compare_notes.worth_showing(headline_rows)
+    if sections and sections[-1].get("said"):  # what is missing from the page stands at its end
+        sections[-1]["said"] = [*sections[-1]["said"], *no_sinks]
+    notes = [paired.note] * (not paired.same) + compare_notes.notes(one, two, paired, nothing=nothing)
+    notes += [compare_notes.NO_BAND] * (jitter is not None and not banded)
+    notes += [*no_sinks, *compare_notes.left_out(caps, tables, threshold)]
     pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
     page = render(
         "compare.html.j2",
@@ -110,8 +122,8 @@ def _write(
         heads=provenance.heads_said(provenance.active_heads(two), two.heads),
         touched=touched,
         cost=spent,
-        numbers=records(numbers),
-        interval=_interval(jitter),
+        numbers=shown,
+        interval=_interval(jitter) if banded else "",
         notes=notes,
         caption=caption,
         sections=sections,
@@ -123,7 +135,7 @@ def _write(
             "before": str(one.path),
             "after": str(two.path),
             "settings": dict(settings),
-            "headline": records(numbers),
+            "headline": headline_rows,
             "answer": {
                 "before": said[0],
                 "after": said[1],
@@ -144,54 +156,23 @@ def _write(
     return summary
 
 
-def headline_change(before: Tables, after: Tables, denominator: str) -> pd.DataFrame:
+def headline_change(before: Tables, after: Tables, denominator: str, banded: Tables | None = None) -> pd.DataFrame:
     """The headline numbers: `group`, `number`, `metric`, then `before`, `after`, `change`, `chance`, `p` and band ends.
 
-    `p`, `low` and `high` come twice, with `_before` and `_after`; without jitter there is no band.
+    `p`, `low` and `high` come with `_before` and `_after`, the last two also with `_change`: those of `banded`, the
+    tables of the change of `attnscope.metrics.jitter_change`. Without jitter there is no band.
     """
     one, two = headline(before, denominator), headline(after, denominator)
     own = ["value", "p", "low", "high"]
     joined = one.merge(two[["number", *own]], on="number", how="left", suffixes=("_before", "_after"))
     joined = joined.rename(columns={"value_before": "before", "value_after": "after"})
     joined["change"] = joined["after"] - joined["before"]
-    ends = [f"{name}_{when}" for name in own[1:] for when in NAMES]
+    as_values = {f: t.rename(columns={"change": "value"}).assign(capture="", n=0) for f, t in (banded or {}).items()}
+    moved = headline(as_values, denominator).set_index("number")
+    for end in ("low", "high"):
+        joined[f"{end}_change"] = joined["number"].map(moved[end].to_dict()).astype(np.float64)
+    ends = [*(f"{name}_{when}" for name in own[1:] for when in NAMES), "low_change", "high_change"]
     return joined[["group", "number", "metric", "before", "after", "change", "chance", *ends]]
-
-
-def _notes(one: Capture, two: Capture, paired: Pairing, *, nothing: bool) -> list[str]:
-    """What a reader must know before believing the difference."""
-    notes: list[str] = []
-    shows = shown_by(two.correction)
-    if not two.correction:
-        notes.append("No correction is recorded in the second capture: the difference has another cause.")
-    elif not provenance.active_heads(two) and not shows:
-        notes.append("No head was active: the correction changed nothing.")
-    elif nothing:
-        notes.append("The correction changed nothing: the answer, the options and every number are the same.")
-    if shows and not np.array_equal(one.frames.images, two.frames.images):
-        notes.append(f"{' and '.join(shows)} changed the frames: those after are drawn as the model was shown them.")
-    if one.correction:
-        notes.append("The first capture was itself made with a correction in force.")
-    if one.model.get("id") != two.model.get("id"):
-        same = one.model.get("config_sha256") == two.model.get("config_sha256")
-        why = "one configuration, loaded from two places" if same else "the difference is between models"
-        notes.append(f"Before is {one.model.get('id')}, after is {two.model.get('id')}: {why}.")
-    for field in ("dtype", "attention", "device"):
-        a, b = one.model.get(field), two.model.get(field)
-        if a != b:
-            notes.append(f"The runs differ in {field} ({a} before, {b} after), which changes numbers by itself.")
-    if _sinks_differ(one, two, paired):
-        notes.append("Other keys are sinks after than before; numbers without sinks are over other keys.")
-    notes += [f"{c.path.name}: the self-check FAILED." for c in (one, two) if c.check.get("passed") is False]
-    earlier = provenance.warnings(one)
-    return notes + [f"{two.path.name}: {said}" for said in provenance.warnings(two) if said not in earlier]
-
-
-def _left_out(caps: Sequence[Capture], tables: Sequence[Tables], threshold: float) -> list[str]:
-    """Numbers that one capture has and the other has not, and those that the second lacks."""
-    missing = set(tables[0]) ^ set(tables[1])
-    notes = [f"Only one capture has the numbers of {name}; their change is not defined." for name in sorted(missing)]
-    return notes + metrics.explain(caps[1], threshold=threshold)
 
 
 def _unchanged(tables: Sequence[pd.DataFrame]) -> bool:
@@ -200,13 +181,11 @@ def _unchanged(tables: Sequence[pd.DataFrame]) -> bool:
     return all(np.nanmax(np.abs(some), initial=0.0) <= RISE for some in changes)
 
 
-def _interval(jitter: Mapping[str, Any] | None) -> str:
-    """What the bands beside the numbers are; "" if there are none."""
-    return "" if jitter is None else f"{100 * float(jitter.get('level', 0.95)):g} % of disturbed boxes"
-
-
-def _sinks_differ(one: Capture, two: Capture, paired: Pairing) -> bool:
-    if not (one.has("masses") and two.has("masses")):
-        return False
-    own = np.flatnonzero(paired.partner >= 0)
-    return not np.array_equal(one.sinks[:, own], two.sinks[:, paired.partner[own]])
+def _interval(jitter: Mapping[str, Any]) -> str:
+    """What the bands beside the numbers are."""
+    how: dict[str, Any] = {"level": 0.95, "draws": 50, "amount": 0.1, "unit": "box", "drop": 0.0, "grow": 0.0, **jitter}
+    moved = f"{100 * how['amount']:g} % of their size" if how["unit"] == "box" else f"{how['amount']:g} px"
+    more = [f"made larger by {100 * how['grow']:g} %"] * bool(how["grow"])
+    more += [f"missing in {100 * how['drop']:g} % of frames"] * bool(how["drop"])
+    boxes = ", ".join([f"boxes moved by {moved}", *more, f"{how['draws']} draws, the same before and after"])
+    return f"{100 * how['level']:g} % of disturbed boxes ({boxes})"

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 SAID = (
     "Measured: the prompt and the first token of the answer, with recording off, in both captures ({}). The ratio of "
-    "times holds if both were made on one machine that did little else. What a correction does before that run (a "
-    "look at the plain model) is not in it."
+    "times holds if both were made on one machine that did little else."
 )
+BEFORE = " What a correction does before that run (a look at the plain model) is not in it."
+TITLES = {True: "Cost of the correction", False: "Cost of the two runs"}  # whether the second run has a correction
 KINDS = {"cuda": "tensors on the GPU", "resident": "the process"}
 _MIB = 2**20
 _BUSY = 1.5  # times the processor time that a run may last on a machine with nothing else to do
@@ -21,15 +22,18 @@ _LEAST = 1.0  # MiB: below, an allocator's rounding is all there is to compare
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a correction.
+    """The cost of a correction, or of whatever else the second run has.
 
     Attributes:
-        rows: `what`, `unit`, `before`, `after`, `ratio`; none if it was not measured in both captures.
+        rows: `what`, `unit`, `before`, `after`, `ratio`, `reliable`: whether the ratio can be believed; none if it was
+            not measured in both captures.
         note: how it was measured, or why it was not.
+        title: of what.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     note: str = ""
+    title: str = TITLES[True]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -38,21 +42,20 @@ class Cost:
 
 def cost(one: Capture, two: Capture) -> Cost:
     """Time and memory of the second capture's run beside the first's."""
+    title = TITLES[bool(two.correction)]
     before, after = one.run.get("cost"), two.run.get("cost")
     missing = [cap.path.name for cap, found in ((one, before), (two, after)) if not found]
     if not before or not after:
-        return Cost(note=f"Not measured in {' and '.join(missing)}: made with --no-verify, or by an older attnscope.")
+        why = f"Not measured in {' and '.join(missing)}: made with --no-verify, or by an older attnscope."
+        return Cost(note=why, title=title)
     if other := _other(one, two, before, after):
-        return Cost(note=f"Not comparable: {other}.")
-    note = SAID.format(f"the fastest of {before['runs']} and {after['runs']} runs")
-    rows = [_row("Time", "s", before["seconds"], after["seconds"])]
-    if one.model.get("device") == "cpu":
-        rows.append(_row("Processor time, all threads", "s", before["cpu_seconds"], after["cpu_seconds"]))
-        if any(found["seconds"] > _BUSY * found["cpu_seconds"] for found in (before, after)):
-            note += " The machine did other work meanwhile: trust the processor time."
+        return Cost(note=f"Not comparable: {other}.", title=title)
+    note = SAID.format(f"the fastest of {before['runs']} and {after['runs']} runs") + (BEFORE if two.correction else "")
+    rows, said = _times(one, before, after)
+    note += said
     kind = before["memory"]
     if kind is None or kind != after["memory"]:
-        return Cost(rows, f"{note} Memory could not be measured here.")
+        return Cost(rows, f"{note} Memory could not be measured here.", title)
     if kind == "cuda":
         rows.append(
             _row("Peak memory, the model included", "MiB", _mib(before, "memory_peak"), _mib(after, "memory_peak"))
@@ -60,7 +63,18 @@ def cost(one: Capture, two: Capture) -> Cost:
     needed, more = (_mib(found, "memory_peak") - _mib(found, "memory_before") for found in (before, after))
     rows.append(_row("Memory that the run needs beyond what was held", "MiB", needed, more, _LEAST))
     small = f" Less than {_LEAST:g} MiB is too little for a ratio." if rows[-1]["ratio"] is None else ""
-    return Cost(rows, f"{note} Memory is that of {KINDS[kind]}.{small}")
+    return Cost(rows, f"{note} Memory is that of {KINDS[kind]}.{small}", title)
+
+
+def _times(one: Capture, before: dict[str, Any], after: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Time, and on a CPU that of its threads; what to say where other work has made the first unreliable."""
+    rows = [_row("Time", "s", before["seconds"], after["seconds"])]
+    if one.model.get("device") != "cpu":
+        return rows, ""
+    rows.append(_row("Processor time, all threads", "s", before["cpu_seconds"], after["cpu_seconds"]))
+    rows[0]["reliable"] = all(found["seconds"] <= _BUSY * found["cpu_seconds"] for found in (before, after))
+    busy = " The machine did other work meanwhile: the processor time is to be trusted, not the time."
+    return rows, "" if rows[0]["reliable"] else busy
 
 
 def _other(one: Capture, two: Capture, before: dict[str, Any], after: dict[str, Any]) -> str:
@@ -77,7 +91,7 @@ def _other(one: Capture, two: Capture, before: dict[str, Any], after: dict[str, 
 
 def _row(what: str, unit: str, before: float, after: float, least: float = 0.0) -> dict[str, Any]:
     ratio = after / before if min(before, after) > least else None
-    return {"what": what, "unit": unit, "before": before, "after": after, "ratio": ratio}
+    return {"what": what, "unit": unit, "before": before, "after": after, "ratio": ratio, "reliable": True}
 
 
 def _mib(found: dict[str, Any], name: str) -> float:

@@ -19,6 +19,8 @@ from attnscope.errors import RunError, unusable_folder
 from attnscope.report.style import Drawn, figure_of, lay_out, scaled
 from attnscope.report.summary import plain
 
+PARTS = ("tables", "figures")  # folders of a report
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -55,7 +57,7 @@ class Output:
             RequestError: if it cannot be made.
         """
         try:
-            for part in ("tables", "figures"):
+            for part in PARTS:
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise unusable_folder(self.folder, error) from error

@@ -85,8 +85,9 @@ def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str,
     """What corrections of the model of a capture recorded.
 
     Each has `method`, `source` and `summary` ("" where a capture does not say them), `params` in one line,
-    `parameters` (`name`, `value`, `default`, `own`: whether the value is another than the default), `where`, how many
-    heads were active and which, and `notes`.
+    `parameters` (`name`, `value`, `default`, `own`: whether the value is another than the default, `used`: whether it
+    plays a role beside the others), `where`, how many heads were active and which, `notes`, and those of them that a
+    reader must know first (`cautions`).
     """
     out = []
     for item in records:
@@ -96,15 +97,16 @@ def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str,
                 "source": str(item.get("source") or ""),
                 "summary": str(item.get("summary") or ""),
                 "params": _flat(item.get("params")),
-                "parameters": _parameters(item.get("params") or {}, item.get("defaults")),
+                "parameters": _parameters(item.get("params") or {}, item.get("defaults"), item.get("unused") or []),
                 "where": _where(cap, item),
                 "notes": [str(n) for n in _list(item.get("notes"))],
+                "cautions": [str(n) for n in _list(item.get("cautions"))],
             }
         )
     return out
 
 
-def _parameters(params: dict[str, Any], defaults: dict[str, Any] | None) -> list[dict[str, Any]]:
+def _parameters(params: dict[str, Any], defaults: dict[str, Any] | None, unused: Sequence[str]) -> list[dict[str, Any]]:
     defaults = params if defaults is None else defaults
     return [
         {
@@ -112,6 +114,7 @@ def _parameters(params: dict[str, Any], defaults: dict[str, Any] | None) -> list
             "value": written(value),
             "default": written(defaults.get(name)),
             "own": written(value) != written(defaults.get(name)),
+            "used": name not in unused,
         }
         for name, value in params.items()
     ]
@@ -119,7 +122,7 @@ def _parameters(params: dict[str, Any], defaults: dict[str, Any] | None) -> list
 
 def _where(cap: Capture, item: dict[str, Any]) -> str:
     """How many heads a correction was active in, and which."""
-    found = _active(item)
+    found = acted(item)
     if not found and pairing.shown_by([item]):
         return "no head: it changes what the model is shown"
     where = f"{len(found)} of {len(cap.layers) * cap.heads} heads"
@@ -146,17 +149,18 @@ def touched(cap: Capture) -> dict[str, set[tuple[int, int]]]:
     names = [str(item.get("method")) for item in cap.correction]
     out = {}
     for number, (name, item) in enumerate(zip(names, cap.correction, strict=True)):
-        if found := _active(item):
+        if found := acted(item):
             out[f"{name} ({number + 1})" if names.count(name) > 1 else name] = found
     return out
 
 
 def active_heads(cap: Capture) -> list[tuple[int, int]]:
     """(layer, head) in which some correction acted."""
-    return sorted(set().union(*(_active(item) for item in cap.correction)))
+    return sorted(set().union(*(acted(item) for item in cap.correction)))
 
 
-def _active(item: dict[str, Any]) -> set[tuple[int, int]]:
+def acted(item: dict[str, Any]) -> set[tuple[int, int]]:
+    """(layer, head) in which one correction acted, from its record."""
     return {(int(layer), int(h)) for layer, heads in item.get("active") or [] for h in heads}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Any
 
 from attnscope.errors import RunError, unusable_folder
 from attnscope.folders import made
-from attnscope.report.output import Output
+from attnscope.report.output import PARTS, Output
 from attnscope.report.summary import Summary
 
 
@@ -41,12 +42,16 @@ class Stage:
 
 
 @contextmanager
-def staged(folder: Path, page: str) -> Iterator[Stage]:
+def staged(folder: Path, page: str, document: str = "summary.json") -> Iterator[Stage]:
     """Write a report into a folder, file by whole file, once the block has ended well; else leave nothing.
+
+    A report with the same page that is there already is replaced as a whole: tables and figures that it wrote and the
+    new one does not are taken away. Files that it did not write stay.
 
     Args:
         folder: made if it does not exist, before the block: what cannot be written to is said at once.
         page: name of the report's page, the file that is put there last.
+        document: name of its JSON, which lists its tables and figures.
 
     Raises:
         RequestError: if the folder cannot be made.
@@ -60,14 +65,39 @@ def staged(folder: Path, page: str) -> Iterator[Stage]:
         try:
             stage = Stage(Output(part), folder, page)
             yield stage
-            for path in sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == page):
-                target = stage.final(path)
-                try:
-                    target.parent.mkdir(exist_ok=True)
-                    path.replace(target)
-                except OSError as error:
-                    raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+            _put(stage, part, _earlier(folder, page, document))
         except RunError as error:  # it names the file as the user knows it
             raise RunError(str(error).replace(str(part), str(folder))) from error
         finally:
             shutil.rmtree(part, ignore_errors=True)
+
+
+def _put(stage: Stage, part: Path, earlier: Sequence[Path]) -> None:
+    """Put what was written where it belongs, in place of what an earlier report left.
+
+    Raises:
+        RunError: if a file cannot be put there.
+    """
+    written = sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == stage.page)
+    targets = [stage.final(path) for path in written]
+    target = stage.folder
+    try:
+        for target in earlier:  # its page first: what is interrupted from here on cannot be taken for a report
+            if target.name == stage.page or target not in targets:
+                target.unlink()
+        for path, target in zip(written, targets, strict=True):
+            target.parent.mkdir(exist_ok=True)
+            path.replace(target)
+    except OSError as error:
+        raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+
+
+def _earlier(folder: Path, page: str, document: str) -> list[Path]:
+    """The page of a report that is there, then the tables and figures that its JSON lists."""
+    try:
+        said = json.loads((folder / document).read_text(encoding="utf-8"))
+        listed = [Path(path) for part in PARTS for path in said[part]]
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
+        listed = []
+    own = [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]
+    return [path for path in (folder / page, *own) if path.is_file()]

@@ -6,40 +6,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from attnscope.capture.reader import open as open_capture
-from attnscope.correct.base import Correction, about
+from attnscope.correct.base import Correction
 from attnscope.correct.dose.grid import Step
-from attnscope.correct.dose.sweep import ANSWER, HEADS, PLAIN, Progress, Sweep, run_sweep
+from attnscope.correct.dose.sweep import PLAIN, Progress, Sweep, run_sweep
+from attnscope.correct.registry import about
 from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
-from attnscope.report.figures.dose import Panel, dose_response
+from attnscope.report.figures.dose import dose_response
 from attnscope.report.html import render
 from attnscope.report.inputs import check_options
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
 from attnscope.report.summary import Summary, records
+from attnscope.report.sweep_table import columns_of, panels_of, verdict, wide
 from attnscope.scene.problems import written
 
 if TYPE_CHECKING:
     from attnscope.capture.reader import Capture
     from attnscope.model import LoadedModel
 
-PAGE = "sweep.html"
+PAGE, DOCUMENT = "sweep.html", "sweep.json"
 ONE_PROMPT = (
     "One prompt, so n = 1: a curve says what this correction does here, not whether it helps. Accuracy over many "
     "questions is what attnscope eval measures."
 )
-LIFT, SHARE = "Answer's lift on the asked speaker", "Mass share text \N{RIGHTWARDS ARROW} visual"
-CONSISTENCY = ("Speaker consistency over chance, live frames", "Speaker consistency over chance, all frames")
-MOST_PANELS = 4
-_LABELS = {
-    ANSWER[0]: "nats",
-    ANSWER[1]: "probability",
-    LIFT: "× uniform attention",
-    SHARE: "share of mass",
-} | dict.fromkeys(CONSISTENCY, "lift over chance")
 
 
 def sweep(
@@ -55,7 +46,8 @@ def sweep(
 ) -> Summary:
     """Run a sweep and write its tables (tidy and wide, CSV and parquet), figure, `sweep.html` and `sweep.json`.
 
-    Everything is written at the end: an interrupted sweep leaves nothing.
+    Everything is written at the end: an interrupted sweep leaves nothing. A sweep's page that is there is replaced,
+    with its tables and figures.
 
     Args:
         before: a plain capture.
@@ -72,7 +64,7 @@ def sweep(
         RunError: if the output cannot be written.
     """
     check_options(threshold, denominator)
-    with staged(Path(out), PAGE) as stage:
+    with staged(Path(out), PAGE, DOCUMENT) as stage:
         options: dict[str, Any] = {"model": model, "threshold": threshold, "denominator": denominator}
         return _write(run_sweep(before, steps, sweeps, progress=progress, **options), before, stage)
 
@@ -86,7 +78,7 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
         figure = dose_response(found.table, names, panels)
         picture = output.figure("dose_response", figure, "Dose and response", _caption(found))
     notes = _notes(found)
-    shown = [HEADS, *(panel.number for panel in panels)]
+    rows = [row | {"verdict": verdict(row["answer"], found.target, right=found.right)} for row in records(table)]
     with open_capture(before) as cap:
         page = render(
             "sweep.html.j2",
@@ -97,8 +89,8 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
             right=found.right,
             corrections=_corrections(found, cap),
             names=names,
-            columns=shown,
-            rows=records(table),
+            columns=columns_of(found),
+            rows=rows,
             notes=notes,
             runs=[{"setting": s.text, "notes": r["notes"]} for s, r in zip(found.settings, found.runs, strict=True)],
             pictures=[picture],
@@ -115,38 +107,8 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
         },
         notes=notes,
     )
-    output.json("sweep.json", summary.to_dict())
+    output.json(DOCUMENT, summary.to_dict())
     return summary
-
-
-def wide(found: Sweep) -> pd.DataFrame:
-    """A row a setting, a column a number: `setting`, the swept parameters, `answer`, then every number."""
-    rows = found.table.assign(
-        column=[_column(*pair) for pair in zip(found.table["number"], found.table["of"], strict=True)]
-    )
-    first = ["setting", *(axis.name for axis in found.axes)]
-    numbers = rows.pivot_table(index="setting", columns="column", values="value", sort=False, dropna=False)
-    table = rows.drop_duplicates("setting")[first].set_index("setting")
-    table["answer"] = [run["answer"].strip() for run in found.runs]
-    log = _column(ANSWER[0], "")
-    table["change"] = numbers[log] - numbers[log].iloc[PLAIN]
-    return table.join(numbers).reset_index()
-
-
-def panels_of(found: Sweep) -> list[Panel]:
-    """What is drawn: the answer first, then where attention went; only what is defined."""
-    defined = set(found.table.loc[found.table["value"].notna(), "number"])
-    consistency = next((name for name in CONSISTENCY if name in defined), "")
-    wanted = [ANSWER[0], ANSWER[1] if found.runs[PLAIN]["options"] else "", LIFT, consistency, SHARE]
-    titles = {ANSWER[0]: f"Log-probability of “{found.target}”", ANSWER[1]: f"Probability of “{found.target}”"}
-    chosen = [name for name in wanted if name in defined][:MOST_PANELS]
-    within = {ANSWER[1]: (0.0, 1.0)}
-    return [Panel(name, titles.get(name, name), _LABELS[name], within.get(name)) for name in chosen]
-
-
-def _column(number: str, of: str) -> str:
-    """Name of a number's column; options have their text behind it."""
-    return f"{number}: {of}" if of and number not in ANSWER else number
 
 
 def _setting(found: Sweep, number: int) -> dict[str, Any]:
@@ -168,7 +130,8 @@ def _caption(found: Sweep) -> str:
     others = ", ".join(axis.name for axis in found.axes[1:])
     lines = f" Lines: {others}." if others else ""
     whose = "the scene's right answer" if found.right else "the plain run's own answer"
-    return f"The answer that is followed is {whose}, “{found.target}”.{lines} Dotted: the plain run."
+    share = " Its probability is among the options." if found.runs[PLAIN]["options"] else ""
+    return f"The answer that is followed is {whose}, “{found.target}”.{share}{lines} Dotted: the plain run."
 
 
 def _notes(found: Sweep) -> list[str]:

@@ -17,13 +17,13 @@ from attnscope.metrics.registry import OVER
 from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.heads import grid, heads_change
-from attnscope.report.html import render
+from attnscope.report.html import number, render, signed
 from attnscope.report.output import Output, Picture
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
 from attnscope.report.summary import Summary, records
 
-PAGE = "what_if.html"
+PAGE, DOCUMENT = "what_if.html", "what_if.json"
 MOST_ROWS = 12  # of the table of heads that change most
 
 
@@ -50,7 +50,7 @@ def what_if(
         RequestError: as `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
         RunError: if the output cannot be written.
     """
-    with staged(Path(out), PAGE) as stage:
+    with staged(Path(out), PAGE, DOCUMENT) as stage:
         found = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
         return _write(found, corrections, path, stage)
 
@@ -76,6 +76,22 @@ def views(found: WhatIf) -> dict[str, pd.DataFrame]:
     }
     defined = {name: rows for name, rows in candidates.items() if rows["after"].notna().any()}
     return dict(sorted(defined.items(), key=lambda item: not item[1]["change"].abs().gt(0).any()))
+
+
+def brief(summary: Summary) -> tuple[list[str], list[str], list[list[str]]]:
+    """What a terminal shows: lines on the heads, then columns and rows of those that would change most."""
+    main, lines = summary.numbers["main"], []
+    for record in summary.numbers["corrections"]:
+        heads = [(layer, head) for layer, some in record["active"] for head in some]
+        where = provenance.heads_said(heads, heads=0) if heads else "no head"
+        lines.append(f"{record['method']}: acts in {where}")
+    said = "heads that would change most" if main["most_changed"] else "no change"
+    lines.append(f"{main['number'] or 'No number is defined'}: {said}")
+    rows = []
+    for row in main["most_changed"]:
+        ends = [number(row[when]) for when in ("before", "after")]
+        rows.append([str(row["layer"]), str(row["head"]), *ends, signed(row["change"])])
+    return lines, ["layer", "head", "before", "after", "change"], rows
 
 
 def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, stage: Stage) -> Summary:
@@ -112,7 +128,7 @@ def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, s
         },
         notes=found.notes,
     )
-    output.json("what_if.json", summary.to_dict())
+    output.json(DOCUMENT, summary.to_dict())
     return summary
 
 
@@ -120,13 +136,13 @@ def _pictures(output: Output, found: WhatIf, numbers: dict[str, pd.DataFrame]) -
     """Maps before, after and of the change, one scale before and after."""
     active = [(int(n), int(h)) for record in found.records for n, heads in record["active"] for h in heads]
     pictures = []
-    for number, (name, rows) in enumerate(numbers.items()):
+    for place, (name, rows) in enumerate(numbers.items(), start=1):
         maps = [grid(rows.assign(value=rows[when])) for when in ("before", "after")]
         factor = "factor" in name
         unit = "factor" if factor else "lift over chance" if "consistency" in name else "× uniform attention"
         figure = heads_change(*maps, title=name, unit=unit, center=1.0, active=active)
         caption = f"{name} of each head, layer by layer. {ALONE}"
-        pictures.append(output.figure(f"what_if_{number + 1}", figure, name, caption))
+        pictures.append(output.figure(f"what_if_{place}", figure, name, caption))
     return pictures
 
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from attnscope_cli._common import option
 
-_PANEL, _OWN = "How it is corrected", "the method's own if not given"
+# Every method has defaults of its own, which attnscope methods lists
+_PANEL = "How it is corrected (what is not given: as attnscope methods has it)"
 
 Correct = Annotated[
     list[str] | None,
@@ -44,25 +45,20 @@ Set = Annotated[
 Alpha = Annotated[
     float | None,
     option(
-        "social-bias: strength of the bias; pai: share of each logit's size that is added to it; 0 changes nothing;"
-        f" {_OWN}.",
+        "social-bias: strength of the bias; pai: share of each logit's size that is added to it; 0 changes nothing.",
         "NUMBER",
         _PANEL,
     ),
 ]
-Threshold = Annotated[
-    float | None, option(f"Least mean cross-modal attention of an active head; {_OWN}.", "NUMBER", _PANEL)
-]
-Layers = Annotated[str | None, option(f"Numbers (10-19) or a range of depth (0.36-0.71); {_OWN}.", "LAYERS", _PANEL)]
-Negative = Annotated[
-    str | None, option(f"Where the largest logit is negative: paper, clamp or gap; {_OWN}.", "RULE", _PANEL)
-]
+Threshold = Annotated[float | None, option("Least mean cross-modal attention of an active head.", "NUMBER", _PANEL)]
+Layers = Annotated[str | None, option("Numbers (10-19) or a range of depth (0.36-0.71).", "LAYERS", _PANEL)]
+Negative = Annotated[str | None, option("Where the largest logit is negative: paper, clamp or gap.", "RULE", _PANEL)]
 Rows = Annotated[
     str | None,
     option(
         "Tokens that are edited. social-bias, comma-separated: utterances, question (names in it), answer; knockout,"
         " likewise: utterances, question, answer, text, visual, a speaker's name, or all; temperature: answer, text or"
-        f" all; var: answer or text; {_OWN}.",
+        " all; var: answer or text.",
         "ROWS",
         _PANEL,
     ),
@@ -71,7 +67,7 @@ Toward = Annotated[
     str | None,
     option(
         "Whose cells the answer is drawn to: asked (whom the question names), a name,"
-        f" other, everyone, visual or random; {_OWN}.",
+        " other, everyone, visual or random.",
         "WHO",
         _PANEL,
     ),
@@ -80,7 +76,7 @@ Heads = Annotated[
     str | None,
     option(
         "Fixed heads as layer.head (2.3,4.0), or a file of attnscope heads (.json) for this model,"
-        f" whatever --threshold and --layers; {_OWN}.",
+        " whatever --threshold and --layers.",
         "HEADS",
         _PANEL,
     ),
@@ -98,7 +94,7 @@ Strength = Annotated[
     str | None,
     option(
         "social-bias: logit (alpha times the largest logit) or constant (alpha itself, on the logits); moda-align: a"
-        f" number, 0 changes nothing; {_OWN}.",
+        " number, 0 changes nothing.",
         "RULE",
         _PANEL,
     ),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope_cli._common import option, print_json, progress_bar, quiet_transformers, refuse_existing
+from attnscope_cli._common import option, print_json, print_table, progress_bar, quiet_transformers, refuse_existing
 
 if TYPE_CHECKING:
     from attnscope.correct import Correction
@@ -46,7 +46,7 @@ def run_sweep(
     quiet: bool,
     json: bool,
 ) -> None:
-    """Run a sweep and print where its page is.
+    """Run a sweep, print its small table and where its page is.
 
     Args:
         before: A plain capture.
@@ -59,21 +59,33 @@ def run_sweep(
         json: Print the summary as JSON.
     """
     from attnscope.report.sweep import PAGE, sweep
+    from attnscope.report.sweep_table import brief
 
     refuse_existing(out / PAGE, force)
     quiet_transformers()
     with progress_bar(quiet) as progress:
         summary = sweep(before, steps, sweeps, out, model=model, progress=progress)
-    print_json(summary.to_dict()) if json else print(summary.report)
+    if json:
+        print_json(summary.to_dict())
+        return
+    print_table(*brief(summary))
+    print(summary.report)
 
 
 def run_what_if(
     before: Path, out: Path, corrections: Sequence[Correction], *, force: bool, quiet: bool, json: bool
 ) -> None:
-    """Answer a what-if and print where its page is; arguments as of `run_sweep`."""
-    from attnscope.report.what_if import PAGE, what_if
+    """Answer a what-if, print the heads that would change most and where its page is; arguments as of `run_sweep`."""
+    from attnscope.report.what_if import PAGE, brief, what_if
 
     refuse_existing(out / PAGE, force)
     with progress_bar(quiet) as progress:
         summary = what_if(before, corrections, out, progress=progress)
-    print_json(summary.to_dict()) if json else print(summary.report)
+    if json:
+        print_json(summary.to_dict())
+        return
+    lines, columns, rows = brief(summary)
+    print(*lines, sep="\n")
+    if rows:
+        print_table(columns, rows)
+    print(summary.report)

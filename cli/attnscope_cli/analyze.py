@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from attnscope_cli._common import (
+    Force,
     Jitter,
     Json,
     OutDir,
@@ -16,6 +17,7 @@ from attnscope_cli._common import (
     jitter_options,
     option,
     print_json,
+    refuse_existing,
     setup_logging,
 )
 
@@ -40,6 +42,7 @@ def run(
             "Also write the attention over the moving clip as mp4 and GIF; slow, seconds a clip.", None, None, "--films"
         ),
     ] = False,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -48,8 +51,9 @@ def run(
     Examples: `attnscope analyze run.h5 -o out/`, `attnscope analyze runs/*.h5 --by people -o out/`
     """
     setup_logging(quiet)
-    from attnscope.report.analyze import analyze
+    from attnscope.report.analyze import PAGE, analyze
 
+    refuse_existing(out / PAGE, force)
     summary = analyze(
         captures,
         out,

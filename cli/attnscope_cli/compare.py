@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import Jitter, Json, OutDir, Quiet, Speaker, jitter_options, print_json, setup_logging
+from attnscope_cli._common import (
+    Force,
+    Jitter,
+    Json,
+    OutDir,
+    Quiet,
+    Speaker,
+    jitter_options,
+    print_json,
+    refuse_existing,
+    setup_logging,
+)
 
 
 def run(
@@ -16,6 +27,7 @@ def run(
     out: OutDir = Path("out"),
     speaker: Speaker = None,
     jitter: Jitter = None,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -24,7 +36,9 @@ def run(
     Example: `attnscope compare before.h5 after.h5 -o out/`
     """
     setup_logging(quiet)
-    from attnscope.report.compare import compare
+    bands = jitter_options(jitter)
+    from attnscope.report.compare import PAGE, compare
 
-    summary = compare(before, after, out, speaker=speaker, jitter=jitter_options(jitter))
+    refuse_existing(out / PAGE, force)
+    summary = compare(before, after, out, speaker=speaker, jitter=bands)
     print_json(summary.to_dict()) if json else print(summary.report)

@@ -84,13 +84,16 @@ def run(
     for name, given in (("--jitter", bands), ("--speaker", speaker)):
         if given and (sweep or what_if):
             raise RequestError(f"{name}: is of the before/after report; --sweep and --what-if write none")
-    after = out / "after.h5"
-    if not (sweep or what_if):
-        refuse_existing(after, force)
     from attnscope.capture import open as open_capture
     from attnscope.correct import requested, rerun
+    from attnscope.correct.apply.rerun import correction_file
     from attnscope.correct.request import steps
+    from attnscope.report.compare import PAGE, compare
     from attnscope.report.inputs import subject
+
+    after = out / "after.h5"
+    for path in () if sweep or what_if else (after, correction_file(after), out / PAGE):
+        refuse_existing(path, force)
 
     named = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative, "rows": rows}
     named |= {"toward": toward, "heads": heads, "edges": edges, "strength": strength}
@@ -117,7 +120,5 @@ def run(
     quiet_transformers()
     with progress_bar(quiet) as progress:
         rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
-    from attnscope.report.compare import compare
-
     summary = compare(before, after, out, speaker=speaker, jitter=bands)
     print_json(summary.to_dict()) if json else print(summary.report)

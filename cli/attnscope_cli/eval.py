@@ -109,6 +109,8 @@ def run(
     setup_logging(quiet)
     from attnscope.correct import requested
     from attnscope.evaluate import evaluate
+    from attnscope.evaluate.reasons import MOST
+    from attnscope.metrics.resample import FEWEST
     from attnscope.model import load
     from attnscope.scene import Sampling
 
@@ -149,25 +151,41 @@ def run(
         return
     document = found.to_dict()
     print_table(*_table(document))
+    if any(row["low"] is None for row in document["accuracy"]):
+        print(f"no interval over fewer than {FEWEST} clips")
     if found.not_applied:
         of = f"{found.not_applied} of {len(found.samples)} questions"
         print(f"the correction did not apply to {of}; these count as unchanged")
+        for row in document["reasons"][:MOST]:
+            print(f"  {row['questions']}: {row['reason']}")
+        if len(document["reasons"]) > MOST:
+            print(f"  and {len(document['reasons']) - MOST} other reasons; samples.jsonl has each")
     if controls:
         print_table(*_controls(document))
-        for name, why in document["controls_left_out"].items():
-            print(f"control left out: {name} ({why})")
+        for why, names in _alike(document["controls_left_out"]).items():
+            print(f"left out, {', '.join(names)}: {why}")
     print(out)
+
+
+def _alike(left_out: dict[str, str]) -> dict[str, list[str]]:
+    """Controls that are left out, by reason."""
+    found: dict[str, list[str]] = {}
+    for name, why in left_out.items():
+        found.setdefault(why, []).append(name)
+    return found
 
 
 def _table(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: one row a group, numbers in percent with the ends of their interval."""
     groups = [str(name) for name in document["accuracy"][0]]
     groups = groups[: groups.index("condition")]
-    columns = [*groups, "n", "accuracy %", "chance %"]
+    columns = [*groups, "n", "clips", "accuracy %", "chance %"]
     plain, corrected = (
         [row for row in document["accuracy"] if row["condition"] == name] for name in ("plain", "corrected")
     )
-    rows = [[*(str(row[g]) for g in groups), str(row["n"]), _share(row), f"{row['chance']:.1%}"[:-1]] for row in plain]
+    rows = [
+        [*(str(row[g]) for g in [*groups, "n", "clips"]), _share(row), f"{row['chance']:.1%}"[:-1]] for row in plain
+    ]
     if "no_option" in document["accuracy"][0]:
         columns.append("no option")
         rows = [[*row, str(of["no_option"])] for row, of in zip(rows, plain, strict=True)]
@@ -175,9 +193,7 @@ def _table(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         columns += ["corrected %", "difference", "p"]
         gains = [row for row in document["comparison"] if row["condition"] == "corrected"]
         compared = zip(rows, corrected, gains, strict=True)
-        rows = [
-            [*row, _share(after), _share(gain, "difference", "+"), f"{gain['p']:.3g}"] for row, after, gain in compared
-        ]
+        rows = [[*row, _share(after), *_gain(gain)] for row, after, gain in compared]
     return columns, rows
 
 
@@ -185,19 +201,22 @@ def _controls(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: the correction and each of its controls on all questions."""
     accuracy = {row["condition"]: row for row in reversed(document["accuracy"])}  # the first group is all questions
     gains = {row["condition"]: row for row in reversed(document["comparison"])}
-    columns = ["condition", "n", "applied", "accuracy %", "difference", "p"]
+    columns = ["condition", "n", "clips", "applied", "accuracy %", "difference", "p"]
     rows = [
         [
             name,
-            str(gains[name]["n"]),
-            str(gains[name]["applied"]),
+            *(str(gains[name][column]) for column in ("n", "clips", "applied")),
             _share(accuracy[name]),
-            _share(gains[name], "difference", "+"),
-            f"{gains[name]['p']:.3g}",
+            *_gain(gains[name]),
         ]
         for name in ("corrected", *(f"control: {name}" for name in document["controls"]))
     ]
     return columns, rows
+
+
+def _gain(row: dict[str, Any]) -> list[str]:
+    """Difference and p; none where the correction applied to no question, since nothing was compared."""
+    return [_share(row, "difference", "+"), f"{row['p']:.3g}"] if row["applied"] else ["not applied", ""]
 
 
 def _share(row: dict[str, Any], name: str = "accuracy", sign: str = "") -> str:

@@ -25,6 +25,5 @@ def run(json: Json = False) -> None:
         facts = f"source: {m['source']}; unit: {m['unit']}; range: {m['range']}; chance: {m['chance'] or 'none'}"
         print_entries([(f"{m['metric']}  ({m['family']}: {m['title']})", [str(m["definition"]), facts])])
     for c in found["corrections"]:
-        print_entries(
-            [(f"{c['method']}  (correction)", [c["summary"], f"source: {c['source']}; parameters: {c['parameters']}"])]
-        )
+        named = [f"{field['name']}={field['default']}: {field['meaning']}" for field in c["fields"]]
+        print_entries([(f"{c['method']}  (correction)", [c["summary"], f"source: {c['source']}", *named])])

@@ -98,13 +98,13 @@ def test_the_best_dose_is_the_first_of_those_that_are_most_often_right() -> None
 
 def scores() -> pd.DataFrame:
     """Ten questions at four people that a correction answers rightly but for one where it does not apply; at three
-    people it breaks one of two; of two questions about cups it breaks both."""
+    people it breaks one of two; of six questions about cups it breaks all."""
     rows = []
     for n in range(10):
         rows += [row(n, "plain", n < 2), row(n, "c", n != 9, reason="names nobody" if n == 9 else None)]
     for n in (10, 11):
         rows += [row(n, name, n == 10 or name == "plain", **{"fields.people": 3}) for name in ("plain", "c")]
-    for n in (12, 13):
+    for n in range(12, 18):
         rows += [row(n, name, name == "plain", **{"fields.task": "cup"}) for name in ("plain", "c")]
     return pd.DataFrame(rows)
 

@@ -397,7 +397,7 @@ CAPTURES = [
         "other.h5: the prompt has 89 tokens, that of run.h5 has 91; only captures of one scene can be compared",
     ),
     Bad("correct gone.h5 -o out", "gone.h5: no such file"),
-    Bad("correct run.h5 --method nonsense -o out", '--method "nonsense" is not a correction; choose from adaptvis, …'),
+    Bad("correct run.h5 --method nonsense -o out", 'there is no correction named "nonsense"; choose from adaptvis, …'),
     Bad(
         "correct run.h5 --method pai --edges a:b -o out",
         "--edges a:b: pai has no parameter edges; it has alpha, layers",
@@ -409,22 +409,25 @@ CAPTURES = [
     Bad("correct run.h5 --set alpha=much -o out", "--set social-bias.alpha=much: is not a number"),
     Bad("correct run.h5 --set alpha -o out", '--set "alpha": is not KEY=VALUE or METHOD.KEY=VALUE'),
     Bad("correct run.h5 --correction gone.json -o out", "gone.json: no such file"),
-    Bad("correct run.h5 --correction scene.json -o out", "scene.json: corrections: is missing (and …"),
+    Bad(
+        "correct run.h5 --correction scene.json -o out",
+        "scene.json: is not a correction.json, as attnscope correct writes it",
+    ),
     Bad(
         "correct run.h5 --correction c.json -o out",
-        'c.json: corrections[0]: --alpha "much": is not a number',
+        'c.json: corrections[0]: pai.alpha="much": is not a number',
         spoil=put("c.json", {"corrections": [{"method": "pai", "params": {"alpha": "much"}}]}),
     ),
     Bad(
         "correct run.h5 --correction c.json --alpha 2 -o out",
         "--correction c.json: says which corrections there are; leave --alpha 2.0 away",
     ),
-    Bad("correct run.h5 --alpha -1 -o out", "--alpha -1.0: must be a number of at least 0"),
-    Bad("correct run.h5 --threshold 1 -o out", "--threshold 1.0: must be in [0, 1)"),
-    Bad("correct run.h5 --negative no -o out", '--negative "no": choose from paper, clamp, gap'),
+    Bad("correct run.h5 --alpha -1 -o out", "social-bias.alpha=-1.0: must be a number of at least 0"),
+    Bad("correct run.h5 --threshold 1 -o out", "social-bias.threshold=1.0: must be in [0, 1)"),
+    Bad("correct run.h5 --negative no -o out", 'social-bias.negative="no": choose from paper, clamp, gap'),
     Bad(
         "correct run.h5 --layers x -o out",
-        '--layers x: "x" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71',
+        'social-bias.layers="x": "x" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71',
     ),
     Bad("correct run.h5 --layers 7 -o out", "--layers 7: layer 7 is not one of the layers with attention, 0-3"),
     Bad(
@@ -443,7 +446,8 @@ CAPTURES = [
     Bad("correct run.h5 --speaker Eve -o out", "run.h5: no speaker 'Eve' in the scene; it has Ann, Bob"),
     Bad(
         "correct boxless.h5 -o new/out",
-        "{things}/clip.mp4: social-bias needs speakers with boxes, and the scene has none",
+        "{things}/clip.mp4: social-bias needs speakers with boxes, and the scene has none;"
+        " give boxes with --speakers or in scene.json, see docs/scene.md",
     ),
     Bad(
         "correct no_model.h5 -o out",
@@ -483,18 +487,20 @@ EVALUATIONS = [
     Bad(EVAL + " --by task", "--by task: no scene has such a field; the scenes have no fields", spoil=asks(ONE)),
     Bad(EVAL + " --alpha 2", "--alpha 2.0: is about a correction; say which with --correct"),
     Bad(EVAL + " --set alpha=2", "--set alpha=2: is about a correction; say which with --correct"),
-    Bad(EVAL + " --correct nope", '--method "nope" is not a correction; choose from adaptvis, …'),
+    Bad(EVAL + " --correct nope", 'there is no correction named "nope"; choose from adaptvis, …'),
     Bad(
         EVAL + " --correct pai --correction c.json",
         "--correction c.json: says which corrections there are; leave --correct pai away",
     ),
-    Bad(EVAL + " --correct social-bias --alpha -1", "--alpha -1.0: must be a number of at least 0"),
+    Bad(EVAL + " --correct social-bias --alpha -1", "social-bias.alpha=-1.0: must be a number of at least 0"),
     Bad(
         EVAL + " --correct social-bias --rows answer --toward Ann --heads 9.9",
         "--heads 9.9: layer 9 is not one of the layers with attention, 0-3",
         spoil=asks(ONE),
     ),
     Bad("eval . --model model -o run.h5", "run.h5: is a file; give a folder"),
+    Bad("eval run.h5 --model ./gone", "run.h5: is not a manifest, which has one line of JSON a question, …"),
+    Bad("eval clip.mp4 --model ./gone", "clip.mp4: is not a manifest, which has one line of JSON a question, …"),
 ]
 
 

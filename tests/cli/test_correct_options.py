@@ -12,8 +12,8 @@ from typer.main import get_command
 
 import attnscope
 from attnscope.correct import Pai, SocialBias, read_corrections
-from attnscope.correct.base import corrections
 from attnscope.correct.params import names
+from attnscope.correct.registry import corrections
 from attnscope_cli.main import app
 from tests.cli.conftest import Ran
 
@@ -49,10 +49,22 @@ def test_methods_lists_parameters_with_defaults_and_sources(cli: Callable[..., R
     ran = cli("methods")
     lines = [" ".join(line.split()) for line in ran.out.splitlines()]
     at = lines.index("pai (correction)")
-    assert "source: code; parameters: alpha=0.2, layers=0.0625-1.0" in lines[at : at + 5]
-    assert "topk=none" in ran.out and "lowest=false" in ran.out
-    listed = {entry["method"] for entry in json.loads(cli("methods", "--json").out)["corrections"]}
-    assert set(TWO) < listed
+    entry = lines[at : at + 7]
+    assert "source: code" in entry and "alpha=0.2: Share of |z| that is added; 0 is the identity (code: 0.2)." in entry
+    assert any(line.startswith("layers=0.0625-1.0: Layers that are edited") for line in entry)
+    assert "topk=none: So many" in ran.out and "lowest=false: To compare with" in ran.out
+    found = {entry["method"]: entry["fields"] for entry in json.loads(cli("methods", "--json").out)["corrections"]}
+    assert set(TWO) < set(found)
+    for method, cls in corrections().items():
+        assert [field["name"] for field in found[method]] == names(cls)
+        assert all(field["meaning"].endswith(".") and len(field["meaning"]) < 560 for field in found[method]), method
+    assert next(f for f in found["social-bias"] if f["name"] == "window")["meaning"].startswith("Seconds before and")
+
+
+@pytest.mark.parametrize("command", ["correct", "eval"])
+def test_the_help_says_once_where_the_defaults_are(command: str) -> None:
+    said = [p for p in GROUP.commands[command].params if "attnscope methods has it" in (p.rich_help_panel or "")]
+    assert len(said) > 8 and not any("the method's own" in str(p.help) for p in GROUP.commands[command].params)
 
 
 def test_jitter_reaches_the_report(cli: Callable[..., Ran]) -> None:

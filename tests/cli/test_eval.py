@@ -36,12 +36,10 @@ def test_a_table_for_people(cli: Cli) -> None:
     ran = cli(*EVAL)
     assert (ran.code, ran.err) == (0, "")
     rows = [line.split() for line in ran.out.splitlines() if line.strip()]
-    assert rows[0] == ["task", "n", "accuracy", "%", "chance", "%"]
-    assert [row[:2] for row in rows[2:5]] == [["(all)", "4"], ["where", "2"], ["who", "2"]]
-    assert all(row[-1] == "50.0" for row in rows[2:5])
-    assert rows[3][2:] == [rows[3][2], "50.0"]  # one film: no interval
-    assert rows[2][3].startswith("[") and rows[2][4].endswith("]")
-    assert rows[5] == ["out"]
+    assert rows[0] == ["task", "n", "clips", "accuracy", "%", "chance", "%"]
+    assert [row[:3] for row in rows[2:5]] == [["(all)", "4", "2"], ["where", "2", "1"], ["who", "2", "2"]]
+    assert all(len(row) == 5 and row[-1] == "50.0" for row in rows[2:5])  # two films: no interval
+    assert rows[5:] == [["no", "interval", "over", "fewer", "than", "6", "clips"], ["out"]]
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "accuracy.csv",
         "accuracy.json",
@@ -55,8 +53,9 @@ def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
     ran = cli(*EVAL, *ANSWER, "--alpha", 3, "--by", "")
     assert (ran.code, ran.err) == (0, "")
     rows = ran.out.splitlines()
-    assert rows[1].split() == ["n", "accuracy", "%", "chance", "%", "corrected", "%", "difference", "p"]
-    assert "the correction did not apply to 1 of 4 questions; these count as unchanged" in rows
+    assert rows[1].split() == ["n", "clips", "accuracy", "%", "chance", "%", "corrected", "%", "difference", "p"]
+    at = rows.index("the correction did not apply to 1 of 4 questions; these count as unchanged")
+    assert rows[at + 1].startswith('  1: the question "Who is it?" names no speaker with a box; say whose')
     found = json.loads(cli(*EVAL, *ANSWER, "--alpha", 3, "--json").out)
     assert found == json.loads(Path("out/accuracy.json").read_text())
     assert (found["questions"], found["clips"], found["not_applied"]) == (4, 2, 1)
@@ -68,12 +67,35 @@ def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
 
 
 @pytest.mark.usefixtures("asked")
+def test_a_correction_that_fits_no_question(cli: Cli) -> None:
+    ran = cli(*EVAL, *ANSWER, "--toward", "Zoe")
+    assert (ran.code, ran.out) == (2, "")
+    said = (
+        'attnscope: social-bias applied to none of 4 questions: --toward "Zoe": is no speaker with a box; choose from'
+    )
+    assert ran.err.startswith(said) and ran.err.count("\n") == 1
+    assert not Path("out/comparison.csv").exists()
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_control_that_fits_no_question_has_no_numbers(cli: Cli) -> None:
+    """Bob alone has a box: nobody else's can be drawn to."""
+    for number in range(4):
+        scene = json.loads(Path(f"{number}.json").read_text())
+        put(f"{number}.json", scene | {"speakers": {"Bob": scene["speakers"]["Bob"]}})()
+    ran = cli(*EVAL, *ANSWER, "--controls", "--by", "")
+    assert (ran.code, ran.err) == (0, "")
+    (row,) = [line.split() for line in ran.out.splitlines() if "wrong speaker" in line]
+    assert row[3:6] == ["4", "2", "0"] and row[-2:] == ["not", "applied"]
+
+
+@pytest.mark.usefixtures("asked")
 def test_controls_beside_a_correction(cli: Cli) -> None:
     ran = cli(*EVAL, *ANSWER, "--controls", "--by", "")
     assert (ran.code, ran.err) == (0, "")
     rows = [line.split() for line in ran.out.splitlines() if line.strip()]
-    at = rows.index(["condition", "n", "applied", "accuracy", "%", "difference", "p"])
-    assert rows[at + 2][:3] == ["corrected", "4", "3"]
+    at = rows.index(["condition", "n", "clips", "applied", "accuracy", "%", "difference", "p"])
+    assert rows[at + 2][:4] == ["corrected", "4", "2", "3"]
     names = [" ".join(row[1:3]) for row in rows[at + 3 :] if row[0] == "control:"]
     assert names[:2] == ["wrong speaker", "all boxes"]
     found = json.loads(cli(*EVAL, *ANSWER, "--controls", "--by", "", "--json").out)
@@ -87,9 +109,11 @@ def test_controls_beside_a_correction(cli: Cli) -> None:
 def test_controls_that_are_left_out_and_controls_of_nothing(cli: Cli) -> None:
     ran = cli(*EVAL, "--correct", "temperature", "--controls", "--limit", 1)
     assert ran.code == 0
-    assert "control left out: wrong speaker (temperature: chooses nothing by speakers' boxes" in " ".join(
-        ran.out.split()
-    )
+    left = [line for line in ran.out.splitlines() if line.startswith("left out, ")]
+    assert len(left) == 2  # one line a reason, not one a control
+    assert left[0].startswith("left out, wrong speaker, all boxes, ") and "moved boxes, missing boxes: " in left[0]
+    assert left[0].endswith("temperature: chooses nothing by speakers' boxes, or is this control already")
+    assert left[1].startswith("left out, lowest heads: temperature: chooses nothing by heads")
     said = "attnscope: --controls: are those of a correction; give one with --correct or --correction\n"
     assert cli(*EVAL, "--controls") == Ran(2, "", said)
 

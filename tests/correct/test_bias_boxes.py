@@ -214,7 +214,7 @@ def test_no_box_left_is_not_applicable(one, apart):
 def test_nobody_else_is_not_applicable(one, drawn):
     scene = Scene.read(drawn)
     alone = make_prompt(one, scene.model_copy(update={"speakers": {"Ada": scene.speakers["Ada"]}}))
-    with pytest.raises(NotApplicableError, match="--whose other needs a speaker with a visible box beside Ada, and"):
+    with pytest.raises(NotApplicableError, match='whose="other": needs a speaker with a visible box beside Ada, and'):
         bind(one, alone, [SocialBias(whose="other")])
 
 
@@ -231,17 +231,17 @@ def test_nothing_of_ones_own_is_not_applicable(one, drawn):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"window": -1.0}, "--window -1.0: must be a number of at least 0"),
-        ({"window": 1.0, "rows": "answer"}, '--window 1.0: is about utterances, and --rows is "answer"'),
-        ({"overlap": "some"}, '--overlap "some": choose from all, none'),
-        ({"whose": "mine"}, '--whose "mine": choose from own, other, everyone, visual, random'),
-        ({"box_jitter": float("inf")}, "--box-jitter inf: must be a number of at least 0"),
-        ({"box_shift": -0.1}, "--box-shift -0.1: must be a number of at least 0"),
-        ({"box_drop": 1.1}, "--box-drop 1.1: must be in [0, 1]"),
-        ({"seed": -1}, "--seed -1: must be a whole number of at least 0"),
+        ({"window": -1.0}, "social-bias.window=-1.0: must be a number of at least 0"),
+        ({"window": 1.0, "rows": "answer"}, 'social-bias.window=1.0: is about utterances, and rows is "answer"'),
+        ({"overlap": "some"}, 'social-bias.overlap="some": choose from all, none'),
+        ({"whose": "mine"}, 'social-bias.whose="mine": choose from own, other, everyone, visual, random'),
+        ({"box_jitter": float("inf")}, "social-bias.box_jitter=inf: must be a number between -1e+30 and 1e+30"),
+        ({"box_shift": -0.1}, "social-bias.box_shift=-0.1: must be a number of at least 0"),
+        ({"box_drop": 1.1}, "social-bias.box_drop=1.1: must be in [0, 1]"),
+        ({"seed": -1}, "social-bias.seed=-1: must be a number of at least 0"),
         (
             {"rows": "answer", "toward": "everyone", "whose": "other"},
-            "--whose other: --toward everyone says otherwise for the answer; give one",
+            'social-bias.whose="other": toward="everyone" says otherwise for the answer; give one',
         ),
     ],
 )

@@ -51,12 +51,12 @@ def test_whole_names_of_the_question(drawn, question, found):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"rows": "answers"}, '--rows "answers": "answers" is none of utterances, question, answer'),
-        ({"rows": "answer,"}, '--rows "answer,": "" is none of utterances, question, answer'),
-        ({"toward": "Ada"}, '--toward "Ada": is about the answer, and --rows is "utterances"'),
-        ({"heads": "2"}, '--heads 2: "2" is not a layer and a head, like 12.3'),
-        ({"heads": "2.1,3.-1"}, '--heads 2.1,3.-1: "3.-1" is not a layer and a head, like 12.3'),
-        ({"strength": "linear"}, '--strength "linear": choose from logit, constant'),
+        ({"rows": "answers"}, 'social-bias.rows="answers": "answers" is none of utterances, question, answer'),
+        ({"rows": "answer,"}, 'social-bias.rows="answer,": "" is none of utterances, question, answer'),
+        ({"toward": "Ada"}, 'social-bias.toward="Ada": is about the answer, and rows is "utterances"'),
+        ({"heads": "2"}, 'social-bias.heads="2": "2" is not a layer and a head, like 12.3'),
+        ({"heads": "2.1,3.-1"}, 'social-bias.heads="2.1,3.-1": "3.-1" is not a layer and a head, like 12.3'),
+        ({"strength": "linear"}, 'social-bias.strength="linear": choose from logit, constant'),
     ],
 )
 def test_parameters_out_of_range(fields, message):

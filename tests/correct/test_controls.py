@@ -84,7 +84,9 @@ def test_what_makes_no_sense_is_left_out_and_why():
     assert reasons["random box"] == "knockout: chooses nothing by speakers' boxes, or is this control already"
     assert reasons["lowest heads"] == "knockout: chooses nothing by heads, or is this control already"
     compared = replace(ANSWER, toward="everyone")
-    assert left_out([compared])["wrong speaker"].startswith("--whose other: --toward everyone says otherwise")
+    assert left_out([compared])["wrong speaker"].startswith(
+        'social-bias.whose="other": toward="everyone" says otherwise'
+    )
     assert list(controls([compared])) == NAMES[4:]
     (wrong,) = controls([ANSWER])["wrong speaker"]
     assert list(left_out([wrong])) == ["wrong speaker"]

@@ -288,7 +288,7 @@ def test_the_command_cuts_edges_and_writes_json(loaded, ask, captures):
     ("words", "message"),
     [
         ("--edges answer:visual", "--edges answer:visual: is for --knockout"),
-        ("--knockout --edges visual", '--edges "visual": "visual" is not QUERIES:KEYS, like answer:visual'),
+        ("--knockout --edges visual", 'knockout.edges="visual": "visual" is not QUERIES:KEYS, like answer:visual'),
         ("--knockout --edges answer:Zed", '"Zed": choose from visual, text, '),
         ("--knockout --batch 0", "--batch 0: must be at least 1"),
         ("--knockout --heads 9.9", "--heads 9.9: has no value of speaker-lift in these captures"),

@@ -342,15 +342,18 @@ def test_a_capture_under_a_knockout(prepared, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "knockout needs --heads, --edges or both: it does not cut every head"),
-        ({"heads": "2"}, '--heads 2: "2" is not a layer and a head, like 12.3'),
-        ({"edges": "answer"}, '--edges "answer": "answer" is not QUERIES:KEYS, like answer:visual'),
-        ({"edges": "answer:own"}, '--edges "answer:own": "own" is for the words of speakers, and "answer" are not'),
+        ({}, "knockout needs heads, edges or both: it does not cut every head"),
+        ({"heads": "2"}, 'knockout.heads="2": "2" is not a layer and a head, like 12.3'),
+        ({"edges": "answer"}, 'knockout.edges="answer": "answer" is not QUERIES:KEYS, like answer:visual'),
+        (
+            {"edges": "answer:own"},
+            'knockout.edges="answer:own": "own" is for the words of speakers, and "answer" are not',
+        ),
         (
             {"edges": "answer:visual", "rows": "answer"},
-            '--rows "answer": --edges "answer:visual" says which rows are cut',
+            'knockout.rows="answer": edges="answer:visual" says which rows are cut',
         ),
-        ({"heads": "0.1", "coverage": 2}, "--coverage 2.0: must be in (0, 1]"),
+        ({"heads": "0.1", "coverage": 2}, "knockout.coverage=2.0: must be in (0, 1]"),
     ],
 )
 def test_parameters_out_of_range(fields, message):
@@ -384,5 +387,6 @@ def test_what_the_prompt_or_the_model_does_not_have(prepared, fields, message):
 def test_a_scene_without_what_an_edge_names(prepared, drawn, edges):
     loaded, _ = prepared("qwen2_5_vl")
     bare = Scene.read(drawn).model_copy(update={"speakers": {}, "transcript": [], "question": None, "options": []})
-    with pytest.raises(RequestError, match=f"--edges {edges}: the prompt has no "):
+    with pytest.raises(RequestError, match=f"--edges {edges}: the prompt has no ") as caught:
         bind(loaded, make_prompt(loaded, bare), [Knockout(edges=edges)])
+    assert ("give boxes with --speakers" in str(caught.value)) == (edges == "answer:speakers")

@@ -219,7 +219,7 @@ def test_a_capture_of_a_model_with_an_adapter(loaded, prompts, tmp_path):
 def test_wrong_use_gives_one_line(loaded, samples, prompts):
     with ModaAdapter(loaded), pytest.raises(RequestError, match="has a MODA adapter already; detach it first"):
         ModaAdapter(loaded).attach()
-    with pytest.raises(RequestError, match='--gram "kv": choose from paper, code'):
+    with pytest.raises(RequestError, match='gram="kv": choose from paper, code'):
         ModaAdapter(loaded, gram="kv")
     with ModaAdapter(loaded):
         embeds = loaded.model.get_input_embeddings()(prompts[0].inputs["input_ids"])

@@ -205,9 +205,9 @@ def test_nothing_to_do(checkpoint, drawn):
     tokens = prompt.tokens.copy()
     first = int((tokens["modality"] == "visual").to_numpy().nonzero()[0][0])
     bare = attnscope.model.Prompt(prompt.text, prompt.inputs, tokens.iloc[first:], prompt.frames, prompt.scene)
-    with pytest.raises(NotApplicableError, match="moda-align --scope prefix: no token of the other modality stands"):
+    with pytest.raises(NotApplicableError, match="moda-align with scope=prefix: no token of the other modality stands"):
         bind(loaded, bare, [ModaAlign(scope="prefix")])
-    with pytest.raises(NotApplicableError, match="moda-calibrate --queries visual: no text stands before"):
+    with pytest.raises(NotApplicableError, match="moda-calibrate with queries=visual: no text stands before"):
         bind(loaded, bare, [ModaCalibrate(queries="visual")])
     silent = attnscope.model.Prompt(prompt.text, prompt.inputs, tokens[tokens["modality"] != "text"], *_scene(prompt))
     with pytest.raises(NotApplicableError, match="moda-mask: the prompt has no text tokens"):
@@ -251,7 +251,7 @@ def test_diagnose_reads_keys_of_a_capture(one, tmp_path):
         expected = run(loaded, prompt.inputs, [running])[1][0].key
         torch.testing.assert_close(running(stored_call(cap, 0)).key, expected, atol=1e-5, rtol=0)
         (running,) = bind(loaded, prompt, [ModaAlign()])
-        with pytest.raises(RequestError, match="--gram code needs the values, which a capture does not hold"):
+        with pytest.raises(RequestError, match="moda-align with gram=code needs the values, which a capture"):
             running(stored_call(cap, 0))
     # keys that were pulled hard towards the text's main direction lie along it
     assert (pulled["cosine_visual"][:2].to_numpy() > found["cosine_visual"][:2].to_numpy()).all()
@@ -267,5 +267,5 @@ def test_diagnose_refuses_what_it_cannot_read(one, tmp_path):
     (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "m.h5"], plan=plan, max_new_tokens=1, corrections=running)
     with cap, pytest.raises(RequestError, match="was made under moda-mask, and its keys may hold more than"):
         diagnose(cap)
-    with pytest.raises(RequestError, match='--norm "l1": choose from row, fro, spectral, trace'):
+    with pytest.raises(RequestError, match='norm="l1": choose from row, fro, spectral, trace'):
         diagnose(cap, norm="l1")

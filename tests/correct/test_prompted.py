@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 import attnscope
 from attnscope.capture.groups import key_groups, query_groups
 from attnscope.correct import bind, corrected, make
+from attnscope.correct.notes import HOW_BOXES
 from attnscope.correct.peers.boxes_drawn import COLOURS, BoxesDrawn
 from attnscope.correct.peers.boxes_told import BoxesTold
 from attnscope.errors import NotApplicableError, RequestError
@@ -115,6 +117,21 @@ def test_boxes_are_told_in_percent(which, line):
     assert (turn.speaker, turn.text, turn.start, turn.end) == (None, HEAD + line, None, None)
 
 
+@pytest.mark.parametrize(("to", "which"), [(30, "mean"), (150, "mean"), (150, "first"), (150, "all")])
+def test_a_mean_box_that_says_little_is_noted(to, which):
+    """Ann moves by her width, and overlaps her mean in all frames; or by seven times that, and does not."""
+    data = moving().to_dict()
+    data["speakers"]["Ann"]["segments"][0]["keyframes"][1]["xyxy"] = [to, 20, to + 20, 60]
+    settings, frames = BoxesTold(frames=which), blank()
+    scene, _ = settings.show(Scene.from_dict(data), frames)
+    notes = settings.bind([SimpleNamespace(scene=scene, frames=frames)], None).record()["notes"]
+    said = (
+        "each box is the mean of the frames that show its speaker, and those of Ann do not all overlap their mean;"
+        " --set frames=all tells every frame"
+    )
+    assert notes[2:] == ([said] if (to, which) == (150, "mean") else [])
+
+
 @pytest.fixture(scope="module", params=["boxes-drawn", "boxes-told"])
 def both(request, loaded, scene, frames):
     """The correction, the plain prompt and the one that it shows."""
@@ -179,7 +196,7 @@ def test_wrong_use_gives_one_line(loaded, scene, frames, method):
         f"{scene.video}: {method} changes what the model is shown, and this prompt was built without it;"
         " build it with attnscope.correct.prompted"
     )
-    line = f"{method} needs a speaker with a box in a sampled frame, and there is none"
+    line = f"{method} needs a speaker with a box in a sampled frame, and there is none; {HOW_BOXES}"
     for bare in (
         scene.model_copy(update={"speakers": {}}),
         scene.model_copy(update={"speakers": {"Ada": Speaker(segments=[])}}),
@@ -192,9 +209,9 @@ def test_wrong_use_gives_one_line(loaded, scene, frames, method):
 @pytest.mark.parametrize(
     ("method", "fields", "message"),
     [
-        ("boxes-drawn", {"line": 0.0}, "--line 0.0: must be in (0, 0.2]"),
-        ("boxes-drawn", {"label": 0.6}, "--label 0.6: must be in [0, 0.5]"),
-        ("boxes-told", {"frames": "last"}, '--frames "last": choose from mean, first, all'),
+        ("boxes-drawn", {"line": 0.0}, "boxes-drawn.line=0.0: must be in (0, 0.2]"),
+        ("boxes-drawn", {"label": 0.6}, "boxes-drawn.label=0.6: must be in [0, 0.5]"),
+        ("boxes-told", {"frames": "last"}, 'boxes-told.frames="last": choose from mean, first, all'),
     ],
 )
 def test_parameters_out_of_range(method, fields, message):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 import attnscope
+from attnscope.attention import tapped
 from attnscope.correct import (
     Knockout,
     SocialBias,
@@ -25,6 +27,8 @@ from attnscope.correct import (
     read_corrections,
     write_corrections,
 )
+from attnscope.correct.heads.written import OwnHeads, foreign
+from attnscope.correct.recipe import HeadsOf
 from attnscope.errors import AttnscopeError, RequestError
 from attnscope.metrics.headlist import HeadList
 from attnscope.scene import Sampling
@@ -80,20 +84,20 @@ def test_none_is_a_value(tmp_path):
     from dataclasses import dataclass
     from typing import ClassVar
 
-    from attnscope.correct import base
+    from attnscope.correct import registry
 
     @dataclass(frozen=True)
     class Capped(SocialBias):
         method: ClassVar[str] = "capped"
         cap: float | None = 1.0
 
-    base._METHODS["capped"] = Capped
+    registry._METHODS["capped"] = Capped
     try:
         write_corrections(tmp_path / "c.json", [Capped(cap=None)])
         assert read_corrections(tmp_path / "c.json") == [Capped(cap=None)]
         assert make("capped", cap=None) == Capped(cap=1.0)
     finally:
-        del base._METHODS["capped"]
+        del registry._METHODS["capped"]
 
 
 def test_the_same_logits_in_a_fresh_process(loaded, drawn, tmp_path):
@@ -109,7 +113,7 @@ def test_the_same_logits_in_a_fresh_process(loaded, drawn, tmp_path):
     Path(heads).unlink()
     with torch.no_grad(), corrected(loaded, drawn, some, sampling=Sampling(frames=4)) as block:
         here = loaded.model(**block.prompts[0].inputs).logits[0]
-        assert not torch.allclose(here, plain_logits(loaded, drawn), atol=1e-2)
+    assert not torch.allclose(here, plain_logits(loaded, drawn), atol=1e-2)
     words = [loaded.id, drawn, tmp_path / "away" / "correction.json", tmp_path / "there.npy"]
     done = subprocess.run(
         [sys.executable, "-c", FRESH, *map(str, words)],
@@ -125,7 +129,7 @@ def test_the_same_logits_in_a_fresh_process(loaded, drawn, tmp_path):
 
 
 def plain_logits(loaded, scene):
-    with corrected(loaded, scene, [], sampling=Sampling(frames=4)) as block:
+    with torch.no_grad(), corrected(loaded, scene, [], sampling=Sampling(frames=4)) as block:
         return loaded.model(**block.prompts[0].inputs).logits[0]
 
 
@@ -140,7 +144,51 @@ def test_heads_of_another_model_are_refused(loaded, drawn, tmp_path):
     assert "\n" not in said
 
 
+@pytest.mark.parametrize("method", ["social-bias", "knockout", "temperature"])
+def test_typed_heads_travel_with_their_model_and_warn_on_another(loaded, drawn, tmp_path, method):
+    path = tmp_path / "correction.json"
+    fields = {"rows": "answer", "toward": "Ada"} if method == "social-bias" else {"rows": "answer"}
+    typed = make(method, heads="1.2,3.0", **fields)
+    here = HeadsOf(id="other", config_sha256=loaded.config_sha256)
+    write_corrections(path, [typed, make("pai")], here)
+    written = json.loads(path.read_text(encoding="utf-8"))["corrections"]
+    assert written[0]["heads_of"] == here.model_dump() and "heads_of" not in written[1]
+    (one, _) = read_corrections(path)
+    assert one == typed
+    prompt = prompted(loaded, drawn)
+
+    def warned(one):
+        (running,) = bind(loaded, prompt, [one])
+        with torch.no_grad(), tapped(loaded.model, edits=[running]):
+            loaded.model(**prompt.inputs)
+        json.dumps(record := running.record())
+        return [note for note in record["cautions"] if "given for" in note]
+
+    name = f"{loaded.id} (config {loaded.config_sha256[:12]})"
+    other = replace_id(one, "other", "0" * 64)
+    assert warned(other) == [
+        f"the fixed heads were given for other (config {'0' * 12}); in {name} they may be other heads"
+    ]
+    assert warned(typed) == [] and warned(replace_id(one, loaded.id, loaded.config_sha256)) == []
+    write_corrections(path, [other], loaded)  # applied to another model, they stay the heads of theirs
+    assert json.loads(path.read_text(encoding="utf-8"))["corrections"][0]["heads_of"]["config_sha256"] == "0" * 64
+
+
+def replace_id(one, id, config):
+    return replace(one, heads=OwnHeads.of(str(one.heads), (id, config)))
+
+
+def test_models_of_one_configuration_differ_by_name_and_a_moved_folder_does_not():
+    heads = OwnHeads.of("1.2", ("roundtable", "a" * 64))
+    assert "roundtable-full (config aaaa" in foreign(heads, HeadsOf(id="roundtable-full", config_sha256="a" * 64))
+    assert foreign(heads, HeadsOf(id="roundtable", config_sha256="a" * 64)) == ""
+    assert foreign(heads, HeadsOf(id="/moved/roundtable", config_sha256="a" * 64)) == ""
+    assert foreign(heads, HeadsOf(id="/moved/roundtable", config_sha256="b" * 64))
+    assert foreign("1.2", HeadsOf(id="roundtable-full", config_sha256="b" * 64)) == ""
+
+
 ONE = {"method": "social-bias", "params": {"alpha": 2.0}}
+NO = "is not a correction.json, as attnscope correct writes it"
 
 
 def recipe(*steps, **fields):
@@ -151,22 +199,27 @@ def recipe(*steps, **fields):
     ("content", "message"),
     [
         ("{", "not valid JSON: Expecting property name enclosed in double quotes at line 1, column 2"),
-        (recipe(ONE, format="attnscope heads"), "format: \"attnscope heads\" is not one of 'attnscope correction'"),
+        (recipe(ONE, format="attnscope heads"), NO + ' (its format is "attnscope heads")'),
+        ({"before": "run.h5", "corrections": [{"method": "pai", "notes": []}] * 20}, NO),
+        ([ONE], NO),
         (recipe(ONE, version=2), "version: 2 is not one of 1"),
         (recipe(ONE, alpha=2), "alpha: is not a field of this format"),
         (recipe(), "corrections: is empty"),
         (recipe({"method": "social-bias"}), "corrections[0].params: is missing"),
         (
             recipe(ONE, {"method": "nope", "params": {}}),
-            'corrections[1]: --method "nope" is not a correction; choose from',
+            'corrections[1]: there is no correction named "nope"; choose from',
         ),
-        (recipe(ONE | {"params": {"alpha": "much"}}), 'corrections[0]: --alpha "much": is not a number'),
-        (recipe(ONE | {"params": {"alpha": True}}), "corrections[0]: --alpha true: is not a number"),
-        (recipe(ONE | {"params": {"alpha": None}}), "corrections[0]: --alpha null: is not a number"),
-        (recipe(ONE | {"params": {"alpha": -1}}), "corrections[0]: --alpha -1.0: must be a number of at least 0"),
+        (recipe(ONE | {"params": {"alpha": "much"}}), 'corrections[0]: social-bias.alpha="much": is not a number'),
+        (recipe(ONE | {"params": {"alpha": True}}), "corrections[0]: social-bias.alpha=true: is not a number"),
+        (recipe(ONE | {"params": {"alpha": None}}), "corrections[0]: social-bias.alpha=null: is not a number"),
+        (
+            recipe(ONE | {"params": {"alpha": -1}}),
+            "corrections[0]: social-bias.alpha=-1.0: must be a number of at least 0",
+        ),
         (
             recipe(ONE | {"params": {"beta": 1}}),
-            "corrections[0]: --beta 1: social-bias has no parameter beta; it has alpha",
+            "corrections[0]: social-bias.beta=1: social-bias has no parameter beta; it has alpha",
         ),
         (
             recipe(ONE | {"params": {"heads": "gone.json"}}),
@@ -176,7 +229,7 @@ def recipe(*steps, **fields):
             recipe(ONE | {"params": {"heads": {"model": 1}}}),
             "corrections[0].params.heads.model: 1 is not an object (and",
         ),
-        (recipe({"method": "knockout", "params": {}}), "corrections[0]: knockout needs --heads, --edges or both"),
+        (recipe({"method": "knockout", "params": {}}), "corrections[0]: knockout needs heads, edges or both"),
     ],
 )
 def test_what_is_wrong_is_one_line(content, message, tmp_path):

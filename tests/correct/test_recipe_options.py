@@ -47,7 +47,7 @@ TWO = "pai and social-bias; say which with --set METHOD.alpha=VALUE"
         ("social-bias", {}, ["topk=1.5"], "--set social-bias.topk=1.5: is not a whole number or none"),
         ("social-bias", {}, ["lowest=2"], "--set social-bias.lowest=2: is not true or false"),
         ("pai", {"alpha": 2.0}, ["alpha=3"], "--set alpha=3: alpha is given twice"),
-        ("nope", {}, [], '--method "nope" is not a correction; choose from adaptvis, '),
+        ("nope", {}, [], 'there is no correction named "nope"; choose from adaptvis, '),
         ("", {"alpha": 2.0}, [], "--alpha 2.0: is about a correction; say which with --correct"),
         ("", {}, ["alpha=2"], "--set alpha=2: is about a correction; say which with --correct"),
     ],

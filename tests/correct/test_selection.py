@@ -19,8 +19,9 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, make
 from attnscope.correct.base import Decoder
+from attnscope.correct.heads.scores import Pairs
 from attnscope.correct.heads.selection import Selection, choose, take
-from attnscope.errors import NotApplicableError, RequestError
+from attnscope.errors import RequestError
 from attnscope.metrics import registry
 from attnscope.metrics.choose import choose as choose_heads
 from attnscope.metrics.choose import measure
@@ -118,9 +119,22 @@ def test_the_cut_is_the_threshold_that_chooses_the_same(loaded, prompts, g):
         cut = np.partition(g.ravel(), -5)[-5] if chosen.topk else np.quantile(g, 0.7)
         assert active(running) == {tuple(map(int, place)) for place in np.argwhere(g > cut)}
         count = int((g > cut).sum())
-        said = f"{count} of {g.size} heads in 4 layers, those with g above {cut:.3g}, and g at the cut x prompt length"
-        assert note.startswith(said)
+        said = f"{count} of {g.size} heads in 4 layers, those whose mean attention to speakers' pixels (g) is above"
+        assert note.startswith(f"{said} {cut:.3g}; g × prompt length = ")
+        assert "(1: attention spread evenly over the prompt) at the cut" in note and "asks for" not in note
         assert float(re.search(r"prompt length = ([0-9.e+-]+)", note)[1]) == pytest.approx(cut * n, rel=6e-3)
+
+
+def test_more_heads_than_there_are(loaded, prompts, g):
+    """`sliding` or not, all have a value; of localization heads only those above the elbow have."""
+    _, running = under(loaded, prompts[:1], SocialBias(topk=1000, layers="2-3"))
+    size = g[2:].size
+    begin = f"{size} of {size} heads in 2 layers, where topk asks for 1000 and there are no more, those whose"
+    assert running.record()["notes"][0].startswith(begin)
+    _, running = under(loaded, prompts[:1], SocialBias(topk=1000, by="localization", layers="2-3"))
+    note = running.record()["notes"][0]
+    found = re.match(r"(\d+) of \d+ heads in 2 layers, where topk asks for 1000 and only (\d+) of them can be", note)
+    assert found and found[1] == found[2] == str(len(active(running))) and int(found[1]) < size
 
 
 def test_chosen_heads_are_biased_as_the_same_heads_fixed(loaded, prompts):
@@ -213,9 +227,10 @@ def test_what_is_taken_is_above_the_cut_and_the_rest_is_not(values, rule):
 
 def test_a_rule_for_other_corrections(loaded, prompts, g):
     """`Selection` by itself, with P1's pairs."""
-    from attnscope.correct.heads.scores import utterance_pairs
-
-    seen = []
+    tokens, seen = prompts[0].tokens, []
+    said = ((tokens["turn"] >= 0) & (tokens["speaker"] != "")).to_numpy()
+    covered = tokens[["covered:Ada", "covered:Ben"]].to_numpy() >= 0.5
+    pairs = Pairs(torch.from_numpy(np.flatnonzero(said)), torch.from_numpy(np.flatnonzero(covered.any(1))))
     decoder = Decoder((0, 1, 2, 3), 4, g.shape[1], "m", "0" * 64, lambda edits: seen.append(edits) or _look(edits))
 
     def _look(edits):
@@ -223,37 +238,40 @@ def test_a_rule_for_other_corrections(loaded, prompts, g):
             return run(loaded, prompts[0].inputs, edits)[0][:, -1]
 
     rule = Selection(topk=2, layers="0-3")
-    (chosen,) = choose(rule, "mine", prompts[:1], decoder, [utterance_pairs(prompts[0])])
+    (chosen,) = choose(rule, "mine", prompts[:1], decoder, [pairs])
     best = np.argsort(-g.ravel())[:2]
     assert {(at, h) for at, hs in chosen.heads.items() for h in hs} == {divmod(int(i), g.shape[1]) for i in best}
     assert len(seen) == 1
     with pytest.raises(RequestError, match="mine: has to run the model once before it acts"):
-        choose(rule, "mine", prompts[:1], replace(decoder, scout=None), [utterance_pairs(prompts[0])])
-    bare = replace(prompts[0], tokens=prompts[0].tokens.drop(columns=["covered:Ada", "covered:Ben"]))
-    with pytest.raises(NotApplicableError, match="to choose heads needs a speaker's box that covers a visual token"):
-        utterance_pairs(bare)
+        choose(rule, "mine", prompts[:1], replace(decoder, scout=None), [pairs])
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"topk": 0}, "--topk 0: must be a number of heads, at least 1"),
-        ({"quantile": 1.0}, "--quantile 1.0: must be in [0, 1)"),
-        ({"by": "mass"}, '--by "mass": choose from active, localization'),
+        ({"topk": 0}, "social-bias.topk=0: must be a number of heads, at least 1"),
+        ({"quantile": 1.0}, "social-bias.quantile=1.0: must be in [0, 1)"),
+        ({"by": "mass"}, 'social-bias.by="mass": choose from active, localization'),
         (
             {"topk": 3, "quantile": 0.9},
-            "--topk 3: --quantile 0.9 says otherwise how many heads are chosen; give one of them",
+            "social-bias.topk=3: quantile=0.9 says otherwise how many heads are chosen; give one of them",
         ),
-        ({"topk": 3, "threshold": 1e-4}, "--threshold 0.0001: --topk 3 chooses the heads; give one of them"),
-        ({"quantile": 0.9, "threshold": 0.0}, "--threshold 0.0: --quantile 0.9 chooses the heads; give one of them"),
+        ({"topk": 3, "threshold": 1e-4}, "social-bias.threshold=0.0001: topk=3 chooses the heads; give one of them"),
+        (
+            {"quantile": 0.9, "threshold": 0.0},
+            "social-bias.threshold=0.0: quantile=0.9 chooses the heads; give one of them",
+        ),
         (
             {"by": "localization", "threshold": 0.0},
-            "--threshold 0.0: --by localization chooses the heads; give one of them",
+            "social-bias.threshold=0.0: by=localization chooses the heads; give one of them",
         ),
-        ({"heads": "0.1", "topk": 3}, "--heads 0.1: are fixed, and --topk 3 chooses others"),
-        ({"heads": "0.1", "quantile": 0.9}, "--heads 0.1: are fixed, and --quantile 0.9 chooses others"),
-        ({"heads": "0.1", "by": "localization"}, "--heads 0.1: are fixed, and --by localization chooses others"),
-        ({"heads": "0.1", "lowest": True}, "--heads 0.1: are fixed, and --lowest chooses others"),
+        ({"heads": "0.1", "topk": 3}, 'social-bias.heads="0.1": are fixed, and topk=3 chooses others'),
+        ({"heads": "0.1", "quantile": 0.9}, 'social-bias.heads="0.1": are fixed, and quantile=0.9 chooses others'),
+        (
+            {"heads": "0.1", "by": "localization"},
+            'social-bias.heads="0.1": are fixed, and by=localization chooses others',
+        ),
+        ({"heads": "0.1", "lowest": True}, 'social-bias.heads="0.1": are fixed, and lowest=true chooses others'),
     ],
 )
 def test_contradictions_and_ranges(fields, message):

@@ -157,11 +157,11 @@ def test_option_log_probabilities_under_a_correction(loaded, prompt, tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"alpha": -1}, "--alpha -1.0: must be a number of at least 0"),
-        ({"alpha": float("nan")}, "--alpha nan: must be a number of at least 0"),
-        ({"threshold": 1.0}, "--threshold 1.0: must be in [0, 1)"),
-        ({"coverage": 0}, "--coverage 0.0: must be in (0, 1]"),
-        ({"negative": "drop"}, '--negative "drop": choose from paper, clamp, gap'),
+        ({"alpha": -1}, "social-bias.alpha=-1.0: must be a number of at least 0"),
+        ({"alpha": float("nan")}, "social-bias.alpha=nan: must be a number between -1e+30 and 1e+30"),
+        ({"threshold": 1.0}, "social-bias.threshold=1.0: must be in [0, 1)"),
+        ({"coverage": 0}, "social-bias.coverage=0.0: must be in (0, 1]"),
+        ({"negative": "drop"}, 'social-bias.negative="drop": choose from paper, clamp, gap'),
     ],
 )
 def test_parameters_out_of_range(fields, message):

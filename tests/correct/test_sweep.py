@@ -155,7 +155,7 @@ def test_a_correction_of_a_file_may_be_swept_over(loaded, before):
         (["rows=answer"], '--sweep "rows=answer": --rows utterances,answer is given too; give one of the two'),
         (
             ["threshold=0,0.1", "alpha=1,-1"],
-            "--sweep threshold=0, alpha=-1: --alpha -1.0: must be a number of at least 0",
+            "--sweep threshold=0, alpha=-1: social-bias.alpha=-1.0: must be a number of at least 0",
         ),
         (["knockout.heads=1.0"], '--sweep knockout.heads: "knockout" is none of the corrections in force, social-bias'),
         (
@@ -175,7 +175,7 @@ def test_a_wrong_request_is_refused_before_anything_runs(loaded, before, sweeps,
 def test_unknown_parameters_name_those_there_are():
     with pytest.raises(RequestError, match=r"--sweep gamma: social-bias has no parameter gamma; it has alpha, "):
         axes(["gamma=1"], [("social-bias", {})])
-    with pytest.raises(RequestError, match=r'"peak" is not a correction; choose from .*social-bias'):
+    with pytest.raises(RequestError, match=r'no correction named "peak"; choose from .*social-bias'):
         axes(["alpha=1"], [("peak", {})])
     with pytest.raises(RequestError) as caught:
         axes(["rows=answer"], [("social-bias", {}), ("knockout", {})])

@@ -210,6 +210,20 @@ def test_looking_at_the_plain_run_needs_no_model(loaded, prompt, before):
     assert stored.seen == pytest.approx(live.seen, abs=1e-5)
 
 
+def test_heads_are_chosen_from_the_capture_and_said_to_be(loaded, prompt, before, tmp_path):
+    """The same heads as in a run, which says that it cost a prefill."""
+    few = SocialBias(rows="answer", topk=2, layers="1-2")
+    (said,) = what_if(before, [few]).records
+    after = record(loaded, prompt, tmp_path / "after.h5", corrections=[few])
+    with attnscope.open(after) as cap:
+        (ran,) = cap.correction
+    assert said["active"] == ran["active"] != []
+    run = "chosen in a run of the plain prompt, which costs one more prefill"
+    assert sum(note.endswith(run) for note in ran["notes"]) == 1
+    stored = "chosen from the queries and keys of the capture"
+    assert said["notes"] == [note.replace(run, stored) for note in ran["notes"]]
+
+
 @pytest.mark.parametrize("name", ["bfloat16", "sliding", "softcap", "sink_logits", "gemma3"])
 def test_a_stored_call_is_the_layer_of_the_model(checkpoint, stage, tmp_path, name):
     """Rows, masses and log-sum-exp of every kind of mask and logits, against the readings of the capture."""

@@ -18,8 +18,10 @@ import torch
 
 import attnscope
 from attnscope import Sampling, SocialBias
+from attnscope.correct import read_corrections, write_corrections
+from attnscope.correct.recipe import HeadsOf
 from attnscope.errors import MediaError, RequestError
-from attnscope.evaluate import Evaluation, evaluate, lines, score
+from attnscope.evaluate import Evaluation, evaluate, lines, reasons, score
 from attnscope.evaluate.result import to_frame
 from attnscope.model import LoadedModel
 from tests.evaluate.conftest import make
@@ -283,6 +285,37 @@ def test_generated_answers_that_are_no_option_are_counted(model: LoadedModel, qu
     assert found.samples["plain.text"].map(type).eq(str).all()
 
 
+def test_a_correction_that_fits_no_question_is_an_error(model: LoadedModel, questions: Path, tmp_path: Path) -> None:
+    nobody = replace(ANSWER, toward="Zoe")
+    for limit, said in ((8, "8"), (2, "2")):
+        with pytest.raises(RequestError) as caught:
+            evaluate(model, questions, tmp_path / f"out{limit}", nobody, limit=limit, **HOW)
+        assert str(caught.value).startswith(f'social-bias applied to none of {said} questions: --toward "Zoe": is no')
+        assert "\n" not in str(caught.value)
+        names = sorted(path.name for path in (tmp_path / f"out{limit}").iterdir())
+        assert names == ["run.json", "samples.jsonl"]  # what was scored is kept; there is nothing to compare
+
+
+def test_heads_that_were_typed_for_another_model_are_warned_of(
+    model: LoadedModel, questions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = HeadsOf(id="other", config_sha256="0" * 64)
+    write_corrections(tmp_path / "c.json", [SocialBias(rows="answer", heads="0.1")], other)
+    caplog.set_level("WARNING", "attnscope")
+    evaluate(model, questions, tmp_path / "out", read_corrections(tmp_path / "c.json"), limit=1, **HOW)
+    assert f"the fixed heads were given for other (config {'0' * 12}); in " in caplog.text
+
+
+def test_the_commonest_reason_comes_first(whole: Evaluation) -> None:
+    names = 'the question "…" names no speaker with a box'
+    assert whole.reasons() == [(names, 2)] and whole.to_dict()["reasons"] == [{"reason": names, "questions": 2}]
+    found = reasons.counted(['a "b" c; d', "other", 'a "x" c; e', "other", "other", "last"])
+    assert found == [("other", 3), ('a "…" c', 2), ("last", 1)]
+    assert reasons.counted(['a "b"; c'] * 2) == [('a "b"; c', 2)]
+    assert reasons.counted(['a "b"; c', 'a "b"; d']) == [('a "b"', 2)]
+    assert reasons.counted([]) == []
+
+
 # ---- tables, from lines written by hand
 
 
@@ -322,7 +355,7 @@ def test_groups() -> None:
     assert BY_HAND.table(["seats"])["seats"].tolist() == ["(all)"] * 2 + ["left, 1"] * 2 + ["(none)"] * 2
     assert list(BY_HAND.table([])) == ["condition", "n", "clips", "accuracy", "low", "high", "chance"]
     only = BY_HAND.table(["task"])
-    assert only[only["task"] == "what"]["low"].isna().all()  # one clip
+    assert only["low"].isna().all() and only["high"].isna().all()  # three clips at most
 
 
 def test_comparisons() -> None:
@@ -331,7 +364,9 @@ def test_comparisons() -> None:
     assert (whole["n"], whole["clips"], whole["applied"]) == (5, 3, 4)
     assert (whole["n01"], whole["n10"], whole["p"]) == (2, 1, 1.0)
     assert whole["difference"] == pytest.approx(1 / 5)
-    assert whole["low"] <= 1 / 5 <= whole["high"]
+    more = [line | {"clip": f"{line['clip']}{n}"} for n in range(2) for line in LINES]
+    (whole,) = Evaluation(Path("nowhere"), {}, to_frame(more)).comparison([]).to_dict(orient="records")
+    assert whole["clips"] == 6 and whole["low"] <= 1 / 5 <= whole["high"]
     people = BY_HAND.comparison(["people"]).set_index("people")
     assert people.loc[10, ["n01", "n10", "n"]].tolist() == [2, 1, 3]
 

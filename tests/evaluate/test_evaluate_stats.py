@@ -13,7 +13,7 @@ from scipy.stats import binom
 from attnscope.evaluate.stats import Interval, accuracy, difference, mcnemar
 
 CLIP = st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(0, n), st.integers(0, n), st.just(n)))
-CLIPS = st.lists(CLIP, min_size=2, max_size=12)
+CLIPS = st.lists(CLIP, min_size=6, max_size=14)
 FEW = settings(max_examples=25, deadline=None)
 
 
@@ -21,9 +21,9 @@ def counts(*columns: list[int]) -> list[np.ndarray]:
     return [np.array(column) for column in columns]
 
 
-def test_two_clips_by_hand() -> None:
-    """Drawing two of {2 of 2, 0 of 2} again gives 0, 1/2, 1 with probability 1/4, 1/2, 1/4: both ends are reached."""
-    assert accuracy(*counts([2, 0], [2, 2])) == Interval(0.5, 0.0, 1.0)
+def test_six_clips_by_hand() -> None:
+    """Drawing six of {2 of 2} and five {0 of 2}: 0 with probability (5/6)^6 = 0.33, at most 3/6 in 99.1 %."""
+    assert accuracy(*counts([2, 0, 0, 0, 0, 0], [2] * 6)) == Interval(1 / 6, 0.0, 0.5)
 
 
 def test_clips_weigh_as_many_questions_as_they_have() -> None:
@@ -41,24 +41,27 @@ def test_one_question_a_clip_is_a_binomial(right: int, clips: int) -> None:
 
 
 def test_the_same_answers_in_fewer_clips_are_less_sure() -> None:
-    """20 questions, 10 right: spread over 20 clips, or all or nothing in each of 4."""
-    spread = accuracy(*counts([1, 0] * 10, [1] * 20))
-    lumped = accuracy(*counts([5, 0] * 2, [5] * 4))
+    """60 questions, 30 right: spread over 60 clips, or all or nothing in each of 6."""
+    spread = accuracy(*counts([1, 0] * 30, [1] * 60))
+    lumped = accuracy(*counts([10, 0] * 3, [10] * 6))
     assert spread.estimate == lumped.estimate == 0.5
     assert lumped.high - lumped.low > 1.5 * (spread.high - spread.low)
 
 
 def test_a_gain_that_is_the_same_in_every_clip_is_sure() -> None:
     """Paired: one more right answer of 4 in each clip, however the clips differ."""
-    found = difference(*counts([0, 1, 2, 3], [1, 2, 3, 4], [4] * 4))
+    found = difference(*counts([0, 1, 2, 3] * 2, [1, 2, 3, 4] * 2, [4] * 8))
     assert found == pytest.approx((0.25, 0.25, 0.25))
 
 
-def test_one_clip_has_no_interval() -> None:
-    for found in (accuracy(*counts([3], [4])), difference(*counts([3], [2], [4]))):
+@pytest.mark.parametrize("clips", [1, 2, 5])
+def test_few_clips_have_no_interval(clips: int) -> None:
+    """Four right of four would look certain: [100, 100]."""
+    one, other = accuracy(*counts([4] * clips, [4] * clips)), difference(*counts([3] * clips, [2] * clips, [4] * clips))
+    for found in (one, other):
         assert math.isnan(found.low) and math.isnan(found.high)
-    assert accuracy(*counts([3], [4])).estimate == 0.75
-    assert difference(*counts([3], [2], [4])).estimate == -0.25
+    assert (one.estimate, other.estimate) == (1.0, -0.25)
+    assert accuracy(*counts([4] * 6, [4] * 6)) == Interval(1.0, 1.0, 1.0)
 
 
 @FEW

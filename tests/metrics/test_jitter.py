@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from attnscope import metrics
 from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics.jitter import MEASURES, covered, disturb, quantiles
+from attnscope.metrics.disturbed import covered, disturb, quantiles
+from attnscope.metrics.headline import change
+from attnscope.metrics.jitter import MEASURES
 from tests.metrics.sketch import CELL, Sketch, causal, draw, room, softmax
 
 SEATS = [(0, 1), (1, 2), (2, 0)]
@@ -25,6 +27,13 @@ NAMES = [m.name for m in metrics.all() if m.family in MEASURES]
 
 def moving() -> tuple[Sketch, np.ndarray]:
     sketch = room(("Ann", "Ben"), TURNS, times=(0.0, 1.0, 2.0), seats=SEATS, hidden=[("Ben", 2)])
+    n = len(sketch.tokens)
+    return sketch, softmax(np.random.default_rng(4).normal(0, 2, (1, 2, n, n)), causal(n))
+
+
+def moving_and_asking() -> tuple[Sketch, np.ndarray]:
+    """The same with an answer position at the end."""
+    sketch = room(("Ann", "Ben"), TURNS, times=(0.0, 1.0, 2.0), seats=SEATS, hidden=[("Ben", 2)], question=1)
     n = len(sketch.tokens)
     return sketch, softmax(np.random.default_rng(4).normal(0, 2, (1, 2, n, n)), causal(n))
 
@@ -256,3 +265,50 @@ def test_a_band_holds_the_middle_of_the_draws(drawn, level, shares):
     cells = [covered(cap, drawn_boxes) >= 0.5 for drawn_boxes in boxes]
     area = [of[0].sum() / (cap.tokens["modality"] == "visual").sum() for of in cells]
     assert (row["low"], row["high"]) == pytest.approx(tuple(np.quantile(area, shares)))
+
+
+def test_the_band_of_a_change_is_over_the_same_boxes(tmp_path):
+    """The second computation: the numbers of both captures for each draw, and quantiles of their differences."""
+    sketch, weights = moving_and_asking()
+    n = len(sketch.tokens)
+    other = softmax(np.random.default_rng(9).normal(0, 2, (1, 2, n, n)), causal(n))
+    how = {"amount": 0.4, "draws": 7, "seed": 2}
+    with (
+        open_capture(draw(tmp_path / "one.h5", sketch, weights)) as one,
+        open_capture(draw(tmp_path / "two.h5", sketch, other)) as two,
+    ):
+        tables = [metrics.compute(cap) for cap in (one, two)]
+        before, after, moved = metrics.jitter_change((one, two), tables, **how)
+        for found, cap, own in zip((before, after), (one, two), tables, strict=True):
+            alone = metrics.jitter(cap, tables=own, **how)
+            assert set(found) == set(alone) and all(found[family].equals(alone[family]) for family in alone)
+        boxes = disturb(one, 7, unit="box", drop=0, grow=0, amount=0.4, rng=np.random.default_rng(2))
+        cells = np.stack([covered(one, drawn_boxes) >= 0.5 for drawn_boxes in boxes])
+        for family, table in moved.items():
+            pd.testing.assert_series_equal(table["change"], change(tables[0][family], tables[1][family])["change"])
+            drawn = [
+                [np.concatenate([part.values.ravel() for part in parts]) for parts in MEASURES[family](cap, cells, 0.5)]
+                for cap in (one, two)
+            ]
+            low, high = quantiles(np.subtract(drawn[1], drawn[0]), (0.025, 0.975))
+            measured = table[table["metric"] != "speaker_timing_lift"]  # in the same order
+            if "rows" in measured:
+                measured = measured[measured["rows"] != "token"]
+            plain = ["answer_mass", "answer_lift", "speaker_density", "box_area", "speaker_pair_mass"]  # of every draw
+            rows = measured["metric"].isin(plain).to_numpy()
+            assert rows.any()
+            assert np.allclose(measured["low"][rows], low[rows], equal_nan=True)
+            assert np.allclose(measured["high"][rows], high[rows], equal_nan=True)
+    asked = moved["answer"].query("metric == 'answer_lift' and layer == -1 and speaker == 'Ann'").iloc[0]
+    apart = after["answer"].loc[asked.name, "high"] - before["answer"].loc[asked.name, "low"]
+    assert asked["low"] < asked["high"] < apart  # the same boxes: narrower than two bands on their own
+
+
+def test_a_share_is_not_of_other_people(drawn):
+    """A draw in which a rival's box is missing is no draw of the share; of the lift it is one."""
+    cap = drawn(*moving_and_asking())
+    assert len(cap.scene.speakers) == 2
+    table = metrics.jitter(cap, ["answer_lift", "answer_share"], draws=40, amount=0.0, drop=0.7)["answer"]
+    ann = table[(table["speaker"] == "Ann") & (table["layer"] == -1)].set_index("metric")
+    assert ann.loc["answer_share", "high"] < 1
+    assert ann.loc["answer_lift", "low"] < ann.loc["answer_lift", "high"]

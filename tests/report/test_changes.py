@@ -8,6 +8,7 @@ import re
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -15,12 +16,14 @@ from attnscope import metrics
 from attnscope.capture import schema
 from attnscope.capture.reader import open as open_capture
 from attnscope.correct import BoxesTold, SocialBias
-from attnscope.correct.base import about
+from attnscope.correct.registry import about
 from attnscope.errors import RequestError
+from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report import change_panels, provenance
 from attnscope.report.compare import compare
+from attnscope.report.compare_notes import NO_SINK, worth_showing
 from attnscope.report.cost import cost
-from attnscope.report.figures.changes import heads_touched, matrices_change
+from attnscope.report.figures.changes import matrices_change
 from attnscope.report.html import changed
 from attnscope.report.pairing import pair
 from attnscope.report.panels import unmoved
@@ -122,16 +125,11 @@ def test_several_corrections_stand_in_order_with_every_parameter(before, tmp_pat
     assert [p["name"] for p in found[1]["parameters"]] == list(params)
 
 
-def test_heads_in_words_and_on_the_map():
+def test_heads_in_words():
     assert (
         provenance.heads_said([(2, 0), (2, 1), (4, 1), (4, 0), (5, 3)], 4) == "layers 2, 4: heads 0-1; layer 5: head 3"
     )
     assert provenance.heads_said([(0, h) for h in range(3)], 3) == "layer 0: all heads"
-    ax = heads_touched([0, 1, 4], 3, {"one": {(1, 0), (4, 2)}, "two": {(1, 0)}})
-    drawn = ax.images[0].get_array()
-    assert drawn.tolist() == [[-1, -1, -1], [2, -1, -1], [-1, -1, 0]]  # 2: both
-    assert len(ax.patches) == 2 and ax.get_title() == "Heads touched: 2 of 9"
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two", "several"]
 
 
 @pytest.mark.usefixtures("few")
@@ -166,11 +164,55 @@ def test_a_cost_that_cannot_be_compared_says_so(found, said, before, after, tmp_
 def test_disturbed_boxes_give_bands_to_what_depends_on_boxes(before, after, tmp_path):
     summary = compare(before, after, tmp_path, jitter={"draws": 4, "amount": 0.2})
     rows = {row["number"]: row for row in summary.numbers["headline"]}
-    row = rows["Speaker consistency, all frames"]
-    assert row["low_after"] <= row["high_after"] and row["low_before"] is not None
-    assert rows["Gap of text (/max)"]["low_after"] is None
+    for name in ("Speaker consistency, all frames", "Answer's lift on the asked speaker"):
+        row = rows[name]
+        assert row["low_after"] <= row["high_after"] and row["low_before"] is not None
+        assert row["low_change"] <= row["high_change"]
+    assert rows["Gap of text (/max)"]["low_after"] is None and rows["Gap of text (/max)"]["low_change"] is None
+    table = pd.read_parquet(tmp_path / "tables" / "answer_change.parquet").query("layer == -1 and asked")
+    lift = table[table["metric"] == "answer_lift"].iloc[0]
+    row = rows["Answer's lift on the asked speaker"]
+    assert (row["low_change"], row["high_change"]) == (lift["low"], lift["high"])
     text = " ".join(assert_self_contained(summary.report).text)
-    assert "the band that holds 95 % of disturbed boxes" in text and "One clip: there is no interval over clips" in text
+    said = "boxes moved by 20 % of their size, 4 draws, the same before and after"
+    assert f"the band that holds 95 % of disturbed boxes ({said})" in text
+    assert "One clip: there is no interval over clips" in text
+
+
+@pytest.mark.usefixtures("few")
+def test_without_disturbed_boxes_there_is_no_band_and_no_word_of_one(before, after, tmp_path):
+    summary = compare(before, after, tmp_path)
+    assert not any(key.startswith(("low", "high")) for row in summary.numbers["headline"] for key in row)
+    assert "of disturbed boxes" not in " ".join(assert_self_contained(summary.report).text)
+
+
+@pytest.mark.usefixtures("few")
+def test_captures_in_the_wrong_order_or_without_a_difference_say_so(before, after, tmp_path):
+    reversed_ = compare(after, before, tmp_path / "reversed").notes
+    assert reversed_[0] == (
+        "The order looks reversed: the first capture, after.h5, is the corrected one (social-bias), and no correction "
+        "is recorded in the second."
+    )
+    assert not any("another cause" in note or "itself made" in note for note in reversed_)
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(before.read_bytes())
+    assert compare(before, copy, tmp_path / "copy").notes[0] == (
+        "No correction is recorded in the second capture: nothing differs."
+    )
+
+
+@pytest.mark.usefixtures("few")
+def test_numbers_without_sinks_are_shown_where_they_say_something_of_their_own(before, after, tmp_path):
+    """Where nothing is a sink they would repeat the rows with sinks, number by number."""
+    summary = compare(before, after, tmp_path / "none")
+    page = assert_self_contained(summary.report)
+    assert not any(text.endswith(NO_SINKS) for text in page.text) and NO_SINK in page.text
+    assert any(row["number"].endswith(NO_SINKS) for row in summary.numbers["headline"])
+    rows = [{"number": f"Lift{end}", "before": 1.0, "after": 2.0} for end in ("", NO_SINKS)]
+    assert worth_showing(rows) == (rows[:1], [NO_SINK])
+    for differs in ({"after": 2.1}, {"before": None}):
+        other = [rows[0], rows[1] | differs]
+        assert worth_showing(other) == (other, [])
 
 
 def test_a_correction_that_changed_nothing_says_so(before, tmp_path):

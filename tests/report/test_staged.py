@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def report(request, before, after):
     ]
 
 
-def files(folder: Path) -> dict[str, str]:
-    return {p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()}
+def files(folder: Path, *, read: bool = True) -> dict[str, str]:
+    return {p.relative_to(folder).as_posix(): p.read_text() if read else "" for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RunError("no")])
@@ -70,6 +71,54 @@ def test_a_folder_that_cannot_be_used_is_told_before_the_work(report, tmp_path, 
     (tmp_path / "file").write_text("")
     with pytest.raises(RequestError, match="file/out: cannot be used as the output folder"):
         report(tmp_path / "file" / "out")
+
+
+def test_a_report_takes_the_place_of_another_as_a_whole(report, tmp_path):
+    """What the earlier one drew and the later one does not is gone; files of others stay, and so does a sweep."""
+    out = tmp_path / "out"
+    other = [
+        "sweep.html",
+        "sweep.json",
+        "tables/sweep.csv",
+        "figures/dose_response.png",
+        "figures/mine.png",
+        "after.h5",
+    ]
+    gone = ["tables/heads_old.csv", "figures/old.png", "figures/old.svg"]
+    for name in [*other, *gone, "report.html"]:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("old")
+    listed = {part: [f"elsewhere/{name}" for name in gone if name.startswith(part)] for part in ("tables", "figures")}
+    listed["figures"].append("../figures/..")
+    (out / "summary.json").write_text(json.dumps(listed))
+    summary = report(out)
+    written = {path.relative_to(out).as_posix() for path in [summary.report, *summary.tables, *summary.figures]}
+    assert set(files(out, read=False)) == written | {"summary.json", *other}
+    assert all((out / name).read_text() == "old" for name in other)
+
+
+@pytest.mark.parametrize("text", ["[]", "no JSON", '{"tables": 3}', '{"tables": [3], "figures": []}'])
+def test_a_summary_that_is_none_is_replaced_and_nothing_else_is_touched(tmp_path, text):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "mine.png").write_text("mine")
+    (tmp_path / "summary.json").write_text(text)
+    with staged(tmp_path, "report.html") as stage:
+        stage.output.text("report.html", "new")
+        stage.output.text("summary.json", "{}")
+    assert files(tmp_path) == {"figures/mine.png": "mine", "report.html": "new", "summary.json": "{}"}
+
+
+def test_an_old_page_does_not_outlive_what_it_shows(tmp_path, monkeypatch):
+    """Interrupted while files are put there, the folder has no page of the earlier report either."""
+    (tmp_path / "report.html").write_text("old")
+
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(KeyboardInterrupt), staged(tmp_path, "report.html") as stage:
+        stage.output.text("report.html", "new")
+    assert files(tmp_path) == {}
 
 
 def test_the_page_is_put_there_last(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from attnscope.report import sweep as report
 from attnscope.report import what_if as answered
 from attnscope.report.figures.dose import Panel, dose_response, geometric
 from attnscope.report.style import figure_of
+from attnscope.report.sweep_table import brief, panels_of
 from tests.report.conftest import social_bias
 from tests.report.pages import assert_self_contained
 
@@ -104,7 +105,10 @@ def test_page_and_json(done):
         "10 settings and the plain run",
         report.ONE_PROMPT,
         "In 1 of 10 settings no head was active: alpha=0.25, threshold=0.1.",
-        "the scene's right answer",
+        "Followed answer (the scene's right answer): Ann",
+        "Probability of “Ann”",
+        "Log-probability of “Ann”",
+        "Change: of the log-probability of the followed answer, “Ann”, against the plain run.",
         "plain run",
         "note 10",
     ):
@@ -129,8 +133,24 @@ def test_page_and_json(done):
     assert numbers["Speaker consistency over chance, live frames"]["value"] is None
 
 
+def test_answers_are_right_or_wrong_where_the_right_one_is_known(before, tmp_path, monkeypatch):
+    """In the table of the page and on the terminal; case and white space do not count."""
+    found = made_up(["alpha=1,2"])
+    found.runs[2]["answer"] = " ann\n"
+    for right, marks in ((True, ["✗ wrong", "✗ wrong", "✓ right"]), (False, [])):
+        monkeypatch.setattr(report, "run_sweep", lambda *_, right=right, **__: replace(found, right=right))
+        summary = report.sweep(before, STEPS, ["alpha=..."], tmp_path / str(right))
+        page = assert_self_contained(summary.report)
+        assert [text for text in page.text if text.startswith(("✓", "✗"))] == marks[:1] + marks
+        columns, rows = brief(summary)
+        said = ["Ben wrong", "Ben wrong", "ann right"] if right else ["Ben", "Ben", "ann"]
+        assert columns == ["alpha", "answer", "heads", "Log-probability of “Ann”", "Probability of “Ann”", LIFT]
+        assert [row[:3] for row in rows] == [["plain", said[0], "0"], ["1", said[1], "1"], ["2", said[2], "1"]]
+        assert [row[3] for row in rows] == ["−2", "−1.6", "−1.4"]
+
+
 def test_the_figure_has_doses_at_their_places_and_the_plain_run_dotted(done):
-    axes = dose_response(made_up().table, ["alpha", "threshold"], report.panels_of(made_up()))
+    axes = dose_response(made_up().table, ["alpha", "threshold"], panels_of(made_up()))
     assert [ax.get_title() for ax in axes] == ["Log-probability of “Ann”", "Probability of “Ann”", LIFT]
     for ax, plain in zip(axes, (-2.0, np.exp(-2.0), 1.0), strict=True):
         assert ax.get_xscale() == "log"
@@ -145,6 +165,7 @@ def test_the_figure_has_doses_at_their_places_and_the_plain_run_dotted(done):
     assert axes[2].get_lines()[1].get_ydata().tolist() == [1.5, 2.0, 3.0, 5.0, 9.0]
     assert axes[0].get_ylabel() == "nats\nn = 1 prompt" and axes[2].get_ylabel() == "× uniform attention\nn = 12 cells"
     assert axes[1].get_ylim() == pytest.approx((-0.03, 1.03))
+    assert axes[1].get_ylabel() == "share of the options\nn = 1 prompt"
     svg = (done[1] / "figures" / "dose_response.svg").read_text()
     assert "threshold 0.2" in svg and "plain run" in svg
     assert len(figure_of(axes).axes) == 3
@@ -247,6 +268,11 @@ def test_a_what_if(before, tmp_path, monkeypatch, change):
     most = [{"layer": 4, "head": 0, "before": 1.0, "after": 3.5, "change": 2.5}]
     assert main["most_changed"] == (most if change else [])
     assert ("No head would change" in text) == (not change)
+    lines, columns, rows = answered.brief(summary)
+    said = "heads that would change most" if change else "no change"
+    assert lines == ["social-bias: acts in layer 4: head 0", f"Answer's lift on Ben: {said}"]
+    assert columns == ["layer", "head", "before", "after", "change"]
+    assert rows == ([["4", "0", "1", "3.5", "+2.5"]] if change else [])
     pd.testing.assert_frame_equal(
         pd.read_parquet(tmp_path / "out" / "tables" / "what_if.parquet"), answer_of(change).table
     )

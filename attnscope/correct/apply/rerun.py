@@ -81,7 +81,7 @@ def rerun(
             progress=progress,
         )
         if corrections:
-            write(correction_file(out), corrections)
+            write(correction_file(out), corrections, loaded)
     return cap
 
 

@@ -13,6 +13,7 @@ from attnscope.correct.apply.block import Corrected
 from attnscope.correct.apply.bound import check_applies
 from attnscope.correct.apply.prompted import prompted
 from attnscope.correct.base import Correction
+from attnscope.correct.registry import listed
 from attnscope.errors import RequestError
 from attnscope.scene import Sampling, Scene
 
@@ -26,7 +27,7 @@ UNKNOWN = ("refuse", "plain")
 def corrected(
     model: LoadedModel,
     scene_or_prompts: Prompt | Scene | str | Path | Sequence[Prompt | Scene | str | Path],
-    corrections: Sequence[Correction],
+    corrections: Correction | Sequence[Correction],
     *,
     sampling: Sampling | None = None,
     template: str = DEFAULT_TEMPLATE,
@@ -48,7 +49,7 @@ def corrected(
         scene_or_prompts: The prompts that may be met: a scene, the path of a scene.json, a prompt, or several of them.
             Of a scene the prompt is built as the corrections show it. All are kept in memory, with their pixels: of a
             large set, open a block for each part.
-        corrections: Applied in order.
+        corrections: One or several, applied in order.
         sampling: Which frames of a scene are shown; 8 uniform frames by default.
         template: How a turn of a scene is written, with {speaker} and {text}.
         unknown: What a batch of other prompts is: "refuse", an error, or "plain", run plain and counted.
@@ -63,6 +64,12 @@ def corrected(
     """
     if unknown not in UNKNOWN:
         raise RequestError(f'unknown "{unknown}": choose from {", ".join(UNKNOWN)}')
+    from attnscope.model import LoadedModel
+
+    if not isinstance(model, LoadedModel):
+        own = "a model of attnscope.load, or other code's in attnscope.model.around"
+        raise RequestError(f"corrected needs {own}, not {type(model).__name__}")
+    corrections = listed(corrections)
     given: Sequence[Prompt | Scene | str | Path] = (
         scene_or_prompts
         if isinstance(scene_or_prompts, Sequence) and not isinstance(scene_or_prompts, str)

@@ -9,7 +9,8 @@ from math import prod
 from typing import Any
 
 from attnscope.correct import params as parameters
-from attnscope.correct.base import Correction, build, method_class
+from attnscope.correct.base import Correction
+from attnscope.correct.registry import build, method_class
 from attnscope.errors import RequestError
 
 MOST = 200  # settings of one sweep

@@ -30,7 +30,7 @@ from attnscope.metrics.headline_lines import lines
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
 
-ANSWER = ("Log-probability of the answer", "Probability of the answer")
+ANSWER = ("Log-probability of the followed answer", "Probability of the followed answer")
 HEADS = "Active heads"
 
 

@@ -17,7 +17,6 @@ from attnscope.attention.masks import MaskCache
 from attnscope.capture.groups import key_groups
 from attnscope.capture.plan import Plan
 from attnscope.capture.sample import find_sinks, read_probes
-from attnscope.errors import NotApplicableError
 from attnscope.metrics.criteria import elbow
 from attnscope.metrics.heads import grid_cells, region_entropy
 
@@ -34,22 +33,6 @@ class Pairs:
 
     rows: Tensor
     cells: Tensor
-
-
-def utterance_pairs(prompt: Prompt, coverage: float = 0.5) -> Pairs:
-    """The pairs of P1's g (2nd): tokens of all turns with a speaker, and cells of all speakers' boxes.
-
-    Raises:
-        NotApplicableError: If there are none.
-    """
-    tokens = prompt.tokens
-    boxes = [tokens[column].to_numpy() for column in tokens if str(column).startswith("covered:")]
-    rows = np.flatnonzero(((tokens["turn"] >= 0) & (tokens["speaker"] != "")).to_numpy())
-    cells = np.flatnonzero(np.nan_to_num(boxes).max(0) >= coverage) if boxes else np.empty(0, np.int64)
-    if not len(rows) or not len(cells):
-        what = "words of a speaker" if len(cells) else "a speaker's box that covers a visual token"
-        raise NotApplicableError(f"{prompt.scene.video}: to choose heads needs {what}, and the scene has none")
-    return Pairs(torch.from_numpy(rows), torch.from_numpy(cells))
 
 
 @dataclass(frozen=True)

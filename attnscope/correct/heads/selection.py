@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.correct.base import Correction, Decoder, counted
+from attnscope.correct import params as parameters
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.heads import written
 from attnscope.correct.heads.scores import ActiveScores, HeadScores, LocalizationScores, Pairs
+from attnscope.correct.notes import counted
 from attnscope.errors import RequestError
-from attnscope.layers import check_layers, select_layers
+from attnscope.layers import select_layers
 from attnscope.metrics.headlist import HeadList
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Selection:
             count and three heads where nothing is said: ours). Both as `attnscope heads` has them.
         lowest: A control: as many heads as the rule would choose, but the lowest-ranked of those that see the cells.
         layers: Layers in which heads may be chosen (2nd: layers 10-19 of 28).
+        method: Whose rule it is, for messages.
     """
 
     heads: str | HeadList = ""
@@ -55,32 +58,37 @@ class Selection:
     by: str = "active"
     lowest: bool = False
     layers: str = LAYERS
+    method: str = "heads"
 
     def __post_init__(self) -> None:
         """Check ranges, refuse contradictions, and read the heads file."""
         if not 0 <= self.threshold < 1:
-            raise RequestError(f"--threshold {self.threshold}: must be in [0, 1)")
-        if self.topk is not None and (isinstance(self.topk, bool) or self.topk < 1 or self.topk % 1):
-            raise RequestError(f"--topk {self.topk}: must be a number of heads, at least 1")
+            raise self._wrong("threshold", "must be in [0, 1)")
+        if self.topk is not None and self.topk < 1:
+            raise self._wrong("topk", "must be a number of heads, at least 1")
         if self.quantile is not None and not 0 <= self.quantile < 1:
-            raise RequestError(f"--quantile {self.quantile}: must be in [0, 1)")
+            raise self._wrong("quantile", "must be in [0, 1)")
         if self.by not in BY:
-            raise RequestError(f'--by "{self.by}": choose from {", ".join(BY)}')
-        check_layers(self.layers)
-        object.__setattr__(self, "heads", written.opened(self.heads))
+            raise self._wrong("by", f"choose from {', '.join(BY)}")
+        object.__setattr__(self, "heads", written.opened(self.heads, self.method))
         self._check_alone()
+
+    def _wrong(self, name: str, why: str) -> RequestError:
+        value = getattr(self, name)
+        return parameters.wrong(self.method, name, written.text(value) if name == "heads" else value, why)
 
     def _check_alone(self) -> None:
         """Refuse two rules at once; a threshold left at its default is none."""
-        ruled = [f"--{name} {getattr(self, name)}" for name in ("topk", "quantile") if getattr(self, name) is not None]
+        ruled = [f"{name}={getattr(self, name)}" for name in ("topk", "quantile") if getattr(self, name) is not None]
         if len(ruled) > 1:
-            raise RequestError(f"{ruled[0]}: {ruled[1]} says otherwise how many heads are chosen; give one of them")
-        ruled += [f"--by {self.by}"] * (self.by != "active")
+            other = f"{ruled[1]} says otherwise how many heads are chosen; give one of them"
+            raise self._wrong("topk", other)
+        ruled += [f"by={self.by}"] * (self.by != "active")
         if ruled and self.threshold != THRESHOLD:
-            raise RequestError(f"--threshold {self.threshold}: {ruled[0]} chooses the heads; give one of them")
-        ruled += ["--lowest"] * self.lowest
+            raise self._wrong("threshold", f"{ruled[0]} chooses the heads; give one of them")
+        ruled += ["lowest=true"] * self.lowest
         if ruled and self.heads:
-            raise RequestError(f"--heads {written.text(self.heads)}: are fixed, and {ruled[0]} chooses others")
+            raise self._wrong("heads", f"are fixed, and {ruled[0]} chooses others")
 
     @classmethod
     def of(cls, correction: Correction) -> Selection:
@@ -89,7 +97,8 @@ class Selection:
         Raises:
             RequestError: If one is out of range, or two contradict each other.
         """
-        return cls(**{name: getattr(correction, name) for name in FIELDS if hasattr(correction, name)})
+        own = {name: getattr(correction, name) for name in FIELDS if hasattr(correction, name)}
+        return cls(**own, method=correction.method)
 
     @property
     def looks(self) -> bool:
@@ -106,10 +115,12 @@ class Chosen:
     Attributes:
         heads: Heads by layer; None where every call decides, by the threshold.
         note: How many of how many heads, and where the cut is.
+        warning: What is wrong with them, if anything.
     """
 
     heads: dict[int, list[int]] | None
     note: str = ""
+    warning: str = ""
 
 
 def choose(
@@ -122,7 +133,7 @@ def choose(
         method: Whose heads, for messages.
         prompts: A left-padded batch.
         decoder: The model.
-        pairs: One a prompt: the rows and cells that g is over (`utterance_pairs` gives P1's).
+        pairs: One a prompt: the rows and cells that g is over.
 
     Raises:
         RequestError: If the model has no such layer or head, or cannot be run.
@@ -130,7 +141,7 @@ def choose(
     fixed = written.heads_of(rule.heads, decoder)
     if fixed:
         note = f"{counted(sum(map(len, fixed.values())), 'fixed head')} in {counted(len(fixed), 'layer')}"
-        return [Chosen(fixed, note)] * len(prompts)
+        return [Chosen(fixed, note, written.foreign(rule.heads, decoder))] * len(prompts)
     layers = select_layers(rule.layers, decoder.layers, decoder.depth)
     if not rule.looks:
         return [Chosen(None)] * len(prompts)
@@ -149,6 +160,9 @@ def _chosen(rule: Selection, scores: HeadScores, number: int, length: int) -> Ch
     taken, cut = take(rule, found.rank, found.value)
     count, ranked = len(taken), int(np.isfinite(found.value).sum())
     note = f"{count} of {counted(len(found.value), 'head')} in {counted(len(scores.layers), 'layer')}, "
+    if rule.topk is not None and rule.topk > ranked:
+        there = f"only {ranked} of them can be chosen" if ranked < len(found.value) else "there are no more"
+        note += f"where topk asks for {rule.topk} and {there}, "
     if rule.by == "localization":
         note += (
             f"of the {ranked} with image mass above {found.gate:.3g} (the elbow)"
@@ -156,7 +170,8 @@ def _chosen(rule: Selection, scores: HeadScores, number: int, length: int) -> Ch
         )
     else:
         above = "at or above" if cut in found.value[taken] else "above"  # equal heads at the cut
-        note += f"those with g {above} {cut:.3g}, and g at the cut x prompt length = {cut * length:.3g}"
+        note += f"those whose mean attention to speakers' pixels (g) is {above} {cut:.3g};"
+        note += f" {of_even(cut, length)} at the cut"
     if rule.lowest:
         low = found.rank[::-1]
         low = low[found.sees[low]][:count]
@@ -169,6 +184,11 @@ def _chosen(rule: Selection, scores: HeadScores, number: int, length: int) -> Ch
     return Chosen(
         {layer: sorted(h for at, h in places if at == layer) for layer in sorted({at for at, _ in places})}, note
     )
+
+
+def of_even(g: float, length: int) -> str:
+    """A mean attention per pair as a multiple of 1 / prompt length, which can be compared between prompts."""
+    return f"g × prompt length = {g * length:.3g} (1: attention spread evenly over the prompt)"
 
 
 def take(rule: Selection, rank: NDArray[np.int64], value: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:

@@ -3,20 +3,68 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Protocol
 
 from attnscope.correct.base import Decoder
+from attnscope.correct.params import wrong
 from attnscope.errors import RequestError
 from attnscope.metrics.headlist import SUFFIX, HeadList, read
+from attnscope.scene.problems import show
+
+_HASH = 12  # characters of a hash that a note shows
 
 
-def opened(heads: str | HeadList) -> str | HeadList:
-    """The heads file that a text names, or what was given.
+class ModelLike(Protocol):
+    """What tells models apart; a `LoadedModel` and a `Decoder` have it."""
+
+    @property
+    def id(self) -> str:
+        """The name or folder."""
+
+    @property
+    def config_sha256(self) -> str:
+        """Hash of the configuration."""
+
+
+class OwnHeads(str):
+    """Heads written as layer.head, and the model whose they are, as correction.json keeps both.
+
+    To every correction they are the text that they are.
+
+    Attributes:
+        model: Name or folder, and the hash of the configuration.
+    """
+
+    model: tuple[str, str]
+
+    @classmethod
+    def of(cls, heads: str, model: tuple[str, str]) -> OwnHeads:
+        """The heads of a model."""
+        own = cls(heads)
+        own.model = model
+        return own
+
+
+def foreign(heads: str | HeadList, model: ModelLike) -> str:
+    """What to say where heads of one model are applied to another; empty where it is the same, or nobody knows."""
+    if not isinstance(heads, OwnHeads):
+        return ""
+    (id, config), folder = heads.model, any(Path(name).is_absolute() for name in (model.id, heads.model[0]))
+    if config == model.config_sha256 and (id == model.id or folder):
+        return ""
+    here = f"{model.id} (config {model.config_sha256[:_HASH]})"
+    return f"the fixed heads were given for {id} (config {config[:_HASH]}); in {here} they may be other heads"
+
+
+def opened(heads: str | HeadList, method: str) -> str | HeadList:
+    """The heads file that a text names, or what was given to a method.
 
     Raises:
         RequestError: If there is no such file, a field of it is wrong, or the text is not layer.head.
     """
     found = read(heads) if isinstance(heads, str) and heads.endswith(SUFFIX) else heads
-    parse(found)
+    parse(found, method)
     return found
 
 
@@ -25,8 +73,8 @@ def text(heads: str | HeadList) -> str:
     return heads if isinstance(heads, str) else heads.text
 
 
-def parse(heads: str | HeadList) -> dict[int, list[int]]:
-    """Heads by layer, both increasing; empty for an empty text.
+def parse(heads: str | HeadList, method: str = "") -> dict[int, list[int]]:
+    """Heads by layer, both increasing; empty for an empty text. Messages name the method, or else `--heads`.
 
     Raises:
         RequestError: If they are not written as layer.head.
@@ -35,7 +83,8 @@ def parse(heads: str | HeadList) -> dict[int, list[int]]:
     for part in written.split(",") if written else []:
         match = re.fullmatch(r"([0-9]+)\.([0-9]+)", part.strip())
         if match is None:
-            raise RequestError(f'--heads {written}: "{part.strip()}" is not a layer and a head, like 12.3')
+            why = f"{show(part.strip())} is not a layer and a head, like 12.3"
+            raise wrong(method, "heads", written, why) if method else RequestError(f"--heads {written}: {why}")
         found.add((int(match[1]), int(match[2])))
     return {layer: sorted(h for other, h in found if other == layer) for layer in sorted({at for at, _ in found})}
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from scipy.stats import permutation_test, rankdata
 
 from attnscope.capture.run import Progress
-from attnscope.correct.base import counted
 from attnscope.correct.heads import written
 from attnscope.correct.knockout.effects import EFFECT, ODDS, knock_out_captures
+from attnscope.correct.notes import counted
 from attnscope.errors import RequestError
 from attnscope.metrics.headlist import HeadList
 from attnscope.metrics.pool import pooled
@@ -105,7 +105,7 @@ def only(found: HeadList, every: HeadList, heads: str) -> HeadList:
     Raises:
         RequestError: If one of them is not in the ranking, or the heads file is of another model.
     """
-    given = written.opened(heads)
+    given = written.opened(heads, "")
     if isinstance(given, HeadList):
         given.check_model(found.model.id, found.model.config_sha256)
     wanted = {(layer, head) for layer, several in written.parse(given).items() for head in several}

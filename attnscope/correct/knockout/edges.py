@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from attnscope.correct import params as parameters
+from attnscope.correct.notes import HOW_BOXES
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.metrics.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers
@@ -44,19 +46,23 @@ class Cut:
         return replace(self, row=self.row.to(device), keys=self.keys.to(device))
 
 
-def parse(edges: str) -> list[tuple[str, str]]:
-    """The pairs (queries, keys) of "answer:visual,Ann:own".
+def parse(edges: str, method: str = "") -> list[tuple[str, str]]:
+    """The pairs (queries, keys) of "answer:visual,Ann:own". Messages name the method, or else `--edges`.
 
     Raises:
         RequestError: If the text is not pairs.
     """
+
+    def wrong(why: str) -> RequestError:
+        return parameters.wrong(method, "edges", edges, why) if method else RequestError(f'--edges "{edges}": {why}')
+
     found = []
     for part in edges.split(",") if edges else []:
         queries, colon, keys = (word.strip() for word in part.partition(":"))
         if not (queries and colon and keys):
-            raise RequestError(f'--edges "{edges}": "{part.strip()}" is not QUERIES:KEYS, like answer:visual')
+            raise wrong(f"{show(part.strip())} is not QUERIES:KEYS, like answer:visual")
         if keys == "own" and queries in QUERIES and queries != "utterances":
-            raise RequestError(f'--edges "{edges}": "own" is for the words of speakers, and "{queries}" are not')
+            raise wrong(f'"own" is for the words of speakers, and "{queries}" are not')
         found.append((queries, keys))
     return found
 
@@ -157,7 +163,7 @@ class _Groups:
         tokens, start = self.prompt.tokens, "covered:"
         covered = [str(column) for column in tokens if str(column).startswith(start)]
         if not covered:
-            raise self._nothing("speakers with boxes")
+            raise self._nothing(f"speakers with boxes; {HOW_BOXES}")
         return {c.removeprefix(start): np.nan_to_num(tokens[c].to_numpy()) >= self.coverage for c in covered}
 
     def _asked(self) -> str:

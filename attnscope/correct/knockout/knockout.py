@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.heads import written
 from attnscope.correct.knockout.edges import EVERY, Cut, cut_edges, cut_rows, parse
 from attnscope.correct.knockout.running import RunningKnockout
+from attnscope.correct.registry import correction
 from attnscope.errors import RequestError
 from attnscope.metrics.headlist import HeadList
+from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -52,13 +54,14 @@ class Knockout(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges, and read the heads file."""
-        object.__setattr__(self, "heads", written.opened(self.heads))
-        if not parse(self.edges) and not written.parse(self.heads):
-            raise RequestError("knockout needs --heads, --edges or both: it does not cut every head")
+        super().__post_init__()
+        object.__setattr__(self, "heads", written.opened(self.heads, self.method))
+        if not parse(self.edges, self.method) and not written.parse(self.heads):
+            raise RequestError(f"{self.method} needs heads, edges or both: it does not cut every head")
         if self.edges and self.rows != EVERY:
-            raise RequestError(f'--rows "{self.rows}": --edges "{self.edges}" says which rows are cut')
+            raise self.wrong("rows", f"edges={show(self.edges)} says which rows are cut")
         if not 0 < self.coverage <= 1:
-            raise RequestError(f"--coverage {self.coverage}: must be in (0, 1]")
+            raise self.wrong("coverage", "must be in (0, 1]")
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
@@ -72,7 +75,7 @@ class Knockout(Correction):
         """
         chosen = written.heads_of(self.heads, decoder) or every_head(decoder)
         cuts = [cut_in(prompt, self.edges, self.rows, self.coverage) for prompt in prompts]
-        return RunningKnockout(self, cuts, [chosen] * len(cuts))
+        return RunningKnockout(self, cuts, [chosen] * len(cuts), written.foreign(self.heads, decoder))
 
 
 def every_head(decoder: Decoder) -> dict[int, list[int]]:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs
-from attnscope.correct.base import Correction, Running, counted
+from attnscope.correct.base import Correction, Running
 from attnscope.correct.knockout.edges import Cut
+from attnscope.correct.notes import Caution, counted
 from attnscope.correct.placing import Placing
 
 # In a row, cut keys keep at most N exp(d - CUT) of the attention, d = their largest logit less that of the kept keys.
@@ -30,8 +31,10 @@ class RunningKnockout(Running):
             as they are, by layer.
     """
 
-    def __init__(self, settings: Correction, cuts: Sequence[Cut], heads: Sequence[dict[int, list[int]]]) -> None:
-        self.settings = settings
+    def __init__(
+        self, settings: Correction, cuts: Sequence[Cut], heads: Sequence[dict[int, list[int]]], warning: str = ""
+    ) -> None:
+        self.settings, self.warning = settings, warning
         self.cuts, self.heads = list(cuts), list(heads)
         self.whole = not cuts[0].keys.shape[1]
         self.alone: list[dict[int, int]] = [{} for _ in cuts]
@@ -104,12 +107,16 @@ class RunningKnockout(Running):
         count = sum(map(len, heads.values()))
         be = "is" if count == 1 else "are"
         notes = [f"{counted(count, 'head')} in {counted(len(heads), 'layer')} {be} cut at {tokens}"]
+        if self.warning:
+            notes.append(Caution(self.warning))
         if self.whole:
-            notes.append("their output is 0 there; their attention is recorded as it would have been")
+            notes.append(Caution("their output is 0 there; their attention is recorded as it would have been"))
         alone = max(self.alone[number].values(), default=0)
         if alone:
             left = f"{'was' if alone == 1 else 'were'} left alone"
-            notes.append(f"{counted(alone, 'token')} (in the layer with most) would have lost all keys and {left}")
+            notes.append(
+                Caution(f"{counted(alone, 'token')} (in the layer with most) would have lost all keys and {left}")
+            )
         return notes
 
 

@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
 from attnscope.correct.moda.gram import Step, check_alignment, cosine, mapped_keys, steps
+from attnscope.correct.notes import Caution
+from attnscope.correct.registry import correction
 from attnscope.errors import ModelError, NotApplicableError, RequestError
-from attnscope.layers import check_layers
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -64,10 +64,8 @@ class ModaAlign(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if not np.isfinite(self.strength):
-            raise RequestError(f"--strength {self.strength}: must be a number")
-        check_alignment(self.gram, self.norm, self.direction, self.scope)
-        check_layers(self.layers)
+        super().__post_init__()
+        check_alignment(self.gram, self.norm, self.direction, self.scope, self.method)
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningAlign:
         """Find which keys are pulled by which.
@@ -81,8 +79,8 @@ class ModaAlign(Correction):
         for prompt, order in zip(prompts, orders, strict=True):
             if not any(order) and self.strength:
                 raise NotApplicableError(
-                    f"{prompt.scene.video}: {self.method} --scope prefix: no token of the other modality stands before"
-                    f" the {_SAID[self.direction].replace('keys', 'tokens')}"
+                    f"{prompt.scene.video}: {self.method} with scope=prefix: no token of the other modality stands"
+                    f" before the {_SAID[self.direction].replace('keys', 'tokens')}"
                 )
         return RunningAlign(self, found, orders, decoder)
 
@@ -162,7 +160,8 @@ class RunningAlign(ModaRunning):
         """What was pulled, how far, and how alike keys and mapped keys are."""
         settings, one, moved = self.settings, self.prompts[number], self.moved[number]
         if not moved:
-            return ["nothing was pulled: the strength is 0" if not settings.strength else "the model has not run"]
+            why = "the model has not run" if settings.strength else "nothing was pulled: the strength is 0"
+            return [Caution(why)]
         pulled = sum(len(at) for order in self.orders[number] for at, _ in order)
         of = {"visual": one.visual, "text": one.rest}.get(settings.direction, one.visual | one.rest)
         total = int(of[:-1].sum())
@@ -176,7 +175,7 @@ class RunningAlign(ModaRunning):
         if pulled < total:
             notes.append(f"{total - pulled} have no token of the other modality before them and stay as they are")
         if settings.scope == "prompt":
-            notes.append("not causal: a key depends on prompt tokens after it; generated tokens never enter")
+            notes.append(Caution("not causal: a key depends on prompt tokens after it; generated tokens never enter"))
         return notes
 
 
@@ -194,5 +193,5 @@ def _check_values(call: AttentionCall, gram: str) -> None:
             f"moda-align: layer {call.layer} has keys of {wide} and values of {values} channels: it must come before"
             " corrections that append channels, and the model's own widths must be equal"
         )
-    if gram == "code" and bool(call.value[0, 0, 0, 0].isnan()):
-        raise RequestError("moda-align: --gram code needs the values, which a capture does not hold; take --gram paper")
+    if gram == "code" and call.stored:
+        raise RequestError("moda-align with gram=code needs the values, which a capture does not hold; take gram=paper")

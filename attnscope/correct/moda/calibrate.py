@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, masses
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.moda._gap import Rows, Solved, solve
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
-from attnscope.correct.moda.gram import DIRECTIONS, check_choices
-from attnscope.errors import NotApplicableError, RequestError
-from attnscope.layers import check_layers
+from attnscope.correct.moda.gram import DIRECTIONS
+from attnscope.correct.notes import Caution
+from attnscope.correct.registry import correction
+from attnscope.errors import NotApplicableError
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -62,14 +62,13 @@ class ModaCalibrate(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_choices(("denominator", self.denominator, DENOMINATORS), ("queries", self.queries, DIRECTIONS))
-        most = np.inf if self.denominator == "self" else 1
-        if not (np.isfinite(self.target) and 0 <= self.target <= most):
-            ends = "a number of at least 0" if self.denominator == "self" else "in [0, 1]"
-            raise RequestError(f"--target {self.target}: must be {ends}")
+        super().__post_init__()
+        self.check_choices({"denominator": DENOMINATORS, "queries": DIRECTIONS})
+        if self.denominator != "self" and not 0 <= self.target <= 1:
+            raise self.wrong("target", "must be in [0, 1]")
+        self.check_least(0, "target")
         if not 0 < self.limit <= 100:
-            raise RequestError(f"--limit {self.limit}: must be in (0, 100]")
-        check_layers(self.layers)
+            raise self.wrong("limit", "must be in (0, 100]")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningCalibrate:
         """Find the modalities of each prompt's tokens.
@@ -83,7 +82,7 @@ class ModaCalibrate(Correction):
             last, first = (int(one.member[side, :-1].nonzero()[end]) for side, end in ((0, -1), (1, 0)))
             if self.queries == "visual" and first > last:
                 raise NotApplicableError(
-                    f"{prompt.scene.video}: {self.method} --queries visual: no text stands before the visual tokens"
+                    f"{prompt.scene.video}: {self.method} with queries=visual: no text stands before the visual tokens"
                 )
         return RunningCalibrate(self, found, self.layers, decoder)
 
@@ -155,11 +154,12 @@ class RunningCalibrate(ModaRunning):
     def notes(self, number: int) -> list[str]:
         """The constants, and how many heads cannot reach the target."""
         solved, settings = self.solved[number], self.settings
-        notes = []
+        notes = list[str]()
         for side in self.sides:
             found = [one for (_, of), one in sorted(solved.items()) if of == side]
             if not found:
-                notes.append(f"{side} rows: no layer has pairs both within and across modalities; nothing was changed")
+                none = "no layer has pairs both within and across modalities; nothing was changed"
+                notes.append(Caution(f"{side} rows: {none}"))
                 continue
             c, before, after, reached = (
                 torch.cat([getattr(one, name) for one in found]).cpu() for name in ("c", "before", "after", "reached")
@@ -172,10 +172,8 @@ class RunningCalibrate(ModaRunning):
             if not reached.all():
                 off = after[~reached].abs()
                 far = off[(off - settings.target).abs().argmax()]
-                notes.append(
-                    f"{int((~reached).sum())} heads cannot reach the target and have the nearest gap"
-                    f" (farthest {far:.3g})"
-                )
+                lost = f"{int((~reached).sum())} heads cannot reach the target"
+                notes.append(Caution(f"{lost} and have the nearest gap (farthest {far:.3g})"))
             if ((after > 0).any() and (after < 0).any()) and settings.target:
                 notes.append(
                     f"{(after < 0).double().mean():.0%} of these heads look more across than within: the gap of a"

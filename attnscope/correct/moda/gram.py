@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from attnscope.errors import RequestError
+from attnscope.correct.params import wrong
 
 GRAMS = ("paper", "code")
 NORMS = ("row", "fro", "spectral", "trace")
@@ -141,26 +141,25 @@ def principal_angles(one: Tensor, two: Tensor, k: int) -> Tensor:
     return torch.arccos(cosines.clamp(0, 1))
 
 
-def check_alignment(gram: str, norm: str, direction: str, scope: str) -> None:
+def check_alignment(gram: str, norm: str, direction: str, scope: str, method: str = "") -> None:
     """Refuse options that are out of range, or do not go together.
 
     Raises:
         RequestError: naming the option.
     """
-    check_choices(("gram", gram, GRAMS), ("norm", norm, NORMS))
-    check_choices(("direction", direction, DIRECTIONS), ("scope", scope, SCOPES))
+    check_choices(("gram", gram, GRAMS), ("norm", norm, NORMS), method=method)
+    check_choices(("direction", direction, DIRECTIONS), ("scope", scope, SCOPES), method=method)
     if (gram, norm) == ("code", "trace"):
-        raise RequestError(
-            "--norm trace: the trace of --gram code may be 0 or negative; take --gram paper, or another norm"
-        )
+        why = 'the trace of gram="code" may be 0 or negative; take gram="paper", or another norm'
+        raise wrong(method, "norm", norm, why)
 
 
-def check_choices(*named: tuple[str, str, Sequence[str]]) -> None:
-    """Refuse an option whose value is none of its choices; (name, value, choices) each.
+def check_choices(*named: tuple[str, str, Sequence[str]], method: str = "") -> None:
+    """Refuse a parameter whose value is none of its choices; (name, value, choices) each.
 
     Raises:
         RequestError: naming the first one.
     """
     for name, value, choices in named:
         if value not in choices:
-            raise RequestError(f'--{name} "{value}": choose from {", ".join(choices)}')
+            raise wrong(method, name, value, f"choose from {', '.join(choices)}")

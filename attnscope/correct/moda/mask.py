@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.knockout.running import CUT
 from attnscope.correct.moda._odds import log_odds
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
-from attnscope.correct.moda.gram import DIRECTIONS, check_choices
-from attnscope.errors import RequestError
-from attnscope.layers import check_layers
+from attnscope.correct.moda.gram import DIRECTIONS
+from attnscope.correct.notes import Caution
+from attnscope.correct.registry import correction
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -61,10 +61,10 @@ class ModaMask(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        check_choices(("combine", self.combine, COMBINE), ("queries", self.queries, DIRECTIONS))
+        super().__post_init__()
+        self.check_choices({"combine": COMBINE, "queries": DIRECTIONS})
         if not 0 <= self.gate <= 1:
-            raise RequestError(f"--gate {self.gate}: must be in [0, 1]")
-        check_layers(self.layers)
+            raise self.wrong("gate", "must be in [0, 1]")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningMask:
         """Find the two sides of each prompt.
@@ -148,7 +148,8 @@ class RunningMask(ModaRunning):
         ]
         gate = "their own share (the identity)" if self.settings.combine == "natural" else f"{self.settings.gate:g}"
         notes = [f"all heads of {layers_said(self.active[number])}: the gate of rows that see both sides is {gate}"]
-        notes.append(f"before: {', '.join(said)}" if said else "no row sees both sides: nothing was changed")
+        nothing = Caution("no row sees both sides: nothing was changed")
+        notes.append(f"before: {', '.join(said)}" if said else nothing)
         return [*notes, "special and template tokens count as text; generated tokens are gated like text"]
 
 

@@ -14,17 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, Rescale
 from attnscope.attention.stats import ANCHOR_GAIN, stats_of_all
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
-from attnscope.correct.moda.gram import check_choices
-from attnscope.errors import RequestError
-from attnscope.layers import check_layers
+from attnscope.correct.notes import Caution
+from attnscope.correct.registry import correction
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -62,12 +60,9 @@ class ModaPseudo(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if not np.isfinite(self.p_base):
-            raise RequestError(f"--p-base {self.p_base}: must be a number")
-        if not np.isfinite(self.beta) or self.beta < 0:
-            raise RequestError(f"--beta {self.beta}: must be a number of at least 0")
-        check_choices(("level", self.level, LEVELS))
-        check_layers(self.layers)
+        super().__post_init__()
+        self.check_least(0, "beta")
+        self.check_choices({"level": LEVELS})
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningPseudo:
         """Count the pseudo keys of each row.
@@ -160,6 +155,8 @@ class RunningPseudo(ModaRunning):
         return [
             f"in {layers_said(self.active[number])}, pseudo keys take {means.mean():.3g} of a row's mass on average"
             f" ({means.min():.3g} to {means.max():.3g} over layers)",
-            "recorded attention is that of the real keys, as if there were no pseudo keys; the output is scaled",
+            Caution(
+                "recorded attention is that of the real keys, as if there were no pseudo keys; the output is scaled"
+            ),
             "the last prompt token and generated tokens have no pseudo keys; p_base and beta are not published",
         ]

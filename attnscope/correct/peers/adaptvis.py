@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.peers.row_edits import RunningScale, Scale
 from attnscope.correct.peers.tokens import Tokens, image_keys
-from attnscope.errors import RequestError
-from attnscope.layers import check_layers, select_layers
+from attnscope.correct.registry import correction
+from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -51,12 +49,10 @@ class AdaptVis(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         if not 0 <= self.confidence <= 1:
-            raise RequestError(f"--confidence {self.confidence}: must be in [0, 1]")
-        for name, value in (("w_low", self.w_low), ("w_high", self.w_high)):
-            if not np.isfinite(value) or value <= 0:
-                raise RequestError(f"--{name} {value}: must be a number above 0")
-        check_layers(self.layers)
+            raise self.wrong("confidence", "must be in [0, 1]")
+        self.check_least(0, "w_low", "w_high", above=True)
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningScale:
         """Ask the plain model how sure it is of each prompt's answer.

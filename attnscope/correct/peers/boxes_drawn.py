@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.peers.shown import Shown, not_shown, visible_boxes
-from attnscope.errors import RequestError
+from attnscope.correct.registry import correction
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -48,10 +48,11 @@ class BoxesDrawn(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         if not 0 < self.line <= 0.2:
-            raise RequestError(f"--line {self.line}: must be in (0, 0.2]")
+            raise self.wrong("line", "must be in (0, 0.2]")
         if not 0 <= self.label <= 0.5:
-            raise RequestError(f"--label {self.label}: must be in [0, 0.5]")
+            raise self.wrong("label", "must be in [0, 0.5]")
 
     def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
         """The same scene, and its frames with boxes.

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.peers.shown import Shown, not_shown, visible_boxes
-from attnscope.errors import RequestError
+from attnscope.correct.registry import correction
 from attnscope.scene.models import Turn
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class BoxesTold(Correction):
 
     def __post_init__(self) -> None:
         """Check the word."""
-        if self.frames not in FRAMES:
-            raise RequestError(f'--frames "{self.frames}": choose from {", ".join(FRAMES)}')
+        super().__post_init__()
+        self.check_choices({"frames": FRAMES})
 
     def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
         """The scene with one more turn, and the same frames.
@@ -85,8 +85,27 @@ class BoxesTold(Correction):
             lines = [turn.text for turn in prompt.scene.transcript if turn.speaker is None]
             if not (said := [line for line in lines if line.startswith(_BEGIN)]):
                 raise not_shown(self.method, prompt)
-            notes.append(["no attention is changed", f"the prompt says: {said[-1]}"])
+            notes.append(["no attention is changed", f"the prompt says: {said[-1]}", *self._moving(prompt)])
         return Shown(self, notes)
+
+    def _moving(self, prompt: Prompt) -> list[str]:
+        """A note on speakers whom a mean box says little of."""
+        boxes = visible_boxes(self.method, prompt.scene, prompt.frames)
+        away = [name for name, xyxy in zip(boxes.speakers, boxes.xyxy, strict=True) if _leave_their_mean(xyxy)]
+        if self.frames != "mean" or not away:
+            return []
+        return [
+            "each box is the mean of the frames that show its speaker,"
+            f" and those of {', '.join(away)} do not all overlap their mean;"
+            " --set frames=all tells every frame"
+        ]
+
+
+def _leave_their_mean(xyxy: NDArray[np.floating]) -> bool:
+    """Whether one of the boxes [F, 4] of a speaker has no point in common with their mean."""
+    seen = xyxy[~np.isnan(xyxy[:, 0])]
+    mean = seen.mean(0)
+    return bool(((seen[:, 2:] <= mean[:2]) | (seen[:, :2] >= mean[2:])).any())
 
 
 def _told(name: str, box: NDArray[np.floating]) -> str:

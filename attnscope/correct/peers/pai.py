@@ -11,13 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.peers.row_edits import RunningScale, Scale
 from attnscope.correct.peers.tokens import Tokens, image_keys
-from attnscope.errors import RequestError
-from attnscope.layers import check_layers, select_layers
+from attnscope.correct.registry import correction
+from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -48,9 +46,8 @@ class Pai(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if not np.isfinite(self.alpha) or self.alpha < 0:
-            raise RequestError(f"--alpha {self.alpha}: must be a number of at least 0")
-        check_layers(self.layers)
+        super().__post_init__()
+        self.check_least(0, "alpha")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningScale:
         """Find the answer's row and the image's keys.

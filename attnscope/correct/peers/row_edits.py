@@ -16,6 +16,7 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall, RowEdit
 from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.correct.notes import Caution, counted
 from attnscope.correct.peers.tokens import ROWS, Place, Places, Tokens
 from attnscope.correct.placing import Placing
 
@@ -106,7 +107,7 @@ class RunningRows(Running):
 
     def where(self) -> str:
         """Which rows are edited, in words."""
-        return f"acts on {ROWS[self.rows]} in {len(self.layers)} layers"
+        return f"acts on {ROWS[self.rows]} in {counted(len(self.layers), 'layer')}"
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,12 @@ class RunningScale(RunningRows):
     def notes(self, number: int) -> list[str]:
         """Where it acts, and the share of pairs whose logits are negative."""
         if not bool(self.tokens[number].rows.any()):
-            return ["the factors are 1: nothing is changed", *self.told[number]]
+            return [Caution("the factors are 1: nothing is changed"), *self.told[number]]
         notes = [self.where(), *self.told[number]]
         if self.negative[number]:
             counts = torch.stack([one.cpu() for one in self.negative[number].values()]).sum(0).tolist()
             for scale, (few, many) in zip(self.scales[number], counts, strict=True):
                 if few:
                     share = f"{few / many:.1%} of {many} pairs of a row of the prompt and a key ({scale.keys})"
-                    notes.append(f"the logit is negative in {share}: {scale.effect}")
+                    notes.append(Caution(f"the logit is negative in {share}: {scale.effect}"))
         return [*notes, LEVEL]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnscope.correct.base import Correction, Running
+from attnscope.correct.notes import HOW_BOXES
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.scene import Boxes, scene_boxes
 
@@ -46,7 +47,7 @@ def visible_boxes(method: str, scene: Scene, frames: Frames) -> Boxes:
     seen = [row for row in range(len(boxes.speakers)) if not np.isnan(boxes.xyxy[row]).all()]
     if not seen:
         raise NotApplicableError(
-            f"{scene.video}: {method} needs a speaker with a box in a sampled frame, and there is none"
+            f"{scene.video}: {method} needs a speaker with a box in a sampled frame, and there is none; {HOW_BOXES}"
         )
     return Boxes(boxes.xyxy[seen], [boxes.speakers[row] for row in seen])
 

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from attnscope.attention import AttentionCall
-from attnscope.correct.base import Correction, Decoder, Running, correction, counted
+from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.heads import written
-from attnscope.correct.peers.tokens import ROWS, Places, Tokens, check_rows
+from attnscope.correct.notes import Caution, counted
+from attnscope.correct.peers.tokens import ROWS, Places, Tokens
 from attnscope.correct.placing import Placing
-from attnscope.errors import ModelError, RequestError
-from attnscope.layers import check_layers, select_layers
+from attnscope.correct.registry import correction
+from attnscope.errors import ModelError
+from attnscope.layers import select_layers
 from attnscope.metrics.headlist import HeadList
 
 if TYPE_CHECKING:
@@ -54,11 +56,10 @@ class Temperature(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges, and read the heads file."""
-        if not np.isfinite(self.temperature) or self.temperature <= 0:
-            raise RequestError(f"--temperature {self.temperature}: must be a number above 0")
-        check_rows(self.rows, tuple(ROWS))
-        check_layers(self.layers)
-        object.__setattr__(self, "heads", written.opened(self.heads))
+        super().__post_init__()
+        self.check_least(0, "temperature", above=True)
+        self.check_choices({"rows": tuple(ROWS)})
+        object.__setattr__(self, "heads", written.opened(self.heads, self.method))
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
@@ -73,14 +74,17 @@ class Temperature(Correction):
         heads = written.heads_of(self.heads, decoder) or {
             layer: list(range(decoder.heads)) for layer in select_layers(self.layers, decoder.layers, decoder.depth)
         }
-        return RunningTemperature(self, heads, [Tokens.of(prompt, self.rows) for prompt in prompts])
+        warning = written.foreign(self.heads, decoder)
+        return RunningTemperature(self, heads, [Tokens.of(prompt, self.rows) for prompt in prompts], warning)
 
 
 class RunningTemperature(Running):
     """A temperature bound to a left-padded batch."""
 
-    def __init__(self, settings: Temperature, heads: dict[int, list[int]], tokens: Sequence[Tokens]) -> None:
-        self.settings, self.heads, self.prompts = settings, heads, len(tokens)
+    def __init__(
+        self, settings: Temperature, heads: dict[int, list[int]], tokens: Sequence[Tokens], warning: str = ""
+    ) -> None:
+        self.settings, self.heads, self.prompts, self.warning = settings, heads, len(tokens), warning
         self._placing = Placing(settings.method, [one.length for one in tokens])
         self._places = Places(self._placing, tokens)
         self._rounded: torch.dtype | None = None
@@ -108,7 +112,9 @@ class RunningTemperature(Running):
         heads = sum(map(len, self.heads.values()))
         notes = [f"acts on {ROWS[self.settings.rows]}, {counted(heads, 'head')} in {counted(len(self.heads), 'layer')}"]
         if nothing:
-            notes = ["the temperature is 1: nothing is changed"]
+            notes = [Caution("the temperature is 1: nothing is changed")]
+        if self.warning:
+            notes.append(Caution(self.warning))
         if self._rounded is not None and np.log2(self.settings.temperature) % 1:
             kind = str(self._rounded).removeprefix("torch.")
             notes.append(f"divided queries are rounded to {kind}; a temperature that is a power of 2 would be exact")

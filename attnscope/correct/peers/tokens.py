@@ -17,7 +17,6 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall
 from attnscope.correct.placing import Placing
-from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -122,16 +121,6 @@ def on_axis(values: Tensor, positions: int, shift: int) -> Tensor:
     """
     own = torch.arange(positions, device=values.device) - shift
     return values[..., own.clamp(0, values.shape[-1] - 1)] & (own >= 0)
-
-
-def check_rows(rows: str, words: Sequence[str]) -> None:
-    """Refuse what is none of some words of `ROWS`.
-
-    Raises:
-        RequestError: naming them.
-    """
-    if rows not in words:
-        raise RequestError(f'--rows "{rows}": choose from {", ".join(words)}')
 
 
 def image_keys(prompt: Prompt) -> Bools:

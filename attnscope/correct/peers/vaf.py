@@ -10,13 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.peers.row_edits import RunningScale, Scale
 from attnscope.correct.peers.tokens import Tokens, image_keys, keys_before_image
-from attnscope.errors import RequestError
-from attnscope.layers import check_layers, select_layers
+from attnscope.correct.registry import correction
+from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -48,10 +46,8 @@ class Vaf(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name, value in (("enhance", self.enhance), ("suppress", self.suppress)):
-            if not np.isfinite(value) or value <= 0:
-                raise RequestError(f"--{name} {value}: must be a number above 0")
-        check_layers(self.layers)
+        super().__post_init__()
+        self.check_least(0, "enhance", "suppress", above=True)
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningScale:
         """Find the text's rows, and the keys of the image and the system prompt.

@@ -16,11 +16,12 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall, classify, softmax
 from attnscope.capture.sample import find_sinks, read_probes
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.notes import Caution
 from attnscope.correct.peers.row_edits import Part, RunningRows
-from attnscope.correct.peers.tokens import Place, Tokens, check_rows, image_keys, on_axis
-from attnscope.errors import RequestError
-from attnscope.layers import check_layers, select_layers
+from attnscope.correct.peers.tokens import Place, Tokens, image_keys, on_axis
+from attnscope.correct.registry import correction
+from attnscope.layers import select_layers
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -31,16 +32,17 @@ if TYPE_CHECKING:
 class Var(Correction):
     """Take attention from sinks and give it to the other visual keys, on heads that look at the image.
 
-    Sinks are found by attention, as a capture finds them: keys whose mean mass over heads and over the rows of the
-    prompt that are not visual, in the layer at hand, is above `sink_mass` and above `sink_ratio` times uniform (ours;
-    their code: hidden states with massive values in known channels). Text sinks, such as the first token, are cut as
-    well as visual ones; a layer without a visual sink is edited too (their code leaves it alone). Finding them reads
-    those rows densely in every layer. Prefill and cached decoding give what one pass over the whole text gives.
+    Sinks are found by attention, as a capture finds them: keys that at least half of the prompt's rows that are not
+    visual see, and whose mean mass over heads and over those of these rows that see them, in the layer at hand, is
+    above `sink_mass` and above `sink_ratio` times uniform (ours; their code: hidden states with massive values in known
+    channels). Text sinks, such as the first token, are cut as well as visual ones; a layer without a visual sink is
+    edited too (their code leaves it alone). Finding them reads those rows densely in every layer. Prefill and cached
+    decoding give what one pass over the whole text gives.
 
     Attributes:
         keep: What sinks keep of their attention; 1 is the identity (code: 0.6).
-        sink_share: A head is edited in a row if visual sinks hold at most this share of its image mass (code: 0.5) ...
-        image_mass: ... and its image mass is at least this (code: 0.2).
+        sink_share: Largest share of a head's image mass that visual sinks hold in a row where it is edited (code: 0.5).
+        image_mass: Least image mass of a head in a row where it is edited (code: 0.2).
         rows: "answer", the answer position and every later token (ours), or "text", also all text after the first
             visual token (code).
         layers: Layers that are edited (code: from layer 2 of 32 on, which is depth 0.0625).
@@ -62,17 +64,16 @@ class Var(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         if not 0 < self.keep <= 1:
-            raise RequestError(f"--keep {self.keep}: must be in (0, 1]")
-        for name, value in (("sink_share", self.sink_share), ("image_mass", self.image_mass)):
-            if not 0 <= value <= 1:
-                raise RequestError(f"--{name} {value}: must be in [0, 1]")
+            raise self.wrong("keep", "must be in (0, 1]")
+        for name in ("sink_share", "image_mass"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise self.wrong(name, "must be in [0, 1]")
         if not 0 <= self.sink_mass < 1:
-            raise RequestError(f"--sink_mass {self.sink_mass}: must be in [0, 1)")
-        if not np.isfinite(self.sink_ratio) or self.sink_ratio < 1:
-            raise RequestError(f"--sink_ratio {self.sink_ratio}: must be a number of at least 1")
-        check_rows(self.rows, ("answer", "text"))
-        check_layers(self.layers)
+            raise self.wrong("sink_mass", "must be in [0, 1)")
+        self.check_least(1, "sink_ratio")
+        self.check_choices({"rows": ("answer", "text")})
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningVar:
         """Find the rows that are edited, and those that tell the sinks.
@@ -168,7 +169,7 @@ class RunningVar(RunningRows):
     def notes(self, number: int) -> list[str]:
         """Where it acts, how many sinks there are, and how many rows of heads look at the image."""
         if self.idle:
-            return ["sinks keep all of their attention: nothing is changed"]
+            return [Caution("sinks keep all of their attention: nothing is changed")]
         visual = self.tokens[number].keys[0]
         sinks = [one.cpu() for one in self.sinks[number].values()]
         pairs = sum(self.seen[number].values()) * self.heads

@@ -18,18 +18,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
-from attnscope.correct.base import Correction, Decoder, correction
+from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.heads import written
 from attnscope.correct.heads.scores import Pairs
 from attnscope.correct.heads.selection import LAYERS, THRESHOLD, Selection, choose
+from attnscope.correct.registry import correction
 from attnscope.correct.social.boxes import WHOSE
 from attnscope.correct.social.rows import ROWS, draw
 from attnscope.correct.social.running import RunningSocialBias
 from attnscope.correct.social.toward import TOWARD
-from attnscope.errors import RequestError
 from attnscope.metrics.headlist import HeadList
+from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -72,7 +71,12 @@ class SocialBias(Correction):
             chosen by `threshold`.
         strength: "logit", alpha times the largest logit (2nd), or "constant", the bias is alpha itself: the odds of
             the cells grow by a factor of e^alpha, and `negative` plays no role (ours).
-        topk, quantile, by, lowest: Other rules for heads, as in `Selection`; its g is over `rows` (ours).
+        topk: So many best heads over all `layers`, in place of `threshold` (ours).
+        quantile: The heads above this quantile of all in `layers`, 0.91 for about 9 % of them, likewise (ours).
+        by: What makes a head good: "active", its mean attention from `rows` to speakers' cells (2nd), or
+            "localization", a low spatial entropy of the answer's look at the video, as in `Selection` (code).
+        lowest: To compare with: as many heads as the rule would choose, but the lowest-ranked of those that see the
+            cells (ours).
         window: Seconds before and after a turn whose frames are live for it too (ours; 2nd: 0).
         overlap: A cell in the boxes of several speakers belongs to each of them ("all", 2nd), or is nobody's target
             ("none", ours). The strength is over the cells of all speakers in either case.
@@ -81,9 +85,9 @@ class SocialBias(Correction):
         box_jitter: To compare with: standard deviation of noise on each edge of each box in each frame, as a fraction
             of its width or height, as in `attnscope.metrics.jitter` (ours). Boxes are made worse for this correction
             alone: metrics keep the true ones.
-        box_shift: Likewise, how far each speaker's boxes are moved, in a random direction but the same in all frames,
-            as a fraction of their width (sideways) and height (ours).
-        box_drop: Likewise, the probability that a speaker's box is missing in a frame (ours).
+        box_shift: To compare with: how far each speaker's boxes are moved, in a random direction but the same in all
+            frames, as a fraction of their width (sideways) and height (ours).
+        box_drop: To compare with: the probability that a speaker's box is missing in a frame (ours).
         seed: Of the random numbers, which also depend on the clip's boxes.
     """
 
@@ -117,32 +121,41 @@ class SocialBias(Correction):
 
     def __post_init__(self) -> None:
         """Check ranges, and read the heads file."""
-        for name in ("alpha", "window", "box_jitter", "box_shift"):
-            if not np.isfinite(getattr(self, name)) or getattr(self, name) < 0:
-                raise RequestError(f"--{_flag(name)} {getattr(self, name)}: must be a number of at least 0")
+        super().__post_init__()
+        self.check_least(0, "alpha", "window", "box_jitter", "box_shift", "seed")
         if not 0 < self.coverage <= 1:
-            raise RequestError(f"--coverage {self.coverage}: must be in (0, 1]")
+            raise self.wrong("coverage", "must be in (0, 1]")
         if not 0 <= self.box_drop <= 1:
-            raise RequestError(f"--box-drop {self.box_drop}: must be in [0, 1]")
-        if self.seed < 0 or self.seed % 1:
-            raise RequestError(f"--seed {self.seed}: must be a whole number of at least 0")
-        for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise RequestError(f'--{name} "{getattr(self, name)}": choose from {", ".join(known)}')
+            raise self.wrong("box_drop", "must be in [0, 1]")
+        self.check_choices(CHOICES)
         for kind in self.kinds:
             if kind not in ROWS:
-                raise RequestError(f'--rows "{self.rows}": "{kind}" is none of {", ".join(ROWS)}')
+                raise self.wrong("rows", f"{show(kind)} is none of {', '.join(ROWS)}")
         if self.toward != "asked" and "answer" not in self.kinds:
-            raise RequestError(f'--toward "{self.toward}": is about the answer, and --rows is "{self.rows}"')
+            raise self.wrong("toward", f"is about the answer, and rows is {show(self.rows)}")
         if self.toward in TOWARD[1:] and self.whose != "own":
-            raise RequestError(f"--whose {self.whose}: --toward {self.toward} says otherwise for the answer; give one")
+            raise self.wrong("whose", f"toward={show(self.toward)} says otherwise for the answer; give one")
         if self.window and "utterances" not in self.kinds:
-            raise RequestError(f'--window {self.window}: is about utterances, and --rows is "{self.rows}"')
+            raise self.wrong("window", f"is about utterances, and rows is {show(self.rows)}")
         object.__setattr__(self, "heads", Selection.of(self).heads)
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
         return super().params() | {"heads": written.text(self.heads)}
+
+    def unused(self) -> list[str]:
+        """What other parameters rule out: rules for heads beside fixed ones, what is about rows that are not drawn."""
+        rule, random = Selection.of(self), "random" in (self.toward, self.whose)
+        chosen = bool(self.topk is not None or self.quantile is not None or self.by != "active")
+        idle = {name: bool(rule.heads) for name in ("layers", "topk", "quantile", "by", "lowest")}
+        idle |= {
+            "threshold": bool(rule.heads) or chosen,
+            "negative": self.strength == "constant",
+            "toward": "answer" not in self.kinds,
+            "window": "utterances" not in self.kinds,
+            "seed": not (random or self.box_jitter or self.box_shift or self.box_drop),
+        }
+        return [name for name in self.params() if idle.get(name)]
 
     @property
     def kinds(self) -> list[str]:
@@ -162,7 +175,3 @@ class SocialBias(Correction):
             rule = Selection(layers=self.layers)  # nothing will be done, so nothing has to be looked at
         pairs = [Pairs(one.rows, one.visual) for one in drawn]
         return RunningSocialBias(self, drawn, choose(rule, self.method, prompts, decoder, pairs), decoder)
-
-
-def _flag(name: str) -> str:
-    return name.replace("_", "-")

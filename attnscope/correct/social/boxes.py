@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.correct.notes import HOW_BOXES, Caution
 from attnscope.errors import NotApplicableError
+from attnscope.metrics.disturbed import covered, disturb
 from attnscope.metrics.heads import grid_cells
-from attnscope.metrics.jitter import covered, disturb
 from attnscope.scene import scene_boxes
 
 if TYPE_CHECKING:
@@ -75,7 +76,9 @@ def find_cells(prompt: Prompt, settings: SocialBias) -> Cells:
     """
     boxed, said = _boxed(prompt, settings)
     if not boxed:
-        raise NotApplicableError(f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none")
+        raise NotApplicableError(
+            f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none; {HOW_BOXES}"
+        )
     shared = np.sum(list(boxed.values()), axis=0) > 1
     own = {name: cells & ~shared if settings.overlap == "none" else cells for name, cells in boxed.items()}
     found = Cells(boxed, boxed, own, shared, said)
@@ -95,7 +98,7 @@ def _instead(prompt: Prompt, found: Cells, settings: SocialBias, name: str) -> t
         other = found.after(name)
         if other is None and name in found.visible:
             raise NotApplicableError(
-                f"{prompt.scene.video}: --whose other needs a speaker with a visible box beside {name},"
+                f'{prompt.scene.video}: social-bias.whose="other": needs a speaker with a visible box beside {name},'
                 " and the scene has none"
             )
         return (found.boxed[other], found.drawn[other]) if other else (found.boxed[name], found.drawn[name])
@@ -155,11 +158,9 @@ def _boxed(prompt: Prompt, settings: SocialBias) -> tuple[dict[str, Bools], tupl
         boxes = _worse(prompt, settings)
         table = list(covered(cast("Capture", prompt), boxes))  # tokens are all it takes
         before = np.isfinite(scene_boxes(prompt.scene, prompt.frames).xyxy[..., 0]).sum()
-        said.append(
-            f"boxes worse than they are, for this correction alone: noise of {settings.box_jitter:g} and a move of"
-            f" {settings.box_shift:g} of their size, {np.isfinite(boxes[..., 0]).sum()} of {before} left"
-            f" (seed {settings.seed})"
-        )
+        worse = f"noise of {settings.box_jitter:g} and a move of {settings.box_shift:g} of their size"
+        left = f"{np.isfinite(boxes[..., 0]).sum()} of {before} left (seed {settings.seed})"
+        said.append(Caution(f"boxes worse than they are, for this correction alone: {worse}, {left}"))
     cells = {name: np.nan_to_num(share) >= settings.coverage for name, share in zip(names, table, strict=True)}
     return cells, tuple(said)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attnscope.correct.base import counted
+from attnscope.correct.notes import Caution, counted
 from attnscope.correct.social.boxes import Bools, Cells, find_cells
 from attnscope.correct.social.toward import names_whom, target
 from attnscope.errors import NotApplicableError
@@ -86,10 +86,8 @@ def draw(prompt: Prompt, settings: SocialBias) -> Drawn:
         told.append("the prompt's utterance tokens")
         lost = sum(number < 0 for number in group.values())
         if lost:
-            said.append(
-                f"{lost / len(group):.1%} of {len(group)} utterance tokens have no cell of their speaker to be drawn to"
-                " while they are said"
-            )
+            cells_of = f"{lost / len(group):.1%} of {len(group)} utterance tokens have no cell of their speaker"
+            said.append(Caution(f"{cells_of} to be drawn to while they are said"))
     if "question" in settings.kinds:
         named = _question(prompt, cells, sets)
         group |= named

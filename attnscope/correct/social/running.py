@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias
-from attnscope.correct.base import Decoder, Running, counted
+from attnscope.correct.base import Decoder, Running
 from attnscope.correct.heads.scores import blind, measure
-from attnscope.correct.heads.selection import Chosen
+from attnscope.correct.heads.selection import Chosen, of_even
+from attnscope.correct.notes import Caution, counted
 from attnscope.correct.placing import Placing
 from attnscope.correct.social.rows import Drawn
 from attnscope.layers import select_layers
@@ -154,23 +155,23 @@ class RunningSocialBias(Running):
             notes.append(self.chosen[number].note)
         else:
             heads = sum(len(found) for found in self.active[number].values())
-            scaled = f"threshold x prompt length = {settings.threshold * one.length:.3g}"
-            notes.append(f"{counted(heads, 'active head')} in {counted(len(self.layers), 'layer')}; {scaled}")
+            told = f"{counted(heads, 'active head')} in {counted(len(self.layers), 'layer')}"
+            above = f"mean attention to speakers' pixels (g) above {settings.threshold:.3g}"
+            notes.append(f"{told}: {above}; {of_even(settings.threshold, one.length)} at the threshold")
+        if self.chosen[number].warning:
+            notes.append(Caution(self.chosen[number].warning))
         only = " only; generated tokens are not biased" if one.answer < 0 else ""
         notes += [f"acts on {one.told}{only}", *one.said]
         hidden, drawn = max(self.blind[number].values(), default=0), int((one.group >= 0).sum())
         if hidden:
-            notes.append(
-                f"{hidden / drawn:.1%} of {drawn} rows see none of the cells they are drawn to"
-                " (in the layer with most): no bias reaches them"
-            )
+            seen = f"{hidden / drawn:.1%} of {drawn} rows see none of the cells they are drawn to"
+            notes.append(Caution(f"{seen} (in the layer with most): no bias reaches them"))
         negative = sum(few for few, _ in self.negative[number].values())
         rows = sum(many for _, many in self.negative[number].values())
         if negative:
             effect = _EFFECTS[settings.negative]
-            notes.append(
-                f"the largest logit is negative in {negative / rows:.1%} of {counted(rows, 'biased row')} ({effect})"
-            )
+            share = f"{negative / rows:.1%} of {counted(rows, 'biased row')}"
+            notes.append(Caution(f"the largest logit is negative in {share} ({effect})"))
         return notes
 
 

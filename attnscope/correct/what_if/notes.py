@@ -1,12 +1,26 @@
-"""What the rows that a what-if shows do not show: other rows that change, and outputs that are multiplied."""
+"""What the rows that a what-if shows do not show: other rows that change, and outputs that are multiplied.
+
+And what corrections say of a run, which a what-if is not.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall
 from attnscope.capture._select import ranges
+
+# What the selection of heads says where it looks at the plain model, and what is true where it looks at a capture.
+RUN = "chosen in a run of the plain prompt, which costs one more prefill"
+STORED = "chosen from the queries and keys of the capture"
+
+
+def without_a_run(record: dict[str, Any]) -> dict[str, Any]:
+    """A correction's record whose notes speak of the capture instead of a run of the model."""
+    return record | {"notes": [note.replace(RUN, STORED) for note in record["notes"]]}
 
 
 class Notes:

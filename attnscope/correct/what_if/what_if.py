@@ -25,7 +25,7 @@ from attnscope.capture._select import ranges
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.correct.base import Correction, Running
-from attnscope.correct.what_if.notes import Notes
+from attnscope.correct.what_if.notes import Notes, without_a_run
 from attnscope.correct.what_if.numbers import LayerMaps, factors, numbers
 from attnscope.correct.what_if.stored import require_qk, stored_call, stored_decoder, stored_prompt
 from attnscope.errors import ModelError, RequestError
@@ -46,7 +46,8 @@ class WhatIf:
     Attributes:
         table: `metric`, `layer`, `head` (-1: mean over heads), `query_group`, `kind`, `keys`, `speaker`, `frames`,
             `before`, `after`, `change`, `n`; see `attnscope.correct.what_if.numbers`.
-        records: One a correction, as a capture has them: `method`, `params`, `active` heads, `notes`.
+        records: One a correction, as a capture has them: `method`, `params`, `active` heads, `notes`; heads are chosen
+            from the capture, and the notes say so.
         notes: What a reader must know, `ALONE` first.
         layers: Numbers of the layers that were looked at.
         changed: Those in which a shown row of attention is another.
@@ -110,7 +111,7 @@ def what_if(
         table = pd.concat(tables, ignore_index=True)
         moved = table[(table["metric"] != "output_factor") & (table["change"].abs() > 0)]
         asked = asked_speakers(cap.scene)
-        records = [_within(one.documents()[0], chosen) for one in running]
+        records = [_within(without_a_run(one.documents()[0]), chosen) for one in running]
         return WhatIf(
             table=table,
             records=records,

@@ -1,28 +1,25 @@
-"""Before and after by layer, who attends to whom before and after, and the heads that corrections touched."""
+"""Before and after by layer, and who attends to whom before and after."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from attnscope.metrics.answer import ASKED
 from attnscope.metrics.registry import OVER
-from attnscope.report.figures.heads import around, with_grey
+from attnscope.report.figures.heads import around, around_change, with_grey
 from attnscope.report.figures.lines import by_layer, dashed_key, draw_line, layer_axis, legend_outside, over_captures
 from attnscope.report.figures.matrix import draw_matrix, matrix_names, shares
 from attnscope.report.style import (
     CHANCE,
     CHANGE,
     COLORS,
-    COLUMN,
     CYCLE,
     DIVERGING,
     MARKERS,
@@ -31,8 +28,6 @@ from attnscope.report.style import (
     heading,
     literal,
     new_figure,
-    number_ticks,
-    own_axes,
     scaled,
 )
 
@@ -54,8 +49,9 @@ class Panel:
     others: Mapping[str, object] = field(default_factory=dict)
 
 
-def panels(denominator: str, frames: str) -> list[Panel]:
-    """What is drawn by layer."""
+def panels(denominator: str, frames: str, target: str | None = None) -> list[Panel]:
+    """What is drawn by layer; of the answer, its lift on the asked speaker, and on one to whom it is drawn."""
+    drawn = {PEOPLE: {"speaker": target, "asked": False}}
     crossing = {TEXT: {"query": "text", "key": "visual", "sinks": "with"}}
     gaps = {name: {"query": name, "sinks": "with", "denominator": denominator} for name in (TEXT, "visual")}
     everybody = {PEOPLE: {"speaker": "", "turn": OVER}}
@@ -66,12 +62,19 @@ def panels(denominator: str, frames: str) -> list[Panel]:
         Panel("Speaker consistency, lift", "speakers", "speaker_consistency_lift", {PEOPLE: {"frames": frames}}, 1.0),
         Panel("Grounding AUC", "grounding", "grounding_auc", everybody, 0.5, {"frames": frames}),
         Panel("Answer's lift on the asked", "answer", "answer_lift", {PEOPLE: ASKED}, 1.0),
+        *([Panel(f"Answer's lift on {target}", "answer", "answer_lift", drawn, 1.0)] if target else []),
     ]
 
 
 @dressed
 def layers_change(
-    before: Tables, after: Tables, denominator: str, frames: str, *, fig: Figure | SubFigure | None = None
+    before: Tables,
+    after: Tables,
+    denominator: str,
+    frames: str,
+    target: str | None = None,
+    *,
+    fig: Figure | SubFigure | None = None,
 ) -> list[Axes] | None:
     """Numbers by layer, mean over heads: dashed before, solid after; only what is defined, None if nothing is.
 
@@ -80,9 +83,10 @@ def layers_change(
         after: of the second.
         denominator: of the gap.
         frames: `live` or `all`, of the numbers about speakers.
+        target: to whom a correction draws the answer.
         fig: to draw into.
     """
-    drawn = [(panel, rows) for panel in panels(denominator, frames) if (rows := _rows(panel, before, after))]
+    drawn = [(panel, rows) for panel in panels(denominator, frames, target) if (rows := _rows(panel, before, after))]
     if not drawn:
         return None
     lines = -(-len(drawn) // 3)
@@ -98,7 +102,7 @@ def layers_change(
             for part, dashed in ((one, True), (two, False)):
                 label = "" if dashed else f"{name} queries" if name != PEOPLE else "speakers"
                 draw_line(ax, part, color=_COLOR[name], marker=_MARKER[name], label=label, dashed=dashed)
-        ax.set_title(panel.title)
+        ax.set_title(literal(panel.title))
         layer_axis(ax, next(iter(rows.values()))[1], narrow=True)
     dashed_key(axes[0], "before")
     dashed_key(axes[0], "after", style="-")
@@ -141,7 +145,7 @@ def matrices_change(
     figure = new_figure(width, 1.15 + 0.3 * max(len(shown), 2)) if fig is None else fig
     axes = list(figure.subplots(1, 3, sharey=True))
     for ax, part, said in zip(axes, (one, two, change), ("Before", "After", "Change"), strict=True):
-        own, cmap = (around([change], 0.0), CHANGE) if said == "Change" else (norm, DIVERGING)
+        own, cmap = (around_change(change, [one, two]), CHANGE) if said == "Change" else (norm, DIVERGING)
         image = draw_matrix(
             ax, part, names, shown, own, with_grey(cmap), numbers=len(names) <= 6, signed=said == "Change"
         )
@@ -166,41 +170,3 @@ def matrices_of(
     names = matrix_names(parts[0])
     one, two = (shares(part, names) for part in parts)
     return one, two, names
-
-
-@dressed
-def heads_touched(
-    layers: Sequence[int], heads: int, touched: Mapping[str, set[tuple[int, int]]], *, ax: Axes | None = None
-) -> Axes:
-    """Map of layer by head with the heads that corrections touched, outlined, in a colour for each correction.
-
-    Args:
-        layers: numbers of the layers.
-        heads: of a layer.
-        touched: (layer, head) by correction.
-        ax: axes to draw into.
-    """
-    names, several = list(touched), len(touched)
-    which = np.full((len(layers), heads), -1)
-    for number, found in enumerate(touched.values()):
-        for layer, head in found:
-            if layer in layers:
-                at = (list(layers).index(layer), head)
-                which[at] = several if which[at] >= 0 else number
-    ax = own_axes(ax, COLUMN, float(np.clip(1.2 + 0.1 * len(layers) + 0.12 * len(names), 1.9, 3.8)))
-    colors = ["#f2f2f2", *(CYCLE[i % len(CYCLE)] for i in range(several)), "#1c2126"]
-    ax.imshow(which, origin="lower", aspect="auto", cmap=ListedColormap(colors), vmin=-1.5, vmax=several + 0.5)
-    for y, x in zip(*np.nonzero(which >= 0), strict=True):
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(0.9)))
-    number_ticks(ax, "x", list(range(heads)), 12)
-    number_ticks(ax, "y", list(layers))
-    ax.set_xlabel(f"head (n = {heads})")
-    ax.set_ylabel(f"layer (n = {len(layers)})")
-    ax.grid(visible=False)
-    ax.set_title(f"Heads touched: {int((which >= 0).sum())} of {which.size}")
-    keys = [Patch(facecolor=colors[1 + i], edgecolor="black", label=literal(name)) for i, name in enumerate(names)]
-    if (which == several).any():
-        keys.append(Patch(facecolor=colors[-1], edgecolor="black", label="several"))
-    if len(keys) > 1:
-        ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
-    return ax

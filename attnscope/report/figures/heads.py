@@ -32,6 +32,8 @@ from attnscope.report.style import (
     scaled,
 )
 
+LEAST_CHANGE = 0.05  # of the largest number: where the colours of a change end at least, so that small ones stay pale
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -115,7 +117,7 @@ def heads_change(
         ax.set_title(name)
     bar(image, axes[:2], unit, center)
     change = Grid(after.values - before.values, before.layers, before.heads)
-    image = draw_map(axes[2], change, around([change.values], 0.0), CHANGE)
+    image = draw_map(axes[2], change, around_change(change.values, both), CHANGE)
     axes[2].set_title("Change")
     bar(image, [axes[2]], f"change, {unit}")
     outlined = set(active)
@@ -135,6 +137,12 @@ def around(arrays: Sequence[NDArray[np.float64]], center: float) -> Normalize:
     reach = float(np.abs(finite - center).max()) if len(finite) else 0.0
     reach = max(reach, 0.1 * abs(center), 1e-6)  # rounding is not a difference to colour
     return Normalize(center - reach, center + reach)
+
+
+def around_change(change: NDArray[np.float64], of: Sequence[NDArray[np.float64]]) -> Normalize:
+    """A scale of a change about 0: it ends no earlier than at a part of the largest number `of` which it is one."""
+    largest = max((float(np.abs(a[np.isfinite(a)]).max(initial=0.0)) for a in of), default=0.0)
+    return around([change, np.array([LEAST_CHANGE * largest])], 0.0)
 
 
 def from_zero(arrays: Sequence[NDArray[np.float64]]) -> Normalize:

@@ -14,13 +14,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from attnscope.report.figures.heads import around
+from attnscope.report.figures.heads import around_change
 from attnscope.report.figures.names import place_names
 from attnscope.report.figures.stage import Stage, choose, grey, paint
 from attnscope.report.style import CHANGE, PAGE, SEQUENTIAL, dressed, heading, literal, new_figure, scaled
 
 HEAT = (0.15, 0.8)  # opacity over the frame where there is no attention (or change), and where it is largest
 TOP = 99.5  # percentile at which the colour scale ends: a sink would leave all else dark
+TARGET = "#F0E442"  # the box of whom a correction draws the answer to, in a colour that no scale has over grey
 NAME = 6.5  # points of the chosen speaker's name
 UNIT = "attention per token\n(× uniform)"
 
@@ -77,6 +78,7 @@ def overlay_change(
     speaker: str | None,
     most: int = 4,
     after_images: NDArray[np.uint8] | None = None,
+    target: str | None = None,
 ) -> list[Axes]:
     """Attention before and after on one colour scale, and their difference; one column a frame.
 
@@ -88,6 +90,7 @@ def overlay_change(
         speaker: whose box is drawn in full; other speakers' boxes are dashed.
         most: frames to draw at most.
         after_images: [F, h, w, 3] what was shown after, where that may be something else.
+        target: to whom a correction draws the attention: the box is drawn in full and in a colour of its own.
     """
     frames = choose(on, most)
     figure, axes = canvas(on, 3, len(frames), PAGE)
@@ -96,13 +99,13 @@ def overlay_change(
     change = after - before
     shown = on.placed & np.isfinite(change)
     reach = np.percentile(np.abs(change[shown]), TOP) if shown.any() else 0.0
-    over = bool(shown.any() and np.abs(change[shown]).max() > reach)
-    change_norm = around([np.array([reach, -reach])], 0.0)
+    change_norm = around_change(np.array([reach]), [np.array([norm.vmax or 0.0])])
+    over = bool(shown.any() and np.abs(change[shown]).max() > (change_norm.vmax or 0.0))
     for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
             colors = (change_norm, CHANGE) if row == 2 else (norm, SEQUENTIAL)
             image = draw(ax, later if row == 1 else on, values, f, *colors)
-            draw_boxes(ax, on, f, speaker)
+            draw_boxes(ax, on, f, speaker, target)
             if row == 0:
                 name_frame(ax, on, f)
         axes[row][0].set_ylabel(name, fontweight="bold")
@@ -149,15 +152,16 @@ def draw(ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Nor
     return image
 
 
-def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
-    """Everybody's box with the name: the chosen speaker's drawn in full, the others' thin and dashed."""
+def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None, target: str | None = None) -> None:
+    """Everybody's box with the name: the chosen speaker's and the target's in full, the others' thin and dashed."""
     width, height = on.size
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
     shown = {name: boxes[frame] for name, boxes in on.boxes.items() if np.isfinite(boxes[frame]).all()}
     for name, (x0, y0, x1, y1) in shown.items():
-        chosen = name == speaker
-        for color, extra in (("black", 1.0), ("white", 0.0)):  # readable over light and dark
+        chosen = name in (speaker, target)
+        bright = TARGET if name == target else "white"
+        for color, extra in (("black", 1.0), (bright, 0.0)):  # readable over light and dark
             edge = Rectangle(
                 (x0, y0),
                 x1 - x0,
@@ -170,16 +174,17 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None) -> None:
             )
             ax.add_patch(edge)
     room = ax.bbox.width / ax.figure.dpi * 72  # points across the frame, before the layout
-    for name, (x, y) in place_names(shown, on.size, room / scaled(1), speaker).items():
+    for name, (x, y) in place_names(shown, on.size, room / scaled(1), target or speaker).items():
+        chosen = name in (speaker, target)
         ax.text(
             x,
             y,
             literal(name),
             va="top",
             ha="left",
-            fontsize=scaled(NAME if name == speaker else NAME - 1),
-            fontweight="bold" if name == speaker else "normal",
-            color="white",
+            fontsize=scaled(NAME if chosen else NAME - 1),
+            fontweight="bold" if chosen else "normal",
+            color=TARGET if name == target else "white",
             clip_on=True,
             path_effects=[withStroke(linewidth=scaled(1.5), foreground="black")],
         )

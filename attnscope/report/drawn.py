@@ -1,0 +1,52 @@
+"""To whom a correction draws the answer, and in which heads: read from its parameters, which a capture holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attnscope.metrics.density import speaker_cells
+from attnscope.report.provenance import acted
+from attnscope.scene.mentions import asked_speakers
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
+
+ONE, SEVERAL = ("asked", "other"), ("everyone", "visual", "random")  # words of `toward`: for one speaker, or for none
+
+
+def drawn_to(cap: Capture) -> tuple[str | None, list[tuple[int, int]]]:
+    """The speaker to whom corrections in force draw the answer, and the heads that do.
+
+    None, and no heads, if it is drawn to no single speaker, or in no head.
+    """
+    found: dict[str, set[tuple[int, int]]] = {}
+    for item in cap.correction:
+        name, heads = _target(cap, item.get("params") or {}), acted(item)
+        if name is not None and heads:
+            found.setdefault(name, set()).update(heads)
+    if len(found) != 1:
+        return None, []
+    name, heads = next(iter(found.items()))
+    return name, sorted(heads)
+
+
+def _target(cap: Capture, params: dict[str, Any]) -> str | None:
+    """Whose cells the answer is drawn to by a correction with parameters like those of social-bias."""
+    toward = params.get("toward")
+    if "answer" not in [kind.strip() for kind in str(params.get("rows")).split(",")] or toward in (None, *SEVERAL):
+        return None
+    if params.get("whose", "own") != "own":
+        return None
+    if toward not in ONE:
+        return str(toward) if toward in cap.scene.speakers else None
+    asked = asked_speakers(cap.scene)
+    if len(asked) != 1:
+        return None
+    return asked[0] if toward == "asked" else _after(cap, asked[0], float(params.get("coverage", 0.5)))
+
+
+def _after(cap: Capture, name: str, coverage: float) -> str | None:
+    """The next speaker with a visible box, in the scene's order and around its end."""
+    names, visible = list(cap.scene.speakers), [bool(cells.any()) for cells in speaker_cells(cap, coverage)]
+    at = names.index(name)
+    return next((names[i] for i in [*range(at + 1, len(names)), *range(at)] if visible[i]), None)
