@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import random
@@ -24,6 +25,7 @@ def main(folder: str, scene: str, out: Path, rounds: int) -> None:
     loaded = attnscope.load(folder)
     prompt = make_prompt(loaded, scene)
     plan = attnscope.Plan(qk=True, full=True)
+    gc.collect()  # a video decoder that is left over has threads, for which a forked child would wait for ever
 
     def start(path: Path) -> int:
         pid = os.fork()
