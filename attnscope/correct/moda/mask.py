@@ -111,7 +111,9 @@ class RunningMask(ModaRunning):
         bias = (wanted - odds).clamp(-most, most).where(both[:, None], 0.0)
         if not call.is_decode:
             self._note(call, copies, odds * towards, both, rows[:, 0])
-        return add_bias(call, bias[..., None], visual[..., None].float())
+        # Away from one side rather than towards the other: a logit that a large bias raises loses digits
+        away = torch.stack([bias.clamp(max=0), -bias.clamp(min=0)], -1)
+        return add_bias(call, away, torch.stack([visual, rest], -1).float())
 
     def _sees_both(self, call: AttentionCall, copies: int, visual: Tensor, rest: Tensor) -> Tensor:
         """[B, Nq] rows that see keys of both sides."""
