@@ -20,6 +20,21 @@ SUFFIX = ".json"
 _HASH = 12  # characters of a hash that a message shows
 
 
+def same_model(one: tuple[str, str], other: tuple[str, str]) -> bool:
+    """Whether two models, each its name and the hash of its configuration, may be one.
+
+    They differ if their configurations do, or their names; a folder may have moved, so that the name of one says
+    nothing.
+    """
+    folder = any(Path(name).is_absolute() for name, _ in (one, other))
+    return one[1] == other[1] and (one[0] == other[0] or folder)
+
+
+def model_told(id: str, config_sha256: str) -> str:
+    """A model in the words of a message."""
+    return f"{id} (config {config_sha256[:_HASH]})"
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -33,7 +48,7 @@ class OfModel(_Part):
     heads: PositiveInt
 
     def __str__(self) -> str:
-        return f"{self.id} (config {self.config_sha256[:_HASH]})"
+        return model_told(self.id, self.config_sha256)
 
 
 class By(_Part):
@@ -118,10 +133,7 @@ class HeadList(_Part):
             raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
     def check_model(self, id: str, config_sha256: str) -> None:
-        """Refuse another model than the one of the file.
-
-        Two models differ if their configurations do, or their names; a folder may have moved, so that the name of one
-        says nothing.
+        """Refuse another model than the one of the file, as `same_model` tells them apart.
 
         Args:
             id: of the model at hand.
@@ -130,9 +142,8 @@ class HeadList(_Part):
         Raises:
             RequestError: if it is another one.
         """
-        folder = any(Path(name).is_absolute() for name in (id, self.model.id))
-        if config_sha256 != self.model.config_sha256 or (id != self.model.id and not folder):
-            here = f"{id} (config {config_sha256[:_HASH]})"
+        if not same_model((id, config_sha256), (self.model.id, self.model.config_sha256)):
+            here = model_told(id, config_sha256)
             raise RequestError(f"--heads {self._path}: model: the heads are of {self.model}, and the model is {here}")
 
 

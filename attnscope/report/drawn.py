@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.metrics.density import speaker_cells
 from attnscope.report.provenance import acted
-from attnscope.scene.mentions import asked_speakers
+from attnscope.scene.mentions import asked_speakers, next_visible
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -46,7 +46,6 @@ def _target(cap: Capture, params: dict[str, Any]) -> str | None:
 
 
 def _after(cap: Capture, name: str, coverage: float) -> str | None:
-    """The next speaker with a visible box, in the scene's order and around its end."""
-    names, visible = list(cap.scene.speakers), [bool(cells.any()) for cells in speaker_cells(cap, coverage)]
-    at = names.index(name)
-    return next((names[i] for i in [*range(at + 1, len(names)), *range(at)] if visible[i]), None)
+    """The next speaker with a visible box, as the correction finds it."""
+    seen = [bool(cells.any()) for cells in speaker_cells(cap, coverage)]
+    return next_visible(name, dict(zip(cap.scene.speakers, seen, strict=True)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,3 +28,10 @@ def mentions(scene: Scene) -> list[tuple[int, int, str]]:
 def asked_speakers(scene: Scene) -> list[str]:
     """The speakers with a box whom the question names, each once, in the question's order."""
     return list(dict.fromkeys(name for _, _, name in mentions(scene) if name in scene.speakers))
+
+
+def next_visible(name: str, visible: Mapping[str, bool]) -> str | None:
+    """The next visible speaker after another, in the order of the keys and around its end; None if there is none."""
+    names = list(visible)
+    turned = names[names.index(name) + 1 :] + names[: names.index(name)]
+    return next((other for other in turned if visible[other]), None)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Protocol
 
 from attnscope.correct.base import Decoder
 from attnscope.correct.params import wrong
 from attnscope.errors import RequestError
-from attnscope.metrics.headlist import SUFFIX, HeadList, read
+from attnscope.metrics.headlist import SUFFIX, HeadList, model_told, read, same_model
 from attnscope.scene.problems import show
-
-_HASH = 12  # characters of a hash that a note shows
 
 
 class ModelLike(Protocol):
@@ -50,11 +47,10 @@ def foreign(heads: str | HeadList, model: ModelLike) -> str:
     """What to say where heads of one model are applied to another; empty where it is the same, or nobody knows."""
     if not isinstance(heads, OwnHeads):
         return ""
-    (id, config), folder = heads.model, any(Path(name).is_absolute() for name in (model.id, heads.model[0]))
-    if config == model.config_sha256 and (id == model.id or folder):
+    here = model.id, model.config_sha256
+    if same_model(here, heads.model):
         return ""
-    here = f"{model.id} (config {model.config_sha256[:_HASH]})"
-    return f"the fixed heads were given for {id} (config {config[:_HASH]}); in {here} they may be other heads"
+    return f"the fixed heads were given for {model_told(*heads.model)}; in {model_told(*here)} they may be other heads"
 
 
 def opened(heads: str | HeadList, method: str) -> str | HeadList:

@@ -15,6 +15,7 @@ from attnscope.errors import NotApplicableError
 from attnscope.metrics.disturbed import covered, disturb
 from attnscope.metrics.heads import grid_cells
 from attnscope.scene import scene_boxes
+from attnscope.scene.mentions import next_visible
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -63,9 +64,7 @@ class Cells:
 
     def after(self, name: str) -> str | None:
         """The next visible speaker after another, in the scene's order and around its end; None if there is none."""
-        names = list(self.boxed)
-        turned = names[names.index(name) + 1 :] + names[: names.index(name)]
-        return next((other for other in turned if other in self.visible), None)
+        return next_visible(name, {other: bool(cells.any()) for other, cells in self.boxed.items()})
 
 
 def find_cells(prompt: Prompt, settings: SocialBias) -> Cells:
