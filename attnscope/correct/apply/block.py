@@ -16,6 +16,7 @@ from attnscope.correct.apply.pool import Pool, Row
 from attnscope.correct.apply.shown import Generating
 from attnscope.correct.base import Correction, Running
 from attnscope.errors import RequestError
+from attnscope.transformers_names import cache_in, cache_of, cached_tokens
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -121,8 +122,8 @@ class Corrected(list[InForce]):
                     "corrections know prompts by their token ids, and the model is given inputs_embeds without them"
                 )
             return None
-        cache = inputs.get("past_key_values")
-        if cache is not None and (ids.shape[1] == 1 if (held := _tokens(cache)) is None else held > 0):
+        cache = cache_in(inputs)
+        if cache is not None and (ids.shape[1] == 1 if (held := cached_tokens(cache)) is None else held > 0):
             self._now = self._follow(cache, ids)
             return None
         rows = self._rows(inputs)
@@ -140,9 +141,9 @@ class Corrected(list[InForce]):
         (bound, self._now), (layout, self._layout) = (self._now, None), (self._layout, None)
         if bound is None or out is None:
             return None
-        cache = getattr(out, "past_key_values", None)
+        cache = cache_of(out)
         if cache is not None:
-            self._of_cache[cache] = bound, _tokens(cache)
+            self._of_cache[cache] = bound, cached_tokens(cache)
         return None if layout is None else layout.restore(out)
 
     def _follow(self, cache: Any, ids: Any) -> _Bound:
@@ -153,10 +154,10 @@ class Corrected(list[InForce]):
             raise RequestError(f"{said}, and the model is given {_shape(ids)} after what was not run in this block")
         if ids.shape[1] > 1 and bound.running:
             raise RequestError(f"{self._others(ids)}: several tokens at once after a prompt")
-        if bound.running and (_tokens(cache) or 0) < (held or 0):
+        if bound.running and (cached_tokens(cache) or 0) < (held or 0):
             raise RequestError(
-                f"{self._others(ids)}: their cache held {held} tokens, and has been cut to {_tokens(cache)} (as prompt"
-                " lookup does)"
+                f"{self._others(ids)}: their cache held {held} tokens, and has been cut to {cached_tokens(cache)}"
+                " (as prompt lookup does)"
             )
         return bound
 
@@ -217,11 +218,6 @@ def _once(rows: Sequence[Row], ids: Any) -> list[int]:
             if bool((parts == parts[:, :1]).all()) and numbers == [n for n in numbers[::copies] for _ in range(copies)]:
                 return numbers[::copies]
     return numbers
-
-
-def _tokens(cache: Any) -> int | None:
-    """How many tokens a cache has taken in; None if it does not say."""
-    return int(cache.get_seq_length()) if hasattr(cache, "get_seq_length") else None
 
 
 def _shape(ids: Any) -> str:

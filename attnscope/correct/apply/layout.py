@@ -15,6 +15,7 @@ from torch import Tensor
 
 from attnscope.correct.apply.pool import Row
 from attnscope.errors import RequestError
+from attnscope.transformers_names import cache_in
 
 # One value a token: what the columns of padding hold; labels of -100 are not learned.
 _FILL = {"attention_mask": 0, "mm_token_type_ids": 0, "token_type_ids": 0, "position_ids": 0, "labels": -100}
@@ -56,7 +57,7 @@ class Layout:
         Raises:
             RequestError: If the caller wants what only its own columns give: a cache, or attention maps.
         """
-        if inputs.get("past_key_values") is not None:
+        if cache_in(inputs) is not None:
             raise RequestError("under corrections a cache needs prompts that are padded on the left")
         if inputs.get("output_attentions"):
             raise RequestError("under corrections attention maps need prompts that are padded on the left")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attnscope.correct.moda.gram import Step, steps
 from attnscope.errors import ModelError, RequestError
+from attnscope.transformers_names import cache_in, cached_tokens
 
 _NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 _IGNORED = -100  # label of a token that the loss is not about
@@ -50,8 +51,8 @@ class Batch:
         given = kwargs.get("input_ids", args[0] if args else None)
         if given is None:
             raise RequestError("MODA adapter: the model was given no input_ids, which say which tokens are visual")
-        cache = kwargs.get("past_key_values")
-        met = int(cache.get_seq_length()) if cache is not None else 0
+        cache = cache_in(kwargs)
+        met = cached_tokens(cache) or 0
         if met and last is not None:
             if given.shape[1] != 1:
                 raise RequestError(f"MODA adapter: {given.shape[1]} tokens after a cache of {met}; it takes one a step")
