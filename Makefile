@@ -6,18 +6,39 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all lint format docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark clean
+.PHONY: demo test test-all test-newest test-floor lint format lock docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark clean
+
+# Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
+PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
+LOCKED := --quiet --no-deps --no-build-isolation --require-hashes
+PROJECT := --quiet --no-deps --no-build-isolation --no-index --editable .
+
+# $(call venv,FOLDER): a new virtual environment, or one line that says why there is none.
+venv = $(PYTHON) -c 'import sys; sys.exit("attnscope needs Python 3.11 or later; name one: make PYTHON=..." if sys.version_info < (3, 11) else 0)' \
+	&& $(PYTHON) -m venv $(1)
 
 $(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+	$(call venv,$(VENV))
 
-$(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+$(VENV)/.installed: pyproject.toml requirements/build.txt requirements/runtime.txt | $(BIN)/python
+	$(PIP) install $(LOCKED) --requirement requirements/build.txt
+	$(PIP) install $(LOCKED) --requirement requirements/runtime.txt
+	$(PIP) install $(PROJECT)
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(VENV)/.installed-dev: pyproject.toml requirements/build.txt requirements/dev.txt | $(BIN)/python
+	$(PIP) install $(LOCKED) --requirement requirements/build.txt
+	$(PIP) install $(LOCKED) --requirement requirements/dev.txt
+	$(PIP) install $(PROJECT)
 	touch $@ $(VENV)/.installed
+
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" $(LOCK)
+
+lock: $(VENV)/.installed-dev  ## write requirements/*.txt anew from pyproject.toml; LOCK=--upgrade takes newer releases
+	$(COMPILE) requirements/build.in --output-file requirements/build.txt
+	$(COMPILE) pyproject.toml --extra dev --constraints requirements/build.txt --constraints requirements/pins.in --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/runtime.txt
 
 demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, offline
 	$(BIN)/attnscope demo --out demo-out
