@@ -49,6 +49,10 @@ class RunError(AttnscopeError):
     """The request was fine, but the work failed (no space left, out of memory)."""
 
 
+class InstallError(RunError):
+    """A package that attnscope needs is missing, older than it can use, or does not work."""
+
+
 def unusable_folder(folder: Path, error: OSError) -> RequestError:
     """What is wrong with an output folder that the system refuses."""
     return RequestError(f"{folder}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}")

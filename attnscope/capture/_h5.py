@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from attnscope.capture import schema
 from attnscope.errors import FormatError, RequestError
+from attnscope.versions import check as check_versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +49,7 @@ class Store:
     """
 
     def __init__(self, path: str | Path) -> None:
+        check_versions("h5py", "hdf5plugin", "numpy")
         self.path = Path(path)
         self.file = _open(self.path)
         self._checked: dict[tuple[str, str], Any] = {}  # nodes by path and encoding: a capture never changes

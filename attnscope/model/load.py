@@ -13,11 +13,13 @@ from attnscope.model.embedded import embedded_folder
 from attnscope.model.folder import check_folder, check_hub, local_folder
 from attnscope.model.layouts import LAYOUTS
 from attnscope.model.pretrained import config_sha256, read_config, read_processor, read_weights
+from attnscope.versions import check as check_versions
 
 if TYPE_CHECKING:
     import torch
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+_PACKAGES = ("torch", "torchvision", "transformers", "accelerate")
 
 
 @dataclass
@@ -110,7 +112,9 @@ def load(
 
     Raises:
         ModelError: one line that names the model and what is missing or wrong.
+        InstallError: If torch or transformers is missing or older than attnscope can use.
     """
+    check_versions(*_PACKAGES)
     name = str(model)
     dtype_name = str(dtype).removeprefix("torch.")
     if dtype_name not in DTYPES:
@@ -168,7 +172,9 @@ def around(model: Any, processor: Any) -> LoadedModel:
 
     Raises:
         ModelError: If the processor has no tokenizer.
+        InstallError: If torch or transformers is older than attnscope can use.
     """
+    check_versions(*_PACKAGES)
     config, name = model.config, str(model.config._name_or_path or type(model).__name__)
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{name}: {type(processor).__name__} has no tokenizer; give the model's processor")

@@ -31,6 +31,7 @@ from attnscope.scene.timeline import (
     promised_duration,
     refuse_cut_short,
 )
+from attnscope.versions import check as check_versions
 
 # Within this many frames it is quicker to decode on than to seek.
 _NEAR = 12
@@ -46,6 +47,7 @@ def read_video(path: Path, sampling: Sampling) -> Frames:
         MediaError: not a video, no picture in it, cut short, a wanted frame that does not decode, or a wrong
             window.
     """
+    check_versions("av")
     reader = _Reader(path)
     try:
         timeline = reader.scan()
