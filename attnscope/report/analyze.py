@@ -217,6 +217,7 @@ def _found(
 ) -> dict[str, Any]:
     """The summary's numbers, as JSON."""
     found = {
+        "kind": "analysis",
         "captures": [str(cap.path) for cap in caps],
         "settings": dict(settings),
         "headline": records(numbers),

@@ -132,6 +132,7 @@ def _write(
     output.text(stage.page, page)
     summary = stage.summary(
         numbers={
+            "kind": "before-after",
             "before": str(one.path),
             "after": str(two.path),
             "settings": dict(settings),

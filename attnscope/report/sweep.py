@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attnscope.capture.reader import Capture
     from attnscope.model import LoadedModel
 
-PAGE, DOCUMENT = "sweep.html", "sweep.json"
+KIND, PAGE, DOCUMENT = "sweep", "report.html", "summary.json"
 ONE_PROMPT = (
     "One prompt, so n = 1: a curve says what this correction does here, not whether it helps. Accuracy over many "
     "questions is what attnscope eval measures."
@@ -44,7 +44,7 @@ def sweep(
     denominator: str = "max",
     progress: Progress | None = None,
 ) -> Summary:
-    """Run a sweep and write its tables (tidy and wide, CSV and parquet), figure, `sweep.html` and `sweep.json`.
+    """Run a sweep and write its tables (tidy and wide, CSV and parquet), figure, `report.html` and `summary.json`.
 
     Everything is written at the end: an interrupted sweep leaves nothing. A sweep's page that is there is replaced,
     with its tables and figures.
@@ -99,6 +99,7 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
     output.text(stage.page, page)
     summary = stage.summary(
         numbers={
+            "kind": KIND,
             "before": str(before),
             "corrections": [{"method": method, "params": _plain(given)} for method, given in found.steps],
             "sweep": {axis.name: list(axis.values) for axis in found.axes},

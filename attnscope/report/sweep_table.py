@@ -10,7 +10,7 @@ import pandas as pd
 from attnscope.correct.dose.grid import said as said_of
 from attnscope.correct.dose.sweep import ANSWER, HEADS, PLAIN, Sweep
 from attnscope.report.figures.dose import Panel
-from attnscope.report.html import number
+from attnscope.report.numbers import number, ranked
 from attnscope.report.summary import Summary
 
 LIFT, SHARE = "Answer's lift on the asked speaker", "Mass share text \N{RIGHTWARDS ARROW} visual"
@@ -76,7 +76,9 @@ def brief(summary: Summary) -> tuple[list[str], list[list[str]]]:
     for one in document["settings"]:
         said = f"{one['answer'].strip()} {verdict(one['answer'], answer['text'], right=answer['right'])}".strip()
         doses = [_dose(one["values"][name]) for name in names] if one["values"] else ["plain", *[""] * (len(names) - 1)]
-        rows.append([*doses, said or "—", *(number(_value(one, name), 4) for name in (HEADS, *chosen))])
+        rows.append([*doses, said or "—"])
+    texts = [ranked([_value(one, name) for one in document["settings"]], 4) for name in (HEADS, *chosen)]
+    rows = [[*row, *of_row] for row, *of_row in zip(rows, *texts, strict=True)]
     return [*names, "answer", "heads", *(titles.get(name, name) for name in chosen)], rows
 
 

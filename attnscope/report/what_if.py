@@ -17,13 +17,14 @@ from attnscope.metrics.registry import OVER
 from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.heads import grid, heads_change
-from attnscope.report.html import number, render, signed
+from attnscope.report.html import render
+from attnscope.report.numbers import ranked
 from attnscope.report.output import Output, Picture
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
 from attnscope.report.summary import Summary, records
 
-PAGE, DOCUMENT = "what_if.html", "what_if.json"
+KIND, PAGE, DOCUMENT = "what-if", "report.html", "summary.json"
 MOST_ROWS = 12  # of the table of heads that change most
 
 
@@ -87,10 +88,10 @@ def brief(summary: Summary) -> tuple[list[str], list[str], list[list[str]]]:
         lines.append(f"{record['method']}: acts in {where}")
     said = "heads that would change most" if main["most_changed"] else "no change"
     lines.append(f"{main['number'] or 'No number is defined'}: {said}")
-    rows = []
-    for row in main["most_changed"]:
-        ends = [number(row[when]) for when in ("before", "after")]
-        rows.append([str(row["layer"]), str(row["head"]), *ends, signed(row["change"])])
+    most = main["most_changed"]
+    columns = {when: [row[when] for row in most] for when in ("before", "after", "change")}
+    texts = [ranked(values, change=when == "change") for when, values in columns.items()]
+    rows = [[str(row["layer"]), str(row["head"]), *of_row] for row, *of_row in zip(most, *texts, strict=True)]
     return lines, ["layer", "head", "before", "after", "change"], rows
 
 
@@ -120,6 +121,7 @@ def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, s
     output.text(stage.page, page)
     summary = stage.summary(
         numbers={
+            "kind": KIND,
             "capture": str(path),
             "corrections": found.records,
             "layers": found.layers,

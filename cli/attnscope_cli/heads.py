@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -136,11 +137,12 @@ def _print(found: HeadList) -> None:
     print(f"{by.name}: {by.metric}, {'lowest' if by.lowest else 'highest'} first, {clips}")
     shares = several and any(head.top_share is not None for head in found.heads)
     columns = ["head", "value", *["95 % interval"] * several, *[f"in top {by.top}"] * shares, *["effect"] * effects]
+    values, changes = (_ranked([getattr(head, name) for head in found.heads]) for name in ("value", "effect"))
     rows = []
-    for head in found.heads:
-        row = [f"{head.layer}.{head.head}", _number(head.value)]
+    for head, value, change in zip(found.heads, values, changes, strict=True):
+        row = [f"{head.layer}.{head.head}", value]
         row += [_interval(head.low, head.high)] * several + [_share(head.top_share)] * shares
-        rows.append(row + [_number(head.effect)] * effects)
+        rows.append(row + [change] * effects)
     print_table(columns, rows)
     if found.agreement:
         columns = ["other criterion", "Spearman", "heads", f"shared of top {by.top}", "by chance"]
@@ -169,6 +171,13 @@ def _interval(low: float | None, high: float | None) -> str:
 
 def _number(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, (int, float)) else "not defined"
+
+
+def _ranked(values: Sequence[float | None]) -> list[str]:
+    """Numbers in which an order is read: as many digits as tell neighbours apart."""
+    from attnscope.report.numbers import ranked
+
+    return [text if value is not None else _number(None) for text, value in zip(ranked(values), values, strict=True)]
 
 
 def _share(value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def test_a_table_for_people(cli: Cli) -> None:
     assert [len(line.split()) for line in lines[3:5]] == [2, 2]
     assert lines[5].split() == ["other", "criterion", "Spearman", "heads", "shared", "of", "top", "2", "by", "chance"]
     assert lines[-1] == NOT_CAUSE
+
+
+@pytest.mark.usefixtures("here")
+def test_heads_that_differ_have_values_that_differ(cli: Cli) -> None:
+    """The heads of an untrained model attend alike: three digits of their values would all be the same."""
+    heads = json.loads(cli("heads", "run.h5", "--top", "100%", "--by", "cross-mass", "--json").out)["heads"]
+    ran = cli("heads", "run.h5", "--top", "100%", "--by", "cross-mass")
+    rows = [line.split() for line in ran.out.splitlines() if re.fullmatch(r"\d+\.\d+ .*", line.strip())]
+    exact = {f"{head['layer']}.{head['head']}": head["value"] for head in heads}
+    shown = {name: float(value) for name, value in rows}
+    assert shown.keys() == exact.keys()
+    assert len(set(shown.values())) == len(set(exact.values())) == len(exact)
+    assert sorted(shown, key=shown.__getitem__) == sorted(exact, key=exact.__getitem__)
+    assert len({f"{value:.3g}" for value in exact.values()}) < len(exact)
 
 
 @pytest.mark.usefixtures("here")

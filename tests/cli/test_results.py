@@ -25,8 +25,8 @@ REFUSED = "attnscope: out/{}: already exists; pass --force to replace it\n"
         ("correct run.h5 -o out", "report.html"),
         ("correct run.h5 -o out", "after.h5"),
         ("correct run.h5 -o out", "correction.json"),
-        ("correct run.h5 --sweep alpha=1 -o out", "sweep.html"),
-        ("correct run.h5 --what-if -o out", "what_if.html"),
+        ("correct run.h5 --sweep alpha=1 -o out", "report.html"),
+        ("correct run.h5 --what-if -o out", "report.html"),
     ],
 )
 def test_what_is_there_is_not_replaced(cli: Cli, words: str, name: str) -> None:
@@ -62,8 +62,8 @@ def test_a_sweep_prints_its_small_table(cli: Cli) -> None:
     ran = cli(*words)
     assert (ran.code, ran.err) == (0, "")
     *lines, page = table(ran.out)
-    assert page == ["out/sweep.html"]
-    found = json.loads(Path("out/sweep.json").read_text())
+    assert page == ["out/report.html"]
+    found = json.loads(Path("out/summary.json").read_text())
     assert "Log-probability of" in ran.out and f"“{found['answer']['text']}”" in ran.out
     rows = [line for line in lines if line[0] in ("plain", "0", "4")]
     assert [row[0] for row in rows] == ["plain", "0", "4"]
@@ -82,9 +82,9 @@ def test_a_sweep_prints_its_small_table(cli: Cli) -> None:
 def test_a_what_if_prints_the_heads_that_would_change_most(cli: Cli) -> None:
     ran = cli("correct", "run.h5", "--what-if", "--set", "topk=2", *GIVEN)
     assert (ran.code, ran.err) == (0, "")
-    found = json.loads(Path("out/what_if.json").read_text())
+    found = json.loads(Path("out/summary.json").read_text())
     active = {(layer, head) for layer, heads in found["corrections"][0]["active"] for head in heads}
-    assert ran.out.startswith("social-bias: acts in layer") and ran.out.endswith("out/what_if.html\n")
+    assert ran.out.startswith("social-bias: acts in layer") and ran.out.endswith("out/report.html\n")
     assert f"{found['main']['number']}: heads that would change most" in ran.out
     rows = [line for line in table(ran.out) if len(line) == 5 and line[0].isdigit()]
     assert {(int(layer), int(head)) for layer, head, *_ in rows} <= active

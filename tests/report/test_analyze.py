@@ -17,7 +17,8 @@ from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report.analyze import analyze
-from attnscope.report.html import CAUSAL, number, signed
+from attnscope.report.html import CAUSAL
+from attnscope.report.numbers import number, signed
 from tests.metrics.sketch import draw, room
 from tests.report.conftest import attention, scenery
 from tests.report.pages import assert_self_contained
@@ -78,7 +79,7 @@ def test_page_shows_the_numbers(done):
     consistency = rows["Speaker consistency, all frames"]
     assert consistency["chance"] == pytest.approx(1 / 3)
     assert consistency["n"] == 3
-    assert "−0.5" in text and "0.592" in text  # log-probability of Ben, and its share: e^-.5 / (e^-1 + e^-.5 + e^-3)
+    assert "−0.5" in text and "59.22 %" in text  # log-probability of Ben, and its share: e^-.5 / (e^-1 + e^-.5 + e^-3)
 
 
 def test_figures_have_labels_units_and_n(done):

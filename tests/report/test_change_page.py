@@ -13,7 +13,7 @@ from attnscope.report.answers import options_change, together, unlikely
 from attnscope.report.change import Section
 from attnscope.report.compare import compare
 from attnscope.report.cost import cost
-from attnscope.report.html import aligned, likelihood, percent, points
+from attnscope.report.numbers import aligned, likelihood, percent, points
 from attnscope.report.provenance import corrections
 from attnscope.report.summary import records
 from tests.metrics.sketch import draw

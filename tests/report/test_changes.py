@@ -24,7 +24,7 @@ from attnscope.report.compare import compare
 from attnscope.report.compare_notes import NO_SINK, worth_showing
 from attnscope.report.cost import cost
 from attnscope.report.figures.changes import matrices_change
-from attnscope.report.html import changed
+from attnscope.report.numbers import changed
 from attnscope.report.pairing import pair
 from attnscope.report.panels import unmoved
 from tests.metrics.sketch import CELL, Token, draw
