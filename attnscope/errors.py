@@ -45,6 +45,10 @@ class FormatError(RequestError):
     """A file is not a capture, is incomplete, or breaks the format's specification."""
 
 
+class BusyError(RequestError):
+    """Another process is writing the output. Nothing was run; the same request may succeed later."""
+
+
 class RunError(AttnscopeError):
     """The request was fine, but the work failed (no space left, out of memory)."""
 
@@ -53,6 +57,8 @@ class InstallError(RunError):
     """A package that attnscope needs is missing, older than it can use, or does not work."""
 
 
-def unusable_folder(folder: Path, error: OSError) -> RequestError:
+def unusable_folder(folder: Path, error: OSError | ValueError) -> RequestError:
     """What is wrong with an output folder that the system refuses."""
-    return RequestError(f"{folder}: cannot be used as the output folder: {(error.strerror or str(error)).lower()}")
+    from attnscope.files.reading import reason  # which needs the errors above
+
+    return RequestError(f"{folder}: cannot be used as the output folder: {reason(error)}")

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attnscope.errors import unusable_folder
+from attnscope.files import exists, locked, sweep
 
 
 @contextmanager
@@ -16,14 +17,27 @@ def made(folder: Path) -> Iterator[None]:
     Raises:
         RequestError: If it cannot be made.
     """
-    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    new = [one for one in (folder, *folder.parents) if not exists(one)]
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise unusable_folder(folder, error) from None
         yield
     finally:
         for one in new:
-            with suppress(OSError):  # not empty: it holds results
+            with suppress(OSError, ValueError):  # not empty: it holds results
                 one.rmdir()
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Have a folder that no other process writes during a block, without what killed processes left unfinished.
+
+    Raises:
+        BusyError: If another process is writing it.
+        RequestError: If it cannot be made.
+    """
+    with made(folder), locked(folder):
+        sweep(folder)
+        yield

@@ -17,7 +17,8 @@ from attnscope._version import __version__
 from attnscope.correct.base import Correction
 from attnscope.correct.heads.written import ModelLike, OwnHeads
 from attnscope.correct.registry import build
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import RequestError
+from attnscope.files import write_whole
 from attnscope.metrics.headlist import SUFFIX, HeadList
 from attnscope.scene.problems import field_path, one_line, read_json, show
 
@@ -69,13 +70,7 @@ def write(path: str | Path, corrections: Sequence[Correction], model: ModelLike 
         if step["heads_of"] is None:
             del step["heads_of"]
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    part = Path(path).with_name(f"{Path(path).name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+    write_whole(path, text)
 
 
 def read(path: str | Path) -> list[Correction]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +17,8 @@ from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
 from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.files import LOCK, exists, is_folder, reason, unfinished_folder
+from attnscope.folders import claimed
 
 SCALE = 5  # pixels a unit: 480 x 480
 MOTION = 4  # frames of the film for each frame that the models are trained on
@@ -47,6 +48,7 @@ def write_scenes(
         The manifest, one question a line: {"id", "scene"}.
 
     Raises:
+        BusyError: Another process is writing the folder.
         RequestError: An argument is out of range, or the folder is not empty or cannot be used.
         RunError: The disk is full, or a file cannot be written. Nothing is left then, nor after Ctrl-C.
     """
@@ -131,24 +133,29 @@ def check_people(number: int) -> None:
 @contextmanager
 def _unfinished(out: Path) -> Iterator[Path]:
     """A folder inside `out` whose content moves up when all is written; else it goes, and `out` if it is new."""
-    new, draft = not out.exists(), out / ".part"
-    try:
-        if not new and (not out.is_dir() or any(out.iterdir())):
-            raise RequestError(f"{out}: is not an empty folder; choose another with -o")
-        for name in ("clips", "scenes"):
-            (draft / name).mkdir(parents=True)
-    except OSError as error:
-        raise unusable_folder(out, error) from None
-    try:
-        yield draft
-        for part in ("clips", "scenes", "manifest.jsonl"):
-            (draft / part).replace(out / part)
-        draft.rmdir()
-    except BaseException as error:
-        shutil.rmtree(out if new else draft, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise RunError(f"{out}: cannot be written: {error.strerror or error}") from error
-        raise
+    if exists(out) and not is_folder(out):
+        raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+    with claimed(out), ExitStack() as stack:
+        try:
+            if any(path.name != LOCK for path in out.iterdir()):
+                raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+            draft = stack.enter_context(unfinished_folder(out))
+            for name in ("clips", "scenes"):
+                (draft / name).mkdir()
+        except OSError as error:
+            raise unusable_folder(out, error) from None
+        moved: list[Path] = []
+        try:
+            yield draft
+            for part in ("clips", "scenes", "manifest.jsonl"):
+                (draft / part).replace(out / part)
+                moved.append(out / part)
+        except BaseException as error:
+            for path in moved:  # back among what is removed
+                path.replace(draft / path.name)
+            if isinstance(error, OSError):
+                raise RunError(f"{out}: cannot be written: {reason(error)}") from error
+            raise
 
 
 def _one_of_each(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:

@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.files import DATA_LIMIT, exists, read_bytes, reason, reread, write_whole
 from attnscope.scene.problems import field_path, show
 
 logger = logging.getLogger("attnscope")
@@ -31,10 +32,10 @@ def read_run(folder: Path) -> dict[str, Any]:
         RequestError: If there is none, or it cannot be read.
     """
     try:
-        run = json.loads((folder / RUN).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RequestError(f"{folder}: holds no evaluation ({RUN} is missing)") from None
-    except (OSError, ValueError):
+        if not exists(folder / RUN):
+            raise RequestError(f"{folder}: holds no evaluation ({RUN} is missing)")
+        run = json.loads(reread(folder / RUN))
+    except (RecursionError, ValueError):
         raise RequestError(f"{folder / RUN}: cannot be read; {_REMEDY}") from None
     if not isinstance(run, dict):
         raise RequestError(f"{folder / RUN}: is not an object; {_REMEDY}")
@@ -48,16 +49,16 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
         RequestError: If a line is not what an evaluation writes there.
     """
     path = folder / SAMPLES
-    if not path.exists():
+    if not exists(path):
         return []
-    lines = path.read_bytes().split(b"\n")[:-1]
+    lines = read_bytes(path, DATA_LIMIT).split(b"\n")[:-1]
     samples = []
     for number, line in enumerate(lines):
         try:
             sample = json.loads(line)
             if sample["doc_id"] != number:
                 raise ValueError
-        except (ValueError, KeyError, TypeError):
+        except (RecursionError, ValueError, KeyError, TypeError):
             raise RequestError(
                 f"{path}: line {number + 1}: is not question {number} of an evaluation; {_REMEDY}"
             ) from None
@@ -75,8 +76,8 @@ def check_same(folder: Path, settings: dict[str, Any]) -> None:
     Raises:
         RequestError: What differs, with both values.
     """
-    if not (folder / RUN).exists():
-        if (folder / SAMPLES).exists():
+    if not exists(folder / RUN):
+        if exists(folder / SAMPLES):
             raise RequestError(f"{folder}: holds {SAMPLES} without {RUN}; {_REMEDY}")
         return
     differs = _difference(read_run(folder), json.loads(json.dumps(settings)))
@@ -139,7 +140,7 @@ class Folder:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in (SAMPLES, RUN, *TABLES) if self._force else ():
                 (self.path / name).unlink(missing_ok=True)
-            data = path.read_bytes() if path.exists() else b""
+            data = read_bytes(path, DATA_LIMIT) if exists(path) else b""
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
                 os.truncate(path, whole)
@@ -163,7 +164,7 @@ class Folder:
             with (self.path / SAMPLES).open("ab") as file:
                 file.write(text.encode())
         except OSError as error:
-            raise RunError(f"{self.path / SAMPLES}: cannot be written: {error.strerror or error}") from None
+            raise RunError(f"{self.path / SAMPLES}: cannot be written: {reason(error)}") from None
         self.done += samples
 
     def write_tables(self, document: dict[str, Any]) -> None:
@@ -179,10 +180,4 @@ class Folder:
 
     def _write(self, name: str, text: str) -> None:
         """Write a file that is complete or absent."""
-        part = self.path / f"{name}.part"
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(self.path / name)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise RunError(f"{self.path / name}: cannot be written: {error.strerror or error}") from None
+        write_whole(self.path / name, text)

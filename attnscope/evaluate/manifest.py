@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from attnscope.errors import RequestError, SceneError
+from attnscope.files import is_folder, read_bytes
 from attnscope.scene import Scene
 from attnscope.scene.problems import read_text, show
 
@@ -68,8 +69,9 @@ def read_manifest(path: str | Path) -> Manifest:
         RequestError: The first thing that is wrong: the manifest, the line, the field and its value.
     """
     path = Path(path)
-    path = path / _NAME if path.is_dir() else path
-    if _binary(path):
+    path = path / _NAME if is_folder(path) else path
+    content = read_bytes(path)
+    if b"\0" in content[:1024] and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         raise RequestError(f"{path}: is not a manifest, {_SHAPE}")
     text = read_text(path)
     questions: list[Question] = []
@@ -86,16 +88,7 @@ def read_manifest(path: str | Path) -> Manifest:
         lines[name] = number
         questions.append(Question(name, number, scene, _clip(scene.video, path.parent)))
     said = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
-    return Manifest(path, questions, _sha256(path.read_bytes()), _sha256(json.dumps(said).encode()))
-
-
-def _binary(path: Path) -> bool:
-    """Whether a file is there and holds what no text does, such as a capture or a video."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        begin = file.read(1024)
-    return b"\0" in begin and begin[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return Manifest(path, questions, _sha256(content), _sha256(json.dumps(said).encode()))
 
 
 def _entry(where: str, line: str) -> dict[str, str]:
@@ -104,8 +97,12 @@ def _entry(where: str, line: str) -> dict[str, str]:
         entry = json.loads(line, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise RequestError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
-    except (RecursionError, RequestError) as error:
-        raise RequestError(f"{where}: {error if isinstance(error, RequestError) else 'nested too deeply'}") from None
+    except RequestError as error:
+        raise RequestError(f"{where}: {error}") from None
+    except RecursionError:
+        raise RequestError(f"{where}: nested too deeply") from None
+    except ValueError:  # Python's limit, against numbers that take quadratic time
+        raise RequestError(f"{where}: holds a number of more digits than can be read") from None
     if not isinstance(entry, dict):
         raise RequestError(f"{where}: {show(entry)} is not an object")
     for key, value in entry.items():

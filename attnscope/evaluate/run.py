@@ -20,6 +20,8 @@ from attnscope.evaluate.lines import CONTROL, CORRECTED, PLAIN, Scorer
 from attnscope.evaluate.manifest import Question, read_manifest
 from attnscope.evaluate.result import Evaluation, check_groups, to_frame
 from attnscope.evaluate.score import check
+from attnscope.files import exists, is_folder
+from attnscope.folders import claimed
 from attnscope.model import load
 from attnscope.model.render import check_template
 from attnscope.scene import Sampling
@@ -72,6 +74,7 @@ def evaluate(
         progress: Called with (what, done, total).
 
     Raises:
+        BusyError: If another process is writing an evaluation into `out`.
         RequestError: If an argument, the manifest, a scene, its video or the model is wrong, if the corrections apply
             to none of the questions, or if `out` holds an evaluation of something else.
         RunError: If a file cannot be written, or the model's logits are not finite.
@@ -82,7 +85,7 @@ def evaluate(
     if limit is not None and limit < 1:
         raise RequestError(f"--limit {limit}: must be at least 1")
     out, sampling = Path(out), sampling or Sampling()
-    if out.exists() and not out.is_dir():
+    if exists(out) and not is_folder(out):
         raise RequestError(f"{out}: is a file; give a folder")
     if controls and not corrections:
         raise RequestError("controls are of corrections, and there are none")
@@ -101,37 +104,38 @@ def evaluate(
         "controls": {name: _told(others) for name, others in made.items()},
         "conditions": [PLAIN, *conditions],  # also that there are no others
     }
-    if not force:
-        check_same(out, settings)
-    if isinstance(model, (str, Path)):
-        model = load(str(model))
-    loaded = model() if callable(model) else model
-    described = loaded.describe() | {
-        "weights_sha256": weights_sha256(loaded),
-        "processor_sha256": processor_sha256(loaded),
-    }
-    settings["model"] = {name: described[name] for name in _SAME_MODEL}
-    if not force:
-        check_same(out, settings)
-    run = settings | {
-        "model": described,
-        "load": loaded.load_args,
-        "manifest": {"path": str(asked.path), "questions": len(asked.questions), "clips": asked.clips}
-        | settings["manifest"],
-        "controls_left_out": make_controls.left_out(corrections) if controls is True else {},
-        "batch": batch,
-    }
-    for warning in dict.fromkeys(foreign(getattr(one, "heads", ""), loaded) for one in corrections):
-        if warning:
-            logger.warning("%s", warning)
-    folder = Folder(out, run, force=force)
-    scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
-    _answer(scorer, folder, questions, batch, progress)
-    folder.begin()  # nothing was left to score: the folder is still as it was found
-    found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
-    _check_applied(found, corrections)
-    folder.write_tables(found.to_dict())
-    return found
+    with claimed(out):
+        if not force:
+            check_same(out, settings)
+        if isinstance(model, (str, Path)):
+            model = load(str(model))
+        loaded = model() if callable(model) else model
+        described = loaded.describe() | {
+            "weights_sha256": weights_sha256(loaded),
+            "processor_sha256": processor_sha256(loaded),
+        }
+        settings["model"] = {name: described[name] for name in _SAME_MODEL}
+        if not force:
+            check_same(out, settings)
+        run = settings | {
+            "model": described,
+            "load": loaded.load_args,
+            "manifest": {"path": str(asked.path), "questions": len(asked.questions), "clips": asked.clips}
+            | settings["manifest"],
+            "controls_left_out": make_controls.left_out(corrections) if controls is True else {},
+            "batch": batch,
+        }
+        for warning in dict.fromkeys(foreign(getattr(one, "heads", ""), loaded) for one in corrections):
+            if warning:
+                logger.warning("%s", warning)
+        folder = Folder(out, run, force=force)
+        scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
+        _answer(scorer, folder, questions, batch, progress)
+        folder.begin()  # nothing was left to score: the folder is still as it was found
+        found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
+        _check_applied(found, corrections)
+        folder.write_tables(found.to_dict())
+        return found
 
 
 def _check_applied(found: Evaluation, corrections: Sequence[Correction]) -> None:

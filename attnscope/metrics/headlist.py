@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, PrivateAttr, ValidationError
 
 from attnscope._version import __version__
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import RequestError
+from attnscope.files import is_folder, write_whole
 from attnscope.scene.problems import one_line, read_json
 
 SUFFIX = ".json"
@@ -124,13 +125,7 @@ class HeadList(_Part):
             RunError: if it cannot be written.
         """
         check_name(path)
-        part = Path(path).with_name(f"{Path(path).name}.part")
-        try:
-            part.write_text(json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-            part.replace(path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+        write_whole(path, json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n")
 
     def check_model(self, id: str, config_sha256: str) -> None:
         """Refuse another model than the one of the file, as `same_model` tells them apart.
@@ -156,9 +151,9 @@ def check_name(path: str | Path) -> None:
     path = Path(path)
     if path.suffix != SUFFIX:
         raise RequestError(f"{path}: the name of a heads file ends in {SUFFIX}")
-    if path.is_dir():
+    if is_folder(path):
         raise RequestError(f"{path}: is a folder, not a heads file")
-    if not path.parent.is_dir():
+    if not is_folder(path.parent):
         raise RequestError(f"{path}: there is no folder {path.parent}")
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.errors import RequestError, RunError
+from attnscope.files import unfinished
 from attnscope.metrics.registry import FOUND, OVER, get
 
 OF = ("capture", "field", "label", "base", "other")  # whose a number is; the last four of pooled tables
@@ -69,18 +70,14 @@ def write(table: pd.DataFrame, path: str | Path) -> None:
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise RequestError(f"{path}: the name of a table ends in {' or '.join(SUFFIXES)}")
-    part = path.with_name(f"{path.name}.part")
     try:
-        if path.suffix == ".csv":
-            table.to_csv(part, index=False)
-        else:
-            table.to_parquet(part, index=False, engine="pyarrow")
-        part.replace(path)
+        with unfinished(path) as part:
+            if path.suffix == ".csv":
+                table.to_csv(part, index=False)
+            else:
+                table.to_parquet(part, index=False, engine="pyarrow")
     except ImportError:
         raise RunError(f"{path}: parquet needs the package pyarrow: pip install pyarrow, or write .csv") from None
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def _said(keys: pd.DataFrame) -> NDArray[np.object_]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
-from attnscope.errors import RunError, unusable_folder
-from attnscope.folders import made
+from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.files import reason, reread, unfinished_folder
+from attnscope.folders import claimed
 from attnscope.report.output import PARTS, Output
 from attnscope.report.summary import Summary
 
@@ -53,13 +52,17 @@ def staged(folder: Path, page: str, document: str = "summary.json") -> Iterator[
         page: name of the report's page, the file that is put there last.
         document: name of its JSON, which lists its tables and figures.
 
+    No other process writes into the folder meanwhile, and what killed ones left unfinished is removed.
+
     Raises:
+        BusyError: if another process is writing a report there.
         RequestError: if the folder cannot be made.
         RunError: if a file cannot be put there.
     """
-    with made(folder):
+    with ExitStack() as stack:
+        stack.enter_context(claimed(folder))
         try:
-            part = Path(mkdtemp(prefix=".part-", dir=folder))
+            part = stack.enter_context(unfinished_folder(folder))
         except OSError as error:
             raise unusable_folder(folder, error) from None
         try:
@@ -68,8 +71,6 @@ def staged(folder: Path, page: str, document: str = "summary.json") -> Iterator[
             _put(stage, part, _earlier(folder, page, document))
         except RunError as error:  # it names the file as the user knows it
             raise RunError(str(error).replace(str(part), str(folder))) from error
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
 
 
 def _put(stage: Stage, part: Path, earlier: Sequence[Path]) -> None:
@@ -89,15 +90,15 @@ def _put(stage: Stage, part: Path, earlier: Sequence[Path]) -> None:
             target.parent.mkdir(exist_ok=True)
             path.replace(target)
     except OSError as error:
-        raise RunError(f"{target}: cannot be written: {error.strerror or error}") from None
+        raise RunError(f"{target}: cannot be written: {reason(error)}") from None
 
 
 def _earlier(folder: Path, page: str, document: str) -> list[Path]:
     """The page of a report that is there, then the tables and figures that its JSON lists."""
     try:
-        said = json.loads((folder / document).read_text(encoding="utf-8"))
+        said = json.loads(reread(folder / document))
         listed = [Path(path) for part in PARTS for path in said[part]]
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
+    except (RequestError, RecursionError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
         listed = []
     own = [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]
     return [path for path in (folder / page, *own) if path.is_file()]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.errors import MediaError, SceneError
+from attnscope.files import check_regular, exists, is_folder
 from attnscope.scene.models import Sampling, Scene
 from attnscope.scene.problems import seconds
 
@@ -69,18 +70,13 @@ def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
             does not lie inside it; or more than 4 GiB of pixels are asked for.
     """
     path, sampling = Path(path), sampling or Sampling()
-    if not path.exists():
+    if not exists(path, MediaError):
         raise MediaError(f"{path}: no such file or folder")
-    if path.is_dir():
+    if is_folder(path, MediaError):
         from attnscope.scene.images import read_folder
 
         return read_folder(path, sampling)
-    try:
-        with path.open("rb") as file:
-            empty = not file.read(1)
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror})") from None
-    if empty:
+    if not check_regular(path, MediaError):
         raise MediaError(f"{path}: the file is empty")
     # Pillow and PyAV take a moment to load, and a reader of captures needs neither.
     from attnscope.scene.images import is_still_image, read_image

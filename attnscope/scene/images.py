@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from attnscope.errors import MediaError
+from attnscope.files import check_regular
 from attnscope.scene.frames import Frames, choose, refuse_too_many
 from attnscope.scene.models import Sampling
 from attnscope.scene.problems import seconds
@@ -133,6 +134,7 @@ def _gaps(order: list[tuple[object, ...]]) -> list[str]:
 
 def _load(path: Path) -> npt.NDArray[np.uint8]:
     """Pixels [H, W, 3] uint8, turned upright; transparency is laid on white, 16-bit grey is scaled to 8."""
+    check_regular(path, MediaError)
     try:
         with Image.open(path, formats=_FORMATS) as opened:
             refuse_too_many(path, 1, *opened.size)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from attnscope.errors import SceneError
+from attnscope.files import read_bytes
 
 _LONGEST_VALUE = 60
 _PLAIN_KEY = re.compile(r"[\w-]+")
@@ -108,16 +109,10 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8, or in UTF-16 if it says so with a byte order mark.
 
     Raises:
-        SceneError: the file is missing, a folder, unreadable, empty, or in another encoding.
+        SceneError: the file is missing, no regular file, unreadable, empty, in another encoding, or larger than
+            `attnscope.files.TEXT_LIMIT`.
     """
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise SceneError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise SceneError(f"{path}: is a folder, a file was expected") from None
-    except OSError as error:
-        raise SceneError(f"{path}: cannot be read ({error.strerror})") from None
+    raw = read_bytes(path, error=SceneError)
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = raw.decode(encoding)
@@ -143,6 +138,8 @@ def read_json(path: Path) -> Any:
         raise SceneError(f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise SceneError(f"{path}: not valid JSON: nested too deeply") from None
+    except ValueError:  # Python's limit, against numbers that take quadratic time
+        raise SceneError(f"{path}: holds a number of more digits than can be read") from None
     if repeated is not None:
         raise SceneError(f"{path}: {field_path(repeated)}: is given twice")
     return data

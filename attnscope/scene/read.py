@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
+from attnscope.files import exists, path_status
 from attnscope.scene.models import BoxUnits, Scene, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
 from attnscope.scene.subtitles import read_transcript
@@ -24,10 +26,23 @@ def read_scene(cls: type[SomeScene], path: Path, video: Path | None) -> SomeScen
     if video is not None:
         data = {**data, "video": str(video.absolute())}
     scene = cls.model_validate(data, context={"source": str(path)})
-    full = (path.parent / scene.video).resolve()
-    if not full.exists():
+    full = _video(path.parent / scene.video, path if video is None else None)
+    if not exists(full):
         raise SceneError(f"{video}: no such file" if video else f"{path}: video: {scene.video}: no such file")
     return scene.model_copy(update={"video": full})
+
+
+def _video(path: Path, scene: Path | None) -> Path:
+    """Where a video is, links followed; what cannot be a path at all is an error of the scene file that names it.
+
+    Raises:
+        SceneError: the path is too long, holds a character that no name can, or its links lead in a circle.
+    """
+    try:
+        path_status(path, SceneError)
+        return Path(os.path.realpath(path))
+    except SceneError as error:
+        raise SceneError(str(error) if scene is None else f"{scene}: video: {error}") from None
 
 
 def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
@@ -64,9 +79,9 @@ def files_to_dict(
     video: Path, transcript: str | Path | None, speakers: str | Path | None, box_units: BoxUnits | None
 ) -> dict[str, Any]:
     """The fields of a scene that come from files; see `Scene.from_files`."""
-    if not video.exists():
+    if not exists(_video(video, None)):
         raise SceneError(f"{video}: no such file")
-    data: dict[str, Any] = {"video": video.resolve()}
+    data: dict[str, Any] = {"video": _video(video, None)}
     if transcript is not None:
         data["transcript"] = read_transcript(Path(transcript))
     if speakers is not None:

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from attnscope._version import __version__
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import RequestError
+from attnscope.files import check_regular, unfinished
 
 FORMAT = "attnscope moda adapter"
 VERSION = 1
@@ -31,17 +32,12 @@ def write(path: str | Path, tensors: dict[str, Tensor], about: dict[str, Any]) -
     from safetensors.torch import save_file
 
     header = {"format": FORMAT, "version": VERSION, "attnscope": __version__} | about
-    part = Path(path).with_name(f"{Path(path).name}.part")
-    try:
+    with unfinished(path) as part:
         save_file(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             part,
             {name: value if isinstance(value, str) else json.dumps(value) for name, value in header.items()},
         )
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def read(path: str | Path, model: dict[str, Any]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -56,15 +52,13 @@ def read(path: str | Path, model: dict[str, Any]) -> tuple[dict[str, Tensor], di
     """
     from safetensors import SafetensorError, safe_open
 
+    check_regular(path)
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
-        problem = (
-            "no such file" if not Path(path).exists() else f"not a safetensors file ({str(error).splitlines()[0]})"
-        )
-        raise RequestError(f"{path}: {problem}") from None
+        raise RequestError(f"{path}: not a safetensors file ({str(error).splitlines()[0]})") from None
     if header.get("format") != FORMAT or header.get("version") != str(VERSION):
         raise RequestError(f"{path}: is not a MODA adapter of version {VERSION}")
     if header.get("config_sha256") != model["config_sha256"]:

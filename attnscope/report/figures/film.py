@@ -13,7 +13,8 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image
 
-from attnscope.errors import AttnscopeError, RunError
+from attnscope.errors import AttnscopeError
+from attnscope.files import unfinished
 from attnscope.report.style import SEQUENTIAL
 
 if TYPE_CHECKING:
@@ -163,11 +164,5 @@ def _whole(path: Path | None) -> Iterator[Path | None]:
     if path is None:
         yield None
         return
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with unfinished(path) as part:
         yield part
-        part.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        part.unlink(missing_ok=True)
