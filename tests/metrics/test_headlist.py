@@ -38,8 +38,8 @@ def test_a_heads_file_that_cannot_be_written(chosen, tmp_path, monkeypatch):
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(RunError, match=r"heads.json: cannot be written: No space left on device"):
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RunError, match=r"heads.json: cannot be written: no space left on device"):
         chosen.write(tmp_path / "heads.json")
     assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
 
