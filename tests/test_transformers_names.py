@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
-from attnscope.transformers_names import cache_in, cache_of, cached_tokens
+import attnscope
+from attnscope.transformers_names import (
+    ASSUMPTIONS,
+    all_rows,
+    cache_in,
+    cache_of,
+    cached_tokens,
+    implementation_of,
+    implementations,
+    last_logits,
+    local_entry,
+    registry_of,
+    split_logits,
+)
+from tests.capture.eager import make_prompt
 
 IDS = torch.arange(1, 6)[None]
 
@@ -58,3 +74,69 @@ def test_the_cache_by_its_name_in_any_version(name):
     assert cache_in({"cache": None, "past_key_values": cache}) is cache
     assert cache_in({"use_cache": True, name: None}) is None
     assert cached_tokens(SimpleNamespace()) is None
+
+
+@pytest.fixture(scope="module")
+def embedded(drawn):
+    """The embedded model, and the inputs of a prompt as its processor gives them."""
+    loaded = attnscope.load("roundtable", dtype="float32")
+    return loaded.model, make_prompt(loaded, drawn).inputs
+
+
+@pytest.mark.parametrize("assumption", ASSUMPTIONS, ids=lambda one: one.name)
+def test_an_assumption_holds_in_the_embedded_model(assumption, embedded):
+    model, inputs = embedded
+    before = {name: value.clone() for name, value in inputs.items()}
+    said = assumption.check(model, inputs)
+    assert said and "\n" not in said and len(said) < 80
+    assert all(torch.equal(value, before[name]) for name, value in inputs.items())
+    assert assumption.claim.endswith(".") and assumption.versions.startswith("5.10 to 5.")
+
+
+def test_an_assumption_that_does_not_hold_says_so(model):
+    """A model without a registry, logits that are all there, a cache that is not handed back."""
+    checks = {one.name: one.check for one in ASSUMPTIONS}
+    with pytest.raises(LookupError, match="no module of the decoder looks its attention function up"):
+        checks["attention registry"](torch.nn.Linear(2, 2), {"input_ids": IDS})
+    with pytest.raises(LookupError, match="does not say the modality of every token"):
+        checks["modalities"](model, {"input_ids": IDS})
+    forward = model.forward
+    try:
+        model.forward = lambda *args, **kwargs: forward(
+            *args, **{k: v for k, v in kwargs.items() if k != "logits_to_keep"}
+        )
+        with pytest.raises(LookupError, match="asked for the last 2 of 5 logits, the model gave 5"):
+            checks["last logits"](model, {"input_ids": IDS})
+        model.forward = lambda *args, **kwargs: forward(*args, **kwargs | {"use_cache": False})
+        with pytest.raises(LookupError, match="a prompt of 5 tokens leaves counts None"):
+            checks["cache"](model, {"input_ids": IDS})
+    finally:
+        del model.forward
+
+
+def test_rows_of_a_decoder_and_logits_of_a_model():
+    assert all_rows({"logits_to_keep": 1, "use_cache": True}) == {"use_cache": True}
+    positions = torch.tensor([-1])
+    assert all_rows({"logits_to_keep": positions})["logits_to_keep"] is positions
+    assert split_logits({"input_ids": IDS, **last_logits(3)}) == ({"input_ids": IDS}, 3)
+    assert split_logits({}) == ({}, None)
+
+
+def test_the_entry_of_an_instance_of_the_registry(model):
+    registry = registry_of(model.model.layers[0].self_attn)
+    assert implementation_of(model) == implementation_of(model.config) == "sdpa"
+    assert local_entry(registry, "sdpa") is None
+    registry["sdpa"] = len
+    try:
+        assert local_entry(registry, "sdpa") is len
+    finally:
+        del registry["sdpa"]
+    assert local_entry(registry, "sdpa") is None and registry["sdpa"] is not len
+    assert {"eager", "sdpa", "flash_attention_2"} <= set(implementations())
+    assert registry_of(torch.nn.Linear(2, 2)) is None and implementation_of(torch.nn.Linear(2, 2)) is None
+
+
+def test_importing_the_names_imports_neither_torch_nor_transformers():
+    code = "import sys, attnscope.transformers_names; print({'torch', 'transformers'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "set()"

@@ -57,6 +57,8 @@ class AttentionCall:
         sink_logits: [H] learned logits that take part in the denominator only; None for none.
         causal: Whether the kernel itself masks the future when `mask` does not.
         backend: Name of the attention implementation that will run.
+        past: Tokens that the cache held before this forward pass, padding included; 0 in a prefill. A layer that keeps
+            its last keys only, or a cache of a fixed length, has another number of keys.
         known: [B, H, Nq] factors on the kernel's output that are known before it runs, or None for 1.
         rescales: Further factors, which need readings of that run. Readings are taken before any factor.
         row_edits: Changes of whole rows, applied in order to the logits that channels leave; such rows are computed
@@ -76,6 +78,7 @@ class AttentionCall:
     sink_logits: Tensor | None
     causal: bool
     backend: str
+    past: int = 0
     known: Tensor | None = None
     rescales: tuple[Rescale, ...] = ()
     row_edits: tuple[RowEdit, ...] = ()
@@ -84,8 +87,8 @@ class AttentionCall:
 
     @property
     def is_decode(self) -> bool:
-        """True when a single query reads a cache (one generated token)."""
-        return self.query.shape[2] == 1 and self.key.shape[2] > 1
+        """Whether the queries follow tokens that a cache holds: one generated token, or several given at once."""
+        return self.past > 0
 
     @property
     def factor(self) -> Tensor | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from torch import nn
 
 from attnscope.errors import ModelError
+from attnscope.transformers_names import implementation_of, registry_of, text_decoder
 
 
 def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
@@ -31,11 +31,9 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
         raise ModelError(
             f"{name} is an encoder-decoder model: its cross-attention does not pass through one decoder stream"
         )
-    find: Any = getattr(model, "get_decoder", lambda: model)
-    decoder: nn.Module = find()
     found: dict[int, nn.Module] = {}
     unreachable: set[str] = set()
-    for module in decoder.modules():
+    for module in text_decoder(model).modules():
         number = getattr(module, "layer_idx", None)
         if not isinstance(number, int) or not _is_attention(module):
             continue
@@ -59,25 +57,6 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
     return dict(sorted(found.items()))
 
 
-def registry_of(module: nn.Module) -> Any:
-    """The attention registry that a module's forward looks its function up in, or None.
-
-    It is taken from the globals of the function itself: a subclass in another file still runs its parent's forward.
-    """
-    return _globals(module).get("ALL_ATTENTION_FUNCTIONS")
-
-
-def eager_function(module: nn.Module) -> Any:
-    """The eager attention function of a module's own modelling file; the registry has no entry for it."""
-    return _globals(module)["eager_attention_forward"]
-
-
-def _globals(module: nn.Module) -> dict[str, Any]:
-    forward: Any = inspect.unwrap(type(module).forward)
-    found: dict[str, Any] = getattr(forward, "__globals__", {})
-    return found
-
-
 def _is_attention(module: nn.Module) -> bool:
     """A module that projects to queries: decoder layers and convolutions also carry layer_idx, but no projections."""
     names = {child for child, _ in module.named_children()}
@@ -89,4 +68,4 @@ def _is_cross(module: nn.Module) -> bool:
 
 
 def _dispatches(module: nn.Module) -> bool:
-    return registry_of(module) is not None and hasattr(getattr(module, "config", None), "_attn_implementation")
+    return registry_of(module) is not None and implementation_of(module) is not None

@@ -1,6 +1,6 @@
 """The only place where attnscope touches a running model: its attention functions, swapped for the time of a block.
 
-transformers dispatches attention through a registry, `ALL_ATTENTION_FUNCTIONS[config._attn_implementation]`. Inside
+transformers dispatches attention through a registry, by the name of the model's attention implementation. Inside
 `tapped`, the entry of the model's own backend is wrapped; the wrapper passes every module through unchanged except
 those of the tapped model. The configuration is not edited, so masks, caches and every other switch on the backend's
 name stay as deployed (docs/decisions/0001).
@@ -20,9 +20,19 @@ from torch import Tensor, nn
 
 from attnscope.attention.call import AttentionCall
 from attnscope.attention.channels import read_with_output
-from attnscope.attention.decoder import decoder_layers, eager_function, registry_of
+from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.dense import replace_rows
+from attnscope.attention.forward import Forward, past_of
+from attnscope.attention.uncompiled import as_deployed, uncompiled
 from attnscope.errors import ModelError
+from attnscope.transformers_names import (
+    all_rows,
+    eager_function,
+    implementation_of,
+    local_entry,
+    registry_of,
+    text_decoder,
+)
 
 
 class Edit(Protocol):
@@ -51,11 +61,18 @@ class Reader(Protocol):
 
 @dataclass(eq=False)
 class _Tap:
-    """What one `tapped` block asks for, by attention module."""
+    """What one `tapped` block asks for, by attention module, and the forward pass of the decoder that is running."""
 
+    decoder: nn.Module
     layers: dict[nn.Module, int]
     edits: Sequence[Edit]
     readers: Sequence[Reader]
+    forward: Forward | None = None
+
+    @property
+    def wants(self) -> bool:
+        """Whether the block reads or edits anything."""
+        return bool(self.layers) and bool(self.edits or self.readers)
 
 
 @dataclass(eq=False)
@@ -90,7 +107,9 @@ def tapped(
 ) -> Iterator[None]:
     """Run the model with its attention edited and read; leaving the block restores everything, also after an exception.
 
-    Blocks nest: edits apply from the outermost to the innermost, and every reader sees the fully edited attention.
+    Compiled code runs uncompiled in the block (`attnscope.attention.uncompiled`), and layers that would compute their
+    last rows only compute all of them. Blocks nest: edits apply from the outermost to the innermost, and every reader
+    sees the fully edited attention.
 
     Args:
         model: A transformers model whose decoder dispatches through the attention registry.
@@ -103,27 +122,47 @@ def tapped(
     """
     found = decoder_layers(model)
     chosen = {module: number for number, module in found.items() if layers is None or number in layers}
-    tap = _Tap(chosen, edits, readers)
+    tap = _Tap(text_decoder(model), chosen, edits, readers)
     with ExitStack() as undo:
+        undo.enter_context(uncompiled())
+        undo.callback(tap.decoder.register_forward_pre_hook(_begin, with_kwargs=True).remove)
+        undo.callback(tap.decoder.register_forward_hook(_end, always_call=True).remove)
         used = {module: _acquire(module, undo) for module in chosen}
         _here.taps.append(tap)
         undo.callback(_here.taps.remove, tap)
         yield
         for module, patch in used.items():
-            if module.config._attn_implementation != patch.name:  # type: ignore[union-attr]
+            if implementation_of(module) != patch.name:
                 raise ModelError(
                     f"{type(model).__name__}: the attention implementation was changed from {patch.name} to"
-                    f" {module.config._attn_implementation} inside the block; what ran since was not seen"  # type: ignore[union-attr]
+                    f" {implementation_of(module)} inside the block; what ran since was not seen"
                 )
+
+
+def _begin(decoder: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Hook before the decoder runs: learn from its cache what this pass is about, and have all rows computed."""
+    taps = [tap for tap in _here.taps if tap.decoder is decoder]
+    if not any(tap.wants for tap in taps):
+        return None
+    forward = Forward.of(decoder, args, kwargs)
+    for tap in taps:
+        tap.forward = forward
+    return args, all_rows(kwargs)
+
+
+def _end(decoder: nn.Module, _args: Any, _out: Any) -> None:
+    for tap in _here.taps:
+        if tap.decoder is decoder:
+            tap.forward = None
 
 
 def _acquire(module: nn.Module, undo: ExitStack) -> _Patch:
     registry = registry_of(module)
-    name = str(module.config._attn_implementation)  # type: ignore[union-attr]
+    name = str(implementation_of(module))
     with _lock:
         patch = _patches.get((id(registry), name))
         if patch is None:
-            patch = _Patch(registry, name, had_local=registry._local_mapping.get(name))
+            patch = _Patch(registry, name, had_local=local_entry(registry, name))
             registry[name] = partial(_dispatch, registry.get(name), name)
             _patches[(id(registry), name)] = patch
         patch.users += 1
@@ -155,16 +194,19 @@ def _dispatch(
     """Stand-in for a registry entry: same signature, same result for modules that no block has tapped."""
     if original is None:  # eager has no entry: every modelling file brings its own function
         original = eager_function(module)
-    taps = [tap for tap in _here.taps if module in tap.layers]
+    taps = [tap for tap in _here.taps if module in tap.layers and tap.wants]
     if not taps:
         result: tuple[Tensor, Tensor | None] = original(module, query, key, value, attention_mask, **kwargs)
         return result
 
-    call = _describe(module, taps[0].layers[module], query, key, value, attention_mask, kwargs, backend)
+    layer = taps[0].layers[module]
+    past = past_of(taps[0].forward, layer, query.shape[2], key.shape[2])
+    call = replace(_describe(module, layer, query, key, value, attention_mask, kwargs, backend), past=past)
     kwargs["scaling"] = call.scaling  # stated, because a kernel's default would come from the padded width
 
     def kernel(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor | None]:
-        out, weights = original(module, q, k, v, attention_mask, **kwargs)
+        with as_deployed():
+            out, weights = original(module, q, k, v, attention_mask, **kwargs)
         return out, weights
 
     return _run(

@@ -49,6 +49,10 @@ class GeneratedRows:
         layer, sample = call.layer, self.masks.sample
         self.steps[layer] += 1
         total, n_keys = padded + self.steps[layer], call.key.shape[2]
+        if call.past + 1 != total:
+            raise ModelError(
+                f"layer {layer}: the cache held {call.past} tokens before token {total}; its row cannot be recorded"
+            )
         if n_keys > total:
             raise ModelError(f"layer {layer}: the cache holds {n_keys} keys after {total} tokens; use a dynamic cache")
         places = torch.cat([self.masks.index, torch.arange(padded, total)])

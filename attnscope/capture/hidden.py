@@ -14,6 +14,7 @@ from torch import Tensor
 from attnscope.attention.dense import CHUNK_BYTES
 from attnscope.capture.groups import KeyGroups
 from attnscope.capture.record import SampleRecorder
+from attnscope.errors import ModelError
 
 
 class HiddenRecorder:
@@ -34,8 +35,13 @@ class HiddenRecorder:
 
     def __call__(self, layer: int, stream: Tensor) -> None:
         """Record a layer's input [B, N, D]; that of a generated token is left out."""
-        if stream.shape[1] != self.padded:
+        if layer in self.seen:  # the prompt comes first, in one pass, as the recorder of attention makes sure
             return
+        if stream.shape[1] != self.padded:
+            raise ModelError(
+                f"layer {layer}: the model was run on {stream.shape[1]} of the {self.padded} tokens of the prompt; its"
+                " hidden states cannot be recorded"
+            )
         self.seen.add(layer)
         for recorder, groups in zip(self.samples, self.groups, strict=True):
             rows = stream[recorder.sample, recorder.index.to(stream.device)]  # [N, D], without the padding

@@ -184,10 +184,11 @@ class Recorder:
 
     def read(self, call: AttentionCall, readings: Tensor | None) -> None:
         """Hand each sample its part of the readings."""
-        if not call.is_decode and call.query.shape[2] != self.padded:
+        length = call.query.shape[2]
+        if length != (1 if call.is_decode else self.padded):
             raise ModelError(
-                f"layer {call.layer}: the model was run on {call.query.shape[2]} tokens at a time instead of the whole"
-                f" prompt of {self.padded}; its attention cannot be recorded"
+                f"layer {call.layer}: the model was run on {length} tokens at a time instead of the whole prompt of"
+                f" {self.padded} and then one by one; its attention cannot be recorded"
             )
         for recorder in self.samples:
             if call.is_decode:

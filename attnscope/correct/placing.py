@@ -27,10 +27,10 @@ class Placing:
         """
         batch, _, length, _ = call.query.shape
         copies, rest = divmod(batch, self.prompts)
-        begun = call.layer in self._total if call.is_decode else length >= self.padded
+        begun = length == 1 and call.layer in self._total if call.is_decode else length >= self.padded
         if rest or not begun:
             prompts = "one prompt" if self.prompts == 1 else f"{self.prompts} prompts"
             bound = f"{self.method} was bound to {prompts} of {self.padded} tokens"
             raise RequestError(f"{bound}, and the model is given {batch} x {length}")
-        self._total[call.layer] = self._total[call.layer] + 1 if call.is_decode else length
+        self._total[call.layer] = call.past + length
         return copies, max(0, self._total[call.layer] - call.key.shape[2])

@@ -13,7 +13,7 @@ from tests.families import EAGER, SUPPORTED
 
 ALL = attnscope.Plan(qk=True, full=True)
 TOKENS = 16
-NAMES = [*SUPPORTED, "sliding", *EAGER, "gemma3"]
+NAMES = [*SUPPORTED, "sliding", *EAGER, "gemma3", "gemma4"]
 
 
 def load(folder, name):

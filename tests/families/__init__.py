@@ -2,7 +2,8 @@
 
 `SUPPORTED` are the families with a layout, `FAMILIES` adds the variants that attention tests need: `sliding`
 (a window smaller than the prompt), `softcap` (Gemma 2 logits) and `sink_logits` (GPT-OSS; load both with
-`attn="eager"`), `gemma3` (images see themselves in both directions), `idefics3` (another family without a layout).
+`attn="eager"`), `gemma3` (images see themselves in both directions), `gemma4` (layers that read other
+layers' keys), `idefics3` (another family without a layout).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
-from tests.families.gemma import build_gemma3
+from tests.families.gemma import build_gemma3, build_gemma4
 from tests.families.internvl import build_internvl
 from tests.families.llava import (
     build_llava_next_video,
@@ -40,5 +41,6 @@ FAMILIES: dict[str, Callable[[Path], Path]] = SUPPORTED | {
     "softcap": build_softcap,
     "sink_logits": build_sink_logits,
     "gemma3": build_gemma3,
+    "gemma4": build_gemma4,
     "idefics3": build_idefics3,
 }

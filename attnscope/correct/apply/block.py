@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from attnscope.attention import AttentionCall
+from attnscope.attention.forward import named
 from attnscope.correct.apply.bound import bind, scouting
 from attnscope.correct.apply.layout import Layout, is_aligned
 from attnscope.correct.apply.pool import Pool, Row
 from attnscope.correct.apply.shown import Generating
 from attnscope.correct.base import Correction, Running
 from attnscope.errors import RequestError
-from attnscope.transformers_names import cache_in, cache_of, cached_tokens
+from attnscope.transformers_names import cache_in, cache_of, cached_tokens, split_logits
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -114,7 +114,7 @@ class Corrected(list[InForce]):
                 "corrections are in force in the thread that opened their block, and for the model itself,"
                 " not for copies of it (as DataParallel makes)"
             )
-        inputs = dict(zip(inspect.signature(module.forward).parameters, args, strict=False)) | kwargs
+        inputs = named(module, args, kwargs)
         ids = inputs.get("input_ids")
         if ids is None:
             if inputs.get("inputs_embeds") is not None:
@@ -123,7 +123,7 @@ class Corrected(list[InForce]):
                 )
             return None
         cache = cache_in(inputs)
-        if cache is not None and (ids.shape[1] == 1 if (held := cached_tokens(cache)) is None else held > 0):
+        if cached_tokens(cache):
             self._now = self._follow(cache, ids)
             return None
         rows = self._rows(inputs)
@@ -131,7 +131,7 @@ class Corrected(list[InForce]):
         self._now = self._last = self._bind(rows, inputs)
         if not rows or is_aligned(rows):
             return None
-        self._layout = Layout.aligned(rows, ids.shape[1], inputs.get("logits_to_keep"))
+        self._layout = Layout.aligned(rows, ids.shape[1], split_logits(inputs)[1])
         return (), self._layout.move(inputs, int(self._model.tokenizer.pad_token_id or 0))
 
     def after(self, _module: Any, _args: Any, _kwargs: dict[str, Any], out: Any) -> Any:

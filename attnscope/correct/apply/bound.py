@@ -15,6 +15,7 @@ from attnscope.capture.generate import collate
 from attnscope.capture.run import layer_count
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.errors import RequestError
+from attnscope.transformers_names import last_logits
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -80,7 +81,7 @@ def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit])
     was, scouting.on = scouting.on, True
     try:
         with torch.no_grad(), tapped(model.model, edits=edits):
-            logits: Tensor = model.model(**inputs, use_cache=False, logits_to_keep=1).logits
+            logits: Tensor = model.model(**inputs, use_cache=False, **last_logits(1)).logits
     finally:
         scouting.on = was
     return logits[:, -1].float()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from attnscope.correct.apply.pool import Row
 from attnscope.errors import RequestError
-from attnscope.transformers_names import cache_in
+from attnscope.transformers_names import cache_in, split_logits
 
 # One value a token: what the columns of padding hold; labels of -100 are not learned.
 _FILL = {"attention_mask": 0, "mm_token_type_ids": 0, "token_type_ids": 0, "position_ids": 0, "labels": -100}
@@ -29,7 +29,7 @@ class Layout:
         width: Columns N that the batch came with.
         there: [R, M] the column that each new column is taken from, -1 for padding.
         back: [R, N] the new column of each, that of any other token for padding.
-        keep: What the caller wants of the logits (`logits_to_keep`).
+        keep: Which logits the caller wants: the last ones, by their number, or those at positions; None for all.
     """
 
     width: int
@@ -61,7 +61,7 @@ class Layout:
             raise RequestError("under corrections a cache needs prompts that are padded on the left")
         if inputs.get("output_attentions"):
             raise RequestError("under corrections attention maps need prompts that are padded on the left")
-        moved = {name: value for name, value in inputs.items() if name not in ("cache_position", "logits_to_keep")}
+        moved = {name: value for name, value in split_logits(inputs)[0].items() if name != "cache_position"}
         for name, fill in ({"input_ids": padding} | _FILL).items():
             value = inputs.get(name)
             if isinstance(value, Tensor) and value.shape[-2:] == (len(self.there), self.width):

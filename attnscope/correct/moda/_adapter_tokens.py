@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attnscope.correct.moda.gram import Step, steps
 from attnscope.errors import ModelError, RequestError
-from attnscope.transformers_names import cache_in, cached_tokens
+from attnscope.transformers_names import cache_in, cached_tokens, modalities_in
 
 _NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 _IGNORED = -100  # label of a token that the loss is not about
@@ -37,30 +37,43 @@ class Batch:
     def of(
         cls,
         model: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        inputs: dict[str, Any],
         ids: tuple[int, ...],
         settings: dict[str, str],
         last: Batch | None,
     ) -> Batch:
-        """Read what the model is called with; `last` is the batch before, which a cached step goes on with.
+        """Read what the model is called with, by name.
+
+        Args:
+            model: The model.
+            inputs: What it is called with.
+            ids: Of visual tokens.
+            settings: Of the adapter.
+            last: The batch whose cache is among the inputs; None if it is another cache, or there is none.
 
         Raises:
-            RequestError: If the tokens cannot be told apart, or the Gram matrix would take in what is to be predicted.
+            RequestError: If the tokens cannot be told apart, or the Gram matrix would take in what is to be predicted,
+                or a cache is not that of a batch that the adapter has seen, or is not continued token by token.
         """
-        given = kwargs.get("input_ids", args[0] if args else None)
+        given = inputs.get("input_ids")
         if given is None:
             raise RequestError("MODA adapter: the model was given no input_ids, which say which tokens are visual")
-        cache = cache_in(kwargs)
-        met = cached_tokens(cache) or 0
-        if met and last is not None:
+        met = cached_tokens(cache_in(inputs)) or 0
+        if met:
+            if last is None:
+                raise RequestError(
+                    f"MODA adapter: the cache of {met} tokens is not that of the last prompts that it has seen, so that"
+                    " their keys are not known"
+                )
             if given.shape[1] != 1:
                 raise RequestError(f"MODA adapter: {given.shape[1]} tokens after a cache of {met}; it takes one a step")
+            if met != last.length:
+                raise RequestError(f"MODA adapter: the cache held {last.length} tokens, and now holds {met}")
             return replace(last, length=met + 1)
         visual = torch.isin(given, torch.tensor(ids, device=given.device)).cpu()
-        if not visual.any() and kwargs.get("mm_token_type_ids") is not None:
-            visual = torch.isin(kwargs["mm_token_type_ids"].cpu(), torch.tensor([1, 2]))
-        seen, prompt = _seen(kwargs, given), _prompt(model, kwargs, given, settings["scope"], bool(visual.any()))
+        if not visual.any() and (kinds := modalities_in(inputs)) is not None:
+            visual = torch.isin(kinds.cpu(), torch.tensor([1, 2]))
+        seen, prompt = _seen(inputs, given), _prompt(model, inputs, given, settings["scope"], bool(visual.any()))
         visual, text = visual & seen, ~visual & seen & prompt
         return cls(
             given.shape[1], [_orders(row, v, t, settings) for row, (v, t) in enumerate(zip(visual, text, strict=True))]
@@ -79,9 +92,9 @@ def visual_ids(model: Any) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _seen(kwargs: dict[str, Any], given: Tensor) -> Tensor:
+def _seen(inputs: dict[str, Any], given: Tensor) -> Tensor:
     """[B, N] tokens that are not padding."""
-    mask = kwargs.get("attention_mask")
+    mask = inputs.get("attention_mask")
     if mask is None:
         return torch.ones(given.shape, dtype=torch.bool)
     if not isinstance(mask, Tensor) or mask.shape != given.shape:
@@ -89,9 +102,9 @@ def _seen(kwargs: dict[str, Any], given: Tensor) -> Tensor:
     return mask.bool().cpu()
 
 
-def _prompt(model: Any, kwargs: dict[str, Any], given: Tensor, scope: str, visual: bool) -> Tensor:
+def _prompt(model: Any, inputs: dict[str, Any], given: Tensor, scope: str, visual: bool) -> Tensor:
     """[B, N] tokens before the first one with a label."""
-    labels = kwargs.get("labels")
+    labels = inputs.get("labels")
     if labels is not None:
         before: Tensor = (labels != _IGNORED).long().cumsum(1) == 0
         return before.cpu()

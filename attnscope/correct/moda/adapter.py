@@ -10,6 +10,7 @@ see the fused keys.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,12 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from attnscope.attention import AttentionCall, decoder_layers, tapped
+from attnscope.attention.forward import named
 from attnscope.correct.moda._adapter_file import describe, read, write
 from attnscope.correct.moda._adapter_keys import check_call, fused_keys, head_width, put_back
 from attnscope.correct.moda._adapter_tokens import Batch, visual_ids
 from attnscope.correct.moda.gram import Step, check_alignment
 from attnscope.errors import RequestError
 from attnscope.layers import select_layers
+from attnscope.transformers_names import cache_in, cache_of
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -99,6 +102,7 @@ class ModaAdapter(nn.Module):
         self._ids = visual_ids(inner)
         self._batch: Batch | None = None
         self._kept: dict[tuple[int, int, str], tuple[Tensor, Tensor]] = {}  # of layer, row, side: tokens, fused keys
+        self._cache: weakref.ref[Any] | None = None  # of the batch that was run last
         self._undo: ExitStack | None = None
         self._thread = 0
         self._elsewhere = threading.local()
@@ -122,6 +126,7 @@ class ModaAdapter(nn.Module):
             model.add_module(_NAME, self)
             undo.callback(delattr, model, _NAME)
             undo.callback(model.register_forward_pre_hook(self._see, with_kwargs=True).remove)
+            undo.callback(model.register_forward_hook(self._keep_cache).remove)
             for module in self._attention:
                 undo.callback(module.register_forward_pre_hook(self._enter).remove)
                 undo.callback(module.register_forward_hook(self._leave, always_call=True).remove)
@@ -132,7 +137,7 @@ class ModaAdapter(nn.Module):
     def detach(self) -> None:
         """Restore the model; the parameters stay here."""
         undo, self._undo = self._undo, None
-        self._batch, self._kept = None, {}
+        self._batch, self._kept, self._cache = None, {}, None
         if undo is not None:
             undo.close()
 
@@ -146,10 +151,18 @@ class ModaAdapter(nn.Module):
 
     def _see(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Learn, before the model runs, which tokens are visual and which may enter the Gram matrix."""
-        batch = Batch.of(model, args, kwargs, self._ids, self.settings, self._batch)
+        inputs = named(model, args, kwargs)
+        cache = cache_in(inputs)
+        known = self._batch if cache is not None and self._cache is not None and self._cache() is cache else None
+        batch = Batch.of(model, inputs, self._ids, self.settings, known)
         if self._batch is None or batch.orders is not self._batch.orders:  # not a cached step of the last batch
             self._kept = {}
         self._batch = batch
+
+    def _keep_cache(self, _model: nn.Module, _args: Any, out: Any) -> None:
+        """Remember whose cache it is: another one holds the keys of other prompts."""
+        cache = cache_of(out)
+        self._cache = None if cache is None else weakref.ref(cache)
 
     def _enter(self, _module: nn.Module, _args: Any) -> None:
         """Where a layer is computed again in another thread, be there too: the seam's blocks are of one thread."""
