@@ -15,6 +15,7 @@ from attnscope.capture._dense import LayerMask, read_masks
 from attnscope.capture._h5 import Store
 from attnscope.capture._rules import ALWAYS, RULES
 from attnscope.capture._select import Choice, Indices, Positions, is_one, pick, positions
+from attnscope.capture._sizes import check_sizes
 from attnscope.capture.frames import StoredFrames
 from attnscope.errors import FormatError, RequestError, SceneError
 
@@ -38,7 +39,9 @@ class Contents:
             for rule in RULES:
                 if rule.need == ALWAYS:
                     self._store.node(rule.path, rule.encoding)
-            self._positions = int(self._store.attribute("/tokens", "length"))
+            self._positions = self._store.whole("/tokens", "length")
+            for problem in check_sizes(self._store):
+                raise self._store.error(problem.node, problem.message)
         except BaseException:
             self.close()
             raise

@@ -96,10 +96,10 @@ class LayerQK:
     def __init__(self, store: Store, number: int) -> None:
         self.store, self.path = store, f"/qk/{number}"
         store.node(self.path, "qk-layer")
-        self.scale = float(store.attribute(self.path, "scale"))
-        softcap = float(store.attribute(self.path, "softcap"))
+        self.scale = store.number(self.path, "scale")
+        softcap = store.number(self.path, "softcap")
         self.softcap = None if math.isnan(softcap) else softcap
-        self.dtype = str(store.attribute(self.path, "logical-dtype"))
+        self.dtype = store.text(self.path, "logical-dtype")
         self.q = store.array(f"{self.path}/q", ["head", "query", "channel"])
         self.k = store.array(f"{self.path}/k", ["kv_head", "key", "channel"])
         stored = {"bfloat16": "uint16"}.get(self.dtype, self.dtype)

@@ -41,9 +41,9 @@ class Disk:
         self._at = 0
         self._size = 0
         self._kept: dict[int, bytearray] = {}  # number of a page -> its content, once writing has failed
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        self._path: Path | None = Path(path)  # of what would be left behind: None once it is renamed or removed
+        self._fd = _open_locked(self._path)
         try:
-            _lock(self._fd)
             os.ftruncate(self._fd, 0)
         except OSError:
             os.close(self._fd)
@@ -65,6 +65,34 @@ class Disk:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd = -1
+
+    def rename(self, to: Path) -> None:
+        """Give the file another name and release it.
+
+        The lock is held until the name is the new one: a process that took the old name in between would empty the
+        finished file.
+
+        Args:
+            to: The new name, in the same folder.
+
+        Raises:
+            OSError: If it cannot be renamed.
+        """
+        if fcntl is None:  # Windows renames no open file
+            self.close()
+        if self._path is not None:
+            self._path.replace(to)
+        self._path = None
+        self.close()
+
+    def remove(self) -> None:
+        """Remove the file and release it, in this order: what stands there after the release may be another's."""
+        if fcntl is None:
+            self.close()
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+        self._path = None
+        self.close()
 
     # ---- what HDF5 calls
 
@@ -162,6 +190,24 @@ def _pages(start: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         last = min(end, (page + 1) * _PAGE)
         yield page, offset, start, last
         start = last
+
+
+def _open_locked(path: Path) -> int:
+    """Open a file for writing, locked, and by the time it is locked still the one of this name."""
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            _lock(fd)
+            try:
+                same = os.path.samestat(os.fstat(fd), path.stat())
+            except FileNotFoundError:
+                same = False
+        except OSError:
+            os.close(fd)
+            raise
+        if same:
+            return fd
+        os.close(fd)  # its writer finished and renamed it while we waited for the lock
 
 
 def _lock(fd: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from attnscope.capture import schema
 from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
-from attnscope.capture._rules import DOCUMENT_FIELDS
+from attnscope.capture._rules import DOCUMENT_FIELDS, document_fields
 
 
 def check_documents(store: Store) -> Iterator[Problem]:
@@ -26,7 +26,7 @@ def check_documents(store: Store) -> Iterator[Problem]:
 
 def _fields(store: Store, path: str) -> Iterator[Problem]:
     document = store.json(path)
-    for field in DOCUMENT_FIELDS[path]:
+    for field in document_fields(path, store.version):
         inner: Any = document
         for name in field.split("."):
             if not isinstance(inner, dict) or name not in inner:
@@ -49,7 +49,7 @@ def _layers(store: Store) -> Iterator[Problem]:
 
 
 def _lengths(store: Store) -> Iterator[Problem]:
-    positions = int(store.attribute("/tokens", "length"))
+    positions = store.whole("/tokens", "length")
     prompt, answer = int(store.json("/prompt")["length"]), len(store.json("/answer")["tokens"])
     if positions != prompt + max(0, answer - 1):
         yield Problem(

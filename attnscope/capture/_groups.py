@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture import schema
-from attnscope.capture._arrays import Sizes, check_array, check_strings
+from attnscope.capture._arrays import check_array, check_strings
 from attnscope.capture._dense import read_masks
 from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
 from attnscope.capture._rules import TOKEN_COLUMNS, Rule
+from attnscope.capture._sizes import Sizes
 from attnscope.capture.frames import StoredFrames
 
 MODALITIES = ("text", "visual", "special")
@@ -73,7 +74,9 @@ def check_frames(store: Store) -> Iterator[Problem]:
         yield Problem("/frames", f"kind '{frames.kind}' is none of video, image, folder")
     if frames.width < 1 or frames.height < 1:
         yield Problem("/frames", f"a source of {frames.width} x {frames.height} pixels")
-    _ = frames.images  # decodes all, and raises with the number of one that cannot be
+    sizes = {frames.image(row).shape for row in range(len(frames))}  # raises with the number of one that cannot be read
+    if len(sizes) > 1:
+        yield Problem("/frames/jpeg", f"images are of different sizes: {sorted(sizes)}")
 
 
 def check_groups(store: Store) -> Iterator[Problem]:
@@ -148,7 +151,7 @@ def _zero_one(store: Store, path: str) -> Iterator[Problem]:
 
 def check_mask(store: Store) -> Iterator[Problem]:
     """That every layer has a mask, and that explicit ones are there whole."""
-    positions, layers = int(store.attribute("/tokens", "length")), store.array("/layers").shape[0]
+    positions, layers = store.whole("/tokens", "length"), store.array("/layers").shape[0]
     masks = read_masks(store, layers, positions)
     explicit = store.read("/mask/explicit", dims=["layer"])
     for row, (mask, which) in enumerate(zip(masks, explicit, strict=True)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture import schema
+from attnscope.capture._attributes import read_attribute
+from attnscope.capture._gate import RefusedError, check_gate
 from attnscope.errors import FormatError, RequestError
 from attnscope.versions import check as check_versions
 
@@ -21,7 +24,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What h5py raises when the bytes under a node are not what HDF5 expects.
-_BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError)
+_BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, AttributeError, SystemError)
+MAX_DOCUMENT = 32 << 20  # bytes of a JSON document; as Python objects it may need twenty times as much
 
 
 class NodeError(FormatError):
@@ -43,9 +47,12 @@ class Store:
     Args:
         path: the file.
 
+    Whatever opens a capture comes through here: a file that reads outside itself, or declares more than it can hold,
+    is refused before anything but the root's attributes is read.
+
     Raises:
         RequestError: if there is no such file.
-        FormatError: if the file is not HDF5, not a capture, not complete, or of a version that is not known.
+        FormatError: if the file is not HDF5, not a capture, not complete, of a version that is not known, or refused.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -55,6 +62,7 @@ class Store:
         self._checked: dict[tuple[str, str], Any] = {}  # nodes by path and encoding: a capture never changes
         try:
             self._check_root()
+            self._check_gate()
         except BaseException:
             self.close()
             raise
@@ -90,16 +98,42 @@ class Store:
             FormatError: if it is missing or damaged.
         """
         with self.reading(path):
-            node = self.file[path]
-            found = node.attrs.get(name)
+            found = read_attribute(self.file[path], name)
         if found is None:
             raise self.error(path, f"attribute '{name}' is missing")
-        with self.reading(path):  # strings of fixed length come as bytes
-            if isinstance(found, bytes):
-                return found.decode()
-            if isinstance(found, np.ndarray) and found.dtype.kind == "S":
-                return np.char.decode(found, "utf-8")
-            return found
+        return found
+
+    def text(self, path: str, name: str) -> str:
+        """An attribute that is a string.
+
+        Raises:
+            FormatError: if it is missing, damaged, or something else.
+        """
+        found = self.attribute(path, name)
+        if not isinstance(found, str):
+            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a string")
+        return found
+
+    def texts(self, path: str, name: str) -> list[str]:
+        """An attribute that is a list of strings."""
+        found = np.atleast_1d(self.attribute(path, name))
+        if found.ndim != 1 or not all(isinstance(text, str) for text in found):
+            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a list of strings")
+        return [str(text) for text in found]
+
+    def number(self, path: str, name: str) -> float:
+        """An attribute that is a number."""
+        found = self.attribute(path, name)
+        if not isinstance(found, (int, float, np.integer, np.floating)) or isinstance(found, bool):
+            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a number")
+        return float(found)
+
+    def whole(self, path: str, name: str) -> int:
+        """An attribute that is a whole number and not negative."""
+        found = self.attribute(path, name)
+        if not isinstance(found, (int, np.integer)) or isinstance(found, bool) or found < 0:
+            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a whole number from 0")
+        return int(found)
 
     def node(self, path: str, encoding: str) -> Any:
         """The node at `path`, checked to have this encoding-type in a version that is known.
@@ -114,7 +148,7 @@ class Store:
             node = self.file[path] if there else None
         if node is None:
             raise self.error(path, "is missing")
-        found = str(self.attribute(path, schema.ENCODING_TYPE))
+        found = self.text(path, schema.ENCODING_TYPE)
         if found != encoding:
             raise self.error(path, f"encoding-type is '{found}', not '{encoding}'")
         self.check_version(path)
@@ -130,7 +164,7 @@ class Store:
         Raises:
             FormatError: naming the node and its version.
         """
-        version = str(self.attribute(path, schema.ENCODING_VERSION))
+        version = self.text(path, schema.ENCODING_VERSION)
         ours = schema.VERSION.split(".")[0]
         if version.split(".")[0] != ours:
             raise self.error(path, f"encoding-version is '{version}'; this attnscope reads {ours}.x")
@@ -138,11 +172,26 @@ class Store:
     def json(self, path: str) -> Any:
         """The document in a `json` dataset, its checksum checked."""
         node = self.node(path, "json")
+        if node.ndim or node.dtype.itemsize > MAX_DOCUMENT:
+            raise self.error(path, f"is no single document of at most {MAX_DOCUMENT} bytes")
         with self.reading(path):
             text = node.asstr()[()]
-        self._check_digest(path, [text.encode()])
+            self._check_digest(path, [text.encode()])
         with self.reading(path):
-            return json.loads(text)
+            document = json.loads(text, parse_constant=_no_number)
+            if "\\ud" in text.lower():  # half of a pair is no character, and no terminal or file takes it
+                json.dumps(document, ensure_ascii=False).encode()
+            return document
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Major and minor number of the format that the file follows."""
+        text = self.text("/", schema.ENCODING_VERSION)
+        try:
+            major, minor = (int(part) for part in text.split("."))
+        except ValueError:
+            raise self.error("/", f"encoding-version is '{text}', not two numbers") from None
+        return major, minor
 
     def strings(self, path: str) -> list[str]:
         """The strings of a `strings` dataset, their checksum checked."""
@@ -151,7 +200,7 @@ class Store:
             if node.ndim != 1:
                 raise ValueError(f"{node.ndim} dimensions, not 1")
             texts = [str(text) for text in node.asstr()[()]] if node.size else []
-        self._check_digest(path, (text.encode() + b"\0" for text in texts))
+            self._check_digest(path, (text.encode() + b"\0" for text in texts))
         return texts
 
     def bytes(self, path: str, row: int) -> bytes:
@@ -163,6 +212,9 @@ class Store:
         self.node(path, "bytes")
         ends = self.read(f"{path}/end", dims=["row"]).tolist()
         start = ends[row - 1] if row else 0
+        length = self.array(f"{path}/data", ["byte"]).shape[0]
+        if not 0 <= start <= ends[row] <= length:
+            raise self.error(f"{path}/end", f"item {row} is from {start} to {ends[row]} of {length} bytes")
         return self.read(f"{path}/data", slice(start, ends[row]), dims=["byte"]).tobytes()
 
     def array(self, path: str, dims: Sequence[str] | None = None) -> h5py.Dataset:
@@ -176,11 +228,15 @@ class Store:
             FormatError: if it is missing, encoded otherwise, or its dimensions have other names.
         """
         node = self.node(path, "array")
-        found = [str(dim) for dim in np.atleast_1d(self.attribute(path, "dims"))]
+        found = self.texts(path, "dims")
         if len(found) != node.ndim or (dims is not None and found != list(dims)):
             wanted = list(dims) if dims is not None else f"{node.ndim} names"
             raise self.error(path, f"dims are {found}, not {wanted}")
         return node
+
+    def array_length(self, path: str) -> int:
+        """How many strings a `strings` dataset holds, from its header."""
+        return int(self.node(path, "strings").size)
 
     def read(self, path: str, selection: Any = (), dims: Sequence[str] | None = None) -> npt.NDArray[Any]:
         """Read an `array`, or the part of it that `selection` picks.
@@ -211,30 +267,42 @@ class Store:
         import pandas as pd
 
         self.node(path, "table")
-        length = int(self.attribute(path, "length"))
+        length = self.whole(path, "length")
         columns: dict[str, Any] = {}
         for column in self.columns(path):
             at = f"{path}/{schema.dataset_name(column)}"
-            strings = self.has(at) and self.attribute(at, schema.ENCODING_TYPE) == "strings"
-            columns[column] = self.strings(at) if strings else self.read(at, dims=["row"])
-            if len(columns[column]) != length:
-                raise self.error(at, f"{len(columns[column])} rows in a table of {length}")
+            strings = self.has(at) and self.text(at, schema.ENCODING_TYPE) == "strings"
+            rows = self.node(at, "strings").size if strings else self.array(at, ["row"]).shape[0]
+            if rows != length:
+                raise self.error(at, f"{rows} rows in a table of {length}")
+            columns[column] = self.strings(at) if strings else self.read(at)
         return pd.DataFrame(columns)
 
     def columns(self, path: str) -> list[str]:
         """The names of a table's columns, in order."""
-        return [str(column) for column in np.atleast_1d(self.attribute(path, "columns"))]
+        return self.texts(path, "columns")
 
     def _check_digest(self, path: str, pieces: Any) -> None:
-        if schema.sha256_of(pieces) != self.attribute(path, "sha256"):
+        if schema.sha256_of(pieces) != self.text(path, "sha256"):
             raise self.error(path, "sha256 does not match its content, the file is damaged")
+
+    def _check_gate(self) -> None:
+        at = ["/"]
+        try:
+            check_gate(self.file, self.path.stat().st_size, lambda node: at.append(node))
+        except RefusedError as error:
+            raise self.error(error.node, error.what) from None
+        except _BROKEN as error:
+            raise self.error(at[-1], f"cannot be read, the file is damaged ({_line(error)})") from error
 
     def _check_root(self) -> None:
         with self.reading("/"):
             known = schema.ENCODING_TYPE in self.file.attrs
-        if not known or self.attribute("/", schema.ENCODING_TYPE) != schema.FORMAT:
+        kind = self.attribute("/", schema.ENCODING_TYPE) if known else None
+        if not isinstance(kind, str) or kind != schema.FORMAT:
             raise FormatError(f"{self.path}: an HDF5 file, but not a capture (no encoding-type '{schema.FORMAT}')")
         self.check_version("/")
+        _ = self.version  # or say that it is none
         complete = self.attribute("/", "complete")
         if not isinstance(complete, (bool, int, np.bool_, np.integer)) or not complete:
             raise self.error("/", "complete is not true: the capture was cut short; capture again")
@@ -246,6 +314,8 @@ def _open(path: Path) -> h5py.File:
         raise RequestError(f"{path}: a folder, not a capture file")
     if not path.exists():
         raise RequestError(f"{path}: no such file")
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device has no end
+        raise RequestError(f"{path}: not a regular file")
     if path.suffix == ".part":
         raise FormatError(f"{path}: an unfinished capture (.part); capture again")
     try:
@@ -255,16 +325,41 @@ def _open(path: Path) -> h5py.File:
             with path.open("rb") as file:
                 file.read(1)  # a file that may not be read is told apart from one that is not HDF5
             raise FormatError(f"{path}: not an HDF5 file, so not a capture")
-        # A capture never changes: a lock would only trouble network disks.
-        return h5py.File(path, "r", locking=False)
+        return _open_shared(path)
     except PermissionError as error:
         raise RequestError(f"{path}: no permission to read it") from error
+    except BlockingIOError as error:
+        raise RequestError(f"{path}: another program is writing it") from error
     except _BROKEN as error:
-        if "file locking" in str(error):  # HDF5's own name for one file opened twice in a process with other settings
-            raise RequestError(
-                f"{path}: is open in this process already, with h5py itself; close it there first"
-            ) from error
         raise FormatError(f"{path}: the HDF5 file is damaged ({_line(error)})") from error
+
+
+def _open_shared(path: Path) -> h5py.File:
+    """Open with HDF5's usual lock, so that the same process can open the file with h5py or xarray too.
+
+    HDF5 refuses a second opening with another kind of lock. The usual lock keeps programs from writing the file while
+    it is read. Where a disk has no locks, or h5py has the file open without one, there is none here either.
+    """
+    options: tuple[dict[str, Any], ...] = ({}, {"locking": True}, {"locking": False})
+    for last, chosen in enumerate(options, 1 - len(options)):
+        try:
+            return h5py.File(path, "r", **chosen)
+        except (BlockingIOError, PermissionError):
+            raise
+        except OSError as error:
+            if not last or "lock" not in str(error):
+                raise
+    raise AssertionError("the last option returns or raises")
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _shown(value: object) -> str:
+    """A value of a wrong type, cut short."""
+    text = _line(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value))
+    return text if len(text) <= 60 else text[:59] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _line(error: object) -> str:

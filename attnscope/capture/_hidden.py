@@ -23,7 +23,7 @@ def check_hidden(facts: Facts) -> Iterator[Problem]:
     if names != list(schema.HIDDEN_GROUPS):
         yield Problem("/hidden/group", f"is {names}, not {list(schema.HIDDEN_GROUPS)}")
         return
-    width = int(store.attribute("/hidden", "width"))
+    width = store.whole("/hidden", "width")
     modality = cap.tokens["modality"].to_numpy()[: cap.prompt_length]
     tokens = np.array([len(modality), (modality == "text").sum(), (modality == "visual").sum()])
     for state, number in enumerate([*cap.layers.tolist(), int(cap.model["layers"])]):

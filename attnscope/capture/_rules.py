@@ -126,3 +126,12 @@ DOCUMENT_FIELDS: dict[str, tuple[str, ...]] = {
     "/answer": ("text", "tokens", "options"),
     "/check": ("verified", "passed", "checks"),
 }
+
+# What they must have from a minor version of the format on; older files are read without.
+LATER_FIELDS: dict[tuple[int, int], dict[str, tuple[str, ...]]] = {(1, 1): {}}
+
+
+def document_fields(path: str, version: tuple[int, int]) -> tuple[str, ...]:
+    """The fields that a JSON document must have in a file of this version."""
+    later = [fields.get(path, ()) for since, fields in LATER_FIELDS.items() if version >= since]
+    return DOCUMENT_FIELDS[path] + tuple(name for names in later for name in names)

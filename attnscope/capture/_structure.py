@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from attnscope.capture import schema
-from attnscope.capture._arrays import Sizes, check_array, check_strings
+from attnscope.capture._arrays import check_array, check_strings
 from attnscope.capture._documents import check_documents
 from attnscope.capture._groups import check_frames, check_groups, check_mask, check_tokens
-from attnscope.capture._h5 import NodeError, Store
+from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
 from attnscope.capture._rules import ALWAYS, MAY, QK_RULES, RULES, Rule
+from attnscope.capture._sizes import Sizes, sizes_of
 
 
 def check(store: Store) -> Iterator[Problem]:
@@ -28,7 +29,7 @@ def check(store: Store) -> Iterator[Problem]:
         The problems.
     """
     yield from guarded("/", partial(_root, store))
-    sizes = _sizes(store)
+    sizes = sizes_of(store)
     broken = set()
     for rule in RULES:
         for problem in guarded(rule.path, partial(_node, store, rule, sizes)):
@@ -50,40 +51,12 @@ def check(store: Store) -> Iterator[Problem]:
 
 
 def _root(store: Store) -> Iterator[Problem]:
-    store.attribute("/", "attnscope-version")
-    created = str(store.attribute("/", "created"))
+    store.text("/", "attnscope-version")
+    created = store.text("/", "created")
     try:
         datetime.fromisoformat(created)
     except ValueError:
         yield Problem("/", f"attribute 'created' is '{created}', not an ISO 8601 time")
-
-
-def _sizes(store: Store) -> Sizes:
-    """How long each dimension has to be, as far as the file can say."""
-    sizes: Sizes = {}
-    for dims, find in (
-        (("layer",), lambda: store.array("/layers", ["layer"]).shape[0]),
-        (("query", "key"), lambda: int(store.attribute("/tokens", "length"))),
-        (("head",), lambda: int(store.json("/model")["heads"])),
-        (("kv_head",), lambda: int(store.json("/model")["kv_heads"])),
-        (("/frames row",), lambda: store.array("/frames/time").shape[0]),
-        (("key_group",), lambda: len(store.strings("/key_groups/name"))),
-        (("query_group",), lambda: len(store.strings("/query_groups/name"))),
-        (("/masses query_group",), lambda: sum(f != "sink" for f in store.strings("/key_groups/family"))),
-        (("/masses probe",), lambda: store.array("/masses/probes").shape[0]),
-        (("/stats probe",), lambda: store.array("/stats/probes").shape[0]),
-        (("state",), lambda: store.array("/layers", ["layer"]).shape[0] + 1),
-        (("prompt",), lambda: int(store.json("/prompt")["length"])),
-        (("/hidden group",), lambda: len(schema.HIDDEN_GROUPS)),
-        (("component",), lambda: min(int(store.json("/prompt")["length"]), int(store.attribute("/hidden", "width")))),
-    ):
-        try:
-            sizes |= dict.fromkeys(dims, find())
-        except (NodeError, KeyError, TypeError, ValueError):
-            continue  # the node that gives this size is broken, which is reported where it is checked
-    if "query" in sizes:
-        sizes["/mask byte"] = (sizes["query"] + 7) // 8
-    return sizes
 
 
 def _node(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from attnscope.capture import schema
+from attnscope.capture._attributes import read_attribute
 from attnscope.capture._h5 import Store
 from attnscope.capture.reader import Capture
 
@@ -44,8 +45,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         return {
             "path": str(path),
             "size": path.stat().st_size,
-            "created": str(store.attribute("/", "created")),
-            "attnscope_version": str(store.attribute("/", "attnscope-version")),
+            "created": store.text("/", "created"),
+            "attnscope_version": store.text("/", "attnscope-version"),
             "model": cap.model,
             "scene": _scene(cap),
             "positions": {"prompt": cap.prompt_length, "generated": len(cap.tokens) - cap.prompt_length},
@@ -85,20 +86,25 @@ def _nodes(store: Store) -> list[dict[str, Any]]:
 
 
 def _node(path: str, node: h5py.HLObject) -> dict[str, Any]:
-    about: dict[str, Any] = {"path": path, "type": _text(node.attrs.get(schema.ENCODING_TYPE, "unknown"))}
+    about: dict[str, Any] = {"path": path, "type": _text(_attribute(node, schema.ENCODING_TYPE, "unknown"))}
     if isinstance(node, h5py.Group):
         return about
     raw, stored = int(node.size * node.dtype.itemsize), int(node.id.get_storage_size())
     return about | {
         "shape": list(node.shape),
-        "dims": [_text(dim) for dim in np.atleast_1d(node.attrs.get("dims", []))],
+        "dims": [_text(dim) for dim in np.atleast_1d(_attribute(node, "dims", []))],
         "dtype": "str" if node.dtype.kind in "SO" else str(node.dtype),
-        "unit": _text(node.attrs.get("unit", "")),
+        "unit": _text(_attribute(node, "unit", "")),
         "chunks": list(node.chunks) if node.chunks else None,
         "raw": raw,
         "stored": stored,
         "ratio": round(raw / stored, 3) if stored else None,
     }
+
+
+def _attribute(node: h5py.HLObject, name: str, missing: Any) -> Any:
+    value = read_attribute(node, name)
+    return missing if value is None else value
 
 
 def _text(value: Any) -> str:

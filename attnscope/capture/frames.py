@@ -11,6 +11,9 @@ import numpy.typing as npt
 from attnscope.capture._h5 import Store
 from attnscope.errors import RequestError
 
+MAX_IMAGE = 1 << 26  # pixels of one image: 8192 x 8192
+MAX_PIXELS = 1 << 30  # of all images at once, which are 3 GiB
+
 
 class StoredFrames:
     """What was shown to the model.
@@ -26,9 +29,9 @@ class StoredFrames:
     def __init__(self, store: Store) -> None:
         store.node("/frames", "frames")
         self._store = store
-        self.kind = str(store.attribute("/frames", "kind"))
-        self.width = int(store.attribute("/frames", "width"))
-        self.height = int(store.attribute("/frames", "height"))
+        self.kind = store.text("/frames", "kind")
+        self.width = store.whole("/frames", "width")
+        self.height = store.whole("/frames", "height")
         self.times: npt.NDArray[np.float64] = store.read("/frames/time", dims=["row"])
         self.indices: npt.NDArray[np.int32] = store.read("/frames/index", dims=["row"])
 
@@ -54,13 +57,19 @@ class StoredFrames:
         """All frames, uint8 [F, h, w, 3]; h and w may be smaller than those of the source.
 
         Raises:
-            FormatError: if an image cannot be decoded, or they differ in size.
+            FormatError: if an image cannot be decoded, they differ in size, or have more than `MAX_PIXELS` together.
         """
-        images = [self.image(row) for row in range(len(self))]
-        for row, image in enumerate(images):
-            if image.shape != images[0].shape:
-                raise self._store.error("/frames/jpeg", f"image {row} is {image.shape}, the first {images[0].shape}")
-        return np.stack(images) if images else np.zeros((0, self.height, self.width, 3), np.uint8)
+        images: npt.NDArray[np.uint8] = np.zeros((0, self.height, self.width, 3), np.uint8)
+        for row in range(len(self)):
+            image = self.image(row)
+            if not row:
+                if image.shape[0] * image.shape[1] * len(self) > MAX_PIXELS:
+                    raise self._store.error("/frames/jpeg", f"the images have more than {MAX_PIXELS} pixels together")
+                images = np.empty((len(self), *image.shape), np.uint8)
+            if image.shape != images.shape[1:]:
+                raise self._store.error("/frames/jpeg", f"image {row} is {image.shape}, the first {images.shape[1:]}")
+            images[row] = image
+        return images
 
     def image(self, row: int) -> npt.NDArray[np.uint8]:
         """One frame, uint8 [h, w, 3].
@@ -72,11 +81,20 @@ class StoredFrames:
             RequestError: if there is no such frame.
             FormatError: if the image cannot be decoded.
         """
-        from PIL import Image, UnidentifiedImageError
+        from PIL import Image
 
         data = self.jpeg(row)
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+                if image.width > self.width or image.height > self.height or image.width * image.height > MAX_IMAGE:
+                    what = f"image {row} is {image.width} x {image.height}, the source {self.width} x {self.height}"
+                    raise self._store.error("/frames/jpeg", what)
                 return np.asarray(image.convert("RGB"))
-        except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+            Image.DecompressionBombWarning,
+        ) as error:
             raise self._store.error("/frames/jpeg", f"image {row} is not a readable JPEG ({error})") from error

@@ -238,7 +238,7 @@ class Capture(Contents):
         data = _labelled.gather(self._store, path, rows, None, None)
         labels: dict[str, Any] = {"layer": states[rows], "key": np.arange(self.prompt_length)}
         labels |= {"group": self._store.strings("/hidden/group"), "component": np.arange(data.shape[-1])}
-        unit = str(self._store.attribute(path, "unit"))
+        unit = self._store.text(path, "unit")
         array = _labelled.label(self._store, path, data, name, ("layer", *dims[name]), labels, unit)
         return array.isel(layer=0) if is_one(layer) else array
 
@@ -250,7 +250,7 @@ class Capture(Contents):
             FormatError: if the capture has no hidden.
         """
         self._need("hidden")
-        return int(self._store.attribute("/hidden", "width"))
+        return self._store.whole("/hidden", "width")
 
     # ---- inside
 
@@ -282,7 +282,7 @@ class Capture(Contents):
             labels["query_group"] = groups[groups["family"] != "sink"]
         else:
             labels["query_group"] = self.query_groups.iloc[slice(None) if third is None else third]
-        unit = str(self._store.attribute(path, "unit"))
+        unit = self._store.text(path, "unit")
         array = _labelled.label(self._store, path, data, name, dims, labels, unit)
         one = [d for d, c in (("layer", layer), ("head", head)) if d in dims and is_one(c)]
         return array.isel(dict.fromkeys(one, 0)) if one else array

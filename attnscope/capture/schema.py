@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from attnscope.capture._disk import Disk
 
 FORMAT = "attnscope-capture"
-VERSION = "1.0"
+VERSION = "1.1"
 ENCODING_TYPE = "encoding-type"
 ENCODING_VERSION = "encoding-version"
 

@@ -137,8 +137,7 @@ class CaptureWriter:
             self.file.attrs["complete"] = True
             self.file.close()
             self._disk.sync()
-            self._disk.close()
-            self.part.replace(self.path)
+            self._disk.rename(self.path)
         return self.path
 
     def _work(self) -> None:
@@ -159,8 +158,7 @@ class CaptureWriter:
         self._error = self._disk.error
 
     def _remove(self) -> None:
-        self._disk.close()
-        self.part.unlink(missing_ok=True)
+        self._disk.remove()
 
     def _stop(self) -> None:
         if self._thread.is_alive():

@@ -9,10 +9,12 @@ import sys
 import threading
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 import attnscope
+from attnscope.capture import _disk
 from attnscope.capture.validate import validate
 from attnscope.capture.writer import CaptureWriter
 from attnscope.errors import AttnscopeError, FormatError, RequestError, RunError
@@ -137,8 +139,6 @@ def test_blocks_are_written_in_order(tmp_path):
         for layer in range(64):
             writer.put("full/attention", (layer,), np.full((1, 2, 2), layer, dtype="f4"))
         writer.finish(nothing_more)
-    import h5py
-
     with h5py.File(tmp_path / "run.h5") as file:
         assert file["full/attention"][:, 0, 0, 0].tolist() == list(range(64))
 
@@ -155,6 +155,58 @@ def test_two_writers_of_one_file_are_refused(tmp_path):
         pytest.raises(RequestError, match=r"run.h5: cannot be written: "),
     ):
         CaptureWriter(tmp_path / "run.h5")
+
+
+SECOND = """
+import sys
+from attnscope.capture.writer import CaptureWriter
+from attnscope.errors import RequestError
+try:
+    with CaptureWriter(sys.argv[1]):
+        print("writes")
+except RequestError as error:
+    print(error)
+"""
+
+
+def test_another_process_cannot_come_between_the_last_byte_and_the_name(tmp_path, monkeypatch):
+    """The lock outlives the rename: a process that took the unfinished name in between would empty the file."""
+    path, outcome = tmp_path / "run.h5", []
+    rename = Path.replace
+
+    def interrupted(self, target):
+        second = [sys.executable, "-c", SECOND, str(path)]
+        done = subprocess.run(second, capture_output=True, text=True, timeout=120, check=False)
+        outcome.append(done.stdout.strip() or done.stderr)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with CaptureWriter(path) as writer:
+        writer.create("full/attention", (1, 1, 2, 2), "f4", ("layer", "head", "query", "key"))
+        writer.finish(nothing_more)
+    assert outcome == [f"{path}: cannot be written: another process is writing it"]
+    with h5py.File(path) as file:
+        assert file.attrs["complete"]
+    assert [found.name for found in tmp_path.iterdir()] == ["run.h5"]
+
+
+def test_a_writer_that_opened_the_file_before_it_got_its_name_leaves_it_alone(tmp_path, monkeypatch):
+    """It has the finished file in hand when it gets the lock, and opens the unfinished name anew."""
+    path, lock = tmp_path / "run.h5", _disk._lock
+    with CaptureWriter(path) as first:
+
+        def finished_meanwhile(fd):
+            if not path.exists():
+                first.finish(nothing_more)
+            lock(fd)
+
+        monkeypatch.setattr(_disk, "_lock", finished_meanwhile)
+        with CaptureWriter(path) as second:
+            with h5py.File(path) as file:
+                assert file.attrs["complete"]
+            first.__exit__(None, None, None)
+            assert second.part.exists()  # the first removes nothing of the second
+    assert [found.name for found in tmp_path.iterdir()] == ["run.h5"]
 
 
 def test_a_missing_folder_is_named(tmp_path):
