@@ -90,11 +90,5 @@ class StoredFrames:
                     what = f"image {row} is {image.width} x {image.height}, the source {self.width} x {self.height}"
                     raise self._store.error("/frames/jpeg", what)
                 return np.asarray(image.convert("RGB"))
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-            Image.DecompressionBombWarning,
-        ) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise self._store.error("/frames/jpeg", f"image {row} is not a readable JPEG ({error})") from error

@@ -36,7 +36,7 @@ def path(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(original, tmp_path / "run.h5"))
 
 
-def moved(file: h5py.File, node: str, make: Callable[[str], None]) -> None:
+def moved(file: h5py.File, node: str, make: Callable[[str], object]) -> None:
     """Take a dataset away and put something in its place that has its attributes."""
     attributes = dict(file[node].attrs)
     del file[node]
@@ -56,7 +56,7 @@ def virtual(file: h5py.File, node: str) -> None:
     other, data = elsewhere(file, node), file[node]
     layout = h5py.VirtualLayout(shape=data.shape, dtype=data.dtype)
     layout[:] = h5py.VirtualSource(other, "data", shape=data.shape)
-    moved(file, node, lambda at: file.create_virtual_dataset(at, layout) and None)
+    moved(file, node, lambda at: file.create_virtual_dataset(at, layout))
 
 
 def unlimited_virtual(file: h5py.File, node: str) -> None:
@@ -65,21 +65,12 @@ def unlimited_virtual(file: h5py.File, node: str) -> None:
     layout = h5py.VirtualLayout(shape=(1, 3), maxshape=(None, 3), dtype="f4")
     source = h5py.VirtualSource(file.filename + ".0", "data", shape=(1, 3), maxshape=(None, 3))
     layout[: h5py.h5s.UNLIMITED, :] = source[: h5py.h5s.UNLIMITED, :]
-    moved(file, node, lambda at: file.create_virtual_dataset(at, layout) and None)
+    moved(file, node, lambda at: file.create_virtual_dataset(at, layout))
 
 
 def external_storage(file: h5py.File, node: str) -> None:
-    data = file[node]
-    moved(
-        file,
-        node,
-        lambda at: (
-            file.create_dataset(
-                at, shape=data.shape, dtype=data.dtype, external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
-            )
-            and None
-        ),
-    )
+    shape, kind, where = file[node].shape, file[node].dtype, [("/etc/passwd", 0, h5py.h5f.UNLIMITED)]
+    moved(file, node, lambda at: file.create_dataset(at, shape, kind, external=where))
 
 
 def pipe(file: h5py.File, node: str) -> None:
@@ -103,14 +94,8 @@ def committed(file: h5py.File) -> None:
 
 def of_committed(file: h5py.File) -> None:
     file["kind"] = np.dtype("f4")
-    data = file["maps/rows"]
-    moved(
-        file,
-        "maps/rows",
-        lambda at: (
-            file.create_dataset(at, data.shape, file["kind"], fletcher32=True, chunks=(1, 1, *data.shape[2:])) and None
-        ),
-    )
+    shape = file["maps/rows"].shape
+    moved(file, "maps/rows", lambda at: file.create_dataset(at, shape, file["kind"], fletcher32=True))
 
 
 def references(file: h5py.File) -> None:
@@ -119,19 +104,12 @@ def references(file: h5py.File) -> None:
 
 def filtered(file: h5py.File) -> None:
     data = file["maps/rows"][()]
-    moved(
-        file,
-        "maps/rows",
-        lambda at: (
-            file.create_dataset(at, data=data, compression="lzf", fletcher32=True, chunks=(1, 1, *data.shape[2:]))
-            and None
-        ),
-    )
+    moved(file, "maps/rows", lambda at: file.create_dataset(at, data=data, compression="lzf", fletcher32=True))
 
 
 def contiguous(file: h5py.File) -> None:
     data = file["maps/rows"][()]
-    moved(file, "maps/rows", lambda at: file.create_dataset(at, data=data) and None)
+    moved(file, "maps/rows", lambda at: file.create_dataset(at, data=data))
 
 
 POINTERS: dict[str, Callable[[h5py.File], object]] = {
@@ -169,7 +147,7 @@ def declared(file: h5py.File, node: str, shape: tuple[int, ...]) -> None:
     """A dataset of this shape of which nothing is stored."""
     kind = file[node].dtype
     chunks = tuple(min(size, 1000) if axis == len(shape) - 1 else 1 for axis, size in enumerate(shape))
-    moved(file, node, lambda at: file.create_dataset(at, shape, kind, chunks=chunks, fletcher32=True) and None)
+    moved(file, node, lambda at: file.create_dataset(at, shape, kind, chunks=chunks, fletcher32=True))
 
 
 def edited(file: h5py.File, node: str, **fields: object) -> None:
