@@ -187,7 +187,7 @@ def split_logits(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
 
 # ---- modalities of tokens
 
-_MODALITIES = "mm_token_type_ids"
+TYPE_IDS = "mm_token_type_ids"
 
 
 def ask_modalities() -> dict[str, Any]:
@@ -195,7 +195,7 @@ def ask_modalities() -> dict[str, Any]:
 
     Known: `return_mm_token_type_ids`, transformers 5.10 to 5.24.
     """
-    return {f"return_{_MODALITIES}": True}
+    return {f"return_{TYPE_IDS}": True}
 
 
 def modalities_in(inputs: Mapping[str, Any]) -> Any:
@@ -203,7 +203,41 @@ def modalities_in(inputs: Mapping[str, Any]) -> Any:
 
     Known: `mm_token_type_ids`, transformers 5.10 to 5.24: 0 text, 1 image, 2 video, 3 audio.
     """
-    return inputs.get(_MODALITIES)
+    return inputs.get(TYPE_IDS)
+
+
+def position_rule(model: Any) -> Callable[..., Any] | None:
+    """The function of a family that gives visual tokens their positions in time, height and width; None without one.
+
+    Known: `get_rope_index` of the model's core, transformers 5.10 to 5.24; it returns positions [3, B, N] first.
+
+    Args:
+        model: A transformers model.
+    """
+    core = getattr(model, "base_model", model)
+    rule: Callable[..., Any] | None = next(
+        (found for owner in (core, model) if callable(found := getattr(owner, "get_rope_index", None))), None
+    )
+    return rule
+
+
+@contextmanager
+def unvalidated_generate(model: Any) -> Iterator[None]:
+    """Let `generate` hand on inputs that the signature of `forward` does not name.
+
+    Known: `_validate_model_kwargs`, transformers 5.10 to 5.24.
+
+    Args:
+        model: A transformers model.
+    """
+    own = model.__dict__.get("_validate_model_kwargs")
+    model.__dict__["_validate_model_kwargs"] = lambda _given: None
+    try:
+        yield
+    finally:
+        del model.__dict__["_validate_model_kwargs"]
+        if own is not None:
+            model.__dict__["_validate_model_kwargs"] = own
 
 
 # ---- messages of transformers

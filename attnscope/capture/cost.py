@@ -1,6 +1,6 @@
 """What the model's run costs with recording off, so that a corrected capture can be set beside the plain one.
 
-The same work is measured in every capture: the prompt and the first token of the answer, under the corrections in
+The same work is measured in every capture: one forward pass over the prompt, under the corrections in
 force, after the recorded run has warmed everything up. What a correction does before it is in force (a look at the
 plain model, for one) is not in it.
 """
@@ -11,28 +11,32 @@ import contextlib
 import ctypes
 import gc
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from attnscope.capture.generate import Answer, generate
+from attnscope.capture.generate import Answer, bare
 
 if TYPE_CHECKING:
-    from attnscope.model import LoadedModel
+    from attnscope.model import LoadedModel, Prompt
 
-WORK = "prompt and first token, recording off"
+WORK = "one forward pass over the prompt, recording off"
 MOST, ENOUGH = 5, 0.5  # runs at most, and seconds after which there is no further one: a single short one says little
 _STATUS, _FORGET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def first_tokens(model: LoadedModel, inputs: dict[str, Tensor]) -> tuple[list[Answer], dict[str, Any]]:
-    """The first answer token of each prompt, and what it costs.
+def first_tokens(
+    model: LoadedModel, prompts: Sequence[Prompt], inputs: dict[str, Tensor]
+) -> tuple[list[Answer], dict[str, Any]]:
+    """The first answer token of each prompt, as the bare model gives it, and what it costs.
 
     Args:
         model: The loaded model, with the corrections that are measured in force.
-        inputs: A batch from `attnscope.capture.generate.collate`.
+        prompts: The prompts of the batch.
+        inputs: The batch from `attnscope.capture.generate.collate`.
 
     Returns:
         The answers, and as JSON: `work`, what was measured; `prompts` of the batch; `runs`; `seconds` and
@@ -45,7 +49,7 @@ def first_tokens(model: LoadedModel, inputs: dict[str, Tensor]) -> tuple[list[An
     busy: list[float] = []
     while not seconds or (len(seconds) < MOST and sum(seconds) < ENOUGH):
         begun, used = time.perf_counter(), time.process_time()
-        answers = generate(model, inputs, 1)  # brings the logits to the CPU: nothing is still running then
+        answers = bare(model, prompts, inputs)  # brings the logits to the CPU: nothing is still running then
         seconds.append(time.perf_counter() - begun)
         busy.append(time.process_time() - used)
     found = {"work": WORK, "prompts": len(answers), "runs": len(seconds)}

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from attnscope.capture import describe_run
-from attnscope.capture.generate import Answer, option_logprobs
+from attnscope.capture.generate import Answer, logit_tolerance, option_logprobs
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import SampleRecorder
 from attnscope.capture.schema import write_array
@@ -92,7 +92,7 @@ def finish(
         job: The prompt, its recorder and its file.
         answer: What was generated with recording on.
         options: Scored options.
-        plain: The first answer token with recording off, or None.
+        plain: The first answer token of the bare model, or None.
         run: The resolved configuration, without the plan.
         corrections: What was in force.
     """
@@ -155,7 +155,7 @@ def self_check(model: LoadedModel, recorder: SampleRecorder, answer: Answer, pla
         model: The loaded model.
         recorder: What recorded the sample.
         answer: The answer with recording on.
-        plain: The first answer token with recording off, or None if not asked.
+        plain: The first answer token of the bare model on the processor's full inputs, or None if not asked.
 
     Returns:
         `verified`, `passed` and the checks with value and tolerance.
@@ -167,9 +167,8 @@ def self_check(model: LoadedModel, recorder: SampleRecorder, answer: Answer, pla
         checks.append({"name": name, "value": value, "tolerance": tolerance, "passed": bool(value <= tolerance)})
 
     if plain is not None:
-        scale = max(1.0, float(plain.first_logits.abs().max()))
         difference = float((plain.first_logits - answer.first_logits).abs().max())
-        add("logits unchanged by recording", difference, (1e-4 if exact else 3e-2) * scale)
+        add("logits unchanged by recording", difference, logit_tolerance(model.model.dtype, plain.first_logits))
         add("first token unchanged by recording", float(plain.ids[0] != answer.ids[0]), 0.0)
     if recorder.wants_channels:
         add("conservation", recorder.checks.conservation, 1e-5 if exact else 2e-2)

@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, pad
 
+from attnscope.errors import ModelError
+from attnscope.model.innermost import open_to, stated_inputs, takes
+from attnscope.model.positions import placed
+
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
 
@@ -59,14 +63,20 @@ def collate(prompts: Sequence[Prompt], model: LoadedModel) -> tuple[dict[str, Te
     """
     lengths = [int(p.inputs["input_ids"].shape[1]) for p in prompts]
     longest = max(lengths)
+    return _joined(prompts, model, "inputs"), [torch.arange(longest - n, longest) for n in lengths]
+
+
+def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[str, Tensor]:
+    """The `inputs` or the `rest` of prompts as one batch."""
+    longest = max(int(p.inputs["input_ids"].shape[1]) for p in prompts)
     batch: dict[str, Tensor] = {}
-    for name in prompts[0].inputs:
-        parts = [p.inputs[name] for p in prompts]
+    for name in getattr(prompts[0], which):
+        parts = [getattr(p, which)[name] for p in prompts]
         if name in _TOKEN_INPUTS:
             fill = _padding_id(model) if name == "input_ids" else 0
             parts = [pad(x, (longest - x.shape[1], 0), value=fill) for x in parts]
         batch[name] = torch.cat(parts)
-    return to_model(batch, model), [torch.arange(longest - n, longest) for n in lengths]
+    return to_model(batch, model)
 
 
 def to_model(inputs: dict[str, Tensor], model: LoadedModel) -> dict[str, Tensor]:
@@ -85,7 +95,7 @@ def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int)
     Returns:
         One answer a sample.
     """
-    with torch.inference_mode():
+    with placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
         out: Any = model.model.generate(
             **inputs,
             **PLAIN_GREEDY,
@@ -102,6 +112,68 @@ def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int)
         logprobs = [float(log_softmax(out.logits[i][row].float(), -1)[ids[i]]) for i in range(end)]
         answers.append(Answer(ids[:end], logprobs, out.logits[0][row].float().cpu()))
     return answers
+
+
+def bare(model: LoadedModel, prompts: Sequence[Prompt], inputs: dict[str, Tensor]) -> list[Answer]:
+    """The first answer token of each prompt, from one call of the transformers model itself.
+
+    `generate` and attnscope choose what they hand the model; here it gets everything that the processor made. So logits
+    that `generate` gave are those of the model on its full inputs if they are equal to these (docs/decisions/0016). A
+    batch whose prompts are padded goes through `generate`, which counts positions without the padding.
+
+    Args:
+        model: The loaded model.
+        prompts: The prompts of the batch.
+        inputs: The batch, from `collate`.
+
+    Returns:
+        One answer of one token a prompt.
+    """
+    full = _full(model, prompts, inputs)
+    if len({prompt.inputs["input_ids"].shape[1] for prompt in prompts}) > 1:
+        return generate(model, full, 1)
+    logits = _last_logits(model, model.model, full)
+    best = logits.argmax(-1).tolist()
+    logprobs = log_softmax(logits, -1)
+    return [Answer([token], [float(logprobs[row, token])], logits[row].cpu()) for row, token in enumerate(best)]
+
+
+def check_wrapper(model: LoadedModel, prompts: Sequence[Prompt], inputs: dict[str, Tensor]) -> None:
+    """Refuse a wrapper that computes something else than the model inside it, which is what is read.
+
+    Costs up to two forward passes, and none for a model that is not wrapped.
+
+    Raises:
+        ModelError: If their logits differ.
+    """
+    if model.wrapper is None:
+        return
+    full = _full(model, prompts, inputs)
+    inside, outside = (_last_logits(model, called, full) for called in (model.model, model.wrapper))
+    apart = float((inside - outside.to(inside)).abs().max())
+    if not apart <= logit_tolerance(model.model.dtype, inside):
+        raise ModelError(
+            f"{type(model.wrapper).__name__}: its logits are not those of the {type(model.model).__name__} inside it"
+            f" (largest difference {apart:.3g}); attnscope reads the model inside, so it cannot read this wrapper"
+        )
+
+
+def logit_tolerance(dtype: torch.dtype, logits: Tensor) -> float:
+    """How far logits of one model on one input may be apart between two ways to run it (ours)."""
+    return (1e-4 if dtype == torch.float32 else 3e-2) * max(1.0, float(logits.abs().max()))
+
+
+def _full(model: LoadedModel, prompts: Sequence[Prompt], inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch with everything that the processor made and the model's forward takes."""
+    rest = _joined(prompts, model, "rest")
+    return inputs | {name: value for name, value in rest.items() if takes(model.model, name)}
+
+
+def _last_logits(model: LoadedModel, called: Any, full: dict[str, Tensor]) -> Tensor:
+    """[B, vocabulary] logits after each prompt, in float32, of the model or its wrapper."""
+    keep = {"logits_to_keep": 1} if "logits_to_keep" in stated_inputs(model.model) else {}
+    with placed(model.model, full), torch.inference_mode():
+        return called(**full, **keep).logits[:, -1].float()  # type: ignore[no-any-return]
 
 
 def option_logprob(model: LoadedModel, prompt: Prompt, ids: Sequence[int], first_logits: Tensor) -> float:
@@ -135,7 +207,7 @@ def option_logprobs(
         if name in inputs:
             added = tails.get(name, torch.zeros_like(tail))
             inputs[name] = torch.cat([inputs[name], added.to(inputs[name])], 1)
-    with torch.inference_mode():
+    with placed(model.model, inputs), torch.inference_mode():
         out: Any = model.model(**inputs, use_cache=False, logits_to_keep=more)
     for row, ids in enumerate(options):
         after = log_softmax(out.logits[row, -more:].float(), -1)

@@ -14,7 +14,7 @@ import torch
 from attnscope.attention import decoder_layers, streamed, tapped
 from attnscope.capture.cost import first_tokens
 from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
-from attnscope.capture.generate import Answer, collate, generate
+from attnscope.capture.generate import Answer, check_wrapper, collate, generate
 from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
 from attnscope.capture.hidden import HiddenRecorder
 from attnscope.capture.plan import Plan, Shape, format_bytes
@@ -174,7 +174,9 @@ def capture_prompts(
             "template": template,
         }
         with tapped(model.model, edits=corrections):
-            plain, cost = first_tokens(model, inputs) if verify else ([None] * len(jobs), None)
+            plain, cost = first_tokens(model, prompts, inputs) if verify else ([None] * len(jobs), None)
+            if verify:
+                check_wrapper(model, prompts, inputs)
             options = score_options(model, prompts, answers)
         for job, answer, scored, other in zip(jobs, answers, options, plain, strict=True):
             finish(model, job, answer, scored, other, run | {"cost": cost}, corrections)

@@ -11,6 +11,7 @@ from attnscope._version import __version__
 from attnscope.errors import ModelError
 from attnscope.model.embedded import embedded_folder
 from attnscope.model.folder import check_folder, check_hub, local_folder
+from attnscope.model.innermost import innermost
 from attnscope.model.layouts import LAYOUTS
 from attnscope.model.pretrained import config_sha256, read_config, read_processor, read_weights
 from attnscope.versions import check as check_versions
@@ -27,7 +28,7 @@ class LoadedModel:
     """A model and its processor, as Hugging Face classes.
 
     Attributes:
-        model: The model itself, in eval mode.
+        model: The transformers model, in eval mode: the innermost one of what `around` was given.
         processor: Its processor.
         id: Absolute path of the folder, or the name on the model hub or of the embedded model.
         revision: Commit on the model hub, None for a folder.
@@ -35,6 +36,7 @@ class LoadedModel:
         config_sha256: Hash of the configuration as loaded, without the path and the library version.
         attention: Attention implementation that the model was loaded with.
         load_args: How it was loaded: the keyword arguments of `load`, JSON-able.
+        wrapper: What other code has put the model into (PEFT, `torch.compile`, `DataParallel`), None for none.
     """
 
     model: Any
@@ -45,6 +47,7 @@ class LoadedModel:
     config_sha256: str
     attention: str
     load_args: dict[str, Any]
+    wrapper: Any = None
 
     @property
     def tokenizer(self) -> Any:
@@ -164,24 +167,31 @@ def around(model: Any, processor: Any) -> LoadedModel:
     """A model that other code has loaded, with its processor; nothing is copied or changed.
 
     Args:
-        model: A transformers model for image-text-to-text.
+        model: A transformers model for image-text-to-text. It may be compiled, have adapters of PEFT in its layers, or
+            be wrapped for several devices: the transformers model inside is read and run.
         processor: Its processor.
 
     Returns:
         The model as this library takes it. Captures of it are repeated from where its configuration says it came from.
 
     Raises:
-        ModelError: If the processor has no tokenizer.
+        ModelError: If there is no transformers model, its attention cannot be reached, or the processor has no
+            tokenizer.
         InstallError: If torch or transformers is older than attnscope can use.
     """
+    from attnscope.attention import decoder_layers
+
     check_versions(*_PACKAGES)
-    config, name = model.config, str(model.config._name_or_path or type(model).__name__)
+    inner = innermost(model)
+    config = inner.config
+    name = str(config._name_or_path or type(inner).__name__)
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{name}: {type(processor).__name__} has no tokenizer; give the model's processor")
+    decoder_layers(inner)
     attention = str(config.get_text_config(decoder=True)._attn_implementation)
-    known = {"dtype": str(model.dtype).removeprefix("torch."), "device": str(model.device), "attn": attention}
+    known = {"dtype": str(inner.dtype).removeprefix("torch."), "device": str(inner.device), "attn": attention}
     return LoadedModel(
-        model=model,
+        model=inner,
         processor=processor,
         id=name,
         revision=getattr(config, "_commit_hash", None),
@@ -189,6 +199,7 @@ def around(model: Any, processor: Any) -> LoadedModel:
         config_sha256=config_sha256(config),
         attention=attention,
         load_args={"model": name} | known,
+        wrapper=None if model is inner else model,
     )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnscope.errors import ModelError
+from attnscope.model.innermost import forward_name, stated_inputs, takes
 from attnscope.model.layouts import LAYOUTS, NoLayout
+from attnscope.model.positions import require_type_ids
+from attnscope.transformers_names import TYPE_IDS
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -74,18 +76,41 @@ def text_kwargs(loaded: LoadedModel, text: str) -> dict[str, Any]:
     return {"add_special_tokens": False} if bos and text.startswith(bos) else {}
 
 
-def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> dict[str, Any]:
-    """Keep what the model takes, on its device; pixels in its dtype."""
+def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the processor made, on the model's device, pixels in its dtype: what the model takes, and the rest.
+
+    The rest is what no code of the family names, such as token types of a model whose positions are those of text.
+
+    Raises:
+        ModelError: If code that replaced the model's forward cannot take an input of its family, or the processor has
+            not made one that the family needs.
+    """
     import torch
 
-    takes = inspect.signature(loaded.model.forward).parameters
-    inputs = {}
+    model = loaded.model
+    stated = stated_inputs(model)
+    inputs: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
     for name, value in processed.items():
-        if not isinstance(value, torch.Tensor) or (name == "mm_token_type_ids" and name not in takes):
+        if not isinstance(value, torch.Tensor):
             continue
-        dtype = loaded.model.dtype if name.startswith("pixel_values") else None
-        inputs[name] = value.to(device=loaded.model.device, dtype=dtype)
-    return inputs
+        dtype = model.dtype if name.startswith("pixel_values") else None
+        wanted = name in stated or (name != TYPE_IDS and takes(model, name))
+        (inputs if wanted else rest)[name] = value.to(device=model.device, dtype=dtype)
+    for name in inputs:
+        if not takes(model, name):
+            raise ModelError(
+                f"{loaded.id}: {forward_name(model)} stands in for the forward of {type(model).__name__} and does not"
+                f" take {name}, which this family needs; let it take **kwargs and pass them on, or take it away"
+            )
+    for name in rest:
+        if name != TYPE_IDS:
+            raise ModelError(
+                f"{loaded.id}: {type(loaded.processor).__name__} makes {name}, which {type(model).__name__} does not"
+                " take; give the processor that belongs to the model"
+            )
+    require_type_ids(model, inputs)
+    return inputs, rest
 
 
 def _metadata(frames: Frames, shown: int) -> Any:

@@ -35,6 +35,7 @@ class Prompt:
         frames: What was shown.
         scene: The scene.
         warnings: What a user should know, one sentence each.
+        rest: What else the processor made, which no code of the family names; `inputs` and these are all of it.
     """
 
     text: str
@@ -43,6 +44,7 @@ class Prompt:
     frames: Frames
     scene: Scene
     warnings: list[str] = field(default_factory=list)
+    rest: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE) -> Prompt:
@@ -90,7 +92,8 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         boxes,
         labelled=places is not None and LAYOUTS[loaded.family].labelled,
     )
-    return Prompt(rendered.text, model_inputs(loaded, processed), tokens, frames, scene, warnings)
+    inputs, rest = model_inputs(loaded, processed)
+    return Prompt(rendered.text, inputs, tokens, frames, scene, warnings, rest)
 
 
 def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:

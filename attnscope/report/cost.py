@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 SAID = (
-    "Measured: the prompt and the first token of the answer, with recording off, in both captures ({}). The ratio of "
+    "Measured: one forward pass over the prompt, with recording off, in both captures ({}). The ratio of "
     "times holds if both were made on one machine that did little else."
 )
 BEFORE = " What a correction does before that run (a look at the plain model) is not in it."

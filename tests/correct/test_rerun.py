@@ -207,7 +207,7 @@ def test_the_cost_of_the_run_is_kept(before, tmp_path):
     """Of the same work in both captures; without the run to compare with there is none."""
     with attnscope.open(before) as one, rerun(before, EVERYWHERE, tmp_path / "after.h5") as two:
         for found in (one.run["cost"], two.run["cost"]):
-            assert found["work"] == "prompt and first token, recording off" and found["prompts"] == 1
+            assert found["work"] == "one forward pass over the prompt, recording off" and found["prompts"] == 1
             assert 1 <= found["runs"] <= 5 and found["seconds"] > 0 and found["cpu_seconds"] > 0
             assert found["memory"] is None or found["memory_peak"] >= found["memory_before"] > 0
     with rerun(before, EVERYWHERE, tmp_path / "quick.h5", verify=False) as cap:

@@ -1,0 +1,105 @@
+"""Positions of visual tokens: families that place them in time, height and width must get what that takes.
+
+A model of such a family that lacks an input counts its visual tokens as if they were text, and answers all the same. So
+what reaches the decoder is held against what the family's own rule makes of the processor's inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from attnscope.errors import ModelError
+from attnscope.transformers_names import TYPE_IDS, position_rule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+logger = logging.getLogger("attnscope")
+
+
+def require_type_ids(model: Any, given: Mapping[str, Any]) -> None:
+    """Refuse visual tokens without what their family needs to place them.
+
+    Args:
+        model: The transformers model.
+        given: Inputs of a prompt, by name.
+
+    Raises:
+        ModelError: If the inputs show a grid of visual tokens and do not say which tokens these are.
+    """
+    rule = position_rule(model)
+    if rule is None or not _grids(given) or TYPE_IDS in given or TYPE_IDS not in inspect.signature(rule).parameters:
+        return
+    raise ModelError(
+        f"{type(model).__name__}: {TYPE_IDS} is missing from the inputs; without it the model places its visual tokens"
+        " as if they were text (ask the processor for it with return_mm_token_type_ids=True)"
+    )
+
+
+@contextmanager
+def placed(model: Any, given: Mapping[str, Any]) -> Iterator[None]:
+    """Refuse a run in which the decoder gets other positions than the family's rule gives the inputs.
+
+    Args:
+        model: The transformers model (`attnscope.model.innermost`).
+        given: What it is run on: a batch with its prompts whole.
+
+    Raises:
+        ModelError: If an input is missing, or was lost on the way to the decoder.
+    """
+    require_type_ids(model, given)
+    expected = _expected(position_rule(model), given)
+    if expected is None:
+        yield
+        return
+    mask = given.get("attention_mask")
+    real = (given["input_ids"] == given["input_ids"]) if mask is None else mask.bool()
+
+    def check(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
+        shown = kwargs.get("inputs_embeds")
+        if shown is not None and shown.shape[1] == real.shape[1] and not _same(kwargs, expected, real):
+            raise ModelError(
+                f"{type(model).__name__}: its visual tokens lost their positions in time, height and width; code that"
+                f" replaced a forward keeps {TYPE_IDS} from the model"
+            )
+
+    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    decoder = getattr(decoder, "_modules", {}).get("_orig_mod", decoder)  # compiled by itself
+    handle = decoder.register_forward_pre_hook(check, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _grids(given: Mapping[str, Any]) -> bool:
+    return any(name.endswith("_grid_thw") and value is not None for name, value in given.items())
+
+
+def _expected(rule: Callable[..., Any] | None, given: Mapping[str, Any]) -> Tensor | None:
+    """Positions [3, B, N] that a rule gives to inputs, None where there is no rule or nothing to place."""
+    if rule is None or not _grids(given) or TYPE_IDS not in given:
+        return None
+    names = inspect.signature(rule).parameters
+    try:
+        found = rule(**{name: value for name, value in given.items() if name in names})
+    except Exception as error:  # a rule that wants more than the processor's inputs: the self-check still compares
+        logger.debug("positions could not be computed beforehand: %s", error)
+        return None
+    positions: Tensor = found[0] if isinstance(found, tuple) else found
+    return positions if positions.dim() == 3 else None
+
+
+def _same(kwargs: Mapping[str, Any], expected: Tensor, real: Tensor) -> bool:
+    """Whether the positions that reach the decoder are those expected, on the tokens that are no padding."""
+    positions = kwargs.get("position_ids")
+    if positions is None or positions.dim() != expected.dim():
+        return False
+    axes = positions[-len(expected) :]  # the first of four rows are positions of the text
+    if axes.shape != expected.shape:
+        return True  # another arrangement than any that is known: the self-check compares the logits
+    return bool((axes.to(expected.device) == expected)[:, real].all())
