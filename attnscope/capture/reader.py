@@ -18,6 +18,7 @@ from attnscope.capture._contents import Contents
 from attnscope.capture._dense import Floats, LayerQK
 from attnscope.capture._select import Choice, Positions, is_one, pick, positions
 from attnscope.errors import RequestError
+from attnscope.scene.names import find_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -176,12 +177,13 @@ class Capture(Contents):
             FormatError: if the capture has no maps.
         """
         self._need("maps")
-        names = self.query_groups["name"].tolist()
+        names, one = self.query_groups["name"].tolist(), isinstance(group, str)
+        chosen: list[int] | None = None if group is None else []
         for name in [group] if isinstance(group, str) else group or []:
-            if name not in names:
+            same = find_name(name, names)
+            if same is None or chosen is None:
                 raise RequestError(f"{self.path}: no query group '{name}'; the groups are {', '.join(names)}")
-        one = isinstance(group, str)
-        chosen = None if group is None else [names.index(name) for name in ([group] if one else group)]
+            chosen.append(names.index(same))
         dims = ("layer", "head", "query_group", "key")
         array = self._labelled("/maps/rows", "maps", dims, layer, head, third=chosen).astype(np.float32)
         return array.isel(query_group=0) if one else array

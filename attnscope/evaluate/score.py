@@ -17,6 +17,7 @@ from attnscope.capture.run import check_new_tokens
 from attnscope.correct import Correction, corrected
 from attnscope.errors import RequestError, RunError
 from attnscope.model import option_ids
+from attnscope.scene.names import equal_but_for_case, find_name
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -188,6 +189,6 @@ def _options(
 
 def _match(model: LoadedModel, prompt: Prompt, answer: Answer) -> Score:
     text = str(model.tokenizer.decode(answer.ids, skip_special_tokens=True))
-    same = [option for option in prompt.scene.options if option.casefold() == text.strip().casefold()]
-    exact = [option for option in same if option == text.strip()]  # options may differ in case alone
-    return Score(next(iter(exact + same), None), text=text)
+    exact = find_name(text, prompt.scene.options)  # options may differ in case alone
+    same = next((option for option in prompt.scene.options if equal_but_for_case(option, text)), None)
+    return Score(same if exact is None else exact, text=text)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
 from attnscope.metrics.registry import OVER
+from attnscope.scene.names import find_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -35,9 +36,10 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
         FormatError: if the capture has no `maps` reading.
     """
     names = cap.query_groups["name"].tolist()
-    if group not in names:
+    same = find_name(group, names)
+    if same is None:
         raise RequestError(f"{cap.path}: no query group '{group}'; it has {', '.join(names) or 'none'}")
-    row = names.index(group)
+    group, row = same, names.index(same)
     queries = np.flatnonzero(np.asarray(cap.query_member)[row])
     layers = [int(n) for n in cap.layers] if layer is None else [layer]
     total = np.zeros(len(cap.tokens))

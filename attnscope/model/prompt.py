@@ -14,6 +14,7 @@ from attnscope.model.media import media_parts, model_inputs, process, text_kwarg
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.tokens import token_table
 from attnscope.scene import scene_boxes
+from attnscope.scene.speaking import speaker_notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     ids = _visual_ids(loaded, processed)
     visual = np.isin(input_ids, list(ids))
     boxes = scene_boxes(scene, frames)
-    warnings = [*frames.warnings, *boxes.warnings]
+    warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene)]
     places = _places(loaded, processed, frames, int(visual.sum()))
     if places is None:
         kind = loaded.model.config.model_type

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from attnscope.scene.names import equal_but_for_case
+
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
@@ -80,4 +82,4 @@ def verdict(cap: Capture) -> str:
     said, expected = str(cap.answer.get("text") or "").strip(), cap.scene.answer
     if not said or expected is None:
         return ""
-    return "right" if said.casefold() == expected.strip().casefold() else "wrong"
+    return "right" if equal_but_for_case(said, expected) else "wrong"

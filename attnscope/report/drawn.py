@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from attnscope.metrics.density import speaker_cells
 from attnscope.report.provenance import acted
 from attnscope.scene.mentions import asked_speakers, next_visible
+from attnscope.scene.names import find_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -38,7 +39,7 @@ def _target(cap: Capture, params: dict[str, Any]) -> str | None:
     if params.get("whose", "own") != "own":
         return None
     if toward not in ONE:
-        return str(toward) if toward in cap.scene.speakers else None
+        return find_name(str(toward), cap.scene.speakers)
     asked = asked_speakers(cap.scene)
     if len(asked) != 1:
         return None

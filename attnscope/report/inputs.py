@@ -14,6 +14,7 @@ from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.modality import DENOMINATORS
+from attnscope.scene.names import did_you_mean, find_name
 
 Tables = dict[str, pd.DataFrame]
 
@@ -118,8 +119,13 @@ def subject(cap: Capture, speaker: str | None) -> tuple[str, str | None] | None:
     saying = [str(ref) for kind, ref in zip(groups["kind"], groups["ref"], strict=True) if kind == "speaker"]
     if speaker is not None:
         known = list(dict.fromkeys([*cap.scene.speakers, *saying]))
-        if speaker not in known:
-            raise RequestError(f"{cap.path}: no speaker '{speaker}' in the scene; it has {', '.join(known) or 'none'}")
+        same = find_name(speaker, known)
+        if same is None:
+            raise RequestError(
+                f"{cap.path}: no speaker '{speaker}' in the scene; it has {', '.join(known) or 'none'}"
+                f"{did_you_mean(speaker, known)}"
+            )
+        speaker = same
         if speaker not in saying:
             raise RequestError(
                 f"{cap.path}: speaker '{speaker}' has no words in the prompt; speakers with words: "

@@ -12,6 +12,7 @@ from attnscope.correct.dose.sweep import ANSWER, HEADS, PLAIN, Sweep
 from attnscope.report.figures.dose import Panel
 from attnscope.report.numbers import number, ranked
 from attnscope.report.summary import Summary
+from attnscope.scene.names import equal_but_for_case
 
 LIFT, SHARE = "Answer's lift on the asked speaker", "Mass share text \N{RIGHTWARDS ARROW} visual"
 CONSISTENCY = ("Speaker consistency over chance, live frames", "Speaker consistency over chance, all frames")
@@ -63,7 +64,7 @@ def verdict(said: str, target: str, *, right: bool) -> str:
     """Whether an answer is the followed one, as `attnscope.report.answers.verdict`; "" if that is not the scene's."""
     if not (said.strip() and right):
         return ""
-    return "right" if said.strip().casefold() == target.strip().casefold() else "wrong"
+    return "right" if equal_but_for_case(said, target) else "wrong"
 
 
 def brief(summary: Summary) -> tuple[list[str], list[list[str]]]:

@@ -19,6 +19,7 @@ def scene_from_flags(
     question: str | None = None,
     options: Sequence[str] = (),
     answer: str | None = None,
+    merge_rolling: bool = True,
 ) -> Scene:
     """Read a scene file if there is one, and let everything else that is given replace its fields.
 
@@ -30,6 +31,7 @@ def scene_from_flags(
         question: What the model is asked; if it replaces the file's question, the file's options and answer go too.
         options: Answers to choose from.
         answer: The right answer.
+        merge_rolling: Keep each line of rolling captions once.
 
     Raises:
         SceneError: If neither a scene file nor a video is given, or one of them is wrong.
@@ -37,13 +39,15 @@ def scene_from_flags(
     if scene is None:
         if video is None:
             raise SceneError("capture: give a VIDEO, or a --scene that names one")
-        return Scene.from_files(video, transcript, speakers, question, options, answer)
+        return Scene.from_files(video, transcript, speakers, question, options, answer, merge_rolling=merge_rolling)
     base = Scene.read(scene, video=video)
-    replaced = files_to_dict(base.video, transcript, speakers, None)
+    replaced, notes = files_to_dict(base.video, transcript, speakers, None, merge_rolling)
+    if transcript is None:
+        notes = base.notes
     if question is not None:
         replaced |= {"question": question, "options": [], "answer": None}
     if options:
         replaced |= {"options": list(options), "answer": None}
     if answer is not None:
         replaced["answer"] = answer
-    return Scene.model_validate({**base.model_dump(), **replaced})
+    return Scene.model_validate({**base.model_dump(), **replaced}, context={"notes": notes})

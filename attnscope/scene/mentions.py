@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from attnscope.scene.names import is_word_character, name_characters, name_key
+
 if TYPE_CHECKING:
     from attnscope.scene.models import Scene
 
@@ -14,15 +16,20 @@ def mentions(scene: Scene) -> list[tuple[int, int, str]]:
     """Where the question writes a speaker's name as whole words, with its upper and lower case.
 
     Returns:
-        First and one past the last character in `scene.question`, and the name. Of "Ann" and "Ann Lee" the longer
-        counts where both would fit.
+        First and one past the last character in `scene.question`, and the name as the scene spells it. Of "Ann" and
+        "Ann Lee" the longer counts where both would fit.
     """
-    longest_first = sorted(scene.speaker_names, key=len, reverse=True)
-    written = "|".join(r"\s+".join(map(re.escape, name.split())) for name in longest_first)
+    names = {name_key(name): name for name in scene.speaker_names if name_key(name)}
+    longest_first = sorted(names, key=len, reverse=True)
+    written = "|".join(r"\s+".join(map(re.escape, key.split())) for key in longest_first)
     if not written or scene.question is None:
         return []
-    found = re.finditer(rf"(?<!\w)(?:{written})(?!\w)", scene.question)
-    return [(match.start(), match.end(), " ".join(match.group().split())) for match in found]
+    text, places = name_characters(scene.question)
+    return [
+        (places[match.start()][0], places[match.end() - 1][1], names[name_key(match.group())])
+        for match in re.finditer(rf"(?<!\w)(?:{written})(?!\w)", text)
+        if not is_word_character(text[match.end() : match.end() + 1] or " ")  # a mark of another letter goes on
+    ]
 
 
 def asked_speakers(scene: Scene) -> list[str]:

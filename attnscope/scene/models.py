@@ -7,6 +7,7 @@ classes.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
+    PrivateAttr,
     Strict,
     StringConstraints,
     ValidationError,
@@ -28,12 +30,37 @@ from pydantic import (
 )
 
 from attnscope.errors import SceneError
+from attnscope.scene.names import clean_name, find_name, name_key, same_but_for_case
 from attnscope.scene.problems import field_path, one_line, seconds, show
 
 BoxUnits = Literal["pixels", "fraction"]
 
 # A fraction may leave the frame a little (people walk in and out), but 400 is a pixel.
 _LARGEST_FRACTION = 2.0
+# Coordinates and times beyond these are no such thing, and sums of them overflow.
+_FARTHEST, _LATEST = 1e9, 1e9
+_MOST_FRAMES = 100_000
+_LONGEST_NAME = 255
+
+
+def _recorded(info: ValidationInfo) -> bool:
+    """Whether the scene comes out of a capture, whose tokens and columns hold the names as they are."""
+    return bool((info.context or {}).get("recorded"))
+
+
+def _impossible(text: str) -> str | None:
+    bad = next((c for c in text if c == "\0" or "\ud800" <= c <= "\udfff"), None)
+    return None if bad is None else f"holds the character U+{ord(bad):04X}, which no prompt can hold"
+
+
+def _visible(text: str, info: ValidationInfo) -> str:
+    """Refuse text that no prompt can hold, or of which nothing can be seen."""
+    bad = _impossible(text)
+    if bad is not None and not _recorded(info):
+        raise ValueError(bad)
+    if not name_key(text) and not _recorded(info):
+        raise ValueError("is empty")
+    return text
 
 
 def _one_space(text: str) -> str:
@@ -41,11 +68,24 @@ def _one_space(text: str) -> str:
     return " ".join(text.split())
 
 
-Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+def _clean(name: str, info: ValidationInfo) -> str:
+    if _recorded(info):
+        return name
+    name = clean_name(name)
+    control = next((c for c in name if unicodedata.category(c) == "Cc"), None)
+    if control is not None:
+        raise ValueError(f"holds the control character U+{ord(control):04X}")
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(f"has {len(name)} characters, and a name has at most {_LONGEST_NAME}")
+    return name
+
+
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False, ge=-_FARTHEST, le=_FARTHEST)]
+Seconds = Annotated[float, Strict(), Field(ge=0, le=_LATEST, allow_inf_nan=False)]
 Rate = Annotated[float, Strict(), Field(gt=0, le=1000, allow_inf_nan=False)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), AfterValidator(_visible)]
 Line = Annotated[Words, AfterValidator(_one_space)]
+Name = Annotated[Line, AfterValidator(_clean)]
 
 
 class _Model(BaseModel):
@@ -55,7 +95,7 @@ class _Model(BaseModel):
 class Turn(_Model):
     """One utterance. Who said it and when may be unknown; turns may overlap."""
 
-    speaker: Line | None = Field(None, description="Who says it; null if unknown.")
+    speaker: Name | None = Field(None, description="Who says it; null if unknown.")
     text: Line = Field(description="The words; white space is collapsed to single spaces.")
     start: Seconds | None = Field(None, description="Seconds from the first frame.")
     end: Seconds | None = Field(None, description="Seconds from the first frame; needs `start`.")
@@ -129,26 +169,31 @@ class Speaker(_Model):
         return self
 
 
-def _names_differ(speakers: Any) -> Any:
-    """White space does not tell two names apart; the second would silently replace the first."""
-    seen: set[str] = set()
+def _names_differ(speakers: Any, info: ValidationInfo) -> Any:
+    """The second of two equal names would silently replace the first."""
+    key, seen = _one_space if _recorded(info) else name_key, set[str]()
     for name in speakers if isinstance(speakers, dict) else ():
-        if isinstance(name, str) and _one_space(name) in seen:
+        if isinstance(name, str) and key(name) in seen:
             raise ValueError(f"[{show(name)}]: names the same speaker as another entry")
-        seen.add(_one_space(str(name)))
+        seen.add(key(str(name)))
     return speakers
 
 
-Speakers = Annotated[dict[Line, Speaker], BeforeValidator(_names_differ)]
+Speakers = Annotated[dict[Name, Speaker], BeforeValidator(_names_differ)]
 
 
 def _are_labels(fields: Any) -> Any:
     """One message for a wrong label, where a union would give one for each of its types."""
     for name, label in fields.items() if isinstance(fields, dict) else ():
+        where = field_path(("fields", str(name))).removeprefix("fields")
         for one in label if isinstance(label, list) else [label]:
             if not isinstance(one, (str, int, float)) or (isinstance(one, float) and not math.isfinite(one)):
-                where = field_path(("fields", str(name))).removeprefix("fields")
                 raise ValueError(f"{where}: {show(label)} is not text, a number, true or false, or a list of these")
+            if isinstance(one, int) and abs(one) >= 2**63:
+                raise ValueError(f"{where}: {show(one)} is a whole number of more than 64 bits")
+            bad = _impossible(one) if isinstance(one, str) else None
+            if bad is not None:
+                raise ValueError(f"{where}: {bad}")
     return fields
 
 
@@ -156,10 +201,24 @@ Label = str | int | float | bool
 Fields = Annotated[dict[Line, Label | list[Label]], BeforeValidator(_are_labels)]
 
 
+def _is_path(path: Any) -> Any:
+    """An empty path would mean the folder in which the scene file lies."""
+    if isinstance(path, str | Path):
+        text = str(path)
+        if isinstance(path, str) and not text.strip():
+            raise ValueError("is empty")
+        if _impossible(text) is not None:
+            raise ValueError(f"{show(text)} is not a path")
+    return path
+
+
+MediaPath = Annotated[Path, BeforeValidator(_is_path)]
+
+
 class Scene(_Model):
     """A video (or image, or folder of frames), who is where in it, what is said, and what is asked."""
 
-    video: Path = Field(description="Video file, image, or folder of numbered images; relative to this file.")
+    video: MediaPath = Field(description="Video file, image, or folder of numbered images; relative to this file.")
     speakers: Speakers = Field(default_factory=dict, description="Speakers by name.")
     transcript: list[Turn] = Field(default_factory=list, description="Turns, in the order of the prompt.")
     question: Words | None = None
@@ -171,15 +230,47 @@ class Scene(_Model):
     fields: Fields = Field(
         default_factory=dict, description="Free labels by which results are grouped; not shown to the model."
     )
+    _notes: list[str] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="after")
     def _choices(self) -> Self:
         for number, option in enumerate(self.options):
-            if option in self.options[:number]:
+            if find_name(option, self.options[:number]) is not None:
                 raise ValueError(f".options[{number}]: {show(option)} is given twice")
-        if self.answer is not None and self.options and self.answer not in self.options:
+        if self.answer is None or not self.options:
+            return self
+        same = find_name(self.answer, self.options)
+        if same is None:
             raise ValueError(
                 f".answer: {show(self.answer)} is not one of the options {', '.join(map(show, self.options))}"
+            )
+        object.__setattr__(self, "answer", same)  # as the option is written: others compare letter by letter
+        return self
+
+    @model_validator(mode="after")
+    def _one_spelling(self, info: ValidationInfo) -> Self:
+        """Give each turn the speaker's name as the boxes spell it, or else the first turn."""
+        if _recorded(info):
+            return self
+        spellings, cased = {name_key(name): name for name in self.speakers}, dict[str, str]()
+        for number, turn in enumerate(self.transcript):
+            if turn.speaker is None:
+                continue
+            name = spellings.get(name_key(turn.speaker))
+            if name is None:
+                others = same_but_for_case(turn.speaker, spellings.values())
+                if len(others) > 1:
+                    likely = " or ".join(map(show, others))
+                    raise ValueError(f".transcript[{number}].speaker: {show(turn.speaker)} may be {likely}")
+                name = spellings[name_key(turn.speaker)] = others[0] if others else turn.speaker
+                if others:
+                    cased[turn.speaker] = name
+            if name != turn.speaker:
+                self.transcript[number] = turn.model_copy(update={"speaker": name})
+        if cased:
+            self._notes.append(
+                "names that differ in letter case alone are one speaker: "
+                + ", ".join(f"{written} is {name}" for written, name in cased.items())
             )
         return self
 
@@ -203,9 +294,20 @@ class Scene(_Model):
     @classmethod
     def _in_one_line(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
         try:
-            return handler(data)
+            scene = handler(data)
+            scene._notes[:0] = (info.context or {}).get("notes", ())
+            return scene
         except ValidationError as error:
             raise SceneError(one_line((info.context or {}).get("source", "scene"), error)) from None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two scenes show the same; how their files were read does not matter."""
+        return isinstance(other, Scene) and self.model_dump() == other.model_dump()
+
+    @property
+    def notes(self) -> list[str]:
+        """What reading the files changed, one sentence each; not kept by `to_dict`."""
+        return list(self._notes)
 
     @property
     def speaker_names(self) -> list[str]:
@@ -241,6 +343,7 @@ class Scene(_Model):
         *,
         system: str | None = None,
         frame_rate: float | None = None,
+        merge_rolling: bool = True,
     ) -> Self:
         """Put a scene together from separate files.
 
@@ -254,26 +357,30 @@ class Scene(_Model):
             box_units: unit of the boxes; None = what the speakers' file says, else pixels.
             system: system message of the prompt.
             frame_rate: frames per second of a folder of frames.
+            merge_rolling: keep each line of rolling captions once.
 
         Raises:
             SceneError: a file or a field is wrong; the message names both.
         """
         from attnscope.scene.read import files_to_dict
 
-        data = files_to_dict(Path(video), transcript, speakers, box_units)
+        if not str(video).strip():  # `Path("")` is the working directory
+            raise SceneError("video: is empty")
+        data, notes = files_to_dict(Path(video), transcript, speakers, box_units, merge_rolling)
         data |= {"question": question, "options": list(options), "answer": answer, "system": system}
-        return cls.model_validate({**data, "frame_rate": frame_rate})
+        return cls.model_validate({**data, "frame_rate": frame_rate}, context={"notes": notes})
 
     @classmethod
     def from_dict(cls, data: dict[str, Any], base: str | Path | None = None) -> Self:
         """Make a scene from what `to_dict` gave; a relative video path is taken relative to `base`.
 
-        The video need not exist: a recorded scene outlives its video.
+        The video need not exist: a recorded scene outlives its video. Names stay as they were recorded, even
+        where a scene file of today could not spell them so.
 
         Raises:
             SceneError: a field is wrong.
         """
-        scene = cls.model_validate(data)
+        scene = cls.model_validate(data, context={"recorded": True})
         return scene.model_copy(update={"video": (Path(base or ".") / scene.video).resolve()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -298,7 +405,7 @@ class Sampling(_Model):
     video.
     """
 
-    frames: Annotated[int, Strict(), Field(ge=1)] | None = None
+    frames: Annotated[int, Strict(), Field(ge=1, le=_MOST_FRAMES)] | None = None
     fps: Rate | None = None
     start: Seconds | None = None
     end: Seconds | None = None

@@ -27,6 +27,7 @@ _SAID = {
     "int_type": "{value} is not a whole number",
     "int_from_float": "{value} is not a whole number",
     "string_type": "{value} is not text",
+    "string_unicode": "holds half a surrogate pair, which is no character",
     "string_too_short": "is empty",
     "path_type": "{value} is not a path",
     "list_type": "{value} is not a list",
@@ -49,14 +50,25 @@ class _Repeated(dict[str, Any]):
 
 
 def show(value: object) -> str:
-    """A value as a message shows it: the way JSON writes it, in one line, shortened when long."""
+    """A value as a message shows it: the way JSON writes it, in one line, shortened when long.
+
+    Half a surrogate pair, which no terminal can show, is written as its number.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = " ".join(str(value).split())
+        text = " ".join(_text(value).split())
+    text = text.encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        return "a number of too many digits"
 
 
 def seconds(value: float) -> str:
@@ -102,7 +114,7 @@ def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()
         said = _SAID.get(first["type"], first["msg"]).format(**{**context, "value": show(first["input"])})
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     line = ": ".join(part for part in (source, path, said) if part) + more
-    return " ".join(line.split())
+    return " ".join(line.encode("utf-8", "backslashreplace").decode().split())
 
 
 def read_text(path: Path) -> str:

@@ -12,7 +12,7 @@ from attnscope.errors import SceneError
 from attnscope.files import exists, path_status
 from attnscope.scene.models import BoxUnits, Scene, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
-from attnscope.scene.subtitles import read_transcript
+from attnscope.scene.subtitles import transcript_and_notes
 
 if TYPE_CHECKING:
     SomeScene = TypeVar("SomeScene", bound=Scene)
@@ -76,14 +76,19 @@ def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None
 
 
 def files_to_dict(
-    video: Path, transcript: str | Path | None, speakers: str | Path | None, box_units: BoxUnits | None
-) -> dict[str, Any]:
-    """The fields of a scene that come from files; see `Scene.from_files`."""
+    video: Path,
+    transcript: str | Path | None,
+    speakers: str | Path | None,
+    box_units: BoxUnits | None,
+    merge_rolling: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """The fields of a scene that come from files, and what a user should know; see `Scene.from_files`."""
     if not exists(_video(video, None)):
         raise SceneError(f"{video}: no such file")
     data: dict[str, Any] = {"video": _video(video, None)}
+    notes: list[str] = []
     if transcript is not None:
-        data["transcript"] = read_transcript(Path(transcript))
+        data["transcript"], notes = transcript_and_notes(Path(transcript), merge_rolling)
     if speakers is not None:
         data["speakers"], stated = read_speakers(Path(speakers))
         if stated and box_units and stated != box_units:
@@ -91,7 +96,7 @@ def files_to_dict(
         box_units = box_units or stated
     if box_units is not None:
         data["box_units"] = box_units
-    return data
+    return data, notes
 
 
 def _is_scene(data: dict[str, Any]) -> bool:

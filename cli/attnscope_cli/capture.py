@@ -33,6 +33,15 @@ Out = Annotated[Path, option("Capture to write.", "FILE", None, "--out", "-o")]
 SceneFile = Annotated[Path | None, option("Scene file: video, speakers' boxes, transcript, question.", "FILE", _SCENE)]
 Transcript = Annotated[Path | None, option("What is said: .srt, .vtt or .json.", "FILE", _SCENE)]
 Speakers = Annotated[Path | None, option("Where speakers are seen: .json with their boxes.", "FILE", _SCENE)]
+MergeRolling = Annotated[
+    bool,
+    option(
+        "Keep each line of rolling captions (YouTube's, for example) once.",
+        None,
+        _SCENE,
+        "--merge-rolling/--no-merge-rolling",
+    ),
+]
 Question = Annotated[str | None, option("What the model is asked.", "TEXT", _SCENE)]
 Options = Annotated[list[str] | None, option("An answer to choose from; repeat it for each.", "TEXT", _SCENE)]
 Answer = Annotated[str | None, option("The right answer; one of the options if there are any.", "TEXT", _SCENE)]
@@ -82,6 +91,7 @@ def run(
     question: Question = None,
     options: Options = None,
     answer: Answer = None,
+    merge_rolling: MergeRolling = True,
     template: Template = "{speaker}: {text}",
     frames: FrameCount = None,
     fps: Fps = None,
@@ -122,7 +132,14 @@ def run(
     chosen = Plan.parse(plan, layers=layers, coverage=coverage, maps_dtype=maps_dtype, max_size=parse_bytes(max_size))
     sampling = Sampling(frames=frames, fps=fps, start=start, end=end)
     shown = scene_from_flags(
-        scene, video, transcript=transcript, speakers=speakers, question=question, options=options or (), answer=answer
+        scene,
+        video,
+        transcript=transcript,
+        speakers=speakers,
+        question=question,
+        options=options or (),
+        answer=answer,
+        merge_rolling=merge_rolling,
     )
     from attnscope.capture.run import capture, summary
     from attnscope.model import load

@@ -288,7 +288,7 @@ SCENES = [
     ),
     Bad(
         "C --transcript a.vtt",
-        'a.vtt: line 3: "00:01 --> 00:02.000" is not a pair of times',
+        'a.vtt: line 3: "00:01" has no fraction, and milliseconds have 3 digits',
         spoil=put("a.vtt", "WEBVTT\n\n00:01 --> 00:02.000\nhi\n"),
     ),
     Bad("C --transcript gone.srt", "gone.srt: no such file"),

@@ -55,12 +55,23 @@ SCENES: list[tuple[object, str]] = [
     ("hello", "not valid JSON: Expecting value at line 1, column 1"),
     ('{"video": "a.mp4",\n "question": }', "not valid JSON: Expecting value at line 2, column 14"),
     ("[" * 5000, "not valid JSON: nested too deeply"),
+    ('{"a": ' * 100_000, "not valid JSON: nested too deeply"),
+    ('{"video": "a.mp4", "fields": ' + "[" * 300 + "]" * 300 + "}", "fields: " + "[" * 59 + "… is not an object"),
     ("[1, 2]", "[1, 2] is not an object; a scene file is one JSON object"),
+    ('{"video": "a.mp4", "frame_rate": ' + "9" * 5000 + "}", "holds a number of more digits than can be read"),
+    ('{"video": "a.mp4", "frame_rate": ' + "9" * 400 + "}", "frame_rate: " + "9" * 59 + "… is not a number"),
+    ('{"video": "a.mp4", "frame_rate": 1e999}', "frame_rate: inf is not a finite number"),
     ("", "the file is empty"),
     (b'{"question": "caf\xe9"}', "not UTF-8 text (byte 0xe9 at offset 17); save it as UTF-8"),
     ({}, "video: is missing"),
     ({"video": 3}, "video: 3 is not a path"),
     ({"video": "gone.mp4"}, "video: gone.mp4: no such file"),
+    ({"video": ""}, "video: is empty"),
+    ({"video": " "}, "video: is empty"),
+    ({"video": "a\0b"}, r'video: "a\u0000b" is not a path'),
+    ({"video": "\ud800"}, r'video: "\ud800" is not a path'),
+    ({"video": "a" * 300}, f"video: {'a' * 300}: cannot be used: the name is longer than the file system allows"),
+    ({"video": "a.mp4/b"}, "video: a.mp4/b: no such file"),
     ({**VIDEO, "speakrs": {}}, "speakrs: is not a field of this format"),
     (
         '{"video": "a.mp4", "speakers": {"A": {"segments": []}, "A": {"segments": []}}}',
@@ -72,6 +83,24 @@ SCENES: list[tuple[object, str]] = [
     ),
     ({**VIDEO, "speakers": []}, "speakers: [] is not an object"),
     ({**VIDEO, "speakers": {"": {"segments": []}}}, 'speakers[""]: is empty'),
+    ({**VIDEO, "speakers": {"\u200b\u202a": {"segments": []}}}, 'speakers["\u200b\u202a"]: is empty'),
+    ({**VIDEO, "speakers": {"\u3164": {"segments": []}}}, "speakers.\u3164: is empty"),
+    (
+        {**VIDEO, "speakers": {"A": {"segments": []}, "\u202aA\u00ad": {"segments": []}}},
+        'speakers["\u202aA\u00ad"]: names the same speaker as another entry',
+    ),
+    (
+        {**VIDEO, "speakers": {"a\x1bb": {"segments": []}}},
+        r'speakers["a\u001bb"]: holds the control character U+001B',
+    ),
+    (
+        {**VIDEO, "speakers": {"a" * 256: {"segments": []}}},
+        f"speakers.{'a' * 256}: has 256 characters, and a name has at most 255",
+    ),
+    (
+        {**VIDEO, "speakers": {"\ud800": {"segments": []}}},
+        'speakers["\ufffd\ufffd\ufffd"]: holds half a surrogate pair, which is no character',
+    ),
     ({**VIDEO, "speakers": {"Guest": {}}}, "speakers.Guest.segments: is missing"),
     (segment(start=-1), f"{GUEST}.start: -1 is less than 0"),
     (segment(start="0"), f'{GUEST}.start: "0" is not a number'),
@@ -81,6 +110,8 @@ SCENES: list[tuple[object, str]] = [
     (box(1, 2, 3, 4, t=9.5), f"{FIRST}.t: 9.5 is outside its segment, 0 to 2"),
     (box(1, 2, NAN, 4), f"{FIRST}.xyxy[2]: nan is not a finite number"),
     (box(1, 2, INF, 4), f"{FIRST}.xyxy[2]: inf is not a finite number"),
+    (box(-1e300, 2, 1e300, 4), f"{FIRST}.xyxy[0]: -1e+300 is less than -1e+09 (and 1 more)"),
+    (box(1, 2, 10**400, 4), f"{FIRST}.xyxy[2]: 1{'0' * 58}… is not a number"),
     (box(1, 2, "3", 4), f'{FIRST}.xyxy[2]: "3" is not a number'),
     (box(30, 2, 30, 4), f"{FIRST}.xyxy[2]: x2 = 30 is not greater than x1 = 30"),
     (box(1, 5, 3, 4), f"{FIRST}.xyxy[3]: y2 = 4 is not greater than y1 = 5"),
@@ -103,6 +134,11 @@ SCENES: list[tuple[object, str]] = [
     (turns({"text": "a", "end": 1}), "transcript[0].end: 1 is given without a start"),
     (turns({"text": "a", "start": NAN}), "transcript[0].start: nan is not a finite number"),
     (turns({"text": "a", "start": -0.5}), "transcript[0].start: -0.5 is less than 0"),
+    (turns({"text": "a", "start": 1e300}), "transcript[0].start: 1e+300 is more than 1e+09"),
+    (turns({"text": "\u200b"}), "transcript[0].text: is empty"),
+    (turns({"text": "a", "speaker": "\u2060"}), "transcript[0].speaker: is empty"),
+    (turns({"text": "a\0"}), "transcript[0].text: holds the character U+0000, which no prompt can hold"),
+    (turns({"text": "\ud800"}), "transcript[0].text: holds half a surrogate pair, which is no character"),
     (turns({"text": "a", "start": True}), "transcript[0].start: true is not a number"),
     (turns({"text": "a", "begin": 1}), "transcript[0].begin: is not a field of this format"),
     (turns({"text": 3}, {}), "transcript[0].text: 3 is not text (and 1 more)"),
@@ -114,6 +150,8 @@ SCENES: list[tuple[object, str]] = [
     ({**VIDEO, "frame_rate": 0}, "frame_rate: 0 is not greater than 0"),
     ({**VIDEO, "fields": ["who"]}, 'fields: ["who"] is not an object'),
     ({**VIDEO, "fields": {" ": 1}}, 'fields[" "]: is empty'),
+    ({**VIDEO, "fields": {"a": 2**63}}, f"fields.a: {2**63} is a whole number of more than 64 bits"),
+    ({**VIDEO, "fields": {"a": ["\ud800"]}}, "fields.a: holds the character U+D800, which no prompt can hold"),
     (
         {**VIDEO, "fields": {"who is": {"a": 1}}},
         'fields["who is"]: {"a": 1} is not text, a number, true or false, or a list of these',
@@ -157,6 +195,12 @@ def test_scene_files_that_are_not_there(here: Path) -> None:
     (here / "folder").mkdir()
     assert fails(SceneError, lambda: Scene.read("folder")) == "folder: is a folder, a file was expected"
     assert fails(SceneError, lambda: Scene.from_files("a.mp4")) == "a.mp4: no such file"
+    assert fails(SceneError, lambda: Scene.from_files("")) == "video: is empty"
+    for wrong, why in (("a\0.json", "a NUL character"), ("\ud800.json", "a lone surrogate")):
+        for call in (Scene.read, Scene.from_files, read_transcript, read_speakers):
+            assert why in fails(SceneError, lambda call=call, wrong=wrong: call(wrong))
+    (here / "loop").symlink_to("loop")
+    assert fails(SceneError, lambda: Scene.from_files("loop")).endswith("its symbolic links lead in a circle")
     write("scene.json", {})
     assert fails(SceneError, lambda: Scene.read("scene.json", video="b.mp4")) == "b.mp4: no such file"
 
@@ -181,13 +225,16 @@ TRANSCRIPTS = [
         CUE + "\n2\n00:03,000 -> 00:04,000\nhi\n",
         'line 6: "00:03,000 -> 00:04,000" is not a pair of times',
     ),
-    ("a.srt", CUE + "\n0:0:3,0 --> 0:0:4,0\nhi\n", 'line 5: the cue at "0:0:3,0 --> 0:0:4,0" cannot be read'),
-    ("a.srt", "1\n00:00:03,000 --> 00:00:02,000\nhi\n", 'cue "hi": end: 2 is before start 3'),
+    ("a.srt", "1\n00:00:03,000 --> 00:00:02,000\nhi\n", 'line 2: cue "hi": end: 2 is before start 3'),
     ("a.srt", "1\n00:00:01,000 --> 00:00:02,000\n\n", "the transcript holds no words"),
     ("a.srt", CUE.encode("utf-8") + b"caf\xe9", "not UTF-8 text (byte 0xe9 at offset 38); save it as UTF-8"),
     ("a.vtt", CUE, "not a .vtt file (it must begin with WEBVTT)"),
     ("a.vtt", "WEBVTT\n", "the transcript holds no words"),
-    ("a.vtt", "WEBVTT\n\n00:01 --> 00:02.000\nhi\n", 'line 3: "00:01 --> 00:02.000" is not a pair of times'),
+    (
+        "a.vtt",
+        "WEBVTT\n\n00:01 --> 00:02.000\nhi\n",
+        'line 3: "00:01" has no fraction, and milliseconds have 3 digits',
+    ),
     ("a.ass", "x", 'a transcript is .srt, .vtt or .json, not ".ass"'),
     ("a.json", "[]", "the transcript holds no words"),
     ("a.json", "3", "transcript: 3 is not a list"),
@@ -221,6 +268,7 @@ def test_speakers_files(content: object, message: str) -> None:
 
 SAMPLINGS: list[tuple[dict[str, Any], str]] = [
     ({"frames": 0}, "frames: 0 is less than 1"),
+    ({"frames": 10**26}, f"frames: {10**26} is more than 100000"),
     ({"frames": 2.5}, "frames: 2.5 is not a whole number"),
     ({"fps": 0}, "fps: 0 is not greater than 0"),
     ({"fps": -1}, "fps: -1 is not greater than 0"),

@@ -16,6 +16,7 @@ from attnscope.correct.notes import HOW_BOXES
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.metrics.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers
+from attnscope.scene.names import did_you_mean, find_name
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -114,8 +115,8 @@ class _Groups:
             return np.arange(len(tokens) + 1) >= len(tokens) - 1
         if word in QUERIES:
             return self._tokens(word)
-        self._check_name(word, self.prompt.scene.speaker_names, QUERIES)
-        return self._some(f"words of {word}", (tokens["speaker"] == word).to_numpy(), later=False)
+        name = self._known(word, self.prompt.scene.speaker_names, QUERIES)
+        return self._some(f"words of {name}", (tokens["speaker"] == name).to_numpy(), later=False)
 
     def keys(self, word: str) -> Bools:
         """Tokens [N + 1] that a word means as keys; a speaker's name: the cells of that speaker in all frames."""
@@ -124,8 +125,7 @@ class _Groups:
         boxed = self._cells()
         if word == "speakers":
             return self._some(word, np.logical_or.reduce(list(boxed.values())), later=False)
-        name = self._asked() if word == "asked" else word
-        self._check_name(name, list(boxed), KEYS)
+        name = self._known(self._asked() if word == "asked" else word, list(boxed), KEYS)
         return self._some(f"cells of {name}", boxed[name], later=False)
 
     def own(self, rows: Bools) -> list[tuple[Bools, Bools]]:
@@ -172,10 +172,13 @@ class _Groups:
             raise self._nothing("one speaker with a box whom the question names")
         return names[0]
 
-    def _check_name(self, name: str, names: Sequence[str], groups: Sequence[str]) -> None:
-        if name not in names:
-            known = ", ".join([*groups, *names])
+    def _known(self, name: str, names: Sequence[str], groups: Sequence[str]) -> str:
+        """A name as the scene spells it."""
+        same = find_name(name, names)
+        if same is None:
+            known = ", ".join([*groups, *names]) + did_you_mean(name, [*groups, *names])
             raise RequestError(f"{self.prompt.scene.video}: {self.asked_for}: {show(name)}: choose from {known}")
+        return same
 
     def _nothing(self, what: str) -> NotApplicableError:
         return NotApplicableError(f"{self.prompt.scene.video}: {self.asked_for}: the prompt has no {what}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attnscope.correct.social.boxes import WHOSE, Bools, Cells, elsewhere, placed, random_note
 from attnscope.errors import NotApplicableError
 from attnscope.scene.mentions import asked_speakers
+from attnscope.scene.names import did_you_mean, find_name
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def target(prompt: Prompt, cells: Cells, settings: SocialBias) -> tuple[str, Boo
         return "everyone", cells.all, cells.all
     if toward == "visual":
         return "all visual tokens", placed(prompt.tokens), placed(prompt.tokens)
-    name = _named(scene) if toward in TOWARD else toward
+    name = _named(scene) if toward in TOWARD else find_name(toward, cells.boxed) or toward
     if toward == "other":
         other = cells.after(name)
         if other is None:
@@ -47,7 +48,7 @@ def target(prompt: Prompt, cells: Cells, settings: SocialBias) -> tuple[str, Boo
     if name not in cells.boxed:
         raise NotApplicableError(
             f"{scene.video}: --toward {show(name)}: is no speaker with a box;"
-            f" choose from {', '.join(cells.boxed)}, or {', '.join(TOWARD)}"
+            f" choose from {', '.join(cells.boxed)}, or {', '.join(TOWARD)}{did_you_mean(toward, cells.boxed)}"
         )
     if not cells.drawn[name].any():
         why = "cells are all in others' boxes too" if name in cells.visible else "box covers no visual token"
