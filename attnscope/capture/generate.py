@@ -10,16 +10,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, pad
 
-from attnscope.errors import ModelError
+from attnscope.errors import ModelError, RequestError, RunError
 from attnscope.model.innermost import open_to, stated_inputs, takes
 from attnscope.model.positions import placed
+from attnscope.transformers_names import last_logits
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
-
-# One value a token: padded on the left with these. Everything else is media and is concatenated.
-_TOKEN_INPUTS = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids")
-
 
 # Said in full, because a checkpoint's generation_config may say otherwise: one prefill, then one token a step.
 PLAIN_GREEDY: dict[str, Any] = {
@@ -60,6 +57,9 @@ def collate(prompts: Sequence[Prompt], model: LoadedModel) -> tuple[dict[str, Te
 
     Returns:
         The model's inputs, and for each sample the places [N] of its tokens on the padded axis.
+
+    Raises:
+        RequestError: If the prompts do not have the same inputs.
     """
     lengths = [int(p.inputs["input_ids"].shape[1]) for p in prompts]
     longest = max(lengths)
@@ -71,11 +71,18 @@ def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[s
     longest = max(int(p.inputs["input_ids"].shape[1]) for p in prompts)
     batch: dict[str, Tensor] = {}
     for name in getattr(prompts[0], which):
+        if any(
+            name not in getattr(p, which) or (name in p.token_inputs) != (name in prompts[0].token_inputs)
+            for p in prompts
+        ):
+            raise RequestError(f"{name}: not all prompts of a batch have this input alike; run them one at a time")
         parts = [getattr(p, which)[name] for p in prompts]
-        if name in _TOKEN_INPUTS:
+        axis = 0  # of media, which follow one another
+        if name in prompts[0].token_inputs:
             fill = _padding_id(model) if name == "input_ids" else 0
-            parts = [pad(x, (longest - x.shape[1], 0), value=fill) for x in parts]
-        batch[name] = torch.cat(parts)
+            parts = [pad(x, (longest - x.shape[-1], 0), value=fill) for x in parts]
+            axis = parts[0].dim() - 2
+        batch[name] = torch.cat(parts, axis)
     return to_model(batch, model)
 
 
@@ -171,7 +178,7 @@ def _full(model: LoadedModel, prompts: Sequence[Prompt], inputs: dict[str, Tenso
 
 def _last_logits(model: LoadedModel, called: Any, full: dict[str, Tensor]) -> Tensor:
     """[B, vocabulary] logits after each prompt, in float32, of the model or its wrapper."""
-    keep = {"logits_to_keep": 1} if "logits_to_keep" in stated_inputs(model.model) else {}
+    keep = {name: count for name, count in last_logits(1).items() if name in stated_inputs(model.model)}
     with placed(model.model, full), torch.inference_mode():
         return called(**full, **keep).logits[:, -1].float()  # type: ignore[no-any-return]
 
@@ -186,6 +193,9 @@ def option_logprobs(
 ) -> list[float]:
     """Log-probability that an option continues a prompt, summed over the option's tokens.
 
+    The option is decoded token by token, as an answer would be: in one pass over prompt and option, a model whose
+    prompt sees itself in both directions (PaliGemma) would know the option before it is asked for it.
+
     Args:
         model: The loaded model.
         prompts: Prompts that can be collated.
@@ -196,23 +206,45 @@ def option_logprobs(
         Natural logarithms, one a prompt.
     """
     found = [float(log_softmax(logits, -1)[ids[0]]) for logits, ids in zip(first_logits, options, strict=True)]
-    more = max(len(ids) for ids in options) - 1
-    if more == 0:
+    if max(map(len, options)) == 1:
         return found
     inputs, _ = collate(prompts, model)
-    tail = torch.tensor([[*ids[:-1], *[_padding_id(model)] * (more + 1 - len(ids))] for ids in options])
-    said = torch.tensor([[1] * (len(ids) - 1) + [0] * (more + 1 - len(ids)) for ids in options])
-    tails = {"input_ids": tail, "attention_mask": said}
-    for name in _TOKEN_INPUTS:
-        if name in inputs:
-            added = tails.get(name, torch.zeros_like(tail))
-            inputs[name] = torch.cat([inputs[name], added.to(inputs[name])], 1)
-    with placed(model.model, inputs), torch.inference_mode():
-        out: Any = model.model(**inputs, use_cache=False, logits_to_keep=more)
-    for row, ids in enumerate(options):
-        after = log_softmax(out.logits[row, -more:].float(), -1)
-        found[row] += sum(float(after[i, token]) for i, token in enumerate(ids[1:]))
+    for step, logits in enumerate(_forced(model, inputs, options)):
+        for row, ids in enumerate(options):
+            if 0 < step < len(ids):
+                found[row] += float(log_softmax(logits[row].float(), -1)[ids[step]])
     return found
+
+
+def _forced(model: LoadedModel, inputs: dict[str, Tensor], answers: Sequence[Sequence[int]]) -> Sequence[Tensor]:
+    """Logits [B, vocabulary] before each token of given answers, one a sample, decoded with a cache.
+
+    Raises:
+        RunError: If generation ends before an answer does.
+    """
+    length, padding = inputs["input_ids"].shape[1], _padding_id(model)
+
+    def lead(ids: Tensor, scores: Tensor) -> Tensor:
+        step = ids.shape[1] - length
+        wanted = [answer[step] if step < len(answer) else padding for answer in answers]
+        index = torch.tensor(wanted, device=scores.device)[:, None]
+        return torch.full_like(scores, float("-inf")).scatter(1, index, 0.0)
+
+    with placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
+        out: Any = model.model.generate(
+            **inputs,
+            **PLAIN_GREEDY,
+            max_new_tokens=max(map(len, answers)),
+            logits_processor=[lead],
+            pad_token_id=padding,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+    for ids, answer in zip(out.sequences[:, length:].tolist(), answers, strict=True):
+        if ids[: len(answer)] != list(answer):  # it ends the answer before its last token, say
+            raise RunError(f"the model cannot be led through the tokens {', '.join(map(str, answer))}")
+    logits: Sequence[Tensor] = out.logits
+    return logits
 
 
 def _padding_id(model: LoadedModel) -> int:

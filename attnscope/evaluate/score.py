@@ -129,9 +129,8 @@ def batches(prompts: Sequence[Prompt], most: int) -> Iterator[list[Prompt]]:
 
 
 def _size_class(prompt: Prompt) -> dict[str, tuple[int, ...]]:
-    length = len(prompt.tokens)
     shapes = {name: tuple(value.shape) for name, value in prompt.inputs.items()}
-    return {name: () if shape == (1, length) else shape[1:] for name, shape in shapes.items()}
+    return {name: () if name in prompt.token_inputs else shape[1:] for name, shape in shapes.items()}
 
 
 def _score_batch(

@@ -11,6 +11,7 @@ from attnscope.errors import ModelError, RequestError
 from attnscope.model.align import align
 from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
+from attnscope.model.per_token import token_inputs
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.tokens import token_table
 from attnscope.scene import scene_boxes
@@ -37,6 +38,7 @@ class Prompt:
         scene: The scene.
         warnings: What a user should know, one sentence each.
         rest: What else the processor made, which no code of the family names; `inputs` and these are all of it.
+        token_inputs: Names of the inputs that hold one value for each token; by their shapes if not given.
     """
 
     text: str
@@ -46,6 +48,11 @@ class Prompt:
     scene: Scene
     warnings: list[str] = field(default_factory=list)
     rest: dict[str, torch.Tensor] = field(default_factory=dict)
+    token_inputs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Find the inputs that hold one value for each token."""
+        self.token_inputs = self.token_inputs or token_inputs(self.inputs | self.rest)
 
 
 def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE) -> Prompt:
@@ -94,7 +101,8 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         labelled=places is not None and LAYOUTS[loaded.family].labelled,
     )
     inputs, rest = model_inputs(loaded, processed)
-    return Prompt(rendered.text, inputs, tokens, frames, scene, warnings, rest)
+    per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{rendered.text} and so on", frames))
+    return Prompt(rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token)
 
 
 def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:

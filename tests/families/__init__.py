@@ -3,7 +3,7 @@
 `SUPPORTED` are the families with a layout, `FAMILIES` adds the variants that attention tests need: `sliding`
 (a window smaller than the prompt), `softcap` (Gemma 2 logits) and `sink_logits` (GPT-OSS; load both with
 `attn="eager"`), `gemma3` (images see themselves in both directions), `gemma4` (layers that read other
-layers' keys), `idefics3` (another family without a layout).
+layers' keys), `ernie4_5_vl` (an input per token of its own name), `idefics3` (another family without a layout).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
+from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4
 from tests.families.internvl import build_internvl
 from tests.families.llava import (
@@ -42,5 +43,6 @@ FAMILIES: dict[str, Callable[[Path], Path]] = SUPPORTED | {
     "sink_logits": build_sink_logits,
     "gemma3": build_gemma3,
     "gemma4": build_gemma4,
+    "ernie4_5_vl": build_ernie4_5_vl,
     "idefics3": build_idefics3,
 }

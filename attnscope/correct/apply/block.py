@@ -131,8 +131,9 @@ class Corrected(list[InForce]):
         self._now = self._last = self._bind(rows, inputs)
         if not rows or is_aligned(rows):
             return None
+        prompts = [self.prompts[row.number] for row in rows]
         self._layout = Layout.aligned(rows, ids.shape[1], split_logits(inputs)[1])
-        return (), self._layout.move(inputs, int(self._model.tokenizer.pad_token_id or 0))
+        return (), self._layout.move(inputs, int(self._model.tokenizer.pad_token_id or 0), prompts)
 
     def after(self, _module: Any, _args: Any, _kwargs: dict[str, Any], out: Any) -> Any:
         """Forward hook, also after an exception: remember whose cache it is."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,8 +17,10 @@ from attnscope.correct.apply.pool import Row
 from attnscope.errors import RequestError
 from attnscope.transformers_names import cache_in, split_logits
 
-# One value a token: what the columns of padding hold; labels of -100 are not learned.
-_FILL = {"attention_mask": 0, "mm_token_type_ids": 0, "token_type_ids": 0, "position_ids": 0, "labels": -100}
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
+_IGNORED = -100  # label of a token that the loss is not about
 
 
 @dataclass(frozen=True)
@@ -51,24 +53,39 @@ class Layout:
         back = torch.stack([old - row.end + longest for row in rows])
         return cls(width, there, back.where((old >= start) & (old < stop), longest - 1), keep)
 
-    def move(self, inputs: dict[str, Any], padding: int) -> dict[str, Any]:
+    def move(self, inputs: dict[str, Any], padding: int, prompts: Sequence[Prompt]) -> dict[str, Any]:
         """The inputs of the model in this layout; without a cache, which could not be continued.
 
+        An input that the prompts have too is per token if it is so in them; another one (labels, positions) by its
+        shape, [R, N] or [k, R, N].
+
+        Args:
+            inputs: What the model is given.
+            padding: Id of the padding token.
+            prompts: Those that stand in the rows.
+
         Raises:
-            RequestError: If the caller wants what only its own columns give: a cache, or attention maps.
+            RequestError: If the caller wants what only its own columns give: a cache, or attention maps; or an input
+                has one value for each token and another shape.
         """
         if cache_in(inputs) is not None:
             raise RequestError("under corrections a cache needs prompts that are padded on the left")
         if inputs.get("output_attentions"):
             raise RequestError("under corrections attention maps need prompts that are padded on the left")
         moved = {name: value for name, value in split_logits(inputs)[0].items() if name != "cache_position"}
-        for name, fill in ({"input_ids": padding} | _FILL).items():
-            value = inputs.get(name)
-            if isinstance(value, Tensor) and value.shape[-2:] == (len(self.there), self.width):
-                moved[name] = self._taken(value, fill)
+        media = {name for prompt in prompts for name in prompt.inputs if name not in prompt.token_inputs}
+        columns = (len(self.there), self.width)
+        for name, value in moved.items():
+            if name in media or not isinstance(value, Tensor):
+                continue
+            if value.dim() in (2, 3) and value.shape[-2:] == columns:
+                moved[name] = self._taken(value, {"input_ids": padding, "labels": _IGNORED}.get(name, 0))
+            elif value.shape[:2] == columns or any(name in prompt.token_inputs for prompt in prompts):
+                shape = " x ".join(map(str, value.shape))
+                raise RequestError(f"under corrections {name} of {shape} needs prompts that are padded on the left")
         if isinstance(moved.get("labels"), Tensor):  # nothing predicts a row's first token
             first = (self.there >= 0).int().argmax(1, keepdim=True).to(moved["labels"].device)
-            moved["labels"] = moved["labels"].scatter(1, first, -100)
+            moved["labels"] = moved["labels"].scatter(1, first, _IGNORED)
         return moved | {"use_cache": False}
 
     def restore(self, out: Any) -> Any:
