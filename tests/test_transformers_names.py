@@ -98,8 +98,9 @@ def test_an_assumption_that_does_not_hold_says_so(model):
     checks = {one.name: one.check for one in ASSUMPTIONS}
     with pytest.raises(LookupError, match="no module of the decoder looks its attention function up"):
         checks["attention registry"](torch.nn.Linear(2, 2), {"input_ids": IDS})
-    with pytest.raises(LookupError, match="does not say the modality of every token"):
-        checks["modalities"](model, {"input_ids": IDS})
+    assert checks["modalities"](model, {"input_ids": IDS}) == "not stated by this family"
+    with pytest.raises(LookupError, match="not one for every token"):
+        checks["modalities"](model, {"input_ids": IDS, "mm_token_type_ids": IDS[:, 1:]})
     forward = model.forward
     try:
         model.forward = lambda *args, **kwargs: forward(
