@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-all test-newest test-floor lint format lock docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark clean
+.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark clean
 
 # Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
 PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
@@ -46,8 +46,44 @@ demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, 
 test: $(VENV)/.installed-dev  ## the default tests, one process a core, under 8 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses logical --dist loadfile
 
+test-slow: $(VENV)/.installed-dev  ## the slow tests alone, one after the other: some measure memory
+	$(BIN)/python -m pytest -m slow
+
 test-all: $(VENV)/.installed-dev  ## all tests, slow ones too
 	$(BIN)/python -m pytest
+
+# What touches code that is not ours: the seam, families, generation under corrections, adapters, video, HDF5.
+OUTSIDE := tests/attention tests/model tests/install tests/doctor \
+	tests/capture/test_families.py tests/capture/test_hidden.py tests/capture/test_reader_errors.py tests/capture/test_run.py \
+	tests/capture/test_validate.py tests/correct/test_bias_batches.py tests/correct/test_corrected_pool.py \
+	tests/correct/test_corrected_trainer.py tests/correct/test_moda_adapter.py tests/correct/test_peers_batches.py \
+	tests/correct/test_social_bias.py tests/demo/test_embedded.py tests/scene/test_scene_images.py tests/scene/test_scene_video.py
+RUN_OUTSIDE := -m pytest -m "not slow" --numprocesses logical --dist loadfile $(OUTSIDE)
+
+NEWEST := .venv-newest
+# The user's pip decides what the newest is, a constraint file of the user's included.
+install-newest:
+	test -x $(NEWEST)/bin/python || { $(call venv,$(NEWEST)); }
+	$(NEWEST)/bin/pip --disable-pip-version-check install --quiet --upgrade --upgrade-strategy eager --editable '.[dev]'
+
+test-newest: install-newest  ## what touches outside code, on the newest versions within the ranges; no lock
+	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(RUN_OUTSIDE)
+
+FLOOR := .venv-floor
+FLOOR_UV := UV_HTTP_TIMEOUT=180 $(BIN)/uv pip
+# Direct dependencies at their floors; what these depend on, and the tools that run the tests, at their newest.
+TOOLS := pytest pytest-timeout pytest-xdist hypothesis jsonschema psutil --requirement requirements/build.in
+$(FLOOR)/.installed: pyproject.toml | $(VENV)/.installed-dev
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "the floors are those of Python 3.11: make test-floor PYTHON=python3.11")'
+	$(PYTHON) -m venv $(FLOOR)
+	$(FLOOR_UV) compile --quiet --python $(FLOOR)/bin/python --resolution lowest-direct \
+		--extra peft --extra quantize pyproject.toml --output-file $(FLOOR)/floor.txt
+	$(FLOOR_UV) install --quiet --python $(FLOOR)/bin/python --requirement $(FLOOR)/floor.txt $(TOOLS)
+	$(FLOOR_UV) install --quiet --python $(FLOOR)/bin/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+test-floor: $(FLOOR)/.installed  ## the same tests on the lowest versions within the ranges; needs Python 3.11
+	OMP_NUM_THREADS=1 $(FLOOR)/bin/python $(RUN_OUTSIDE)
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and generated docs up to date
 	$(BIN)/ruff check .
@@ -89,4 +125,4 @@ bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embe
 	$(BIN)/python -m benchmarks.corrections
 
 clean:
-	rm -rf $(VENV) demo-out benchmark-out build *.egg-info
+	rm -rf $(VENV) $(NEWEST) $(FLOOR) demo-out benchmark-out build *.egg-info

@@ -21,6 +21,7 @@ from attnscope_cli import (
     correct,
     demo,
     demo_scenes,
+    doctor,
     eval,
     heads,
     inspect,
@@ -54,7 +55,8 @@ class _OneLineErrors(TyperGroup):
             code = 130
         except Exception as error:
             reason = (str(error).strip() or "no message").splitlines()[0]
-            _say(f"unexpected {type(error).__name__}: {reason} (attnscope --debug shows where)")
+            hint = "attnscope --debug shows where, attnscope doctor checks the installation"
+            _say(f"unexpected {type(error).__name__}: {reason} ({hint})")
             code = 1
         if code == 130:  # what typer makes of Ctrl-C
             _say("interrupted; no unfinished file is left")
@@ -140,7 +142,21 @@ def _main(
     pass
 
 
-_COMMANDS = (demo, demo_scenes, capture, analyze, heads, correct, compare, eval, inspect, validate, methods, models)
+_COMMANDS = (
+    demo,
+    demo_scenes,
+    capture,
+    analyze,
+    heads,
+    correct,
+    compare,
+    eval,
+    inspect,
+    validate,
+    methods,
+    models,
+    doctor,
+)
 for _module in _COMMANDS:
     app.command(_module.__name__.rpartition(".")[2].replace("_", "-"))(_module.run)
 

@@ -184,7 +184,8 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(cli: Callable[..., Ran], m
 
     monkeypatch.setattr("attnscope.capture.describe.describe", fails)
     ran = cli("inspect", "run.h5")
-    assert ran == Ran(1, "", "attnscope: unexpected ZeroDivisionError: run.h5 (attnscope --debug shows where)\n")
+    hint = "attnscope --debug shows where, attnscope doctor checks the installation"
+    assert ran == Ran(1, "", f"attnscope: unexpected ZeroDivisionError: run.h5 ({hint})\n")
 
 
 @pytest.mark.usefixtures("here")
