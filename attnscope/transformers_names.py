@@ -240,6 +240,121 @@ def unvalidated_generate(model: Any) -> Iterator[None]:
             model.__dict__["_validate_model_kwargs"] = own
 
 
+# ---- what processors take, and what they do with it
+
+
+def video_metadata(**fields: Any) -> Any:
+    """What a video processor is told of a clip.
+
+    Known: `transformers.video_utils.VideoMetadata` with `total_num_frames`, `fps`, `width`, `height`, `duration` and
+    `frames_indices`, transformers 5.10 to 5.24.
+    """
+    from transformers.video_utils import VideoMetadata
+
+    return VideoMetadata(**fields)
+
+
+def best_canvas(size: list[int], canvases: Any) -> tuple[int, int]:
+    """Height and width of the canvas that LLaVA's processors choose for an image.
+
+    Known: `transformers.image_processing_utils.select_best_resolution`, transformers 5.10 to 5.24.
+
+    Args:
+        size: Height and width of the image.
+        canvases: Those to choose from.
+    """
+    from transformers.image_processing_utils import select_best_resolution
+
+    height, width = select_best_resolution(size, canvases)
+    return int(height), int(width)
+
+
+def tiled_canvas(size: tuple[int, int], tile: tuple[int, int], least: int, most: int) -> tuple[int, int]:
+    """Columns and rows of tiles that InternVL's processor cuts an image into.
+
+    Known: `get_optimal_tiled_canvas` of GOT-OCR2's image processor, which InternVL takes, transformers 5.10 to 5.24.
+
+    Args:
+        size: Height and width of the image.
+        tile: Height and width of a tile.
+        least: Fewest tiles.
+        most: Most tiles.
+    """
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+    columns, rows = get_optimal_tiled_canvas(size, tile, least, most)
+    return int(columns), int(rows)
+
+
+# ---- classes of models
+
+# Of model types by task, and the class that loads them; the first that has a type is taken.
+_MAPPINGS = (
+    ("MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", "AutoModelForImageTextToText"),
+    ("MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES", "AutoModelForMultimodalLM"),
+)
+
+
+def loader_of(config: Any) -> Any:
+    """The Auto class that loads a model of images or video with text, None if no mapping has its type.
+
+    Known: `AutoModelForImageTextToText`, transformers 5.10 to 5.24; `AutoModelForMultimodalLM`, transformers 5.24,
+    which has Phi-4-multimodal and models of speech besides. A version without a mapping does without it.
+
+    Args:
+        config: The model's configuration.
+    """
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    for mapping, loader in _MAPPINGS:
+        if config.model_type in getattr(modeling_auto, mapping, {}):
+            return getattr(transformers, loader)
+    return None
+
+
+def reading_part(config: Any) -> Any:
+    """The configuration of the part of a model that reads its prompt: all of it, if it has no other part.
+
+    Known: Qwen2.5-Omni and Qwen3-Omni state it as `thinker_config`, and its class loads its own weights from the
+    whole checkpoint, transformers 5.10 to 5.24.
+
+    Args:
+        config: The configuration of the whole model.
+    """
+    return getattr(config, "thinker_config", None) or config
+
+
+def loader_of_code() -> Any:
+    """The Auto class that loads a model whose code comes with its checkpoint.
+
+    Known: as `loader_of`.
+    """
+    from transformers import AutoModelForImageTextToText
+
+    return AutoModelForImageTextToText
+
+
+# ---- what a module attends to
+
+_OTHERS = ("cross_attention_states", "encoder_hidden_states", "key_value_states")
+
+
+def attends_to_others(module: Any) -> bool:
+    """Whether an attention module takes its keys from something else than its own stream.
+
+    Known: the class says "Cross", or forward cannot do without the other states, transformers 5.10 to 5.24. What
+    `is_causal` says is no sign: it is False as well where a prefix sees itself in both directions (PaliGemma).
+
+    Args:
+        module: An attention module.
+    """
+    if "Cross" in type(module).__name__:
+        return True
+    parameters = inspect.signature(type(module).forward).parameters
+    return any(name in parameters and parameters[name].default is inspect.Parameter.empty for name in _OTHERS)
+
+
 # ---- messages of transformers
 
 
@@ -392,6 +507,13 @@ def _check_modalities(_model: Any, inputs: Mapping[str, Any]) -> str:
     return ", ".join(f"{int((kinds == kind).sum())} of kind {kind}" for kind in sorted(set(kinds.flatten().tolist())))
 
 
+def _check_loader(model: Any, _inputs: Mapping[str, Any]) -> str:
+    loader = loader_of(model.config)
+    if loader is None:
+        raise LookupError(f"no mapping has the model type {model.config.model_type!r}")
+    return str(loader.__name__)
+
+
 def _check_messages(_model: Any, _inputs: Mapping[str, Any]) -> str:
     from transformers.utils import logging
 
@@ -446,6 +568,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "The processor gives the modality of every token.",
         "5.10 to 5.24",
         _check_modalities,
+    ),
+    Assumption(
+        "model classes",
+        "A mapping of model types says which class loads a model of images or video with text.",
+        "5.10 to 5.24",
+        _check_loader,
     ),
     Assumption(
         "progress bars",

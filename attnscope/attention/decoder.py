@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from attnscope.errors import ModelError
-from attnscope.transformers_names import implementation_of, registry_of, text_decoder
+from attnscope.transformers_names import attends_to_others, implementation_of, registry_of, text_decoder
 
 
 def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
@@ -39,7 +39,7 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
             continue
         if not _dispatches(module):
             unreachable.add(type(module).__name__)
-        elif _is_cross(module):
+        elif attends_to_others(module):
             raise ModelError(
                 f"{name}: layer {number} is cross-attention ({type(module).__name__}), which is not supported"
             )
@@ -61,10 +61,6 @@ def _is_attention(module: nn.Module) -> bool:
     """A module that projects to queries: decoder layers and convolutions also carry layer_idx, but no projections."""
     names = {child for child, _ in module.named_children()}
     return bool(names & {"q_proj", "qkv_proj", "query_key_value", "Wqkv", "c_attn", "q_a_proj", "q_b_proj"})
-
-
-def _is_cross(module: nn.Module) -> bool:
-    return "Cross" in type(module).__name__ or getattr(module, "is_causal", True) is False
 
 
 def _dispatches(module: nn.Module) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from attnscope.attention.decoder import decoder_layers
 from attnscope.errors import ModelError
+from attnscope.transformers_names import text_config
 
 Look = Callable[[int, Tensor], None]
 
@@ -61,8 +62,7 @@ def decoder_blocks(model: nn.Module) -> list[nn.Module]:
         ModelError: If they are not in one list, each at its number.
     """
     attention = decoder_layers(model)
-    config: Any = model.config
-    total = int(config.get_text_config(decoder=True).num_hidden_layers)
+    total = int(text_config(model).num_hidden_layers)
     for stack in model.modules():
         if isinstance(stack, nn.ModuleList) and max(total, max(attention) + 1) <= len(stack):
             blocks = list(stack)[:total]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax, pad
 
-from attnscope.errors import ModelError, RequestError, RunError
+from attnscope.errors import AttnscopeError, ModelError, RequestError, RunError
 from attnscope.model.innermost import open_to, stated_inputs, takes
 from attnscope.model.positions import placed
 from attnscope.transformers_names import last_logits
@@ -31,6 +32,9 @@ PLAIN_GREEDY: dict[str, Any] = {
     "prompt_lookup_num_tokens": None,
     "guidance_scale": None,
 }
+
+
+_LONGEST = 200  # characters of another library's message
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,23 @@ def to_model(inputs: dict[str, Tensor], model: LoadedModel) -> dict[str, Tensor]
     return {name: value.to(model.model.device) for name, value in inputs.items()}
 
 
+@contextmanager
+def running(model: LoadedModel) -> Iterator[None]:
+    """Say in one line what goes wrong inside the model's own code.
+
+    Raises:
+        RunError: If it raises an error of its own; running out of memory and attnscope's errors are let through.
+    """
+    try:
+        yield
+    except (AttnscopeError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())
+        why = f"{type(error).__name__}: {why if len(why) <= _LONGEST else why[: _LONGEST - 4] + ' ...'}"
+        raise RunError(f"{model.id}: {type(model.model).__name__} failed while it ran ({why})") from error
+
+
 def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int) -> list[Answer]:
     """Greedy answers.
 
@@ -102,7 +123,7 @@ def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int)
     Returns:
         One answer a sample.
     """
-    with placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
+    with running(model), placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
         out: Any = model.model.generate(
             **inputs,
             **PLAIN_GREEDY,
@@ -179,7 +200,7 @@ def _full(model: LoadedModel, prompts: Sequence[Prompt], inputs: dict[str, Tenso
 def _last_logits(model: LoadedModel, called: Any, full: dict[str, Tensor]) -> Tensor:
     """[B, vocabulary] logits after each prompt, in float32, of the model or its wrapper."""
     keep = {name: count for name, count in last_logits(1).items() if name in stated_inputs(model.model)}
-    with placed(model.model, full), torch.inference_mode():
+    with running(model), placed(model.model, full), torch.inference_mode():
         return called(**full, **keep).logits[:, -1].float()  # type: ignore[no-any-return]
 
 
@@ -230,7 +251,7 @@ def _forced(model: LoadedModel, inputs: dict[str, Tensor], answers: Sequence[Seq
         index = torch.tensor(wanted, device=scores.device)[:, None]
         return torch.full_like(scores, float("-inf")).scatter(1, index, 0.0)
 
-    with placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
+    with running(model), placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
         out: Any = model.model.generate(
             **inputs,
             **PLAIN_GREEDY,

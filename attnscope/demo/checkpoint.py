@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attnscope.transformers_names import without_bar
+
 if TYPE_CHECKING:
     from torch import nn
     from transformers import PreTrainedTokenizerBase
@@ -204,7 +206,6 @@ def init_weights(model: nn.Module, *, seed: int, query_key_gain: float = 2.0) ->
 def save_checkpoint(folder: Path, model: Any, processor: Any, *, seed: int) -> Path:
     """Draw the weights, then write model, processor, tokenizer and chat template to `folder`."""
     import torch
-    from transformers.utils import logging
 
     folder.mkdir(parents=True, exist_ok=True)
     init_weights(model, seed=seed)
@@ -212,12 +213,7 @@ def save_checkpoint(folder: Path, model: Any, processor: Any, *, seed: int) -> P
         # a row of zeros is never the largest logit: no "<|video_pad|>" in the answer, and no early stop
         special = sorted(processor.tokenizer.added_tokens_decoder)
         model.get_output_embeddings().weight[special] = 0.0
-    bar = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with without_bar():
         model.eval().save_pretrained(folder)
         processor.save_pretrained(folder)
-    finally:
-        if bar:
-            logging.enable_progress_bar()
     return folder

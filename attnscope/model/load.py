@@ -14,6 +14,7 @@ from attnscope.model.folder import check_folder, check_hub, local_folder
 from attnscope.model.innermost import innermost
 from attnscope.model.layouts import LAYOUTS
 from attnscope.model.pretrained import config_sha256, read_config, read_processor, read_weights
+from attnscope.transformers_names import implementation_of, implementations, text_config
 from attnscope.versions import check as check_versions
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class LoadedModel:
     @property
     def text_config(self) -> Any:
         """Configuration of the decoder."""
-        return self.model.config.get_text_config(decoder=True)
+        return text_config(self.model)
 
     def describe(self) -> dict[str, Any]:
         """Return what a capture records about the model: the `/model` node of the file format."""
@@ -149,7 +150,7 @@ def load(
         revision=(getattr(config, "_commit_hash", None) or revision) if folder is None else None,
         family=config.model_type if config.model_type in LAYOUTS else "unknown",
         config_sha256=digest,
-        attention=str(loaded.config.get_text_config(decoder=True)._attn_implementation),
+        attention=str(implementation_of(text_config(loaded))),
         load_args={
             "model": name,
             "dtype": dtype_name,
@@ -188,7 +189,7 @@ def around(model: Any, processor: Any) -> LoadedModel:
     if not hasattr(processor, "tokenizer"):
         raise ModelError(f"{name}: {type(processor).__name__} has no tokenizer; give the model's processor")
     decoder_layers(inner)
-    attention = str(config.get_text_config(decoder=True)._attn_implementation)
+    attention = str(implementation_of(text_config(config)))
     known = {"dtype": str(inner.dtype).removeprefix("torch."), "device": str(inner.device), "attn": attention}
     return LoadedModel(
         model=inner,
@@ -208,11 +209,9 @@ def _check_attention(name: str, attn: str | None) -> None:
 
     Kernels from the hub have a / in their name.
     """
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    known = ["eager", *(key for key in ALL_ATTENTION_FUNCTIONS if "|" not in key)]
+    known = implementations()
     if attn is not None and attn not in known and "/" not in attn:
-        raise ModelError(f"{name}: attn {attn!r} is not known; choose from {', '.join(sorted(known))}")
+        raise ModelError(f"{name}: attn {attn!r} is not known; choose from {', '.join(known)}")
 
 
 def _checked_device(name: str, device: str | None, device_map: object) -> str | None:

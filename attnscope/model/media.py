@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from attnscope.errors import ModelError
 from attnscope.model.innermost import forward_name, stated_inputs, takes
-from attnscope.model.layouts import LAYOUTS, NoLayout
+from attnscope.model.layouts import LAYOUTS, Layout, NoLayout
 from attnscope.model.positions import require_type_ids
-from attnscope.transformers_names import TYPE_IDS
+from attnscope.transformers_names import TYPE_IDS, ask_modalities, video_metadata
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -43,31 +45,47 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
         ModelError: the processor fails.
     """
     parts = media_parts(loaded, frames)
-    layout = LAYOUTS.get(loaded.family, NoLayout())
+    layout: Layout = LAYOUTS.get(loaded.family, NoLayout())
     kwargs = layout.processor_kwargs(loaded.processor, parts[0])
     if parts == ["video"]:
         shown = frames.images
-        if missing := max(layout.min_frames - len(shown), 0):
+        if missing := max(_least_frames(loaded, layout) - len(shown), 0):
             shown = np.concatenate([shown, np.repeat(shown[-1:], missing, axis=0)])
         kwargs |= {
             "videos": [[shown]],  # nested: SmolVLM counts the videos of each prompt
             "video_metadata": [_metadata(frames, len(shown))],
             "do_sample_frames": False,
         }
-    else:
-        kwargs["images"] = [list(frames.images)]
-    try:
-        found = loaded.processor(
-            text=[text],
-            return_tensors="pt",
-            return_mm_token_type_ids=True,
-            **text_kwargs(loaded, text),
-            **kwargs,
-        )
-    except Exception as error:
-        problem = " ".join(str(error).split())[:200]
-        raise ModelError(f"{loaded.id}: {type(loaded.processor).__name__} fails on the frames ({problem})") from None
-    return dict(found)
+        return _processed(loaded, text, [kwargs])
+    pictures = [Image.fromarray(image) for image in frames.images]  # which every processor takes
+    # Nested, because some count the images of each prompt; flat for those that know no prompts of several images
+    return _processed(loaded, text, [kwargs | {"images": [pictures]}, kwargs | {"images": pictures}])
+
+
+def _processed(loaded: LoadedModel, text: str, ways: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Run the processor; of several ways to hand it the frames, in the first that it takes.
+
+    Raises:
+        ModelError: It takes none; the message is about the first.
+    """
+    problems = []
+    for way in ways:
+        try:
+            return dict(
+                loaded.processor(
+                    text=[text], return_tensors="pt", **ask_modalities(), **text_kwargs(loaded, text), **way
+                )
+            )
+        except Exception as error:
+            problems.append(" ".join(str(error).split())[:200] or type(error).__name__)
+    raise ModelError(f"{loaded.id}: {type(loaded.processor).__name__} fails on the frames ({problems[0]})")
+
+
+def _least_frames(loaded: LoadedModel, layout: Layout) -> int:
+    """Fewest frames that the processor takes: as the layout says, and of a family without one, a temporal patch."""
+    if loaded.family in LAYOUTS:
+        return layout.min_frames
+    return int(getattr(loaded.processor.video_processor, "temporal_patch_size", None) or 1)
 
 
 def text_kwargs(loaded: LoadedModel, text: str) -> dict[str, Any]:
@@ -119,14 +137,12 @@ def _metadata(frames: Frames, shown: int) -> Any:
     transformers computes time stamps as frames_indices / fps, and the rate of sampling as
     len(frames_indices) / total_num_frames * fps.
     """
-    from transformers.video_utils import VideoMetadata
-
     times = frames.times
     span = float(times[-1] - times[0])
     interval = span / (len(times) - 1) if len(times) > 1 and span > 0 else 1.0  # seconds; one frame: no rate
     indices = [round(float(time) * _TICKS) for time in times]
     indices += indices[-1:] * (shown - len(indices))
-    return VideoMetadata(
+    return video_metadata(
         total_num_frames=max(round(shown * interval * _TICKS), 1),
         fps=float(_TICKS),
         width=frames.width,

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from attnscope.errors import ModelError
+from attnscope.transformers_names import loader_of, loader_of_code, reading_part, without_bar
 
 # Of a configuration: what says how a model is run, not what it is.
 _PASSING = {"architectures", "dtype", "torch_dtype", "transformers_version", "use_cache", "return_dict"}
@@ -17,6 +18,8 @@ _PASSING |= {"output_attentions", "output_hidden_states", "pad_token_id", "bos_t
 def read_config(name: str, common: dict[str, Any]) -> Any:
     """Load the configuration and refuse a model that does not read images and text.
 
+    Of a model that also speaks (Qwen2.5-Omni), it is that of the part that reads the prompt.
+
     Args:
         name: Folder or name on the model hub.
         common: Keyword arguments that all `from_pretrained` get: `revision`, `trust_remote_code`.
@@ -25,7 +28,6 @@ def read_config(name: str, common: dict[str, Any]) -> Any:
         ModelError: it cannot be read, or is of another kind of model.
     """
     from transformers import AutoConfig
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as KNOWN
 
     try:
         config = AutoConfig.from_pretrained(name, **common)
@@ -40,8 +42,9 @@ def read_config(name: str, common: dict[str, Any]) -> Any:
         raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
     except Exception as error:
         raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
+    config = reading_part(config)
     has_code = common["trust_remote_code"] and hasattr(config, "auto_map")
-    if config.model_type not in KNOWN and not has_code:
+    if loader_of(config) is None and not has_code:
         raise ModelError(f"{name}: model type {config.model_type!r} does not take images or video with text")
     return config
 
@@ -76,21 +79,12 @@ def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
     Raises:
         ModelError: it cannot be loaded, or weights are missing.
     """
-    from transformers import AutoModelForImageTextToText
-    from transformers.utils import logging
-
-    bar = logging.is_progress_bar_enabled()
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()
+    loader = loader_of(config) or loader_of_code()
     try:
-        model, info = AutoModelForImageTextToText.from_pretrained(
-            name, config=config, output_loading_info=True, **kwargs
-        )
+        with without_bar(hidden=not sys.stderr.isatty()):
+            model, info = loader.from_pretrained(name, config=config, output_loading_info=True, **kwargs)
     except Exception as error:
         raise ModelError(f"{name}: cannot load the model ({_one_line(error)})") from None
-    finally:
-        if bar:
-            logging.enable_progress_bar()
     missing = sorted(info["missing_keys"])
     if missing:
         raise ModelError(f"{name}: {len(missing)} weights are missing from the checkpoint, first {missing[0]!r}")

@@ -191,8 +191,10 @@ def _apply(loaded: LoadedModel, system: str | None, media: Sequence[str], block:
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system if plain else [{"type": "text", "text": system}]})
+    of_tokenizer = getattr(loaded.tokenizer, "chat_template", None)
+    own = {} if getattr(loaded.processor, "chat_template", None) else {"chat_template": of_tokenizer}
     try:
-        return str(loaded.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        return str(loaded.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **own))
     except Exception as error:
         raise ModelError(
             f"{loaded.id}: the chat template cannot be rendered ({' '.join(str(error).split())[:200]})"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.errors import RequestError
+from attnscope.transformers_names import only_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,10 +63,7 @@ class _Plain(logging.Formatter):
 
 def quiet_transformers() -> None:
     """Hide loading bars and advice of transformers: attnscope says what matters in its own words."""
-    from transformers.utils import logging as theirs
-
-    theirs.set_verbosity_error()
-    theirs.disable_progress_bar()
+    only_errors()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
 from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4
+from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
 from tests.families.llava import (
     build_llava_next_video,
@@ -22,7 +23,8 @@ from tests.families.llava import (
     build_sliding,
     build_softcap,
 )
-from tests.families.qwen import build_qwen2_vl, build_qwen3_vl
+from tests.families.omni import build_qwen2_5_omni
+from tests.families.qwen import build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 
 SUPPORTED: dict[str, Callable[[Path], Path]] = {
@@ -33,6 +35,15 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
     "llava_onevision": build_llava_onevision,
     "internvl": build_internvl,
     "smolvlm": build_smolvlm,
+}
+
+# Families whose checkpoints are built for a test of their own; most have no layout.
+OTHERS: dict[str, Callable[[Path], Path]] = {
+    "qwen3_vl_moe": build_qwen3_vl_moe,
+    "qwen2_5_omni": build_qwen2_5_omni,
+    "idefics2": build_idefics2,
+    "got_ocr2": build_got_ocr2,
+    "paligemma": build_paligemma,
 }
 
 EAGER = ("softcap", "sink_logits")  # sdpa has neither

@@ -12,6 +12,8 @@ from transformers import (
     Qwen2VLVideoProcessor,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLMoeConfig,
+    Qwen3VLMoeForConditionalGeneration,
     Qwen3VLProcessor,
     Qwen3VLVideoProcessor,
 )
@@ -79,6 +81,42 @@ def build_qwen3_vl(folder: Path) -> Path:
     model = Qwen3VLForConditionalGeneration(config)
     model.generation_config = generation(tokenizer)
     return save_checkpoint(folder, model, processor, seed=2)
+
+
+def build_qwen3_vl_moe(folder: Path) -> Path:
+    """Qwen3-VL with experts: the same processor, and no layout."""
+    tokenizer = train_tokenizer(QWEN_SPECIAL_TOKENS, eos="<|im_end|>", pad="<|endoftext|>")
+    rope = {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [4, 2, 2], "mrope_interleaved": True}
+    config = Qwen3VLMoeConfig(
+        text_config=tiny_text_config(tokenizer)
+        | {
+            "rope_parameters": rope,
+            "head_dim": 16,
+            "moe_intermediate_size": 32,
+            "num_experts": 4,
+            "num_experts_per_tok": 2,
+        },
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 64,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0],
+        },
+        **_media_ids(tokenizer),
+    )
+    size = {"shortest_edge": 4 * 32 * 32, "longest_edge": 48 * 32 * 32}
+    processor = Qwen3VLProcessor(
+        Qwen2VLImageProcessor(patch_size=16, size=size),
+        tokenizer,
+        Qwen3VLVideoProcessor(size=size),
+        chat_template=QWEN_CHAT_TEMPLATE,
+    )
+    model = Qwen3VLMoeForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, processor, seed=14)
 
 
 def _media_ids(tokenizer) -> dict[str, int]:

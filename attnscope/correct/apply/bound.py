@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import Edit, decoder_layers, tapped
-from attnscope.capture.generate import collate
+from attnscope.capture.generate import collate, running
 from attnscope.capture.run import layer_count
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.errors import RequestError
@@ -80,7 +80,7 @@ def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit])
     inputs, _ = collate(prompts, model)
     was, scouting.on = scouting.on, True
     try:
-        with torch.no_grad(), tapped(model.model, edits=edits):
+        with running(model), torch.no_grad(), tapped(model.model, edits=edits):
             logits: Tensor = model.model(**inputs, use_cache=False, **last_logits(1)).logits
     finally:
         scouting.on = was

@@ -27,7 +27,7 @@ from attnscope.correct.moda._adapter_tokens import Batch, visual_ids
 from attnscope.correct.moda.gram import Step, check_alignment
 from attnscope.errors import RequestError
 from attnscope.layers import select_layers
-from attnscope.transformers_names import cache_in, cache_of
+from attnscope.transformers_names import cache_in, cache_of, text_config
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -85,7 +85,7 @@ class ModaAdapter(nn.Module):
         super().__init__()
         check_alignment(gram, norm, direction, scope)
         inner: Any = getattr(model, "model", model) if hasattr(model, "processor") else model
-        found, text = decoder_layers(inner), inner.config.get_text_config(decoder=True)
+        found, text = decoder_layers(inner), text_config(inner)
         self.layers = select_layers(layers, tuple(found), int(text.num_hidden_layers))
         self.settings = {"gram": gram, "norm": norm, "direction": direction, "scope": scope}
         self.sides = ["visual", "text"] if direction == "both" else [direction]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from attnscope.model.layouts.base import View, corner, whole
 from attnscope.model.layouts.tower import patches, square
+from attnscope.transformers_names import best_canvas
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
@@ -28,8 +29,6 @@ def anyres_views(config: Any, frames: Frames, max_tiles: int | None = None) -> l
         frames: The image.
         max_tiles: Pool a grid larger than this many tiles' worth of patches (LLaVA-OneVision).
     """
-    from transformers.image_processing_utils import select_best_resolution
-
     vision = config.vision_config
     count, share = patches(vision)
     size, patch = (
@@ -37,7 +36,7 @@ def anyres_views(config: Any, frames: Frames, max_tiles: int | None = None) -> l
         square(vision.patch_size, "vision patch_size"),
     )
     height, width = frames.height, frames.width
-    canvas = select_best_resolution([height, width], config.image_grid_pinpoints)
+    canvas = best_canvas([height, width], config.image_grid_pinpoints)
     ys, xs = _patch_spans(canvas[0], size, patch), _patch_spans(canvas[1], size, patch)
     top, left = _padding(len(ys), len(xs), height, width)
     ys, xs = ys[top : len(ys) - top], xs[left : len(xs) - left]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.model.layouts.base import Blank, Layout, View, corner, tile, whole
 from attnscope.model.layouts.tower import patches
+from attnscope.transformers_names import tiled_canvas
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
@@ -33,12 +34,10 @@ class InternVLLayout(Layout):
 
 def _tiles(image_processor: Any, shown: int, frames: Frames) -> tuple[int, int]:
     """Rows and columns of tiles, as the image processor chose them."""
-    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
-
     if shown == 1:
         return 1, 1
     size = image_processor.size
-    cols, rows = get_optimal_tiled_canvas(
+    cols, rows = tiled_canvas(
         (frames.height, frames.width),
         (size["height"], size["width"]),
         image_processor.min_patches,
