@@ -83,6 +83,10 @@ def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
 
     if is_still_image(path):
         return read_image(path, sampling)
+    from attnscope.scene.animation import is_animated_webp, read_animation
+
+    if is_animated_webp(path):
+        return read_animation(path, sampling)
     from attnscope.scene.video import read_video
 
     return read_video(path, sampling)

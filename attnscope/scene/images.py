@@ -142,13 +142,16 @@ def _load(path: Path) -> npt.NDArray[np.uint8]:
             if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
                 deep = np.asarray(image).astype(np.float64) * (255 / 65535)
                 image = Image.fromarray(np.clip(np.rint(deep), 0, 255).astype(np.uint8))
-            if image.has_transparency_data:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image)
-            return np.array(image.convert("RGB"))  # a copy: what Pillow lends is read-only
+            return np.array(on_white(image).convert("RGB"))  # a copy: what Pillow lends is read-only
     except Image.DecompressionBombError:
         raise MediaError(f"{path}: the image has too many pixels") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         said = str(error).split("(")[0].strip() if not isinstance(error, UnidentifiedImageError) else "not an image"
         raise MediaError(f"{path}: the image cannot be read ({said or type(error).__name__})") from None
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """An image without transparency."""
+    if not image.has_transparency_data:
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))

@@ -14,6 +14,7 @@ from attnscope.errors import MediaError
 from attnscope.scene.models import Sampling
 from attnscope.scene.problems import seconds
 
+_MPEG4_FRAME = b"\0\0\1\xb6"  # the start code of a frame
 _ROUNDING = 0.1  # seconds by which the duration in a header may be off
 
 
@@ -27,7 +28,7 @@ class Timeline:
     last: int  # units that the last frame lasts
     promised: float | None  # seconds that the file's header claims
     broken: bool  # reading stopped at an error
-    counted: bool = False  # there are no times in the file: pts are frame numbers
+    counted: bool = False  # decoded frames do not say their times: the first one is frame 0, and so on
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -85,6 +86,14 @@ def promised_duration(stream: Any) -> float | None:
     except ValueError:
         return None
     return end - float((stream.start_time or 0) * (stream.time_base or 1))
+
+
+def is_packed(stream: Any, packet: Any) -> bool:
+    """Whether a packet of MPEG-4 (DivX, Xvid) holds two frames; a packet without a frame then stands in for the second.
+
+    Readers of such files guess times that are out of order, for the frames as for the packets.
+    """
+    return stream.codec_context.name == "mpeg4" and bytes(packet).count(_MPEG4_FRAME) > 1
 
 
 def is_hidden(stream: Any, packet: Any) -> bool:

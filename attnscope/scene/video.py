@@ -8,7 +8,8 @@ keyframe before each wanted frame.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -27,6 +28,7 @@ from attnscope.scene.timeline import (
     build_timeline,
     declared_rate,
     is_hidden,
+    is_packed,
     mean_rate,
     promised_duration,
     refuse_cut_short,
@@ -37,6 +39,7 @@ from attnscope.versions import check as check_versions
 _NEAR = 12
 # FFmpeg draws any text file as a film of a terminal; nobody means that.
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
+_ORDERED = {"mpeg1video", "mpeg2video", "mpeg4"}
 _PLAYER_LAG = 0.1  # a picture that starts this many seconds after the sound is worth a warning
 
 
@@ -92,6 +95,7 @@ class _Reader:
         self.path = path
         self.decoded = 0  # frames decoded so far; the tests hold this against what was asked for
         self._at = -1  # number of the frame decoded last
+        self._key_at: dict[int | None, int] = {}  # where keyframes stand in the file, and their pts
         self._open()
 
     def _open(self) -> None:
@@ -126,7 +130,8 @@ class _Reader:
         pts: list[int | None] = []
         keys: list[int] = []
         durations: list[int] = []
-        broken = False
+        slots: list[int | None] = []
+        broken = packed = False
         try:
             for packet in self.container.demux(self.stream):
                 if packet.size == 0 or packet.is_discard or is_hidden(self.stream, packet):
@@ -135,11 +140,16 @@ class _Reader:
                     broken = True
                     break
                 pts.append(packet.pts)
+                slots.append(packet.dts)
+                packed = packed or is_packed(self.stream, packet)
                 durations.append(packet.duration or 0)
                 if packet.is_keyframe and packet.pts is not None:
                     keys.append(packet.pts)
+                    self._key_at[packet.pos] = packet.pts
         except (InvalidDataError, EOFError):
             broken = True
+        if packed or self._guesses_times():
+            return self._scan_in_order(pts, keys, slots, durations, broken)
         if any(p is None for p in pts) or len(set(pts)) != len(pts):
             return self._scan_by_decoding(broken)
         self._reopen()
@@ -154,6 +164,39 @@ class _Reader:
             tick, claim = 1 / declared_rate(self.stream), promised_duration(self.stream)
             return Timeline(np.arange(len(pts)), np.empty(0, np.int64), tick, 1, claim, broken, counted=True)
         return build_timeline(self.path, self.stream, pts, [], [], broken)
+
+    def _guesses_times(self) -> bool:
+        """AVI stores no display times. FFmpeg works them out for MPEG-2 and MPEG-4, not for newer codecs."""
+        context = self.stream.codec_context
+        return self.container.format.name == "avi" and context.has_b_frames and context.name not in _ORDERED
+
+    def _scan_in_order(
+        self,
+        pts: list[int | None],
+        keys: list[int],
+        slots: list[int | None],
+        durations: list[int],
+        broken: bool,
+    ) -> Timeline:
+        """Frames come out of the decoder in the order in which they are shown, and each packet is one place in time.
+
+        Raises:
+            MediaError: there are not as many frames as packets.
+        """
+        self._reopen()
+        shown = [frame.pts for frame in self._frames]
+        self._reopen()
+        if shown == sorted(p for p in pts if p is not None):
+            return build_timeline(self.path, self.stream, shown, keys, durations, broken)
+        # decoding times rise with the packets; a file without them has display times, in another order
+        places: list[Sequence[int | None]] = [slots, sorted(p for p in pts if p is not None)]
+        known = next((p for p in map(_rising, places) if len(p) == len(shown) == len(slots)), None)
+        if known is None:
+            self._refuse(
+                f"its {len(slots):,} packets hold {len(shown):,} frames, so the times of these are not known; "
+                "convert the video to another format"
+            )
+        return replace(build_timeline(self.path, self.stream, known, [], [], broken), counted=True)
 
     def pixels(self, timeline: Timeline, number: int) -> npt.NDArray[np.uint8]:
         """Decode one frame, seeking if that is nearer; upright RGB [H, W, 3] uint8."""
@@ -172,7 +215,7 @@ class _Reader:
         before = timeline.keys[timeline.keys <= timeline.pts[number]]
         if len(before) and int(np.searchsorted(timeline.pts, before[-1])) - self._at > _NEAR:
             self.container.seek(int(before[-1]), stream=self.stream)
-            self._frames, self._at = self._decode(), -1
+            self._frames, self._at = self._decode(from_key=True), -1
 
     def _find(self, timeline: Timeline, number: int) -> Any:
         """Decode on until the frame comes up; None if it does not."""
@@ -185,10 +228,21 @@ class _Reader:
                 return frame if self._at == number else None
         return None
 
-    def _decode(self) -> Iterator[Any]:
-        """Frames from where the file stands. A broadcast may begin with packets that do not decode."""
+    def _decode(self, from_key: bool = False) -> Iterator[Any]:
+        """Frames from where the file stands. A broadcast may begin with packets that do not decode.
+
+        Args:
+            from_key: after a seek: pass over what comes before a keyframe, for decoders that begin elsewhere give
+                frames the times of others. Give no frame at all if that keyframe has another time than in the
+                scan: program streams work times out from those of the packets before.
+        """
         started = False
         for packet in self.container.demux(self.stream):
+            if from_key and packet.size and not packet.is_keyframe:
+                continue
+            if from_key and self._key_at.get(packet.pos) != packet.pts:
+                return
+            from_key = False
             try:
                 frames = packet.decode()
             except InvalidDataError:
@@ -210,12 +264,14 @@ class _Reader:
         found = []
         starts = [
             float(s.start_time * s.time_base)
-            for s in self.container.streams
+            for s in self.container.streams.audio
             if s.start_time is not None and s.time_base
         ]
-        lag = float(int(timeline.pts[0]) * timeline.tick) - min(starts, default=0.0)
-        if len(timeline.keys) and lag > _PLAYER_LAG:
+        lag = float(int(timeline.pts[0]) * timeline.tick) - min(starts, default=np.inf)
+        if not timeline.counted and lag > _PLAYER_LAG:
             found.append(f"the picture starts {seconds(lag)} s after the sound; times count from the first picture")
+        if self.container.format.name == "avi" and timeline.counted and len(np.unique(np.diff(timeline.pts))) > 1:
+            found.append("AVI stores no display times; beside the gaps in this file they may be off by a few frames")
         shape = self.stream.sample_aspect_ratio
         if shape and shape != 1:
             found.append(f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored")
@@ -227,8 +283,25 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
+def _rising(times: Sequence[int | None]) -> list[int]:
+    """The times, if all are known and each is later than the one before; else none."""
+    known = [time for time in times if time is not None]
+    return known if len(known) == len(times) and all(a < b for a, b in pairwise(known)) else []
+
+
 def _where(packet: Any) -> str:
     return "at an unknown time" if packet.pts is None else f"near pts {packet.pts}"
+
+
+def _opaque(frame: Any) -> npt.NDArray[np.uint8]:
+    """RGB pixels [H, W, 3], over white where the frame is transparent, as images are."""
+    if not any(component.is_alpha for component in frame.format.components):
+        plain: npt.NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+        return plain
+    pixels = frame.to_ndarray(format="rgba").astype(np.uint16)
+    alpha = pixels[..., 3:]
+    over: npt.NDArray[np.uint8] = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return over
 
 
 def _upright(frame: Any) -> npt.NDArray[np.uint8]:
@@ -237,7 +310,7 @@ def _upright(frame: Any) -> npt.NDArray[np.uint8]:
     FFmpeg's matrix sends the stored pixel (p, q) to (a p + c q, b p + d q), q growing downwards. Turns by
     other than quarter circles are not applied.
     """
-    pixels: npt.NDArray[np.uint8] = frame.to_ndarray(format="rgb24")
+    pixels = _opaque(frame)
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
