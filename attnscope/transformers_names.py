@@ -240,6 +240,37 @@ def unvalidated_generate(model: Any) -> Iterator[None]:
             model.__dict__["_validate_model_kwargs"] = own
 
 
+def sound_ids(model: Any) -> list[int]:
+    """Ids of the tokens that stand for sound in a prompt.
+
+    Known: `audio_token_id` or `audio_token_index` of the configuration, or of its part for sound (Phi-4-multimodal),
+    transformers 5.10 to 5.24.
+    """
+    parts = (model.config, getattr(model.config, "audio_config", None))
+    found = {getattr(part, name, None) for part in parts for name in ("audio_token_id", "audio_token_index")}
+    return sorted(value for value in found if isinstance(value, int))
+
+
+def hears(model: Any) -> bool:
+    """Whether a model has a part that hears.
+
+    Known: `audio_config`, None where a checkpoint comes without that part (Gemma 4), transformers 5.10 to 5.24.
+    """
+    return getattr(model.config, "audio_config", None) is not None
+
+
+def visual_ids(config: Any) -> set[int]:
+    """Ids of the tokens whose embeddings a model replaces by visual features; none if its configuration names none.
+
+    Known: `image_token_id`, `image_token_index` and the same of video, in the configuration or in its part for images
+    (Phi-4-multimodal), transformers 5.10 to 5.24.
+    """
+    names = [f"{kind}_token_{end}" for kind in ("image", "video") for end in ("id", "index")]
+    parts = (config, getattr(config, "vision_config", None))
+    found = {getattr(part, name, None) for part in parts for name in names}
+    return {value for value in found if isinstance(value, int)}
+
+
 # ---- what processors take, and what they do with it
 
 

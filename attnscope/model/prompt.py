@@ -13,9 +13,11 @@ from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
 from attnscope.model.render import DEFAULT_TEMPLATE, render
+from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table
 from attnscope.scene import scene_boxes
 from attnscope.scene.speaking import speaker_notes
+from attnscope.transformers_names import modalities_in, visual_ids
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,11 +80,13 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     """
     rendered = render(loaded, scene, media_parts(loaded, frames), template)
     processed = process(loaded, rendered.text, frames)
+    refuse_sound(loaded, processed)
     input_ids = processed["input_ids"][0].tolist()
     ids = _visual_ids(loaded, processed)
     visual = np.isin(input_ids, list(ids))
     boxes = scene_boxes(scene, frames)
     warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene)]
+    warnings += sound_note(loaded, scene.video)
     places = _places(loaded, processed, frames, int(visual.sum()))
     if places is None:
         kind = loaded.model.config.model_type
@@ -132,13 +136,10 @@ def _visual_ids(loaded: LoadedModel, processed: dict[str, Any]) -> set[int]:
     Raises:
         ModelError: there are none in this prompt.
     """
-    config = loaded.model.config
-    names = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
     present = set(processed["input_ids"][0].tolist())
-    ids = {value for name in names if isinstance(value := getattr(config, name, None), int)} & present
-    if not ids and "mm_token_type_ids" in processed:
-        kinds = processed["mm_token_type_ids"][0]
-        ids = set(processed["input_ids"][0][(kinds == 1) | (kinds == 2)].tolist())
+    ids = visual_ids(loaded.model.config) & present
+    if not ids and (kinds := modalities_in(processed)) is not None:
+        ids = set(processed["input_ids"][0][(kinds[0] == 1) | (kinds[0] == 2)].tolist())
     if not ids:
         raise ModelError(
             f"{loaded.id}: {type(loaded.processor).__name__} put no visual token into the prompt; "

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attnscope import transformers_names as names
 from attnscope.correct.moda.gram import Step, steps
 from attnscope.errors import ModelError, RequestError
 from attnscope.transformers_names import cache_in, cached_tokens, modalities_in
 
-_NAMES = ("image_token_id", "image_token_index", "video_token_id", "video_token_index")
 _IGNORED = -100  # label of a token that the loss is not about
 
 
@@ -86,7 +86,7 @@ def visual_ids(model: Any) -> tuple[int, ...]:
     Raises:
         ModelError: If its configuration names none.
     """
-    found = {value for name in _NAMES if isinstance(value := getattr(model.config, name, None), int)}
+    found = names.visual_ids(model.config)
     if not found:
         raise ModelError(f"{type(model).__name__}: its configuration names no token id of images or video")
     return tuple(sorted(found))
