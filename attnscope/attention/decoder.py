@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import nn
 
 from attnscope.errors import ModelError
-from attnscope.transformers_names import attends_to_others, implementation_of, registry_of, text_decoder
+from attnscope.transformers_names import (
+    attends_to_others,
+    has_text_config,
+    implementation_of,
+    is_encoder_decoder,
+    registry_of,
+    text_decoder,
+)
 
 
 def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
@@ -24,10 +29,9 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
         ModelError: If the model is an encoder-decoder, or no attention module can be reached.
     """
     name = type(model).__name__
-    config: Any = getattr(model, "config", None)
-    if config is None or not hasattr(config, "get_text_config"):
+    if not has_text_config(model):
         raise ModelError(f"{name} is not a transformers model: it has no configuration")
-    if getattr(config, "is_encoder_decoder", False) or getattr(config.get_text_config(), "is_encoder_decoder", False):
+    if is_encoder_decoder(model):
         raise ModelError(
             f"{name} is an encoder-decoder model: its cross-attention does not pass through one decoder stream"
         )

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attnscope.errors import ModelError
-from attnscope.transformers_names import TYPE_IDS, position_rule
+from attnscope.transformers_names import TYPE_IDS, position_rule, text_decoder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ def require_type_ids(model: Any, given: Mapping[str, Any]) -> None:
         return
     raise ModelError(
         f"{type(model).__name__}: {TYPE_IDS} is missing from the inputs; without it the model places its visual tokens"
-        " as if they were text (ask the processor for it with return_mm_token_type_ids=True)"
+        f" as if they were text (ask the processor for it with return_{TYPE_IDS}=True)"
     )
 
 
@@ -67,7 +67,7 @@ def placed(model: Any, given: Mapping[str, Any]) -> Iterator[None]:
                 f" replaced a forward keeps {TYPE_IDS} from the model"
             )
 
-    decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+    decoder = text_decoder(model)
     decoder = getattr(decoder, "_modules", {}).get("_orig_mod", decoder)  # compiled by itself
     handle = decoder.register_forward_pre_hook(check, with_kwargs=True)
     try:

@@ -69,7 +69,7 @@ def test_tokens_of_sound_are_not_words_of_the_template(omni, tmp_path):
     template = omni.processor.chat_template
     omni.processor.chat_template = template.replace("<|im_start|>assistant", "<|AUDIO|><|im_start|>assistant")
     try:
-        with pytest.raises(ModelError, match="tokens of the prompt are sound|fails on the frames"):
+        with pytest.raises(ModelError, match=r"tokens of the prompt are sound|fails on the frames"):
             prompt_of(omni, clip)
     finally:
         omni.processor.chat_template = template

@@ -1,0 +1,98 @@
+"""Names of transformers around processors: modalities of tokens, metadata of a clip, canvases of images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TYPE_IDS = "mm_token_type_ids"
+
+
+def ask_modalities() -> dict[str, Any]:
+    """The argument of a processor that asks for the modality of every token.
+
+    Known: `return_mm_token_type_ids`, transformers 5.10 to 5.24.
+    """
+    return {f"return_{TYPE_IDS}": True}
+
+
+def modalities_in(inputs: Mapping[str, Any]) -> Any:
+    """[B, N] modality of every token among a model's or a processor's inputs, None if they do not say.
+
+    Known: `mm_token_type_ids`, transformers 5.10 to 5.24: 0 text, 1 image, 2 video, 3 audio.
+    """
+    return inputs.get(TYPE_IDS)
+
+
+def sound_ids(model: Any) -> list[int]:
+    """Ids of the tokens that stand for sound in a prompt.
+
+    Known: `audio_token_id` or `audio_token_index` of the configuration, or of its part for sound (Phi-4-multimodal),
+    transformers 5.10 to 5.24.
+    """
+    parts = (model.config, getattr(model.config, "audio_config", None))
+    found = {getattr(part, name, None) for part in parts for name in ("audio_token_id", "audio_token_index")}
+    return sorted(value for value in found if isinstance(value, int))
+
+
+def hears(model: Any) -> bool:
+    """Whether a model has a part that hears.
+
+    Known: `audio_config`, None where a checkpoint comes without that part (Gemma 4), transformers 5.10 to 5.24.
+    """
+    return getattr(model.config, "audio_config", None) is not None
+
+
+def visual_ids(config: Any) -> set[int]:
+    """Ids of the tokens whose embeddings a model replaces by visual features; none if its configuration names none.
+
+    Known: `image_token_id`, `image_token_index` and the same of video, in the configuration or in its part for images
+    (Phi-4-multimodal), transformers 5.10 to 5.24.
+    """
+    names = [f"{kind}_token_{end}" for kind in ("image", "video") for end in ("id", "index")]
+    parts = (config, getattr(config, "vision_config", None))
+    found = {getattr(part, name, None) for part in parts for name in names}
+    return {value for value in found if isinstance(value, int)}
+
+
+def video_metadata(**fields: Any) -> Any:
+    """What a video processor is told of a clip.
+
+    Known: `transformers.video_utils.VideoMetadata` with `total_num_frames`, `fps`, `width`, `height`, `duration` and
+    `frames_indices`, transformers 5.10 to 5.24.
+    """
+    from transformers.video_utils import VideoMetadata
+
+    return VideoMetadata(**fields)
+
+
+def best_canvas(size: list[int], canvases: Any) -> tuple[int, int]:
+    """Height and width of the canvas that LLaVA's processors choose for an image.
+
+    Known: `transformers.image_processing_utils.select_best_resolution`, transformers 5.10 to 5.24.
+
+    Args:
+        size: Height and width of the image.
+        canvases: Those to choose from.
+    """
+    from transformers.image_processing_utils import select_best_resolution
+
+    height, width = select_best_resolution(size, canvases)
+    return int(height), int(width)
+
+
+def tiled_canvas(size: tuple[int, int], tile: tuple[int, int], least: int, most: int) -> tuple[int, int]:
+    """Columns and rows of tiles that InternVL's processor cuts an image into.
+
+    Known: `get_optimal_tiled_canvas` of GOT-OCR2's image processor, which InternVL takes, transformers 5.10 to 5.24.
+
+    Args:
+        size: Height and width of the image.
+        tile: Height and width of a tile.
+        least: Fewest tiles.
+        most: Most tiles.
+    """
+    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
+
+    columns, rows = get_optimal_tiled_canvas(size, tile, least, most)
+    return int(columns), int(rows)

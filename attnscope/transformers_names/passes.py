@@ -1,0 +1,114 @@
+"""Names of transformers around a forward pass: its cache, the rows it computes, its positions, and `generate`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+# Of the argument and of the output: 5.24 and later; 5.10 to 5.23 (deprecated until 5.40).
+CACHE_NAMES = ("cache", "past_key_values")
+
+
+def cache_in(inputs: Mapping[str, Any]) -> Any:
+    """The cache among the named inputs of a forward pass, None if there is none.
+
+    Known: transformers 5.10 to 5.23 name it `past_key_values`, 5.24 and later `cache`; these still take the old name.
+
+    Args:
+        inputs: What a model's `forward` is called with, by name.
+    """
+    return next((inputs[name] for name in CACHE_NAMES if inputs.get(name) is not None), None)
+
+
+def cache_of(output: Any) -> Any:
+    """The cache that a model hands back, None if it hands back none.
+
+    Known: as `cache_in`, as a field of a named output. In a plain tuple it is the element that counts its tokens.
+
+    Args:
+        output: What `forward` returns.
+    """
+    if isinstance(output, tuple):
+        return next((one for one in output if hasattr(one, "get_seq_length")), None)
+    fields = dict(output) if isinstance(output, Mapping) else {}  # a copy: 5.24 warns when asked for the old name
+    return cache_in(fields)
+
+
+def cached_tokens(cache: Any) -> int | None:
+    """How many tokens a cache has taken in, None if it does not say.
+
+    A sliding layer counts the tokens that it has dropped, and a static one does not count its empty places.
+
+    Known: `Cache.get_seq_length`, transformers 5.10 to 5.24.
+    """
+    return int(cache.get_seq_length()) if hasattr(cache, "get_seq_length") else None
+
+
+_KEEP = "logits_to_keep"
+
+
+def last_logits(count: int) -> dict[str, Any]:
+    """The argument of `forward` that asks for the logits of the last tokens only.
+
+    Known: `logits_to_keep`, transformers 5.10 to 5.24.
+
+    Args:
+        count: How many tokens.
+    """
+    return {_KEEP: count}
+
+
+def all_rows(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """What a decoder is called with, changed so that each of its layers computes the rows of all tokens.
+
+    Known: with shared keys (Gemma 4 of transformers 5.24) the decoder is told a number `logits_to_keep`, and its last
+    layers compute that many rows. Told none, it computes all of them, and the model takes the last ones itself.
+
+    Args:
+        kwargs: Named arguments of the decoder's forward pass.
+    """
+    return {name: value for name, value in kwargs.items() if name != _KEEP or not isinstance(value, int)}
+
+
+def split_logits(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The inputs of a model without the argument of `last_logits`, and that argument, None if it is not given.
+
+    Known: as `last_logits`; a number, or a tensor of positions.
+    """
+    rest = {name: value for name, value in inputs.items() if name != _KEEP}
+    return rest, inputs.get(_KEEP)
+
+
+def position_rule(model: Any) -> Callable[..., Any] | None:
+    """The function of a family that gives visual tokens their positions in time, height and width; None without one.
+
+    Known: `get_rope_index` of the model's core, transformers 5.10 to 5.24; it returns positions [3, B, N] first.
+
+    Args:
+        model: A transformers model.
+    """
+    core = getattr(model, "base_model", model)
+    rule: Callable[..., Any] | None = next(
+        (found for owner in (core, model) if callable(found := getattr(owner, "get_rope_index", None))), None
+    )
+    return rule
+
+
+@contextmanager
+def unvalidated_generate(model: Any) -> Iterator[None]:
+    """Let `generate` hand on inputs that the signature of `forward` does not name.
+
+    Known: `_validate_model_kwargs`, transformers 5.10 to 5.24.
+
+    Args:
+        model: A transformers model.
+    """
+    own = model.__dict__.get("_validate_model_kwargs")
+    model.__dict__["_validate_model_kwargs"] = lambda _given: None
+    try:
+        yield
+    finally:
+        del model.__dict__["_validate_model_kwargs"]
+        if own is not None:
+            model.__dict__["_validate_model_kwargs"] = own
