@@ -40,6 +40,8 @@ _NEAR = 12
 # FFmpeg draws any text file as a film of a terminal; nobody means that.
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
 _ORDERED = {"mpeg1video", "mpeg2video", "mpeg4"}
+# A title that is not UTF-8 must not stop a film: PyAV before 19 is asked for this, later ones need no asking.
+_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _PLAYER_LAG = 0.1  # a picture that starts this many seconds after the sound is worth a warning
 
 
@@ -69,6 +71,7 @@ def read_video(path: Path, sampling: Sampling) -> Frames:
                 )
             images[row] = pixels
         warnings += reader.warnings(timeline)
+        fps = mean_rate(timeline, float(declared_rate(reader.stream)))
     except FFmpegError as error:
         raise MediaError(f"{path}: the video cannot be decoded ({error.strerror})") from None
     finally:
@@ -81,7 +84,7 @@ def read_video(path: Path, sampling: Sampling) -> Frames:
         width=images.shape[2],
         height=images.shape[1],
         kind="video",
-        source_fps=mean_rate(timeline, float(declared_rate(reader.stream))),
+        source_fps=fps,
         duration=timeline.duration,
         total_frames=len(timeline.pts),
         warnings=warnings,
@@ -102,7 +105,7 @@ class _Reader:
         try:
             # An absolute path cannot be taken for a protocol. From a local file FFmpeg opens local files
             # only, so a playlist cannot reach the network; the option for it crashes PyAV before 18.
-            self.container = av.open(str(self.path.absolute()), metadata_errors="replace")
+            self.container = av.open(str(self.path.absolute()), **_LENIENT)
         except (FFmpegError, OSError) as error:
             said = getattr(error, "strerror", None) or type(error).__name__
             raise MediaError(f"{self.path}: not a video or image that can be read, or cut short ({said})") from None

@@ -122,6 +122,15 @@ TURNS = {
 }
 
 
+@pytest.mark.parametrize("name", ["title.mp4", "title.mkv", "title.flv"])
+def test_metadata_that_is_not_utf8_does_not_stop_a_film(tmp_path: Path, name: str) -> None:
+    path = film(tmp_path / name, frames=10)
+    data = path.read_bytes()
+    assert b"Lavf" in data
+    path.write_bytes(data.replace(b"Lavf", b"L\xff\xfef"))
+    assert shown(read_frames(path, Sampling(frames=2))) == [2, 7]
+
+
 @pytest.mark.parametrize("name", TURNS)
 def test_rotation_metadata_is_applied(tmp_path: Path, name: str) -> None:
     matrix, corner = TURNS[name]
