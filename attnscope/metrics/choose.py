@@ -17,6 +17,7 @@ from attnscope.metrics.headlist import By, Head, HeadList, OfModel
 from attnscope.metrics.pool import labels
 from attnscope.metrics.ranking import NOT_CAUSE, agreement, ranked, stability
 from attnscope.metrics.tidy import records
+from attnscope.progress import Progress, part_of
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -32,6 +33,7 @@ def choose(
     layers: str | None = None,
     threshold: float = 0.5,
     tables: Tables | None = None,
+    progress: Progress | None = None,
 ) -> HeadList:
     """Rank the heads of a model by what it did in captures, and take the best.
 
@@ -44,6 +46,7 @@ def choose(
         layers: which layers take part, as numbers ("10-19") or a range of depth ("0.36-0.71").
         threshold: covered fraction from which a cell counts as a speaker's.
         tables: what `measure` returned for the captures and the threshold; measured if not given.
+        progress: called with (what, done, total).
 
     Raises:
         RequestError: if the captures are of several models, do not define the criterion, or no head is above `least`;
@@ -55,7 +58,7 @@ def choose(
         raise RequestError(f"--min {least}: is not a number")
     taking = select_layers(layers, [int(n) for n in caps[0].layers], model.layers)
     count, about = _how_many(top, len(taking) * model.heads), labels(caps, names)
-    tables = measure(caps, names, threshold) if tables is None else tables
+    tables = measure(caps, names, threshold, progress) if tables is None else tables
     found = {
         name: scores(tables, about, other, layers=taking, least_mass=least if name == by else None)
         for name, other in criteria().items()
@@ -84,12 +87,15 @@ def choose(
     )
 
 
-def measure(caps: Sequence[Capture], names: Sequence[str], threshold: float = 0.5) -> dict[str, pd.DataFrame]:
+def measure(
+    caps: Sequence[Capture], names: Sequence[str], threshold: float = 0.5, progress: Progress | None = None
+) -> dict[str, pd.DataFrame]:
     """The numbers of all criteria, of every capture: tables by family with a column `capture`."""
     wanted = sorted({name for c in criteria().values() for name in c.metrics})
     parts: dict[str, list[pd.DataFrame]] = {}
-    for name, cap in zip(names, caps, strict=True):
-        for family, table in registry.compute(cap, wanted, threshold=threshold).items():
+    for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
+        own = part_of(progress, number, len(caps))
+        for family, table in registry.compute(cap, wanted, threshold=threshold, progress=own).items():
             parts.setdefault(family, []).append(table.assign(capture=name))
     return {family: pd.concat(several, ignore_index=True) for family, several in parts.items()}
 

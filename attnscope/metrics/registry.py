@@ -10,7 +10,7 @@ import builtins
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 
@@ -18,6 +18,7 @@ from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
+    from attnscope.progress import Progress
 
 Source = Literal["paper", "code", "2nd", "ours"]
 Compute = Callable[..., pd.DataFrame]
@@ -146,7 +147,9 @@ def lacking(cap: Capture, entry: Metric) -> str:
     return ""
 
 
-def compute(cap: Capture, names: Iterable[str] | None = None, **options: object) -> dict[str, pd.DataFrame]:
+def compute(
+    cap: Capture, names: Iterable[str] | None = None, *, progress: Progress | None = None, **options: object
+) -> dict[str, pd.DataFrame]:
     """Compute metrics of one capture.
 
     A metric whose reading the capture does not hold gives no rows (`explain` says why).
@@ -154,6 +157,7 @@ def compute(cap: Capture, names: Iterable[str] | None = None, **options: object)
     Args:
         cap: an open capture.
         names: which metrics; all of them by default.
+        progress: called with (what, done, total).
         options: options of the metrics, for example `threshold=0.5`; each function takes those that it names.
 
     Returns:
@@ -172,11 +176,15 @@ def compute(cap: Capture, names: Iterable[str] | None = None, **options: object)
         if option not in known:
             raise RequestError(f"no metric takes the option '{option}'; known: {', '.join(sorted(known))}")
     tables: dict[str, list[pd.DataFrame]] = {}
-    for fn, entry in functions.items():
+    for number, (fn, entry) in enumerate(functions.items()):
+        if progress is not None:
+            progress("metrics", number, len(functions))
         if lacking(cap, entry):
             continue
         table = fn(cap, **{k: v for k, v in options.items() if k in accepted[fn]})
         tables.setdefault(entry.family, []).append(table[table["metric"].isin(wanted)])
+    if progress is not None:
+        progress("metrics", len(functions), len(functions))
     return {family: _joined(parts) for family, parts in tables.items()}
 
 
@@ -186,7 +194,7 @@ def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return table[[c for c in table.columns if c not in FOUND] + [c for c in FOUND if c in table]]
 
 
-def one(name: str, cap: Capture, **options: object) -> pd.DataFrame:
+def one(name: str, cap: Capture, **options: Any) -> pd.DataFrame:
     """One metric of one capture; no rows where the capture lacks the reading.
 
     Raises:

@@ -15,6 +15,7 @@ from attnscope.metrics.clips import several_groups
 from attnscope.metrics.decay import across_captures
 from attnscope.metrics.headline import headline
 from attnscope.metrics.resample import FEWEST
+from attnscope.progress import Progress
 from attnscope.report import answer_panels, frame_panels, modality_panels, provenance, speaker_panels
 from attnscope.report.answers import options
 from attnscope.report.capture_page import capture_page, notes
@@ -48,6 +49,7 @@ def analyze(
     style: str = "paper",
     films: bool = False,
     caption: str = "",
+    progress: Progress | None = None,
 ) -> Summary:
     """Measure captures and write tables (CSV, parquet), figures (PNG, SVG), `report.html` and `summary.json`.
 
@@ -66,6 +68,7 @@ def analyze(
         films: also write the attention over the moving clip as mp4 and GIF, for the captures whose frames are shown;
             takes seconds a clip.
         caption: a sentence that readers must see first, under the title.
+        progress: called with (what, done, total); a total of 0 is not known.
 
     Returns:
         Where everything is, the headline numbers, and notes on what is not defined and why.
@@ -90,6 +93,7 @@ def analyze(
         options: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator, "by": by}
         options |= {"jitter": None if jitter is None else dict(jitter), "style": style, "films": films}
         with staged(Path(out), PAGE) as stage, styled(style):
+            stage.output.progress = progress
             return _write(stage, caps, names, about, options, caption)
 
 
@@ -103,7 +107,7 @@ def _write(
 ) -> Summary:
     """Compute everything and write it."""
     output, denominator, by = stage.output, settings["denominator"], settings["by"]
-    tables = compute_tables(caps, names, settings["threshold"], settings["jitter"])
+    tables = compute_tables(caps, names, settings["threshold"], settings["jitter"], output.progress)
     numbers = headline(tables, denominator, about)
     write_tables(output, caps, names, tables, about, by)
     output.table("headline", numbers)

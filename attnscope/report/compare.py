@@ -13,6 +13,7 @@ import pandas as pd
 from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.metrics.headline import change, headline
+from attnscope.progress import Progress, part_of
 from attnscope.report import change_panels, compare_notes, provenance
 from attnscope.report.answers import answer_text, options_change, verdict
 from attnscope.report.capture_page import capture_page
@@ -39,6 +40,7 @@ def compare(
     denominator: str = "max",
     jitter: Mapping[str, Any] | None = None,
     caption: str = "",
+    progress: Progress | None = None,
 ) -> Summary:
     """Report what changed between two captures of one scene.
 
@@ -55,6 +57,7 @@ def compare(
         jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes, and their changes, get a band from
             disturbed boxes, the same before and after.
         caption: a sentence that readers must see first, under the title.
+        progress: called with (what, done, total); a total of 0 is not known.
 
     Returns:
         Where everything is, the change of the headline numbers, of the answer and of the options, and notes.
@@ -73,6 +76,7 @@ def compare(
         settings: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
         settings["jitter"] = None if jitter is None else dict(jitter)
         with staged(Path(out), PAGE) as stage, styled():
+            stage.output.progress = progress
             return _write(stage, caps, paired, settings, caption)
 
 
@@ -82,9 +86,14 @@ def _write(
     """Compute everything and write it."""
     (one, two), output = caps, stage.output
     threshold, denominator, jitter = (settings[name] for name in ("threshold", "denominator", "jitter"))
-    tables = [compute_tables([cap], [name], threshold) for cap, name in zip(caps, NAMES, strict=True)]
+    tables = [
+        compute_tables([cap], [name], threshold, progress=part_of(output.progress, number, len(caps)))
+        for number, (cap, name) in enumerate(zip(caps, NAMES, strict=True))
+    ]
     banded: Tables = {}
     if jitter is not None and all(cap.has("maps") and cap.scene.speakers for cap in caps):
+        if output.progress is not None:
+            output.progress("bands from disturbed boxes", 0, 0)
         *bands, banded = metrics.jitter_change(caps, tables, threshold=threshold, **jitter)
         tables = [found | own for found, own in zip(tables, bands, strict=True)]
     numbers = headline_change(tables[0], tables[1], denominator, banded)

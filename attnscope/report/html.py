@@ -8,10 +8,12 @@ from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from attnscope._version import __version__
 from attnscope.metrics import definitions
 from attnscope.metrics.headline_lines import NO_SINKS
+from attnscope.printable import printable
 from attnscope.report.answers import together, unlikely
 from attnscope.report.numbers import (
     aligned,
@@ -27,6 +29,8 @@ from attnscope.report.numbers import (
 )
 from attnscope.report.summary import records
 
+# What a page may load: itself. Its style and its pictures are in it, and it has no script.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 CAUSAL = (
     "Attention mass is not causal importance: a head that attends somewhere need not change the answer, "
     "and one that attends elsewhere may."
@@ -52,6 +56,7 @@ def render(template: str, **values: Any) -> str:
     common = {
         "version": __version__,
         "causal": CAUSAL,
+        "policy": POLICY,
         "definitions": records(definitions()),
         "sources": SOURCES,
     }
@@ -71,6 +76,11 @@ def beside(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def _shown(value: Any) -> Any:
+    """What a page says of a value: texts of users and models without control characters."""
+    return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -79,6 +89,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     environment.filters["number"] = number
     environment.filters["signed"] = signed

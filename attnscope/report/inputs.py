@@ -14,6 +14,7 @@ from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.modality import DENOMINATORS
+from attnscope.progress import Progress, part_of
 from attnscope.scene.names import did_you_mean, find_name
 
 Tables = dict[str, pd.DataFrame]
@@ -81,7 +82,11 @@ def names_of(caps: Sequence[Capture]) -> list[str]:
 
 
 def compute_tables(
-    caps: Sequence[Capture], names: Sequence[str], threshold: float, jitter: Mapping[str, Any] | None = None
+    caps: Sequence[Capture],
+    names: Sequence[str],
+    threshold: float,
+    jitter: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Tables:
     """Every metric of every capture: one table a family, with the capture's name in the first column.
 
@@ -90,10 +95,13 @@ def compute_tables(
         names: of the captures.
         threshold: covered fraction from which a cell counts as a speaker's.
         jitter: options of `attnscope.metrics.jitter`, whose bands numbers that depend on boxes then have.
+        progress: called with (what, done, total).
     """
     parts: dict[str, list[pd.DataFrame]] = {}
-    for name, cap in zip(names, caps, strict=True):
-        found = metrics.compute(cap, threshold=threshold)
+    for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
+        found = metrics.compute(cap, threshold=threshold, progress=part_of(progress, number, len(caps)))
+        if progress is not None and jitter is not None:
+            progress("bands from disturbed boxes", number, len(caps))
         if jitter is not None and cap.has("maps") and cap.scene.speakers:
             found |= metrics.jitter(cap, tables=found, threshold=threshold, **jitter)
         for family, table in found.items():

@@ -16,6 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from attnscope import metrics
 from attnscope.errors import RunError, unusable_folder
+from attnscope.progress import Progress
 from attnscope.report.style import Drawn, figure_of, lay_out, scaled
 from attnscope.report.summary import plain
 
@@ -44,11 +45,13 @@ class Output:
     Attributes:
         folder: where everything goes; made if it does not exist.
         tables, figures: files written so far.
+        progress: called with ("figures", number of them, 0) before each is drawn.
     """
 
     folder: Path
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """Make the folder.
@@ -79,6 +82,8 @@ class Output:
         Raises:
             RunError: if a file cannot be written.
         """
+        if self.progress is not None:
+            self.progress("figures", len(self.figures) // 2, 0)
         figure = figure_of(drawn)
         lay_out(figure)
         buffer = io.BytesIO()

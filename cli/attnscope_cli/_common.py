@@ -81,8 +81,8 @@ def progress_bar(quiet: bool) -> Iterator[Progress | None]:
 
         def update(what: str, done: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done)
+                tasks[what] = bar.add_task(what, total=total or None)  # a total of 0 is not known
+            bar.update(tasks[what], completed=done, total=total or None)
 
         yield update
 

@@ -17,6 +17,7 @@ from attnscope_cli._common import (
     jitter_options,
     option,
     print_json,
+    progress_bar,
     refuse_existing,
     setup_logging,
 )
@@ -54,15 +55,18 @@ def run(
     from attnscope.report.analyze import PAGE, analyze
 
     refuse_existing(out / PAGE, force)
-    summary = analyze(
-        captures,
-        out,
-        speaker=speaker,
-        threshold=threshold,
-        denominator=denominator,
-        by=by,
-        jitter=jitter_options(jitter),
-        style=style,
-        films=films,
-    )
+    bands = jitter_options(jitter)
+    with progress_bar(quiet) as progress:
+        summary = analyze(
+            captures,
+            out,
+            speaker=speaker,
+            threshold=threshold,
+            denominator=denominator,
+            by=by,
+            jitter=bands,
+            style=style,
+            films=films,
+            progress=progress,
+        )
     print_json(summary.to_dict()) if json else print(summary.report)

@@ -16,6 +16,7 @@ from attnscope_cli._common import (
     Speaker,
     jitter_options,
     print_json,
+    progress_bar,
     refuse_existing,
     setup_logging,
 )
@@ -40,5 +41,6 @@ def run(
     from attnscope.report.compare import PAGE, compare
 
     refuse_existing(out / PAGE, force)
-    summary = compare(before, after, out, speaker=speaker, jitter=bands)
+    with progress_bar(quiet) as progress:
+        summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
     print_json(summary.to_dict()) if json else print(summary.report)

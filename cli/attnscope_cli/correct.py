@@ -120,5 +120,6 @@ def run(
     quiet_transformers()
     with progress_bar(quiet) as progress:
         rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
-    summary = compare(before, after, out, speaker=speaker, jitter=bands)
+    with progress_bar(quiet) as progress:
+        summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
     print_json(summary.to_dict()) if json else print(summary.report)

@@ -113,9 +113,11 @@ def run(
     with ExitStack() as stack:
         caps = open_all(captures, stack)
         names = names_of(caps)
-        tables = measure(caps, names, threshold) if heads is not None else None
-        rank = partial(choose, caps, names, by, least=min, layers=layers, threshold=threshold, tables=tables)
-        found, every = rank(top=top), rank(top="100%") if heads is not None else None
+        with progress_bar(quiet) as progress:
+            tables = measure(caps, names, threshold, progress) if heads is not None else None
+            rank = partial(choose, caps, names, by, least=min, layers=layers, threshold=threshold, tables=tables)
+            found = rank(top=top, progress=progress)
+        every = rank(top="100%") if heads is not None else None
     parts: dict[str, Any] = {}
     if knockout:
         from attnscope.correct.knockout.cause import only, with_effects

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from attnscope_cli._common import CaptureFile, Json, print_json
+from attnscope_cli._common import CaptureFile, Json, print_json, progress_bar
 
 
 def run(capture: CaptureFile, json: Json = False) -> None:
@@ -14,7 +14,10 @@ def run(capture: CaptureFile, json: Json = False) -> None:
     """
     from attnscope.capture.validate import validate
 
-    problems = [str(problem) for problem in validate(capture)]
+    with progress_bar(quiet=json) as progress:
+        if progress is not None:
+            progress("reading", 0, 0)  # how much there is to check is not known
+        problems = [str(problem) for problem in validate(capture)]
     if json:
         print_json({"capture": str(capture), "valid": not problems, "problems": problems})
     else:
