@@ -1,7 +1,7 @@
 r"""Text from outside on a terminal: names and answers may hold sequences that move the cursor.
 
 Control characters, lone surrogates, line separators and the marks that change the direction of text are shown as
-escapes (`\x1b`, `\u202e`). Letters of all scripts, and the joiners that some need, stay.
+escapes (`\x1b`, `\u202e`), and so are the two non-characters that XML forbids. Letters of all scripts, and the joiners that some need, stay.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 _UNSAFE = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, but tab and line feed
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks of direction
-    "\u2028\u2029\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
+    "\u2028\u2029\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f"
 )
 _CONTROL = re.compile(f"[{_UNSAFE}]")
 _CONTROL_OR_BREAK = re.compile(f"[{_UNSAFE}\t\n]")

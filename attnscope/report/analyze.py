@@ -30,6 +30,7 @@ from attnscope.report.inputs import (
     refuse_twice,
     subject,
 )
+from attnscope.report.lettering import learn_scenes
 from attnscope.report.output import Output
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import check_style, styled
@@ -94,6 +95,7 @@ def analyze(
         options |= {"jitter": None if jitter is None else dict(jitter), "style": style, "films": films}
         with staged(Path(out), PAGE) as stage, styled(style):
             stage.output.progress = progress
+            learn_scenes([cap.scene for cap in caps])
             return _write(stage, caps, names, about, options, caption)
 
 

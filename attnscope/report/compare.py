@@ -21,6 +21,7 @@ from attnscope.report.change import Change
 from attnscope.report.cost import cost
 from attnscope.report.html import render
 from attnscope.report.inputs import Tables, check_options, compute_tables, open_all, subject
+from attnscope.report.lettering import learn_scenes
 from attnscope.report.pairing import Pairing, pair
 from attnscope.report.panels import RISE
 from attnscope.report.staged import Stage, staged
@@ -77,6 +78,7 @@ def compare(
         settings["jitter"] = None if jitter is None else dict(jitter)
         with staged(Path(out), PAGE) as stage, styled():
             stage.output.progress = progress
+            learn_scenes([cap.scene for cap in caps])
             return _write(stage, caps, paired, settings, caption)
 
 

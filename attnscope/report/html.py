@@ -11,10 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from attnscope._version import __version__
+from attnscope.files import printable
 from attnscope.metrics import definitions
 from attnscope.metrics.headline_lines import NO_SINKS
-from attnscope.printable import printable
 from attnscope.report.answers import together, unlikely
+from attnscope.report.lettering import current
 from attnscope.report.numbers import (
     aligned,
     changed,
@@ -57,6 +58,7 @@ def render(template: str, **values: Any) -> str:
         "version": __version__,
         "causal": CAUSAL,
         "policy": POLICY,
+        "lettering": current().notes(),
         "definitions": records(definitions()),
         "sources": SOURCES,
     }
@@ -78,7 +80,7 @@ def beside(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _shown(value: Any) -> Any:
     """What a page says of a value: texts of users and models without control characters."""
-    return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache

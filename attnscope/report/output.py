@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,6 +86,7 @@ class Output:
         if self.progress is not None:
             self.progress("figures", len(self.figures) // 2, 0)
         figure = figure_of(drawn)
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it logs each weight that a font lacks
         lay_out(figure)
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]

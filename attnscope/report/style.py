@@ -12,19 +12,27 @@ from contextvars import ContextVar
 from functools import wraps
 from textwrap import wrap
 from typing import Any, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
 
+from attnscope import fonts
 from attnscope.errors import RequestError
+from attnscope.report.lettering import current, lettering, middle
 
 COLUMN, PAGE = 3.3, 7.0  # inches: one column of a two-column paper, and both
 DPI = 200
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 CHANGE = "PuOr_r"
+TOUCHING, MOSTLY = 1.0, 0.75  # points between two lines that coincide; the share of their places where they do
 UNDEFINED = "#d9d9d9"
 CHANCE = "#777777"
 SOFT = "#555555"
@@ -86,7 +94,7 @@ _LENGTHS = {  # points on paper
 }
 _RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str in older ones
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
+    "font.sans-serif": [fonts.BASE],
     "axes.titleweight": "bold",
     "legend.frameon": False,
     "legend.columnspacing": 1.2,
@@ -128,7 +136,7 @@ def styled(name: str | None = None) -> Iterator[None]:
     scale = STYLES[name] if name else scaled(1)
     token = _IN_FORCE.set(scale)
     try:
-        with mpl.rc_context(_RC | {key: length * scale for key, length in _LENGTHS.items()}):
+        with lettering(), mpl.rc_context(_RC | {key: length * scale for key, length in _LENGTHS.items()}):
             yield
     finally:
         _IN_FORCE.reset(token)
@@ -140,9 +148,64 @@ def dressed(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def draw(*args: P.args, **options: P.kwargs) -> R:
         with styled():
-            return function(*args, **options)
+            drawn = function(*args, **options)
+            for figure in _figures(drawn):
+                _finish(figure)
+            return drawn
 
     return draw
+
+
+def _figures(drawn: object) -> set[Figure]:
+    """Whole figures that a drawing function's axes are in; none if it returns something else."""
+    several = drawn if isinstance(drawn, (list, tuple)) else [drawn]
+    return {figure_of(ax) for ax in several if isinstance(ax, Axes)}
+
+
+def _finish(figure: Figure) -> None:
+    """Give every text a font that has its letters, and put lines that coincide side by side."""
+    give_fonts(figure)
+    for ax in figure.axes:
+        side_by_side(ax)
+
+
+def give_fonts(figure: Figure) -> None:
+    """Give every text fonts that have its letters; needed before a figure is laid out."""
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        families, _ = fonts.choose(text.get_text())
+        if families:
+            text.set_fontfamily([fonts.BASE, *families])
+
+
+_MOVED: WeakSet[Line2D] = WeakSet()  # lines that stand beside another already
+
+
+def side_by_side(ax: Axes) -> None:
+    """Move each line that another one covers by its own width, so that both are seen; their numbers do not change.
+
+    A line is covered where most of its points lie on those of a line that was drawn before.
+    """
+    shown: list[tuple[Line2D, NDArray[np.float64]]] = []
+    for line in ax.lines:
+        places = np.asarray(line.get_xydata(), np.float64)
+        if len(places) < 2 or not line.get_visible() or line.get_transform() != ax.transData:
+            continue
+        pixels = ax.transData.transform(places)
+        under = [other for other, own in shown if _covers(own, pixels, scaled(TOUCHING) / 72 * ax.figure.dpi)]
+        shown.append((line, pixels))
+        if under and line not in _MOVED:
+            step = sum((other.get_linewidth() + line.get_linewidth()) / 2 for other in under) / 72
+            line.set_transform(line.get_transform() + ScaledTranslation(0, step, ax.figure.dpi_scale_trans))
+            _MOVED.add(line)
+
+
+def _covers(one: NDArray[np.float64], two: NDArray[np.float64], near: float) -> bool:
+    """Whether most points [N, 2] of two lines lie on each other, in pixels."""
+    if one.shape != two.shape:
+        return False
+    known = np.isfinite(one).all(1) & np.isfinite(two).all(1)
+    return bool(known.sum() > 1 and (np.abs(one - two)[known].max(1) < near).mean() > MOSTLY)
 
 
 def scaled(length: float) -> float:
@@ -201,15 +264,16 @@ def heading(figure: Figure | SubFigure, text: str) -> Text:
 
 
 def literal(text: str) -> str:
-    """A user's text for a figure: matplotlib would read dollar signs as a formula."""
-    return text.replace("$", r"\$")
+    """A user's text for a figure, as `attnscope.report.lettering` writes it; matplotlib reads dollars as a formula."""
+    return current().shown(text).replace("$", r"\$")
 
 
 def short_labels(texts: Sequence[str], longest: int) -> list[str]:
     """Users' texts as labels: cut in the middle, since names differ at either end, unless two would look alike."""
-    half = longest // 2
-    cut = [text if len(text) <= longest else f"{text[: longest - 1 - half]}…{text[-half:]}" for text in texts]
-    return [literal(text) for text in (cut if len(set(cut)) == len(set(texts)) else texts)]
+    current().learn(texts)
+    shown = [current().shown(text) for text in texts]
+    cut = [middle(text, longest) for text in shown]
+    return [text.replace("$", r"\$") for text in (cut if len(set(cut)) == len(set(texts)) else shown)]
 
 
 def short(value: float | None, digits: int = 3) -> str:

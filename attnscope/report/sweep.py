@@ -16,6 +16,7 @@ from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.dose import dose_response
 from attnscope.report.html import render
 from attnscope.report.inputs import check_options
+from attnscope.report.lettering import learn_scenes
 from attnscope.report.staged import Stage, staged
 from attnscope.report.style import styled
 from attnscope.report.summary import Summary, records
@@ -64,7 +65,7 @@ def sweep(
         RunError: if the output cannot be written.
     """
     check_options(threshold, denominator)
-    with staged(Path(out), PAGE, DOCUMENT) as stage:
+    with staged(Path(out), PAGE, DOCUMENT) as stage, styled():
         options: dict[str, Any] = {"model": model, "threshold": threshold, "denominator": denominator}
         return _write(run_sweep(before, steps, sweeps, progress=progress, **options), before, stage)
 
@@ -74,9 +75,10 @@ def _write(found: Sweep, before: str | Path, stage: Stage) -> Summary:
     table, panels = wide(found), panels_of(found)
     output.table("sweep", found.table)
     output.table("sweep_wide", table)
-    with styled():
-        figure = dose_response(found.table, names, panels)
-        picture = output.figure("dose_response", figure, "Dose and response", _caption(found))
+    with open_capture(before) as cap:
+        learn_scenes([cap.scene])
+    figure = dose_response(found.table, names, panels)
+    picture = output.figure("dose_response", figure, "Dose and response", _caption(found))
     notes = _notes(found)
     rows = [row | {"verdict": verdict(row["answer"], found.target, right=found.right)} for row in records(table)]
     with open_capture(before) as cap:

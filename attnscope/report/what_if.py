@@ -18,6 +18,7 @@ from attnscope.report import provenance
 from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.heads import grid, heads_change
 from attnscope.report.html import render
+from attnscope.report.lettering import learn_scenes
 from attnscope.report.numbers import ranked
 from attnscope.report.output import Output, Picture
 from attnscope.report.staged import Stage, staged
@@ -51,7 +52,7 @@ def what_if(
         RequestError: as `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
         RunError: if the output cannot be written.
     """
-    with staged(Path(out), PAGE, DOCUMENT) as stage:
+    with staged(Path(out), PAGE, DOCUMENT) as stage, styled():
         found = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
         return _write(found, corrections, path, stage)
 
@@ -98,8 +99,9 @@ def brief(summary: Summary) -> tuple[list[str], list[str], list[list[str]]]:
 def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, stage: Stage) -> Summary:
     output, numbers = stage.output, views(found)
     output.table("what_if", found.table)
-    with styled():
-        pictures = _pictures(output, found, dict(list(numbers.items())[:2]))
+    with open_capture(path) as cap:
+        learn_scenes([cap.scene])
+    pictures = _pictures(output, found, dict(list(numbers.items())[:2]))
     main = next(iter(numbers), "")
     most = _most(numbers[main]) if main else []
     layers = _by_layer(found, main, numbers)

@@ -17,6 +17,7 @@ class _Page(HTMLParser):
         self.tags: list[str] = []
         self.text: list[str] = []
         self.alts: list[str] = []
+        self.policy: dict[str, str] = {}
         self._quiet = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -29,6 +30,9 @@ class _Page(HTMLParser):
                 self.anchors.append(value or "")
             if name == "id":
                 self.ids.add(value or "")
+            if (name, value) == ("http-equiv", "Content-Security-Policy"):
+                parts = [part.split(maxsplit=1) for part in str(dict(attrs)["content"]).split(";")]
+                self.policy = dict(parts)
             if name == "alt":
                 self.alts.append(value or "")
 
@@ -51,6 +55,9 @@ def assert_self_contained(path: Path) -> _Page:
     page, source = read(path), path.read_text(encoding="utf-8")
     assert all(load.startswith("data:") for load in page.loads), [x[:60] for x in page.loads]
     assert "script" not in page.tags
+    assert page.policy["default-src"] == "'none'"
+    assert page.policy["img-src"] == "data:"
+    assert "unsafe-inline" not in page.policy.get("script-src", "")
     assert "@import" not in source and "url(" not in source
     assert "http://" not in source and "https://" not in source
     assert all(a.startswith("#") and a[1:] in page.ids for a in page.anchors)

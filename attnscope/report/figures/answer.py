@@ -17,6 +17,7 @@ from attnscope.report.figures.lines import (
     legend_outside,
     over_captures,
 )
+from attnscope.report.lettering import current
 from attnscope.report.style import (
     CHANCE,
     COLUMN,
@@ -92,6 +93,7 @@ def shares(answer: pd.DataFrame, about: pd.DataFrame | None = None) -> Shares | 
         for name, own in rows.groupby("speaker", sort=False):
             said = bool(own["asked"].any())
             curves.append(Curve(f"{name} (asked)" if said else str(name), said, own))
+    current().learn(curve.name.removesuffix(" (asked)") for curve in curves)
     drawn = [curve for curve in curves if curve.rows["value"].notna().any()]
     return Shares(sorted(drawn, key=lambda curve: not curve.asked), chance)
 
@@ -128,7 +130,7 @@ def speaker_shares_change(
     axes[1].sharey(axes[0])
     _draw(axes[0], one, "Before")
     _draw(axes[1], two, "After")
-    axes[0].set_ylim(top=1.05 * max(float(curve.value.max()) for curve in [*one.curves, *two.curves]))
+    axes[0].set_ylim(top=1.12 * max(float(curve.value.max()) for curve in [*one.curves, *two.curves]))
     axes[2].axhline(0, color=CHANCE, linewidth=scaled(0.8))
     axes[2].update_datalim([(one.chance.index[0], -0.01), (one.chance.index[0], 0.01)])  # or rounding would fill it
     _draw(axes[2], Shares(_changes(one, two), one.chance * np.nan), "Change", bottom=None)
@@ -161,6 +163,7 @@ def _draw(ax: Axes, found: Shares, title: str, bottom: float | None = -0.02) -> 
         number += not curve.asked
         draw_line(ax, curve.rows, color=color, marker=marker, label=literal(curve.name), strong=curve.asked)
     ax.set_title(title)
+    ax.margins(y=0.1)
     if bottom is not None:
         ax.set_ylim(bottom=bottom)
     nothing = pd.DataFrame(columns=["layer", "value", "clips"])

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from attnscope.metrics import OVER
 from attnscope.report.figures.heads import Grid, around, bar, draw_map, grid
 from attnscope.report.figures.lines import clips, over_captures, rows_of
-from attnscope.report.style import COLUMN, DIVERGING, dressed, heading, literal, new_figure, scaled
+from attnscope.report.style import COLUMN, DIVERGING, dressed, heading, new_figure, scaled
 
 FRAMES = {"live": "Live frames", "all": "All frames"}
 CHANCE = 0.5
@@ -62,5 +62,5 @@ def grounding_maps(
         if ax is not axes[0]:
             ax.set_ylabel("")
     bar(image, axes, f"AUC ({CHANCE:g} = chance)")
-    heading(figure, f"Grounding AUC, words of {literal(speaker)}" if speaker else "Grounding AUC")
+    heading(figure, f"Grounding AUC, words of {speaker}" if speaker else "Grounding AUC")
     return axes

@@ -117,7 +117,7 @@ def gap_by_layer(
     ax.set_title("Self against cross attention")
     ax.set_ylabel(f"gap |s − c| / {below}")
     if denominator != "self":
-        ax.set_ylim(-0.03, 1.03)
+        ax.set_ylim(-0.05, 1.08)
     layer_axis(ax, rows)
     legend_below(ax, columns=2)
     return ax

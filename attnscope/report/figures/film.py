@@ -15,7 +15,7 @@ from PIL import Image
 
 from attnscope.errors import AttnscopeError
 from attnscope.files import unfinished
-from attnscope.report.style import SEQUENTIAL
+from attnscope.report.figures.shading import COLORS as SHADES
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -149,7 +149,7 @@ def _write_gif(path: Path, images: list[Image.Image], milliseconds: int) -> None
     some = images[:: max(1, len(images) // 6)][:6]
     width, height = images[0].size
     sample = Image.new("RGB", (width, height * (len(some) + 1)))
-    ramp = np.asarray(colormaps[SEQUENTIAL](np.linspace(0, 1, width)))[None, :, :3] * 255
+    ramp = np.asarray(colormaps[SHADES](np.linspace(0, 1, width)))[None, :, :3] * 255
     sample.paste(Image.fromarray(ramp.repeat(height, 0).astype(np.uint8)), (0, 0))
     for row, image in enumerate(some):
         sample.paste(image, (0, height * (row + 1)))

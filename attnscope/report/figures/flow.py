@@ -108,7 +108,7 @@ def shares_by_layer(
         ax.set_title(f"{query.capitalize()} queries{count}", fontsize=scaled(8))
         dashed_key(ax, "without sinks")
         layer_axis(ax, rows, narrow=True)
-        ax.set_ylim(-0.03, 1.03)
+        ax.set_ylim(-0.05, 1.08)
     axes[0].set_ylabel(SHARE)
     legend_outside(figure, columns=2, axes=axes, title=BANDS if banded(rows) else "")
     return axes

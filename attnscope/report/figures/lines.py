@@ -15,6 +15,7 @@ from matplotlib.transforms import ScaledTranslation
 from attnscope.metrics import OVER, pool
 from attnscope.metrics.clips import each_its_own, keys_of
 from attnscope.metrics.registry import FOUND
+from attnscope.report.figures.names import letters
 from attnscope.report.style import SOFT, scaled
 
 EMPTY = "not defined in this capture"
@@ -192,7 +193,7 @@ def legend_outside(
 def _columns(figure: Figure | SubFigure, labels: Sequence[str], most: int) -> int:
     """Columns of a legend that fit: matplotlib would cut off what does not."""
     room = float(figure.bbox.width) / figure.dpi * 72
-    one = scaled(max(len(line) for label in labels for line in label.split("\n")) * LETTER + HANDLE)
+    one = scaled(max(letters(line) for label in labels for line in label.split("\n")) * LETTER + HANDLE)
     return max(1, min(most, int(room / one)))
 
 

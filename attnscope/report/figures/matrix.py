@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 from attnscope.metrics import OVER
 from attnscope.report.figures.heads import around, with_grey
 from attnscope.report.figures.lines import rows_of
-from attnscope.report.style import COLUMN, DIVERGING, dressed, figure_of, heading, new_figure, scaled, short_labels
+from attnscope.report.style import (
+    COLUMN,
+    DIVERGING,
+    dressed,
+    figure_of,
+    give_fonts,
+    heading,
+    new_figure,
+    scaled,
+    short_labels,
+)
 
 FRAMES = {"live": "Live frames", "all": "All frames"}
 UNIT = "share of a row"
@@ -164,6 +174,7 @@ def _trim(figure: Figure, axes: Sequence[Axes], over: Text) -> None:
     """Take away what `_height` gave too much: an empty band under the heading, since cells stay square."""
     engine = figure.get_layout_engine()
     assert engine is not None
+    give_fonts(figure)
     for _ in range(TRIMS):  # gaps elsewhere shrink with it, so that once is not enough
         engine.execute(figure)
         top = max(box.y1 for ax in axes if (box := ax.get_tightbbox()) is not None)

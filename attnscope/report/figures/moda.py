@@ -63,7 +63,7 @@ def scores_by_layer(
     draw_line(axes[1], ratio, color="#1c2126", marker="o", label="")
     heading(figure, "Attention score of text and video by layer")
     axes[0].set_ylabel("mean attention\nper pair")
-    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylim(0, 1.1 * axes[0].get_ylim()[1])
     axes[1].set_ylabel("text ÷\nvisual")
     axes[1].set_yscale("log")
     axes[1].yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))

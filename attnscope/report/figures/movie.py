@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from textwrap import wrap
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import Normalize
-from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from attnscope import fonts
+from attnscope.files import printable
 from attnscope.metrics.cells import cell_lift
 from attnscope.report.figures.film import Pixels, clip_frames, moments, nearest, write_films
 from attnscope.report.figures.names import place_names
-from attnscope.report.figures.overlay import HEAT, scale
+from attnscope.report.figures.overlay import scale
+from attnscope.report.figures.shading import ratio_ticks, shade
 from attnscope.report.figures.stage import Stage, paint, stage
 from attnscope.report.figures.turns import speaker_colors
-from attnscope.report.style import SEQUENTIAL, dressed, scaled
+from attnscope.report.lettering import current, learn_scenes
+from attnscope.report.style import dressed, scaled
 from attnscope.scene import scene_boxes
 
 if TYPE_CHECKING:
@@ -88,7 +91,7 @@ class _Painter:
         self._cap, self._speaker, self._at = cap, speaker, at
         width, height = on.size
         self._line = round(scaled(LINE))
-        self._font = {bold: _font(scaled(13), bold=bold) for bold in (False, True)}
+        learn_scenes([cap.scene])
         self._shape = round(scaled(WIDTH) * height / width), round(scaled(WIDTH))
         norm, _ = scale(on, [values])
         self._heat = [self._layer(paint(on, values, f, self._shape), norm) for f in range(len(on.times))]
@@ -99,6 +102,7 @@ class _Painter:
         self._colors = speaker_colors(cap.scene)
         said = {turn.speaker for turn in cap.scene.transcript if turn.start is not None}
         self._lanes = [name for name in self._colors if name in said]
+        self._names = {name: current().shown(name) for name in [*self._colors, *self._boxes]}
         self._top = self._line * len(self._title(title)) + MARGIN
         self._canvas = self._background(self._title(title), norm)
 
@@ -115,30 +119,28 @@ class _Painter:
             self._now(ImageDraw.Draw(canvas), float(self._at[number]))
             yield np.asarray(canvas)
 
-    def _layer(self, heat: NDArray[np.float64], norm: Normalize) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _layer(self, heat: NDArray[np.float64], norm: LogNorm) -> tuple[NDArray[Any], NDArray[Any]]:
         """Colours [h, w, 3] and their strength [h, w, 1] of one sampled frame; none where no token shows anything."""
-        known = np.isfinite(heat)
-        level = np.clip(np.nan_to_num(heat) / (norm.vmax or 1.0), 0, 1)
-        strength = np.where(known, HEAT[0] + (HEAT[1] - HEAT[0]) * level, 0.0)
-        color = np.asarray(colormaps[SEQUENTIAL](level))[..., :3] * 255
-        return color.astype(np.float32), strength[..., None].astype(np.float32)
+        color, strength = shade(heat, norm)
+        return (255 * color).astype(np.float32), strength[..., None].astype(np.float32)
 
     def _title(self, title: str) -> list[str]:
         letters = int(self._shape[1] / (scaled(13) * 0.62))
-        return [line for part in title.split("\n") for line in wrap(part, letters)]
+        return [line for part in current().shown(title).split("\n") for line in wrap(part, letters)]
 
-    def _background(self, title: Sequence[str], norm: Normalize) -> Image.Image:
+    def _background(self, title: Sequence[str], norm: LogNorm) -> Image.Image:
         """Title, colour scale, lanes of the turns and the time axis."""
         h, w = self._shape
         below = self._line * (len(self._lanes) + 4) + 2 * MARGIN
         canvas = Image.new("RGB", (w + w % 2, (self._top + h + below + 1) // 2 * 2), PAPER)
         draw = ImageDraw.Draw(canvas)
         for row, line in enumerate(title):
-            draw.text((w / 2, MARGIN / 2 + row * self._line), line, INK, self._font[row == 0], anchor="ma")
+            draw.text((w / 2, MARGIN / 2 + row * self._line), line, INK, _font(line, bold=row == 0), anchor="ma")
         self._scale(canvas, draw, norm)
         for row, name in enumerate(self._lanes):
             y = self._lane(row)
-            draw.text((MARGIN, y + self._line / 2), name, INK, self._font[False], anchor="lm")
+            shown = self._names[name]
+            draw.text((MARGIN, y + self._line / 2), shown, INK, _font(shown), anchor="lm")
             for turn in self._cap.scene.transcript:
                 if turn.speaker == name and turn.start is not None:
                     ends = self._x(turn.start), max(self._x(turn.end or turn.start), self._x(turn.start) + 2)
@@ -149,24 +151,30 @@ class _Painter:
             draw.line((self._x(moment), y - 3, self._x(moment), y + 3), INK, 2)
         return canvas
 
-    def _scale(self, canvas: Image.Image, draw: ImageDraw.ImageDraw, norm: Normalize) -> None:
+    def _scale(self, canvas: Image.Image, draw: ImageDraw.ImageDraw, norm: LogNorm) -> None:
         """The colours, as a strip at the foot of the canvas."""
         w, y = canvas.width, canvas.height - MARGIN - self._line
-        low, high = "attention per token, × uniform:  0", f"{norm.vmax:.3g} or more"
-        x0 = MARGIN + draw.textlength(low, self._font[False]) + 6
-        x1 = w - MARGIN - draw.textlength(high, self._font[False]) - 6
-        strip = np.asarray(colormaps[SEQUENTIAL](np.linspace(0, 1, int(x1 - x0))))[None, :, :3] * 255
+        _, (least, *_, most) = ratio_ticks(norm)
+        low, high = f"attention per token, times uniform:  {least}", f"{most} or more"
+        x0 = MARGIN + draw.textlength(low, _font(low)) + 6
+        x1 = w - MARGIN - draw.textlength(high, _font(high)) - 6
+        values = np.asarray(norm.inverse(np.linspace(0, 1, int(x1 - x0))), np.float64)[None]
+        color, strength = shade(values, norm)
+        strip = 255 * (1 - strength[..., None] + color * strength[..., None])
         image = Image.fromarray(strip.repeat(self._line - 5, 0).astype(np.uint8))
         canvas.paste(image, (int(x0), y + 2))
-        draw.text((MARGIN, y + self._line / 2), low, INK, self._font[False], anchor="lm")
-        draw.text((w - MARGIN, y + self._line / 2), high, INK, self._font[False], anchor="rm")
+        middle = (x0 + x1) / 2, y + self._line / 2
+        draw.text(middle, "1", INK, _font("1"), anchor="mm")
+        draw.text((MARGIN, y + self._line / 2), low, INK, _font(low), anchor="lm")
+        draw.text((w - MARGIN, y + self._line / 2), high, INK, _font(high), anchor="rm")
 
     def _lane(self, row: int) -> int:
         return self._top + self._shape[0] + MARGIN + self._line * (row + 1)
 
     def _x(self, moment: float) -> float:
         """Where a moment lies along the lanes."""
-        left = MARGIN * 2 + max((self._font[False].getlength(name) for name in self._lanes), default=0)
+        names = [self._names[name] for name in self._lanes]
+        left = MARGIN * 2 + max((_font(name).getlength(name) for name in names), default=0)
         span = max(float(self._at[-1] - self._at[0]), 1e-9)
         return float(left + np.clip((moment - self._at[0]) / span, 0, 1) * (self._shape[1] - MARGIN - left))
 
@@ -179,28 +187,35 @@ class _Painter:
             draw.rectangle(tuple(box), outline="black", width=wide + (3 if chosen else 1))
             draw.rectangle(tuple(box), outline="white" if chosen else "#d0d0d0", width=wide if chosen else wide - 1)
         size = self._shape[1], self._shape[0]
-        for name, spot in place_names(boxes, size, self._shape[1] / scaled(2.1), self._speaker).items():
-            font = self._font[name == self._speaker]
-            draw.text(spot, name, "white", font, stroke_width=2, stroke_fill="black")
+        for name, spot in place_names(boxes, size, self._shape[1] / scaled(2.1), self._speaker, self._names).items():
+            text = self._names[name]
+            font = _font(text, bold=name == self._speaker)
+            draw.text(spot, text, "white", font, stroke_width=2, stroke_fill="black")
 
     def _now(self, draw: ImageDraw.ImageDraw, moment: float) -> None:
         """The clock, the cursor on the lanes, and the words of the moment."""
         x, bottom = self._x(moment), self._lane(len(self._lanes))
         draw.line((x, self._lane(0), x, bottom + 4), "#D55E00", 2)
-        draw.text((self._shape[1] - MARGIN, bottom + 5), f"{moment:.1f} s", INK, self._font[True], anchor="ra")
+        draw.text((self._shape[1] - MARGIN, bottom + 5), f"{moment:.1f} s", INK, _font("0", bold=True), anchor="ra")
         said = [
             f"{turn.speaker}: {turn.text}" if turn.speaker else turn.text
             for turn in self._cap.scene.transcript
             if turn.start is not None and turn.start <= moment <= (turn.end or turn.start)
         ]
         room = self._shape[1] - 3 * MARGIN
-        draw.text((MARGIN, self._lane(-1)), _fit(" / ".join(said), self._font[False], room), INK, self._font[False])
+        text = current().shown(printable(" / ".join(said), lines=False))
+        font = _font(text)
+        draw.text((MARGIN, self._lane(-1)), _fit(text, font, room), INK, font)
 
 
-def _font(size: float, *, bold: bool) -> ImageFont.FreeTypeFont:
-    """Matplotlib's own type, which every machine that has it has."""
-    found = findfont(FontProperties(family="DejaVu Sans", weight="bold" if bold else "normal"))
-    return ImageFont.truetype(found, round(size))
+def _font(text: str, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Matplotlib's own type, which every machine that has it has; for other letters, the font that has most of them."""
+    return _loaded(fonts.face(text, bold=bold), round(scaled(13)))
+
+
+@cache
+def _loaded(face: fonts.Face, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(face.path, size, index=face.number)
 
 
 def _fit(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 from numpy.typing import NDArray
 
@@ -13,7 +14,11 @@ Rectangle = tuple[float, float, float, float]
 
 
 def place_names(
-    boxes: Mapping[str, NDArray[Any]], size: tuple[int, int], room: float, first: str | None = None
+    boxes: Mapping[str, NDArray[Any]],
+    size: tuple[int, int],
+    room: float,
+    first: str | None = None,
+    texts: Mapping[str, str] | None = None,
 ) -> dict[str, tuple[float, float]]:
     """Upper left corner of each name, in the units of the boxes.
 
@@ -26,6 +31,7 @@ def place_names(
         size: of the frame.
         room: points on paper across the frame.
         first: whose name is placed first.
+        texts: what is written for a name, if not itself.
     """
     width, height = size
     unit = width / room
@@ -33,7 +39,7 @@ def place_names(
     out = {}
     for name in sorted(boxes, key=lambda name: name != first):
         x0, y0, x1, y1 = (float(v) for v in boxes[name])
-        w, h, gap = len(name) * LETTER * unit, LINE * unit, unit
+        w, h, gap = letters((texts or {}).get(name, name)) * LETTER * unit, LINE * unit, unit
         tops = (y0 - h, y0 + gap, y1 - h, y1 + gap)
         lefts = (x0 + gap, x1 - w - gap)
         spots = [(left, top) for top in tops for left in lefts]
@@ -44,6 +50,11 @@ def place_names(
         taken.append(_at(best, w, h))
         out[name] = best
     return out
+
+
+def letters(text: str) -> int:
+    """Width of a text in Latin letters: Chinese, Japanese and Korean ones are twice as wide, marks have none."""
+    return sum(2 if east_asian_width(c) in "WF" else not combining(c) for c in text)
 
 
 def _at(spot: tuple[float, float], w: float, h: float) -> Rectangle:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
@@ -15,15 +17,15 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from attnscope.report.figures.heads import around_change
-from attnscope.report.figures.names import place_names
+from attnscope.report.figures.names import LETTER, place_names
+from attnscope.report.figures.shading import COLORS, TOP, label_ratios, ratio_scale, shade
 from attnscope.report.figures.stage import Stage, choose, grey, paint
-from attnscope.report.style import CHANGE, PAGE, SEQUENTIAL, dressed, heading, literal, new_figure, scaled
+from attnscope.report.lettering import current, middle
+from attnscope.report.style import CHANGE, PAGE, dressed, heading, new_figure, scaled
 
-HEAT = (0.15, 0.8)  # opacity over the frame where there is no attention (or change), and where it is largest
-TOP = 99.5  # percentile at which the colour scale ends: a sink would leave all else dark
 TARGET = "#F0E442"  # the box of whom a correction draws the answer to, in a colour that no scale has over grey
+WIDE = 0.5  # of a frame that a name takes at most
 NAME = 6.5  # points of the chosen speaker's name
-UNIT = "attention per token\n(× uniform)"
 
 
 @dressed
@@ -55,15 +57,14 @@ def overlay(
     columns = min(columns, len(frames))
     figure, panels = canvas(on, -(-len(frames) // columns), columns, width)
     axes = [ax for row in panels for ax in row]
-    norm, clipped = scale(on, [values])
+    norm, extend = scale(on, [values])
     for ax in axes[len(frames) :]:
         ax.set_visible(False)
     for ax, frame in zip(axes, frames, strict=False):
-        image = draw(ax, on, values, frame, norm, SEQUENTIAL)
+        draw(ax, on, values, frame, norm)
         name_frame(ax, on, frame)
         draw_boxes(ax, on, frame, speaker)
-    colorbar = figure.colorbar(image, ax=axes, extend="max" if clipped else "neither", pad=0.015, aspect=18)
-    colorbar.set_label(UNIT)
+    label_ratios(_bar(figure, norm, COLORS, axes, extend, 18), norm)
     heading(figure, title + _left_out(on, frames))
     return axes[: len(frames)]
 
@@ -94,62 +95,64 @@ def overlay_change(
     """
     frames = choose(on, most)
     figure, axes = canvas(on, 3, len(frames), PAGE)
-    norm, clipped = scale(on, [before, after])
+    norm, extend = scale(on, [before, after])
     later = on if after_images is None else replace(on, images=grey(after_images))
     change = after - before
     shown = on.placed & np.isfinite(change)
     reach = np.percentile(np.abs(change[shown]), TOP) if shown.any() else 0.0
-    change_norm = around_change(np.array([reach]), [np.array([norm.vmax or 0.0])])
+    change_norm = around_change(np.array([reach]), [np.array([_top(on, [before, after])])])
     over = bool(shown.any() and np.abs(change[shown]).max() > (change_norm.vmax or 0.0))
     for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
-            colors = (change_norm, CHANGE) if row == 2 else (norm, SEQUENTIAL)
-            image = draw(ax, later if row == 1 else on, values, f, *colors)
+            colors = (change_norm, CHANGE) if row == 2 else (norm, COLORS)
+            draw(ax, later if row == 1 else on, values, f, *colors)
             draw_boxes(ax, on, f, speaker, target)
             if row == 0:
                 name_frame(ax, on, f)
         axes[row][0].set_ylabel(name, fontweight="bold")
         if row == 1:
-            both, ends = [*axes[0], *axes[1]], "max" if clipped else "neither"
-            figure.colorbar(image, ax=both, extend=ends, pad=0.015, aspect=26).set_label(UNIT)
+            label_ratios(_bar(figure, norm, COLORS, [*axes[0], *axes[1]], extend, 26), norm)
         if row == 2:
-            ends = "both" if over else "neither"
-            figure.colorbar(image, ax=axes[2], extend=ends, pad=0.015, aspect=13).set_label("change\n(× uniform)")
+            bar = _bar(figure, change_norm, CHANGE, axes[2], "both" if over else "neither", 13)
+            bar.set_label("change\n(times uniform)")
     heading(figure, title + _left_out(on, frames))
     return [ax for row in axes for ax in row]
 
 
-def scale(on: Stage, values: list[NDArray[np.float64]]) -> tuple[Normalize, bool]:
-    """A shared colour scale from 0, and whether values lie above its end."""
-    shown = np.concatenate([v[on.placed] for v in values])
-    if not len(shown) or not np.isfinite(shown).any() or np.nanmax(shown) <= 0:
-        return Normalize(0.0, 1.0), False
-    top = float(np.nanpercentile(shown, TOP)) or float(np.nanmax(shown))
-    return Normalize(0.0, top), bool(np.nanmax(shown) > top)
+def scale(on: Stage, values: Sequence[NDArray[np.float64]]) -> tuple[LogNorm, str]:
+    """The colour scale that numbers [P] share where tokens have places, and beyond which of its ends some lie."""
+    return ratio_scale([some[on.placed] for some in values])
 
 
-def draw(ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Normalize, cmap: str) -> AxesImage:
+def draw(
+    ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Normalize, cmap: str = COLORS
+) -> AxesImage:
     """One frame with the attention on its tokens; parts that no token shows stay grey."""
     width, height = on.size
     extent = (0, width, height, 0)
     ax.imshow(on.images[frame], extent=extent)
-    heat = paint(on, values, frame)
-    ends = max(abs(norm.vmin or 0.0), abs(norm.vmax or 0.0)) or 1.0
-    strength = np.clip(np.abs(np.nan_to_num(np.ma.filled(heat, 0.0))) / ends, 0, 1)
-    image = ax.imshow(
-        heat,
-        extent=extent,
-        norm=norm,
-        cmap=colormaps[cmap],
-        alpha=HEAT[0] + (HEAT[1] - HEAT[0]) * strength,  # the frame stays visible where little attention falls
-        interpolation="nearest",
-    )
+    image = ax.imshow(np.dstack(shade(paint(on, values, frame), norm, cmap)), extent=extent, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(visible=False)
     for spine in ax.spines.values():
         spine.set_visible(False)
     return image
+
+
+def _bar(figure: Figure, norm: Normalize, cmap: str, axes: Sequence[Axes], extend: str, aspect: float) -> Colorbar:
+    """A colour bar whose colours are as strong as over the frames, on white."""
+    level = np.linspace(0, 1, 256)
+    colors, opacity = shade(np.asarray(norm.inverse(level), np.float64)[None], norm, cmap)
+    mixed = ListedColormap((1 - opacity[0, :, None]) + colors[0] * opacity[0, :, None])
+    drawn = ScalarMappable(norm, mixed)
+    return figure.colorbar(drawn, ax=list(axes), extend=extend, pad=0.015, aspect=aspect)
+
+
+def _top(on: Stage, values: Sequence[NDArray[np.float64]]) -> float:
+    """The number that few lie above, of tokens with places."""
+    shown = np.concatenate([some[on.placed] for some in values])
+    return float(np.nanpercentile(shown, TOP)) if np.isfinite(shown).any() else 0.0
 
 
 def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None, target: str | None = None) -> None:
@@ -174,12 +177,15 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None, target: str
             )
             ax.add_patch(edge)
     room = ax.bbox.width / ax.figure.dpi * 72  # points across the frame, before the layout
-    for name, (x, y) in place_names(shown, on.size, room / scaled(1), target or speaker).items():
+    current().learn(shown)
+    longest = max(6, int(WIDE * room / scaled(1) / LETTER))
+    texts = {name: middle(current().shown(name), longest) for name in shown}
+    for name, (x, y) in place_names(shown, on.size, room / scaled(1), target or speaker, texts).items():
         chosen = name in (speaker, target)
         ax.text(
             x,
             y,
-            literal(name),
+            texts[name].replace("$", r"\$"),
             va="top",
             ha="left",
             fontsize=scaled(NAME if chosen else NAME - 1),

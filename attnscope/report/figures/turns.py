@@ -12,13 +12,26 @@ from matplotlib.figure import Figure, SubFigure
 
 from attnscope.metrics import OVER
 from attnscope.report.figures.lines import legend_outside, rows_of
-from attnscope.report.style import CHANCE, COLUMN, CYCLE, CYCLE_MARKERS, dressed, literal, new_figure, scaled
+from attnscope.report.lettering import learn_scenes
+from attnscope.report.style import (
+    CHANCE,
+    COLUMN,
+    CYCLE,
+    CYCLE_MARKERS,
+    dressed,
+    heading,
+    literal,
+    new_figure,
+    scaled,
+    short_labels,
+)
 
 if TYPE_CHECKING:
     from attnscope.scene import Scene
 
 EVERYWHERE = {"mean of all layers and heads": (OVER, OVER)}
 INK = ("#1c2126", "#D55E00", "#0072B2")
+LONGEST = 14  # letters of a name beside its lane
 INSTANT = 0.08  # seconds that an utterance without an end is drawn for
 
 
@@ -55,6 +68,7 @@ def own_share_over_time(
     level = rows_of(speakers, "own_share_time_chance", frames="live").sort_values("time")
     if not rows["value"].notna().any():
         return None
+    learn_scenes([scene])
     colors = speaker_colors(scene)
     lanes = [name for name in colors if any(t.speaker == name and t.start is not None for t in scene.transcript)]
     figure = new_figure(COLUMN, 2.25 + 0.13 * len(lanes)) if fig is None else fig
@@ -75,9 +89,9 @@ def own_share_over_time(
     _whole_turns(top, speakers, scene, next(iter(heads.values())), colors)
     _lanes(below, scene, lanes, colors)
     units = int(rows.loc[rows["value"].notna(), "time"].nunique())
-    top.set_ylim(-0.03, 1.03)
+    top.set_ylim(-0.05, 1.08)
     top.set_ylabel("own speaker's\nshare")
-    top.set_title("Do the words look at who says them?")
+    heading(figure, "Do the words look at who says them?")
     below.set_xlabel(f"time (s; n = {units} moments)")
     top.plot([], [], color=CHANCE, linewidth=scaled(4), alpha=0.55, label="a turn as a whole")
     legend_outside(figure, columns=2, axes=[top])
@@ -113,7 +127,7 @@ def _lanes(ax: Axes, scene: Scene, lanes: list[str], colors: Mapping[str, str]) 
         width = max((turn.end or turn.start) - turn.start, INSTANT)
         ax.barh(lanes.index(turn.speaker), width, 0.7, turn.start, color=colors[turn.speaker], linewidth=0)
     ax.set_ylim(len(lanes) - 0.4, -0.6)
-    ax.set_yticks(range(len(lanes)), [literal(name) for name in lanes], fontsize=scaled(6.5))
+    ax.set_yticks(range(len(lanes)), short_labels(lanes, LONGEST), fontsize=scaled(6.5))
     ax.grid(visible=False, axis="y")
     ax.spines["left"].set_visible(False)
     ax.tick_params(axis="y", length=0)
