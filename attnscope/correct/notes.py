@@ -2,8 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from attnscope.errors import ModelError
+
+if TYPE_CHECKING:
+    from attnscope.model import Prompt
+
 # What to do about a scene without boxes
 HOW_BOXES = "give boxes with --speakers or in scene.json, see docs/scene.md"
+
+
+def require_places(method: str, prompt: Prompt) -> None:
+    """Refuse a prompt of a model whose visual tokens have no known place in the frames.
+
+    Raises:
+        ModelError: naming the family, and what works with it.
+    """
+    if prompt.unplaced:
+        raise ModelError(
+            f"{method}: needs to know where in the frame each visual token lies, and for the model family "
+            f"{prompt.unplaced} that is unknown; the boxes of the scene are not the reason. Corrections that need no "
+            "places (knockout of heads, the moda and peer methods, boxes-drawn, boxes-told) work with it"
+        )
 
 
 class Caution(str):

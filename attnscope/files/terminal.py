@@ -1,7 +1,8 @@
 r"""Text from outside on a terminal: names and answers may hold sequences that move the cursor.
 
 Control characters, lone surrogates, line separators and the marks that change the direction of text are shown as
-escapes (`\x1b`, `\u202e`), and so are the two non-characters that XML forbids. Letters of all scripts, and the joiners that some need, stay.
+escapes (`\x1b`, `\u202e`), and so are the two non-characters that XML forbids. Letters of all
+scripts, and the joiners that some need, stay.
 """
 
 from __future__ import annotations

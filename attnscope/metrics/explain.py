@@ -46,8 +46,14 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
     if not cap.scene.speakers:
         return [*notes, f"{undefined}: the scene names no speaker boxes."]
     if not np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any():
-        return [*notes, f"{undefined}: the places of this model family's visual tokens are unknown."]
+        return [*notes, f"{undefined}: the places of this model family's visual tokens are unknown ({_family(cap)})."]
     return notes + _speakers(cap, threshold) + _answer(cap, threshold)
+
+
+def _family(cap: Capture) -> str:
+    """The model's family, or its class where the family has no layout."""
+    family = str(cap.model.get("family", "unknown"))
+    return f"family {family}" if family != "unknown" else str(cap.model.get("class", "of an unknown class"))
 
 
 def _not_computed(cap: Capture) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnscope.errors import ModelError, RequestError
+from attnscope.families import NO_PLACES
 from attnscope.model.align import align
 from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
@@ -41,6 +42,7 @@ class Prompt:
         warnings: What a user should know, one sentence each.
         rest: What else the processor made, which no code of the family names; `inputs` and these are all of it.
         token_inputs: Names of the inputs that hold one value for each token; by their shapes if not given.
+        unplaced: The model family, where the places of its visual tokens are unknown; "" where they are known.
     """
 
     text: str
@@ -51,6 +53,7 @@ class Prompt:
     warnings: list[str] = field(default_factory=list)
     rest: dict[str, torch.Tensor] = field(default_factory=dict)
     token_inputs: tuple[str, ...] = ()
+    unplaced: str = ""
 
     def __post_init__(self) -> None:
         """Find the inputs that hold one value for each token."""
@@ -87,10 +90,9 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     boxes = scene_boxes(scene, frames)
     warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene)]
     warnings += sound_note(loaded, scene.video)
-    places = _places(loaded, processed, frames, int(visual.sum()))
+    places, kind = _places(loaded, processed, frames, int(visual.sum())), str(loaded.model.config.model_type)
     if places is None:
-        kind = loaded.model.config.model_type
-        warnings.append(f"family {kind} has no layout: the places of its visual tokens are unknown")
+        warnings.append(f"family {kind} has no layout: {NO_PLACES}")
     alignment = align(loaded, rendered, input_ids, ids)
     tokens = token_table(
         loaded.tokenizer,
@@ -106,7 +108,9 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     )
     inputs, rest = model_inputs(loaded, processed)
     per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{rendered.text} and so on", frames))
-    return Prompt(rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token)
+    return Prompt(
+        rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token, kind if places is None else ""
+    )
 
 
 def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:

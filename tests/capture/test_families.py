@@ -8,6 +8,7 @@ import pytest
 import attnscope
 from attnscope.capture.run import capture_prompts
 from attnscope.capture.validate import validate
+from attnscope.families import NO_PLACES
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
 from tests.families import EAGER, SUPPORTED
 
@@ -173,7 +174,7 @@ def test_a_family_without_a_layout_is_captured_with_its_places_unknown(checkpoin
         assert visual.any() and (visual[: cap.prompt_length] == (ids == image_token)[: cap.prompt_length]).all()
         assert (cap.tokens["frame_first"][visual] == -1).all() and cap.tokens["x0"][visual].isna().all()
         assert [w for w in cap.prompt["warnings"] if "no layout" in w] == [
-            "family idefics3 has no layout: the places of its visual tokens are unknown"
+            f"family idefics3 has no layout: {NO_PLACES}"
         ]
         assert sum("no layout" in record.getMessage() for record in caplog.records) == 1
         oracle = eager_oracle(folder, make_prompt(loaded, scene), [t["id"] for t in cap.answer["tokens"]])

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import attnscope
+from attnscope import fonts
 from attnscope.capture.groups import key_groups, query_groups
 from attnscope.correct import bind, corrected, make
 from attnscope.correct.notes import HOW_BOXES
@@ -91,9 +92,10 @@ def test_boxes_at_the_edge_and_tiny_ones(box):
     assert shown.images.shape == (4, 100, 200, 3) and (shown.images != 128).any((1, 2, 3)).all()
 
 
-def test_what_cannot_be_drawn_as_it_should_is_told():
+def test_what_cannot_be_drawn_as_it_should_is_told(monkeypatch):
+    monkeypatch.setattr(fonts, "face", lambda *_, base=fonts.face("Ann"): base)  # no other font is installed
     _, shown = BoxesDrawn().show(moving("\u5f20\u4f1f"), blank())
-    strange = "boxes-drawn: the labels of \u5f20\u4f1f lack letters that the font does not have"
+    strange = "boxes-drawn: the labels of \u5f20\u4f1f lack letters that no installed font has"
     assert shown.warnings == ["boxes-drawn: the frames show boxes of \u5f20\u4f1f", strange]
     _, shown = BoxesDrawn().show(moving("Ann"), blank())
     assert shown.warnings == ["boxes-drawn: the frames show boxes of Ann"]

@@ -30,7 +30,7 @@ class _Scouting(threading.local):
 scouting = _Scouting()
 
 
-class _PostponedError(Exception):
+class PostponedError(Exception):
     """A correction has come as far as it can without running the model."""
 
 
@@ -55,12 +55,12 @@ def check_applies(model: LoadedModel, prompts: Prompt | Sequence[Prompt], correc
         NotApplicableError: If a scene lacks what a correction needs.
         RequestError: If the model does.
     """
-    decoder = _decoder(model, _postpone)
+    decoder = _decoder(model, postpone)
     for prompt in prompts if isinstance(prompts, Sequence) else [prompts]:
         for correction in corrections:
             try:
                 correction.bind([prompt], decoder)
-            except _PostponedError:
+            except PostponedError:
                 continue
 
 
@@ -87,5 +87,6 @@ def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit])
     return logits[:, -1].float()
 
 
-def _postpone(_edits: Sequence[Edit]) -> Tensor:
-    raise _PostponedError
+def postpone(_edits: Sequence[Edit]) -> Tensor:
+    """Stand in for a model that is not there to be run."""
+    raise PostponedError

@@ -12,6 +12,7 @@ from attnscope.capture.reader import Capture
 from attnscope.capture.run import Progress, capture_prompts
 from attnscope.capture.writer import check_target
 from attnscope.correct.apply.bound import bind
+from attnscope.correct.apply.known import refuse_early
 from attnscope.correct.apply.recorded import Recorded
 from attnscope.correct.apply.within import corrected
 from attnscope.correct.base import Correction, Running
@@ -62,6 +63,7 @@ def rerun(
     recorded = Recorded.read(before, to="correct")
     if Path(out).resolve() == Path(before).resolve():
         raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
+    refuse_early(recorded.path, [corrections])
     run = recorded.run
     with made(Path(out).parent):
         check_target(Path(out))

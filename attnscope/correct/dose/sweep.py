@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from attnscope.correct.apply.known import refuse_early
 from attnscope.correct.apply.recorded import Recorded
 from attnscope.correct.base import Correction
 from attnscope.correct.dose.grid import Axis, Setting, Step, axes, grid, said
@@ -86,6 +87,7 @@ def run_sweep(
     base = [_step(one) for one in steps]
     points = grid(swept, base)
     recorded = Recorded.read(before, to="sweep over")
+    refuse_early(recorded.path, [setting.corrections for setting in points])
     loaded = recorded.load(model)
     runs = Runs(recorded, loaded, recorded.prompt(loaded), threshold, denominator)
     settings = [Setting({}, ()), *points]

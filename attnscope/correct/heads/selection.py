@@ -17,7 +17,7 @@ from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.heads import written
 from attnscope.correct.heads.scores import ActiveScores, HeadScores, LocalizationScores, Pairs
-from attnscope.correct.notes import counted
+from attnscope.correct.notes import counted, require_places
 from attnscope.errors import RequestError
 from attnscope.layers import select_layers
 from attnscope.metrics.headlist import HeadList
@@ -147,6 +147,8 @@ def choose(
         return [Chosen(None)] * len(prompts)
     scores: HeadScores
     if rule.by == "localization":
+        for prompt in prompts:
+            require_places(f"{method} with heads by localization", prompt)
         scores = LocalizationScores(prompts, layers, pairs)
     else:
         scores = ActiveScores(prompts, layers, pairs)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnscope.correct import params as parameters
-from attnscope.correct.notes import HOW_BOXES
+from attnscope.correct.notes import HOW_BOXES, require_places
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.metrics.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers
@@ -164,6 +164,7 @@ class _Groups:
         covered = [str(column) for column in tokens if str(column).startswith(start)]
         if not covered:
             raise self._nothing(f"speakers with boxes; {HOW_BOXES}")
+        require_places(f"knockout: {self.asked_for}", self.prompt)
         return {c.removeprefix(start): np.nan_to_num(tokens[c].to_numpy()) >= self.coverage for c in covered}
 
     def _asked(self) -> str:

@@ -21,6 +21,7 @@ from scipy.special import logsumexp
 from attnscope.attention import tapped
 from attnscope.capture.generate import collate, generate, option_logprobs
 from attnscope.capture.run import Progress
+from attnscope.correct.apply.known import refuse_early
 from attnscope.correct.apply.recorded import Recorded
 from attnscope.correct.apply.rerun import bind
 from attnscope.correct.knockout.edges import EVERY
@@ -197,8 +198,10 @@ def knock_out_captures(
         RequestError: As `knock_out`, and if a capture was made under a correction, or its model, video or prompt is not
             what it was.
     """
-    _settings(heads, edges, coverage, batch)  # what is wrong with the request is said before a model is loaded
+    settings = _settings(heads, edges, coverage, batch)  # what is wrong is said before a model is loaded
     recorded = [Recorded.read(path, to="knock heads out on") for path in captures]
+    for one in recorded:
+        refuse_early(one.path, [[settings]])
     rows, about = list[dict[str, object]](), list[dict[str, object]]()
     for name, one in zip(names, recorded, strict=True):
         model = one.load(model)

@@ -5,13 +5,14 @@ They compare with it and do not say how it looks; here each speaker has a colour
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope import fonts
 from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.peers.shown import Shown, not_shown, visible_boxes
 from attnscope.correct.registry import correction
@@ -61,19 +62,19 @@ class BoxesDrawn(Correction):
             NotApplicableError: If no speaker is visible in a frame.
         """
         boxes = visible_boxes(self.method, scene, frames)
-        font = _font(self.label * frames.height) if self.label else None
+        labels = {name: _font(self.label * frames.height, name) for name in boxes.speakers} if self.label else {}
         order = list(scene.speakers)
         colours = [COLOURS[order.index(name) % len(COLOURS)] for name in boxes.speakers]
         width = max(1, round(self.line * frames.height))
         images = np.stack(
             [
-                _drawn(image, xyxy, boxes.speakers, colours, width, font)
+                _drawn(image, xyxy, boxes.speakers, colours, width, labels)
                 for image, xyxy in zip(frames.images, boxes.xyxy.swapaxes(0, 1), strict=True)
             ]
         )
         told = [f"{self._begin} {', '.join(boxes.speakers)}"]
-        if font is not None and (strange := [name for name in boxes.speakers if not _writes(font, name)]):
-            told.append(f"{self.method}: the labels of {', '.join(strange)} lack letters that the font does not have")
+        if strange := [name for name, font in labels.items() if not _writes(font, name)]:
+            told.append(f"{self.method}: the labels of {', '.join(strange)} lack letters that no installed font has")
         if len(order) > len(COLOURS):
             told.append(f"{self.method}: {len(order)} speakers share {len(COLOURS)} colours")
         return scene, replace(frames, images=images, warnings=[*frames.warnings, *told])
@@ -101,7 +102,7 @@ def _drawn(
     names: Sequence[str],
     colours: Sequence[tuple[int, int, int]],
     width: int,
-    font: Any,
+    labels: Mapping[str, Any],
 ) -> NDArray[np.uint8]:
     """One frame [H, W, 3] with boxes [S, 4] in pixels, NaN for who is not visible; names lie over all boxes."""
     from PIL import Image, ImageDraw
@@ -112,8 +113,8 @@ def _drawn(
     for box, _, colour in seen:
         left, top, right, bottom = (round(float(edge)) for edge in box)
         pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=colour, width=width)
-    for box, name, colour in seen if font is not None else ():
-        _write(pen, canvas.size, (float(box[0]), float(box[1])), name, colour, font)
+    for box, name, colour in seen if labels else ():
+        _write(pen, canvas.size, (float(box[0]), float(box[1])), name, colour, labels[name])
     return np.asarray(canvas)
 
 
@@ -130,10 +131,16 @@ def _write(
     pen.text((left + 2 - x0, top + 2 - y0), name, fill=_WHITE if dark else _BLACK, font=font)
 
 
-def _font(height: float) -> Any:
+def _font(height: float, name: str) -> Any:
+    """Pillow's own font, or where it lacks letters of a name, an installed one that has most of them."""
     from PIL import ImageFont
 
-    return ImageFont.load_default(max(_LEAST_LABEL, height))
+    size = max(_LEAST_LABEL, height)
+    own = ImageFont.load_default(size)
+    if _writes(own, name):
+        return own
+    face = fonts.face(name)
+    return ImageFont.truetype(face.path, size, index=face.number)
 
 
 def _writes(font: Any, name: str) -> bool:

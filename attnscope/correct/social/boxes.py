@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.correct.notes import HOW_BOXES, Caution
+from attnscope.correct.notes import HOW_BOXES, Caution, require_places
 from attnscope.errors import NotApplicableError
 from attnscope.metrics.disturbed import covered, disturb
 from attnscope.metrics.heads import grid_cells
@@ -74,6 +74,8 @@ def find_cells(prompt: Prompt, settings: SocialBias) -> Cells:
         NotApplicableError: If the scene has no boxes, or nobody else's to draw to.
     """
     boxed, said = _boxed(prompt, settings)
+    if boxed:
+        require_places("social-bias", prompt)
     if not boxed:
         raise NotApplicableError(
             f"{prompt.scene.video}: social-bias needs speakers with boxes, and the scene has none; {HOW_BOXES}"

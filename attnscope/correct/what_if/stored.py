@@ -47,7 +47,18 @@ def stored_prompt(cap: Capture) -> Prompt:
 
     tokens = cap.tokens.iloc[: cap.prompt_length]
     ids = torch.from_numpy(tokens["token_id"].to_numpy(np.int64))[None]
-    return Prompt(cap.prompt_text, {"input_ids": ids}, tokens, cast("Frames", cap.frames), cap.scene)
+    return Prompt(
+        cap.prompt_text, {"input_ids": ids}, tokens, cast("Frames", cap.frames), cap.scene, unplaced=_unplaced(cap)
+    )
+
+
+def _unplaced(cap: Capture) -> str:
+    """The model family, where a capture has places for none of its visual tokens; "" where it has."""
+    visual = cap.tokens["modality"] == "visual"
+    if not visual.any() or cap.tokens.loc[visual, "x0"].notna().any():
+        return ""
+    family = str(cap.model.get("family", "unknown"))
+    return str(cap.model["class"]) if family == "unknown" else family
 
 
 def stored_decoder(cap: Capture) -> Decoder:

@@ -1,0 +1,42 @@
+"""What of a request can be refused from a capture alone, before a model or a video is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from attnscope.capture.reader import open as open_capture
+from attnscope.correct.apply.bound import PostponedError, postpone
+from attnscope.correct.base import Correction
+from attnscope.correct.what_if.stored import stored_decoder, stored_prompt
+
+if TYPE_CHECKING:
+    from attnscope.scene import Frames
+
+
+def refuse_early(path: str | Path, several: Iterable[Sequence[Correction]]) -> None:
+    """Bind corrections to the prompt that a capture holds, as far as that goes without a model.
+
+    Args:
+        path: a plain capture.
+        several: corrections that are to be applied in order, each sequence to the plain prompt.
+
+    Raises:
+        RequestError: if a correction does not apply to the scene, its tokens or the model.
+    """
+    with open_capture(path) as cap, torch.no_grad():
+        decoder, prompt = replace(stored_decoder(cap), scout=postpone), stored_prompt(cap)
+        for corrections in several:
+            scene, frames = cap.scene, cast("Frames", cap.frames)
+            for one in corrections:
+                if type(one).show is not Correction.show:  # it changes the prompt, and is bound to the changed one
+                    scene, frames = one.show(scene, frames)
+                elif scene is cap.scene:  # the text is that of the capture
+                    try:
+                        one.bind([prompt], decoder)
+                    except PostponedError:
+                        continue
