@@ -93,7 +93,8 @@ def test_boxes_at_the_edge_and_tiny_ones(box):
 
 
 def test_what_cannot_be_drawn_as_it_should_is_told(monkeypatch):
-    monkeypatch.setattr(fonts, "face", lambda *_, base=fonts.face("Ann"): base)  # no other font is installed
+    base = fonts.face("Ann")
+    monkeypatch.setattr(fonts, "face", lambda _: base)  # no other font is installed
     _, shown = BoxesDrawn().show(moving("\u5f20\u4f1f"), blank())
     strange = "boxes-drawn: the labels of \u5f20\u4f1f lack letters that no installed font has"
     assert shown.warnings == ["boxes-drawn: the frames show boxes of \u5f20\u4f1f", strange]

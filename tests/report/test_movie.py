@@ -81,7 +81,7 @@ def test_a_film_is_complete_or_absent(tmp_path):
         write_films(images(), 4.0, tmp_path / "a.mp4", tmp_path / "a.gif")
     assert list(tmp_path.iterdir()) == []
     missing = tmp_path / "no" / "a.gif"
-    with pytest.raises(RunError, match=f"^{re.escape(str(missing))}: cannot be written: No such file or directory$"):
+    with pytest.raises(RunError, match=f"^{re.escape(str(missing))}: cannot be written: [Nn]o such file or directory$"):
         write_films([np.zeros((32, 32, 3), np.uint8)], 4.0, None, missing)
 
 
