@@ -46,9 +46,9 @@ FAMILIES = (
 
 # What cannot be known of any other family
 NO_PLACES = (
-    "the places of its visual tokens are unknown, so there will be no metrics of speakers, grounding, pairs, spatial "
-    "entropy or of where the answer looks, and no correction that draws to or cuts a speaker's pixels (social-bias, "
-    "knockout of them); attention between modalities, decay, sinks, rank and all other corrections work"
+    "the places of its visual tokens are unknown, so there will be no metrics of speakers, grounding, pairs, active "
+    "heads, spatial entropy or of where the answer looks, and no correction that draws to or cuts a speaker's pixels "
+    "(social-bias, knockout of them); attention between modalities, decay, sinks, rank and all other corrections work"
 )
 
 # Checkpoints in attnscope/demo/models, each with a model card.

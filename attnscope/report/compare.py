@@ -118,6 +118,7 @@ def _write(
     if sections and sections[-1].get("said"):  # what is missing from the page stands at its end
         sections[-1]["said"] = [*sections[-1]["said"], *no_sinks]
     notes = [paired.note] * (not paired.same) + compare_notes.notes(one, two, paired, nothing=nothing)
+    notes += compare_notes.gaps(two, headline_rows)
     notes += [compare_notes.NO_BAND] * (jitter is not None and not banded)
     notes += [*no_sinks, *compare_notes.left_out(caps, tables, threshold)]
     pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]

@@ -12,7 +12,9 @@ from attnscope.capture.reader import Capture
 from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report import provenance
 from attnscope.report.inputs import Tables
+from attnscope.report.numbers import number
 from attnscope.report.pairing import Pairing, shown_by
+from attnscope.report.panels import RISE
 
 NO_SINK = (
     "No key is a sink in either capture: numbers without sinks are those with them, and are left out of the page (the "
@@ -41,6 +43,27 @@ def notes(one: Capture, two: Capture, paired: Pairing, *, nothing: bool) -> list
     found += [f"{c.path.name}: the self-check FAILED." for c in (one, two) if c.check.get("passed") is False]
     earlier = provenance.warnings(one)
     return found + [f"{two.path.name}: {said}" for said in provenance.warnings(two) if said not in earlier]
+
+
+def gaps(two: Capture, numbers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a MODA method did to the gap that it is meant to lower: one sentence, none without such a method.
+
+    Args:
+        two: the capture after.
+        numbers: headline rows of the change.
+    """
+    methods = [str(record["method"]) for record in two.correction if str(record["method"]).startswith("moda-")]
+    rows = [row for row in numbers if row["metric"] == "gap" and not row["number"].endswith(NO_SINKS)]
+    rows = [row for row in rows if row["before"] is not None and row["after"] is not None]
+    if not methods or not rows:
+        return []
+    parts = [f"{row['number']}: {number(row['before'])} before, {number(row['after'])} after" for row in rows]
+    raised = [row for row in rows if row["after"] - row["before"] > RISE * max(abs(row["before"]), abs(row["after"]))]
+    done = "and it does not rise"
+    if raised:
+        done = f"and it raises that of {' and '.join(row['number'].split()[2] for row in raised)} queries"
+    said = f"{' + '.join(methods)} is meant to lower the gap between self and cross attention, {done}."
+    return [f"{said} {'; '.join(parts)}."]
 
 
 def left_out(caps: Sequence[Capture], tables: Sequence[Tables], threshold: float) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -19,7 +20,7 @@ from attnscope.correct import BoxesTold, SocialBias
 from attnscope.correct.registry import about
 from attnscope.errors import RequestError
 from attnscope.metrics.headline_lines import NO_SINKS
-from attnscope.report import change_panels, provenance
+from attnscope.report import change_panels, compare_notes, provenance
 from attnscope.report.compare import compare
 from attnscope.report.compare_notes import NO_SINK, worth_showing
 from attnscope.report.cost import cost
@@ -223,6 +224,45 @@ def test_a_correction_that_changed_nothing_says_so(before, tmp_path):
     said = "The correction changed nothing: the answer, the options and every number are the same."
     assert summary.notes[0] == said and summary.numbers["nothing_changed"]
     assert "speaker consistency, live frames, of every head (the same)" in assert_self_contained(summary.report).text
+
+
+@pytest.mark.parametrize(
+    ("method", "after", "said"),
+    [
+        (
+            "moda-mask",
+            (0.741, 0.2),
+            "moda-mask is meant to lower the gap between self and cross attention, and it raises "
+            "that of text queries. Gap of text (/max): 0.243 before, 0.741 after; Gap of visual (/max): 0.309 before, "
+            "0.2 after.",
+        ),
+        ("moda-align", (0.3, 0.4), "and it raises that of text and visual queries."),
+        ("moda-calibrate", (0.2, 0.1), "and it does not rise."),
+        ("social-bias", (0.9, 0.9), ""),
+    ],
+)
+def test_a_gap_that_a_moda_method_raises_is_said(method, after, said):
+    rows = [
+        {"number": f"Gap of {name} (/max)", "metric": "gap", "before": before, "after": value}
+        for name, before, value in zip(("text", "visual"), (0.243, 0.309), after, strict=True)
+    ]
+    rows.append({"number": "Gap of text (/max)" + NO_SINKS, "metric": "gap", "before": 0.0, "after": 1.0})
+    found = compare_notes.gaps(SimpleNamespace(correction=[{"method": method}]), rows)
+    assert bool(found) == bool(said)
+    assert all(said in note for note in found)
+
+
+def test_the_page_of_a_moda_method_has_its_gaps(before, after, tmp_path):
+    path = tmp_path / "moda.h5"
+    path.write_bytes(after.read_bytes())
+    with h5py.File(path, "r+") as file:
+        del file["correction"]
+        schema.write_json(file, "correction", [social_bias() | {"method": "moda-mask", "params": {}}])
+    summary = compare(before, path, tmp_path / "out")
+    gaps = [row for row in summary.numbers["headline"] if row["metric"] == "gap" and NO_SINKS not in row["number"]]
+    (note,) = [note for note in summary.notes if note.startswith("moda-mask is meant to lower the gap")]
+    assert all(row["number"] in note for row in gaps if row["before"] is not None)
+    assert note in " ".join(assert_self_contained(summary.report).text)
 
 
 def test_small_changes_are_told():

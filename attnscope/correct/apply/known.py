@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,9 +13,10 @@ from attnscope.capture.reader import open as open_capture
 from attnscope.correct.apply.bound import PostponedError, postpone
 from attnscope.correct.base import Correction
 from attnscope.correct.what_if.stored import stored_decoder, stored_prompt
+from attnscope.scene import Frames
 
 if TYPE_CHECKING:
-    from attnscope.scene import Frames
+    from attnscope.capture.reader import Capture
 
 
 def refuse_early(path: str | Path, several: Iterable[Sequence[Correction]]) -> None:
@@ -31,7 +32,7 @@ def refuse_early(path: str | Path, several: Iterable[Sequence[Correction]]) -> N
     with open_capture(path) as cap, torch.no_grad():
         decoder, prompt = replace(stored_decoder(cap), scout=postpone), stored_prompt(cap)
         for corrections in several:
-            scene, frames = cap.scene, cast("Frames", cap.frames)
+            scene, frames = cap.scene, _frames(cap)
             for one in corrections:
                 if type(one).show is not Correction.show:  # it changes the prompt, and is bound to the changed one
                     scene, frames = one.show(scene, frames)
@@ -40,3 +41,19 @@ def refuse_early(path: str | Path, several: Iterable[Sequence[Correction]]) -> N
                         one.bind([prompt], decoder)
                     except PostponedError:
                         continue
+
+
+def _frames(cap: Capture) -> Frames:
+    """The frames of a capture as those of a scene, for what draws on them."""
+    stored = cap.frames
+    return Frames(
+        images=stored.images,
+        times=stored.times,
+        indices=stored.indices,
+        width=stored.width,
+        height=stored.height,
+        kind=stored.kind,  # type: ignore[arg-type]
+        source_fps=None,
+        duration=None,
+        total_frames=None,
+    )

@@ -40,6 +40,7 @@ def ratio_scale(values: Sequence[Floats]) -> tuple[LogNorm, str]:
         above, middle = np.percentile(known, [TOP, 50])
         sizes = [np.log2(above) if above > 0 else 0.0, -np.log2(middle) if middle > 0 else 0.0]
         reach = float(np.clip(np.ceil(max(sizes) - 1e-9), LEAST, MOST))
+        reach = reach if reach != MOST - 1 else float(MOST)  # ends that have a number of their own: every second octave
     low, high = 2.0**-reach, 2.0**reach
     beyond = bool((known < low).any()), bool((known > high).any())
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get(beyond, "neither")
@@ -74,7 +75,7 @@ def _levels(heat: Floats, norm: Normalize) -> Floats:
 def ratio_ticks(norm: LogNorm, most: int = 7) -> tuple[list[float], list[str]]:
     """Places and texts of a ratio scale's numbers, its ends and its middle among them: ¼, ½, 1, 2, 4 as 1/4 ... 4."""
     reach = round(np.log2(float(norm.vmax or 1.0)))
-    step = next(step for step in range(1, reach + 1) if reach % step == 0 and 2 * reach / step + 1 <= most)
+    step = 1 if 2 * reach + 1 <= most else 2
     powers = range(-reach, reach + 1, step)
     return [2.0**n for n in powers], [f"{2**n}" if n >= 0 else f"1/{2**-n}" for n in powers]
 
