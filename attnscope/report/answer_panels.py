@@ -111,5 +111,5 @@ def overlay_caption(text: str, asked: str | None, target: str | None = None) -> 
         said = (said if target != asked else "") + f" The box of {target}, {also}, is solid and yellow."
     return (
         "Attention of the answer position, the last of the prompt, on each visual token, as a multiple of uniform "
-        f"attention; {text}.{said}"
+        f"attention (red: more than that, blue: less); {text}.{said}"
     )

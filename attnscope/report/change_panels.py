@@ -178,7 +178,10 @@ def _overlays(out: Output, found: Change) -> Section:
             speaker=who[1],
             after_images=found.two.frames.images,
         )
-        caption = f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. {SCALE}"
+        caption = (
+            f"Attention of {said} on each visual token, as a multiple of uniform attention (red: more than that, blue: "
+            f"less); {text}. {SCALE}"
+        )
         section.pictures.append(out.figure(f"overlay_{view}_change", figure, f"On the frames: {text}", caption))
     return section
 

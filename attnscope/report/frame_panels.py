@@ -81,7 +81,7 @@ def _of_one(
         title, name = f"Attention of {said}\n{text}", f"overlay_{view}{suffix}"
         caption = (
             f"Attention of {said} on each visual token, as a multiple of uniform attention; {text}. "
-            "One colour scale for all frames"
+            "Red: more than that, blue: less; white: as much. One colour scale for all frames"
             + (f"; the box of {speaker} is drawn solid." if speaker in on.boxes else ".")
         )
         figure = overlay.overlay(on, cell_lift(cap, group, layer, head), title=title, speaker=speaker)

@@ -103,6 +103,9 @@ def run(
     Writes samples.jsonl (every question), accuracy.csv, comparison.csv and accuracy.json. The same command run again
     goes on where it was stopped. Intervals are 95 % bootstrap intervals over clips.
 
+    The example's setting was chosen on other clips and helps `roundtable` in crowds; the same rows with the published
+    rule for heads and strength do harm (docs/roundtable.md has both).
+
     Example: `attnscope eval scenes/manifest.jsonl --model roundtable --correct social-bias --rows answer
     --strength constant --alpha 8 --heads 2.0,2.1,2.2,2.3,2.4,2.5,2.6,2.7`
     """

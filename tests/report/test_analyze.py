@@ -96,7 +96,7 @@ def test_figures_have_labels_units_and_n(done):
         "speaker_consistency_layers": ["heads (n = 3 a layer)", "chance (1)"],
         "speaker_pairs": ["attention per pair", "the others, each"],
         "rollout_lift": ["Lift of the rollout", "special"],
-        "overlay_mean": ["0.00 s · talking", "1.00 s", "Ann", "(× uniform)"],
+        "overlay_mean": ["0.00 s · talking", "1.00 s", "Ann", "(times uniform)"],
         "overlay_best_head": ["highest speaker consistency"],
         "speaker_matrix": ["words of", "pixels of", "Cleo", "white: chance 0.33; outlined: own"],
         "speaker_matrix_depth": ["layer 0", "layer 1", "layer 4", "Who attends to whom (n = 3 speakers)"],

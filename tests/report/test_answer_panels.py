@@ -55,7 +55,7 @@ def test_a_report_shows_where_the_answer_looks(after, tmp_path):
         "answer_lift": ["Answer's lift on Ben", "lift over uniform (1 = uniform)", "head (n = 3)", "● highest"],
         "answer_share": ["Ben (asked)", "Ann", "Cleo", "chance", "layer (n = 3)", "share among the speakers"],
         "answer_overlay_mean": ["Attention of the answer position", "mean of all layers and heads", "1.00 s"],
-        "answer_overlay_best_head": ["layer 1, head 2, highest lift on Ben", "(× uniform)"],
+        "answer_overlay_best_head": ["layer 1, head 2, highest lift on Ben", "(times uniform)"],
     }.items():
         for label in wanted:
             assert label in svg(summary, name), (name, label)

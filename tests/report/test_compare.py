@@ -80,7 +80,7 @@ def test_figures_share_a_scale_and_name_the_active_heads(done):
         "layers_change": ["Gap (/max)", "Speaker consistency, lift", "Grounding AUC", "before", "after"],
         "speaker_matrix_change": ["Who attends to whom (n = 3 speakers)", "Before", "After", "Change"],
         "heads_touched": ["Heads touched: 2 of 9"],
-        "overlay_mean_change": ["Before", "After", "Change", "(× uniform)", "0.00 s · talking"],
+        "overlay_mean_change": ["Before", "After", "Change", "(times uniform)", "0.00 s · talking"],
         "overlay_most_changed_change": ["layer 1, head"],
     }.items():
         svg = (done[1] / "figures" / f"{name}.svg").read_text()

@@ -40,13 +40,13 @@ def test_a_film_covers_the_clip(before, tmp_path):
     with Image.open(gif) as moving:
         assert (moving.n_frames, moving.info["duration"], moving.width) == (15, 170, 480)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.gif", "a.mp4"]
-    # the cell with most attention of all is the most yellow one of the frame that it is in
+    # the cell with most attention of all is the reddest one of the frame that it is in
     best = int(np.nanargmax(np.where(on.placed, values, np.nan)))
     x0, _, x1, _ = on.cells[best] * (640 / on.size[0])
     image = images[int(on.first[best]) * 12]
-    yellow = image[..., :2].min(-1).astype(int) - image[..., 2]
+    red = image[..., 0].astype(int) - image[..., 1:].max(-1)
     top = 2 * 18 + 8  # lines of the title and a margin
-    columns = yellow[top : top + 160].mean(0)
+    columns = red[top : top + 160].mean(0)
     assert x0 <= np.convolve(columns, np.ones(40), "same").argmax() <= x1
 
 

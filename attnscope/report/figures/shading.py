@@ -18,7 +18,7 @@ from attnscope.report.style import DIVERGING
 
 COLORS = DIVERGING
 UNIT = "attention per token\n(times uniform)"
-FAINT, MORE, LESS = 0.06, 0.7, 0.35  # opacity at the middle, and at both ends: most tokens get little attention
+FAINT, MORE, LESS = 0.06, 0.7, 0.2  # opacity at the middle, and at both ends: most tokens get little attention
 TOP = 99.5  # percentile at which the scale ends: a sink would leave all else pale
 LEAST, MOST = 1, 6  # octaves from the middle to an end: near-uniform attention stays pale
 
