@@ -17,6 +17,7 @@ from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table
 from attnscope.scene import scene_boxes
+from attnscope.scene.mentions import question_notes
 from attnscope.scene.speaking import speaker_notes
 from attnscope.transformers_names import modalities_in, visual_ids
 
@@ -88,7 +89,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     ids = _visual_ids(loaded, processed)
     visual = np.isin(input_ids, list(ids))
     boxes = scene_boxes(scene, frames)
-    warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene)]
+    warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene), *question_notes(scene)]
     warnings += sound_note(loaded, scene.video)
     places, kind = _places(loaded, processed, frames, int(visual.sum())), str(loaded.model.config.model_type)
     if places is None:

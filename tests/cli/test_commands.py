@@ -54,6 +54,56 @@ def test_capture_says_nothing_when_quiet(cli: Cli, here: Path) -> None:
     assert (here / "new.h5").exists()
 
 
+WILD = """1
+00:00:00,200 --> 00:00:01,000
+\u202aANN: Are you ready?
+
+2
+00:00:01,000 --> 00:00:01,500
+Are you ready?
+And you, Bob?
+
+3
+00:00:01,500 --> 00:00:02,000
+And you, Bob?
+Zoë: Yes.
+
+4
+00:00:02,400 --> 00:00:02,600
+(a door closes)
+"""
+
+
+def test_capture_says_who_is_who(cli: Cli, here: Path) -> None:
+    put("talk.srt", WILD)()
+    ran = cli(*CAPTURE.split(), *SHORT, "--transcript", "talk.srt", "--question", "What does bob do?")
+    good(ran, "new.h5\n")
+    said = [line for line in ran.err.splitlines() if line.startswith("warning: ")]
+    assert said == [
+        "warning: talk.srt: rolling captions: 2 lines that repeat the cue before are left out, so that each stands once"
+        " in the prompt; merge_rolling=False keeps them",
+        "warning: names that differ in letter case alone are one speaker: ANN is Ann",
+        "warning: 1 of 4 turns has no speaker",
+        "warning: Zoë speaks and has no box",
+        "warning: Bob has boxes and no turn",
+        "warning: the question names no speaker; letter case aside it names Bob",
+    ]
+    with attnscope.open(here / "new.h5") as cap:
+        assert [(turn.speaker, turn.text) for turn in cap.scene.transcript] == [
+            ("Ann", "Are you ready?"),
+            ("Ann", "And you, Bob?"),
+            ("Zoë", "Yes."),
+            (None, "(a door closes)"),
+        ]
+        assert set(cap.tokens["speaker"]) == {"", "Ann", "Zoë"}
+    ran = cli(*CAPTURE.split(), *SHORT, "--transcript", "talk.srt", "--no-merge-rolling", "--force")
+    good(ran, "new.h5\n")
+    assert "2 lines repeat the cue before and stand in the prompt again; merge_rolling=True leaves them out" in ran.err
+    with attnscope.open(here / "new.h5") as cap:
+        text = " ".join(turn.text for turn in cap.scene.transcript)
+        assert text.count("Are you ready?") == text.count("And you, Bob?") == 2
+
+
 @pytest.mark.usefixtures("here")
 def test_capture_from_single_files_and_words(cli: Cli) -> None:
     put("talk.srt", SUBTITLES)()

@@ -95,6 +95,17 @@ def test_a_question_that_does_not_say_whose_cells(loaded, ask, question, fields,
     assert str(caught.value) == f"{prompt.scene.video}: {message}"
 
 
+def test_names_are_compared_by_what_can_be_seen(loaded, ask):
+    prompt = ask(NOBODY)
+    drawn = [
+        bind(loaded, prompt, [SocialBias(rows="answer", toward=name)])[0].drawn[0].cells
+        for name in ("Ada", "\u200fAda\u00a0", "A\u200bda")
+    ]
+    assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
+    with pytest.raises(RequestError, match=r'everyone, visual, random; did you mean "Ada"\?$'):
+        bind(loaded, prompt, [SocialBias(rows="answer", toward="ADA")])
+
+
 def test_the_right_answer_is_not_read(loaded, drawn):
     """The same cells whatever the answer is, and no help where the question names nobody."""
     scene = Scene.read(drawn)

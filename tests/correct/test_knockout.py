@@ -17,7 +17,7 @@ from attnscope.capture.generate import PLAIN_GREEDY, collate
 from attnscope.capture.run import capture_prompts
 from attnscope.capture.validate import validate
 from attnscope.correct import Knockout, bind, corrected, make
-from attnscope.correct.knockout.edges import Cut
+from attnscope.correct.knockout.edges import Cut, cut_edges
 from attnscope.correct.knockout.running import RunningKnockout
 from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Scene
@@ -381,6 +381,14 @@ def test_what_the_prompt_or_the_model_does_not_have(prepared, fields, message):
     with pytest.raises(RequestError) as caught:
         bind(loaded, prompt, [Knockout(**fields)])
     assert message in str(caught.value)
+
+
+def test_names_in_edges_are_compared_by_what_can_be_seen(prepared):
+    loaded, prompt = prepared("qwen2_5_vl")
+    plain, marked = (cut_edges(prompt, [(name, name)], 0.5) for name in ("Ada", "\u202aA\u00adda\u202c"))
+    assert torch.equal(plain.keys, marked.keys) and plain.keys.any()
+    with pytest.raises(RequestError, match=r'did you mean "Ada"\?$'):
+        bind(loaded, prompt, [Knockout(edges="answer:ada")])
 
 
 @pytest.mark.parametrize("edges", ["utterances:own", "answer:speakers", "answer:utterances", "question:visual"])

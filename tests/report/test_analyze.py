@@ -18,6 +18,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report.analyze import analyze
 from attnscope.report.html import CAUSAL
+from attnscope.report.inputs import subject
 from attnscope.report.numbers import number, signed
 from tests.metrics.sketch import draw, room
 from tests.report.conftest import attention, scenery
@@ -113,6 +114,13 @@ def test_overlay_of_a_chosen_speaker(before, tmp_path):
     assert "Attention of the words of Cleo" in svg
     assert "2.00 s · talking" in svg and "0.00 s · talking" not in svg
     assert summary.numbers["settings"]["speaker"] == "Cleo"
+
+
+def test_a_speaker_is_known_by_what_can_be_seen_of_the_name(before):
+    with open_capture(before) as cap:
+        assert subject(cap, "\u202aCleo\u00a0\u200b") == ("speaker:Cleo", "Cleo")
+        with pytest.raises(RequestError, match=r'it has Ann, Ben, Cleo; did you mean "Cleo"\?$'):
+            subject(cap, "CLEO")
 
 
 def test_denominator_changes_the_gap(before, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from attnscope.errors import SceneError
 from attnscope.scene import Scene, read_transcript
 from attnscope.scene.flags import scene_from_flags
-from attnscope.scene.mentions import asked_speakers, mentions
+from attnscope.scene.mentions import asked_speakers, mentions, question_notes
 from attnscope.scene.names import clean_name, find_name, name_key, nearest_name
 from attnscope.scene.speaking import speaker_notes
 
@@ -90,6 +90,32 @@ def test_a_question_is_shown_as_written_and_its_names_are_where_they_stand() -> 
     assert [name for _, _, name in spans] == ["Zoé", "Aäda Lee"]
     assert [name_key(question[start:end]) for start, end, _ in spans] == ["Zoé", "Aäda Lee"]
     assert question[spans[0][0] : spans[0][1]] == NFD
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("王芳在说什么？", ["王芳"]),
+        ("小明和王芳是谁？", ["小明", "王芳"]),
+        ("国王是谁？", []),  # one letter is too little to go by
+        ("รวิพูดอะไร", ["รวิ"]),
+        ("रवि क्या कहता है?", ["रवि"]),
+        ("रविवार", []),
+        ("What will Anna do?", []),
+    ],
+)
+def test_names_in_questions_of_every_script(question: str, names: list[str]) -> None:
+    people = ["王芳", "小明", "王", "รวิ", "रवि", "Ann", "Will"]
+    assert asked_speakers(scene(*people, turns=[], question=question)) == names
+
+
+def test_a_question_in_another_letter_case_is_said() -> None:
+    asked = scene("Bernard", "Ann Lee", turns=[], question="do bernard and ANN  LEE talk?")
+    assert asked_speakers(asked) == []
+    assert question_notes(asked) == [
+        "the question names no speaker; letter case aside it names Bernard, Ann Lee",
+    ]
+    assert question_notes(scene("Will", "Ann", turns=[], question="What will Ann do?")) == []
 
 
 def test_an_answer_is_an_option_in_any_normal_form() -> None:
