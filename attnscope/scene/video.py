@@ -98,6 +98,7 @@ class _Reader:
         self.path = path
         self.decoded = 0  # frames decoded so far; the tests hold this against what was asked for
         self._at = -1  # number of the frame decoded last
+        self._unseen = 0  # frames before the first that can be decoded
         self._key_at: dict[int | None, int] = {}  # where keyframes stand in the file, and their pts
         self._open()
 
@@ -157,7 +158,19 @@ class _Reader:
             return self._scan_by_decoding(broken)
         self._reopen()
         known = [p for p in pts if p is not None]
-        return build_timeline(self.path, self.stream, known, keys, durations, broken)
+        return self._from_first_picture(build_timeline(self.path, self.stream, known, keys, durations, broken))
+
+    def _from_first_picture(self, timeline: Timeline) -> Timeline:
+        """Leave out what comes before the first keyframe, if the file begins between two and nothing can show it."""
+        if not len(timeline.keys) or timeline.keys[0] == timeline.pts[0]:
+            return timeline
+        first = next((frame.pts for frame in self._frames if not frame.is_corrupt), None)
+        self._reopen()
+        if first != timeline.keys[0]:  # what comes before it can be decoded, or there is damage: asking for it says so
+            return timeline
+        self._unseen = int(np.searchsorted(timeline.pts, first))
+        promised = timeline.promised and timeline.promised - timeline.times[self._unseen]
+        return replace(timeline, pts=timeline.pts[self._unseen :], promised=promised)
 
     def _scan_by_decoding(self, broken: bool) -> Timeline:
         self._reopen()
@@ -275,6 +288,11 @@ class _Reader:
             found.append(f"the picture starts {seconds(lag)} s after the sound; times count from the first picture")
         if self.container.format.name == "avi" and timeline.counted and len(np.unique(np.diff(timeline.pts))) > 1:
             found.append("AVI stores no display times; beside the gaps in this file they may be off by a few frames")
+        if self._unseen:
+            found.append(
+                f"the file begins between two keyframes: {self._unseen} frames cannot be decoded, and times count from "
+                "the first that can"
+            )
         shape = self.stream.sample_aspect_ratio
         if shape and shape != 1:
             found.append(f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored")

@@ -59,6 +59,41 @@ def test_every_frame_is_the_one_of_its_time(tmp_path: Path, name: str, how: dict
     assert frames.warnings == []
 
 
+@pytest.mark.parametrize("name", ["open-group.ts", "interlaced.ts"])
+def test_a_recording_that_begins_between_two_keyframes(tmp_path: Path, name: str) -> None:
+    how = dict(FILMS)[name]
+    path = film(tmp_path / name, frames=60, **how)
+    data, size = path.read_bytes(), 188  # bytes of a transport packet
+    path.write_bytes(data[len(data) // size // 3 * size :])
+    with av.open(str(path)) as container:
+        seen = [number_in(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    frames = read_frames(path, Sampling(frames=len(seen)))
+    assert [number_in(image) for image in frames.images] == seen == list(range(seen[0], 60))
+    assert frames.times == pytest.approx(np.arange(len(seen)) / how.get("fps", 10), abs=2e-3)
+    assert frames.total_frames == len(seen)
+    assert len(frames.warnings) == 1
+    assert "the file begins between two keyframes" in frames.warnings[0]
+    late = read_frames(path, Sampling(frames=2, start=0.5, end=0.9))
+    assert [number_in(image) - seen[0] for image in late.images] == late.indices.tolist()
+
+
+def test_an_edit_list_that_begins_between_two_keyframes(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", frames=60, options={"bf": "2"})
+    with av.open(str(path)) as container:
+        tick = container.streams.video[0].time_base
+    assert tick is not None
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 12  # the length of the edit, then where in the stream it begins
+    length, begin = (int.from_bytes(data[at + k : at + k + 4], "big") for k in (0, 4))
+    data[at : at + 8] = (length * 43 // 60).to_bytes(4, "big") + (begin + int(1.7 / tick)).to_bytes(4, "big")
+    path.write_bytes(bytes(data))
+    for sampling in windows(4.2):
+        frames = read_frames(path, sampling)
+        assert [number_in(image) for image in frames.images] == (frames.indices + 17).tolist()
+        assert frames.times == pytest.approx(frames.indices / 10, abs=2e-3)
+    assert frames.total_frames == 43
+
+
 @pytest.mark.parametrize("between", [1, 2])
 @pytest.mark.parametrize("name", ["divx.avi", "divx.mkv"])
 def test_two_frames_in_one_packet(tmp_path: Path, name: str, between: int) -> None:
