@@ -11,6 +11,7 @@ import torch
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 import attnscope
+from attnscope.correct.apply.shown import Shown
 from attnscope.transformers_names import (
     ASSUMPTIONS,
     all_rows,
@@ -19,6 +20,7 @@ from attnscope.transformers_names import (
     cached_tokens,
     implementation_of,
     implementations,
+    is_pixels,
     last_logits,
     local_entry,
     registry_of,
@@ -141,3 +143,10 @@ def test_importing_the_names_imports_neither_torch_nor_transformers():
     code = "import sys, attnscope.transformers_names; print({'torch', 'transformers'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_pixels_by_the_names_of_all_families():
+    names = ["pixel_values", "pixel_values_videos", "pixel_values_images", "image_pixel_values"]
+    assert all(map(is_pixels, names)) and not any(map(is_pixels, ["pixel_attention_mask", "image_sizes", "input_ids"]))
+    given = {"image_pixel_values": torch.zeros(1, 2), "pixel_attention_mask": torch.ones(1, 2), "pixel_values": [0]}
+    assert list(Shown.of(given).pixels) == ["image_pixel_values"]

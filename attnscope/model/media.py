@@ -12,7 +12,7 @@ from attnscope.errors import ModelError
 from attnscope.model.innermost import forward_name, stated_inputs, takes
 from attnscope.model.layouts import LAYOUTS, Layout, NoLayout
 from attnscope.model.positions import require_type_ids
-from attnscope.transformers_names import TYPE_IDS, ask_modalities, video_metadata
+from attnscope.transformers_names import TYPE_IDS, ask_modalities, is_pixels, video_metadata
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -112,7 +112,7 @@ def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> tuple[dict[s
     for name, value in processed.items():
         if not isinstance(value, torch.Tensor):
             continue
-        dtype = model.dtype if name.startswith("pixel_values") else None
+        dtype = model.dtype if is_pixels(name) else None
         wanted = name in stated or (name != TYPE_IDS and takes(model, name))
         (inputs if wanted else rest)[name] = value.to(device=model.device, dtype=dtype)
     for name in inputs:

@@ -24,6 +24,18 @@ def modalities_in(inputs: Mapping[str, Any]) -> Any:
     return inputs.get(TYPE_IDS)
 
 
+def is_pixels(name: str) -> bool:
+    """Whether an input holds the pixels of images or video, normalised.
+
+    Known: `pixel_values`, `pixel_values_images`, `pixel_values_videos`, and `image_pixel_values` of Phi-4-multimodal,
+    transformers 5.10 to 5.24.
+
+    Args:
+        name: Of an input of a model.
+    """
+    return "pixel_values" in name
+
+
 def sound_ids(model: Any) -> list[int]:
     """Ids of the tokens that stand for sound in a prompt.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from attnscope.transformers_names import is_pixels
+
 if TYPE_CHECKING:
     from attnscope.model import Prompt
 
@@ -34,7 +36,7 @@ class Shown:
     @classmethod
     def of(cls, inputs: Mapping[str, Any], rows: int | None = None) -> Shown:
         """What a model's or a processor's inputs show."""
-        return cls({k: v for k, v in inputs.items() if k.startswith("pixel_values") and isinstance(v, Tensor)}, rows)
+        return cls({k: v for k, v in inputs.items() if is_pixels(k) and isinstance(v, Tensor)}, rows)
 
     def fits(self, prompt: Prompt, before: Mapping[str, int], *, exactly: bool) -> bool:
         """Whether the pixels that come next may be those of a prompt; where none are given they may.
