@@ -128,7 +128,9 @@ DOCUMENT_FIELDS: dict[str, tuple[str, ...]] = {
 }
 
 # What they must have from a minor version of the format on; older files are read without.
-LATER_FIELDS: dict[tuple[int, int], dict[str, tuple[str, ...]]] = {(1, 1): {}}
+LATER_FIELDS: dict[tuple[int, int], dict[str, tuple[str, ...]]] = {
+    (1, 1): {"/model": ("weights", "origin", "wrapper"), "/answer": ("first",)}
+}
 
 
 def document_fields(path: str, version: tuple[int, int]) -> tuple[str, ...]:

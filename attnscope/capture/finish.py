@@ -83,6 +83,7 @@ def finish(
     options: list[dict[str, Any]],
     plain: Answer | None,
     run: dict[str, Any],
+    described: dict[str, Any],
     corrections: Sequence[RunningCorrection],
 ) -> None:
     """Complete the file of one prompt.
@@ -94,6 +95,7 @@ def finish(
         options: Scored options.
         plain: The first answer token of the bare model, or None.
         run: The resolved configuration, without the plan.
+        described: What `/model` says.
         corrections: What was in force.
     """
     recorder, layers = job.recorder, list(job.plan.layer_numbers)
@@ -105,11 +107,11 @@ def finish(
     ]
     text = model.tokenizer.decode(answer.ids, skip_special_tokens=True)
     documents: dict[str, Any] = {
-        "model": model.describe(),
+        "model": described,
         "scene": job.prompt.scene.to_dict(),
         "run": run | {"plan": job.plan.to_dict()},
         "prompt": {"text": job.prompt.text, "length": recorder.length, "warnings": job.prompt.warnings},
-        "answer": {"text": text, "tokens": tokens, "options": options},
+        "answer": {"text": text, "tokens": tokens, "options": options, "first": likeliest(answer)},
         "check": self_check(model, recorder, answer, plain),
     }
     if corrections:
@@ -140,6 +142,12 @@ def finish(
         logger.info(
             "self-check passed: %s", ", ".join(f"{c['name']} {c['value']:.2g}" for c in documents["check"]["checks"])
         )
+
+
+def likeliest(answer: Answer, most: int = 32) -> list[dict[str, Any]]:
+    """The likeliest tokens where the answer begins, so that a repetition can be held against them."""
+    values, ids = torch.log_softmax(answer.first_logits, -1).topk(min(most, len(answer.first_logits)))
+    return [{"id": i, "logprob": value} for i, value in zip(ids.tolist(), values.tolist(), strict=True)]
 
 
 def one_line(text: str, most: int = 200) -> str:

@@ -178,8 +178,9 @@ def capture_prompts(
             if verify:
                 check_wrapper(model, prompts, inputs)
             options = score_options(model, prompts, answers)
+        described = model.describe()
         for job, answer, scored, other in zip(jobs, answers, options, plain, strict=True):
-            finish(model, job, answer, scored, other, run | {"cost": cost}, corrections)
+            finish(model, job, answer, scored, other, run | {"cost": cost}, described, corrections)
     return [open_capture(job.out) for job in jobs]
 
 

@@ -31,6 +31,7 @@ class Decoder:
         heads: Query heads of a layer.
         id: The model's name or folder.
         config_sha256: Hash of its configuration.
+        weights: Returns the hash of its weights, rounded to bfloat16, None if it is not known; asked for when needed.
         scout: Runs the plain model on the prompts that a correction is bound to, under edits that only look (they
             return their call), and returns the logits after each prompt [B, vocabulary]. It costs one prefill. None
             where there is no model, only what a capture holds of it.
@@ -42,6 +43,12 @@ class Decoder:
     id: str
     config_sha256: str
     scout: Callable[[Sequence[Edit]], Tensor] | None = None
+    weights: Callable[[], str | None] = lambda: None
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Hash of the model's weights, rounded to bfloat16."""
+        return self.weights()
 
     def look(self, method: str, edits: Sequence[Edit]) -> Tensor:
         """Scout, for a correction that cannot do without.

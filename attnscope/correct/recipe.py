@@ -21,6 +21,7 @@ from attnscope.errors import RequestError
 from attnscope.files import write_whole
 from attnscope.metrics.headlist import SUFFIX, HeadList
 from attnscope.scene.problems import field_path, one_line, read_json, show
+from attnscope.weights import ModelId
 
 FORMAT: Literal["attnscope correction"] = "attnscope correction"
 
@@ -34,6 +35,7 @@ class HeadsOf(_Part):
 
     id: str
     config_sha256: str
+    weights_sha256: str | None = None  # of the weights rounded to bfloat16; files of older versions lack it
 
 
 class Step(_Part):
@@ -109,9 +111,11 @@ def _owner(one: Correction, model: ModelLike | None) -> HeadsOf | None:
     """Whose heads those are that a correction has as text."""
     heads = getattr(one, "heads", None)
     if isinstance(heads, OwnHeads):
-        return HeadsOf(id=heads.model[0], config_sha256=heads.model[1])
+        return HeadsOf(**heads.model._asdict())
     known = model is not None and isinstance(heads, str) and heads
-    return HeadsOf(id=model.id, config_sha256=model.config_sha256) if model is not None and known else None
+    if model is None or not known:
+        return None
+    return HeadsOf(id=model.id, config_sha256=model.config_sha256, weights_sha256=model.weights_sha256)
 
 
 def _loaded(step: Step, path: Path, number: int) -> dict[str, Any]:
@@ -122,7 +126,7 @@ def _loaded(step: Step, path: Path, number: int) -> dict[str, Any]:
     if isinstance(heads, str) and heads.endswith(SUFFIX):
         raise RequestError(f"{path}: {field_path(where)}: {show(heads)} is another file; its content belongs here")
     if isinstance(heads, str) and step.heads_of is not None:
-        return params | {"heads": OwnHeads.of(heads, (step.heads_of.id, step.heads_of.config_sha256))}
+        return params | {"heads": OwnHeads.of(heads, ModelId(**step.heads_of.model_dump()))}
     if not isinstance(heads, dict):
         return params
     try:

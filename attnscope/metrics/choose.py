@@ -18,6 +18,7 @@ from attnscope.metrics.pool import labels
 from attnscope.metrics.ranking import NOT_CAUSE, agreement, ranked, stability
 from attnscope.metrics.tidy import records
 from attnscope.progress import Progress, part_of
+from attnscope.weights import rounded, same_model
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -118,13 +119,15 @@ def _by(own: Scores, top: int, least: float | None, layers: str | None, threshol
 
 def _model(caps: Sequence[Capture]) -> OfModel:
     """The one model of all captures."""
+    required = [name for name in OfModel.model_fields if name != "weights_sha256"]
     for cap in caps:
-        missing = [name for name in OfModel.model_fields if name not in cap.model]
+        missing = [name for name in required if name not in cap.model]
         if missing:
             raise FormatError(f"{cap.path}: /model: field '{missing[0]}' is missing")
-    said = [OfModel(**{name: cap.model[name] for name in OfModel.model_fields}) for cap in caps]
+    said = [OfModel(**{name: cap.model[name] for name in required}, weights_sha256=rounded(cap.model)) for cap in caps]
     for cap, model in zip(caps, said, strict=True):
-        if model != said[0]:
+        alike = all(getattr(model, name) == getattr(said[0], name) for name in required)
+        if not alike or not same_model(model.known, said[0].known):
             raise RequestError(f"{cap.path}: is of the model {model}, and {caps[0].path} of {said[0]}; rank them apart")
     return said[0]
 

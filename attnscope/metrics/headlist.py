@@ -16,24 +16,9 @@ from attnscope._version import __version__
 from attnscope.errors import RequestError
 from attnscope.files import is_folder, write_whole
 from attnscope.scene.problems import one_line, read_json
+from attnscope.weights import ModelId, same_model
 
 SUFFIX = ".json"
-_HASH = 12  # characters of a hash that a message shows
-
-
-def same_model(one: tuple[str, str], other: tuple[str, str]) -> bool:
-    """Whether two models, each its name and the hash of its configuration, may be one.
-
-    They differ if their configurations do, or their names; a folder may have moved, so that the name of one says
-    nothing.
-    """
-    folder = any(Path(name).is_absolute() for name, _ in (one, other))
-    return one[1] == other[1] and (one[0] == other[0] or folder)
-
-
-def model_told(id: str, config_sha256: str) -> str:
-    """A model in the words of a message."""
-    return f"{id} (config {config_sha256[:_HASH]})"
 
 
 class _Part(BaseModel):
@@ -41,15 +26,24 @@ class _Part(BaseModel):
 
 
 class OfModel(_Part):
-    """The model that heads belong to; `layers` and `heads` are its numbers of them."""
+    """The model that heads belong to; `layers` and `heads` are its numbers of them.
+
+    `weights_sha256` is null in files of attnscope before the fingerprint of weights.
+    """
 
     id: str
     config_sha256: str
+    weights_sha256: str | None = None
     layers: PositiveInt
     heads: PositiveInt
 
     def __str__(self) -> str:
-        return model_told(self.id, self.config_sha256)
+        return str(self.known)
+
+    @property
+    def known(self) -> ModelId:
+        """What tells it apart."""
+        return ModelId(self.id, self.config_sha256, self.weights_sha256)
 
 
 class By(_Part):
@@ -127,18 +121,19 @@ class HeadList(_Part):
         check_name(path)
         write_whole(path, json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n")
 
-    def check_model(self, id: str, config_sha256: str) -> None:
+    def check_model(self, id: str, config_sha256: str, weights_sha256: str | None = None) -> None:
         """Refuse another model than the one of the file, as `same_model` tells them apart.
 
         Args:
             id: of the model at hand.
             config_sha256: of its configuration.
+            weights_sha256: of its weights, rounded to bfloat16; None if they are not known.
 
         Raises:
             RequestError: if it is another one.
         """
-        if not same_model((id, config_sha256), (self.model.id, self.model.config_sha256)):
-            here = model_told(id, config_sha256)
+        here = ModelId(id, config_sha256, weights_sha256)
+        if not same_model(here, self.model.known):
             raise RequestError(f"--heads {self._path}: model: the heads are of {self.model}, and the model is {here}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ class LoadedModel:
         config_sha256: Hash of the configuration as loaded, without the path and the library version.
         attention: Attention implementation that the model was loaded with.
         load_args: How it was loaded: the keyword arguments of `load`, JSON-able.
+        origin: "checkpoint", or "memory" of a model that other code has loaded.
         wrapper: What other code has put the model into (PEFT, `torch.compile`, `DataParallel`), None for none.
     """
 
@@ -49,6 +50,8 @@ class LoadedModel:
     attention: str
     load_args: dict[str, Any]
     wrapper: Any = None
+    origin: str = "checkpoint"
+    _fingerprint: tuple[Any, dict[str, Any]] | None = field(default=None, repr=False)
 
     @property
     def tokenizer(self) -> Any:
@@ -59,6 +62,22 @@ class LoadedModel:
     def text_config(self) -> Any:
         """Configuration of the decoder."""
         return text_config(self.model)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The fingerprint of the weights as they are now (`attnscope.model.fingerprint`)."""
+        from attnscope.model.fingerprint import fingerprint, stamp
+
+        self._fingerprint = stamp(self.model), fingerprint(self.model)
+        return self._fingerprint[1]
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """Hash of the weights, rounded to bfloat16; kept until weights are replaced or written over in place."""
+        from attnscope.model.fingerprint import stamp
+
+        kept = self._fingerprint
+        found = kept[1] if kept is not None and kept[0] == stamp(self.model) else self.fingerprint()
+        return None if found["unread"] else str(found["rounded_sha256"])
 
     def describe(self) -> dict[str, Any]:
         """Return what a capture records about the model: the `/model` node of the file format."""
@@ -75,6 +94,9 @@ class LoadedModel:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "device": str(self.model.device),
             "attention": self.attention,
+            "weights": self.fingerprint(),
+            "origin": self.origin,
+            "wrapper": None if self.wrapper is None else type(self.wrapper).__name__,
             "layers": text.num_hidden_layers,
             "heads": text.num_attention_heads,
             "kv_heads": getattr(text, "num_key_value_heads", None) or text.num_attention_heads,
@@ -201,6 +223,7 @@ def around(model: Any, processor: Any) -> LoadedModel:
         attention=attention,
         load_args={"model": name} | known,
         wrapper=None if model is inner else model,
+        origin="memory",
     )
 
 

@@ -72,6 +72,7 @@ def compare(
     check_options(threshold, denominator)
     with ExitStack() as stack:
         one, two = caps = open_all([before, after], stack, one_model=False)
+        compare_notes.check_weights(one, two)
         paired = pair(one, two)
         subject(one, speaker)
         settings: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator}

@@ -9,12 +9,14 @@ import numpy as np
 
 from attnscope import metrics
 from attnscope.capture.reader import Capture
+from attnscope.errors import RequestError
 from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report import provenance
 from attnscope.report.inputs import Tables
 from attnscope.report.numbers import number
 from attnscope.report.pairing import Pairing, shown_by
 from attnscope.report.panels import RISE
+from attnscope.weights import Match, match, where
 
 NO_SINK = (
     "No key is a sink in either capture: numbers without sinks are those with them, and are left out of the page (the "
@@ -30,10 +32,7 @@ def notes(one: Capture, two: Capture, paired: Pairing, *, nothing: bool) -> list
     shows = shown_by(two.correction)
     if shows and not np.array_equal(one.frames.images, two.frames.images):
         found.append(f"{' and '.join(shows)} changed the frames: those after are drawn as the model was shown them.")
-    if one.model.get("id") != two.model.get("id"):
-        same = one.model.get("config_sha256") == two.model.get("config_sha256")
-        why = "one configuration, loaded from two places" if same else "the difference is between models"
-        found.append(f"Before is {one.model.get('id')}, after is {two.model.get('id')}: {why}.")
+    found += _on_models(one, two)
     for field in ("dtype", "attention", "device"):
         a, b = one.model.get(field), two.model.get(field)
         if a != b:
@@ -83,6 +82,33 @@ def worth_showing(numbers: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[st
     if any(other is None or any(row[when] != other[when] for when in ("before", "after")) for row, other in pairs):
         return list(numbers), []
     return [row for row in numbers if row not in without], [NO_SINK]
+
+
+def check_weights(one: Capture, two: Capture) -> None:
+    """Refuse a correction whose effect cannot be told from that of other weights.
+
+    Raises:
+        RequestError: If a capture was made under a correction, and the weights are not those of the other.
+    """
+    if (one.correction or two.correction) and match(one.model, two.model) is Match.OTHER:
+        raise RequestError(
+            f"{two.path}: its weights are not those of {one.path}{where(one.model, two.model)}, so that the difference"
+            " would be between models, not the effect of the correction; capture both with one model"
+        )
+
+
+def _on_models(one: Capture, two: Capture) -> list[str]:
+    """Whether the two captures are of one model."""
+    names = [one.model.get("id"), two.model.get("id")]
+    found = match(one.model, two.model)
+    if found is Match.OTHER or one.model.get("config_sha256") != two.model.get("config_sha256"):
+        who = f"Before is {names[0]}, after is {names[1]}" if names[0] != names[1] else "The weights differ"
+        place = where(one.model, two.model)
+        return [f"{who}: the difference is between models{f' ({place.strip()})' if place else ''}."]
+    if names[0] == names[1]:
+        return []
+    what = "one configuration" if found is Match.UNKNOWN else "the same weights"
+    return [f"Before is {names[0]}, after is {names[1]}: {what}, loaded from two places."]
 
 
 def _on_corrections(one: Capture, two: Capture, *, nothing: bool) -> list[str]:

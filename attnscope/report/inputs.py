@@ -16,6 +16,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics.modality import DENOMINATORS
 from attnscope.progress import Progress, part_of
 from attnscope.scene.names import did_you_mean, find_name
+from attnscope.weights import Match, match, where
 
 Tables = dict[str, pd.DataFrame]
 
@@ -48,6 +49,9 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool =
                 raise RequestError(
                     f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"
                 )
+        if one_model and match(first.model, cap.model) is Match.OTHER:
+            place = where(first.model, cap.model)
+            raise RequestError(f"{cap.path}: weights differ from those of {first.path}{place}; report them apart")
     return caps
 
 

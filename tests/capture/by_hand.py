@@ -324,6 +324,7 @@ def _write_documents(
         "class": "ByHand",
         "family": "unknown",
         "config_sha256": "0" * 64,
+        **{"weights": None, "origin": "checkpoint", "wrapper": None},
         "dtype": dtype,
         "device": "cpu",
         "attention": "sdpa",
@@ -346,6 +347,7 @@ def _write_documents(
         "options": [
             {"text": option, "tokens": [i], "logprob": -1.0 - i} for i, option in enumerate(o.scene["options"])
         ],
+        "first": [],
     }
     checks = [{"name": "logits", "value": 2e-6, "tolerance": 1e-4, "passed": True}]
     write_json(file, "model", model)

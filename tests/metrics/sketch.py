@@ -239,6 +239,7 @@ def _documents(
         "class": "Drawn",
         "family": "unknown",
         "config_sha256": "0" * 64,
+        **{"weights": None, "origin": "checkpoint", "wrapper": None},
         "dtype": "float32",
         "device": "cpu",
         "attention": "sdpa",
@@ -259,7 +260,8 @@ def _documents(
             "template": "{speaker}: {text}",
         },
         "prompt": {"text": "w " * prompt, "length": prompt, "warnings": []},
-        "answer": answer or {"text": "Ann", "tokens": [{"id": 1, "text": "Ann", "logprob": -1.0}], "options": options},
+        "answer": {"first": []}
+        | (answer or {"text": "Ann", "tokens": [{"id": 1, "text": "Ann", "logprob": -1.0}], "options": options}),
         "check": check
         or {
             "verified": True,

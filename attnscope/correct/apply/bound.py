@@ -72,6 +72,7 @@ def _decoder(model: LoadedModel, scout: Callable[[Sequence[Edit]], Tensor]) -> D
         id=model.id,
         config_sha256=model.config_sha256,
         scout=scout,
+        weights=lambda: model.weights_sha256,
     )
 
 

@@ -51,14 +51,15 @@ def rerun(
         corrections: Applied in order.
         out: The capture to write.
         model: The model, if it is not to be loaded again from where the capture had it.
-        verify: As in `attnscope.capture`.
+        verify: As in `attnscope.capture`; and run the plain model once, to hold its logits against those captured.
         progress: As in `attnscope.capture`.
 
     Returns:
         The opened capture.
 
     Raises:
-        RequestError: If the model or the scene is no longer what was captured, or a correction does not apply.
+        RequestError: If the model, its weights, its answer or the scene is no longer what was captured, or a correction
+            does not apply.
     """
     recorded = Recorded.read(before, to="correct")
     if Path(out).resolve() == Path(before).resolve():
@@ -68,7 +69,7 @@ def rerun(
     with made(Path(out).parent):
         check_target(Path(out))
         loaded = recorded.load(model)
-        prompt = recorded.prompt_under(loaded, corrections)
+        prompt = recorded.prompt_under(loaded, corrections, logits=verify)
         running = bind(loaded, prompt, corrections)
         (cap,) = capture_prompts(
             loaded,

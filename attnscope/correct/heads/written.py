@@ -8,8 +8,9 @@ from typing import Protocol
 from attnscope.correct.base import Decoder
 from attnscope.correct.params import wrong
 from attnscope.errors import RequestError
-from attnscope.metrics.headlist import SUFFIX, HeadList, model_told, read, same_model
+from attnscope.metrics.headlist import SUFFIX, HeadList, read
 from attnscope.scene.problems import show
+from attnscope.weights import ModelId, same_model
 
 
 class ModelLike(Protocol):
@@ -23,6 +24,10 @@ class ModelLike(Protocol):
     def config_sha256(self) -> str:
         """Hash of the configuration."""
 
+    @property
+    def weights_sha256(self) -> str | None:
+        """Of the weights, rounded to bfloat16; None if they are not known."""
+
 
 class OwnHeads(str):
     """Heads written as layer.head, and the model whose they are, as correction.json keeps both.
@@ -30,16 +35,16 @@ class OwnHeads(str):
     To every correction they are the text that they are.
 
     Attributes:
-        model: Name or folder, and the hash of the configuration.
+        model: Name or folder, the hash of the configuration and, if known, that of the weights.
     """
 
-    model: tuple[str, str]
+    model: ModelId
 
     @classmethod
-    def of(cls, heads: str, model: tuple[str, str]) -> OwnHeads:
+    def of(cls, heads: str, model: tuple[str, str] | ModelId) -> OwnHeads:
         """The heads of a model."""
         own = cls(heads)
-        own.model = model
+        own.model = ModelId(*model)
         return own
 
 
@@ -47,10 +52,10 @@ def foreign(heads: str | HeadList, model: ModelLike) -> str:
     """What to say where heads of one model are applied to another; empty where it is the same, or nobody knows."""
     if not isinstance(heads, OwnHeads):
         return ""
-    here = model.id, model.config_sha256
+    here = ModelId(model.id, model.config_sha256, model.weights_sha256 if heads.model.weights_sha256 else None)
     if same_model(here, heads.model):
         return ""
-    return f"the fixed heads were given for {model_told(*heads.model)}; in {model_told(*here)} they may be other heads"
+    return f"the fixed heads were given for {heads.model}; in {here} they may be other heads"
 
 
 def opened(heads: str | HeadList, method: str) -> str | HeadList:
@@ -92,7 +97,8 @@ def heads_of(heads: str | HeadList, decoder: Decoder) -> dict[int, list[int]]:
         RequestError: If the model has no such layer or head, or is not that of the heads file.
     """
     if isinstance(heads, HeadList):
-        heads.check_model(decoder.id, decoder.config_sha256)
+        known = decoder.weights_sha256 if heads.model.weights_sha256 else None
+        heads.check_model(decoder.id, decoder.config_sha256, known)
     chosen = parse(heads)
     for layer, several in chosen.items():
         if layer not in decoder.layers:

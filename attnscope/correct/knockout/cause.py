@@ -107,7 +107,7 @@ def only(found: HeadList, every: HeadList, heads: str) -> HeadList:
     """
     given = written.opened(heads, "")
     if isinstance(given, HeadList):
-        given.check_model(found.model.id, found.model.config_sha256)
+        given.check_model(*found.model.known)
     wanted = {(layer, head) for layer, several in written.parse(given).items() for head in several}
     missing = sorted(wanted - {(head.layer, head.head) for head in every.heads})
     if missing:

@@ -17,6 +17,7 @@ from attnscope.attention.dense import replace_rows
 from attnscope.capture.schema import READINGS
 from attnscope.correct.base import Decoder
 from attnscope.errors import RequestError
+from attnscope.weights import rounded
 
 if TYPE_CHECKING:
     from attnscope.capture.reader import Capture
@@ -74,6 +75,7 @@ def stored_decoder(cap: Capture) -> Decoder:
         id=str(cap.model["id"]),
         config_sha256=str(cap.model["config_sha256"]),
         scout=partial(_scout, cap),
+        weights=partial(rounded, cap.model),
     )
 
 
