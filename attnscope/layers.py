@@ -60,7 +60,8 @@ def _parse(spec: str, available: Sequence[int], total: int) -> set[int]:
                 numbers = [int(end) for end in ends]
                 if len(numbers) > 2 or numbers[0] > numbers[-1]:
                     raise ValueError
-                wanted.update(range(numbers[0], numbers[-1] + 1))
+                # one layer beyond the last that there is says what is wrong; the others need not be counted
+                wanted.update(range(numbers[0], min(numbers[-1], max(numbers[0], total)) + 1))
         except ValueError:
             raise RequestError(
                 f'--layers {spec}: "{part.strip()}" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'

@@ -17,6 +17,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 _PAGE = 2**16
+_ENDINGS = [number for name in ("SIGINT", "SIGTERM", "SIGHUP") if (number := getattr(signal, name, None)) is not None]
 
 
 class Disk:
@@ -168,19 +169,21 @@ class Disk:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """Ctrl-C waits for the end of the block: raised inside a file object, HDF5 would print it and may crash."""
-    usual = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(usual):
+    """Ctrl-C and SIGTERM wait for the end of the block: raised inside a file object, HDF5 prints them and may crash."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    usual = {number: handler for number in _ENDINGS if callable(handler := signal.getsignal(number))}
     pressed: list[tuple[int, Any]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    for number in usual:
+        signal.signal(number, lambda number, frame: pressed.append((number, frame)))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, usual)
+        for number, handler in usual.items():
+            signal.signal(number, handler)
         if pressed:
-            usual(*pressed[0])
+            usual[pressed[0][0]](*pressed[0])
 
 
 def _pages(start: int, end: int) -> Iterator[tuple[int, int, int, int]]:

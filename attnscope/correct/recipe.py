@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from attnscope._version import __version__
 from attnscope.correct.base import Correction
 from attnscope.correct.heads.written import ModelLike, OwnHeads
-from attnscope.correct.registry import build
+from attnscope.correct.registry import MOST, build
 from attnscope.errors import RequestError
 from attnscope.files import write_whole
 from attnscope.metrics.headlist import SUFFIX, HeadList
@@ -52,7 +52,7 @@ class Recipe(_Part):
     format: Literal["attnscope correction"] = FORMAT
     version: Literal[1] = 1
     attnscope: str = __version__
-    corrections: list[Step] = Field(min_length=1)
+    corrections: list[Step] = Field(min_length=1, max_length=MOST)
 
 
 def write(path: str | Path, corrections: Sequence[Correction], model: ModelLike | None = None) -> None:

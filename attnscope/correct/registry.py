@@ -12,6 +12,7 @@ from attnscope.correct.base import Correction
 from attnscope.errors import RequestError
 from attnscope.scene.problems import show, written
 
+MOST = 64  # corrections that are applied together
 _METHODS: dict[str, type[Correction]] = {}
 
 
@@ -30,9 +31,11 @@ def listed(given: Correction | Sequence[Correction]) -> list[Correction]:
     """Corrections as a list, from one or several.
 
     Raises:
-        RequestError: If something else is among them, such as a method's name.
+        RequestError: If something else is among them, such as a method's name, or there are more than `MOST`.
     """
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    if len(several) > MOST:
+        raise RequestError(f"corrections: {len(several):,} are given; at most {MOST} are applied together")
     for one in several:
         if not isinstance(one, Correction):
             said = one.__name__ if isinstance(one, type) else show(one)

@@ -9,7 +9,7 @@ from typing import Any
 from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction
 from attnscope.correct.recipe import read
-from attnscope.correct.registry import build, method_class
+from attnscope.correct.registry import MOST, build, method_class
 from attnscope.errors import RequestError
 
 
@@ -52,6 +52,8 @@ def steps(
     if not methods and (given or settings):
         said = f"--set {settings[0]}" if not given else _said(*next(iter(given.items())))
         raise RequestError(f"{said}: is about a correction; say which with {flag}")
+    if len(methods) > MOST:
+        raise RequestError(f"{flag}: {len(methods):,} corrections are given; at most {MOST} are applied together")
     classes = [method_class(method) for method in methods]
     params: list[dict[str, Any]] = [{} for _ in methods]
     for name, value in given.items():

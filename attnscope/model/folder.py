@@ -6,14 +6,19 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from attnscope.errors import ModelError
+from attnscope.files import check_regular, exists, is_folder, read_bytes, reason
+from attnscope.scene.problems import show
 
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
+_INDEX = (".safetensors.index.json", ".bin.index.json")
+_LIMIT = 256 * 2**20  # bytes of a configuration or an index
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -24,9 +29,9 @@ def local_folder(name: str) -> Path | None:
         ModelError: `name` is a file, or can only be a path and no such folder exists.
     """
     path = Path(name).expanduser()
-    if path.is_dir():
-        return path.resolve()
-    if path.exists():
+    if is_folder(path, ModelError):
+        return Path(os.path.realpath(path))
+    if exists(path, ModelError):
         raise ModelError(f"{name}: is a file; a model is a folder with config.json, or a name on the model hub")
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") != 1 or "\\" in name
     if looks_like_path:
@@ -41,6 +46,7 @@ def check_folder(folder: Path, *, use_safetensors: bool) -> None:
         ModelError: config.json is missing, is no JSON object or states no model type; the processor's, the
             tokenizer's or the weights' files are missing; weights are pickles and `use_safetensors` is set.
     """
+    check_files(folder)
     _check_config(folder / "config.json", folder)
     if not _has(folder, _PROCESSOR_FILES):
         raise ModelError(f"{folder}: no processor (neither {' nor '.join(_PROCESSOR_FILES)} is there)")
@@ -87,14 +93,50 @@ def check_hub(name: str) -> None:
 
 
 def _check_config(path: Path, folder: Path) -> None:
-    if not path.is_file():
+    if not exists(path, ModelError):
         raise ModelError(f"{folder}: no config.json, so this is not a model folder")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{path}: not readable as JSON ({str(error).splitlines()[0]})") from None
+    config = _json(path)
     if not isinstance(config, dict) or not config.get("model_type"):
         raise ModelError(f"{path}: field model_type is missing")
+
+
+def check_files(folder: Path) -> None:
+    """Refuse a folder in which reading would block, never end, or lead out of it.
+
+    Raises:
+        ModelError: a file at its top is a FIFO, device or socket, or an index names weights outside the folder.
+    """
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be read ({reason(error)})") from None
+    for path in paths:
+        if not is_folder(path, ModelError) and (exists(path, ModelError) or not path.is_symlink()):
+            check_regular(path, ModelError)
+        if path.name.endswith(_INDEX):
+            _check_index(path)
+
+
+def _check_index(path: Path) -> None:
+    """Refuse an index of shards whose names are not those of files beside it."""
+    index = _json(path)
+    shards = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(shards, dict):
+        raise ModelError(f"{path}: field weight_map is missing or no object")
+    for tensor, name in shards.items():
+        if not isinstance(name, str) or not name or name in (".", "..") or "/" in name or "\\" in name:
+            raise ModelError(
+                f"{path}: weight_map[{show(tensor)}]: {show(name)} is not the name of a file in the folder"
+            )
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_bytes(path, _LIMIT, ModelError))
+    except RecursionError:
+        raise ModelError(f"{path}: not readable as JSON (nested too deeply)") from None
+    except ValueError as error:
+        raise ModelError(f"{path}: not readable as JSON ({str(error).splitlines()[0]})") from None
 
 
 def _has(folder: Path, names: tuple[str, ...]) -> bool:

@@ -15,6 +15,7 @@ from attnscope.errors import SceneError
 from attnscope.files import read_bytes
 
 _LONGEST_VALUE = 60
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
 # pydantic's error types, said the way a person who wrote the file would say it; {value} is what the file
@@ -141,11 +142,11 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; a key that is written twice in one object is an error, not a silent choice.
 
     Raises:
-        SceneError: the file cannot be read, is not JSON, or repeats a key.
+        SceneError: the file cannot be read, is not JSON, repeats a key, or holds text that no file can.
     """
     try:
         data = json.loads(read_text(path), object_pairs_hook=_object)
-        repeated = _find_repeated(data, ())
+        repeated, surrogate = _find_repeated(data, ()), _find_surrogate(data, ())
     except json.JSONDecodeError as error:
         raise SceneError(f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -154,7 +155,23 @@ def read_json(path: Path) -> Any:
         raise SceneError(f"{path}: holds a number of more digits than can be read") from None
     if repeated is not None:
         raise SceneError(f"{path}: {field_path(repeated)}: is given twice")
+    if surrogate is not None:
+        raise SceneError(f"{path}: {field_path(surrogate)}: holds a lone surrogate, which is half a character")
     return data
+
+
+def _find_surrogate(data: Any, location: tuple[str | int, ...]) -> tuple[str | int, ...] | None:
+    """Where the first text stands that JSON's escapes have made of half a character."""
+    if isinstance(data, str):
+        return location if _SURROGATE.search(data) else None
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        if isinstance(key, str) and _SURROGATE.search(key):
+            return (*location, key)
+        where = _find_surrogate(value, (*location, key))
+        if where is not None:
+            return where
+    return None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

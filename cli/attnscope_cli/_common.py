@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import sys
@@ -15,6 +14,7 @@ import typer
 
 from attnscope.errors import RequestError
 from attnscope.transformers_names import only_errors
+from attnscope.files import exists, printable, printable_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,7 +58,7 @@ def setup_logging(quiet: bool) -> None:
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         mark = "" if record.levelno <= logging.INFO else f"{record.levelname.lower()}: "
-        return f"{mark}{record.getMessage()}"
+        return printable(f"{mark}{record.getMessage()}", lines=False)
 
 
 def quiet_transformers() -> None:
@@ -104,9 +104,15 @@ def jitter_options(text: str | None) -> dict[str, Any] | None:
     return {"amount": number / 100, "unit": "box"} if found[2] == "%" else {"amount": number, "unit": "px"}
 
 
+def print_lines(*lines: object) -> None:
+    """Lines on stdout; what a terminal would act on is shown as an escape."""
+    for line in lines:
+        print(printable(str(line)))
+
+
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    print(printable_json(document))
 
 
 def refuse_existing(path: Path, force: bool) -> None:
@@ -115,7 +121,7 @@ def refuse_existing(path: Path, force: bool) -> None:
     Raises:
         RequestError: If it exists and `--force` was not given.
     """
-    if path.exists() and not force:
+    if exists(path) and not force:
         raise RequestError(f"{path}: already exists; pass --force to replace it")
 
 
@@ -126,9 +132,9 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0)
+        table.add_column(printable(column), no_wrap=number == 0)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(printable(cell) for cell in row))
     console().print(table)
 
 
@@ -139,13 +145,13 @@ def print_entries(entries: list[tuple[str, list[str]]]) -> None:
 
     out = console()
     for name, paragraphs in entries:
-        out.print(Text(name, style="bold"))
+        out.print(Text(printable(name), style="bold"))
         for paragraph in paragraphs:
-            out.print(Padding(Text(paragraph), (0, 0, 0, 4)))
+            out.print(Padding(Text(printable(paragraph)), (0, 0, 0, 4)))
 
 
-def console() -> Console:
-    """Stdout as wide as the terminal; where it is a file or a pipe, 100 columns."""
+def console(*, markup: bool = False) -> Console:
+    """Stdout as wide as the terminal; where it is a file or a pipe, 100 columns. Text from outside is not `markup`."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False, markup=markup, emoji=False)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from attnscope_cli._common import option, print_json, print_table, progress_bar, quiet_transformers, refuse_existing
+from attnscope_cli._common import (
+    option,
+    print_json,
+    print_lines,
+    print_table,
+    progress_bar,
+    quiet_transformers,
+    refuse_existing,
+)
 
 if TYPE_CHECKING:
     from attnscope.correct import Correction
@@ -69,7 +77,7 @@ def run_sweep(
         print_json(summary.to_dict())
         return
     print_table(*brief(summary))
-    print(summary.report)
+    print_lines(summary.report)
 
 
 def run_what_if(
@@ -85,7 +93,7 @@ def run_what_if(
         print_json(summary.to_dict())
         return
     lines, columns, rows = brief(summary)
-    print(*lines, sep="\n")
+    print_lines(*lines)
     if rows:
         print_table(columns, rows)
-    print(summary.report)
+    print_lines(summary.report)

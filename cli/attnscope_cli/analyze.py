@@ -17,6 +17,7 @@ from attnscope_cli._common import (
     jitter_options,
     option,
     print_json,
+    print_lines,
     progress_bar,
     refuse_existing,
     setup_logging,
@@ -69,4 +70,4 @@ def run(
             films=films,
             progress=progress,
         )
-    print_json(summary.to_dict()) if json else print(summary.report)
+    print_json(summary.to_dict()) if json else print_lines(summary.report)

@@ -15,6 +15,7 @@ from attnscope_cli._common import (
     Verify,
     option,
     print_json,
+    print_lines,
     progress_bar,
     quiet_transformers,
     refuse_existing,
@@ -168,4 +169,4 @@ def run(
             progress=progress,
         )
     with cap:
-        print_json(summary(cap)) if json else print(out)
+        print_json(summary(cap)) if json else print_lines(out)

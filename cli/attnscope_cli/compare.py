@@ -16,6 +16,7 @@ from attnscope_cli._common import (
     Speaker,
     jitter_options,
     print_json,
+    print_lines,
     progress_bar,
     refuse_existing,
     setup_logging,
@@ -43,4 +44,4 @@ def run(
     refuse_existing(out / PAGE, force)
     with progress_bar(quiet) as progress:
         summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
-    print_json(summary.to_dict()) if json else print(summary.report)
+    print_json(summary.to_dict()) if json else print_lines(summary.report)

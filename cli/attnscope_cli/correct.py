@@ -19,6 +19,7 @@ from attnscope_cli._common import (
     jitter_options,
     option,
     print_json,
+    print_lines,
     progress_bar,
     quiet_transformers,
     refuse_existing,
@@ -122,4 +123,4 @@ def run(
         rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
     with progress_bar(quiet) as progress:
         summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
-    print_json(summary.to_dict()) if json else print(summary.report)
+    print_json(summary.to_dict()) if json else print_lines(summary.report)

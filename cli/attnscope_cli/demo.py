@@ -9,6 +9,7 @@ from attnscope_cli._common import (
     OutDir,
     Quiet,
     print_json,
+    print_lines,
     progress_bar,
     quiet_transformers,
     setup_logging,
@@ -29,4 +30,4 @@ def run(out: OutDir = Path("demo-out"), quiet: Quiet = False, json: Json = False
     if json:
         print_json(result.to_dict())
     else:
-        print(result.describe())
+        print_lines(result.describe())

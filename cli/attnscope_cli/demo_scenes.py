@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from attnscope.errors import RequestError
-from attnscope_cli._common import Json, Quiet, option, print_json, progress_bar, setup_logging
+from attnscope_cli._common import Json, Quiet, option, print_json, print_lines, progress_bar, setup_logging
 
 
 def run(
@@ -29,7 +29,7 @@ def run(
 
     with progress_bar(quiet) as progress:
         manifest = write_scenes(out, count=n, seed=seed, split=split, people=_numbers(people), progress=progress)
-    print_json({"manifest": str(manifest)}) if json else print(manifest)
+    print_json({"manifest": str(manifest)}) if json else print_lines(manifest)
 
 
 def _numbers(text: str) -> list[int]:

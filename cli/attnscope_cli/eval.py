@@ -16,6 +16,7 @@ from attnscope_cli._common import (
     Quiet,
     option,
     print_json,
+    print_lines,
     print_table,
     progress_bar,
     quiet_transformers,
@@ -155,19 +156,19 @@ def run(
     document = found.to_dict()
     print_table(*_table(document))
     if any(row["low"] is None for row in document["accuracy"]):
-        print(f"no interval over fewer than {FEWEST} clips")
+        print_lines(f"no interval over fewer than {FEWEST} clips")
     if found.not_applied:
         of = f"{found.not_applied} of {len(found.samples)} questions"
-        print(f"the correction did not apply to {of}; these count as unchanged")
+        print_lines(f"the correction did not apply to {of}; these count as unchanged")
         for row in document["reasons"][:MOST]:
-            print(f"  {row['questions']}: {row['reason']}")
+            print_lines(f"  {row['questions']}: {row['reason']}")
         if len(document["reasons"]) > MOST:
-            print(f"  and {len(document['reasons']) - MOST} other reasons; samples.jsonl has each")
+            print_lines(f"  and {len(document['reasons']) - MOST} other reasons; samples.jsonl has each")
     if controls:
         print_table(*_controls(document))
         for why, names in _alike(document["controls_left_out"]).items():
-            print(f"left out, {', '.join(names)}: {why}")
-    print(out)
+            print_lines(f"left out, {', '.join(names)}: {why}")
+    print_lines(out)
 
 
 def _alike(left_out: dict[str, str]) -> dict[str, list[str]]:

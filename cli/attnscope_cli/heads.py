@@ -17,6 +17,7 @@ from attnscope_cli._common import (
     Quiet,
     option,
     print_json,
+    print_lines,
     print_table,
     progress_bar,
     quiet_transformers,
@@ -136,7 +137,7 @@ def _print(found: HeadList) -> None:
     by, several = found.criterion, found.clips > 1
     effects = any(head.effect is not None for head in found.heads)
     clips = f"{found.clips} clip{'s' if several else ''}"
-    print(f"{by.name}: {by.metric}, {'lowest' if by.lowest else 'highest'} first, {clips}")
+    print_lines(f"{by.name}: {by.metric}, {'lowest' if by.lowest else 'highest'} first, {clips}")
     shares = several and any(head.top_share is not None for head in found.heads)
     columns = ["head", "value", *["95 % interval"] * several, *[f"in top {by.top}"] * shares, *["effect"] * effects]
     values, changes = (_ranked([getattr(head, name) for head in found.heads]) for name in ("value", "effect"))
@@ -162,9 +163,9 @@ def _print(found: HeadList) -> None:
     if several:
         order = found.stability
         said = f"Kendall's W {_number(order['kendall_w'])}, mean Spearman {_number(order['spearman'])}"
-        print(f"agreement of {_number(order['clips'])} clips on {_number(order['heads'])} heads: {said}")
+        print_lines(f"agreement of {_number(order['clips'])} clips on {_number(order['heads'])} heads: {said}")
     for note in found.notes:
-        print(note)
+        print_lines(note)
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from attnscope.files import printable
 from attnscope_cli._common import CaptureFile, Json, console, print_json
 
 
@@ -16,4 +19,13 @@ def run(capture: CaptureFile, json: Json = False) -> None:
     if json:
         print_json(found)
         return
-    console().print(render(found))
+    console(markup=True).print(render(_escaped(found)))
+
+
+def _escaped(value: Any) -> Any:
+    """A document without anything that a terminal would act on."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {key: _escaped(inner) for key, inner in value.items()}
+    return [_escaped(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +16,7 @@ from typer.core import TyperGroup
 
 from attnscope._version import __version__
 from attnscope.errors import AttnscopeError, RequestError
+from attnscope.files import printable, read_bytes, reason
 from attnscope_cli import (
     analyze,
     capture,
@@ -29,10 +32,16 @@ from attnscope_cli import (
     models,
     validate,
 )
+from attnscope_cli._common import print_lines
 from attnscope_cli._interrupt import interruptible
+from attnscope_cli._parameters import Command, check_default
+from attnscope_cli._streams import checked_output, open_streams
 
 # typer may bring its own copy of click: take the base of its usage errors from a class that it exports.
 _UsageError: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+_INTERRUPTED = 130
+_LONGEST = 1000  # characters of a message
+_REQUEST = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP}
 
 
 class _OneLineErrors(TyperGroup):
@@ -42,32 +51,53 @@ class _OneLineErrors(TyperGroup):
         """Run the command line (`args`, or that of the process)."""
         if not extra.get("standalone_mode", True) or "--debug" in (sys.argv[1:] if args is None else args):
             return super().main(args, **extra)
-        try:
-            with interruptible():
+        with interruptible() as ending, checked_output() as output:
+            try:
                 code = super().main(args, **extra | {"standalone_mode": False})
-        except _UsageError as error:
-            _say(_usage(error))
-            code = error.exit_code
-        except AttnscopeError as error:
-            _say(str(error))
-            code = error.exit_code
-        except (KeyboardInterrupt, typer.Abort):
-            code = 130
-        except Exception as error:
-            reason = (str(error).strip() or "no message").splitlines()[0]
-            hint = "attnscope --debug shows where, attnscope doctor checks the installation"
-            _say(f"unexpected {type(error).__name__}: {reason} ({hint})")
-            code = 1
-        if code == 130:  # what typer makes of Ctrl-C
+                output.flush()
+            except _UsageError as error:
+                _say(_usage(error))
+                code = error.exit_code
+            except AttnscopeError as error:
+                _say(str(error))
+                code = error.exit_code
+            except (KeyboardInterrupt, typer.Abort):
+                code = _INTERRUPTED
+            except OSError as error:
+                _say(_refused(error))
+                code = 2 if error.filename is not None and error.errno in _REQUEST else 1
+            except MemoryError:
+                _say("out of memory")
+                code = 1
+            except Exception as error:
+                _say(_unexpected(error))
+                code = 1
+        if code == _INTERRUPTED:  # what typer makes of Ctrl-C
+            code = ending.code
             _say("interrupted; no unfinished file is left")
         sys.exit(code if isinstance(code, int) else 0)
 
 
 def _say(message: str) -> None:
     """One line on stderr; what comes from other libraries may have more."""
-    line = " ".join(message.split())
+    line = printable(" ".join(message.split()), lines=False)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 2 :]}"
     if line:
-        print(f"attnscope: {line}", file=sys.stderr)
+        with suppress(OSError):  # stderr is closed or full
+            print(f"attnscope: {line}", file=sys.stderr, flush=True)
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused; only with a file can a user act on it."""
+    return _unexpected(error) if error.filename is None else f"{error.filename}: {reason(error)}"
+
+
+def _unexpected(error: Exception) -> str:
+    """A failure that nobody foresaw."""
+    why = (str(error).strip() or "no message").splitlines()[0]
+    hint = "attnscope --debug shows where, attnscope doctor checks the installation"
+    return f"unexpected {type(error).__name__}: {why} ({hint})"
 
 
 def _usage(error: Any) -> str:
@@ -91,7 +121,7 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        print(f"attnscope {__version__}")
+        print_lines(f"attnscope {__version__}")
         raise typer.Exit()
 
 
@@ -100,19 +130,25 @@ def _config(ctx: typer.Context, path: Path | None) -> Path | None:
     if path is None or ctx.resilient_parsing:
         return path
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"--config {path}: {(error.strerror or str(error)).lower()}") from None
+        tables = tomllib.loads(read_bytes(path).decode())
+    except RequestError as error:
+        raise RequestError(f"--config {error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"--config {path}: not a TOML file: {error}") from None
+    except RecursionError:
+        raise RequestError(f"--config {path}: not a TOML file: nested too deeply") from None
+    except ValueError:  # Python's limit, against numbers that take quadratic time
+        raise RequestError(f"--config {path}: holds a number of more digits than can be read") from None
     commands: dict[str, Any] = ctx.command.commands  # type: ignore[attr-defined]
     for command, options in tables.items():
         if command not in commands or not isinstance(options, dict):
             raise RequestError(f"--config {path}: [{command}] is not a command; commands: {', '.join(commands)}")
-        known = {parameter.name for parameter in commands[command].params}
-        for option in options:
+        known = {parameter.name: parameter for parameter in commands[command].params}
+        for option, value in options.items():
+            where = f"--config {path}: {command}.{option}"
             if option.replace("-", "_") not in known:
-                raise RequestError(f"--config {path}: {command}.{option}: is not an option of {command}")
+                raise RequestError(f"{where}: is not an option of {command}")
+            check_default(where, known[option.replace("-", "_")], value)
     ctx.default_map = {command: _defaults(commands[command], options) for command, options in tables.items()}
     return path
 
@@ -158,22 +194,31 @@ _COMMANDS = (
     doctor,
 )
 for _module in _COMMANDS:
-    app.command(_module.__name__.rpartition(".")[2].replace("_", "-"))(_module.run)
+    app.command(_module.__name__.rpartition(".")[2].replace("_", "-"), cls=Command)(_module.run)
 
 
 def entry() -> None:
     """The command `attnscope`: the app in a process of its own.
 
-    Ctrl-C comes in the middle of native work, whose threads may outlive the interpreter's end and crash it. All is
-    unwound and said by then, so the process ends there and then.
+    A signal comes in the middle of native work, whose threads may outlive the interpreter's end and crash it. All is
+    unwound and said by then, so the process ends there and then. So it does where standard output takes nothing more:
+    Python would try again at its end, and complain.
     """
+    open_streams()
     try:
         app()
     except SystemExit as end:
-        if end.code == 130:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(130)
+        code = end.code if isinstance(end.code, int) else 0
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except (OSError, ValueError):
+            code = code or 1
+            os._exit(code)
+        if code > 128:
+            with suppress(OSError):
+                sys.stderr.flush()
+            os._exit(code)
         raise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnscope_cli._common import Json, print_json, print_table
+from attnscope_cli._common import Json, print_json, print_lines, print_table
 
 
 def run(json: Json = False) -> None:
@@ -20,4 +20,4 @@ def run(json: Json = False) -> None:
         return
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
     print_table(columns, [[str(v) for v in family.to_dict().values()] for family in FAMILIES])
-    print(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")
+    print_lines(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from attnscope_cli._common import CaptureFile, Json, print_json, progress_bar
+from attnscope_cli._common import CaptureFile, Json, print_json, print_lines, progress_bar
 
 
 def run(capture: CaptureFile, json: Json = False) -> None:
@@ -21,6 +21,6 @@ def run(capture: CaptureFile, json: Json = False) -> None:
     if json:
         print_json({"capture": str(capture), "valid": not problems, "problems": problems})
     else:
-        print("\n".join(problems) or f"{capture}: valid")
+        print_lines("\n".join(problems) or f"{capture}: valid")
     if problems:
         raise typer.Exit(1)

@@ -510,7 +510,7 @@ def toml(text: str) -> Spoil:
 
 
 CONFIG = [
-    Bad("--config gone.toml inspect run.h5", "--config gone.toml: no such file or directory"),
+    Bad("--config gone.toml inspect run.h5", "--config gone.toml: no such file"),
     Bad(
         "--config run.toml inspect run.h5",
         "--config run.toml: not a TOML file: …",

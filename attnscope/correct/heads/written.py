@@ -80,14 +80,15 @@ def parse(heads: str | HeadList, method: str = "") -> dict[int, list[int]]:
     Raises:
         RequestError: If they are not written as layer.head.
     """
-    found, written = set(), text(heads)
+    found: dict[int, set[int]] = {}
+    written = text(heads)
     for part in written.split(",") if written else []:
-        match = re.fullmatch(r"([0-9]+)\.([0-9]+)", part.strip())
+        match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", part.strip())
         if match is None:
             why = f"{show(part.strip())} is not a layer and a head, like 12.3"
             raise wrong(method, "heads", written, why) if method else RequestError(f"--heads {written}: {why}")
-        found.add((int(match[1]), int(match[2])))
-    return {layer: sorted(h for other, h in found if other == layer) for layer in sorted({at for at, _ in found})}
+        found.setdefault(int(match[1]), set()).add(int(match[2]))
+    return {layer: sorted(found[layer]) for layer in sorted(found)}
 
 
 def heads_of(heads: str | HeadList, decoder: Decoder) -> dict[int, list[int]]:
