@@ -7,6 +7,7 @@ imported on first use, so that reading a capture never imports torch (docs/decis
 from __future__ import annotations
 
 import sys
+from inspect import Signature, signature
 from types import ModuleType
 from typing import Any
 
@@ -21,6 +22,13 @@ class _CallablePackage(ModuleType):
         from attnscope.capture.run import capture
 
         return capture(*args, **kwargs)
+
+    @property
+    def __signature__(self) -> Signature:
+        """What `inspect.signature` and editors show: the function's."""
+        from attnscope.capture.run import capture
+
+        return signature(capture)
 
 
 sys.modules[__name__].__class__ = _CallablePackage

@@ -24,6 +24,7 @@ from attnscope.capture.record import Recorder, SampleRecorder
 from attnscope.capture.stage import Stage
 from attnscope.capture.writer import CaptureWriter, check_target
 from attnscope.errors import RequestError, RunError
+from attnscope.files import check_space
 from attnscope.layers import select_layers
 from attnscope.scene import Sampling, Scene, read_scene_frames
 
@@ -138,7 +139,7 @@ def capture_prompts(
     `corrections` are bound to the prompts in this order (`attnscope.correct.bind`).
 
     Raises:
-        RequestError: If the plan does not fit its budget, or an argument is out of range.
+        RequestError: If the plan does not fit its budget or the disk, or an argument is out of range.
         RunError: If a file cannot be written.
     """
     check_new_tokens(max_new_tokens)
@@ -146,8 +147,12 @@ def capture_prompts(
     plan = plan or Plan()
     plan = plan.with_layers(select_layers(plan.layers, list(found), layer_count(model)))
     groups = [(key_groups(prompt.tokens, plan.coverage), query_groups(prompt.tokens)) for prompt in prompts]
-    for prompt, (keys, queries) in zip(prompts, groups, strict=True):
-        _tell(prompt, plan, plan.check_size(plan_shape(model, plan, keys, queries, max_new_tokens)))
+    total = 0
+    for prompt, out, (keys, queries) in zip(prompts, outs, groups, strict=True):
+        sizes = plan.check_size(plan_shape(model, plan, keys, queries, max_new_tokens))
+        total += sum(sizes.values())
+        _tell(prompt, plan, sizes)
+        check_space(out, total, "the capture" if len(outs) == 1 else "the captures together", "before compression")
     inputs, places = collate(prompts, model)
     with ExitStack() as stack:
         jobs = []

@@ -17,11 +17,12 @@ from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
 from attnscope.errors import RequestError, RunError, unusable_folder
-from attnscope.files import LOCK, exists, is_folder, reason, unfinished_folder
+from attnscope.files import LOCK, check_space, exists, is_folder, reason, unfinished_folder
 from attnscope.folders import claimed
 
 SCALE = 5  # pixels a unit: 480 x 480
 MOTION = 4  # frames of the film for each frame that the models are trained on
+_CLIP = 40_000  # bytes of a clip with its questions, about
 Progress = Callable[[str, int, int], None]
 
 
@@ -54,7 +55,7 @@ def write_scenes(
     """
     out = Path(out)
     _check(count, seed, split, people)
-    with _unfinished(out) as draft:
+    with _unfinished(out, count) as draft:
         _write(draft, count, seed, split, people, progress)
     return out / "manifest.jsonl"
 
@@ -131,11 +132,12 @@ def check_people(number: int) -> None:
 
 
 @contextmanager
-def _unfinished(out: Path) -> Iterator[Path]:
+def _unfinished(out: Path, count: int) -> Iterator[Path]:
     """A folder inside `out` whose content moves up when all is written; else it goes, and `out` if it is new."""
     if exists(out) and not is_folder(out):
         raise RequestError(f"{out}: is not an empty folder; choose another with -o")
     with claimed(out), ExitStack() as stack:
+        check_space(out, count * _CLIP, f"{count:,} clips")
         try:
             if any(path.name != LOCK for path in out.iterdir()):
                 raise RequestError(f"{out}: is not an empty folder; choose another with -o")

@@ -11,6 +11,7 @@ from attnscope.correct import Correction, check_applies, prompted
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate.manifest import Manifest, Question
 from attnscope.evaluate.score import Score, score
+from attnscope.model.context import CONTEXT
 from attnscope.scene import Frames, Sampling, check_against, read_scene_frames
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ class Scorer:
     def _build(self, question: Question, frames: Frames, corrections: Sequence[Correction]) -> Prompt:
         prompt = prompted(self.model, question.scene, corrections, template=self.template, frames=frames)
         for warning in prompt.warnings:
-            if warning not in self.warned:
-                self.warned.add(warning)
+            key = CONTEXT if warning.startswith(CONTEXT) else warning  # of many lengths one is enough
+            if key not in self.warned:
+                self.warned.add(key)
                 logger.warning("%s: %s", question.id, warning)
         return prompt
 

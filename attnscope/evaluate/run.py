@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from attnscope.evaluate.lines import CONTROL, CORRECTED, PLAIN, Scorer
 from attnscope.evaluate.manifest import Question, read_manifest
 from attnscope.evaluate.result import Evaluation, check_groups, to_frame
 from attnscope.evaluate.score import check
-from attnscope.files import exists, is_folder
+from attnscope.files import check_space, exists, is_folder
 from attnscope.folders import claimed
 from attnscope.model import load
 from attnscope.model.render import check_template
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from attnscope.model import LoadedModel
 
 logger = logging.getLogger("attnscope")
+_LINE = 1024  # bytes of a question under one condition in samples.jsonl, about
+_LONG = 60  # seconds that are left, from which on they are said
 _SAME_MODEL = ("config_sha256", "dtype", "weights_sha256", "processor_sha256")
 
 
@@ -128,6 +131,7 @@ def evaluate(
         for warning in dict.fromkeys(foreign(getattr(one, "heads", ""), loaded) for one in corrections):
             if warning:
                 logger.warning("%s", warning)
+        check_space(out, _LINE * len(questions) * (1 + len(conditions)), "the evaluation")
         folder = Folder(out, run, force=force)
         scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
         _answer(scorer, folder, questions, batch, progress)
@@ -167,13 +171,26 @@ def _answer(
     if folder.done:
         logger.info("%s: %d of %d questions are scored already", folder.path, len(folder.done), len(questions))
     first = len(folder.done) // batch * batch if len(folder.done) < len(questions) else len(questions)
+    begin = time.monotonic()
     for start in range(first, len(questions), batch):
         if progress is not None:
             progress("questions", start, len(questions))
         lines = scorer.score(questions[start : start + batch], start)
         folder.append(lines[len(folder.done) - start :])
+        if start == first:
+            _tell_time(time.monotonic() - begin, len(lines), len(questions) - start - len(lines))
     if progress is not None:
         progress("questions", len(questions), len(questions))
+
+
+def _tell_time(seconds: float, scored: int, left: int) -> None:
+    """Say how long the rest takes, from the time of the first batch, where that is long."""
+    rest = seconds / scored * left
+    if rest >= _LONG:
+        said = f"{rest / 60:.0f} minutes" if rest < 2 * 3600 else f"{rest / 3600:.1f} hours"
+        logger.info(
+            "the first %d questions took %.1f s; the other %s take about %s", scored, seconds, f"{left:,}", said
+        )
 
 
 def processor_sha256(model: LoadedModel) -> str:

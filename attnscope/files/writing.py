@@ -98,13 +98,14 @@ def _folder(part: Path) -> int:
     return os.open(part, os.O_RDONLY) if os.name != "nt" else -1
 
 
-def check_space(path: str | Path, size: int, what: str) -> None:
+def check_space(path: str | Path, size: int, what: str, how: str = "") -> None:
     """Refuse to begin what the disk cannot hold.
 
     Args:
         path: File or folder that will be written; its nearest folder that exists is asked.
         size: Bytes that will be written.
         what: Its name in the message, such as "the capture".
+        how: How its size is counted, for the message.
 
     Raises:
         SizeError: If less is free.
@@ -117,4 +118,5 @@ def check_space(path: str | Path, size: int, what: str) -> None:
     except OSError:  # a file system that does not say
         return
     if size + _SPARE > free:
-        raise SizeError(f"{path}: {what} takes up to {size:,} bytes, and {free:,} are free on its disk")
+        counted = f" {how}" if how else ""
+        raise SizeError(f"{path}: {what} takes up to {size:,} bytes{counted}, and {free:,} are free on its disk")

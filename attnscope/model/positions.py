@@ -76,6 +76,17 @@ def placed(model: Any, given: Mapping[str, Any]) -> Iterator[None]:
         handle.remove()
 
 
+def last_position(model: Any, given: Mapping[str, Any]) -> int:
+    """The largest position of a prompt's tokens, from 0; where no rule of the family is known, tokens are counted.
+
+    Args:
+        model: The transformers model.
+        given: Inputs of one prompt, by name.
+    """
+    positions = _expected(position_rule(model), given)
+    return int(given["input_ids"].shape[1]) - 1 if positions is None else int(positions.max())
+
+
 def _grids(given: Mapping[str, Any]) -> bool:
     return any(name.endswith("_grid_thw") and value is not None for name, value in given.items())
 

@@ -10,6 +10,7 @@ import numpy as np
 from attnscope.errors import ModelError, RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.align import align
+from attnscope.model.context import context_note
 from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
@@ -109,6 +110,9 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     )
     inputs, rest = model_inputs(loaded, processed)
     per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{rendered.text} and so on", frames))
+    beyond = context_note(loaded, inputs)
+    if beyond is not None:
+        warnings.append(beyond)
     return Prompt(
         rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token, kind if places is None else ""
     )

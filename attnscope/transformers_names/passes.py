@@ -80,6 +80,25 @@ def split_logits(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
     return rest, inputs.get(_KEEP)
 
 
+def context_window(config: Any) -> int | None:
+    """How many positions a decoder was made for, stretched positions included; None if its configuration says nothing.
+
+    Known: `max_position_embeddings` and, in `rope_parameters` (one for all layers, or one for each type of layer), a
+    `factor` over `original_max_position_embeddings`, or over the former; transformers 5.10 to 5.24.
+    """
+    stated = getattr(config, "max_position_embeddings", None)
+    if not isinstance(stated, int) or isinstance(stated, bool) or stated <= 0:
+        return None
+    rope = getattr(config, "rope_parameters", None) or {}
+    several = [part for part in (rope, *rope.values()) if isinstance(part, Mapping)]
+    windows = [stated]
+    for part in several:
+        if part.get("rope_type", "default") in ("linear", "dynamic", "yarn"):
+            original = part.get("original_max_position_embeddings") or stated
+            windows.append(int(original * (part.get("factor") or 1)))
+    return max(windows)
+
+
 def position_rule(model: Any) -> Callable[..., Any] | None:
     """The function of a family that gives visual tokens their positions in time, height and width; None without one.
 

@@ -20,9 +20,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def option(help: str, metavar: str | None = None, panel: str | None = None, *names: str) -> Any:
-    """A typer option; without `names` it is called as its parameter."""
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel)
+def option(
+    help: str,
+    metavar: str | None = None,
+    panel: str | None = None,
+    *names: str,
+    complete: Callable[[str], list[str]] | None = None,
+) -> Any:
+    """A typer option; without `names` it is called as its parameter. `complete` says what TAB offers."""
+    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, autocompletion=complete)
 
 
 Json = Annotated[bool, option("Print JSON on stdout.", None, None, "--json")]

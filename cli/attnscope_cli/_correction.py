@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from attnscope_cli._choices import METHODS, ROWS, list_of, one_of
 from attnscope_cli._common import option
 
 # Every method has defaults of its own, which attnscope methods lists
@@ -16,6 +17,7 @@ Correct = Annotated[
         "Also score under a correction; attnscope methods lists them. Given several times, they are applied in order.",
         "METHOD",
         _PANEL,
+        complete=one_of(METHODS),
     ),
 ]
 Method = Annotated[
@@ -25,6 +27,7 @@ Method = Annotated[
         " social-bias if not given.",
         "NAME",
         _PANEL,
+        complete=one_of(METHODS),
     ),
 ]
 Recipe = Annotated[
@@ -61,6 +64,7 @@ Rows = Annotated[
         " all; var: answer or text.",
         "ROWS",
         _PANEL,
+        complete=list_of(ROWS),
     ),
 ]
 Toward = Annotated[

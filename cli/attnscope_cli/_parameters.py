@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import inspect
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from typer.core import TyperCommand
 
@@ -13,18 +14,15 @@ from attnscope.files import path_status
 from attnscope.scene.problems import show
 
 _LARGEST = 2**31 - 1
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "boolean": ((bool,), "true or false"),
-    "integer": ((int,), "a whole number"),
-    "float": ((int, float), "a number"),
-    "text": ((str,), "text"),
-    "path": ((str,), "text"),
-    "choice": ((str,), "text"),
-}
+_WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
 class Command(TyperCommand):
-    """A command that refuses what no command could use."""
+    """A command that refuses what no command could use, and whose help shows no types of Python."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, as help shows them."""
+        return shown(super().get_params(ctx))
 
     def invoke(self, ctx: Any) -> Any:
         """Check all parameters, then run.
@@ -37,6 +35,19 @@ class Command(TyperCommand):
             for value in given if isinstance(given, (list, tuple)) else [given]:
                 _check(_name(parameter), value)
         return super().invoke(ctx)
+
+
+def shown(parameters: list[Any]) -> list[Any]:
+    """Parameters whose help has the words of their metavar alone; typer adds the type, such as `<list[Path]>`."""
+    for parameter in parameters:
+        if hasattr(parameter, "display_type_rich"):
+            metavar = parameter.metavar if parameter.param_type_name == "option" else None
+            parameter.display_type_rich = partial(_words, metavar)
+    return parameters
+
+
+def _words(metavar: str | None, ctx: Any) -> str | None:  # noqa: ARG001 (typer's)
+    return metavar
 
 
 def _name(parameter: Any) -> str:
@@ -59,27 +70,24 @@ def _check(name: str, value: Any) -> None:
         raise RequestError(f"{name} {show(value)}: is not between -{_LARGEST:,} and {_LARGEST:,}")
 
 
-def check_default(where: str, parameter: Any, value: Any) -> None:
+def check_default(where: str, command: Any, name: str, value: Any) -> None:
     """Refuse a value of a configuration file that is of another type than its option.
 
     Args:
         where: File and option, for the message.
-        parameter: The option.
+        command: The command.
+        name: Of the option, as Python has it.
         value: As TOML has it.
 
     Raises:
-        RequestError: If it is of another type. A text is fine for a number only on the command line.
+        RequestError: If it is of another type: click would make 1 of true and 2 of 2.5.
     """
-    several = bool(getattr(parameter, "multiple", False))
-    kinds, words = _KINDS.get(parameter.type.name, ((str, int, float, bool), "a plain value"))
-    for item in _items(value, several):
-        wrong_bool = isinstance(item, bool) and bool not in kinds
-        if wrong_bool or not isinstance(item, kinds):
-            raise RequestError(f"{where}: {show(item)} is not {words}{' or a list of such' if several else ''}")
-
-
-def _items(value: Any, several: bool) -> Iterator[Any]:
-    if several and isinstance(value, list):
-        yield from value
-    else:
-        yield value
+    annotation = get_type_hints(inspect.unwrap(command.callback)).get(name, str)
+    alternatives = (annotation,) if get_origin(annotation) in (None, list) else get_args(annotation)
+    kinds = [kind for kind in alternatives if kind in _WORDS]
+    several = [inner for kind in alternatives if get_origin(kind) is list for inner in get_args(kind)]
+    kind = (kinds or several or [str])[0]
+    takes = {float: (int, float), Path: (str,)}.get(kind, (kind,))
+    for item in value if several and isinstance(value, list) else [value]:
+        if not isinstance(item, takes) or (isinstance(item, bool) and kind is not bool):
+            raise RequestError(f"{where}: {show(item)} is not {_WORDS[kind]}{', or a list of such' if several else ''}")

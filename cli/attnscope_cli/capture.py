@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from attnscope_cli._choices import READINGS, list_of
+from attnscope_cli._choices import model as complete_model
 from attnscope_cli._common import (
     Force,
     Json,
@@ -24,7 +26,12 @@ from attnscope_cli._common import (
 
 _SCENE, _FRAMES, _PLAN, _MODEL = "What is shown", "Which frames", "What is recorded", "How the model is loaded"
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="Checkpoint folder, name on the model hub, or roundtable.")]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="Checkpoint folder, name on the model hub, or roundtable.", autocompletion=complete_model
+    ),
+]
 Video = Annotated[
     Path | None,
     typer.Argument(metavar="VIDEO", help="Video, image or folder of numbered images; --scene may name it instead."),
@@ -53,7 +60,9 @@ Fps = Annotated[float | None, option("Frames a second, instead of --frames.", "R
 Start = Annotated[float | None, option("Begin here; the video's begin if not given.", "SECONDS", _FRAMES)]
 End = Annotated[float | None, option("End here; the video's end if not given.", "SECONDS", _FRAMES)]
 
-Readings = Annotated[str, option("Any of masses, maps, stats, qk, full, hidden, with commas.", "LIST", _PLAN)]
+Readings = Annotated[
+    str, option("Any of masses, maps, stats, qk, full, hidden, with commas.", "LIST", _PLAN, complete=list_of(READINGS))
+]
 Layers = Annotated[
     str | None, option("Numbers (0-9,20) or a range of depth (0.36-0.71); all if not given.", "LAYERS", _PLAN)
 ]

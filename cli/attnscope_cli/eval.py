@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from attnscope.errors import RequestError
+from attnscope_cli._choices import model as complete_model
 from attnscope_cli._common import (
     Force,
     Json,
@@ -56,7 +57,9 @@ def run(
     manifest: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="Questions (.jsonl), or a folder with a manifest.jsonl.")
     ],
-    model: Annotated[str, option("Checkpoint folder, name on the model hub, or roundtable.", "MODEL")],
+    model: Annotated[
+        str, option("Checkpoint folder, name on the model hub, or roundtable.", "MODEL", complete=complete_model)
+    ],
     out: OutDir = Path("eval-out"),
     score: Annotated[
         str, option("logprob: the likeliest option; generate: the greedy answer, if it is an option.", "RULE")

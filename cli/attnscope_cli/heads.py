@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.errors import RequestError
+from attnscope_cli._choices import CRITERIA, one_of
 from attnscope_cli._common import (
     Force,
     Json,
@@ -39,6 +40,7 @@ def run(
             "What heads are ranked by: speaker-lift, grounding-auc, cross-mass (text to video), answer-lift (on the"
             " speaker asked about), active (the published criterion of active heads) or localization.",
             "CRITERION",
+            complete=one_of(CRITERIA),
         ),
     ] = "speaker-lift",
     top: Annotated[str, option("How many heads: a number, or a share of them (9%).", "N")] = "10",

@@ -34,7 +34,7 @@ from attnscope_cli import (
 )
 from attnscope_cli._common import print_lines
 from attnscope_cli._interrupt import interruptible
-from attnscope_cli._parameters import Command, check_default
+from attnscope_cli._parameters import Command, check_default, shown
 from attnscope_cli._streams import checked_output, open_streams
 
 # typer may bring its own copy of click: take the base of its usage errors from a class that it exports.
@@ -46,6 +46,10 @@ _REQUEST = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES, errno.EPERM
 
 class _OneLineErrors(TyperGroup):
     """Says what was wrong in one line and exits with the error's code; --debug lets the traceback through."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, as help shows them."""
+        return shown(super().get_params(ctx))
 
     def main(self, args: Sequence[str] | None = None, **extra: Any) -> Any:  # type: ignore[override]
         """Run the command line (`args`, or that of the process)."""
@@ -143,12 +147,12 @@ def _config(ctx: typer.Context, path: Path | None) -> Path | None:
     for command, options in tables.items():
         if command not in commands or not isinstance(options, dict):
             raise RequestError(f"--config {path}: [{command}] is not a command; commands: {', '.join(commands)}")
-        known = {parameter.name: parameter for parameter in commands[command].params}
+        known = {parameter.name for parameter in commands[command].params}
         for option, value in options.items():
             where = f"--config {path}: {command}.{option}"
             if option.replace("-", "_") not in known:
                 raise RequestError(f"{where}: is not an option of {command}")
-            check_default(where, known[option.replace("-", "_")], value)
+            check_default(where, commands[command], option.replace("-", "_"), value)
     ctx.default_map = {command: _defaults(commands[command], options) for command, options in tables.items()}
     return path
 

@@ -529,10 +529,30 @@ CONFIG = [
     ),
     Bad(
         "--config run.toml " + CAPTURE,
-        "invalid value for '--frames': …" + NO_OPTION,
+        '--config run.toml: capture.frames: "many" is not a whole number',
         spoil=toml('[capture]\nframes = "many"\n'),
     ),
+    *(
+        Bad("--config run.toml " + CAPTURE, f"--config run.toml: capture.{said}", spoil=toml(f"[capture]\n{line}\n"))
+        for line, said in (
+            ("frames = true", "frames: true is not a whole number"),
+            ("frames = 2.5", "frames: 2.5 is not a whole number"),
+            ("options = [1]", "options: 1 is not text, or a list of such"),
+            ("verify = 1", "verify: 1 is not true or false"),
+        )
+    ),
+    Bad(
+        "--config run.toml " + CAPTURE,
+        "--config run.toml: holds a number of more digits than can be read",
+        spoil=toml(f"[capture]\nframes = {'9' * 5000}\n"),
+    ),
+    Bad(
+        "--config run.toml " + CAPTURE,
+        "--config run.toml: not a TOML file: nested too deeply",
+        spoil=toml(f"[capture]\nframes = {'[' * 5000}{']' * 5000}\n"),
+    ),
 ]
+
 
 TABLE = [*COMMAND_LINE, *OUTPUT, *DEMO_SCENES, *VIDEO, *SCENES, *MODELS, *CAPTURES, *EVALUATIONS, *CONFIG]
 

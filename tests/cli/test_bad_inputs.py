@@ -16,8 +16,12 @@ from typing import Any
 import pytest
 import torch
 
-from tests.cli.bad_inputs import CAPTURE, TABLE, Bad, put
+from tests.cli.bad_inputs import CAPTURE, Bad, put
+from tests.cli.bad_inputs import TABLE as ROWS
 from tests.cli.conftest import Ran
+from tests.cli.hostile_inputs import HOSTILE
+
+TABLE = [*ROWS, *HOSTILE]
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:
