@@ -34,11 +34,11 @@ HOSTILE = [
     Bad("C", "scene.json: is a FIFO" + FILE, spoil=fifo("scene.json")),
     Bad("C --transcript a.srt", "a.srt: is a FIFO" + FILE, spoil=fifo("a.srt")),
     Bad("C --speakers a.json", "a.json: is a device" + FILE, spoil=endless("a.json")),
-    Bad("capture model a.mp4 -o new.h5", "a.mp4: is a FIFO" + FILE, spoil=fifo("a.mp4")),
-    Bad("capture model a.png -o new.h5", "a.png: is a device" + FILE, spoil=endless("a.png")),
+    Bad("capture model a.mp4 -o new.h5", "{here}/a.mp4: is a FIFO" + FILE, spoil=fifo("a.mp4")),
+    Bad("capture model a.png -o new.h5", "/dev/zero: is a device" + FILE, spoil=endless("a.png")),
     Bad(
         "capture model a -o new.h5",
-        "a/1.png: is a FIFO" + FILE,
+        "{here}/a/1.png: is a FIFO" + FILE,
         spoil=lambda: (Path("a").mkdir(), fifo("a/1.png")()),
     ),
     Bad(
@@ -46,7 +46,7 @@ HOSTILE = [
         "{here}/bad/extra.json: is a FIFO" + FILE,
         spoil=model(fifo_in),
     ),
-    Bad("inspect a.h5", "a.h5: is a FIFO" + FILE, spoil=fifo("a.h5")),
+    Bad("inspect a.h5", "a.h5: not a regular file", spoil=fifo("a.h5")),
     Bad(
         "--config run.toml inspect run.h5",
         "--config run.toml: is a FIFO" + FILE,

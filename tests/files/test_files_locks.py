@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from attnscope.errors import BusyError, RequestError, RunError
-from attnscope.files import locked, locks, sweep, unfinished, unfinished_folder, write_whole
+from attnscope.errors import BusyError, RequestError, RunError, SizeError
+from attnscope.files import check_space, locked, locks, sweep, unfinished, unfinished_folder, write_whole
 from attnscope.folders import claimed
 
 HOLDER = """
@@ -168,3 +169,10 @@ def test_a_lock_file_that_is_something_else(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / locks.LOCK)
     with pytest.raises(RequestError, match="is not a regular file"), locked(tmp_path):
         pytest.fail("a FIFO is no lock")
+
+
+def test_what_cannot_fit_is_refused_before_it_begins(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    check_space(tmp_path / "new" / "run.h5", 1000, "the capture")
+    with pytest.raises(SizeError, match=r"run.h5: the capture takes up to [\d,]+ bytes before compression, and [\d,]+"):
+        check_space(tmp_path / "new" / "run.h5", 2 * free, "the capture", "before compression")
