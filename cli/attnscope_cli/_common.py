@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.errors import RequestError
-from attnscope.transformers_names import only_errors
 from attnscope.files import exists, printable, printable_json
+from attnscope.transformers_names import only_errors
 
 if TYPE_CHECKING:
     from rich.console import Console

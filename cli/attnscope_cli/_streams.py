@@ -52,6 +52,11 @@ class Output:
             with _failing():
                 self._stream.flush()
 
+    @property
+    def encoding(self) -> str | None:
+        """Of the stream."""
+        return getattr(self._stream, "encoding", None)
+
     def isatty(self) -> bool:
         """Whether a person is looking."""
         return self._stream is not None and self._stream.isatty()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attnscope_cli._common import Json, console, print_json, quiet_transformers, setup_logging
+from attnscope.files import printable
+from attnscope_cli._choices import model as complete_model
+from attnscope_cli._common import Json, console, print_json, print_lines, quiet_transformers, setup_logging
 
 if TYPE_CHECKING:
     from attnscope.doctor import Section
@@ -22,7 +24,11 @@ _STYLES = {"ok": "", "note": "yellow", "fail": "bold red", "absent": "dim"}
 def run(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="MODEL", help="A model to examine too: a folder, a hub name, or an embedded model."),
+        typer.Argument(
+            metavar="MODEL",
+            help="A model to examine too: a folder, a hub name, or an embedded model.",
+            autocompletion=complete_model,
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -47,7 +53,7 @@ def run(
     if json:
         print_json(diagnosis.to_dict())
     else:
-        print(f"\n{diagnosis.summary()}")
+        print_lines(f"\n{diagnosis.summary()}")
     if not diagnosis.healthy:
         raise typer.Exit(1)
 
@@ -73,4 +79,4 @@ def _print(section: Section) -> None:
     out = console()
     out.print()
     for state, line in section.lines(width, marks):
-        out.print(Text(line, style="bold" if state is None else _STYLES[state]), soft_wrap=True)
+        out.print(Text(printable(line), style="bold" if state is None else _STYLES[state]), soft_wrap=True)

@@ -28,6 +28,16 @@ def test_help_shows_no_types_of_python(command: str, cli: Callable[..., Ran]) ->
     assert command in ("", "methods", "inspect") or re.search(r"--out.*(DIR|FILE)", ran.out)
 
 
+def test_everything_that_is_printed_goes_through_one_escape() -> None:
+    """Only these print: `print_lines` and `print_json`, and the line of an error."""
+    folder = Path(_choices.__file__).parent
+    found = {path.name: re.findall(r"(?<![\w.])print\(.*", path.read_text()) for path in sorted(folder.glob("*.py"))}
+    assert {name: lines for name, lines in found.items() if lines} == {
+        "_common.py": ["print(printable(str(line)))", "print(printable_json(document))"],
+        "main.py": ['print(f"attnscope: {line}", file=sys.stderr, flush=True)'],
+    }
+
+
 def completed(typed: str) -> list[str]:
     """What bash is offered for a line."""
     words = typed.split(" ")
