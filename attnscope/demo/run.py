@@ -15,6 +15,8 @@ from attnscope.capture.run import Progress, capture
 from attnscope.correct import SocialBias, rerun
 from attnscope.demo.scenes import write_scenes
 from attnscope.errors import RequestError, unusable_folder
+from attnscope.files import LOCK, exists, is_folder
+from attnscope.folders import claimed
 from attnscope.model import load
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
@@ -119,10 +121,19 @@ def demo(out: str | Path, *, progress: Progress | None = None) -> Demo:
         progress: As in `attnscope.capture`.
 
     Raises:
+        BusyError: If another process is writing the folder.
         RequestError: If the folder holds something else.
     """
     out = Path(out)
-    _make_room(out)
+    if exists(out) and not is_folder(out):
+        raise RequestError(f"{out}: is a file; choose a folder with -o")
+    with claimed(out):
+        _make_room(out)
+        return _run_all(out, progress)
+
+
+def _run_all(out: Path, progress: Progress | None) -> Demo:
+    """Everything that the demo shows, into a folder that is its own."""
     write_scenes(out / "scenes", count=1, seed=SEED, people=(PEOPLE,))
     (path,) = (out / "scenes" / "scenes").glob(f"*-{TASK}.json")
     scene = Scene.read(path)
@@ -148,13 +159,14 @@ def _run(what: str, path: Path) -> Run:
 
 def _make_room(out: Path) -> None:
     try:
-        if out.exists():
-            if not out.is_dir():
-                raise RequestError(f"{out}: is a file; choose a folder with -o")
-            if any(out.iterdir()) and not (out / _MARK).exists():
-                raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
-            shutil.rmtree(out)
-        out.mkdir(parents=True)
+        inside = [path for path in out.iterdir() if path.name != LOCK]
+        if inside and not exists(out / _MARK):
+            raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
+        for path in inside:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         (out / _MARK).write_text("This folder is replaced by every `attnscope demo`.\n", encoding="utf-8")
     except OSError as error:
         raise unusable_folder(out, error) from None

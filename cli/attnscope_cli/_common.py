@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attnscope.errors import RequestError
-from attnscope.files import exists, printable, printable_json
+from attnscope.files import exists, locked, printable, printable_json
 from attnscope.transformers_names import only_errors
 
 if TYPE_CHECKING:
@@ -139,6 +139,22 @@ def refuse_existing(path: Path, force: bool) -> None:
     """
     if exists(path) and not force:
         raise RequestError(f"{path}: already exists; pass --force to replace it")
+
+
+@contextmanager
+def output_file(path: Path, force: bool) -> Iterator[None]:
+    """Hold an output file against other processes while a command works on it.
+
+    Raises:
+        BusyError: If another process is writing it: said before a model is loaded.
+        RequestError: If no file can be written there, or another process has written it meanwhile.
+    """
+    from attnscope.capture.writer import check_target
+
+    check_target(path)
+    with locked(path):
+        refuse_existing(path, force)
+        yield
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:

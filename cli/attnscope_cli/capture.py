@@ -16,6 +16,7 @@ from attnscope_cli._common import (
     Quiet,
     Verify,
     option,
+    output_file,
     print_json,
     print_lines,
     progress_bar,
@@ -165,7 +166,7 @@ def run(
         attn=attn,
         trust_remote_code=trust_remote_code,
     )
-    with progress_bar(quiet) as progress:
+    with output_file(out, force), progress_bar(quiet) as progress:
         cap = capture(
             loader,
             shown,

@@ -89,6 +89,7 @@ def run(
     from attnscope.correct import requested, rerun
     from attnscope.correct.apply.rerun import correction_file
     from attnscope.correct.request import steps
+    from attnscope.folders import claimed
     from attnscope.report.compare import PAGE, compare
     from attnscope.report.inputs import subject
 
@@ -119,8 +120,9 @@ def run(
     with open_capture(before) as cap:
         subject(cap, speaker)  # an unknown speaker is refused before the model runs
     quiet_transformers()
-    with progress_bar(quiet) as progress:
-        rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
-    with progress_bar(quiet) as progress:
-        summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
+    with claimed(out):  # the capture and the report are one output
+        with progress_bar(quiet) as progress:
+            rerun(before, corrections, after, model=model, verify=verify, progress=progress).close()
+        with progress_bar(quiet) as progress:
+            summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
     print_json(summary.to_dict()) if json else print_lines(summary.report)
