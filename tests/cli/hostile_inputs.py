@@ -94,7 +94,7 @@ HOSTILE = [
     ),
     Bad(
         "correct run.h5 --set layers=0-99999999999 --model gone/x/y -o out",
-        "gone/x/y: no such model folder",
+        "--layers 0-99999999999: layer 4 is not one of the layers with attention, 0-3",
     ),
     Bad(
         "correct run.h5 --correction a.json -o out",
