@@ -265,7 +265,7 @@ def test_the_command_shows_effects_in_place_of_the_warning(captures):
     lines = [line.split() for line in out.splitlines() if line.strip()]
     assert lines[1] == ["head", "value", "effect"]
     assert {line[0] for line in lines[3:6]} == {"3.0", "0.1", "1.2"}
-    assert all(float(line[-1]) for line in lines[3:6])
+    assert all(float(line[-1].replace("\N{MINUS SIGN}", "-")) for line in lines[3:6])
     assert "rank correlation of cross-mass (best first) and effect over these 3 heads: " in out
 
 
