@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from attnscope.capture.plan import Plan
     from attnscope.capture.reader import Capture, open
     from attnscope.capture.run import capture
+    from attnscope.capture.validate import validate
     from attnscope.correct import SocialBias, corrected
     from attnscope.errors import AttnscopeError
     from attnscope.model import load
@@ -37,6 +38,7 @@ _WHERE = {
     "corrected": "attnscope.correct",
     "load": "attnscope.model",
     "open": "attnscope.capture.reader",
+    "validate": "attnscope.capture.validate",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "corrected",
     "load",
     "open",
+    "validate",
 ]
 
 

@@ -15,6 +15,8 @@ from attnscope.capture import _counts
 from attnscope.capture._h5 import Store
 from attnscope.capture._hidden import check_hidden
 from attnscope.capture._problems import Problem, guarded
+from attnscope.capture._recompute import check_recomputed
+from attnscope.capture._relations import check_relations
 from attnscope.capture.reader import Capture
 from attnscope.errors import FormatError
 
@@ -27,12 +29,13 @@ BLOCK = 64 << 20  # bytes read at once
 Floats = npt.NDArray[np.float64]
 
 
-def check(path: Path, store: Store) -> Iterator[Problem]:
-    """Check what the readings must sum to.
+def check(path: Path, store: Store, deep: bool = False) -> Iterator[Problem]:
+    """Check what the readings must sum to, and that they agree with one another.
 
     Args:
         path: the file.
         store: the same file, open.
+        deep: compute all rows once more from queries and keys, not a few.
 
     Yields:
         The problems.
@@ -54,6 +57,8 @@ def check(path: Path, store: Store) -> Iterator[Problem]:
             ("hidden", "/hidden", check_hidden),
         ):
             yield from guarded(node, partial(_if_there, facts, reading, part))
+        yield from guarded("/masses", partial(check_relations, facts))
+        yield from guarded("/qk", partial(check_recomputed, facts, deep))
 
 
 def _if_there(facts: _Facts, reading: str, part: Callable[[_Facts], Iterator[Problem]]) -> Iterator[Problem]:

@@ -91,8 +91,7 @@ class Contents:
     @cached_property
     def correction(self) -> list[dict[str, Any]]:
         """The corrections that were in force: method, params, active heads, notes; empty if none."""
-        found = self._store.json("/correction") if self._store.has("/correction") else []
-        return list(found)
+        return list(self._checked("/correction")) if self._store.has("/correction") else []
 
     @cached_property
     def scene_dict(self) -> dict[str, Any]:
@@ -141,7 +140,12 @@ class Contents:
     @cached_property
     def tokens(self) -> pd.DataFrame:
         """The token table: a row for each position, its columns as in docs/format.md."""
-        return self._store.table("/tokens")
+        from attnscope.capture._tokens import check_references
+
+        table = self._store.table("/tokens")
+        for problem in check_references(self._store, table):
+            raise self._store.error(problem.node, problem.message)
+        return table
 
     @cached_property
     def frames(self) -> StoredFrames:
@@ -238,9 +242,16 @@ class Contents:
         return read_masks(self._store, len(self.layers), self._positions)
 
     def _document(self, path: str) -> dict[str, Any]:
+        document: dict[str, Any] = self._checked(path)
+        return document
+
+    def _checked(self, path: str) -> Any:
+        """A document whose fields have the types that readers rely on."""
+        from attnscope.capture._types import wrong_types
+
         document = self._store.json(path)
-        if not isinstance(document, dict):
-            raise self._store.error(path, f"is a JSON {type(document).__name__}, not an object")
+        for what in wrong_types(path, document):
+            raise self._store.error(path, what)
         return document
 
     def _field(self, path: str, document: dict[str, Any], name: str) -> Any:

@@ -149,6 +149,34 @@ class LayerQK:
             sink = None if self.sink_logits is None else float(self.sink_logits[head])
             yield chunk, softmax(q @ k.T * np.float32(self.scale), allowed, self.softcap, sink)
 
+    def keys(self, head: int) -> Floats:
+        """The keys that a query head reads, float32 [P, d]."""
+        return self._float(self.store.read(f"{self.path}/k", head // self.group))
+
+    def rows(
+        self, mask: LayerMask, head: int, queries: Indices, keys: Floats
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Attention [Q, P] of some rows of one head and the log of its denominator [Q], in float64.
+
+        Args:
+            mask: of the layer.
+            head: a query head.
+            queries: positions.
+            keys: what `keys` gives for this head.
+        """
+        q = self._float(self.store.rows(f"{self.path}/q", (head,), queries))
+        z = (q @ keys.T).astype(np.float64) * self.scale
+        if self.softcap is not None:
+            z = np.tanh(z / self.softcap) * self.softcap
+        z[~mask.allowed(self.store, queries)] = -np.inf
+        sink = -np.inf if self.sink_logits is None else float(self.sink_logits[head])
+        top = np.maximum(z.max(axis=1, initial=-np.inf), sink)
+        top[np.isneginf(top)] = 0
+        weight = np.exp(z - top[:, None])
+        total = weight.sum(axis=1) + np.exp(sink - top)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a row that sees nothing
+            return np.nan_to_num(weight / total[:, None]), top + np.log(total)
+
     def _float(self, stored: npt.NDArray[Any]) -> Floats:
         return float32_from_bfloat16(stored) if self.dtype == "bfloat16" else stored.astype(np.float32)
 

@@ -9,19 +9,25 @@ from typing import Any
 import numpy as np
 
 from attnscope.capture import schema
+from attnscope.capture._answer import check_answer, check_self_check
 from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
 from attnscope.capture._rules import DOCUMENT_FIELDS, document_fields
+from attnscope.capture._types import wrong_types
 
 
 def check_documents(store: Store) -> Iterator[Problem]:
     """Fields of the JSON documents, and what they say about the layers and the answer."""
     for path in DOCUMENT_FIELDS:
         yield from guarded(path, partial(_fields, store, path))
+        yield from guarded(path, partial(_types, store, path))
     yield from guarded("/layers", partial(_layers, store))
     yield from guarded("/prompt", partial(_lengths, store))
     yield from guarded("/run", partial(_plan, store))
-    yield from guarded("/check", partial(_self_check, store))
+    yield from guarded("/check", partial(check_self_check, store))
+    yield from guarded("/answer", partial(check_answer, store))
+    if store.has("/correction"):
+        yield from guarded("/correction", partial(_types, store, "/correction"))
 
 
 def _fields(store: Store, path: str) -> Iterator[Problem]:
@@ -33,6 +39,11 @@ def _fields(store: Store, path: str) -> Iterator[Problem]:
                 yield Problem(path, f"field '{field}' is missing")
                 break
             inner = inner[name]
+
+
+def _types(store: Store, path: str) -> Iterator[Problem]:
+    for what in wrong_types(path, store.json(path)):
+        yield Problem(path, what)
 
 
 def _layers(store: Store) -> Iterator[Problem]:
@@ -65,13 +76,3 @@ def _plan(store: Store) -> Iterator[Problem]:
             continue
         if not isinstance(plan.get(name), bool):
             yield Problem("/run", f"plan does not say whether there is '{name}'")
-
-
-def _self_check(store: Store) -> Iterator[Problem]:
-    document = store.json("/check")
-    if not isinstance(document["verified"], bool) or not isinstance(document["passed"], (bool, type(None))):
-        yield Problem("/check", "'verified' is not a boolean, or 'passed' neither a boolean nor null")
-    for check in document["checks"]:
-        for field in ("name", "value", "tolerance", "passed"):
-            if field not in check:
-                yield Problem("/check", f"a check without '{field}'")

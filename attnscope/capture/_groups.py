@@ -1,70 +1,28 @@
-"""The token table, the sets of positions, the frames and the masks: that their contents are right."""
+"""The sets of positions, the frames and the masks: that their contents are right."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture import schema
-from attnscope.capture._arrays import check_array, check_strings
+from attnscope.capture._arrays import check_array
 from attnscope.capture._dense import read_masks
 from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
-from attnscope.capture._rules import TOKEN_COLUMNS, Rule
+from attnscope.capture._rules import Rule
 from attnscope.capture._sizes import Sizes
+from attnscope.capture._tokens import MODALITIES
 from attnscope.capture.frames import StoredFrames
 
-MODALITIES = ("text", "visual", "special")
-ROLES = ("system", "template", "visual", "transcript", "question", "answer")
-
-
-def check_tokens(store: Store) -> Iterator[Problem]:
-    """Columns and types of the token table, and the ranges of what it refers to."""
-    columns = store.columns("/tokens")
-    wanted = [*TOKEN_COLUMNS, *(f"covered:{name}" for name in store.json("/scene")["speakers"])]
-    if columns != wanted:
-        missing = [name for name in wanted if name not in columns]
-        what = f"column '{missing[0]}' is missing" if missing else f"columns are {columns}, not {wanted}"
-        yield Problem("/tokens", what)
-        return
-    for column in columns:
-        at = f"/tokens/{schema.dataset_name(column)}"
-        dtype = TOKEN_COLUMNS.get(column, "float32")
-        encoding = "array" if dtype else "strings"
-        store.node(at, encoding)
-        if not dtype:
-            yield from check_strings(store, at)
-        elif str(store.array(at, ["row"]).dtype) != dtype:
-            yield Problem(at, f"holds {store.array(at).dtype}, not {dtype}")
-    tokens = store.table("/tokens")
-    if not np.array_equal(tokens["position"], np.arange(len(tokens))):
-        yield Problem("/tokens/position", "is not 0, 1, 2, ...")
-    for column, known in (("modality", MODALITIES), ("role", ROLES)):
-        for value in set(tokens[column]) - set(known):
-            yield Problem(f"/tokens/{column}", f"'{value}' is none of {', '.join(known)}")
-    frames, turns = len(store.array("/frames/time")), len(store.json("/scene")["transcript"])
-    length = len(store.json("/prompt")["text"])
-    for column, end in (
-        ("turn", turns),
-        ("frame_first", frames),
-        ("frame_last", frames),
-        ("char_end", length + 1),
-    ):
-        values = tokens[column].to_numpy()
-        outside = values[(values < -1) | (values >= end)]
-        if len(outside):
-            yield Problem(f"/tokens/{column}", f"{outside[0]} is out of range -1-{end - 1}")
-    for first, last in (("frame_first", "frame_last"), ("char_start", "char_end")):
-        if (tokens[first] > tokens[last]).any():
-            yield Problem(f"/tokens/{first}", f"is after {last} at row {int((tokens[first] > tokens[last]).argmax())}")
-    for column in wanted[len(TOKEN_COLUMNS) :]:
-        values = tokens[column].to_numpy()
-        if ((values < 0) | (values > 1)).any():
-            yield Problem(f"/tokens/{schema.dataset_name(column)}", "a fraction outside 0-1")
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def check_frames(store: Store) -> Iterator[Problem]:
@@ -105,10 +63,33 @@ def _key_groups(store: Store) -> Iterator[Problem]:
     placed = ((tokens["modality"] == "visual") & (tokens["frame_first"] >= 0)).to_numpy()
     for family, whole in (("modality", everything), ("role", everything), ("frame", placed)):
         yield from _partition(family, member[of == family].astype(bool), whole)
-        if family in ("modality", "role"):
-            for row in np.flatnonzero(of == family):
-                if not np.array_equal(member[row].astype(bool), tokens[family] == names[row]):
-                    yield Problem("/key_groups/member", f"{family} '{names[row]}' is not what /tokens/{family} says")
+    for row, (family, name) in enumerate(zip(families, names, strict=True)):
+        yield from guarded("/key_groups/member", partial(_key_group, store, tokens, family, name, member[row] == 1))
+
+
+def _key_group(
+    store: Store, tokens: pd.DataFrame, family: str, name: str, member: npt.NDArray[np.bool_]
+) -> Iterator[Problem]:
+    """That a group has the members that its name says."""
+    of, _, rest = name.partition(":")
+    if family in ("modality", "role"):
+        wanted, source = tokens[family] == name, f"/tokens/{family}"
+    elif family == "speaker_text" and of == "text":
+        wanted, source = tokens["speaker"] == rest, "/tokens/speaker"
+    elif family == "speaker_visual" and of == "visual" and f"covered:{rest}" in tokens:
+        least = store.json("/run")["plan"]["coverage"]
+        wanted, source = tokens[f"covered:{rest}"].fillna(0) >= np.float32(least), f"/tokens/covered:{rest}"
+    elif family == "frame" and of == "frame" and re.fullmatch(r"\d{1,9}-\d{1,9}", rest):
+        first, last = map(int, rest.split("-"))
+        wanted = (tokens["frame_first"] == first) & (tokens["frame_last"] == last) & (tokens["modality"] == "visual")
+        source = "/tokens/frame_first"
+    elif family == "sink" and of == "sink" and rest in MODALITIES:
+        wanted, source = tokens["modality"] == rest, "/tokens/modality"
+    else:
+        yield Problem("/key_groups/name", f"'{name}' is no name of family {family}")
+        return
+    if not np.array_equal(member, wanted):
+        yield Problem("/key_groups/member", f"{family} '{name}' is not what {source} says")
 
 
 def _partition(family: str, member: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> Iterator[Problem]:
@@ -135,12 +116,21 @@ def _query_groups(store: Store) -> Iterator[Problem]:
         yield Problem("/query_groups/kind", f"'{kind}' is none of {', '.join(schema.QUERY_KINDS)}")
     if len(set(names)) < len(names):
         yield Problem("/query_groups/name", "a name is there twice")
+    tokens = store.table("/tokens")
     for name, kind, ref, row in zip(names, kinds, refs, member, strict=True):
-        if kind not in ("answer_position", "generated"):
+        if name != (f"{kind}:{ref}" if ref else kind):
+            yield Problem("/query_groups/name", f"'{name}' is not the name of a {kind} '{ref}'")
+        if kind in ("answer_position", "generated"):
+            position = prompt - 1 if kind == "answer_position" else prompt + int(ref)
+            if np.flatnonzero(row).tolist() != [position]:
+                have = np.flatnonzero(row)[:9].tolist()
+                yield Problem("/query_groups/member", f"group '{name}' is {have}, not [{position}]")
             continue
-        position = prompt - 1 if kind == "answer_position" else prompt + int(ref)
-        if np.flatnonzero(row).tolist() != [position]:
-            yield Problem("/query_groups/member", f"group '{name}' is {np.flatnonzero(row).tolist()}, not [{position}]")
+        column = {"turn": "turn", "speaker": "speaker", "question": "role"}.get(kind)
+        if column is not None:
+            value = int(ref) if kind == "turn" else "question" if kind == "question" else ref
+            if not np.array_equal(row == 1, tokens[column] == value):
+                yield Problem("/query_groups/member", f"group '{name}' is not what /tokens/{column} says")
 
 
 def _zero_one(store: Store, path: str) -> Iterator[Problem]:

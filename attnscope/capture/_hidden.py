@@ -56,6 +56,11 @@ def _spectra(
         elif not np.isnan(left) and left**2 < 1 - found[0] ** 2 / np.square(found[:rank]).sum() - TOLERANCE:
             # Equal rows are of rank one, and nothing of rank one takes away more than the largest singular value.
             yield "residual", f"group '{name}': {left:.6g} is less than the singular values leave"
+    for name, found in zip(names[1:], values[1:], strict=True):
+        # Taking rows away makes no singular value larger (Cauchy's interlacing).
+        over = np.flatnonzero(found > values[0] * (1 + TOLERANCE) + TOLERANCE * np.nan_to_num(values[0, :1]))
+        if len(over) and np.isfinite(values[0]).any():
+            yield "singular_values", f"group '{name}': number {over[0]} is larger than that of all tokens"
     whole, *parts = np.square(values)
     if np.isfinite(whole).any() and np.nansum(parts) > np.nansum(whole) * (1 + TOLERANCE):
         yield "singular_values", f"group '{names[0]}': its norm is smaller than that of its parts"

@@ -12,11 +12,12 @@ import numpy as np
 from attnscope.capture import schema
 from attnscope.capture._arrays import check_array, check_strings
 from attnscope.capture._documents import check_documents
-from attnscope.capture._groups import check_frames, check_groups, check_mask, check_tokens
+from attnscope.capture._groups import check_frames, check_groups, check_mask
 from attnscope.capture._h5 import Store
 from attnscope.capture._problems import Problem, guarded
 from attnscope.capture._rules import ALWAYS, MAY, QK_RULES, RULES, Rule
 from attnscope.capture._sizes import Sizes, sizes_of
+from attnscope.capture._tokens import check_tokens
 
 
 def check(store: Store) -> Iterator[Problem]:

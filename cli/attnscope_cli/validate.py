@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from attnscope_cli._common import CaptureFile, Json, print_json, print_lines, progress_bar
 
 
-def run(capture: CaptureFile, json: Json = False) -> None:
-    """Check a capture's structure, checksums and conservation of mass; exits with 1 if something is wrong.
+def run(
+    capture: CaptureFile,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Compute every row once more from queries and keys, not a few.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Check a capture's structure and checksums, and that its readings agree; exits with 1 if something is wrong.
 
     Example: `attnscope validate run.h5`
     """
@@ -17,7 +25,7 @@ def run(capture: CaptureFile, json: Json = False) -> None:
     with progress_bar(quiet=json) as progress:
         if progress is not None:
             progress("reading", 0, 0)  # how much there is to check is not known
-        problems = [str(problem) for problem in validate(capture)]
+        problems = [str(problem) for problem in validate(capture, deep=deep)]
     if json:
         print_json({"capture": str(capture), "valid": not problems, "problems": problems})
     else:

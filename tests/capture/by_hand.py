@@ -343,7 +343,9 @@ def _write_documents(
     }
     answer = {
         "text": "".join(f"a{i}" for i in range(generated)),
-        "tokens": [{"id": i, "text": f"a{i}", "logprob": -0.5 * (i + 1)} for i in range(generated)],
+        "tokens": [
+            {"id": (prompt + i) * 7 % 101, "text": f"a{i}", "logprob": -1.5 * (i + 1)} for i in range(generated)
+        ],
         "options": [
             {"text": option, "tokens": [i], "logprob": -1.0 - i} for i, option in enumerate(o.scene["options"])
         ],

@@ -207,7 +207,7 @@ def test_a_reading_that_breaks_the_specification(path: Path) -> None:
     with open_capture(path) as cap:
         for read, what in (
             (lambda: cap.heads, "/model: is a JSON list, not an object"),
-            (lambda: cap.scene, "/scene: scene: "),
+            (lambda: cap.scene, "/scene: field 'speakers' is 3: "),
             (lambda: cap.tokens, "/tokens/role: is missing"),
             (
                 lambda: cap.key_groups,
@@ -231,3 +231,38 @@ def test_a_reading_that_breaks_the_specification(path: Path) -> None:
             with pytest.raises(FormatError) as error:
                 read()
             assert message(error) == f"{path}: {what}"
+
+
+def tokens(cap: Capture) -> object:
+    return cap.tokens
+
+
+DOCUMENTS: dict[str, tuple[str, object, Callable[[Capture], object]]] = {
+    "/correction: is a JSON dict, not a list": ("correction", {"method": "pai"}, lambda c: c.correction),
+    "/correction: is a JSON str, not a list": ("correction", "pai", lambda c: c.correction),
+    "/correction: field '0' is 3: ": ("correction", [3], lambda c: c.correction),
+    "/correction: field '0.params' is [1]: ": ("correction", [{"params": [1]}], lambda c: c.correction),
+    "/correction: field '0.active.0' is 'all': ": ("correction", [{"active": ["all"]}], lambda c: c.correction),
+    "/answer: field 'tokens.0.logprob' is 'high': ": ("answer", {"tokens": [{"logprob": "high"}]}, lambda c: c.answer),
+    "/answer: field 'options.0' is None: ": ("answer", {"options": [None]}, lambda c: c.answer),
+    "/model: field 'heads' is 4.5: ": ("model", {"heads": 4.5}, lambda c: c.heads),
+    "/model: field 'heads' is True: ": ("model", {"heads": True}, lambda c: c.heads),
+    "/run: field 'plan' is ['masses']: ": ("run", {"plan": ["masses"]}, lambda c: c.run),
+    "/check: field 'checks.0.value' is 'small': ": ("check", {"checks": [{"value": "small"}]}, lambda c: c.check),
+    "/scene: field 'transcript.0' is 'Hello': ": ("scene", {"transcript": ["Hello"]}, lambda c: c.scene_dict),
+    "/tokens/turn: 0 is out of range -1--1": ("scene", {"speakers": {"Ann": {}, "Ben": {}}, "transcript": []}, tokens),
+    "/tokens: column 'covered:Zoe' is missing": ("scene", {"speakers": {"Zoe": {}}, "transcript": []}, tokens),
+}
+
+
+@pytest.mark.parametrize("what", DOCUMENTS)
+def test_documents_that_do_not_fit(path: Path, what: str) -> None:
+    """Whoever analyzes the file gets one line, whatever the document holds."""
+    name, document, read = DOCUMENTS[what]
+    with h5py.File(path, "r+") as file:
+        if name in file:
+            del file[name]
+        write_json(file, name, document)
+    with pytest.raises(FormatError) as error, open_capture(path) as cap:
+        read(cap)
+    assert message(error).startswith(f"{path}: {what}")
