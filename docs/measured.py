@@ -7,6 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+NULL_NAMES = {
+    "labels": "permuted labels",
+    "drift": "without drift",
+    "time": "boxes of other times",
+    "seats": "exchanged seats",
+}
+
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """A Markdown table, line by line."""
@@ -17,10 +24,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def nulls_table(found: pd.DataFrame) -> list[str]:
     """Calibration and power of the speakers' p-values, as measured."""
-    said = {"labels": "permuted labels", "time": "boxes of other times"}
     rows = [
         [
-            said[str(row["null"])],
+            str(row["design"]),
+            NULL_NAMES[str(row["null"])],
             str(row["frames"]),
             f"{row['strength']:g}",
             f"{row['n']}",
@@ -30,7 +37,7 @@ def nulls_table(found: pd.DataFrame) -> list[str]:
         ]
         for _, row in found.iterrows()
     ]
-    return table(["null", "frames", "added logit", "heads", "KS", "p of KS", "heads with p ≤ 0.05"], rows)
+    return table(["captures", "null", "frames", "added logit", "heads", "KS", "p of KS", "heads with p ≤ 0.05"], rows)
 
 
 def people_table(found: pd.DataFrame) -> list[str]:

@@ -60,7 +60,8 @@ class Plan:
         coverage: Fraction of a visual token's cell that a speaker's box must cover to count as the speaker's (P1 does
             not say; ours).
         maps_dtype: "float32" or "float16".
-        sink_mass: A key is a sink of a layer if its mean received mass is above this (ours) ...
+        sink_mass: A key is a sink of a layer if its mean received mass, over heads and the prompt queries that are not
+            visual, is above this (ours) ...
         sink_ratio: ... and above this multiple of uniform attention (ours).
         max_size: Budget in bytes, before compression.
     """

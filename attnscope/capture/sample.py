@@ -1,8 +1,8 @@
 """The readings of one sample from one layer's attention call: pure tensor work, nothing N x N.
 
-Dense float32 rows serve the few text queries; value channels (read by the caller in the model's own kernel) serve all
-queries. Sums over sinks need no channel: sinks are few by definition, so their attention exp(z - lse) is computed
-directly.
+Dense float32 rows serve the few queries that are not visual; value channels (read by the caller in the model's own
+kernel) serve all queries. Sums over sinks need no channel: sinks are few by definition, so their attention
+exp(z - lse) is computed directly.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def read_probes(
 def find_sinks(rows: ProbeRows, sink_mass: float, sink_ratio: float) -> Tensor:
     """Keys that receive far more than uniform attention, averaged over heads and the probes that see them (ours).
 
-    A key must be seen by at least half of the probes: the last tokens' attention to themselves is not a sink.
+    The probes are the prompt queries that are not visual: text, special and template tokens. At least half of them must
+    see a key: the last tokens' attention to themselves is not a sink.
 
     Returns:
         Boolean [N].

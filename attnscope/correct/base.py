@@ -62,7 +62,14 @@ class Decoder:
 
 
 class Running(ABC):
-    """A correction at work on a batch of prompts: an edit of the seam (`attnscope.attention.Edit`)."""
+    """A correction at work on a batch of prompts: an edit of the seam (`attnscope.attention.Edit`).
+
+    Attributes:
+        warnings: Cautions of each prompt that are about the request rather than about what the correction did, such as
+            heads that were chosen on the very clip; none where nothing was noticed.
+    """
+
+    warnings: Sequence[Sequence[str]] = ()
 
     @abstractmethod
     def __call__(self, call: AttentionCall) -> AttentionCall:
@@ -89,7 +96,10 @@ class Running(ABC):
         """`records` as a capture keeps them: with what its readers, who need no torch, should know of the method."""
         from attnscope.correct.registry import about
 
-        return [record | about(str(record["method"])) for record in self.records()]
+        found = [record | about(str(record["method"])) for record in self.records()]
+        for record, own in zip(found, self.warnings or [[]] * len(found), strict=True):
+            record["notes"], record["cautions"] = [*own, *record["notes"]], [*own, *record["cautions"]]
+        return found
 
     def record(self) -> dict[str, Any]:
         """What was done to the only prompt.

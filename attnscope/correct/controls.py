@@ -1,9 +1,9 @@
 """What belongs beside every corrected result: the same corrections with the wrong boxes, worse boxes, or other heads.
 
 A correction that helps because of whose pixels it draws to should not help with another person's, with everybody's or
-with a random box; one that helps through its heads should not help on the lowest-ranked ones; and jittered, moved and
-missing boxes say how good the boxes have to be (ours). A control is made of ordinary corrections, so it can be written
-to correction.json and evaluated like any other.
+with a random box; one that helps through its heads should not help on those of lowest g in each prompt; and jittered,
+moved and missing boxes say how good the boxes have to be (ours). A control is made of ordinary corrections, so it can
+be written to correction.json and evaluated like any other.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from attnscope.correct.heads import written
 from attnscope.errors import RequestError
 
 EVERY_LAYER = "0.0-1.0"
+LOWEST_G = "lowest-g heads"  # of each prompt; heads that a calibration ranks lowest are another control
 
 
 def controls(
@@ -35,7 +36,7 @@ def controls(
         seed: Of the random numbers.
 
     Returns:
-        By name: "wrong speaker", "all boxes", "all visual tokens", "random box", "lowest heads", "jittered boxes",
+        By name: "wrong speaker", "all boxes", "all visual tokens", "random box", "lowest-g heads", "jittered boxes",
         "moved boxes", "missing boxes".
     """
     return _made(corrections, jitter, shift, drop, seed)[0]
@@ -55,7 +56,7 @@ def _made(
         "all boxes": {"whose": "everyone"},
         "all visual tokens": {"whose": "visual"},
         "random box": {"whose": "random", "seed": seed},
-        "lowest heads": {"lowest": True},
+        LOWEST_G: {"lowest": True},
         "jittered boxes": {"box_jitter": jitter, "seed": seed},
         "moved boxes": {"box_shift": shift, "seed": seed},
         "missing boxes": {"box_drop": drop, "seed": seed},

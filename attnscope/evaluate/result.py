@@ -14,11 +14,12 @@ from attnscope.errors import RequestError
 from attnscope.evaluate import reasons, stats
 from attnscope.evaluate.folder import read_run, read_samples
 from attnscope.metrics.tidy import records
+from attnscope.metrics.verdict import verdict
 
 USUAL_GROUPS = ("task", "people")
 ALL, NONE = "(all)", "(none)"
 _COLUMNS = ("condition", "n", "clips", "accuracy", "low", "high", "chance", "no_option")
-_COMPARED = ("applied", "difference", "p", "n01", "n10")
+_COMPARED = ("applied", "difference", "p", "p_clips", "n01", "n10", "verdict")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,9 @@ class Evaluation:
         Returns:
             Columns: those of `by`, condition, n, clips, applied (questions to which it applied; the others count as
             unchanged), difference of the accuracies (corrected - plain) with the ends of its interval, p of McNemar's
-            exact test, n01 (wrong, then right) and n10 (right, then wrong). No row without corrections.
+            exact test over questions, p_clips of the exact sign-flip test over clips, n01 (wrong, then right), n10
+            (right, then wrong), and verdict: what the interval and both tests say (`attnscope.metrics.verdict`). No row
+            without corrections.
         """
         others = self.conditions[1:]
         rows = [_compared(group, part, name) for group, part in self._groups(by) for name in others]
@@ -120,6 +123,7 @@ class Evaluation:
             "controls_left_out": self.run.get("controls_left_out", {}),
             "questions": len(self.samples),
             "clips": self.samples["clip"].nunique(),
+            "cautions": self.run.get("cautions", []),
             "not_applied": self.not_applied,
             "reasons": reasons.told(self.reasons()),
             "accuracy": records(self.table()),
@@ -142,12 +146,15 @@ class Evaluation:
 def _compared(group: dict[str, Any], part: pd.DataFrame, condition: str) -> dict[str, Any]:
     """One row of a comparison."""
     before, after = (part[f"{name}.correct"].astype(bool) for name in ("plain", condition))
-    found = stats.difference(*_counts(part, ["plain.correct", f"{condition}.correct"]))
+    counts = _counts(part, ["plain.correct", f"{condition}.correct"])
+    found, clips_p = stats.difference(*counts), stats.clip_test(*counts[:2])
     gained, lost = int((~before & after).sum()), int((before & ~after).sum())
     row: dict[str, Any] = {"condition": condition, "n": len(part), "clips": part["clip"].nunique()}
     row |= {"applied": int(part[f"{condition}.applied"].sum())}
     row |= {"difference": found.estimate, "low": found.low, "high": found.high}
-    return group | row | {"p": stats.mcnemar(gained, lost), "n01": gained, "n10": lost}
+    p = stats.mcnemar(gained, lost)
+    row |= {"p": p, "p_clips": clips_p, "n01": gained, "n10": lost}
+    return group | row | {"verdict": verdict(found.low, found.high, p, clips_p)}
 
 
 def check_groups(by: Sequence[str] | None, present: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attnscope.capture.run import DEFAULT_TEMPLATE, Progress
 from attnscope.correct import Correction
 from attnscope.correct import controls as make_controls
+from attnscope.correct.apply.bound import double_dipping
 from attnscope.correct.heads.written import foreign
 from attnscope.correct.registry import listed
 from attnscope.errors import RequestError
@@ -29,6 +30,7 @@ from attnscope.scene import Sampling
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
+    from attnscope.scene import Scene
 
 logger = logging.getLogger("attnscope")
 _LINE = 1024  # bytes of a question under one condition in samples.jsonl, about
@@ -131,6 +133,9 @@ def evaluate(
         for warning in dict.fromkeys(foreign(getattr(one, "heads", ""), loaded) for one in corrections):
             if warning:
                 logger.warning("%s", warning)
+        run["cautions"] = double_dipped(corrections, [(question.clip, question.scene) for question in questions])
+        for note in run["cautions"]:
+            logger.warning("%s", note)
         check_space(out, _LINE * len(questions) * (1 + len(conditions)), "the evaluation")
         folder = Folder(out, run, force=force)
         scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
@@ -140,6 +145,25 @@ def evaluate(
         _check_applied(found, corrections)
         folder.write_tables(found.to_dict())
         return found
+
+
+def double_dipped(corrections: Sequence[Correction], asked: Sequence[tuple[str, Scene]]) -> list[str]:
+    """Cautions where questions are about clips that the heads of a correction were chosen on.
+
+    Args:
+        corrections: With heads from heads files, or without.
+        asked: Clip and scene of each question.
+    """
+    notes = []
+    for one in corrections:
+        found = dict[str, str]()
+        for (clip, _), warnings in zip(asked, double_dipping(one, [scene for _, scene in asked]), strict=True):
+            for warning in warnings:
+                found.setdefault(clip, warning)
+        if found:
+            clips, first = len(dict.fromkeys(clip for clip, _ in asked)), next(iter(found))
+            notes.append(f"{one.method}: {len(found)} of {clips} clips, first {first}: {found[first]}")
+    return notes
 
 
 def _check_applied(found: Evaluation, corrections: Sequence[Correction]) -> None:

@@ -60,9 +60,39 @@ def mcnemar(gained: int, lost: int) -> float:
 
     Returns:
         p-value of a binomial test with probability 1/2; 1 where the conditions never differ. It takes questions as
-        independent; the interval of `difference` does not.
+        independent; the interval of `difference` and `clip_test` do not.
     """
     return float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0
+
+
+def clip_test(before: Counts, after: Counts) -> float:
+    """Exact two-sided p-value over clips: would each whole clip's change be as likely with the other sign?
+
+    Ours: the sign-flip test of the sum, all signs counted by convolution. With one question a clip it is McNemar's.
+
+    Args:
+        before: [clips] right answers under the first condition.
+        after: [clips] right answers under the second.
+
+    Returns:
+        Share of the signs whose sum is at least as far from 0; 1 where no clip changes.
+
+    >>> clip_test(np.zeros(20, int), np.array([3] * 4 + [0] * 16))  # 12 questions gained, but in four clips
+    0.125
+    """
+    change = np.asarray(after, dtype=np.int64) - np.asarray(before, dtype=np.int64)
+    steps = np.abs(change[change != 0])
+    total = int(steps.sum())
+    if not total:
+        return 1.0
+    if (steps == 1).all():
+        return mcnemar(int((change > 0).sum()), int((change < 0).sum()))
+    shares = np.zeros(2 * total + 1)  # of the sums from -total to total
+    shares[total] = 1.0
+    for step in steps.tolist():
+        shares = (np.roll(shares, step) + np.roll(shares, -step)) / 2  # never reaches around: the sums stay within
+    far = np.abs(np.arange(-total, total + 1)) >= abs(int(change.sum()))
+    return min(1.0, float(shares[far].sum()))
 
 
 def _share(right: Any, asked: Any, axis: int = -1) -> Any:

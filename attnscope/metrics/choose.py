@@ -12,6 +12,7 @@ import pandas as pd
 from attnscope.errors import FormatError, RequestError
 from attnscope.layers import select_layers
 from attnscope.metrics import registry
+from attnscope.metrics.chosen_on import shown
 from attnscope.metrics.criteria import Criterion, Scores, Tables, criteria, criterion, scores
 from attnscope.metrics.headlist import By, Head, HeadList, OfModel
 from attnscope.metrics.pool import labels
@@ -80,6 +81,7 @@ def choose(
         model=model,
         criterion=_by(own, count, least, layers, threshold),
         captures=[str(cap.path) for cap in caps],
+        shown=[shown(cap.path, cap.scene) for cap in caps],
         clips=int(about["clip"].nunique()),
         heads=[Head(**row) for row in records(table.head(count))],
         stability=records(pd.DataFrame([stability(own)]))[0],

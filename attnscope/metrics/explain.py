@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import factorial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ NO_MASSES = (
 )
 NO_MAPS = "No speaker, grounding, pair or answer metrics: the capture has no 'maps' reading."
 READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")  # as in a plan
-FEW_WAYS = 20  # arrangements of turns, up to which no p is below 0.05
+FEW_WAYS = 19  # arrangements up to which no p is at or below 0.05
 OF_PEOPLE = "Speaker, grounding, pair and answer metrics"
 
 
@@ -135,16 +136,24 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
 
 
 def _least_p(cap: Capture, threshold: float) -> list[str]:
-    """Whether the turns are too few for any permutation of their speakers to be rare."""
+    """Which nulls have too few arrangements for any of them to be rare."""
     turns = seen_cells(cap, threshold, "live")
-    free = turns.entering[turns.labels]
-    ways = count(turns.labels[free])
-    if turns.entering.sum() < 2 or ways > FEW_WAYS:
+    if turns.entering.sum() < 2:
         return []
-    return [
-        f"Permutation p cannot be below 1/{ways}: {int(free.sum())} turns can be given to their speakers in only "
-        f"{ways} ways."
-    ]
+    free = turns.entering[turns.labels]
+    ways, notes = count(turns.labels[free]), list[str]()
+    if ways <= FEW_WAYS:
+        notes.append(
+            f"Permutation p cannot be below 1/{ways}: {int(free.sum())} turns can be given to their speakers in only "
+            f"{ways} ways."
+        )
+    people, moments = int((turns.cells > 0).any(0).sum()), turns.live.shape[1]
+    dealt, others = factorial(people), list[str]()
+    if moments <= FEW_WAYS:
+        others.append(f"of boxes of other times not below 1/{moments} ({moments} moments)")
+    if dealt <= FEW_WAYS:
+        others.append(f"of exchanged seats not below 1/{dealt} ({people} people)")
+    return [*notes, f"Too few arrangements: p {', p '.join(others)}."] if others else notes
 
 
 def _enter(names: list[str]) -> str:

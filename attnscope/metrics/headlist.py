@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 from attnscope._version import __version__
 from attnscope.errors import RequestError
 from attnscope.files import is_folder, write_whole
+from attnscope.metrics.chosen_on import Shown
 from attnscope.scene.problems import one_line, read_json
 from attnscope.weights import ModelId, same_model
 
@@ -85,6 +86,7 @@ class HeadList(_Part):
         model: whose heads they are.
         criterion: by what they were chosen.
         captures: the files they were chosen from.
+        shown: the clips in these, by what they hold; empty in files of before.
         clips: how many clips these show.
         heads: the best first.
         stability, agreement: as `attnscope.metrics.ranking` returns them; null where not defined.
@@ -98,6 +100,7 @@ class HeadList(_Part):
     model: OfModel
     criterion: By
     captures: list[str]
+    shown: list[Shown] = Field(default_factory=list)
     clips: PositiveInt
     heads: list[Head] = Field(min_length=1)
     stability: dict[str, int | float | None]

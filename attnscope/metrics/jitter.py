@@ -69,7 +69,8 @@ def jitter(
 
     Returns:
         The tables of `compute` of these families, with columns `low` and `high`: quantiles over the draws in which the
-        number is defined, NaN where it is in none. What needs boxes of other times, and what `exact` adds, has none.
+        number is defined, NaN where it is in none. What needs other boxes, the lift without drift,
+        and what `exact` adds, have none.
         Of a score whose chance level is measured beside it (speaker_consistency, own_share_turn, own_share_time) only
         the draws with the same chance level as the boxes as they are count: with another number of people in sight it
         is another score; so do those of answer_share with as many people. Their lifts are over all draws.

@@ -1,12 +1,16 @@
-"""Two ways to ask whether a score of speakers could be chance: other labels, and boxes of other times.
+"""Four ways to ask whether a score of speakers could be chance; each takes something else for exchangeable.
 
-Permuted labels: the turns keep their attention and swap their speakers. Shifted boxes: the words keep their speakers,
-and every visual token is shown the boxes of the temporal unit k later, around the end of the clip to its beginning.
-The second null keeps where the speakers are and how they move, and breaks only the alignment in time.
+Permuted labels: the turns keep their attention and swap their speakers. It takes turns for exchangeable: attention that
+drifts over the transcript while each person speaks in one run looks like alignment. Without drift: the same after the
+straight line over the transcript is taken out of the logarithm of every density. Shifted boxes: the words keep their
+speakers, and every visual token is shown the boxes of the temporal unit k later, around the end of the clip to its
+beginning; where the speakers are and how they move is kept. Exchanged seats: every speaker gets the whole track of
+boxes of another, for people who keep their places, at whom shifted boxes cannot look.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -30,7 +34,13 @@ BLOCK = 1 << 22  # numbers held at once in a permutation test
 
 
 def label_p(
-    flat: NDArray[np.float64], turns: Turns, *, limit: int, draws: int, seed: int
+    flat: NDArray[np.float64],
+    turns: Turns,
+    *,
+    limit: int,
+    draws: int,
+    seed: int,
+    null: NDArray[np.float64] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Permutation p of the lift: the speakers' labels are rearranged over the turns.
 
@@ -40,6 +50,7 @@ def label_p(
         limit: up to so many arrangements of labels the test is exact.
         draws: random arrangements otherwise.
         seed: of the random numbers.
+        null: densities [X, T, S] that labels are rearranged over, if they are others.
 
     Returns:
         p and arrangements counted, each [X]; NaN and 0 where there is no lift, or nobody to change places with.
@@ -51,9 +62,91 @@ def label_p(
     orders, exact = arrangements(turns.labels[free], limit=limit, draws=draws, seed=seed)
     labels = np.repeat(turns.labels[None], len(orders), axis=0)
     labels[:, free] = orders
-    block = max(1, BLOCK // (len(flat) * len(enter) ** 2))
-    null = [lifts(flat, turns, labels[start : start + block]) for start in range(0, len(labels), block)]
-    return p_value(observed, np.concatenate(null), exact)
+    if null is not None and exact:  # the labels as they are count as observed, (k + 1) / n
+        labels, exact = labels[(labels != turns.labels).any(1)], False
+    block, over = max(1, BLOCK // (len(flat) * len(enter) ** 2)), flat if null is None else null
+    found = [lifts(over, turns, labels[start : start + block]) for start in range(0, len(labels), block)]
+    return p_value(observed, np.concatenate(found) if found else np.empty((0, len(flat))), exact)
+
+
+def without_drift(flat: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Densities without what rises or falls along the transcript.
+
+    Of the logarithms of the densities of a layer, a head and a speaker, the slope of the line of least squares over the
+    numbers of the turns is taken out; their mean stays. A density of 0, and turns at which the speaker has no cell, are
+    left alone.
+
+    Args:
+        flat: densities of turns on speakers, [X, T, S].
+        turns: what they are of.
+
+    Returns:
+        Two of [X, T, S]: the densities without drift; and the same with the logarithms as far from their mean as they
+        would be without the line, by sqrt((n - 1) / (n - 2)) of n turns: what is left of a fit is too even.
+    """
+    place = np.asarray(turns.numbers, dtype=np.float64)[:, None]  # [T, 1]
+    counts = np.isfinite(flat) & (flat > 0) & (turns.cells > 0)
+    own = counts.sum(1, keepdims=True)
+    n = np.maximum(own, 1)
+    x = place - (counts * place).sum(1, keepdims=True) / n  # [X, T, S]
+    y = np.log(np.where(counts, flat, 1.0))
+    mean = (counts * y).sum(1, keepdims=True) / n
+    slope = divide((counts * x * y).sum(1, keepdims=True), (counts * x**2).sum(1, keepdims=True))
+    left = y - mean - np.nan_to_num(slope) * x
+    wider = np.sqrt(np.where(own > 2, (own - 1) / np.maximum(own - 2, 1), 1.0))
+    straight, spread = (np.where(counts, np.exp(mean + part), flat) for part in (left, wider * left))
+    return straight, spread
+
+
+def drift_p(
+    flat: NDArray[np.float64], turns: Turns, *, limit: int, draws: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lift without drift, and its permutation p: labels are rearranged over what is left.
+
+    It holds its level also where each person speaks in one run, at the price of power there (`benchmarks.nulls`; other
+    ways are compared in `benchmarks.nulls_tried`).
+
+    Args:
+        flat: densities of turns on speakers, [X, T, S].
+        turns: what they are of.
+        limit: as of `label_p`.
+        draws: likewise.
+        seed: likewise.
+
+    Returns:
+        Lift and p, each [X].
+    """
+    straight, spread = without_drift(flat, turns)
+    observed = lifts(straight, turns, turns.labels[None])[0]
+    p, _ = label_p(straight, turns, limit=limit, draws=draws, seed=seed, null=spread)
+    return observed, p
+
+
+def exchanged_seats(
+    flat: NDArray[np.float64], turns: Turns, *, limit: int, draws: int, seed: int
+) -> tuple[NDArray[np.float64], bool]:
+    """Lifts when the tracks of boxes are dealt to the speakers anew.
+
+    Args:
+        flat: densities of turns on speakers, [X, T, S].
+        turns: what they are of.
+        limit: up to so many ways all are taken.
+        draws: random ways otherwise.
+        seed: of the random numbers.
+
+    Returns:
+        Lifts [K, X], the first as the boxes are, and whether the ways are all there are. Speakers who are never visible
+        change with nobody.
+    """
+    seen = np.flatnonzero((turns.cells > 0).any(0))
+    ways, exact = arrangements(seen, limit=limit, draws=draws, seed=seed)
+    ways = np.concatenate([seen[None], ways[(ways != seen).any(1)] if exact else ways])
+    out = np.empty((len(ways), len(flat)))
+    for row, way in enumerate(ways):
+        whose = np.arange(len(turns.speakers))
+        whose[seen] = way
+        out[row] = lifts(flat[..., whose], replace(turns, cells=turns.cells[:, whose]), turns.labels[None])[0]
+    return out, exact
 
 
 def shifted_cells(
@@ -92,14 +185,14 @@ def shifted_cells(
 def shift_p(
     null: NDArray[np.float64], exact: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """Lift over the boxes of other times, and its p.
+    """Lift over that with other boxes, and its p.
 
     Args:
-        null: lifts for each shift of the boxes, [K, X]; the first is that of no shift.
-        exact: the shifts are all there are.
+        null: lifts for each shift, or each exchange of seats, [K, X]; the first is that of the boxes as they are.
+        exact: these are all there are.
 
     Returns:
-        First row over the mean of the others, p, and shifts that have a score, each [X]; NaN where there is no other.
+        First row over the mean of the others, p, and others that have a score, each [X]; NaN where there is none.
     """
     other = null[1:]
     scored = np.isfinite(other).sum(0)

@@ -31,8 +31,9 @@ Axes = Mapping[str, Sequence[Any]]
 @metric(
     name="sink_keys",
     title="Sink keys of a layer",
-    definition="How many keys are sinks of a layer: text queries that see the key give it on average more than a share "
-    "of their attention and more than a multiple of uniform attention, both set in the plan of the capture.",
+    definition="How many keys are sinks of a layer: the prompt queries that are not visual (text, special and template "
+    "tokens) and see the key, at least half of them, give it on average over heads more than a share of their "
+    "attention and more than a multiple of uniform attention, both set in the plan of the capture.",
     source="ours",
     unit="keys",
     range=(0, None),

@@ -19,7 +19,7 @@ from attnscope.metrics import nulls
 from attnscope.metrics.density import speaker_cells
 from attnscope.metrics.parts import Part, to_table
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.shares import densities
+from attnscope.metrics.shares import Densities, densities
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -41,6 +41,7 @@ COLUMNS = [
     "q",
 ]
 LIFT = "speaker_consistency_lift"
+TIMING, DRIFT, SEATS = "speaker_timing_lift", "speaker_drift_lift", "speaker_seats_lift"
 _SHARE = "Not defined where the own speaker has no cell, or nobody else has one."
 
 
@@ -95,7 +96,7 @@ _SHARE = "Not defined where the own speaker has no cell, or nobody else has one.
     version=3,
 )
 @metric(
-    name="speaker_timing_lift",
+    name=TIMING,
     title="Lift over boxes of other times",
     definition="Lift of speaker consistency divided by its mean when the boxes are shifted in time: a token of "
     "temporal unit f is given the boxes of unit f + k, around the clip, for every k but 0. p: share of the shifts, 0 "
@@ -107,6 +108,32 @@ _SHARE = "Not defined where the own speaker has no cell, or nobody else has one.
     chance="1",
     needs=("maps",),
     version=2,
+)
+@metric(
+    name=DRIFT,
+    title="Lift of speaker consistency without drift",
+    definition="Lift of speaker consistency after the straight line over the transcript is taken out of the logarithm "
+    "of every density (by layer, head and speaker; the mean stays). p: as for the lift, labels permuted over what "
+    "remains. It holds its level also where each person speaks in one run and attention drifts, where the p of the "
+    "lift does not, but has less power there.",
+    source="ours",
+    unit="1",
+    range=(0, None),
+    chance="1",
+    needs=("maps",),
+)
+@metric(
+    name=SEATS,
+    title="Lift over exchanged seats",
+    definition="Lift of speaker consistency divided by its mean when every visible speaker is given the boxes of "
+    "another, in all other ways to deal them. p: share of the ways, the true one included, whose lift is at least as "
+    "high (of many people a seeded sample, (k+1)/(n+1)); one-sided. For people who keep their places. Three visible "
+    "people have six ways, so that no p is below 1/6; four have 24.",
+    source="ours",
+    unit="1",
+    range=(0, None),
+    chance="1",
+    needs=("maps",),
 )
 @metric(
     name="own_share_turn",
@@ -156,7 +183,7 @@ _SHARE = "Not defined where the own speaker has no cell, or nobody else has one.
 def speakers(
     cap: Capture, *, threshold: float = 0.5, limit: int = 5000, draws: int = 1999, shifts: int = 64, seed: int = 0
 ) -> pd.DataFrame:
-    """Density matrix, consistency score with its chance level, lifts, p under two nulls, and share by turn and time.
+    """Density matrix, consistency score with its chance level, lifts, p under four nulls, and share by turn and time.
 
     Args:
         cap: an open capture with the `maps` reading.
@@ -169,8 +196,8 @@ def speakers(
     Returns:
         Columns `speaker` and `target` (of the density, else ""), `turn` (number in the transcript, -1: not of one
         turn), `time` (seconds, NaN: not of one unit). n = tokens of the speaker that count for the density, shifts
-        with a score for the timing lift, speakers compared for the share of a turn, turns for the share of a unit,
-        else speakers whose rows enter.
+        with a score for the timing lift, ways to deal the seats for the seats lift, speakers compared for the share of
+        a turn, turns for the share of a unit, else speakers whose rows enter.
     """
     shifted, _, exact = nulls.shifted_cells(cap, threshold, shifts=shifts, seed=seed)
     cells = np.concatenate([speaker_cells(cap, threshold)[None], shifted])
@@ -180,8 +207,23 @@ def speakers(
         lift, shift_p, n = nulls.shift_p(found.lifts()[1:], exact)
         parts += [_tested(part, p) if part.metric == LIFT else part for part in found.parts(0)]
         keys = {"frames": [found.frames]}
-        parts.append(_tested(Part("speaker_timing_lift", lift[:, None], n[:, None], found.places, keys), shift_p))
+        parts.append(_tested(Part(TIMING, lift[:, None], n[:, None], found.places, keys), shift_p))
+        parts += _other_nulls(found, limit=limit, draws=draws, seed=seed)
     return to_table(parts, COLUMNS, FILL).assign(threshold=threshold)
+
+
+def _other_nulls(found: Densities, *, limit: int, draws: int, seed: int) -> list[Part]:
+    """The lift without drift, and that over exchanged seats, of the boxes as they are."""
+    turns, flat, keys = found.turns[0], found.flat(0), {"frames": [found.frames]}
+    rows = next(part.n for part in found.parts(0) if part.metric == LIFT)
+    straight, p = nulls.drift_p(flat, turns, limit=limit, draws=draws, seed=seed)
+    drift = Part(DRIFT, straight[:, None], rows, found.places, keys)
+    dealt, exact = nulls.exchanged_seats(flat, turns, limit=limit, draws=draws, seed=seed)
+    lift, seat_p, n = nulls.shift_p(dealt, exact)
+    return [
+        _tested(drift, p),
+        _tested(Part(SEATS, lift[:, None], n[:, None], found.places, keys), seat_p),
+    ]
 
 
 def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:

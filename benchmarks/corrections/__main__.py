@@ -14,12 +14,20 @@ def main() -> int:
     """Read the options, run the steps; the exit code."""
     options = parser("corrections", __doc__)
     options.add_argument("--model", default="roundtable", help="trained on few people; heads were chosen on roundtable")
+    options.add_argument(
+        "--only",
+        choices=("page", "gaps"),
+        help="page: make the page again from its tables; gaps: measure only the gaps between modalities",
+    )
     args = parsed(options)
-    from benchmarks.corrections.run import run  # torch reads the environment once
+    from benchmarks.corrections import page, run  # torch reads the environment once
 
     def work() -> Path:
+        if args.only == "page":
+            return page.write(page.read(args.out), args.out)
         model = find_model("limited", args.model)
-        return run(Settings((model,), args.scale, args.work, args.out, args.workers))
+        settings = Settings((model,), args.scale, args.work, args.out, args.workers)
+        return run.run_gaps(settings) if args.only == "gaps" else run.run(settings)
 
     return done("corrections", work)
 

@@ -11,7 +11,7 @@ from benchmarks.corrections.methods import Method, dosed
 from benchmarks.corrections.settings import HARM
 from benchmarks.roundtable.conditions import PLAIN
 from benchmarks.roundtable.corrections import compared
-from benchmarks.roundtable.intervals import verdict
+from benchmarks.roundtable.intervals import judged
 from benchmarks.roundtable.settings import MORE, NAMED, TEST_PEOPLE
 
 # Which questions a row of numbers is over: tasks and numbers of people
@@ -51,7 +51,7 @@ def rows_of(scores: pd.DataFrame, conditions: Mapping[str, Mapping[str, Any]]) -
 
     Returns:
         What stands before; condition; and for each of `PARTS`, with its name before them: n, clips, applied, plain,
-        accuracy, difference, low, high, p, n01, n10 and verdict.
+        accuracy, difference, low, high, p, p_clips, n01, n10 and verdict.
     """
     rows = []
     for name, before in conditions.items():
@@ -59,7 +59,14 @@ def rows_of(scores: pd.DataFrame, conditions: Mapping[str, Mapping[str, Any]]) -
         for part, (tasks, people) in PARTS.items():
             row |= {f"{part}_{key}": value for key, value in _changed(scores, name, tasks, people).items()}
         rows.append(row)
-    return pd.DataFrame(rows)
+    return verdicts(pd.DataFrame(rows))
+
+
+def verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """A table of `rows_of` with the verdict of each part, derived from the numbers."""
+    for part in PARTS:
+        table = judged(table, f"{part}_")
+    return table
 
 
 def cells(scores: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -70,31 +77,40 @@ def cells(scores: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """
     asked = scores[scores["condition"] == PLAIN]
     there = sorted(set(zip(asked["fields.task"], asked["fields.people"], strict=True)), key=_order)
-    return pd.DataFrame(
-        [
-            {"condition": name, "task": task, "people": people} | _changed(scores, name, (task,), (people,))
-            for name in names
-            for task, people in there
-        ]
-    )
+    rows = [
+        {"condition": name, "task": task, "people": people} | _changed(scores, name, (task,), (people,))
+        for name in names
+        for task, people in there
+    ]
+    return judged(pd.DataFrame(rows))
 
 
 def by_task_and_people(scores: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """In short: each task at more people than were trained on, each number of people, each other kind of question.
 
     Returns:
-        Columns condition, over (a task, or "3 people"), then as in `rows_of`.
+        Columns condition, over (a task, or "3 people"), n, clips, applied, plain, accuracy, difference, side (of 0 on
+        which the interval lies: 1, -1, or 0 where it holds 0), p, p_clips, n01, n10 and verdict.
     """
     over: dict[str, tuple[Sequence[str], Sequence[int]]] = {task: ((task,), MORE) for task in NAMED}
     over |= {f"{people} people": (NAMED, (people,)) for people in TEST_PEOPLE}
     over |= {task: ((task,), TEST_PEOPLE) for task in HARM}
-    return pd.DataFrame(
-        [
-            {"condition": name, "over": label} | _changed(scores, name, *part)
-            for name in names
-            for label, part in over.items()
-        ]
-    )
+    rows = [
+        {"condition": name, "over": label} | _with_side(_changed(scores, name, *part))
+        for name in names
+        for label, part in over.items()
+    ]
+    return short_verdicts(pd.DataFrame(rows))
+
+
+def short_verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of `by_task_and_people` with verdicts: the side of the interval stands for its ends."""
+    return judged(table.assign(low=table["side"], high=table["side"])).drop(columns=["low", "high"])
+
+
+def _with_side(row: dict[str, Any]) -> dict[str, Any]:
+    low, high = row.pop("low"), row.pop("high")
+    return row | {"side": int(low > 0) - int(high < 0)}
 
 
 def _order(cell: tuple[str, int]) -> tuple[int, int]:
@@ -115,5 +131,5 @@ def _changed(scores: pd.DataFrame, name: str, tasks: Sequence[str], people: Sequ
     numbers = {key: row[key] for key in ("n", "clips", "applied")}
     plain, after = (float(found.samples[f"{name}.correct"].mean()) for name in ("plain", "corrected"))
     numbers |= {"plain": plain, "accuracy": after}
-    numbers |= {key: row[key] for key in ("difference", "low", "high", "p", "n01", "n10")}
-    return numbers | {"verdict": verdict(row["low"], row["high"])}
+    numbers |= {key: row[key] for key in ("difference", "low", "high", "p", "p_clips", "n01", "n10")}
+    return numbers

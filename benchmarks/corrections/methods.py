@@ -106,8 +106,8 @@ def _social(found: Chosen) -> list[Method]:
 
 def _moda() -> list[Method]:
     strengths = (0.03, 0.1, 0.3, 1.0, 3.0)
-    align, mask = ModaAlign(), ModaMask()
-    gates = (0.1, 0.2, 0.3, 0.5, 0.7)
+    align, half = ModaAlign(), ModaMask(gate=0.5)
+    gates, targets = (0.1, 0.2, 0.3, 0.5, 0.7), (0.9, 0.75, 0.6, 0.45, 0.3)
     return [
         Method("moda-align, code", "moda", "code, strength ours", (align,), "strength", strengths),
         Method(
@@ -118,17 +118,19 @@ def _moda() -> list[Method]:
             "strength",
             strengths,
         ),
-        Method("moda-mask", "moda", "paper, gate ours", (mask,), "gate", gates),
+        Method("moda-mask, equal means per pair", "moda", "paper, gate ours", (ModaMask(),)),
+        Method("moda-mask, fixed gate", "moda", "paper, gate ours", (half,), "gate", gates),
         Method(
-            "moda-align, code + moda-mask",
+            "moda-align, code + moda-mask, fixed gate",
             "moda",
             "code and paper, rest ours",
-            (align, mask),
+            (align, half),
             "strength",
             strengths,
         ),
         Method("moda-pseudo", "moda", "paper, values ours", (ModaPseudo(),), "p_base", (-4.0, -2.0, 0.0, 2.0, 4.0)),
-        Method("moda-calibrate", "moda", "ours", (ModaCalibrate(),), "target", (0.9, 0.75, 0.6, 0.45, 0.3)),
+        Method("moda-calibrate, down", "moda", "ours", (ModaCalibrate(),), "target", targets),
+        Method("moda-calibrate, both ways", "moda", "ours", (ModaCalibrate(change="both"),), "target", targets),
     ]
 
 
@@ -150,7 +152,12 @@ def _peers(found: Chosen) -> list[Method]:
 def _knockouts(found: Chosen) -> list[Method]:
     return [
         Method("knockout of the chosen heads", "knockout", "ours", (Knockout(heads=written(found.heads)),)),
-        Method("knockout of the lowest-ranked heads", "knockout", "ours", (Knockout(heads=written(found.lowest)),)),
+        Method(
+            "knockout of the heads ranked lowest on calibration clips",
+            "knockout",
+            "ours",
+            (Knockout(heads=written(found.lowest)),),
+        ),
     ]
 
 

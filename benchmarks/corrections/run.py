@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 import warnings
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from scipy.stats import DegenerateDataWarning
 
 from attnscope.demo.script import Split
 from attnscope.demo.train.card import commit
-from benchmarks.corrections import measure, page
+from benchmarks.corrections import gaps, measure, page
 from benchmarks.corrections.methods import at_best, at_default, at_doses, dosed, methods
 from benchmarks.corrections.settings import HARM, Settings, chosen
 from benchmarks.roundtable.conditions import PLAIN, Condition
 from benchmarks.roundtable.pool import Pool
 from benchmarks.roundtable.scenes import Item, Part, choose, plan_parts
-from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, NAMED, TEST_PEOPLE
+from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, MORE, NAMED, PART, TEST_PEOPLE
 
 
 def run(settings: Settings) -> Path:
@@ -64,9 +67,60 @@ def run(settings: Settings) -> Path:
         ),
         cells=measure.cells(scores, [one.name for one in tried]),
         short=measure.by_task_and_people(scores, [one.name for one in tried]),
+        gaps=gaps.measured(settings.models[0], named_at_more(questions, settings), tried),
         chosen=found,
+        facts=_facts(settings, _took(pool, time.monotonic() - begun), code),
     )
-    return page.write(results, settings, _took(pool, time.monotonic() - begun), code)
+    return page.write(results, settings.out)
+
+
+def run_gaps(settings: Settings) -> Path:
+    """Measure again only the gaps between modalities; all else of the page is what an earlier run left in the folder.
+
+    Returns:
+        The page.
+    """
+    found = page.read(settings.out)
+    first = math.ceil(settings.gap_clips / len(MORE) / PART) + 1  # parts of each number of people: more than enough
+    test = [part for part in _parts(settings, "test", MORE) if part.number < first]
+    with Pool(settings) as pool:
+        pool.write_scenes(test)
+    questions = _only(choose(test, settings.per_cell, settings.dose_per_cell), few=HARM)
+    table = gaps.measured(
+        settings.models[0], named_at_more(questions, settings), methods(chosen(settings.out / "data"))
+    )
+    scaled = "" if settings.scale == 1 else f" --scale {settings.scale:g}"
+    command = f"python -m benchmarks.corrections --only gaps{scaled}"
+    facts = found.facts | {"gaps_from": command}
+    return page.write(replace(found, gaps=table, facts=facts), settings.out)
+
+
+def named_at_more(questions: dict[Part, list[Item]], settings: Settings) -> list[Item]:
+    """The first questions that name a person at more people than were trained on, each of another clip."""
+    found: dict[str, Item] = {}
+    for part, items in questions.items():
+        own = [item for item in items if item.task in NAMED and part.people in MORE]
+        for item in own[: math.ceil(settings.gap_clips / len(MORE))]:
+            found.setdefault(item.clip, item)
+    by_people = {people: [item for item in found.values() if item.people == people] for people in MORE}
+    most = math.ceil(settings.gap_clips / len(MORE))
+    return [item for items in by_people.values() for item in items[:most]]
+
+
+def _facts(settings: Settings, took: str, code: str) -> dict[str, Any]:
+    """What the page says about the run."""
+    scaled = f"python -m benchmarks.corrections --scale {settings.scale:g}"
+    model = settings.models[0]
+    return {
+        "scale": settings.scale,
+        "command": "make bench-corrections" if settings.scale == 1 else scaled,
+        "took": took,
+        "commit": code,
+        "model": {key: value for key, value in asdict(model).items() if key != "folder"},
+        "per_cell": settings.per_cell,
+        "others_per_cell": settings.dose_per_cell,
+        "gaps_from": None,
+    }
 
 
 def _parts(settings: Settings, split: Split, people: tuple[int, ...]) -> list[Part]:

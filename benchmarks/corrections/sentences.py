@@ -7,14 +7,18 @@ from typing import Any
 
 import pandas as pd
 
+from attnscope.correct.controls import LOWEST_G
+from attnscope.metrics import verdict as verdicts
+from benchmarks.corrections.gaps import SIDES
 from benchmarks.corrections.measure import PARTS
 from benchmarks.corrections.methods import FIRST
 from benchmarks.roundtable.conditions import PLAIN
+from benchmarks.roundtable.intervals import judged
 from benchmarks.roundtable.numbers import percent, points, probability, short
 from benchmarks.roundtable.settings import FEWEST, MORE
 
 MANY = f"{MORE[0]} to {MORE[-1]} people"
-_WORDS = (("helps", "help"), ("no difference shown", "show no difference"), ("hurts", "hurt"))
+_WORDS = ((verdicts.MORE, "help"), (verdicts.NOTHING, "show no difference"), (verdicts.LESS, "hurt"))
 
 
 def summary(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
@@ -29,20 +33,52 @@ def summary(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     for verdict, word in _WORDS:
         rows = own[own["more_verdict"] == verdict].sort_values("more_difference", ascending=False)
         if len(rows):
-            said.append(f"{len(rows)} of {len(own)} corrections {word} there at their defaults: {_listed(rows)}.")
-    better = best[(best["more_low"] > 0) & ~best["method"].isin(own[own["more_verdict"] == "helps"]["condition"])]
+            of = f"{len(rows)} of {len(own)} corrections"
+            said.append(f"{of} {word} there at the settings of the first table: {_listed(rows)}.")
+    helping = own[own["more_verdict"] == verdicts.MORE]["condition"]
+    better = best[(best["more_verdict"] == verdicts.MORE) & ~best["method"].isin(helping)]
     if len(better):
         listed = "; ".join(f"{r['condition']} {_points(r)}" for _, r in better.iterrows())
         said.append(f"At the dose that was best on calibration clips, these help too: {listed}.")
     return said
 
 
-def controls(main: pd.DataFrame) -> list[str]:
-    """What the controls of the first correction, and the knockouts, do."""
+def controls(main: pd.DataFrame, ranked_lowest: Any | None = None) -> list[str]:
+    """What the controls of the first correction, and the knockouts, do.
+
+    Args:
+        main: Table of `measure.rows_of`.
+        ranked_lowest: Row of roundtable.md of its own control by heads, which stands beside the one of here.
+    """
     first = main[main["condition"] == FIRST].iloc[0]
     said = [f"{FIRST}: {_points(first)} points."]
     for _, row in main[main["family"].isin(("controls", "knockout"))].iterrows():
         said.append(f"{row['condition']}: {_points(row)} points, {row['more_verdict']}.")
+        if row["condition"] == f"control: {LOWEST_G}" and ranked_lowest is not None:
+            said[-1] += (
+                " These are the heads of lowest g in each prompt. The heads that were ranked lowest on calibration"
+                f" clips, the same for every prompt, are another control: {points(ranked_lowest)} points,"
+                f" {ranked_lowest['verdict']} ([roundtable](roundtable.md), n = {ranked_lowest['n']})."
+            )
+    return said
+
+
+def gaps(table: pd.DataFrame) -> list[str]:
+    """Which methods lower the gap that they are meant to lower, and which raise it."""
+    changed = table[table["text_change"].notna()]
+    for side in SIDES:
+        changed = judged(changed, f"{side}_change_", "raise", "lower")
+    said = []
+    for side in SIDES:
+        for word in ("lower", "raise"):
+            rows = changed[changed[f"{side}_change_verdict"] == word]
+            listed = "; ".join(
+                f"{r['method']} {points(r, f'{side}_change', f'{side}_change_low', f'{side}_change_high')}"
+                for _, r in rows.iterrows()
+            )
+            said.append(
+                f"{len(rows)} of {len(changed)} {word} the gap of {side} queries" + (f": {listed}." if listed else ".")
+            )
     return said
 
 
@@ -51,11 +87,11 @@ def harm(main: pd.DataFrame) -> list[str]:
     said = []
     own = main[~main["family"].isin(("controls", "knockout"))]
     for part, where in (("fewest", f"at {FEWEST} people"), ("harm", "on questions about cups and things")):
-        for verdict, word in (("hurts", "hurt"), ("helps", "help")):
+        for verdict, word in ((verdicts.LESS, "hurt"), (verdicts.MORE, "help")):
             rows = own[own[f"{part}_verdict"] == verdict].sort_values(f"{part}_difference")
             if len(rows):
                 said.append(f"{len(rows)} of {len(own)} corrections {word} {where}: {_listed(rows, part)}.")
-            elif verdict == "hurts":
+            elif verdict == verdicts.LESS:
                 said.append(f"None of {len(own)} corrections is shown to hurt {where}.")
     return said
 
@@ -80,7 +116,7 @@ def nothing(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     said = []
     for _, row in main[~main["family"].isin(("controls", "knockout"))].iterrows():
         name = row["condition"]
-        if row["more_verdict"] == "helps":
+        if row["more_verdict"] == verdicts.MORE:
             continue
         text = f"{name}: {_points(row)} points (p {_p(row)}), {row['more_verdict']}"
         if not any(row[f"{part}_{n}"] for part in PARTS for n in ("n01", "n10")):

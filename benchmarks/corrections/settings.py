@@ -36,6 +36,11 @@ class Settings(RoundTable):
         """Most questions of a task and a number of people on calibration clips, where doses are chosen."""
         return self._scaled(30)
 
+    @property
+    def gap_clips(self) -> int:
+        """Clips on which the gap between modalities is measured."""
+        return self._scaled(42)
+
 
 @dataclass(frozen=True)
 class Chosen:

@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from attnscope.correct import Correction
+from attnscope.metrics.verdict import LESS, MORE
+from benchmarks.corrections.gaps import SIDES
 from benchmarks.corrections.methods import Method
-from benchmarks.roundtable.numbers import percent, points, probability, short, signed
+from benchmarks.roundtable.numbers import percent, percent_in, points, probability, short, signed
 from benchmarks.roundtable.settings import FEWEST
 from docs.generate import table
 
@@ -41,7 +43,7 @@ def best(found: pd.DataFrame, doses: pd.DataFrame) -> str:
     on = doses.set_index(["method", "dose"])["accuracy"]
     rows = []
     for _, r in found.iterrows():
-        which = f"{r['parameter']} = {short(r['best'])}" + (" (default)" if r["best"] == r["default"] else "")
+        which = f"{r['parameter']} = {short(r['best'])}" + (" (as above)" if r["best"] == r["default"] else "")
         calibrated = percent(on.loc[(r["method"], r["best"])])
         rows.append([r["method"], which, calibrated, percent(r["more_accuracy"]), *_difference(r)])
         rows[-1] += [_of(r, "fewest"), _of(r, "harm")]
@@ -50,7 +52,7 @@ def best(found: pd.DataFrame, doses: pd.DataFrame) -> str:
 
 
 def compact(found: pd.DataFrame) -> str:
-    """Differences in points; bold where the interval leaves out 0."""
+    """Differences in points; bold where they are shown to help or to hurt."""
     over = list(dict.fromkeys(found["over"]))
     rows = []
     for name, part in found.groupby("condition", sort=False):
@@ -60,6 +62,24 @@ def compact(found: pd.DataFrame) -> str:
     plain = ["plain, percent right", *(percent(first.loc[one, "plain"]) for one in over)]
     asked = ["questions", *(str(first.loc[one, "n"]) for one in over)]
     return _lines(["", *over], [asked, plain, *rows])
+
+
+def gaps(found: pd.DataFrame) -> str:
+    """The gap of text and of visual queries under each method, in percent."""
+    rows = []
+    for _, r in found.iterrows():
+        row = [str(r["method"])]
+        for side in SIDES:
+            row += [percent_in(r, side, f"{side}_low", f"{side}_high")]
+            row += [
+                points(r, f"{side}_change", f"{side}_change_low", f"{side}_change_high") if _changes(r, side) else ""
+            ]
+        rows.append(row)
+    return _lines(["", *(title for side in SIDES for title in (f"{side} queries", "change"))], rows)
+
+
+def _changes(row: Any, side: str) -> bool:
+    return bool(row[f"{side}_change"] == row[f"{side}_change"])
 
 
 def settings(tried: Sequence[Method]) -> str:
@@ -83,7 +103,7 @@ def _listed(doses: Sequence[float]) -> str:
 
 def _bold(row: Any) -> str:
     said = signed(row["difference"])
-    return f"**{said}**" if row["low"] > 0 or row["high"] < 0 else said
+    return f"**{said}**" if row["verdict"] in (MORE, LESS) else said
 
 
 def _of(row: Any, part: str) -> str:

@@ -15,12 +15,20 @@ def main() -> int:
     options.add_argument(
         "--models", nargs=2, default=models, metavar=("FEW", "MANY"), help="trained on few, on many people"
     )
+    options.add_argument(
+        "--only",
+        choices=("page", "contrast"),
+        help="page: make the page again from its tables; contrast: measure only where the plain models look",
+    )
     args = parsed(options)
-    from benchmarks.roundtable.run import run  # torch reads the environment once
+    from benchmarks.roundtable import page, run  # torch reads the environment once
 
     def work() -> Path:
+        if args.only == "page":
+            return page.write(page.read(args.out), args.out)
         limited, full = (find_model(*pair) for pair in zip(("limited", "full"), args.models, strict=True))
-        return run(Settings((limited, full), args.scale, args.work, args.out, args.workers))
+        settings = Settings((limited, full), args.scale, args.work, args.out, args.workers)
+        return run.run_contrast(settings) if args.only == "contrast" else run.run(settings)
 
     return done("roundtable", work)
 

@@ -17,7 +17,7 @@ LINES = {
     "other": "the box of the wrong person",
     "everyone": "everyone's boxes",
     "visual": "all visual tokens",
-    "lowest": "the asked person, lowest-ranked heads",
+    "lowest": "the asked person, heads ranked lowest on calibration clips",
 }
 
 
@@ -72,6 +72,11 @@ class Choice:
     heads: tuple[Head, ...]
     lowest: tuple[Head, ...]
     full_heads: tuple[Head, ...]
+
+
+def chosen(count: int, alpha: float, ranked: Sequence[Head], full_heads: Sequence[Head]) -> Choice:
+    """The choice of `count` heads: of a ranking the first and the last, and as many of the full model's ranking."""
+    return Choice(alpha, tuple(ranked[:count]), tuple(ranked[-count:]), tuple(full_heads[:count]))
 
 
 def written(heads: Sequence[Head]) -> str:

@@ -9,12 +9,25 @@ import pandas as pd
 
 from benchmarks.roundtable.conditions import PLAIN, Head
 from benchmarks.roundtable.heads import best, stacked
-from benchmarks.roundtable.intervals import gap, mean, verdict
-from benchmarks.roundtable.settings import MORE, NAMED
+from benchmarks.roundtable.intervals import gap, mean
+from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, MORE, NAMED
 
 CELLS = {"colour": (0,), "cup": (1, 2, 3, 4, 5, 6), "pointing": (3, 4, 5, 6), "target": (3, 4, 5, 6)}
 ROWS = {"answer": "the answer position", "name": "the name in the question"}
 ERRORS = ("cup", *NAMED)  # tasks at which right and wrong answers are told apart
+ALIKE = {"colour": (0,), "cup": (1, 6), "pointing": (6,), "target": (6,)}  # cells that are compared across kinds
+LOWER, HIGHER = "lower when wrong", "higher when wrong"
+
+
+def wanted() -> set[tuple[str, int]]:
+    """Task and number of people of the test questions that `alike` and `right_and_wrong` are over."""
+    compared = {(task, people) for task, numbers in ALIKE.items() for people in numbers}
+    return compared | {(task, people) for task in ERRORS for people in MORE}
+
+
+def calibrates() -> set[tuple[str, int]]:
+    """The same of the calibration questions that the best heads of `right_and_wrong` are chosen on."""
+    return {(task, people) for task in ERRORS for people in CALIBRATION_PEOPLE}
 
 
 def attention(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -51,14 +64,46 @@ def attention(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.DataFram
     return pd.DataFrame(found)
 
 
+def alike(test: pd.DataFrame) -> pd.DataFrame:
+    """Attention to boxes of unlike size in numbers that can be compared: mean over all layers and heads.
+
+    The lift of a box is a mean over its cells, so a box that holds more than the thing itself is diluted, while its sum
+    grows with every cell. So both stand here, and the lift of as many cells for every box: one a temporal unit, the
+    nearest to the middle of the box.
+
+    Args:
+        test: What was read on test clips.
+
+    Returns:
+        Columns role, rows, task, people, n, clips, cells (mean), and mass, lift and matched, each with _low and _high.
+    """
+    found = []
+    for role in test["role"].unique():
+        for rows in ROWS:
+            for task, numbers in ALIKE.items():
+                for people in numbers:
+                    kind = (test["fields.task"] == task) & (test["fields.people"] == people)
+                    cell = test[(test["role"] == role) & kind]
+                    row: dict[str, Any] = {"role": role, "rows": rows, "task": task, "people": people}
+                    row |= {"n": len(cell), "clips": cell["clip"].nunique(), "cells": cell["cells"].mean()}
+                    for what in ("mass", "lift", "matched") if len(cell) else ():
+                        number = mean(_view(cell, f"{rows} {what}", None), cell["clip"])
+                        row |= {what: number.estimate, f"{what}_low": number.low, f"{what}_high": number.high}
+                    found.append(row)
+    return pd.DataFrame(found)
+
+
 def right_and_wrong(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Lift of the attention to the asked box, of questions answered right less that of those answered wrong.
+
+    Compared within numbers of people: with more of them both the lift and the right answers fall.
 
     Args: as in `attention`; only clips with more people than the limited model was trained on.
 
     Returns:
-        Columns role, rows, task, view ("all", "best"), right and wrong (numbers of questions), lift_right, lift_wrong,
-        difference, low, high and verdict.
+        Columns role, rows, task, view ("all", "best"), layer, head, n, clips, right and wrong (numbers of questions),
+        strata (numbers of people with answers of both kinds), lift_right, lift_wrong and pooled (their difference
+        whatever the number of people), difference (within numbers of people), low, high and p.
     """
     plain = scores[scores["condition"] == PLAIN].set_index(["role", "id"])["correct"]
     found = []
@@ -66,13 +111,13 @@ def right_and_wrong(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.Da
         correct = pd.Series([bool(plain[role, name]) for name in part["id"]], index=part.index)
         for view in ("all", "best"):
             lift = _view(part, f"{rows} lift", head if view == "best" else None)
-            number = gap(lift, correct, part["clip"])
+            number, p, strata = gap(lift, correct, part["clip"], part["fields.people"])
             row: dict[str, Any] = {"role": role, "rows": rows, "task": task, "view": view}
-            row |= {"right": int(correct.sum()), "wrong": int((~correct).sum())}
+            row |= {"layer": head[0], "head": head[1], "n": len(part), "clips": part["clip"].nunique()}
+            row |= {"right": int(correct.sum()), "wrong": int((~correct).sum()), "strata": strata}
             row |= {"lift_right": lift[correct].mean(), "lift_wrong": lift[~correct].mean()}
-            row |= {"difference": number.estimate, "low": number.low, "high": number.high}
-            said = verdict(number.low, number.high, "lower when wrong", "higher when wrong")
-            found.append(row | {"verdict": said})
+            row |= {"pooled": lift[correct].mean() - lift[~correct].mean()}
+            found.append(row | {"difference": number.estimate, "low": number.low, "high": number.high, "p": p})
     return pd.DataFrame(found)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from attnscope.evaluate import Evaluation
 from benchmarks.roundtable.conditions import CHOSEN, LINES, PLAIN, Choice, dose, published
-from benchmarks.roundtable.intervals import verdict
+from benchmarks.roundtable.intervals import judged
 from benchmarks.roundtable.settings import ALPHAS, JITTER, MORE, NAMED, SECONDS, TEST_PEOPLE
 
 ALL = "all four"
@@ -44,31 +44,32 @@ def by_cell(scores: pd.DataFrame, role: str) -> pd.DataFrame:
 
     Returns:
         Columns task ("all four" for the four tasks together), people ("4-6" for all of these), n, clips, plain and
-        corrected accuracy, difference, low, high, p, n01, n10 and verdict. The first row is the one to read.
+        corrected accuracy, difference, low, high, p, p_clips, n01, n10 and verdict. The first row is the one to read.
     """
     rows = []
     for tasks, people in [(NAMED, MORE), *((NAMED, (n,)) for n in TEST_PEOPLE)]:
         rows.append(_row(scores, role, CHOSEN, tasks, people))
     there = set(zip(scores["fields.task"], scores["fields.people"], strict=True))  # a tiny run may miss some
     rows += [_row(scores, role, CHOSEN, (task,), (n,)) for task in NAMED for n in TEST_PEOPLE if (task, n) in there]
-    return pd.DataFrame(rows)
+    return judged(pd.DataFrame(rows))
 
 
 def controls(scores: pd.DataFrame, choice: Choice) -> pd.DataFrame:
     """Every condition at its one setting against the plain model, at more people than the model was trained on.
 
     Returns:
-        Columns group, condition, source, n, applied, plain, corrected, difference, low, high, p, verdict;
-        fewest, fewest_low, fewest_high (the difference at the fewest people); and ahead, ahead_low, ahead_high:
-        the chosen correction's accuracy less this one's.
+        Columns group, condition, source, n, applied, plain, corrected, difference, low, high, p, p_clips, n01, n10;
+        fewest (the difference at the fewest people) with fewest_low, _high, _p and _p_clips; and ahead (the chosen
+        correction's accuracy less this one's) likewise.
     """
     rows = []
     for group, name, shown, source in _listed(choice):
         row = _row(scores, "limited", name, NAMED, MORE)
         few = _row(scores, "limited", name, NAMED, TEST_PEOPLE[:1])
         ahead = _row(scores, "limited", CHOSEN, NAMED, MORE, before=name)
-        row |= {f"fewest{end}": few[key] for end, key in (("", "difference"), ("_low", "low"), ("_high", "high"))}
-        row |= {f"ahead{end}": ahead[key] for end, key in (("", "difference"), ("_low", "low"), ("_high", "high"))}
+        for part, numbers in (("fewest", few), ("ahead", ahead)):
+            ends = {key: numbers[key] for key in ("low", "high", "p", "p_clips")}
+            row |= {part: numbers["difference"], **{f"{part}_{key}": value for key, value in ends.items()}}
         rows.append({"group": group, "name": name, "condition": shown, "source": source, **row})
     return pd.DataFrame(rows).drop(columns=["task", "people"])
 
@@ -119,6 +120,8 @@ def _row(
         "task": tasks[0] if len(tasks) == 1 else ALL,
         "people": f"{people[0]}" if len(people) == 1 else f"{people[0]}-{people[-1]}",
     }
-    numbers = {key: found[key] for key in ("n", "clips", "applied", "difference", "low", "high", "p", "n01", "n10")}
+    numbers = {
+        key: found[key] for key in ("n", "clips", "applied", "difference", "low", "high", "p", "p_clips", "n01", "n10")
+    }
     both = {"plain": accuracy["plain"], "corrected": accuracy["corrected"]}
-    return {**labels, **both, **numbers, "verdict": verdict(found["low"], found["high"])}
+    return {**labels, **both, **numbers}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -38,9 +39,13 @@ class Looks:
 
     def __init__(self, model: LoadedModel, prompts: Sequence[Prompt]) -> None:
         self.drawn = [_drawn(model, prompt) for prompt in prompts]
+        self.matched = [
+            None if d is None else one_a_unit(p, d.cells[d.answer]) for p, d in zip(prompts, self.drawn, strict=True)
+        ]
         self.padded = max(len(prompt.tokens) for prompt in prompts)
         self._mass: list[dict[int, Tensor]] = [{} for _ in prompts]  # by layer [H, R]
         self._lift: list[dict[int, Tensor]] = [{} for _ in prompts]
+        self._matched: list[dict[int, Tensor]] = [{} for _ in prompts]
 
     def channels(self, _call: AttentionCall) -> None:
         """A few dense rows are all that is read."""
@@ -55,15 +60,23 @@ class Looks:
             place = self.padded - one.length
             cells = one.cells[one.answer].nonzero()[:, 0] + place
             rows = one.rows + place
-            mass = torch.cat([part[..., cells].sum(-1) for _, _, part, _ in dense_rows(call, number, rows)], 1)
+            some = self.matched[number] + place
+            parts = [
+                torch.stack([part[..., cells].sum(-1), part[..., some].sum(-1)])
+                for _, _, part, _ in dense_rows(call, number, rows)
+            ]
+            mass, matched = torch.cat(parts, 2)  # each [H, R]
+            allowed = allowed_pairs(call, number, rows).sum(1)
             self._mass[number][call.layer] = mass
-            self._lift[number][call.layer] = mass * allowed_pairs(call, number, rows).sum(1) / len(cells)
+            self._lift[number][call.layer] = mass * allowed / len(cells)
+            self._matched[number][call.layer] = matched * allowed / len(some)
 
     def found(self) -> list[dict[str, Any] | None]:
         """For each prompt, None where the question names nobody who is seen; else:
 
         cells: how many visual tokens the box covers by half; for "answer" (the answer position) and "name" (mean over
-        the tokens of the name in the question) the attention mass on them and its lift over uniform attention [L, H].
+        the tokens of the name in the question) the attention mass on them, its lift over uniform attention, and
+        "matched", the lift of the one cell of each temporal unit that is nearest to the middle of the box, [L, H].
         """
         return [
             None if one is None else self._numbers(number, int(one.cells[one.answer].sum()))
@@ -72,11 +85,35 @@ class Looks:
 
     def _numbers(self, number: int, cells: int) -> dict[str, Any]:
         found: dict[str, Any] = {"cells": cells}
-        for what, by_layer in (("mass", self._mass[number]), ("lift", self._lift[number])):
+        read = {"mass": self._mass, "lift": self._lift, "matched": self._matched}
+        for what, by_layer in ((what, several[number]) for what, several in read.items()):
             values = torch.stack([by_layer[layer] for layer in sorted(by_layer)])  # [L, H, R], the answer last
             for rows, part in (("answer", values[..., -1]), ("name", values[..., :-1].mean(-1))):
                 found[f"{rows} {what}"] = [[float(f"{x:.6g}") for x in heads] for heads in part.tolist()]
         return found
+
+
+def one_a_unit(prompt: Prompt, cells: Tensor) -> Tensor:
+    """Of the cells of a box, one in each temporal unit, so that boxes of any size are compared over as many cells.
+
+    Args:
+        prompt: The prompt.
+        cells: [N] boolean, the tokens that the box covers.
+
+    Returns:
+        Positions: in each unit of frames the cell nearest to the mean place of the unit's cells; of equal ones the
+        first.
+    """
+    own = prompt.tokens.iloc[cells.nonzero()[:, 0].tolist()]
+    x, y = (own["x0"] + own["x1"]) / 2, (own["y0"] + own["y1"]) / 2
+    unit = own["frame_first"]
+    far = np.hypot(x - x.groupby(unit).transform("mean"), y - y.groupby(unit).transform("mean")).round(6)
+    nearest = [int(np.flatnonzero(cells.numpy())[rows[np.argmin(far.to_numpy()[rows])]]) for rows in _rows(unit)]
+    return torch.tensor(nearest)
+
+
+def _rows(unit: pd.Series) -> list[np.ndarray]:
+    return [np.flatnonzero((unit == value).to_numpy()) for value in sorted(unit.unique())]
 
 
 def _drawn(model: LoadedModel, prompt: Prompt) -> Any:

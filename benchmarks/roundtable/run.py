@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from attnscope.model import LoadedModel, build_prompt, load
 from attnscope.scene import Sampling, Scene, read_scene_frames
 from benchmarks.roundtable import contrast, corrections, heads, page
 from benchmarks.roundtable.accuracy import accuracies
-from benchmarks.roundtable.conditions import Choice, grid, on_test, plain
+from benchmarks.roundtable.conditions import Choice, chosen, grid, on_test, plain
 from benchmarks.roundtable.looks import check_against_captures
 from benchmarks.roundtable.pool import Pool
 from benchmarks.roundtable.scenes import THINGS_ALONE, Item, Part, choose, plan_parts
@@ -60,14 +61,49 @@ def run(settings: Settings) -> Path:
         nobody=corrections.nobody_named(scores),
         dose=corrections.doses(scores, choice),
         attention=contrast.attention(looks, seen, scores),
+        alike=contrast.alike(looks),
         errors=contrast.right_and_wrong(looks, seen, scores),
         choice=choice,
-        facts=_facts(settings, asked, seen, plain_scores, test),
+        facts=_facts(settings, asked, seen, plain_scores, test) | {"commit": code, "full_heads": choice.full_heads},
     )
     minutes = (time.monotonic() - begun) / 60
     steps = ", ".join(f"{step} {seconds:.0f} s" for step, seconds in pool.seconds.items())
     results.facts.update(wall=f"{minutes:.1f} minutes", steps=steps, reused=" and ".join(pool.reused))
-    return page.write(results, settings, code)
+    return page.write(results, settings.out)
+
+
+def run_contrast(settings: Settings) -> Path:
+    """Measure again only where the plain models look: boxes of unlike size, and right and wrong answers.
+
+    All else of the page is what an earlier run left in the folder.
+
+    Returns:
+        The page.
+    """
+    found = page.read(settings.out)
+    alike, errors = measure_contrast(settings)
+    scaled = "" if settings.scale == 1 else f" --scale {settings.scale:g}"
+    command = f"python -m benchmarks.roundtable --only contrast{scaled}"
+    facts = found.facts | {"contrast": {"command": command, "per_cell": settings.per_cell}}
+    return page.write(replace(found, alike=alike, errors=errors, facts=facts), settings.out)
+
+
+def measure_contrast(settings: Settings) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tables of `contrast.alike` and `contrast.right_and_wrong`."""
+    with Pool(settings) as pool:
+        asked = {}
+        for split, most in (("calibration", settings.calibration_per_cell), ("test", settings.per_cell)):
+            parts = plan_parts(settings, split)
+            cells = contrast.wanted() if split == "test" else contrast.calibrates()
+            parts = [part for part in parts if part.people in {people for _, people in cells}]
+            pool.write_scenes(parts)
+            taken = choose(parts, most, 0)
+            asked[split] = {
+                part: [item for item in items if (item.task, item.people) in cells] for part, items in taken.items()
+            }
+        _, seen = pool.answer("contrast-calibration", asked["calibration"], plain(), read=True)
+        scores, looks = pool.answer("contrast-test", asked["test"], plain(), read=True)
+    return contrast.alike(looks), contrast.right_and_wrong(looks, seen, scores)
 
 
 def _for_calibration(chosen: dict[Part, list[Item]]) -> dict[Part, list[Item]]:
@@ -79,9 +115,7 @@ def _for_calibration(chosen: dict[Part, list[Item]]) -> dict[Part, list[Item]]:
 
 
 def _choice(tried: pd.DataFrame, ranked: pd.DataFrame, full_ranked: pd.DataFrame) -> Choice:
-    count, alpha = heads.choose(tried)
-    pairs = heads.pairs(ranked)
-    return Choice(alpha, tuple(pairs[:count]), tuple(pairs[-count:]), tuple(heads.pairs(full_ranked)[:count]))
+    return chosen(*heads.choose(tried), heads.pairs(ranked), heads.pairs(full_ranked))
 
 
 def _facts(
@@ -97,6 +131,11 @@ def _facts(
         "calibration_n": int(scores["id"].nunique()),
         "test_clips": sum(part.count for part in test),
         "command": "make benchmark" if settings.scale == 1 else scaled,
+        "scale": settings.scale,
+        "per_cell": settings.per_cell,
+        "workers": settings.workers,
+        "models": [{key: value for key, value in asdict(one).items() if key != "folder"} for one in settings.models],
+        "contrast": None,
         "checked": _check(model, [item for items in asked.values() for item in items], seen),
     }
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.demo.questions import SOCIAL
+from attnscope.metrics import verdict as verdicts
 from benchmarks.roundtable.conditions import CHOSEN
 from benchmarks.roundtable.contrast import ROWS
 from benchmarks.roundtable.corrections import ALL
@@ -16,7 +17,7 @@ from benchmarks.roundtable.settings import FEWEST, MORE
 
 _MORE = f"{MORE[0]} to {MORE[-1]} people"
 _FROM = {"answer": "answer position", "name": "name"}
-_HELPS, _HURTS, _NOTHING = "helps", "hurts", "no difference shown"
+_HELPS, _HURTS, _NOTHING = verdicts.MORE, verdicts.LESS, verdicts.NOTHING
 
 
 def summary(accuracy: pd.DataFrame, cells: pd.DataFrame, full: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
@@ -29,11 +30,10 @@ def summary(accuracy: pd.DataFrame, cells: pd.DataFrame, full: pd.DataFrame, nam
             f" at {FEWEST} people (n = {known['n']}) and {percent(more['plain'])} % at {_MORE} (n = {more['n']})."
         )
     first, other = cells.iloc[0], full.iloc[0]
-    p = probability(first["p"])
     said.append(
         f"The correction chosen on calibration clips changes {names['limited']} by {points(first)} points at {_MORE}"
-        f" (p {p if p.startswith('<') else '= ' + p}): {_verb(first['verdict'])}. The same rule on {names['full']}:"
-        f" {points(other)} points: {_verb(other['verdict'])}."
+        f" (p {_p(first)}): {_verb(first['verdict'])}. The same rule on {names['full']}:"
+        f" {points(other)} points (p {_p(other)}): {_verb(other['verdict'])}."
     )
     counting = accuracy[(accuracy["role"] == "limited") & (accuracy["task"] == "count") & accuracy["people"].isin(MORE)]
     if len(counting):
@@ -66,8 +66,13 @@ def did_not_work(
     return [*said, *_errors(errors, names)]
 
 
-def control_lines(controls: pd.DataFrame) -> list[str]:
-    """Whether each control does what it should: the wrong box hurts, what singles nobody out changes nothing."""
+def control_lines(controls: pd.DataFrame, lowest_g: Any | None = None) -> list[str]:
+    """Whether each control does what it should: the wrong box hurts, what singles nobody out changes nothing.
+
+    Args:
+        controls: Table of `corrections.controls`.
+        lowest_g: Row of corrections.md of its own control by heads, which stands beside the one of here.
+    """
     said = []
     lines = controls[(controls["group"] == "lines") & (controls["name"] != CHOSEN)]
     for _, row in lines.iterrows():
@@ -77,11 +82,22 @@ def control_lines(controls: pd.DataFrame) -> list[str]:
             f"Drawn to {row['condition']}: {points(row)} points at {_MORE}, {row['verdict']} ({how});"
             f" {points(row, 'fewest', 'fewest_low', 'fewest_high')} points at {FEWEST} people."
         )
+        if row["name"] == "lowest" and lowest_g is not None:
+            said[-1] += (
+                " These heads are the same for every prompt. The heads of lowest g in each prompt are another control:"
+                f" {points(lowest_g, 'more_difference', 'more_low', 'more_high')} points there,"
+                f" {lowest_g['more_verdict']} ([corrections](corrections.md), n = {lowest_g['more_n']})."
+            )
     return said
 
 
 def paper_claim(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
-    """Whether scenes with people get less attention on what is asked about than things alone do."""
+    """Whether scenes with people get less attention on what is asked about than things alone do.
+
+    Args:
+        table: Of `contrast.alike`.
+        names: Of the models, by role.
+    """
     said = []
     for role, name in names.items():
         for rows, where in ROWS.items():
@@ -94,22 +110,32 @@ def paper_claim(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
                 for cell in (("cup", 1), ("cup", 6), ("pointing", 6), ("target", 6))
             ]
             said.append(
-                f"{name}, {where}, mean over all heads: a thing alone gets {short_in(thing, 'all_lift')} times uniform"
-                f" attention. " + "; ".join(found) + "."
+                f"{name}, {where}, mean over all heads: a thing alone gets {_both(thing)}. " + "; ".join(found) + "."
             )
     return said
 
 
+def _both(row: Any) -> str:
+    return f"mass {short_in(row, 'mass')} and, over as many cells, {short_in(row, 'matched')} times uniform attention"
+
+
 def _against(thing: Any, other: Any, cell: tuple[str, int]) -> str:
-    low, high = other["all_lift_low"], other["all_lift_high"]
-    if high < thing["all_lift_low"]:
-        how = "less"
-    elif low > thing["all_lift_high"]:
-        how = "more"
+    """Only where both numbers agree is it "less" or "more": boxes of people hold more cells than those of things."""
+    by = {what: _order(thing, other, what) for what in ("mass", "matched")}
+    if len(set(by.values())) == 1:
+        how = {"": "not told apart (the intervals overlap)"}.get(by["mass"], by["mass"])
     else:
-        how = "not told apart (the intervals overlap)"
+        words = {"": "not told apart"}
+        how = ", ".join(f"{words.get(by[w], by[w])} {end}" for w, end in (("mass", "in sum"), ("matched", "per cell")))
+        how += ": neither less nor more"
     people = "1 person" if cell[1] == 1 else f"{cell[1]} people"
-    return f"{cell[0]} at {people} {short_in(other, 'all_lift')}: {how}"
+    return f"{cell[0]} at {people} {short_in(other, 'mass')} and {short_in(other, 'matched')}: {how}"
+
+
+def _order(thing: Any, other: Any, what: str) -> str:
+    if other[f"{what}_high"] < thing[f"{what}_low"]:
+        return "less"
+    return "more" if other[f"{what}_low"] > thing[f"{what}_high"] else ""
 
 
 def _missed(accuracy: pd.DataFrame, role: str, name: str, most: int) -> list[str]:
@@ -144,13 +170,13 @@ def _conditions(controls: pd.DataFrame) -> list[str]:
         said += [
             f"{_told(row)}: {points(row)} points at {_MORE} (n = {row['n']}), {words}." for _, row in rows.iterrows()
         ]
-    level = others[(others["verdict"] == _HELPS) & ~(others["ahead_low"] > 0)]
+    level = others[(others["verdict"] == _HELPS) & (others["ahead_verdict"] == _NOTHING)]
     said += [
         f"{_told(row)} helps too ({points(row)} points), and the chosen correction is not shown to be ahead of it"
         f" ({points(row, 'ahead', 'ahead_low', 'ahead_high')} points)."
         for _, row in level.iterrows()
     ]
-    hurt = controls[controls["fewest_high"] < 0]
+    hurt = controls[controls["fewest_verdict"] == _HURTS]
     said += [
         f"{_told(row)}: {points(row, 'fewest', 'fewest_low', 'fewest_high')} points at {FEWEST} people: it breaks what"
         " worked."
@@ -184,6 +210,11 @@ def _errors(errors: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
 
 def _pooled(table: pd.DataFrame, people: int) -> pd.Series:
     return table[(table["task"] == ALL) & (table["people"] == str(people))].iloc[0]
+
+
+def _p(row: Any) -> str:
+    written = probability(row["p"])
+    return written if written.startswith("<") else f"= {written}"
 
 
 def _verb(verdict: str) -> str:

@@ -95,6 +95,17 @@ def contrast(found: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, s
     return made
 
 
+def alike(found: pd.DataFrame, names: Mapping[str, str]) -> str:
+    """Boxes of unlike size side by side."""
+    rows = [
+        [names[r["role"]], ROWS[r["rows"]], r["task"], str(r["people"]), str(r["n"]), f"{r['cells']:.1f}"]
+        + [short_in(r, what) for what in ("mass", "matched", "lift")]
+        for _, r in found[found["n"] > 0].iterrows()
+    ]
+    columns = ["model", "from", "task", "people", "n", "cells", "mass", "lift, one cell a unit", "lift, whole box"]
+    return _lines(columns, rows)
+
+
 def errors(found: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Right less wrong."""
     rows = [
@@ -104,18 +115,34 @@ def errors(found: pd.DataFrame, names: Mapping[str, str]) -> str:
             ROWS[r["rows"]],
             r["view"],
             f"{r['right']} / {r['wrong']}",
-            *map(short, (r["lift_right"], r["lift_wrong"])),
-            f"{short(r['difference'])} [{short(r['low'])}, {short(r['high'])}]",
+            short(r["pooled"]),
+            _difference(r),
+            "" if r["p"] != r["p"] else probability(r["p"]),
             r["verdict"],
         ]
         for _, r in found.iterrows()
     ]
-    columns = ["model", "task", "from", "heads", "n right / wrong", "lift right", "lift wrong", "difference", "verdict"]
+    columns = [
+        "model",
+        "task",
+        "from",
+        "heads",
+        "n right / wrong",
+        "pooled",
+        "within numbers of people",
+        "p",
+        "verdict",
+    ]
     return _lines(columns, rows)
 
 
 def _tested(row: Any) -> list[str]:
     return [f"{row['n01']} / {row['n10']}", probability(row["p"]), row["verdict"]]
+
+
+def _difference(row: Any) -> str:
+    ends = "" if row["low"] != row["low"] else f" [{short(row['low'])}, {short(row['high'])}]"
+    return short(row["difference"]) + ends
 
 
 def _ahead(row: Any) -> str:

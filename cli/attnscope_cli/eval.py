@@ -85,7 +85,7 @@ def run(
     strength: Strength = None,
     controls: Annotated[
         bool,
-        option("Also score the controls of the correction: wrong speaker, all boxes, random box, lowest heads, ..."),
+        option("Also score the controls of the correction: wrong speaker, all boxes, random box, lowest-g heads, ..."),
     ] = False,
     template: Template = "{speaker}: {text}",
     frames: FrameCount = None,
@@ -197,7 +197,7 @@ def _table(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         columns.append("no option")
         rows = [[*row, str(of["no_option"])] for row, of in zip(rows, plain, strict=True)]
     if corrected:
-        columns += ["corrected %", "difference", "p"]
+        columns += ["corrected %", "difference", "p", "verdict"]
         gains = [row for row in document["comparison"] if row["condition"] == "corrected"]
         compared = zip(rows, corrected, gains, strict=True)
         rows = [[*row, _share(after), *_gain(gain)] for row, after, gain in compared]
@@ -208,7 +208,7 @@ def _controls(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Columns and rows: the correction and each of its controls on all questions."""
     accuracy = {row["condition"]: row for row in reversed(document["accuracy"])}  # the first group is all questions
     gains = {row["condition"]: row for row in reversed(document["comparison"])}
-    columns = ["condition", "n", "clips", "applied", "accuracy %", "difference", "p"]
+    columns = ["condition", "n", "clips", "applied", "accuracy %", "difference", "p", "verdict"]
     rows = [
         [
             name,
@@ -222,8 +222,10 @@ def _controls(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def _gain(row: dict[str, Any]) -> list[str]:
-    """Difference and p; none where the correction applied to no question, since nothing was compared."""
-    return [_share(row, "difference", "+"), f"{row['p']:.3g}"] if row["applied"] else ["not applied", ""]
+    """Difference, the larger p and verdict; none where the correction applied to no question: nothing was compared."""
+    if not row["applied"]:
+        return ["not applied", "", ""]
+    return [_share(row, "difference", "+"), f"{max(row['p'], row['p_clips']):.3g}", row["verdict"]]
 
 
 def _share(row: dict[str, Any], name: str = "accuracy", sign: str = "") -> str:

@@ -42,7 +42,11 @@ def test_every_correction_is_tried_and_every_row_has_a_name_of_its_own() -> None
     assert tried[0].name == FIRST
     assert tried[0].corrections == (SocialBias(alpha=8.0, rows="answer", heads="2.0,2.1", strength="constant"),)
     controls = [one for one in tried if one.family == "controls"]
-    assert {one.name for one in controls} >= {"control: wrong speaker", "control: lowest heads", "control: random box"}
+    assert {one.name for one in controls} >= {
+        "control: wrong speaker",
+        "control: lowest-g heads",
+        "control: random box",
+    }
     assert all(one.corrections != tried[0].corrections for one in controls)
 
 
@@ -146,7 +150,7 @@ def test_sentences_say_what_the_intervals_say() -> None:
     assert said[0].startswith(
         "Plain, the model is right in 20.0 % of the questions that name a person at 4 to 6 people"
     )
-    assert said[1].startswith("1 of 1 corrections help there at their defaults: c (+70.0 [")
+    assert said[1].startswith("1 of 1 corrections help there at the settings of the first table: c (+70.0 [")
     assert len(said) == 2
     assert sentences.nothing(main, best) == []
     assert "1 of 1 corrections hurt on questions about cups and things: c (−100.0" in " ".join(sentences.harm(main))

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from attnscope.evaluate.stats import mcnemar
 from attnscope.scene import Scene
 from benchmarks.roundtable import heads, intervals, sentences
 from benchmarks.roundtable.accuracy import accuracies, others
 from benchmarks.roundtable.conditions import Choice, Condition, grid, on_test, published, written
 from benchmarks.roundtable.corrections import compared, doses
 from benchmarks.roundtable.jitter import jittered, move
+from benchmarks.roundtable.looks import one_a_unit
 from benchmarks.roundtable.numbers import percent_in, points, probability
 from benchmarks.roundtable.scenes import Item
 from benchmarks.roundtable.settings import ALPHAS, FEWEST, MORE, NAMED
 
+DATA = Path(__file__).parents[2] / "docs" / "data"
 CHOICE = Choice(2.0, ((1, 0), (0, 1)), ((5, 7), (5, 6)), ((2, 2), (3, 3)))
 
 
@@ -32,18 +38,25 @@ def row(number: int, condition: str, correct: bool, **other: Any) -> dict[str, A
 # ---- verdicts and intervals
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "said"),
-    [
-        (0.01, 0.2, "helps"),
-        (-0.2, -0.01, "hurts"),
-        (-0.1, 0.1, "no difference shown"),
-        (0.0, 0.1, "no difference shown"),
-        (math.nan, math.nan, "no interval"),
-    ],
-)
-def test_a_verdict_is_read_off_the_interval(low: float, high: float, said: str) -> None:
-    assert intervals.verdict(low, high) == said
+def test_verdicts_are_derived_from_the_numbers_of_a_row() -> None:
+    rows = pd.DataFrame({"low": [0.01, 0.01, 0.01], "high": [0.2] * 3, "p": [0.01, 0.12, 0.01], "verdict": "old"})
+    assert intervals.judged(rows)["verdict"].tolist() == ["helps", "no difference shown", "helps"]
+    with_clips = rows.assign(p_clips=[0.01, 0.01, 0.2])
+    assert intervals.judged(with_clips)["verdict"].tolist() == ["helps", *["no difference shown"] * 2]
+
+
+@pytest.mark.parametrize("name", ["roundtable-correction", "corrections-cells"])
+def test_the_stored_verdicts_are_those_of_the_stored_numbers(name: str) -> None:
+    table = pd.read_csv(DATA / f"{name}.csv")
+    assert len(table) > 20
+    assert table["verdict"].tolist() == intervals.judged(table)["verdict"].tolist()
+
+
+@pytest.mark.parametrize(("difference", "n"), [(-214 / 479, 479), (-45 / 479, 479), (0.2, 10)])
+def test_the_largest_p_of_a_difference_is_that_with_all_questions_changed(difference: float, n: int) -> None:
+    net = abs(round(difference * n))
+    several = [mcnemar(net + lost, lost) for lost in range((n - net) // 2 + 1)]
+    assert intervals.largest_p(difference, n) == max(several)
 
 
 def test_a_mean_is_over_questions_and_its_interval_over_clips() -> None:
@@ -55,14 +68,69 @@ def test_a_mean_is_over_questions_and_its_interval_over_clips() -> None:
 
 def test_a_gap_is_right_less_wrong() -> None:
     values, right = pd.Series([4.0, 2.0, 1.0, 0.0]), pd.Series([True, True, False, False])
-    found = intervals.gap(values, right, pd.Series(["a", "b", "c", "d"]))
+    found, p, strata = intervals.gap(values, right, pd.Series(["a", "b", "c", "d"]), pd.Series([4] * 4))
     assert found.estimate == pytest.approx((4 + 2) / 2 - (1 + 0) / 2)
+    assert p == pytest.approx(1 / 3, abs=0.02) and strata == 1  # 2 of the 6 ways to deal them
     assert math.isnan(found.low)  # two clips on a side: no interval
     thrice = [pd.concat([column] * 3, ignore_index=True) for column in (values, right)]
-    several = intervals.gap(*thrice, pd.Series(list("abcdefghijkl")))
+    several, p, _ = intervals.gap(*thrice, pd.Series(list("abcdefghijkl")), pd.Series([4] * 12))
     assert several.estimate == pytest.approx(found.estimate)
-    assert several.low < several.estimate < several.high
-    assert math.isnan(intervals.gap(values, pd.Series([True] * 4), pd.Series(list("abcd"))).estimate)
+    assert several.low < several.estimate < several.high and p < 0.01
+    none, p, strata = intervals.gap(values, pd.Series([True] * 4), pd.Series(list("abcd")), pd.Series([4] * 4))
+    assert math.isnan(none.estimate) and math.isnan(p) and strata == 0
+
+
+def test_a_gap_is_taken_within_numbers_of_people() -> None:
+    """With more people both the attention and the right answers fall; within a number of people nothing goes along."""
+    rng = np.random.default_rng(0)
+    people = np.repeat([4, 5, 6], 100)
+    right = rng.random(300) < np.array([0.9, 0.5, 0.1])[people - 4]
+    values = np.array([4.0, 3.0, 2.0])[people - 4] + rng.normal(0, 0.5, 300)
+    clips = pd.Series(range(300))
+    pooled = values[right].mean() - values[~right].mean()
+    found, p, strata = intervals.gap(pd.Series(values), pd.Series(right), clips, pd.Series(people))
+    assert pooled > 0.8 and strata == 3
+    assert found.low < 0 < found.high and p > 0.05
+    planted, p, _ = intervals.gap(pd.Series(values + right), pd.Series(right), clips, pd.Series(people))
+    assert planted.estimate == pytest.approx(found.estimate + 1) and planted.low > 0.7 and p < 0.001
+
+
+# ---- boxes of unlike size
+
+
+def test_one_cell_a_unit_is_the_one_in_the_middle_of_the_box() -> None:
+    """Units 0 and 2; the box covers 3 x 1 cells of the first and 2 x 2 of the second."""
+    places = [(0, 0, 0), (0, 1, 0), (0, 2, 0), (2, 0, 0), (2, 1, 0), (2, 0, 1), (2, 1, 1), (2, 5, 5)]
+    tokens = pd.DataFrame(
+        [{"frame_first": f, "x0": x, "x1": x + 1, "y0": y, "y1": y + 1} for f, x, y in places], index=range(8)
+    )
+    cells = torch.tensor([True] * 7 + [False])
+    assert one_a_unit(SimpleNamespace(tokens=tokens), cells).tolist() == [1, 3]  # of equally near ones the first
+
+
+def alike(**thing: float) -> pd.DataFrame:
+    """A thing that gets less for each cell and more in sum than two cups, if not said otherwise."""
+    ends = {"role": "limited", "rows": "answer", "n": 9, "cells": 9.0}
+    rows = [{"task": "colour", "people": 0, "mass": 0.1, "matched": 5.0} | thing]
+    rows += [{"task": task, "people": people, "mass": 0.2, "matched": 4.0} for task, people in AGAINST]
+    table = pd.DataFrame([ends | row for row in rows])
+    for what, far in (("mass", 0.01), ("matched", 0.1)):
+        table[f"{what}_low"], table[f"{what}_high"] = table[what] - far, table[what] + far
+    return table
+
+
+AGAINST = (("cup", 1), ("cup", 6), ("pointing", 6), ("target", 6))
+
+
+def test_less_needs_both_the_mass_and_as_many_cells() -> None:
+    (said,) = sentences.paper_claim(alike(), {"limited": "few"})
+    assert (
+        "cup at 1 person 0.2 [0.19, 0.21] and 4 [3.9, 4.1]: more in sum, less per cell: neither less nor more" in said
+    )
+    (said,) = sentences.paper_claim(alike(mass=0.3), {"limited": "few"})
+    assert said.count(": less") == 4 and "neither" not in said
+    (said,) = sentences.paper_claim(alike(matched=4.0, mass=0.2), {"limited": "few"})
+    assert said.count("not told apart (the intervals overlap)") == 4
 
 
 # ---- the choice of heads and strength
@@ -226,8 +294,16 @@ def test_numbers_have_their_interval_and_a_real_minus() -> None:
 def controls(**other: Any) -> dict[str, Any]:
     """A row of the table of controls: it helps, and the correction is ahead of it."""
     numbers = {"group": "rows", "name": "x", "condition": "X", "n": 10, "applied": 10, "verdict": "helps"}
-    ends = {"difference": 0.2, "low": 0.1, "high": 0.3, "ahead": 0.2, "ahead_low": 0.1, "ahead_high": 0.3}
-    return numbers | ends | {"fewest": 0.0, "fewest_low": -0.1, "fewest_high": 0.1} | other
+    ends = {
+        "difference": 0.2,
+        "low": 0.1,
+        "high": 0.3,
+        "ahead": 0.2,
+        "ahead_low": 0.1,
+        "ahead_high": 0.3,
+        "ahead_verdict": "helps",
+    }
+    return numbers | ends | {"fewest": 0.0, "fewest_low": -0.1, "fewest_high": 0.1, "fewest_verdict": "no"} | other
 
 
 @pytest.mark.parametrize(
@@ -236,8 +312,8 @@ def controls(**other: Any) -> dict[str, Any]:
         ({}, None),
         ({"verdict": "hurts", "difference": -0.2}, "hurt"),
         ({"verdict": "no difference shown", "difference": 0.01}, "no difference shown"),
-        ({"ahead": 0.0, "ahead_low": -0.1}, "is not shown to be ahead"),
-        ({"fewest": -0.2, "fewest_low": -0.3, "fewest_high": -0.1}, "breaks what worked"),
+        ({"ahead": 0.0, "ahead_low": -0.1, "ahead_verdict": "no difference shown"}, "is not shown to be ahead"),
+        ({"fewest": -0.2, "fewest_low": -0.3, "fewest_high": -0.1, "fewest_verdict": "hurts"}, "breaks what worked"),
     ],
 )
 def test_a_condition_that_fails_or_does_as_well_is_named(change: dict[str, Any], said: str | None) -> None:
@@ -253,6 +329,14 @@ def test_a_condition_that_fails_or_does_as_well_is_named(change: dict[str, Any],
     low = accuracy.assign(accuracy=0.94)
     first = sentences.did_not_work(low, cells, cells, table, errors, nobody, names, trained)[0]
     assert first.startswith("few was trained on as many") and first.endswith("thing at 0 people 94.0 % (n = 9).")
+
+
+def test_each_control_by_heads_stands_beside_the_other() -> None:
+    other = {"more_difference": -0.052, "more_low": -0.089, "more_high": -0.013, "more_verdict": "hurts", "more_n": 710}
+    table = pd.DataFrame([controls(group="lines", name="lowest"), controls(group="lines", name="visual")])
+    said = sentences.control_lines(table, other)
+    assert "lowest g in each prompt are another control: −5.2 [−8.9, −1.3] points there, hurts" in said[0]
+    assert "another control" not in said[1]
 
 
 @pytest.mark.parametrize(("name", "good"), [("other", "hurts"), ("visual", "no difference shown")])

@@ -113,7 +113,7 @@ def test_controls_that_are_left_out_and_controls_of_nothing(cli: Cli) -> None:
     assert len(left) == 2  # one line a reason, not one a control
     assert left[0].startswith("left out, wrong speaker, all boxes, ") and "moved boxes, missing boxes: " in left[0]
     assert left[0].endswith("temperature: chooses nothing by speakers' boxes, or is this control already")
-    assert left[1].startswith("left out, lowest heads: temperature: chooses nothing by heads")
+    assert left[1].startswith("left out, lowest-g heads: temperature: chooses nothing by heads")
     said = "attnscope: --controls: are those of a correction; give one with --correct or --correction\n"
     assert cli(*EVAL, "--controls") == Ran(2, "", said)
 

@@ -19,7 +19,7 @@ NAMES = [
     "all boxes",
     "all visual tokens",
     "random box",
-    "lowest heads",
+    "lowest-g heads",
     "jittered boxes",
     "moved boxes",
     "missing boxes",
@@ -54,14 +54,14 @@ def test_every_control_is_another_correction_that_can_be_applied(loaded, prompt,
 def test_a_control_changes_what_it_is_about_alone():
     changed = {"wrong speaker": "whose", "all boxes": "whose", "all visual tokens": "whose", "random box": "whose seed"}
     changed |= {"jittered boxes": "box_jitter seed", "moved boxes": "box_shift seed", "missing boxes": "box_drop seed"}
-    changed |= {"lowest heads": "heads topk layers lowest"}
+    changed |= {"lowest-g heads": "heads topk layers lowest"}
     made = controls([ANSWER], jitter=0.2, shift=0.7, drop=0.3, seed=5)
     for name, (one,) in made.items():
         now, was = asdict(one), asdict(ANSWER)
         assert {field for field in now if now[field] != was[field]} == set(changed[name].split())
     assert [made[name][0].seed for name in NAMES] == [0, 0, 0, 5, 0, 5, 5, 5]
     assert (made["jittered boxes"][0].box_jitter, made["missing boxes"][0].box_drop) == (0.2, 0.3)
-    assert (made["moved boxes"][0].box_shift, made["lowest heads"][0].topk) == (0.7, 2)
+    assert (made["moved boxes"][0].box_shift, made["lowest-g heads"][0].topk) == (0.7, 2)
 
 
 def test_the_wrong_speaker_is_that_of_toward_other(loaded, prompt):
@@ -82,7 +82,7 @@ def test_what_makes_no_sense_is_left_out_and_why():
     reasons = left_out([Knockout(heads="1.1")])
     assert list(reasons) == NAMES and controls([Knockout(heads="1.1")]) == {}
     assert reasons["random box"] == "knockout: chooses nothing by speakers' boxes, or is this control already"
-    assert reasons["lowest heads"] == "knockout: chooses nothing by heads, or is this control already"
+    assert reasons["lowest-g heads"] == "knockout: chooses nothing by heads, or is this control already"
     compared = replace(ANSWER, toward="everyone")
     assert left_out([compared])["wrong speaker"].startswith(
         'social-bias.whose="other": toward="everyone" says otherwise'

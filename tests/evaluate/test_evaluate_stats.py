@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from attnscope.evaluate.stats import Interval, accuracy, difference, mcnemar
+from attnscope.evaluate.stats import Interval, accuracy, clip_test, difference, mcnemar
 
 CLIP = st.integers(1, 6).flatmap(lambda n: st.tuples(st.integers(0, n), st.integers(0, n), st.just(n)))
 CLIPS = st.lists(CLIP, min_size=6, max_size=14)
@@ -96,3 +97,21 @@ def test_mcnemar_by_hand() -> None:
 def test_mcnemar_is_symmetric(gained: int, lost: int) -> None:
     assert mcnemar(gained, lost) == mcnemar(lost, gained)
     assert 0 < mcnemar(gained, lost) <= 1
+
+
+@given(st.lists(st.integers(-4, 4), min_size=1, max_size=9))
+@settings(max_examples=40, deadline=None)
+def test_the_test_over_clips_counts_all_signs(changes: list[int]) -> None:
+    signs = np.array(list(product((-1, 1), repeat=len(changes))))
+    sums = np.abs(signs @ np.abs(changes))
+    expected = 1.0 if not any(changes) else float((sums >= abs(sum(changes))).mean())
+    before = np.full(len(changes), 5)
+    assert clip_test(before, before + changes) == pytest.approx(expected)
+    assert clip_test(before + changes, before) == pytest.approx(expected)
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_with_one_question_a_clip_it_is_mcnemars(gained: int, lost: int) -> None:
+    before = np.array([0] * gained + [1] * lost + [1, 0])
+    after = np.array([1] * gained + [0] * lost + [1, 0])
+    assert clip_test(before, after) == mcnemar(gained, lost)

@@ -1,4 +1,4 @@
-"""The two nulls: by hand, uniform where nothing is planted, small where something is."""
+"""The four nulls: by hand, uniform where nothing is planted, small where something is."""
 
 from __future__ import annotations
 
@@ -253,3 +253,110 @@ def test_lifts_are_the_scores_of_the_matrices():
         relabelled = replace(turns, labels=some)
         score, chance, _ = scores(matrices(flat, relabelled))
         assert np.allclose(lifts(flat, turns, some[None])[0], score / chance)
+
+
+# ---- attention that drifts, and people who keep their places
+
+
+def drifting(rng, labels: np.ndarray, *, drift: float, planted: float = 0.0, heads: int = 400) -> np.ndarray:
+    """Densities [X, T, 3] of heads: log-density = slope of the head and the person x place + noise (+ planted)."""
+    place = np.linspace(0, 1, len(labels))
+    y = rng.normal(0, 0.15, (heads, len(labels), 3))
+    y += rng.normal(0, drift, (heads, 1, 3)) * place[:, None]
+    return np.exp(y + planted * (labels[:, None] == np.arange(3)))
+
+
+RUNS, ALTERNATING = np.repeat([0, 1, 2], 4), np.tile([0, 1, 2], 4)
+FEW_DRAWS = {"limit": 5000, "draws": 499, "seed": 0}
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.2, 0.5, 2.0])
+@pytest.mark.parametrize("labels", [RUNS, ALTERNATING], ids=["runs", "alternating"])
+def test_p_without_drift_holds_its_level_where_heads_know_nothing(labels, drift):
+    turns = turns_of(labels, np.ones((12, 3), int))
+    flat = drifting(np.random.default_rng(5), labels, drift=drift)
+    _, p = nulls.drift_p(flat, turns, **FEW_DRAWS)
+    assert np.mean(p <= 0.05) <= 0.08  # 400 heads: 0.05 and three standard errors
+    assert np.mean(p <= 0.01) <= 0.025
+
+
+def test_p_of_labels_alone_does_not_where_each_person_speaks_in_one_run():
+    turns = turns_of(RUNS, np.ones((12, 3), int))
+    p, _ = label_p(drifting(np.random.default_rng(5), RUNS, drift=0.5), turns, **FEW_DRAWS)
+    assert np.mean(p <= 0.05) > 0.15
+
+
+@pytest.mark.parametrize("labels", [RUNS, ALTERNATING], ids=["runs", "alternating"])
+def test_p_without_drift_finds_what_is_planted(labels):
+    turns = turns_of(labels, np.ones((12, 3), int))
+    flat = drifting(np.random.default_rng(6), labels, drift=0.5, planted=0.3)
+    _, p = nulls.drift_p(flat, turns, **FEW_DRAWS)
+    assert np.mean(p <= 0.05) > 0.85
+
+
+def test_a_straight_line_of_logarithms_is_taken_out_and_the_mean_stays():
+    """Person 0: 1, 2, 4, a turn without a cell, 16: exactly doubling with the place, so 2^2 - mean of logs - stays."""
+    cells = np.array([[1, 1], [1, 1], [1, 1], [0, 1], [1, 1]])
+    turns = replace(turns_of(np.array([0, 1, 0, 1, 0]), cells), numbers=[0, 1, 2, 3, 4])
+    flat = np.array([[[1.0, 5], [2, 5], [4, 0], [np.nan, 5], [16, 5]]])
+    found = nulls.without_drift(flat, turns)[0][0]
+    assert found[[0, 1, 2, 4], 0] == pytest.approx([2 ** (7 / 4)] * 4)
+    assert np.isnan(found[3, 0]) and found[2, 1] == 0.0  # no cell, and a density of 0
+    assert found[[0, 1, 3, 4], 1] == pytest.approx([5.0] * 4)
+
+
+def test_seats_are_dealt_to_everybody_who_is_visible():
+    """Three people, one of whom is silent: six ways, of which the true one is the best."""
+    labels = np.array([0, 1, 0, 1])
+    turns = turns_of(labels, np.ones((4, 3), int))
+    flat = np.ones((2, 4, 3))
+    flat[0] += 2 * (labels[:, None] == np.arange(3))  # head 0 knows who speaks, head 1 does not
+    dealt, exact = nulls.exchanged_seats(flat, turns, limit=100, draws=50, seed=0)
+    assert exact and dealt.shape == (6, 2)
+    lift, p, n = shift_p(dealt, exact)
+    assert p.tolist() == [1 / 6, 1.0] and n.tolist() == [6, 6]
+    assert lift[0] > 1.5 and lift[1] == pytest.approx(1.0)
+    hidden = replace(turns, cells=np.array([[1, 1, 0]] * 4))
+    assert len(nulls.exchanged_seats(flat, hidden, limit=100, draws=50, seed=0)[0]) == 2
+    sampled, exact = nulls.exchanged_seats(flat, turns, limit=3, draws=50, seed=0)
+    assert not exact and len(sampled) == 51
+
+
+def test_p_of_seats_is_uniform_where_nobody_is_known_and_small_where_somebody_is():
+    """Five people who keep their places, ten turns: 120 ways; heads that like a seat know nobody."""
+    rng = np.random.default_rng(8)
+    labels = np.tile(np.arange(5), 2)
+    turns = turns_of(labels, np.ones((10, 5), int))
+    known = np.exp(0.8 * (labels[:, None] == np.arange(5)))
+    p = {0: [], 1: []}
+    for planted in p:
+        for _ in range(30):
+            flat = np.exp(rng.normal(0, 0.5, (10, 1, 5)) + rng.normal(0, 0.3, (10, 10, 5)))
+            found, exact = nulls.exchanged_seats(flat * known**planted, turns, limit=5000, draws=99, seed=0)
+            p[planted] += shift_p(found, exact)[1].tolist()
+    nothing = np.array(p[0])
+    assert kstest(nothing - rng.random(300) / 120, "uniform").pvalue > 0.01
+    assert np.mean(np.array(p[1]) <= 0.05) > 0.9
+
+
+def test_small_captures_say_which_nulls_have_too_few_arrangements(drawn):
+    said = " ".join(metrics.explain(drawn(*swapping())))
+    assert "Permutation p cannot be below 1/2" in said
+    few = "p of boxes of other times not below 1/2 (2 moments), p of exchanged seats not below 1/2 (2 people)"
+    assert f"Too few arrangements: {few}." in said
+
+
+def test_two_turns_have_no_drift_to_be_told_from_alignment():
+    """A line goes through both: what is left is even, and no arrangement is below another."""
+    turns = turns_of(np.array([0, 1]), np.ones((2, 2), int))
+    lift, p = nulls.drift_p(np.array([[[9.0, 1], [1, 9]]]), turns, **FEW_DRAWS)
+    assert (lift[0], p[0]) == (pytest.approx(1.0), 1.0)
+
+
+def test_what_is_left_of_a_line_is_spread_before_labels_are_rearranged():
+    """Logarithms 1, 0, 2, 1 lie on a line of slope 1/5: left are 0.3, -0.9, 0.9, -0.3, and wider by sqrt(3 / 2)."""
+    turns = turns_of(np.array([0, 1, 0, 1]), np.ones((4, 2), int))
+    flat = np.exp(np.array([[[1.0, 0], [0, 0], [2, 0], [1, 0]]]))
+    straight, spread = nulls.without_drift(flat, turns)
+    assert np.log(straight[0, :, 0]) == pytest.approx(1 + np.array([0.3, -0.9, 0.9, -0.3]))
+    assert np.log(spread[0, :, 0]) == pytest.approx(1 + np.sqrt(1.5) * np.array([0.3, -0.9, 0.9, -0.3]))

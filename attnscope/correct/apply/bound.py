@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,10 +16,13 @@ from attnscope.capture.generate import collate, running
 from attnscope.capture.run import layer_count
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.errors import RequestError
+from attnscope.metrics.chosen_on import caution, overlap
+from attnscope.metrics.headlist import HeadList
 from attnscope.transformers_names import last_logits
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
+    from attnscope.scene import Scene
 
 
 class _Scouting(threading.local):
@@ -45,7 +49,26 @@ def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Se
         raise RequestError("corrections need at least one prompt to be bound to")
     decoder = _decoder(model, partial(_scout, model, several))
     with torch.no_grad():
-        return [correction.bind(several, decoder) for correction in corrections]
+        running = [correction.bind(several, decoder) for correction in corrections]
+    for one, correction in zip(running, corrections, strict=True):
+        one.warnings = double_dipping(correction, [prompt.scene for prompt in several])
+    return running
+
+
+def double_dipping(
+    correction: Correction, scenes: Sequence[Scene], capture: str | Path | None = None
+) -> list[list[str]]:
+    """A caution for each scene that the heads of a correction were chosen on.
+
+    Args:
+        correction: With heads from a heads file, or it is about none.
+        scenes: That it is tried on.
+        capture: The capture that is corrected, if there is one.
+    """
+    heads = getattr(correction, "heads", None)
+    if not isinstance(heads, HeadList):
+        return [[] for _ in scenes]
+    return [[caution(where)] if (where := overlap(heads, scene, capture)) else [] for scene in scenes]
 
 
 def check_applies(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]) -> None:

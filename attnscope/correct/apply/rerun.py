@@ -11,7 +11,7 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.reader import Capture
 from attnscope.capture.run import Progress, capture_prompts
 from attnscope.capture.writer import check_target
-from attnscope.correct.apply.bound import bind
+from attnscope.correct.apply.bound import bind, double_dipping
 from attnscope.correct.apply.known import refuse_early
 from attnscope.correct.apply.recorded import Recorded
 from attnscope.correct.apply.within import corrected
@@ -71,6 +71,8 @@ def rerun(
         loaded = recorded.load(model)
         prompt = recorded.prompt_under(loaded, corrections, logits=verify)
         running = bind(loaded, prompt, corrections)
+        for one, correction in zip(running, corrections, strict=True):
+            one.warnings = double_dipping(correction, [recorded.scene], before)
         (cap,) = capture_prompts(
             loaded,
             [prompt],

@@ -63,7 +63,7 @@ class Solved:
         c: [H] constants.
         before: [H] signed gaps with c = 0.
         after: [H] signed gaps with these constants.
-        reached: [H] whether the target is met.
+        reached: [H] whether the target is met, or the gap was to be kept.
     """
 
     c: Tensor
@@ -72,7 +72,7 @@ class Solved:
     reached: Tensor
 
 
-def solve(rows: Rows, target: float, denominator: str, limit: float) -> Solved:
+def solve(rows: Rows, target: float, denominator: str, limit: float, *, down: bool = False) -> Solved:
     """The smallest constants with which heads have a gap: either sign will do, s above c or c above s.
 
     Args:
@@ -80,6 +80,7 @@ def solve(rows: Rows, target: float, denominator: str, limit: float) -> Solved:
         target: The gap.
         denominator: As in `Rows.signed_gap`.
         limit: Constants stay within -limit and limit; where the target is beyond, the nearest gap is taken.
+        down: Heads whose gap is below the target keep it, with constant 0.
 
     Returns:
         The constants. A head whose gap is the target already has 0.
@@ -93,8 +94,10 @@ def solve(rows: Rows, target: float, denominator: str, limit: float) -> Solved:
     least = torch.where(missed <= best, roots.abs(), torch.inf).argmin(0)[None]
     c, after = roots.gather(0, least)[0], gaps.gather(0, least)[0]
     keep = (before.abs() - target).abs() <= 1e-9
+    if down:
+        keep |= before.abs() <= target
     c, after = torch.where(keep, 0.0, c), torch.where(keep, before, after)
-    return Solved(c, before, after, (after.abs() - target).abs() < 1e-4)
+    return Solved(c, before, after, keep | ((after.abs() - target).abs() < 1e-4))
 
 
 def _root(rows: Rows, wanted: float, denominator: str, limit: float, zero: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.moda._gap import Rows, Solved, solve
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
 from attnscope.correct.moda.gram import DIRECTIONS
-from attnscope.correct.notes import Caution
+from attnscope.correct.notes import Caution, counted
 from attnscope.correct.registry import correction
 from attnscope.errors import NotApplicableError
 
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 DENOMINATORS = ("max", "sum", "self")
+CHANGES = ("down", "both")
+RAISED = 0.005  # what a mean gap must grow by to be called so: below is rounding
 _SIDE = {"visual": 0, "text": 1}  # in `Modalities.member`
 
 
 @correction
 @dataclass(frozen=True)
 class ModaCalibrate(Correction):
-    """Bring the gap between self and cross attention of every head to a target, by a constant on the cross logits.
+    """Lower the gap between self and cross attention of every head to a target, by a constant on the cross logits.
 
     Text and visual tokens as in the gap of `analyze`: pairs with special and template tokens are neither self nor
     cross. Generated tokens, which are text, get their head's constant of the prompt. Not for models that cap their
@@ -43,6 +45,8 @@ class ModaCalibrate(Correction):
     Attributes:
         target: The gap of every head, at least 0; at most 1 for "max" and "sum" (ours; the default is a gap between
             the two that P2 prints for its model, 50 % of text and 41 % of visual tokens).
+        change: "down", only heads whose gap is above the target, which the paper means to lower; "both", every head,
+            also those whose gap has to be raised to meet it (ours).
         denominator: Of the gap: "max", "sum" (s + c) or "self" (s) (ours).
         queries: Whose rows: "text", "visual" (in a causal model they see the text before them only, mostly sinks; where
             there is none, nothing is done) or "both".
@@ -52,9 +56,10 @@ class ModaCalibrate(Correction):
 
     method: ClassVar[str] = "moda-calibrate"
     source: ClassVar[str] = "ours"
-    summary: ClassVar[str] = "brings the gap between self and cross attention of every head to a target"
+    summary: ClassVar[str] = "lowers the gap between self and cross attention of every head to a target"
 
     target: float = 0.45
+    change: str = "down"
     denominator: str = "max"
     queries: str = "text"
     limit: float = 20.0
@@ -63,7 +68,7 @@ class ModaCalibrate(Correction):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        self.check_choices({"denominator": DENOMINATORS, "queries": DIRECTIONS})
+        self.check_choices({"change": CHANGES, "denominator": DENOMINATORS, "queries": DIRECTIONS})
         if self.denominator != "self" and not 0 <= self.target <= 1:
             raise self.wrong("target", "must be in [0, 1]")
         self.check_least(0, "target")
@@ -147,7 +152,8 @@ class RunningCalibrate(ModaRunning):
                 rows = Rows(a, x, rest, *pairs)
                 self.solved[number].pop((call.layer, side), None)
                 if rows.defined:
-                    found = solve(rows, self.settings.target, self.settings.denominator, self.settings.limit)
+                    how = self.settings
+                    found = solve(rows, how.target, how.denominator, how.limit, down=how.change == "down")
                     self.solved[number][call.layer, side] = found
                     self.active[number][call.layer] = self.heads
 
@@ -164,11 +170,16 @@ class RunningCalibrate(ModaRunning):
             c, before, after, reached = (
                 torch.cat([getattr(one, name) for one in found]).cpu() for name in ("c", "before", "after", "reached")
             )
-            notes.append(
+            was, now = float(before.abs().mean()), float(after.abs().mean())
+            change = (
                 f"{side} rows: gap (over {settings.denominator}) of {len(c)} heads in {len(found)} layers brought from"
-                f" {before.abs().mean():.3g} on average to {settings.target:g}, by {c.min():.3g} to {c.max():.3g} on"
+                f" {was:.3g} on average to {now:.3g} (target {settings.target:g}), by {c.min():.3g} to {c.max():.3g} on"
                 " cross logits"
             )
+            notes.append(Caution(f"{change}: it is meant to be lowered") if now > was + RAISED else change)
+            left = int((before.abs() <= settings.target).sum())
+            if settings.change == "down" and left:
+                notes.append(f"{counted(left, 'head')} with a gap at or below the target kept it")
             if not reached.all():
                 off = after[~reached].abs()
                 far = off[(off - settings.target).abs().argmax()]

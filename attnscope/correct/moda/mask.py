@@ -3,7 +3,10 @@
 paper: masks M^m and M^m' split a row's keys into those of its own modality (self) and the others (cross), and each
 part has its own softmax. How the two are added is not printed, and the released code has no such mask. ours: the row
 is (1 - gate) self + gate cross. The joint softmax is the same sum with its own gate, rho = the row's mass on the
-other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused kernel.
+other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused kernel. By
+default the gate of a row is the share of its keys that are of the other modality, so that both sides have the same mean
+per pair: a share of one half would give the side with fewer keys more for each of them, and widen the gap per pair that
+the paper means to lower.
 There are two sides: visual tokens, and all others. Special and template tokens count as text (ours): the paper knows
 two modalities, and left out they would keep the attention sinks out of both softmaxes.
 """
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 COMBINE = ("fixed", "natural")
+RAISED = 0.005  # what a gap must grow by to be called so: below is rounding
 
 
 @correction
@@ -44,7 +48,8 @@ class ModaMask(Correction):
         combine: "fixed", by `gate` (ours); "natural", by each row's own mass on the other modality, which is the plain
             attention: a check of the machinery (ours).
         gate: Share of a row's attention that the other modality gets, in [0, 1]: 0 cuts cross attention, 1 leaves
-            nothing else (ours). Rows that see one side only stay as they are.
+            nothing else; if not given, the share of the row's keys that are of the other modality, which gives both
+            sides the same mean per pair (ours). Rows that see one side only stay as they are.
         queries: Whose rows: "text", "visual" or "both" (paper). In a causal model, visual rows see the text before
             them only: system prompt, template and sinks.
         layers: Layers where it acts.
@@ -55,7 +60,7 @@ class ModaMask(Correction):
     summary: ClassVar[str] = "gives attention within and between modalities a softmax each, added by a gate"
 
     combine: str = "fixed"
-    gate: float = 0.5
+    gate: float | None = None
     queries: str = "both"
     layers: str = "0.0-1.0"
 
@@ -63,7 +68,7 @@ class ModaMask(Correction):
         """Check ranges."""
         super().__post_init__()
         self.check_choices({"combine": COMBINE, "queries": DIRECTIONS})
-        if not 0 <= self.gate <= 1:
+        if self.gate is not None and not 0 <= self.gate <= 1:
             raise self.wrong("gate", "must be in [0, 1]")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningMask:
@@ -82,6 +87,8 @@ class RunningMask(ModaRunning):
         settings: The correction.
         natural: One a prompt: by layer, the mean natural gate of its text rows and of its visual rows, [2]; NaN where
             no row sees both sides or the rows are not asked for.
+        gaps: One a prompt: by layer, the gap between its two sides of text rows and of visual rows, before and after,
+            [2, 2]; NaN likewise.
     """
 
     settings: ModaMask
@@ -89,6 +96,7 @@ class RunningMask(ModaRunning):
     def __init__(self, settings: ModaMask, prompts: Sequence[Modalities], layers: str, decoder: Decoder) -> None:
         super().__init__(settings, prompts, layers, decoder)
         self.natural: list[dict[int, Tensor]] = [{} for _ in prompts]
+        self.gaps: list[dict[int, Tensor]] = [{} for _ in prompts]
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Bias visual keys in every row that sees both sides: towards them in text rows, away in visual rows."""
@@ -99,42 +107,65 @@ class RunningMask(ModaRunning):
         visual, rest = keys[..., 0], keys[..., 1:].any(-1)
         rows = torch.stack([self.rows(call, n) for n in range(len(self.prompts))]).repeat_interleave(copies, 0)
         asked = {"text": ~rows[:, 0], "visual": rows[:, 0]}.get(self.settings.queries, rows.any(1)) & rows.any(1)
-        both = asked & self._sees_both(call, copies, visual, rest)
+        pairs = self._pairs(call, copies, visual, rest)  # [B, Nq, 2]
+        both = asked & (pairs > 0).all(-1)
         odds = log_odds(call, visual, rest, both)  # of visual keys against the others
         towards = torch.where(rows[:, :1], -1.0, 1.0)  # the other modality is the visual one in text rows [B, 1, Nq]
         if self.settings.combine == "natural":
             wanted = odds
+        elif self.settings.gate is None:
+            counts = pairs.clamp(min=1).float()
+            wanted = (counts[..., 0] / counts[..., 1]).log()[:, None]
         else:
             wanted = towards * max(-CUT, min(CUT, _logit(self.settings.gate)))
         # A half-precision query holds CUT / scaling, if not with a tiny scaling
         most = min(CUT, torch.finfo(call.query.dtype).max / 2 * call.scaling)
         bias = (wanted - odds).clamp(-most, most).where(both[:, None], 0.0)
         if not call.is_decode:
-            self._note(call, copies, odds * towards, both, rows[:, 0])
+            self._note(call, copies, odds, wanted.expand_as(odds), pairs, both, rows[:, 0])
         # Away from one side rather than towards the other: a logit that a large bias raises loses digits
         away = torch.stack([bias.clamp(max=0), -bias.clamp(min=0)], -1)
         return add_bias(call, away, torch.stack([visual, rest], -1).float())
 
-    def _sees_both(self, call: AttentionCall, copies: int, visual: Tensor, rest: Tensor) -> Tensor:
-        """[B, Nq] rows that see keys of both sides."""
+    def _pairs(self, call: AttentionCall, copies: int, visual: Tensor, rest: Tensor) -> Tensor:
+        """[B, Nq, 2] how many visual keys and how many others each row sees."""
         if call.is_decode:
             row = torch.zeros(1, dtype=torch.long, device=visual.device)
             seen = torch.cat([allowed_pairs(call, sample, row) for sample in range(len(visual))])
-            return ((seen & visual).any(1) & (seen & rest).any(1))[:, None]
-        found = torch.zeros(len(visual), call.query.shape[2], dtype=torch.bool, device=visual.device)
+            return torch.stack([(seen & visual).sum(1), (seen & rest).sum(1)], -1)[:, None]
+        found = torch.zeros(len(visual), call.query.shape[2], 2, dtype=torch.long, device=visual.device)
         for sample in range(len(visual)):
             counts = self.mask(call, sample, sample // copies).counts(call)  # [N, 3]
-            found[sample, self.place(sample // copies) :] = (counts[:, 0] > 0) & (counts[:, 1:].sum(1) > 0)
+            own = torch.stack([counts[:, 0], counts[:, 1:].sum(1)], -1)
+            found[sample, self.place(sample // copies) :] = own.to(found)
         return found
 
-    def _note(self, call: AttentionCall, copies: int, cross: Tensor, both: Tensor, visual: Tensor) -> None:
-        """Keep what the notes tell of each prompt: the gates that its rows had."""
-        cross, both, visual = (x[..., : self.placing.padded] for x in (cross, both, visual))
+    def _note(
+        self, call: AttentionCall, copies: int, odds: Tensor, wanted: Tensor, pairs: Tensor, both: Tensor, seen: Tensor
+    ) -> None:
+        """Keep what the notes tell of each prompt: the gates and the gaps that its rows had and have.
+
+        Args:
+            call: The attention call.
+            copies: Samples a prompt.
+            odds: [B, H, Nq] log-odds of visual keys against the others, before.
+            wanted: [B, H, Nq] after.
+            pairs: [B, Nq, 2] visual and other keys of each row.
+            both: [B, Nq] rows that are gated.
+            seen: [B, Nq] rows of visual tokens.
+        """
         for number in range(len(self.prompts)):
-            row = number * copies
-            gates = torch.sigmoid(cross[row])  # [H, Nq]
-            sides = (both[row] & ~visual[row], both[row] & visual[row])
-            self.natural[number][call.layer] = torch.stack([gates[:, side].mean() for side in sides])
+            row, end = number * copies, self.placing.padded
+            sides = (both[row, :end] & ~seen[row, :end], both[row, :end] & seen[row, :end])
+            visual = torch.sigmoid(odds[row, :, :end]), torch.sigmoid(wanted[row, :, :end])  # each [H, Nq]
+            cross = visual[0], 1 - visual[0]  # of text rows, of visual rows
+            self.natural[number][call.layer] = torch.stack(
+                [share[:, side].mean() for share, side in zip(cross, sides, strict=True)]
+            )
+            count = pairs[row, :end]
+            self.gaps[number][call.layer] = torch.stack(
+                [torch.stack([_gap(share[:, side], count[side]) for share in visual]) for side in sides]
+            )
             self.active[number][call.layer] = self.heads
 
     def notes(self, number: int) -> list[str]:
@@ -148,11 +179,40 @@ class RunningMask(ModaRunning):
             for name, other, mean in zip(("text", "visual"), ("visual keys", "text keys"), means, strict=True)
             if not math.isnan(mean)
         ]
-        gate = "their own share (the identity)" if self.settings.combine == "natural" else f"{self.settings.gate:g}"
+        gate = "their own share (the identity)" if self.settings.combine == "natural" else self._gate()
         notes = [f"all heads of {layers_said(self.active[number])}: the gate of rows that see both sides is {gate}"]
         nothing = Caution("no row sees both sides: nothing was changed")
         notes.append(f"before: {', '.join(said)}" if said else nothing)
+        notes += self._raised(number)
         return [*notes, "special and template tokens count as text; generated tokens are gated like text"]
+
+    def _gate(self) -> str:
+        share = "the share of their keys that are of the other side: equal means per pair"
+        return share if self.settings.gate is None else f"{self.settings.gate:g}"
+
+    def _raised(self, number: int) -> list[str]:
+        """The gap before and after, as a caution where it has grown: the mask is meant to lower it."""
+        means = torch.stack(list(self.gaps[number].values())).cpu().nanmean(0)  # [2, 2]
+        notes = list[str]()
+        for name, (before, after) in zip(("text", "visual"), means.tolist(), strict=True):
+            if not math.isnan(before):
+                change = (
+                    f"the gap of {name} rows between the two sides, per pair, goes from {before:.3g} to {after:.3g}"
+                )
+                grown = after > before + RAISED
+                notes.append(Caution(f"{change}: the mask is meant to lower it") if grown else change)
+        return notes
+
+
+def _gap(visual: Tensor, pairs: Tensor) -> Tensor:
+    """|s - c| / max of means per pair of a layer, over heads and rows; NaN without rows.
+
+    Args:
+        visual: [H, R] mass on visual keys; the rest is on the others.
+        pairs: [R, 2] visual and other keys that each row sees.
+    """
+    one, two = visual.mean(0).sum() / pairs[:, 0].sum(), (1 - visual).mean(0).sum() / pairs[:, 1].sum()
+    return (one - two).abs() / torch.maximum(one, two)
 
 
 def _logit(share: float) -> float:

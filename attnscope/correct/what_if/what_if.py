@@ -24,6 +24,7 @@ from attnscope.attention import AttentionCall, dense_rows
 from attnscope.capture._select import ranges
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
+from attnscope.correct.apply.bound import double_dipping
 from attnscope.correct.base import Correction, Running
 from attnscope.correct.what_if.notes import Notes, without_a_run
 from attnscope.correct.what_if.numbers import LayerMaps, factors, numbers
@@ -97,6 +98,8 @@ def what_if(
         chosen = select_layers(layers, cap.layers.tolist(), int(cap.model["layers"]))
         prompt = stored_prompt(cap)
         running = [one.bind([prompt], stored_decoder(cap)) for one in corrections]
+        for bound, correction in zip(running, corrections, strict=True):
+            bound.warnings = double_dipping(correction, [cap.scene], path)
         shown = _Shown.of(cap)
         tables, notes = [], Notes()
         for done, layer in enumerate(chosen):
