@@ -53,7 +53,19 @@ def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
     ran = cli(*EVAL, *ANSWER, "--alpha", 3, "--by", "")
     assert (ran.code, ran.err) == (0, "")
     rows = ran.out.splitlines()
-    assert rows[1].split() == ["n", "clips", "accuracy", "%", "chance", "%", "corrected", "%", "difference", "p"]
+    assert rows[1].split() == [
+        "n",
+        "clips",
+        "accuracy",
+        "%",
+        "chance",
+        "%",
+        "corrected",
+        "%",
+        "difference",
+        "p",
+        "verdict",
+    ]
     at = rows.index("the correction did not apply to 1 of 4 questions; these count as unchanged")
     assert rows[at + 1].startswith('  1: the question "Who is it?" names no speaker with a box; say whose')
     found = json.loads(cli(*EVAL, *ANSWER, "--alpha", 3, "--json").out)
@@ -94,7 +106,7 @@ def test_controls_beside_a_correction(cli: Cli) -> None:
     ran = cli(*EVAL, *ANSWER, "--controls", "--by", "")
     assert (ran.code, ran.err) == (0, "")
     rows = [line.split() for line in ran.out.splitlines() if line.strip()]
-    at = rows.index(["condition", "n", "clips", "applied", "accuracy", "%", "difference", "p"])
+    at = rows.index(["condition", "n", "clips", "applied", "accuracy", "%", "difference", "p", "verdict"])
     assert rows[at + 2][:4] == ["corrected", "4", "2", "3"]
     names = [" ".join(row[1:3]) for row in rows[at + 3 :] if row[0] == "control:"]
     assert names[:2] == ["wrong speaker", "all boxes"]

@@ -120,7 +120,9 @@ def mask(prompt, settings):
             inside, across = (
                 torch.softmax(z[:, i].masked_fill(~part, -math.inf), -1).nan_to_num() for part in (own, other)
             )
-            gate = out[:, i, other].sum(-1, keepdim=True) if settings.combine == "natural" else settings.gate
+            even = float(other.sum()) / float(own.sum() + other.sum())  # as large a share as there are keys
+            fixed = even if settings.gate is None else settings.gate
+            gate = out[:, i, other].sum(-1, keepdim=True) if settings.combine == "natural" else fixed
             out[:, i] = (1 - gate) * inside + gate * across
         return out
 
@@ -170,6 +172,8 @@ def calibrate(prompt, settings):
                     part = z[head, :n, :n][rows[:n]], seen[:n, :n][rows[:n]], rows[:n], to[:n]
                     return signed(*part, c, settings.denominator)
 
+                if settings.change == "down" and abs(gap(0.0)) <= settings.target:
+                    continue
                 found = []
                 for wanted in (settings.target, -settings.target):
                     ends = gap(-settings.limit) - wanted, gap(settings.limit) - wanted

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import attnscope
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import bind
-from attnscope.correct.moda import ModaCalibrate
+from attnscope.correct.moda import ModaCalibrate, ModaMask
 from attnscope.correct.moda._gap import Rows, solve
 from attnscope.metrics.modality import gap
 from tests.capture.eager import make_prompt
@@ -43,7 +43,9 @@ def measured(checkpoint, drawn, tmp_path_factory):
     ("layer", "target", "denominator"), [(0, 0.1, "max"), (2, 0.97, "max"), (2, 0.5, "sum"), (0, 2.0, "self")]
 )
 def test_one_layer_meets_its_target(measured, layer, target, denominator):
-    found, _ = measured(ModaCalibrate(target=target, denominator=denominator, layers=str(layer)), denominator)
+    found, _ = measured(
+        ModaCalibrate(target=target, change="both", denominator=denominator, layers=str(layer)), denominator
+    )
     plain, _ = measured(None, denominator)
     heads = range(4)
     got = np.array([found["text", layer, h] for h in heads])
@@ -55,7 +57,7 @@ def test_one_layer_meets_its_target(measured, layer, target, denominator):
 
 
 def test_all_layers_meet_it_on_their_own_inputs(measured):
-    found, record = measured(ModaCalibrate(target=0.3, queries="both"))
+    found, record = measured(ModaCalibrate(target=0.3, queries="both", change="both"))
     for query in ("text", "visual"):
         for layer in range(4):
             for head in range(4):
@@ -100,3 +102,32 @@ def test_a_head_that_has_the_target_keeps_its_logits():
     rows = Rows(*(torch.tensor([[x]], dtype=torch.float64) for x in (0.4, 0.2, 0.4)), 1, 1)
     found = solve(rows, 0.5, "max", 20.0)
     assert found.c.tolist() == [0.0] and found.reached.all()
+
+
+def test_unasked_no_head_gets_a_larger_gap(measured):
+    """The target lies among the gaps of four heads: those above come down to it, the others keep theirs."""
+    plain, _ = measured(None)
+    before = np.array([plain["text", 0, head] for head in range(4)])
+    target = float(np.median(before))
+    found, record = measured(ModaCalibrate(target=target, layers="0"))
+    after = np.array([found["text", 0, head] for head in range(4)])
+    np.testing.assert_allclose(after, np.minimum(before, target), atol=1e-3)
+    assert (before < target - 1e-3).any() and (before > target + 1e-3).any()
+    assert any("with a gap at or below the target kept it" in note for note in record["notes"])
+    assert record["cautions"] == []
+
+
+def test_a_caution_where_the_gap_is_raised(measured):
+    _, record = measured(ModaCalibrate(target=0.97, change="both", layers="0"))
+    (said,) = [note for note in record["cautions"] if "meant to be lowered" in note]
+    assert said.startswith("text rows: gap (over max) of 4 heads in 1 layers brought from")
+
+
+def test_the_mask_says_which_way_the_gap_went(measured):
+    """A gate of 0.9 gives the side with fewer keys far more for each; the default gives equal means per pair."""
+    _, fixed = measured(ModaMask(gate=0.9))
+    raised = [note for note in fixed["cautions"] if "the mask is meant to lower it" in note]
+    assert any(note.startswith("the gap of text rows between the two sides, per pair, goes from") for note in raised)
+    _, even = measured(ModaMask())
+    gap = next(note for note in even["notes"] if note.startswith("the gap of text rows"))
+    assert float(gap.split(" to ")[1].split(":")[0]) < 0.3

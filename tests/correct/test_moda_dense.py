@@ -24,6 +24,7 @@ VARIANTS = {
     "align, trace": [ModaAlign(gram="paper", norm="trace", strength=5.0)],
     "align, code, spectral": [ModaAlign(norm="spectral", direction="both", strength=4.0)],
     "align, code, prefix": [ModaAlign(direction="text", scope="prefix")],
+    "mask, equal means per pair": [ModaMask()],
     "mask, text": [ModaMask(gate=0.8, queries="text")],
     "mask, visual": [ModaMask(gate=0.1, queries="visual")],
     "mask, no cross": [ModaMask(gate=0.0)],
@@ -31,8 +32,9 @@ VARIANTS = {
     "pseudo, equal scores": [ModaPseudo(p_base=-1.0, beta=0.0)],
     "pseudo, of the row": [ModaPseudo(p_base=-2.0, beta=0.01, level="row")],
     "pseudo, huge": [ModaPseudo(p_base=200.0, beta=3.0)],
-    "calibrate, both": [ModaCalibrate(target=0.6, queries="both", denominator="sum")],
-    "calibrate, self": [ModaCalibrate(target=1.5, denominator="self")],
+    "calibrate, both": [ModaCalibrate(target=0.6, queries="both", denominator="sum", change="both")],
+    "calibrate, down": [ModaCalibrate(target=0.6, queries="both")],
+    "calibrate, self": [ModaCalibrate(target=1.5, denominator="self", change="both")],
     "calibrate, no gap": [ModaCalibrate(target=0.0, queries="visual")],
 }
 
