@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from attnscope.files.locks import PART
-from tests.cli.bad_inputs import CAPTURE
+from tests.cli.bad_inputs import CAPTURE, asks
 from tests.cli.conftest import Ran
 from tests.cli.test_bad_inputs import files
 
@@ -72,6 +73,28 @@ def test_what_a_killed_report_left_goes_with_the_next(cli: Callable[..., Ran]) -
         process.kill()
     assert list(Path("out").glob(f"{PART}*")) and not Path("out/report.html").exists()
     assert cli("analyze", "stats.h5", "-o", "out").code == 0
+    assert not [path.name for path in Path("out").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.usefixtures("here")
+def test_two_evaluations_of_one_folder(cli: Callable[..., Ran]) -> None:
+    """The second is refused before it loads a model; what a killed one scored is kept."""
+    asks(*({"id": str(number), "scene": "scene.json"} for number in range(40)))()
+    words = ["eval", ".", "--model", "model", "-o", "out", "--batch", "1"]
+    with start(*words) as process:
+        while not Path("out/samples.jsonl").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGSTOP)
+        before = Path("out/samples.jsonl").read_bytes()
+        second = cli(*words[:3], "./gone", *words[4:])  # a model that is not there is not even looked for
+        assert (second.code, second.out) == (2, "")
+        assert second.err.startswith(f"attnscope: out: process {process.pid} on ")
+        assert Path("out/samples.jsonl").read_bytes() == before
+        process.kill()
+    ran = cli(*words, "-q")
+    assert (ran.code, ran.err) == (0, "")
+    lines = [json.loads(line) for line in Path("out/samples.jsonl").read_text().splitlines()]
+    assert [line["doc_id"] for line in lines] == list(range(40))
     assert not [path.name for path in Path("out").iterdir() if path.name.startswith(".")]
 
 

@@ -57,7 +57,7 @@ COMMANDS = {
     "capture": ["capture", GONE, "--scene", "scene.json", "-o", "new.h5"],
     "correct": ["correct", "run.h5", "--model", GONE, "-o", "out"],
     "heads": ["heads", "stats.h5"],
-    "eval": ["eval", GONE, "manifest.jsonl", "-o", "out"],
+    "eval": ["eval", "manifest.jsonl", "--model", GONE, "-o", "out"],
     "analyze": ["analyze", "gone.h5", "-o", "out"],
     "compare": ["compare", "stats.h5", "gone.h5", "-o", "out"],
     "inspect": ["inspect", "stats.h5"],
@@ -137,7 +137,7 @@ def documents(cli: Callable[..., Ran], here: Path, draw: random.Random) -> None:
         words = ["--config", str(path), *COMMANDS["capture"]]
     elif kind == "manifest":
         content = b"\n".join(as_bytes(mutated(line, draw) if draw.random() < 0.5 else line, draw) for line in MANIFEST)
-        words = ["eval", GONE, str(path), "-o", "out"]
+        words = ["eval", str(path), "--model", GONE, "-o", "out"]
     else:
         valid = {
             "scene": SCENE,
