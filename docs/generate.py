@@ -29,8 +29,9 @@ COMMANDS_HEAD = """\
 
 Data goes to stdout, logs and progress to stderr. The exit code is 0 when the work is done, 1 when it failed, and 2 when
 the request was wrong; what was wrong is said in one line (`attnscope --debug ...` shows the traceback). Nothing is left
-half-written, also after Ctrl-C (exit code 130), SIGTERM (143), SIGHUP (129) and a closed pipe (141). `--help` works after
-every command. `attnscope --install-completion` sets up completion for the shell, `--show-completion` prints it.
+half-written, also after Ctrl-C (exit code 130), SIGTERM (143), SIGHUP (129) and a closed pipe (141). `--help` works
+after every command. `attnscope --install-completion` sets up completion for the shell, `--show-completion` prints
+it.
 
 One process at a time writes an output: a second one ends with 2 and says which process holds it since when. Inputs are
 regular files; text holds at most 64 MiB, a model's configuration or index 256 MiB.
