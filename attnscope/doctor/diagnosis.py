@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from attnscope.files.terminal import printable
+
 State = Literal["ok", "note", "fail", "absent"]
 MARKS: dict[State, str] = {"ok": "✓", "note": "!", "fail": "✗", "absent": "-"}
 PLAIN_MARKS: dict[State, str] = {"ok": "ok", "note": "! ", "fail": "XX", "absent": "- "}
@@ -51,10 +53,11 @@ class Section:
         marks = marks or MARKS
         column = max((len(finding.name) for finding in self.findings), default=0)
         indent = 2 + len(marks["ok"]) + 1 + column + 2
-        lines: list[tuple[State | None, str]] = [(None, line) for line in textwrap.wrap(self.title, width)]
+        title = textwrap.wrap(printable(self.title), width)
+        lines: list[tuple[State | None, str]] = [(None, line) for line in title]
         for finding in self.findings:
             head = f"  {marks[finding.state]} {finding.name:<{column}}  "
-            wrapped = textwrap.wrap(finding.text, max(width - indent, 20), break_on_hyphens=False) or [""]
+            wrapped = textwrap.wrap(printable(finding.text), max(width - indent, 20), break_on_hyphens=False) or [""]
             lines.append((finding.state, f"{head}{wrapped[0]}".rstrip()))
             lines += [(finding.state, " " * indent + line) for line in wrapped[1:]]
         return lines

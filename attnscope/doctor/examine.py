@@ -20,7 +20,8 @@ def examine(model: str | None = None) -> Diagnosis:
         All sections; `healthy` says whether everything holds.
 
     Raises:
-        ModelError: If `model` names nothing that could be loaded: no such folder, or a folder without a checkpoint.
+        ModelError: If `model` names nothing that could be loaded: no such folder, a folder without a checkpoint, or a
+            name on the model hub that cannot be asked for.
     """
     return Diagnosis(tuple(sections(model)))
 
@@ -65,10 +66,14 @@ def _run(name: str, title: str, *, embedded: bool) -> Iterator[Section]:
 def _refuse_nothing(model: str) -> None:
     """Refuse a name that is no model at all, before anything is run."""
     from attnscope.model.embedded import embedded_folder
-    from attnscope.model.folder import check_folder, local_folder
+    from attnscope.model.folder import check_folder, check_hub, local_folder
 
-    folder = None if embedded_folder(model) else local_folder(model)
-    if folder is not None:
+    if embedded_folder(model):
+        return
+    folder = local_folder(model)
+    if folder is None:
+        check_hub(model)
+    else:
         check_folder(folder, use_safetensors=True)
 
 

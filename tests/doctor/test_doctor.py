@@ -68,6 +68,11 @@ def test_a_report_fits_into_eighty_columns(diagnosis: Diagnosis) -> None:
         assert max(len(line) for _, line in section.lines(80)) <= 80
 
 
+def test_control_characters_of_a_path_do_not_reach_the_terminal() -> None:
+    section = Section("Model \x1b[31m", (Finding("family", "note", "\x1b]0;title\x07"),))
+    assert not any("\x1b" in line for _, line in section.lines(80))
+
+
 def test_a_wrong_kernel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     real = torch.nn.functional.scaled_dot_product_attention
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda *a, **k: real(*a, **k) * 1.01)
