@@ -14,6 +14,7 @@ import torch
 from attnscope.attention import decoder_layers, streamed, tapped
 from attnscope.capture.cost import first_tokens
 from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
+from attnscope.capture.finite import why_not_finite
 from attnscope.capture.generate import Answer, check_wrapper, collate, generate
 from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
 from attnscope.capture.hidden import HiddenRecorder
@@ -170,7 +171,7 @@ def capture_prompts(
             streamed(model.model, hidden, plan.layer_numbers) if plan.hidden else nullcontext(),
         ):
             answers = generate(model, inputs, max_new_tokens)
-        _require_numbers(prompts, answers, corrections)
+        _require_numbers(model, prompts, inputs, answers, corrections)
         _require_all(model, jobs, plan, max(len(answer.ids) for answer in answers) - 1, hidden.seen)
         run = {
             "sampling": sampling.model_dump() if sampling else None,
@@ -215,17 +216,21 @@ def layer_count(model: LoadedModel) -> int:
 
 
 def _require_numbers(
-    prompts: Sequence[Prompt], answers: Sequence[Answer], corrections: Sequence[RunningCorrection]
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    inputs: dict[str, torch.Tensor],
+    answers: Sequence[Answer],
+    corrections: Sequence[RunningCorrection],
 ) -> None:
-    """Refuse what a model has computed beyond the range of its type.
+    """Refuse what a model has computed from damaged weights, or beyond the range of its type.
 
     Raises:
         RunError: If the logits of a first answer token are not finite.
     """
     for prompt, answer in zip(prompts, answers, strict=True):
         if not math.isfinite(answer.logprobs[0]):
-            under = " under the corrections: take weaker ones" if corrections else ": take another dtype"
-            raise RunError(f"{prompt.scene.video}: the model's logits are not finite{under}")
+            why = why_not_finite(model, prompts, inputs, corrected=bool(corrections))
+            raise RunError(f"{prompt.scene.video}: the model's logits are not finite{why}")
 
 
 def _tell(prompt: Prompt, plan: Plan, sizes: dict[str, int]) -> None:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from attnscope.capture.finite import broken_weight
 from attnscope.capture.generate import Answer, collate, generate, option_logprobs
 from attnscope.capture.run import check_new_tokens
 from attnscope.correct import Correction, corrected
@@ -149,8 +150,15 @@ def _score_batch(
         found = _options(model, prompts, corrections, [answer.first_logits for answer in answers], batch)
     for prompt, answer, scored in zip(prompts, answers, found, strict=True):
         if not all(map(math.isfinite, [answer.logprobs[0], *scored.logprobs])):
-            raise RunError(f"{prompt.scene.video}: the logits after {show(prompt.scene.question)} are not finite")
+            raise RunError(
+                f"{prompt.scene.video}: the logits after {show(prompt.scene.question)} are not finite{_why(model)}"
+            )
     return found
+
+
+def _why(model: LoadedModel) -> str:
+    weight = broken_weight(model.model)
+    return "" if weight is None else f": the weight {weight}, so the checkpoint is damaged or training diverged"
 
 
 def _under(

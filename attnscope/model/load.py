@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope._version import __version__
 from attnscope.errors import ModelError
+from attnscope.model.adapter import base_of, is_adapter, with_adapter
 from attnscope.model.embedded import embedded_folder
 from attnscope.model.folder import check_folder, check_hub, local_folder
 from attnscope.model.innermost import innermost
 from attnscope.model.layouts import LAYOUTS
-from attnscope.model.pretrained import config_sha256, read_config, read_processor, read_weights
+from attnscope.model.pretrained import config_sha256, quantization, read_config, read_processor, read_weights
 from attnscope.transformers_names import implementation_of, implementations, text_config
 from attnscope.versions import check as check_versions
 
 if TYPE_CHECKING:
     import torch
 
+QUANTIZED = ("int8",)
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 _PACKAGES = ("torch", "torchvision", "transformers", "accelerate")
 
@@ -96,6 +98,8 @@ class LoadedModel:
             "attention": self.attention,
             "weights": self.fingerprint(),
             "origin": self.origin,
+            "adapter": self.load_args.get("adapter"),
+            "quantize": self.load_args.get("quantize"),
             "wrapper": None if self.wrapper is None else type(self.wrapper).__name__,
             "layers": text.num_hidden_layers,
             "heads": text.num_attention_heads,
@@ -119,11 +123,14 @@ def load(
     attn: str | None = None,
     trust_remote_code: bool = False,
     use_safetensors: bool = True,
+    adapter: str | Path | None = None,
+    quantize: str | None = None,
 ) -> LoadedModel:
     """Load a model for image-text-to-text and its processor.
 
     Args:
-        model: A folder made by `save_pretrained`, a name on the model hub, or the name of an embedded model.
+        model: A folder made by `save_pretrained`, a name on the model hub, the name of an embedded model, or the folder
+            of an adapter of PEFT, which names its model.
         dtype: "auto" (the checkpoint's own), "float32", "float16", "bfloat16", or a torch dtype.
         device: "cpu", "cuda", "cuda:1", "mps"; default cuda where there is one, else cpu.
         device_map: Split the model over devices by accelerate (for example "auto"); not together with
@@ -132,6 +139,8 @@ def load(
         attn: Attention implementation ("sdpa", "flash_attention_2", "eager", ...); default the model's own.
         trust_remote_code: Run Python code that comes with the checkpoint.
         use_safetensors: Refuse weights that are pickles.
+        adapter: Folder of an adapter of PEFT (LoRA) to put into the model's layers.
+        quantize: "int8" keeps the weights of linear layers in 8 bits (torchao).
 
     Returns:
         The model in eval mode with its processor.
@@ -145,7 +154,10 @@ def load(
     dtype_name = str(dtype).removeprefix("torch.")
     if dtype_name not in DTYPES:
         raise ModelError(f"{name}: dtype must be one of {', '.join(DTYPES)}, not {dtype_name!r}")
+    if quantize not in (None, *QUANTIZED):
+        raise ModelError(f"{name}: quantize must be one of {', '.join(QUANTIZED)}, not {quantize!r}")
     _check_attention(name, attn)
+    name, tuned = _base_and_adapter(name, adapter)
     device = _checked_device(name, device, device_map)
     embedded = embedded_folder(name)
     folder = embedded or local_folder(name)
@@ -162,9 +174,12 @@ def load(
     placing = {"device_map": device_map} if device_map is not None else {}
     choice = {"attn_implementation": attn} if attn is not None else {}
     safe = {"use_safetensors": True} if use_safetensors else {}
-    loaded = read_weights(source, config, {"dtype": dtype, **placing, **choice, **safe, **common})
+    packed = {"quantization_config": quantization(name, quantize)} if quantize is not None else {}
+    loaded = read_weights(source, config, {"dtype": dtype, **placing, **choice, **safe, **packed, **common})
     if device_map is None:
         loaded = loaded.to(device)
+    if tuned is not None:
+        loaded = with_adapter(loaded, tuned)
     return LoadedModel(
         model=loaded.eval(),
         processor=processor,
@@ -182,8 +197,23 @@ def load(
             "attn": attn,
             "trust_remote_code": trust_remote_code,
             "use_safetensors": use_safetensors,
+            "adapter": None if tuned is None else str(tuned),
+            "quantize": quantize,
         },
     )
+
+
+def _base_and_adapter(name: str, adapter: str | Path | None) -> tuple[str, Path | None]:
+    """The model to load, and the folder of the adapter to put into it."""
+    folder = None if embedded_folder(name) is not None else local_folder(name)
+    tuned = None if adapter is None else Path(adapter).expanduser().resolve()
+    if folder is not None and is_adapter(folder):
+        if tuned is not None:
+            raise ModelError(f"{name}: is an adapter itself; give the model that {tuned} is to be put into")
+        return base_of(folder), folder
+    if tuned is not None and not (tuned.is_dir() and is_adapter(tuned)):
+        raise ModelError(f"{adapter}: is no folder of an adapter (adapter_config.json is missing)")
+    return name, tuned
 
 
 def around(model: Any, processor: Any) -> LoadedModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from importlib import import_module
 from typing import Any
 
 from attnscope.errors import ModelError
@@ -89,6 +90,27 @@ def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
     if missing:
         raise ModelError(f"{name}: {len(missing)} weights are missing from the checkpoint, first {missing[0]!r}")
     return model
+
+
+def quantization(name: str, how: str) -> Any:
+    """What `from_pretrained` takes to keep the weights of linear layers in fewer bits.
+
+    Args:
+        name: Of the model, for a message.
+        how: "int8": 8 bits a weight, with one scale a row (torchao); activations stay as they are.
+
+    Raises:
+        ModelError: If torchao is missing or too old.
+    """
+    from transformers import TorchAoConfig
+
+    try:
+        return TorchAoConfig(import_module("torchao.quantization").Int8WeightOnlyConfig())
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ModelError(
+            f"{name}: quantize={how!r} needs torchao 0.14 or newer: pip install 'attnscope[quantize]'"
+            f" ({_one_line(error)})"
+        ) from None
 
 
 def config_sha256(config: Any) -> str:

@@ -86,6 +86,8 @@ Attn = Annotated[
         _MODEL,
     ),
 ]
+Adapter = Annotated[str | None, option("Folder of a LoRA adapter (PEFT) to put into MODEL.", "FOLDER", _MODEL)]
+Quantize = Annotated[str | None, option("int8 keeps weights in 8 bits (torchao).", "KIND", _MODEL)]
 RemoteCode = Annotated[
     bool,
     option("Run Python code that comes with the checkpoint.", None, _MODEL, "--trust-remote-code"),
@@ -120,6 +122,8 @@ def run(
     device_map: DeviceMap = None,
     revision: Revision = None,
     attn: Attn = None,
+    adapter: Adapter = None,
+    quantize: Quantize = None,
     trust_remote_code: RemoteCode = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -164,6 +168,8 @@ def run(
         device_map=device_map,
         revision=revision,
         attn=attn,
+        adapter=adapter,
+        quantize=quantize,
         trust_remote_code=trust_remote_code,
     )
     with output_file(out, force), progress_bar(quiet) as progress:

@@ -38,6 +38,7 @@ from attnscope_cli._correction import (
     Toward,
 )
 from attnscope_cli.capture import (
+    Adapter,
     Attn,
     Device,
     DeviceMap,
@@ -46,6 +47,7 @@ from attnscope_cli.capture import (
     Fps,
     FrameCount,
     NewTokens,
+    Quantize,
     RemoteCode,
     Revision,
     Start,
@@ -97,6 +99,8 @@ def run(
     device_map: DeviceMap = None,
     revision: Revision = None,
     attn: Attn = None,
+    adapter: Adapter = None,
+    quantize: Quantize = None,
     trust_remote_code: RemoteCode = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -137,6 +141,8 @@ def run(
                 device_map=device_map,
                 revision=revision,
                 attn=attn,
+                adapter=adapter,
+                quantize=quantize,
                 trust_remote_code=trust_remote_code,
             ),
             manifest,

@@ -82,6 +82,7 @@ class Recorded:
             RequestError: If it is no longer there, or has another configuration or other weights.
         """
         from attnscope.model import load
+        from attnscope.model.adapter import CONFIG as ADAPTER
 
         was = str(self.model["id"])
         if model is None and Path(was).is_absolute() and not Path(was).exists():
@@ -90,6 +91,8 @@ class Recorded:
             how = {k: v for k, v in self.run["load"].items() if k != "model"}
             if model is None and self.model["revision"]:
                 how["revision"] = self.model["revision"]
+            if model is not None and (Path(model) / ADAPTER).is_file():
+                how.pop("adapter", None)  # the adapter is given itself
             model = load(str(model or was), **how)
         if model.config_sha256 != self.model["config_sha256"]:
             raise RequestError(f"{self.path}: was captured with another configuration of {was} than the one loaded")
