@@ -14,7 +14,7 @@ import numpy as np
 from attnscope.demo.cast import FPS, FRAMES
 from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
-from attnscope.demo.questions import Question, questions, shown_options
+from attnscope.demo.questions import TASKS, Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
 from attnscope.errors import RequestError, RunError, unusable_folder
 from attnscope.files import LOCK, check_space, exists, is_folder, reason, unfinished_folder
@@ -33,6 +33,8 @@ def write_scenes(
     seed: int = 0,
     split: str = "test",
     people: Sequence[int] = tuple(range(MOST_PEOPLE + 1)),
+    tasks: Sequence[str] = tuple(TASKS),
+    per_task: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write clips with their questions; the same arguments write the same scenes.
@@ -43,6 +45,9 @@ def write_scenes(
         seed: Of the clips.
         split: Seat combinations: "train", "calibration" or "test"; they share none.
         people: Numbers of people; 0 is things alone.
+        tasks: Which questions are written; a clip that allows none of them is left out.
+        per_task: Exactly so many questions of each task: then `count` is the most clips that are tried for them, and a
+            clip is written only if it has a question of a task that needs one.
         progress: Called with (what, done, total).
 
     Returns:
@@ -50,27 +55,63 @@ def write_scenes(
 
     Raises:
         BusyError: Another process is writing the folder.
-        RequestError: An argument is out of range, or the folder is not empty or cannot be used.
+        RequestError: An argument is out of range, the clips do not hold enough questions of a task, or the folder is
+            not empty or cannot be used.
         RunError: The disk is full, or a file cannot be written. Nothing is left then, nor after Ctrl-C.
     """
     out = Path(out)
     _check(count, seed, split, people)
+    left = _wanted(tasks, per_task, count)
     with _unfinished(out, count) as draft:
-        _write(draft, count, seed, split, people, progress)
+        _write(draft, count, seed, split, people, left, progress)
+        for task, n in left.items() if per_task else ():
+            if n and per_task:
+                held = f"{count} clips hold {per_task - n} questions of {task}"
+                raise RequestError(f"per_task={per_task}: {held}; try more")
     return out / "manifest.jsonl"
 
 
-def _write(out: Path, count: int, seed: int, split: str, people: Sequence[int], progress: Progress | None) -> None:
+def _wanted(tasks: Sequence[str], per_task: int | None, count: int) -> dict[str, int]:
+    """How many questions of each task are wanted."""
+    if not tasks:
+        raise RequestError("tasks: names none")
+    for task in tasks:
+        if task not in TASKS:
+            raise RequestError(f'tasks="{task}": choose from {", ".join(TASKS)}')
+    if per_task is not None and per_task < 1:
+        raise RequestError(f"per_task={per_task}: must be at least 1")
+    return dict.fromkeys(tasks, count if per_task is None else per_task)
+
+
+def _write(
+    out: Path,
+    count: int,
+    seed: int,
+    split: str,
+    people: Sequence[int],
+    left: dict[str, int],
+    progress: Progress | None,
+) -> None:
+    """Write clips; `left` counts down the questions of each task that are still wanted."""
     lines = []
     for number in range(count):
+        if not any(left.values()):
+            break
         stage = Stage(cast(Split, split), seed, number)
         clip = stage.clip(people[number % len(people)])
         name = f"{split}-{seed}-{number:05d}"
+        allowed = {question.task for question in questions(clip)}
+        if not any(left.get(task) for task in allowed):
+            continue
         film = out / "clips" / f"{name}.mp4"
         write_film(film, list(_frames(clip, stage.rng)), round(FPS) * MOTION)
         for question in _one_of_each(clip, stage.rng):
+            options = shown_options(question, stage.rng)  # of every task, so that each stays the same
+            if not left.get(question.task):
+                continue
+            left[question.task] -= 1
             scene = out / "scenes" / f"{name}-{question.task}.json"
-            document = scene_of(clip, question, shown_options(question, stage.rng), f"../clips/{film.name}", split)
+            document = scene_of(clip, question, options, f"../clips/{film.name}", split)
             scene.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             lines.append(json.dumps({"id": scene.stem, "scene": f"scenes/{scene.name}"}))
         if progress is not None:

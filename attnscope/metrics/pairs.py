@@ -1,11 +1,12 @@
 """How strongly do words attend to the pixels of their speaker, and how strongly to those of somebody else?
 
-The labelled form of what papers print as AttnMax and AttnMean without saying over what: for the tokens u of a turn and
-the cells v of one speaker at the frames that count, the mean over v, the maximum over v and the sum over v (the mass);
-then the mean over u. `match` is `matched` (v of the speaker of u) or `mismatched` (of another visible speaker, mean
-over them). `heads` says how layers and heads are put together: `each` is a single head, `mean` and `max` are the mean
-over heads and the highest head, of a layer and (layer -1) of all. The highest head is that of each turn and speaker,
-taken before any mean over speakers and turns: so a model that aligns nothing has matched = mismatched there too.
+The labelled form of P1's AttnMax and AttnMean, of which the summary that was read gives no definition: for the tokens u
+of a turn and the cells v of one speaker at the frames that count, the mean over v, the maximum over v and the sum over
+v (the mass); then the mean over u. `match` is `matched` (v of the speaker of u) or `mismatched` (of another visible
+speaker, mean over them). `heads` says how layers and heads are put together: `each` is a single head, `mean` and `max`
+are the mean over heads and the highest head, of a layer and (layer -1) of all. The highest head is that of each turn
+and speaker, taken before any mean over speakers and turns: so a model that aligns nothing has matched = mismatched
+there too.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from attnscope.errors import RequestError
 from attnscope_cli._common import Json, Quiet, option, print_json, print_lines, progress_bar, setup_logging
@@ -17,6 +17,13 @@ def run(
     people: Annotated[
         str, option("Numbers of people (3, 2-5 or 1,4), dealt in turn; 0 is things alone.", "NUMBERS")
     ] = "0-6",
+    tasks: Annotated[
+        str | None,
+        option("Only questions of these tasks, comma-separated (target,pronoun); all if not given.", "TASKS"),
+    ] = None,
+    per_task: Annotated[
+        int | None, option("Exactly so many questions of each task; --n is then the most clips to try.", "N")
+    ] = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -28,7 +35,9 @@ def run(
     from attnscope.demo.scenes import write_scenes
 
     with progress_bar(quiet) as progress:
-        manifest = write_scenes(out, count=n, seed=seed, split=split, people=_numbers(people), progress=progress)
+        chosen = {} if tasks is None else {"tasks": [task.strip() for task in tasks.split(",")]}
+        how: dict[str, Any] = {"count": n, "seed": seed, "split": split, "people": _numbers(people), **chosen}
+        manifest = write_scenes(out, **how, per_task=per_task, progress=progress)
     print_json({"manifest": str(manifest)}) if json else print_lines(manifest)
 
 

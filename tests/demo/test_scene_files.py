@@ -197,3 +197,22 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
             write_scenes(place, **ARGUMENTS)
         assert str(error.value) == f"{place}: {problem}"
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_tasks_and_a_number_of_questions_of_each(tmp_path):
+    """The same questions as without the choice, and exactly so many; what cannot be filled is refused, nothing left."""
+    whole = write_scenes(tmp_path / "all", count=12, seed=3, people=[4])
+    asked = {"tasks": ["target", "cup"], "per_task": 3}
+    manifest = write_scenes(tmp_path / "some", count=60, seed=3, people=[4], **asked)
+    ids = [json.loads(line)["id"] for line in manifest.read_text().splitlines()]
+    assert sorted(name.rsplit("-", 1)[1] for name in ids) == ["cup"] * 3 + ["target"] * 3
+    known = {json.loads(line)["id"] for line in whole.read_text().splitlines()}
+    for name in known & set(ids):
+        one, other = (tmp_path / folder / "scenes" / f"{name}.json" for folder in ("all", "some"))
+        assert one.read_bytes() == other.read_bytes()
+    assert known & set(ids)
+    with pytest.raises(RequestError, match=r"per_task=9: 2 clips hold . questions of target; try more"):
+        write_scenes(tmp_path / "few", count=2, seed=3, people=[4], tasks=["target"], per_task=9)
+    assert not (tmp_path / "few").exists()
+    with pytest.raises(RequestError, match='tasks="who": choose from'):
+        write_scenes(tmp_path / "few", tasks=["who"])

@@ -51,7 +51,8 @@ class SocialBias(Correction):
         threshold: A head is active if its mean attention from the chosen rows of the prompt to speakers' visual tokens
             exceeds this (2nd, for utterance tokens: lambda = 5e-5). It is a mean over pairs and so shrinks with the
             length of the prompt.
-        layers: Layers in which heads may be active (2nd: layers 10-19 of 28).
+        layers: Layers in which heads may be active (2nd: layers 10-19 of 28; ours: the same fraction of
+            other depths).
         coverage: Fraction of a cell that a box must cover (ours).
         negative: What to do where the largest logit is negative, and the published bias would lower attention:
             "paper" keeps it, "clamp" sets the bias to 0 (ours); "gap" uses alpha * (max - mean) in every row, which
@@ -77,8 +78,8 @@ class SocialBias(Correction):
             "localization", a low spatial entropy of the answer's look at the video, as in `Selection` (code).
         lowest: To compare with: as many heads as the rule would choose, but the lowest-ranked of those that see the
             cells (ours).
-        window: Seconds before and after a turn whose frames are live for it too (ours; 2nd: 0).
-        overlap: A cell in the boxes of several speakers belongs to each of them ("all", 2nd), or is nobody's target
+        window: Seconds before and after a turn whose frames are live for it too (ours).
+        overlap: A cell in the boxes of several speakers belongs to each of them ("all", ours), or is nobody's target
             ("none", ours). The strength is over the cells of all speakers in either case.
         whose: To compare with: what all rows are drawn to in place of their speaker's "own" cells (ours): those of the
             "other" speaker after that one, of "everyone", all "visual" tokens, or "random" ones, as in `toward`.
