@@ -16,6 +16,7 @@ from attnscope.files.reading import (
     open_regular,
     path_status,
     read_bytes,
+    real_path,
     reason,
     reread,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "printable",
     "printable_json",
     "read_bytes",
+    "real_path",
     "reason",
     "reread",
     "sweep",

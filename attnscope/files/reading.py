@@ -63,6 +63,14 @@ def path_status(path: str | Path, error: type[AttnscopeError] = RequestError) ->
         raise error(f"{path}: cannot be used: {reason(problem)}") from None
 
 
+def real_path(path: str | Path) -> Path:
+    """A path with its links followed; one that no file can have comes back as it is, for its reader to refuse."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return Path(path)
+
+
 def exists(path: str | Path, error: type[AttnscopeError] = RequestError) -> bool:
     """Whether anything stands at a path. Raises as `path_status`."""
     return path_status(path, error) is not None

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from attnscope.files import real_path
+
 if TYPE_CHECKING:
     from attnscope.metrics.headlist import HeadList
     from attnscope.scene import Scene
@@ -63,13 +65,13 @@ def scene_sha256(scene: Scene) -> str:
 def file_sha256(path: str | Path) -> str:
     """Of a regular file, or of the names and sizes in a folder of frames; "" where nothing can be read."""
     try:
-        file = Path(path).resolve()
+        file = real_path(path)
         if file.is_dir():
             held = sorted((frame.name, frame.stat().st_size) for frame in file.iterdir() if frame.is_file())
             return hashlib.sha256(json.dumps(held).encode()).hexdigest()
         about = file.stat()
         return _file_sha256(file, about.st_size, about.st_mtime_ns) if file.is_file() else ""
-    except OSError:
+    except (OSError, ValueError):
         return ""
 
 
@@ -97,7 +99,7 @@ def overlap(heads: HeadList, scene: Scene, capture: str | Path | None = None) ->
     Returns:
         What they share, and the capture it is of.
     """
-    if capture is not None and any(Path(capture).resolve() == Path(one).resolve() for one in heads.captures):
+    if capture is not None and any(real_path(capture) == real_path(one) for one in heads.captures):
         return f"this very capture, {capture}"
     chosen_on = heads.shown
     video, film, words = Path(scene.video), file_sha256(scene.video), scene_sha256(scene)
@@ -111,7 +113,7 @@ def overlap(heads: HeadList, scene: Scene, capture: str | Path | None = None) ->
 
 
 def _same_path(one: Path, other: Path) -> bool:
-    return one.is_absolute() and other.is_absolute() and one.resolve() == other.resolve()
+    return one.is_absolute() and other.is_absolute() and real_path(one) == real_path(other)
 
 
 def caution(where: str) -> str:

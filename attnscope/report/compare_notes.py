@@ -10,6 +10,7 @@ import numpy as np
 from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.errors import RequestError
+from attnscope.files import real_path
 from attnscope.metrics.headline_lines import NO_SINKS
 from attnscope.report import provenance
 from attnscope.report.inputs import Tables
@@ -113,7 +114,7 @@ def _on_models(one: Capture, two: Capture) -> list[str]:
 
 def _on_corrections(one: Capture, two: Capture, *, nothing: bool) -> list[str]:
     """What was corrected in which of the two."""
-    if one.path.resolve() == two.path.resolve():
+    if real_path(one.path) == real_path(two.path):
         return [f"These are the same capture, {two.path.name}: nothing can differ."]
     if one.correction and not two.correction:
         methods = " + ".join(str(record["method"]) for record in one.correction)

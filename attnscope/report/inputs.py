@@ -13,6 +13,7 @@ from attnscope import metrics
 from attnscope.capture.reader import Capture
 from attnscope.capture.reader import open as open_capture
 from attnscope.errors import RequestError
+from attnscope.files import real_path
 from attnscope.metrics.modality import DENOMINATORS
 from attnscope.progress import Progress, part_of
 from attnscope.scene.names import did_you_mean, find_name
@@ -61,7 +62,7 @@ def refuse_twice(paths: Sequence[str | Path]) -> None:
     Raises:
         RequestError: naming it.
     """
-    resolved = [Path(path).resolve() for path in paths]
+    resolved = [real_path(path) for path in paths]
     twice = next((path for n, path in enumerate(paths) if resolved[n] in resolved[:n]), None)
     if twice is not None:
         raise RequestError(f"{twice}: is given twice; name each capture once")

@@ -30,6 +30,7 @@ from pydantic import (
 from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself names it from 2.11 on
 
 from attnscope.errors import SceneError
+from attnscope.files import real_path
 from attnscope.scene.names import clean_name, find_name, name_key, same_but_for_case
 from attnscope.scene.problems import field_path, one_line, seconds, show
 
@@ -381,7 +382,7 @@ class Scene(_Model):
             SceneError: a field is wrong.
         """
         scene = cls.model_validate(data, context={"recorded": True})
-        return scene.model_copy(update={"video": (Path(base or ".") / scene.video).resolve()})
+        return scene.model_copy(update={"video": real_path(Path(base or ".") / scene.video)})
 
     def to_dict(self) -> dict[str, Any]:
         """The scene as JSON-able values, without the fields that are not set."""

@@ -30,28 +30,15 @@ CORRECTION: dict[str, Any] = {
     "version": 1,
     "attnscope": "0.1.0",
     "corrections": [
-        {"method": "social-bias", "params": {"alpha": 1.0, "layers": "0-3", "rows": "utterances,answer"}},
+        {"method": "social-bias", "params": {"alpha": 1.0, "layers": "0-3", "rows": "utterances"}},
         {
             "method": "knockout",
-            "params": {"heads": "2.3,4.0", "edges": "answer:visual"},
+            "params": {"heads": "2.3,1.0", "edges": "answer:visual"},
             "heads_of": {"id": "some/model", "config_sha256": "0" * 64},
         },
     ],
 }
-HEADS: dict[str, Any] = {
-    "format": "attnscope heads",
-    "version": 1,
-    "attnscope": "0.1.0",
-    "model": {"id": "some/model", "config_sha256": "0" * 64, "layers": 4, "heads": 4},
-    "criterion": {"name": "speaker", "metric": "share", "lowest": False, "top": 5},
-    "captures": ["run.h5"],
-    "clips": 1,
-    "heads": [{"layer": 0, "head": 1, "value": 0.5}],
-    "stability": {},
-    "agreement": [],
-    "notes": [],
-}
-OPTIONS: dict[str, Any] = {"frames": 4, "question": "Who?", "option": ["a", "b"], "plan": "masses", "verify": False}
+OPTIONS: dict[str, Any] = {"frames": 4, "question": "Who?", "options": ["a", "b"], "plan": "masses", "verify": False}
 # What runs long where it is valid, or needs a model: only its checks are of interest here
 COMMANDS = {
     "capture": ["capture", GONE, "--scene", "scene.json", "-o", "new.h5"],
@@ -90,8 +77,9 @@ def ends() -> Iterator[None]:
 
 
 @pytest.fixture
-def world(here: Path) -> Path:
-    """The working directory with everything that can be wrong about a path in it."""
+def world(here: Path, cli: Callable[..., Ran]) -> Path:
+    """The working directory with a heads file, and everything that can be wrong about a path in it."""
+    assert cli("heads", "run.h5", "--top", "2", "-o", "heads.json").code == 0
     os.mkfifo("fifo")
     Path("loop").symlink_to("loop")
     with socket.socket(socket.AF_UNIX) as server:
@@ -128,34 +116,44 @@ def check(cli: Callable[..., Ran], here: Path, words: list[str], what: object) -
             Path(name).unlink(missing_ok=True)
 
 
+KINDS = ("scene", "boxes", "transcript", "manifest", "correction", "heads", "config")
+
+
+def request(kind: str, change: Callable[[Any], Any], write: Callable[[Any], bytes]) -> list[str]:
+    """Write a document of a kind as `bad.json`, or bad.toml, and name the command that reads it."""
+    path = f"bad.{'toml' if kind == 'config' else 'json'}"
+    valid: Any = {
+        "scene": lambda: SCENE,
+        "boxes": lambda: SCENE["speakers"],
+        "transcript": lambda: SCENE["transcript"],
+        "manifest": lambda: MANIFEST,
+        "correction": lambda: CORRECTION,
+        "heads": lambda: json.loads(Path("heads.json").read_text()),
+        "config": lambda: OPTIONS,
+    }[kind]()
+    lines = valid if kind == "manifest" else [valid]
+    Path(path).write_bytes(b"\n".join(write(change(line)) for line in lines))
+    return {
+        "scene": ["capture", GONE, "--scene", path, "-o", "new.h5"],
+        "boxes": ["capture", GONE, "clip.mp4", "--speakers", path, "-o", "new.h5"],
+        "transcript": ["capture", GONE, "clip.mp4", "--transcript", path, "-o", "new.h5"],
+        "manifest": ["eval", path, "--model", GONE, "-o", "out"],
+        "correction": ["correct", "run.h5", "--correction", path, "--model", GONE, "-o", "out"],
+        "heads": ["correct", "run.h5", "--method", "knockout", "--heads", path, "--model", GONE, "-o", "out"],
+        "config": ["--config", path, *COMMANDS["capture"]],
+    }[kind]
+
+
 def documents(cli: Callable[..., Ran], here: Path, draw: random.Random) -> None:
     """One mutated document, and the command that reads it."""
-    kind = draw.choice(["scene", "scene", "boxes", "transcript", "manifest", "correction", "heads", "config"])
-    path = Path(f"bad.{'toml' if kind == 'config' else 'json'}")
+    kind = draw.choice(KINDS)
     if kind == "config":
-        content = as_toml(copy.deepcopy(OPTIONS), draw)
-        words = ["--config", str(path), *COMMANDS["capture"]]
-    elif kind == "manifest":
-        content = b"\n".join(as_bytes(mutated(line, draw) if draw.random() < 0.5 else line, draw) for line in MANIFEST)
-        words = ["eval", str(path), "--model", GONE, "-o", "out"]
+        words = request(kind, copy.deepcopy, lambda options: as_toml(options, draw))
     else:
-        valid = {
-            "scene": SCENE,
-            "boxes": SCENE["speakers"],
-            "transcript": SCENE["transcript"],
-            "correction": CORRECTION,
-            "heads": HEADS,
-        }[kind]
-        content = as_bytes(mutated(valid, draw), draw)
-        words = {
-            "scene": ["capture", GONE, "--scene", str(path), "-o", "new.h5"],
-            "boxes": ["capture", GONE, "clip.mp4", "--speakers", str(path), "-o", "new.h5"],
-            "transcript": ["capture", GONE, "clip.mp4", "--transcript", str(path), "-o", "new.h5"],
-            "correction": ["correct", "run.h5", "--correction", str(path), "--model", GONE, "-o", "out"],
-            "heads": ["correct", "run.h5", "--method", "knockout", "--heads", str(path), "--model", GONE, "-o", "out"],
-        }[kind]
-    path.write_bytes(content)
-    check(cli, here, words, content)
+        few = kind == "manifest" and draw.random() < 0.5  # often one line of two is right
+        words = request(kind, lambda line: line if few else mutated(line, draw), lambda line: as_bytes(line, draw))
+    (path,) = Path().glob("bad.*")
+    check(cli, here, words, path.read_bytes())
     path.unlink()
 
 
@@ -182,6 +180,19 @@ def command_lines(cli: Callable[..., Ran], here: Path, draw: random.Random) -> N
                 words.append(draw.choice(WORDS))
     if "out" in words or "new.h5" in words or all(not word.startswith("-o") for word in words):
         check(cli, here, words, "")
+
+
+@pytest.mark.usefixtures("world")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_mutated_is_right_before(kind: str, cli: Callable[..., Ran]) -> None:
+    """Else the mutations would be tried on what is refused anyway."""
+
+    def plain(document: Any) -> bytes:
+        lines = [f"{name} = {json.dumps(value)}" for name, value in document.items()] if kind == "config" else []
+        return "\n".join(["[capture]", *lines]).encode() if kind == "config" else json.dumps(document).encode()
+
+    ran = cli(*request(kind, copy.deepcopy, plain))
+    assert (ran.code, ran.err) == (2, "attnscope: ./gone: no such model folder\n")
 
 
 @pytest.mark.usefixtures("ends")

@@ -19,6 +19,7 @@ from attnscope.correct.base import Correction, Running
 from attnscope.correct.peers.row_edits import RunningRows
 from attnscope.correct.recipe import write
 from attnscope.errors import RequestError
+from attnscope.files import real_path
 from attnscope.folders import made
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def rerun(
             does not apply.
     """
     recorded = Recorded.read(before, to="correct")
-    if Path(out).resolve() == Path(before).resolve():
+    if real_path(out) == real_path(before):
         raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
     refuse_early(recorded.path, [corrections])
     run = recorded.run
