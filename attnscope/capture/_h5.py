@@ -60,6 +60,7 @@ class Store:
         self.path = Path(path)
         self.file = _open(self.path)
         self._checked: dict[tuple[str, str], Any] = {}  # nodes by path and encoding: a capture never changes
+        self._attributes: dict[tuple[str, str], Any] = {}  # by path and name
         try:
             self._check_root()
             self._check_gate()
@@ -97,10 +98,13 @@ class Store:
         Raises:
             FormatError: if it is missing or damaged.
         """
+        if (path, name) in self._attributes and self.file.id.valid:
+            return self._attributes[path, name]
         with self.reading(path):
             found = read_attribute(self.file[path], name)
         if found is None:
             raise self.error(path, f"attribute '{name}' is missing")
+        self._attributes[path, name] = found
         return found
 
     def text(self, path: str, name: str) -> str:
