@@ -20,6 +20,7 @@ from attnscope.correct.apply.recorded import Recorded
 from attnscope.correct.base import Correction
 from attnscope.correct.dose.grid import Axis, Setting, Step, axes, grid, said
 from attnscope.correct.dose.runs import ANSWER, HEADS, Runs, quiet
+from attnscope.errors import RequestError
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -87,7 +88,11 @@ def run_sweep(
     base = [_step(one) for one in steps]
     points = grid(swept, base)
     recorded = Recorded.read(before, to="sweep over")
-    refuse_early(recorded.path, [setting.corrections for setting in points])
+    for setting in points:
+        try:
+            refuse_early(recorded.path, [setting.corrections])
+        except RequestError as error:  # named as `Runs.check` names it
+            raise RequestError(f"--sweep {setting.text}: {error}") from None
     loaded = recorded.load(model)
     runs = Runs(recorded, loaded, recorded.prompt(loaded), threshold, denominator)
     settings = [Setting({}, ()), *points]
