@@ -30,6 +30,7 @@ class Scorer:
 
     Attributes:
         conditions: Corrections by condition, in the order of a line.
+        warned: By kind, the first warning about a prompt, and the questions whose prompts have one like it.
     """
 
     model: LoadedModel
@@ -39,7 +40,7 @@ class Scorer:
     template: str
     rule: str
     max_new_tokens: int
-    warned: set[str] = field(default_factory=set)
+    warned: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
     shown: tuple[Any, Frames] | None = None
 
     def score(self, questions: Sequence[Question], first: int) -> list[dict[str, Any]]:
@@ -96,11 +97,18 @@ class Scorer:
     def _build(self, question: Question, frames: Frames, corrections: Sequence[Correction]) -> Prompt:
         prompt = prompted(self.model, question.scene, corrections, template=self.template, frames=frames)
         for warning in prompt.warnings:
-            key = CONTEXT if warning.startswith(CONTEXT) else warning  # of many lengths one is enough
-            if key not in self.warned:
-                self.warned.add(key)
+            kind = CONTEXT if warning.startswith(CONTEXT) else " ".join(warning.split()[-3:])  # without its names
+            if kind not in self.warned:
+                self.warned[kind] = warning, set()
                 logger.warning("%s: %s", question.id, warning)
+            self.warned[kind][1].add(question.id)
         return prompt
+
+    def tell_warnings(self) -> None:
+        """Say how many questions have a warning like one that was logged; each kind is logged for one of them."""
+        for warning, questions in self.warned.values():
+            if len(questions) > 1:
+                logger.warning("%d questions have a warning of this kind: %s", len(questions), warning)
 
 
 def _describe(number: int, question: Question, plain: Score) -> dict[str, Any]:

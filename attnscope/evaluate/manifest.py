@@ -6,6 +6,7 @@ import codecs
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,12 @@ class Manifest:
     @property
     def clips(self) -> int:
         """How many different videos there are."""
-        return len({question.clip for question in self.questions})
+        return clips(self.questions)
+
+
+def clips(questions: Sequence[Question]) -> int:
+    """How many different videos questions are about."""
+    return len({question.clip for question in questions})
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -89,6 +95,45 @@ def read_manifest(path: str | Path) -> Manifest:
         questions.append(Question(name, number, scene, _clip(scene.video, path.parent)))
     said = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
     return Manifest(path, questions, _sha256(content), _sha256(json.dumps(said).encode()))
+
+
+def select_questions(
+    questions: Sequence[Question], tasks: Sequence[str] | None = None, per_task: int | None = None
+) -> list[Question]:
+    """The questions of some tasks, or the first ones of each task, in the order of the manifest.
+
+    The task of a question is the field `task` of its scene.
+
+    Args:
+        questions: All of them.
+        tasks: Only these tasks; None for all.
+        per_task: Exactly this number of questions of each task: the first of the manifest; None for all.
+
+    Raises:
+        RequestError: If a task is unknown or has fewer questions, or a question has no task where one is needed.
+    """
+    if tasks is None and per_task is None:
+        return list(questions)
+    if per_task is not None and per_task < 1:
+        raise RequestError(f"per_task={per_task}: must be at least 1")
+    of_task: dict[str, list[Question]] = {}
+    for question in questions:
+        if "task" in question.scene.fields:
+            of_task.setdefault(str(question.scene.fields["task"]), []).append(question)
+        elif tasks is None:
+            raise RequestError(f"per_task={per_task}: question {show(question.id)} has no field `task`")
+    wanted = list(of_task) if tasks is None else list(dict.fromkeys(tasks))
+    if not wanted:
+        raise RequestError("tasks: names none")
+    for task in wanted:
+        available = len(of_task.get(task, ()))
+        if not available:
+            known = f"choose from {', '.join(sorted(of_task))}" if of_task else "no question has a field `task`"
+            raise RequestError(f"tasks={show(task)}: {known}")
+        if per_task is not None and available < per_task:
+            raise RequestError(f"per_task={per_task}: the manifest has {available} questions of {show(task)}")
+    chosen = {question.id for task in wanted for question in of_task[task][:per_task]}
+    return [question for question in questions if question.id in chosen]
 
 
 def _entry(where: str, line: str) -> dict[str, str]:

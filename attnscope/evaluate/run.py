@@ -19,7 +19,7 @@ from attnscope.correct.registry import listed
 from attnscope.errors import RequestError
 from attnscope.evaluate.folder import Folder, check_same, read_run
 from attnscope.evaluate.lines import CONTROL, CORRECTED, PLAIN, Scorer
-from attnscope.evaluate.manifest import Question, read_manifest
+from attnscope.evaluate.manifest import Question, clips, read_manifest, select_questions
 from attnscope.evaluate.result import Evaluation, check_groups, to_frame
 from attnscope.evaluate.score import check
 from attnscope.files import check_space, exists, is_folder
@@ -51,6 +51,8 @@ def evaluate(
     rule: str = "logprob",
     max_new_tokens: int = 16,
     template: str = DEFAULT_TEMPLATE,
+    tasks: Sequence[str] | None = None,
+    per_task: int | None = None,
     limit: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -73,7 +75,9 @@ def evaluate(
         rule: "logprob" or "generate", as in `score`.
         max_new_tokens: Most tokens of a generated answer.
         template: How a turn is written, with {speaker} and {text}.
-        limit: Only the first questions.
+        tasks: Only questions of these tasks (the field `task` of their scenes); None for all.
+        per_task: Exactly this number of questions of each task, the first of the manifest; None for all.
+        limit: Only the first of the questions that these leave.
         force: Start over in a folder that holds another evaluation.
         progress: Called with (what, done, total).
 
@@ -97,7 +101,8 @@ def evaluate(
     conditions: dict[str, Sequence[Correction]] = {CORRECTED: corrections} if corrections else {}
     conditions |= {CONTROL + name: others for name, others in made.items()}
     asked = read_manifest(manifest)
-    questions = asked.questions[:limit]
+    chosen = select_questions(asked.questions, tasks, per_task)
+    questions = chosen[:limit]
     by = check_groups(by, list(dict.fromkeys(name for question in questions for name in question.scene.fields)))
     settings: dict[str, Any] = {
         "manifest": {"sha256": asked.sha256, "scenes_sha256": asked.scenes_sha256},
@@ -107,6 +112,8 @@ def evaluate(
         "correction": _told(corrections),
         "controls": {name: _told(others) for name, others in made.items()},
         "conditions": [PLAIN, *conditions],  # also that there are no others
+        "tasks": None if tasks is None else list(dict.fromkeys(tasks)),
+        "per_task": per_task,
     }
     with claimed(out):
         if not force:
@@ -125,7 +132,7 @@ def evaluate(
         run = settings | {
             "model": described,
             "load": loaded.load_args,
-            "manifest": {"path": str(asked.path), "questions": len(asked.questions), "clips": asked.clips}
+            "manifest": {"path": str(asked.path), "questions": len(chosen), "clips": clips(chosen)}
             | settings["manifest"],
             "controls_left_out": make_controls.left_out(corrections) if controls is True else {},
             "batch": batch,
@@ -140,6 +147,7 @@ def evaluate(
         folder = Folder(out, run, force=force)
         scorer = Scorer(loaded, asked, conditions, sampling, template, rule, max_new_tokens)
         _answer(scorer, folder, questions, batch, progress)
+        scorer.tell_warnings()
         folder.begin()  # nothing was left to score: the folder is still as it was found
         found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
         _check_applied(found, corrections)

@@ -71,7 +71,13 @@ def run(
         str | None,
         option("Fields of the scenes that group the tables, comma-separated; task,people if not given.", "FIELDS"),
     ] = None,
-    limit: Annotated[int | None, option("Only the first questions.", "N")] = None,
+    tasks: Annotated[
+        str | None, option("Only questions of these tasks, comma-separated; all if not given.", "TASKS")
+    ] = None,
+    per_task: Annotated[
+        int | None, option("Exactly so many questions of each task, the first of the manifest.", "N")
+    ] = None,
+    limit: Annotated[int | None, option("Only the first of these questions.", "N")] = None,
     batch: Annotated[int, option("Most questions that run together.", "N")] = 16,
     correct: Correct = None,
     correction: Recipe = None,
@@ -155,6 +161,8 @@ def run(
             rule=score,
             max_new_tokens=max_new_tokens,
             template=template,
+            tasks=None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()],
+            per_task=per_task,
             limit=limit,
             force=force,
             progress=progress,

@@ -12,6 +12,7 @@ import pytest
 
 from attnscope.errors import RequestError
 from attnscope.evaluate import read_manifest
+from attnscope.evaluate.manifest import select_questions
 
 ONE = {"id": "a", "scene": "q0.json"}
 
@@ -121,3 +122,33 @@ def test_mistakes(spoil: Callable[[Path], None], message: str, folder: Path) -> 
 def test_a_folder_without_a_manifest(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"manifest\.jsonl: no such file$"):
         read_manifest(tmp_path)
+
+
+def test_questions_of_tasks_and_the_same_number_of_each(folder: Path) -> None:
+    """The eight questions are: what, who, what, where, where, who, who, and one without a task."""
+    asked = read_manifest(folder).questions
+    assert select_questions(asked) == asked
+    assert select_questions(asked, ["where", "what"]) == [asked[0], asked[2], asked[3], asked[4]]
+    assert select_questions(asked, ["who", "what"], 2) == [asked[0], asked[1], asked[2], asked[5]]
+    assert select_questions(asked[:7], per_task=2) == asked[:6]
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ({"tasks": []}, "tasks: names none"),
+        ({"tasks": ["when"]}, 'tasks="when": choose from what, where, who'),
+        ({"per_task": 0}, "per_task=0: must be at least 1"),
+        ({"tasks": ["who", "what"], "per_task": 3}, 'per_task=3: the manifest has 2 questions of "what"'),
+        ({"per_task": 1}, 'per_task=1: question "film 2, 7" has no field `task`'),
+    ],
+)
+def test_a_choice_of_questions_that_cannot_be(folder: Path, choice: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError) as raised:
+        select_questions(read_manifest(folder).questions, **choice)
+    assert str(raised.value) == message
+
+
+def test_tasks_are_refused_where_no_question_has_one(folder: Path) -> None:
+    with pytest.raises(RequestError, match="no question has a field `task`"):
+        select_questions(read_manifest(folder).questions[7:], ["who"])

@@ -163,6 +163,30 @@ def test_a_limit_is_a_beginning(model: LoadedModel, questions: Path, tmp_path: P
     assert len((tmp_path / "out/samples.jsonl").read_text().splitlines()) == 8  # what is done stays
 
 
+def test_a_folder_keeps_its_choice_of_questions(model: LoadedModel, questions: Path, tmp_path: Path) -> None:
+    found = evaluate(model, questions, tmp_path / "out", tasks=["who"], per_task=2, **HOW)
+    assert len(found.samples) == 2 and [question["id"] for question in found.samples.to_dict("records")] == [
+        "film 0, 1",
+        "film 2, 5",
+    ]
+    assert (found.run["tasks"], found.run["per_task"], found.run["manifest"]["questions"]) == (["who"], 2, 2)
+    with pytest.raises(RequestError, match="another per_task: 2, not 3"):
+        evaluate(model, questions, tmp_path / "out", tasks=["who"], per_task=3, **HOW)
+    with pytest.raises(RequestError, match="another tasks"):
+        evaluate(model, questions, tmp_path / "out", **HOW)
+
+
+def test_warnings_of_one_kind_are_one_line_and_a_count(
+    model: LoadedModel, questions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluate(model, questions, tmp_path / "out", tasks=["who"], **HOW)
+    told = [record.getMessage() for record in caplog.records if "no turn" in record.getMessage()]
+    assert told == [
+        "film 0, 1: Bob has boxes and no turn",
+        "3 questions have a warning of this kind: Bob has boxes and no turn",
+    ]
+
+
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "frames": ({"sampling": Sampling(frames=3)}, "sampling.frames: 2, not 3"),
     "alpha": ({"corrections": [replace(ANSWER, alpha=1.0)]}, "correction[0].params.alpha: 2.0, not 1.0"),
