@@ -28,7 +28,7 @@ _SAID = {
     "int_type": "{value} is not a whole number",
     "int_from_float": "{value} is not a whole number",
     "string_type": "{value} is not text",
-    "string_unicode": "holds half a surrogate pair, which is no character",
+    "string_unicode": "holds a lone surrogate, which is half a character",
     "string_too_short": "is empty",
     "path_type": "{value} is not a path",
     "list_type": "{value} is not a list",
@@ -53,7 +53,7 @@ class _Repeated(dict[str, Any]):
 def show(value: object) -> str:
     """A value as a message shows it: the way JSON writes it, in one line, shortened when long.
 
-    Half a surrogate pair, which no terminal can show, is written as its number.
+    A lone surrogate, which no terminal can show, is written as its number.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
@@ -89,7 +89,7 @@ def field_path(location: Sequence[str | int]) -> str:
             path += f".{part}" if path else part
         else:
             path += f"[{json.dumps(part, ensure_ascii=False)}]"
-    return path
+    return path.encode("utf-8", "backslashreplace").decode()  # a lone surrogate as its number
 
 
 def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()) -> str:
