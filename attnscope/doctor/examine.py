@@ -65,14 +65,19 @@ def _run(name: str, title: str, *, embedded: bool) -> Iterator[Section]:
 
 def _refuse_nothing(model: str) -> None:
     """Refuse a name that is no model at all, before anything is run."""
-    from attnscope.model.embedded import embedded_folder
-    from attnscope.model.folder import check_folder, check_hub, local_folder
-
+    try:
+        from attnscope.model.adapter import base_of, is_adapter
+        from attnscope.model.embedded import embedded_folder
+        from attnscope.model.folder import check_folder, check_hub, local_folder
+    except Exception:  # a package is broken: the sections say which
+        return
     if embedded_folder(model):
         return
     folder = local_folder(model)
     if folder is None:
         check_hub(model)
+    elif is_adapter(folder):
+        _refuse_nothing(base_of(folder))
     else:
         check_folder(folder, use_safetensors=True)
 

@@ -173,12 +173,10 @@ def given(subject: Trial) -> Section:
     """What attnscope can do with a user's model, and what it would refuse."""
     model, prompt = subject.model, subject.prompt
     about = model.describe()
+    adapter = f"adapter {model.load_args['adapter']}" if model.load_args.get("adapter") else ""
+    facts = [about["class"], f"{about['dtype']} on {about['device']}", f"attention {about['attention']}", adapter]
     rows = [
-        Finding(
-            "model",
-            "ok",
-            join([about["class"], f"{about['dtype']} on {about['device']}", f"attention {about['attention']}"]),
-        ),
+        Finding("model", "ok", join(facts)),
         attempt("layers", lambda: _layers(model)),
         _family(model),
         _places(prompt),

@@ -14,8 +14,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import attnscope
 from attnscope import transformers_names, versions
-from attnscope.doctor import Diagnosis, Finding, Section, examine, packages, running
+from attnscope.doctor import Diagnosis, Finding, Section, examine, packages, running, sections
 from attnscope.doctor.diagnosis import attempt
 from attnscope.errors import ModelError
 from attnscope_cli.main import app
@@ -135,11 +136,23 @@ def test_a_model_that_is_not_there_is_a_wrong_request(tmp_path: Path) -> None:
     assert len(ran.stderr.splitlines()) == 1
 
 
+def test_an_adapter_folder_is_examined_with_its_model(tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    model = attnscope.load("roundtable").model
+    get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"])).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": "roundtable"}))
+    *_, section = sections(str(tmp_path))
+    assert f"adapter {tmp_path}" in _findings(section)["model"].text
+    assert all(finding.state == "ok" for finding in section.findings)
+
+
 @pytest.mark.parametrize("broken", ["transformers", "torch"])
 def test_the_report_of_a_broken_package_names_it_and_goes_on(broken: str, tmp_path: Path) -> None:
     (tmp_path / broken).mkdir()
     (tmp_path / broken / "__init__.py").write_text("raise ImportError('libcuda.so: wrong ELF class')\n")
-    code = "import sys; from attnscope_cli.main import app; app(['doctor', '--json'])"
+    code = "import sys; from attnscope_cli.main import app; app(['doctor', 'roundtable', '--json'])"
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}
