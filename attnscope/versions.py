@@ -83,7 +83,7 @@ TESTED = (
     Tested("torchvision", "0.24", "0.29"),
     Tested("transformers", "5.10", "5.24"),
     Tested("accelerate", "1.0", "1.15"),
-    Tested("av", "16.1", "19.0"),
+    Tested("av", "16", "19.0"),
     Tested("h5py", "3.11", "3.16"),
     Tested("hdf5plugin", "5", "7.1"),
     Tested("numpy", "1.26", "2.5"),

@@ -45,6 +45,15 @@ _LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.
 _PLAYER_LAG = 0.1  # a picture that starts this many seconds after the sound is worth a warning
 
 
+def _threads() -> str:
+    """How decoders use threads: whole frames ahead, where nobody has turned PyAV's log on.
+
+    A thread that decodes ahead waits for the interpreter's lock to write to the log, and the thread that frees the
+    decoder holds it: both would wait for ever. torchvision 0.24 turns the log on when it is imported; 0.29 does not.
+    """
+    return "AUTO" if av.logging.get_level() is None else "SLICE"
+
+
 def read_video(path: Path, sampling: Sampling) -> Frames:
     """Read frames of a video file; see `attnscope.scene.read_frames`.
 
@@ -118,7 +127,7 @@ class _Reader:
             self._refuse("no decoder for its video stream")
         if self.stream.codec_context.name in _TEXT_ART:
             self._refuse("not a video or image that can be read (it is text)")
-        self.stream.thread_type = "AUTO"
+        self.stream.thread_type = _threads()
         self._frames = self._decode()
 
     def _refuse(self, why: str) -> NoReturn:

@@ -286,3 +286,17 @@ def test_sought_frames_are_those_of_reading_from_the_start(stage: Path) -> None:
         assert frames.times == pytest.approx(frames.indices / frames.source_fps, abs=2e-3)
         for image, index in zip(frames.images, frames.indices, strict=True):
             assert (image == every[index]).all()
+
+
+@pytest.mark.parametrize(("level", "threads"), [(None, "AUTO"), (av.logging.ERROR, "SLICE")])
+def test_no_thread_decodes_ahead_where_the_log_of_pyav_is_on(tmp_path: Path, level: int | None, threads: str) -> None:
+    path = film(tmp_path / "a.mp4", frames=10)
+    before = av.logging.get_level()
+    av.logging.set_level(level)
+    try:
+        reader = _Reader(path)
+        assert reader.stream.codec_context.thread_type.name == threads
+        reader.close()
+        assert shown(read_frames(path, Sampling(frames=2))) == [2, 7]
+    finally:
+        av.logging.set_level(before)
