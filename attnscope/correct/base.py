@@ -98,7 +98,8 @@ class Running(ABC):
 
         found = [record | about(str(record["method"])) for record in self.records()]
         for record, own in zip(found, self.warnings or [[]] * len(found), strict=True):
-            record["notes"], record["cautions"] = [*own, *record["notes"]], [*own, *record["cautions"]]
+            for kind in ("notes", "cautions"):
+                record[kind] = [*own, *record.get(kind, [])]
         return found
 
     def record(self) -> dict[str, Any]:

@@ -244,6 +244,6 @@ def test_what_is_wrong_is_one_line(content, message, tmp_path):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(RequestError, match=r"gone\.json: no such file"):
         read_corrections(tmp_path / "gone.json")
-    with pytest.raises(AttnscopeError, match=r"none/c\.json: cannot be written: No such file or directory"):
+    with pytest.raises(AttnscopeError, match=r"none/c\.json: cannot be written: no such file or directory"):
         write_corrections(tmp_path / "none" / "c.json", [SocialBias(**EVERYWHERE)])
     assert not list(tmp_path.iterdir())

@@ -178,7 +178,7 @@ def test_several_prompts_under_corrections_are_as_each_alone(checkpoint, drawn, 
     loaded = attnscope.load(str(checkpoint("qwen2_5_vl")), dtype="float32")
     scene = attnscope.Scene.read(drawn)
     fields = [
-        {"question": "Where is Ben?", "options": ["Ada", "the tickets are gone", "nobody"]},
+        {"question": "Where is Ben?", "options": ["Ada", "the tickets are gone", "nobody"], "answer": None},
         {"question": "Who?", "transcript": scene.transcript[:1], "options": [], "answer": None},
         {"question": "What is it that Ada says?", "options": ["Ben", "Ada"]},
     ]
