@@ -11,7 +11,6 @@ from typer.core import TyperCommand
 
 from attnscope.errors import RequestError
 from attnscope.files import path_status
-from attnscope.scene.problems import show
 
 _LARGEST = 2**31 - 1
 _WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
@@ -62,12 +61,12 @@ def _check(name: str, value: Any) -> None:
             path_status(value)
         except RequestError as error:
             why = str(error).rpartition(": ")[2]
-            raise RequestError(f"{name} {show(str(value))}: {why}") from None
+            raise RequestError(f"{name} {_show(str(value))}: {why}") from None
     elif isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value) or "\0" in value:
-            raise RequestError(f"{name} {show(value)}: is not text in UTF-8")
+            raise RequestError(f"{name} {_show(value)}: is not text in UTF-8")
     elif isinstance(value, int) and abs(value) > _LARGEST:
-        raise RequestError(f"{name} {show(value)}: is not between -{_LARGEST:,} and {_LARGEST:,}")
+        raise RequestError(f"{name} {_show(value)}: is not between -{_LARGEST:,} and {_LARGEST:,}")
 
 
 def check_default(where: str, command: Any, name: str, value: Any) -> None:
@@ -90,4 +89,13 @@ def check_default(where: str, command: Any, name: str, value: Any) -> None:
     takes = {float: (int, float), Path: (str,)}.get(kind, (kind,))
     for item in value if several and isinstance(value, list) else [value]:
         if not isinstance(item, takes) or (isinstance(item, bool) and kind is not bool):
-            raise RequestError(f"{where}: {show(item)} is not {_WORDS[kind]}{', or a list of such' if several else ''}")
+            raise RequestError(
+                f"{where}: {_show(item)} is not {_WORDS[kind]}{', or a list of such' if several else ''}"
+            )
+
+
+def _show(value: object) -> str:
+    """A value as messages show it; imported when there is something wrong, since `--help` must not wait for numpy."""
+    from attnscope.scene.problems import show
+
+    return show(value)

@@ -69,8 +69,9 @@ def test_an_exception_half_way_leaves_nothing(checkpoint, stage, tmp_path):
                 raise ZeroDivisionError
             return call
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(RunError, match="failed while it ran") as raised:
         capture_prompts(loaded, [make_prompt(loaded, stage)], [tmp_path / "run.h5"], corrections=[Fails()])
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -199,4 +199,4 @@ def test_every_family_of_the_suite_is_used_somewhere():
     """A checkpoint that no test loads would prove nothing."""
     from tests.capture.test_families import NAMES
 
-    assert {*NAMES, "idefics3"} == set(FAMILIES)
+    assert {*NAMES, "idefics3", "ernie4_5_vl"} == set(FAMILIES)

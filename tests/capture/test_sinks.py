@@ -39,5 +39,5 @@ def test_every_query_that_is_not_visual_judges_and_text_alone_would_not_do(famil
 
 
 def test_the_printed_definition_names_these_queries():
-    definition = registry.spec("sink_keys").definition
+    definition = registry.get("sink_keys").definition
     assert "queries that are not visual (text, special and template tokens)" in " ".join(definition.split())

@@ -85,13 +85,13 @@ def test_active_heads_are_those_that_the_correction_finds(cli: Cli) -> None:
 def test_the_heads_of_another_model_are_refused(command: str, here: Path, cli: Cli) -> None:
     asks({"id": "one", "scene": "scene.json"})()
     document = json.loads(cli("heads", "run.h5", "--by", "cross-mass", "--json").out)
-    own = document["model"]["config_sha256"]
+    own, weights = document["model"]["config_sha256"], f", weights {document['model']['weights_sha256'][:12]}"
     document["model"] |= {"id": "their/model", "config_sha256": "f" * 64}
     put("theirs.json", document)()
     before = sorted(path.name for path in here.iterdir())
     ran = cli(*command.split(), "--heads", "theirs.json", "-q")
-    model = f"{(here / 'model').resolve()} (config {own[:12]})"
-    said = "model: the heads are of their/model (config ffffffffffff), and the model is"
+    model = f"{(here / 'model').resolve()} (config {own[:12]}{weights})"
+    said = f"model: the heads are of their/model (config ffffffffffff{weights}), and the model is"
     assert ran == Ran(2, "", f"attnscope: --heads theirs.json: {said} {model}\n")
     assert sorted(path.name for path in here.iterdir()) == before
 

@@ -25,7 +25,7 @@ SETTINGS = {
     "knockout": [Knockout(heads="1.2,3.0")],
     "align": [ModaAlign(strength=2.0, direction="both", gram="paper", norm="fro")],
     "mask": [ModaMask(gate=0.3)],
-    "calibrate": [ModaCalibrate(target=0.2)],
+    "calibrate": [ModaCalibrate(target=0.2, change="both")],
     "adapter": None,
 }
 FAMILIES = ["qwen2_5_vl", "internvl", "gemma3", "gemma4"]

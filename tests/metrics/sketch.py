@@ -140,6 +140,7 @@ def draw(
     answer: dict[str, Any] | None = None,
     check: dict[str, Any] | None = None,
     hidden: np.ndarray | None = None,
+    kv_heads: int | None = None,
 ) -> Path:
     """Write a capture.
 
@@ -153,6 +154,7 @@ def draw(
         readings: which to write.
         correction, answer, check: the documents, by default none, options of equal probability, passed.
         hidden: [L + 1, N, D] what the layers receive, and what leaves the last; with it the reading `hidden`.
+        kv_heads: of keys; by default as many as of queries.
     """
     n = len(sketch.tokens)
     mask = causal(n) if allowed is None else allowed
@@ -166,7 +168,7 @@ def draw(
     is_sink[:, list(sinks)] = True
     with schema.create_file(path) as file:
         schema.set_attributes(file, attnscope_version="0.1.0", created="2026-11-20T12:00:00+00:00")
-        _documents(file, sketch, prompt, heads, numbers, readings, answer, check)
+        _documents(file, sketch, prompt, (heads, kv_heads or heads), numbers, readings, answer, check)
         if correction is not None:
             schema.write_json(file, "correction", correction)
         schema.write_array(file, "layers", np.array(numbers, np.int32), ["layer"])
@@ -227,7 +229,7 @@ def _documents(
     file: h5py.File,
     sketch: Sketch,
     prompt: int,
-    heads: int,
+    heads: tuple[int, int],
     numbers: list[int],
     readings: Sequence[str],
     answer: dict[str, Any] | None,
@@ -244,8 +246,8 @@ def _documents(
         "device": "cpu",
         "attention": "sdpa",
         "layers": max(numbers) + 1,
-        "heads": heads,
-        "kv_heads": heads,
+        "heads": heads[0],
+        "kv_heads": heads[1],
         "versions": {"attnscope": "0.1.0", "torch": "2.15.0"},
     }
     options = [{"text": o, "tokens": [1], "logprob": -1.0} for o in sketch.scene["options"]]

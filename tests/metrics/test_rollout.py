@@ -107,7 +107,7 @@ def from_qk(path: Path, sketch: Sketch, seed: int, layers: int = 3) -> np.ndarra
     q, k = rng.normal(size=(layers, 4, n, 8)), rng.normal(size=(layers, 2, n, 8))
     q, k = q.astype(np.float16), k.astype(np.float16)
     z = np.einsum("lhqd,lhkd->lhqk", q.astype(np.float64), k.astype(np.float64).repeat(2, 1)) * 0.5
-    draw(path, sketch, softmax(z, causal(n)), readings=("masses",))
+    draw(path, sketch, softmax(z, causal(n)), readings=("masses",), kv_heads=2)
     with h5py.File(path, "r+") as file:
         group = schema.create_group(file, "qk", "qk")
         for layer in range(layers):
