@@ -16,8 +16,9 @@ _MOST = 5  # names in one sentence
 def speaker_notes(scene: Scene) -> list[str]:
     """What a user should know about turns and boxes that do not meet, one sentence each.
 
-    Turns without a speaker, speakers without boxes and boxes without turns are legal, but all numbers of speakers are
-    then over fewer people or words than the scene seems to hold.
+    Turns without a speaker and speakers without boxes are legal, but all numbers of speakers are then over fewer people
+    or words than the scene seems to hold. People with boxes who say nothing are named beside them, since they may be
+    the ones that were meant.
     """
     turns = scene.transcript
     if not turns:
@@ -33,7 +34,7 @@ def speaker_notes(scene: Scene) -> list[str]:
         meant = [_meant(name, boxed) for name in boxless]
         notes.append(f"{_listed(meant)} {'speaks' if len(boxless) == 1 else 'speak'} and {_has(boxless)} no box")
     silent = [name for name in boxed if name not in speaking]
-    if silent:
+    if silent and (unknown or boxless):  # where every turn has its person, the others merely listen
         notes.append(f"{_listed(silent)} {_has(silent)} boxes and no turn")
     return notes
 

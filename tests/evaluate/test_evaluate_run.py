@@ -179,11 +179,15 @@ def test_a_folder_keeps_its_choice_of_questions(model: LoadedModel, questions: P
 def test_warnings_of_one_kind_are_one_line_and_a_count(
     model: LoadedModel, questions: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    evaluate(model, questions, tmp_path / "out", tasks=["who"], **HOW)
-    told = [record.getMessage() for record in caplog.records if "no turn" in record.getMessage()]
+    folder = Path(shutil.copytree(questions, tmp_path / "m"))
+    for number in (1, 5, 6):  # the questions of the task: Ann alone speaks in them
+        scene = json.loads((folder / f"q{number}.json").read_text())
+        (folder / f"q{number}.json").write_text(json.dumps(scene | {"speakers": {"Bob": scene["speakers"]["Bob"]}}))
+    evaluate(model, folder, tmp_path / "out", tasks=["who"], **HOW)
+    told = [record.getMessage() for record in caplog.records if "no box" in record.getMessage()]
     assert told == [
-        "film 0, 1: Bob has boxes and no turn",
-        "3 questions have a warning of this kind: Bob has boxes and no turn",
+        "film 0, 1: Ann speaks and has no box",
+        "3 questions have a warning of this kind: Ann speaks and has no box",
     ]
 
 
