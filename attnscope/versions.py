@@ -82,7 +82,7 @@ TESTED = (
     Tested("torch", "2.9", "2.15"),
     Tested("torchvision", "0.24", "0.29"),
     Tested("transformers", "5.10", "5.24"),
-    Tested("accelerate", "1.0", "1.15"),
+    Tested("accelerate", "1.3", "1.15"),
     Tested("av", "16", "19.0"),
     Tested("h5py", "3.11", "3.16"),
     Tested("hdf5plugin", "5", "7.1"),
@@ -94,7 +94,7 @@ TESTED = (
 # Extras: looked at only where they are installed.
 OPTIONAL = (
     Tested("peft", "0.18", "0.21"),
-    Tested("torchao", "0.14", "0.18"),
+    Tested("torchao", "0.15", "0.18"),
 )
 
 _warned = False

@@ -108,7 +108,7 @@ def quantization(name: str, how: str) -> Any:
         return TorchAoConfig(import_module("torchao.quantization").Int8WeightOnlyConfig())
     except (ImportError, AttributeError, ValueError) as error:
         raise ModelError(
-            f"{name}: quantize={how!r} needs torchao 0.14 or newer: pip install 'attnscope[quantize]'"
+            f"{name}: quantize={how!r} needs torchao 0.15 or newer: pip install 'attnscope[quantize]'"
             f" ({_one_line(error)})"
         ) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -157,7 +158,7 @@ def _change(parent: Any, key: Any, draw: random.Random) -> None:
     elif how == 2 and isinstance(old, list):
         parent[key] = old * draw.choice([0, 2, 300])
     elif how == 3 and isinstance(old, (int, float)) and not isinstance(old, bool):
-        parent[key] = draw.choice([-old, old * 1e6, str(old), int(old), 10**25, 1e-9])
+        parent[key] = draw.choice([-old, old * 1e6, str(old), int(old) if math.isfinite(old) else old, 10**25, 1e-9])
     elif how == 4 and isinstance(old, str):
         parent[key] = draw.choice([old.upper(), old + "\u200b", f" {old}\n", old[::-1], old * 200, [old], f"{old}\x07"])
     else:

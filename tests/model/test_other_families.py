@@ -7,6 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from safetensors.torch import load_file
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 from typer.testing import CliRunner
@@ -26,6 +28,8 @@ CAPTURED = {"qwen3_vl_moe": 1, "idefics2": 2, "got_ocr2": 1, "qwen2_5_omni": 2}
 @pytest.mark.parametrize("name", CAPTURED)
 def test_a_capture_is_exact(name, checkpoint, drawn, tmp_path):
     """One frame of a family whose temporal patch is two; images as PIL has them, or not nested; the whole omni."""
+    if name == "got_ocr2" and Version(transformers.__version__) < Version("5.17"):
+        pytest.skip("the processor of these versions writes one token for the 256 features of an image")
     folder = str(checkpoint(name))
     loaded = attnscope.load(folder, dtype="float32", device="cpu")
     prompt = make_prompt(loaded, drawn, frames=CAPTURED[name])
