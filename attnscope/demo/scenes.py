@@ -46,8 +46,8 @@ def write_scenes(
         split: Seat combinations: "train", "calibration" or "test"; they share none.
         people: Numbers of people; 0 is things alone.
         tasks: Which questions are written; a clip that allows none of them is left out.
-        per_task: Exactly so many questions of each task: then `count` is the most clips that are tried for them, and a
-            clip is written only if it has a question of a task that needs one.
+        per_task: Exactly this number of questions of each task: then `count` is the most clips that are tried for
+            them, and a clip is written only if it has a question of a task that needs one.
         progress: Called with (what, done, total).
 
     Returns:

@@ -130,7 +130,7 @@ def exchanged_seats(
     Args:
         flat: densities of turns on speakers, [X, T, S].
         turns: what they are of.
-        limit: up to so many ways all are taken.
+        limit: up to this number of ways, all are taken.
         draws: random ways otherwise.
         seed: of the random numbers.
 

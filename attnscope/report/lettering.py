@@ -123,7 +123,7 @@ def learn_scenes(scenes: Iterable[Scene]) -> None:
 
 
 def middle(text: str, longest: int) -> str:
-    """A text of at most so many letters, cut in the middle and never before a combining mark."""
+    """A text of at most a number of letters, cut in the middle and never before a combining mark."""
     if len(text) <= longest:
         return text
     half = longest // 2

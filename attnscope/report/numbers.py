@@ -115,7 +115,7 @@ def aligned(row: Mapping[str, Any], of: str = "", least: int = 0) -> tuple[str, 
 
 
 def _fixed(value: float | None, places: int, sign: str = "-") -> str:
-    """A number with so many decimals; what would be written as 0, and is not, as `number` has it."""
+    """A number with a fixed number of decimals; what would be written as 0, and is not, as `number` has it."""
     if value is None or (value and not round(value, places)):
         return signed(value) if sign == "+" else number(value)
     return f"{value:{sign}.{places}f}".replace("-", "−")

@@ -68,7 +68,7 @@ def visual_ids(config: Any) -> set[int]:
 
 
 def video_metadata(**fields: Any) -> Any:
-    """What a video processor is told of a clip.
+    """What a video processor receives about a clip.
 
     Known: `transformers.video_utils.VideoMetadata` with `total_num_frames`, `fps`, `width`, `height`, `duration` and
     `frames_indices`, transformers 5.10 to 5.24.

@@ -22,7 +22,7 @@ def run(
         option("Only questions of these tasks, comma-separated (target,pronoun); all if not given.", "TASKS"),
     ] = None,
     per_task: Annotated[
-        int | None, option("Exactly so many questions of each task; --n is then the most clips to try.", "N")
+        int | None, option("Exactly N questions of each task; --n is then the most clips to try.", "N")
     ] = None,
     quiet: Quiet = False,
     json: Json = False,

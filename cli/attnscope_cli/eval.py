@@ -74,9 +74,7 @@ def run(
     tasks: Annotated[
         str | None, option("Only questions of these tasks, comma-separated; all if not given.", "TASKS")
     ] = None,
-    per_task: Annotated[
-        int | None, option("Exactly so many questions of each task, the first of the manifest.", "N")
-    ] = None,
+    per_task: Annotated[int | None, option("Exactly N questions of each task, the first of the manifest.", "N")] = None,
     limit: Annotated[int | None, option("Only the first of these questions.", "N")] = None,
     batch: Annotated[int, option("Most questions that run together.", "N")] = 16,
     correct: Correct = None,

@@ -1,4 +1,4 @@
-"""On which heads a correction acts: by P1's threshold, the best so many, a quantile, or heads fixed beforehand.
+"""On which heads a correction acts: by P1's threshold, the best `topk`, a quantile, or heads fixed beforehand.
 
 The threshold decides in the very call that is edited, as published (2nd). All other rules have to know every layer
 first: they look at the plain model once more, which costs one prefill, and choose by what they find there (ours).
@@ -41,7 +41,7 @@ class Selection:
             no role.
         threshold: A head is active if its g, the mean attention from some rows to speakers' cells, is above this (2nd:
             lambda = 5e-5); decided in every call anew.
-        topk: The so many best heads over all `layers`.
+        topk: The `topk` heads with the highest g across all `layers`.
         quantile: The heads above this quantile of all heads in `layers`: 0.91 for about 9 % of them.
         by: What makes a head good: "active", its g; or "localization": among the heads whose attention from the last
             position to visual tokens is above the elbow, a low spatial entropy of that attention (code; sinks do not
