@@ -197,8 +197,7 @@ class RunningMask(ModaRunning):
         for name, (before, after) in zip(("text", "visual"), means.tolist(), strict=True):
             if not math.isnan(before):
                 change = (
-                    f"the gap of {name} rows between the two sides, per pair, goes from {before:.3g} to {after:.3g},"
-                    " template tokens counted as text"
+                    f"the gap of {name} rows between the two sides, per pair, goes from {before:.3g} to {after:.3g}"
                 )
                 grown = after > before + RAISED
                 notes.append(Caution(f"{change}: the mask is meant to lower it") if grown else change)
