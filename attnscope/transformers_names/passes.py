@@ -62,7 +62,7 @@ def last_logits(count: int) -> dict[str, Any]:
 def all_rows(kwargs: dict[str, Any]) -> dict[str, Any]:
     """What a decoder is called with, changed so that each of its layers computes the rows of all tokens.
 
-    Known: with shared keys (Gemma 4 of transformers 5.24) the decoder is told a number `logits_to_keep`, and its last
+    Known: with shared keys (Gemma 4 of transformers 5.24) the decoder receives a number `logits_to_keep`, and its last
     layers compute that many rows. Told none, it computes all of them, and the model takes the last ones itself.
 
     Args:

@@ -1,4 +1,4 @@
-"""A prefill is told from decoding by the cache, whatever the shapes of a layer's queries and keys."""
+"""The cache tells a prefill from decoding, whatever the shapes of a layer's queries and keys."""
 
 from __future__ import annotations
 

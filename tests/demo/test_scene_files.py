@@ -200,7 +200,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_tasks_and_a_number_of_questions_of_each(tmp_path):
-    """The same questions as without the choice, and exactly so many; what cannot be filled is refused, nothing left."""
+    """The same questions as without the choice, exactly as many as asked; what cannot be filled leaves nothing."""
     whole = write_scenes(tmp_path / "all", count=12, seed=3, people=[4])
     asked = {"tasks": ["target", "cup"], "per_task": 3}
     manifest = write_scenes(tmp_path / "some", count=60, seed=3, people=[4], **asked)

@@ -34,6 +34,19 @@ ANSWER = ("Log-probability of the followed answer", "Probability of the followed
 HEADS = "Active heads"
 
 
+@contextmanager
+def named(setting: Setting) -> Iterator[None]:
+    """Name the setting of a sweep in what is refused inside the block.
+
+    Raises:
+        RequestError: As raised inside, with the setting before it.
+    """
+    try:
+        yield
+    except RequestError as error:
+        raise RequestError(f"--sweep {setting.text}: {error}") from None
+
+
 class Runs:
     """The runs of one prompt; the first is the plain one, which says whose probability is followed."""
 
@@ -54,10 +67,8 @@ class Runs:
         Raises:
             RequestError: naming the setting.
         """
-        try:
+        with named(setting):
             check_applies(self.model, self._shown(setting), setting.corrections)
-        except RequestError as error:
-            raise RequestError(f"--sweep {setting.text}: {error}") from None
 
     def _shown(self, setting: Setting) -> Prompt:
         """The prompt as the setting has the model see it."""

@@ -19,8 +19,7 @@ from attnscope.correct.apply.known import refuse_early
 from attnscope.correct.apply.recorded import Recorded
 from attnscope.correct.base import Correction
 from attnscope.correct.dose.grid import Axis, Setting, Step, axes, grid, said
-from attnscope.correct.dose.runs import ANSWER, HEADS, Runs, quiet
-from attnscope.errors import RequestError
+from attnscope.correct.dose.runs import ANSWER, HEADS, Runs, named, quiet
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -89,10 +88,8 @@ def run_sweep(
     points = grid(swept, base)
     recorded = Recorded.read(before, to="sweep over")
     for setting in points:
-        try:
+        with named(setting):
             refuse_early(recorded.path, [setting.corrections])
-        except RequestError as error:  # named as `Runs.check` names it
-            raise RequestError(f"--sweep {setting.text}: {error}") from None
     loaded = recorded.load(model)
     runs = Runs(recorded, loaded, recorded.prompt(loaded), threshold, denominator)
     settings = [Setting({}, ()), *points]
