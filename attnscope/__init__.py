@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from attnscope._version import __version__
 
 if TYPE_CHECKING:
+    from attnscope.capture.check.validate import validate
     from attnscope.capture.plan import Plan
-    from attnscope.capture.reader import Capture, open
+    from attnscope.capture.read.capture import Capture, open
     from attnscope.capture.run import capture
-    from attnscope.capture.validate import validate
     from attnscope.correct import SocialBias, corrected
     from attnscope.errors import AttnscopeError
     from attnscope.model import load
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "AttnscopeError": "attnscope.errors",
-    "Capture": "attnscope.capture.reader",
+    "Capture": "attnscope.capture.read.capture",
     "Plan": "attnscope.capture.plan",
     "Sampling": "attnscope.scene",
     "Scene": "attnscope.scene",
     "SocialBias": "attnscope.correct",
     "corrected": "attnscope.correct",
     "load": "attnscope.model",
-    "open": "attnscope.capture.reader",
-    "validate": "attnscope.capture.validate",
+    "open": "attnscope.capture.read.capture",
+    "validate": "attnscope.capture.check.validate",
 }
 
 __all__ = [

@@ -14,7 +14,7 @@ import attnscope
 from attnscope import metrics
 from attnscope.metrics.registry import FAMILIES
 from attnscope.report.analyze import write_tables
-from attnscope.report.output import Output
+from attnscope.report.page.output import Output
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
                 tables |= metrics.compute(cap, [m.name for m in metrics.all_metrics() if m.family == family])
         named = {family: table.assign(capture="run") for family, table in tables.items()}
         with timed("tables"):
-            write_tables(Output(Path(folder)), [cap], ["run"], named, metrics.pool.labels([cap], ["run"]))
+            write_tables(Output(Path(folder)), [cap], ["run"], named, metrics.clips.labels([cap], ["run"]))
         rows = sum(len(table) for table in tables.values())
         with timed("jitter"):
             metrics.jitter(cap, tables=tables)

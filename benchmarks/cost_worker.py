@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import attnscope
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.record.generate import PLAIN_GREEDY, collate
 from attnscope.correct import Correction
 from attnscope.correct.registry import build
 from attnscope.model import LoadedModel, Prompt, build_prompt

@@ -23,8 +23,8 @@ import pandas as pd
 from scipy.stats import binomtest, kstest
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
-from attnscope.report.style import PAGE, new_figure, styled
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.report.figures.style import PAGE, new_figure, styled
 from docs.measured import NULL_NAMES
 from tests.metrics.sketch import causal, draw, room, softmax
 

@@ -11,10 +11,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import Turns
-from attnscope.metrics.matrix import lifts
-from attnscope.metrics.nulls import drift_p
-from attnscope.metrics.permute import arrangements, p_value
+from attnscope.metrics.people.density import Turns
+from attnscope.metrics.people.matrix import lifts
+from attnscope.metrics.people.nulls import arrangements, drift_p, p_value
 
 PEOPLE, TURNS, HEADS, DRAWS, NOISE, DRIFT = 3, 12, 1000, 499, 0.15, 0.5
 RUNS = np.repeat(np.arange(PEOPLE), TURNS // PEOPLE)

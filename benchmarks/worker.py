@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 import attnscope
-from attnscope.capture.generate import collate, generate
+from attnscope.capture.record.generate import collate, generate
 from attnscope.capture.run import capture_prompts
 from attnscope.model import build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames

@@ -23,15 +23,15 @@ from attnscope import metrics
 from attnscope.capture import Capture
 from attnscope.correct.knockout.cause import rank_correlation
 from attnscope.correct.knockout.effects import EFFECT, ODDS, knock_out_captures
-from attnscope.demo import run as demo
+from attnscope.demo import walkthrough as demo
 from attnscope.demo.scenes import write_scenes
 from attnscope.metrics.answer import ASKED
-from attnscope.metrics.cells import best_head, cell_lift
-from attnscope.metrics.choose import choose
-from attnscope.metrics.criteria import criteria
+from attnscope.metrics.choosing.criteria import criteria
+from attnscope.metrics.choosing.ranking import choose
+from attnscope.metrics.people.cells import best_head, cell_lift
 from attnscope.model import load
 from attnscope.report import figures
-from attnscope.report.style import lay_out
+from attnscope.report.figures.style import lay_out
 
 DOCS = Path(__file__).parent
 # The model has no sinks as the plan defines them unasked; a lower bar shows what the numbers look like with some.
@@ -54,7 +54,7 @@ def main() -> None:
         tables = metrics.compute(cap)
         caps = [stack.enter_context(one) for one in capture_many(folder / "many", model)]
         names = [one.path.stem for one in caps]
-        about, many = metrics.pool.labels(caps, names), measure(caps, names)
+        about, many = metrics.clips.labels(caps, names), measure(caps, names)
         for title, drawn in [*of_one(cap, tables), *of_heads(cap, tables), *of_many(many, about)]:
             save(figures.figure_of(drawn), DOCS / "images" / f"guide-{title}.png")
         crowd = [one for one in caps if one.scene.fields["people"] == CUT]
@@ -172,8 +172,8 @@ def contrasts(tables: Tables, about: pd.DataFrame) -> pd.DataFrame:
     keep = {"frames": "live", "heads": "mean", "layer": metrics.OVER, "head": metrics.OVER}
     shared = metrics.clips.shared(tables["pairs"])
     shared = shared[(shared["turn"] == "") & (shared["time"] == "")]
-    groups = metrics.pool.pooled(shared, about, "people")
-    apart = metrics.pool.contrast(shared, about, "people")
+    groups = metrics.clips.pooled(shared, about, "people")
+    apart = metrics.clips.contrast(shared, about, "people")
     parts = []
     for name in ("speaker_pair_mean", "speaker_pair_max"):
         for match in ("matched", "mismatched"):
@@ -202,7 +202,7 @@ def causes(caps: list[Capture], model: Any) -> pd.DataFrame:
     tables, rows = measure(caps, names), list[dict[str, object]]()
     every = [(int(layer), head) for layer in caps[0].layers for head in range(caps[0].heads)]
     cut, answers = knock_out_captures([cap.path for cap in caps], names, every, model=model)
-    effects = metrics.pool.pooled(cut, answers).set_index(["metric", "layer", "head"])["value"]
+    effects = metrics.clips.pooled(cut, answers).set_index(["metric", "layer", "head"])["value"]
     for by in criteria():
         found = choose(caps, names, by, top="100%", tables=tables)
         value = [head.value * (-1 if found.criterion.lowest else 1) for head in found.heads]

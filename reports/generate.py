@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from attnscope.demo.run import demo
+from attnscope.demo.walkthrough import demo
 
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "docs" / "images"

@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache, Qwen2Config, Qwen2ForCausalLM
 
 import attnscope
-from attnscope.correct.apply.shown import Shown
+from attnscope.correct.apply.pixels import Shown
 from attnscope.transformers_names import (
     ASSUMPTIONS,
     all_rows,

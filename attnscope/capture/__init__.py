@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from attnscope.capture.plan import Plan
-from attnscope.capture.reader import Capture, open
+from attnscope.capture.read.capture import Capture, open
 
 __all__ = ["Capture", "Plan", "open"]
 

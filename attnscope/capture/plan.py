@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from attnscope.capture.schema import HIDDEN_GROUPS, READINGS
+from attnscope.capture.file.encode import HIDDEN_GROUPS, READINGS
 from attnscope.errors import RequestError, SizeError
 from attnscope.layers import check_layers
 

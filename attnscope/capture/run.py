@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from attnscope.attention import decoder_layers, streamed, tapped
-from attnscope.capture.cost import first_tokens
-from attnscope.capture.finish import Job, RunningCorrection, finish, score_options
-from attnscope.capture.finite import why_not_finite
-from attnscope.capture.generate import Answer, check_wrapper, collate, generate
-from attnscope.capture.groups import KeyGroups, QueryGroups, key_groups, query_groups
-from attnscope.capture.hidden import HiddenRecorder
+from attnscope.capture.file.writer import CaptureWriter, check_target
 from attnscope.capture.plan import Plan, Shape, format_bytes
-from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
-from attnscope.capture.record import Recorder, SampleRecorder
-from attnscope.capture.stage import Stage
-from attnscope.capture.writer import CaptureWriter, check_target
+from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.capture.record.arrays import Stage
+from attnscope.capture.record.cost import first_tokens
+from attnscope.capture.record.finish import Job, RunningCorrection, finish, score_options
+from attnscope.capture.record.finite import why_not_finite
+from attnscope.capture.record.generate import Answer, check_wrapper, collate, generate
+from attnscope.capture.record.groups import KeyGroups, QueryGroups, key_groups, query_groups
+from attnscope.capture.record.hidden import HiddenRecorder
+from attnscope.capture.record.recorder import Recorder, SampleRecorder
 from attnscope.errors import RequestError, RunError
 from attnscope.files import check_space
 from attnscope.layers import select_layers

@@ -1,10 +1,8 @@
 """Corrections, applied under the model's own kernel: one file each, a registry, and their use around any code."""
 
-from attnscope.correct.apply.block import Corrected
-from attnscope.correct.apply.bound import bind, check_applies
-from attnscope.correct.apply.prompted import prompted
+from attnscope.correct.apply.binding import bind, check_applies, prompted
+from attnscope.correct.apply.block import Corrected, corrected
 from attnscope.correct.apply.rerun import rerun
-from attnscope.correct.apply.within import corrected
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.knockout.knockout import Knockout
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo

@@ -173,7 +173,7 @@ class Correction(ABC):
 
     @abstractmethod
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> Running:
-        """Prepare for a left-padded batch of prompts (`attnscope.capture.generate.collate`), perhaps of one.
+        """Prepare for a left-padded batch of prompts (`attnscope.capture.record.generate.collate`), perhaps of one.
 
         Raises:
             RequestError: If the correction needs something that a scene or the model does not have.

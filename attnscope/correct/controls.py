@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from attnscope.correct.base import Correction
-from attnscope.correct.heads import written
+from attnscope.correct.heads import fixed
 from attnscope.errors import RequestError
 
 EVERY_LAYER = "0.0-1.0"
@@ -89,7 +89,7 @@ def _changed(one: Correction, change: dict[str, Any]) -> Correction | None:
     if not set(change) <= set(known):
         return None
     if "lowest" in change and heads:  # as many, chosen by g from all layers
-        count = sum(len(several) for several in written.parse(heads).values())
+        count = sum(len(several) for several in fixed.parse(heads).values())
         change = change | {"heads": "", "topk": count, "layers": EVERY_LAYER, "threshold": known["threshold"]}
     changed = replace(one, **change)
     return None if changed == one else changed

@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from attnscope.errors import RequestError
-from attnscope.metrics.headlist import HeadList
+from attnscope.metrics.choosing.headlist import HeadList
 from attnscope.scene.problems import show
 
 # What a field may be annotated with, and how a message says it. HeadList: a heads file, given as its path or read.

@@ -15,11 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from attnscope._version import __version__
 from attnscope.correct.base import Correction
-from attnscope.correct.heads.written import ModelLike, OwnHeads
+from attnscope.correct.heads.fixed import ModelLike, OwnHeads
 from attnscope.correct.registry import MOST, build
 from attnscope.errors import RequestError
 from attnscope.files import write_whole
-from attnscope.metrics.headlist import SUFFIX, HeadList
+from attnscope.metrics.choosing.headlist import SUFFIX, HeadList
 from attnscope.scene.problems import field_path, one_line, read_json, show
 from attnscope.weights import ModelId
 

@@ -67,8 +67,7 @@ def _refuse_nothing(model: str) -> None:
     """Refuse a name that is no model at all, before anything is run."""
     try:
         from attnscope.model.adapter import base_of, is_adapter
-        from attnscope.model.embedded import embedded_folder
-        from attnscope.model.folder import check_folder, check_hub, local_folder
+        from attnscope.model.folder import check_folder, check_hub, embedded_folder, local_folder
     except Exception:  # a package is broken: the sections say which
         return
     if embedded_folder(model):

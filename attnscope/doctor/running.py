@@ -90,8 +90,8 @@ def embedded(subject: Trial) -> Section:
 def _capture(subject: Trial) -> str:
     """Record, compare with the run without recording, and check the file."""
     from attnscope.capture import Plan, open
+    from attnscope.capture.check.validate import validate
     from attnscope.capture.run import capture
-    from attnscope.capture.validate import validate
     from attnscope.scene import Sampling
 
     path = subject.folder / "doctor.h5"

@@ -5,9 +5,9 @@
 >>> found.table(by=["task"])
 """
 
+from attnscope.evaluate.evaluation import evaluate
 from attnscope.evaluate.manifest import Manifest, Question, read_manifest
 from attnscope.evaluate.result import Evaluation
-from attnscope.evaluate.run import evaluate
 from attnscope.evaluate.score import Score, score
 
 __all__ = ["Evaluation", "Manifest", "Question", "Score", "evaluate", "read_manifest", "score"]

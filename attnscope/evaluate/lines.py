@@ -11,7 +11,7 @@ from attnscope.correct import Correction, check_applies, prompted
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.evaluate.manifest import Manifest, Question
 from attnscope.evaluate.score import Score, score
-from attnscope.model.context import CONTEXT
+from attnscope.model.positions import CONTEXT
 from attnscope.scene import Frames, Sampling, check_against, read_scene_frames
 
 if TYPE_CHECKING:

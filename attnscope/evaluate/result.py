@@ -1,9 +1,11 @@
-"""What an evaluation found: one row a question, and accuracies of groups of them."""
+"""Why corrections did not apply to questions, counted: questions differ in names and words, reasons in few ways."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,46 @@ from typing import Any
 import pandas as pd
 
 from attnscope.errors import RequestError
-from attnscope.evaluate import reasons, stats
+from attnscope.evaluate import result, stats
 from attnscope.evaluate.folder import read_run, read_samples
-from attnscope.metrics.tidy import records
-from attnscope.metrics.verdict import verdict
+from attnscope.metrics.clips.verdict import verdict
+from attnscope.metrics.tables import records
+
+MOST = 3  # that a person is told
+_QUOTED = re.compile(r'"[^"]*"')
+
+
+def counted(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Reasons and how often each is there, the commonest first.
+
+    Reasons are alike if they are up to a semicolon, what stands in quotes apart; where they are not equal, what is said
+    is that part of them that is.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for reason in reasons:
+        alike[_kind(reason)].append(reason)
+    found = [(_common(several), len(several)) for several in alike.values()]
+    return sorted(found, key=lambda one: -one[1])  # stable: of equal ones the first met
+
+
+def told(found: list[tuple[str, int]]) -> list[dict[str, Any]]:
+    """The same as JSON-able rows."""
+    return [{"reason": reason, "questions": n} for reason, n in found]
+
+
+def _kind(reason: str) -> str:
+    return _QUOTED.sub('"…"', reason).partition(";")[0]
+
+
+def _common(reasons: list[str]) -> str:
+    for said in (reasons, [reason.partition(";")[0] for reason in reasons]):
+        if len(set(said)) == 1:
+            return said[0]
+    return _kind(reasons[0])
+
+
+# What an evaluation found: one row a question, and accuracies of groups of them.
+
 
 USUAL_GROUPS = ("task", "people")
 ALL, NONE = "(all)", "(none)"
@@ -88,8 +126,8 @@ class Evaluation:
             Columns: those of `by`, condition, n, clips, applied (questions to which it applied; the others count as
             unchanged), difference of the accuracies (corrected - plain) with the ends of its interval, p of McNemar's
             exact test over questions, p_clips of the exact sign-flip test over clips, n01 (wrong, then right), n10
-            (right, then wrong), and verdict: what the interval and both tests say (`attnscope.metrics.verdict`). No row
-            without corrections.
+            (right, then wrong), and verdict: what the interval and both tests say (`metrics.clips.verdict`). No
+            row without corrections.
         """
         others = self.conditions[1:]
         rows = [_compared(group, part, name) for group, part in self._groups(by) for name in others]
@@ -111,7 +149,7 @@ class Evaluation:
         if not self.not_applied:
             return []
         out = self.samples[~self.samples["corrected.applied"].astype(bool)]
-        return reasons.counted(out["corrected.reason"].astype(str))
+        return result.counted(out["corrected.reason"].astype(str))
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON-able values; an interval that is not defined becomes null."""
@@ -125,7 +163,7 @@ class Evaluation:
             "clips": self.samples["clip"].nunique(),
             "cautions": self.run.get("cautions", []),
             "not_applied": self.not_applied,
-            "reasons": reasons.told(self.reasons()),
+            "reasons": result.told(self.reasons()),
             "accuracy": records(self.table()),
             "comparison": records(self.comparison()),
         }

@@ -12,8 +12,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from attnscope.capture.finite import broken_weight
-from attnscope.capture.generate import Answer, collate, generate, option_logprobs
+from attnscope.capture.record.finite import broken_weight
+from attnscope.capture.record.generate import Answer, collate, generate, option_logprobs
 from attnscope.capture.run import check_new_tokens
 from attnscope.correct import Correction, corrected
 from attnscope.errors import RequestError, RunError

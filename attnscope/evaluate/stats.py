@@ -2,7 +2,7 @@
 
 Questions about one clip are not independent, so clips are drawn again, not questions: the bootstrap resamples whole
 clips, and the accuracy of a resample is the sum of its right answers over the sum of its questions. Fewer than six
-clips have no interval: it would cover far less than it says (`attnscope.metrics.resample`).
+clips have no interval: it would cover far less than it says (`attnscope.metrics.clips.resample`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest, bootstrap
 
-from attnscope.metrics.resample import FEWEST
+from attnscope.metrics.clips.resample import FEWEST
 
 Counts = npt.NDArray[np.int64]
 CONFIDENCE = 0.95

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import speaker_cells
-from attnscope.metrics.parts import Part
+from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.parts import Part
 from attnscope.metrics.registry import metric
-from attnscope.metrics.tidy import at_places, divide, over
+from attnscope.metrics.tables import at_places, divide, over
 from attnscope.scene.mentions import asked_speakers
 
 if TYPE_CHECKING:

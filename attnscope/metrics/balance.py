@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.groups import ANSWER, SINKS, Flow, answer_flow, generated_flow, joined, modality_flow
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, tidy
+from attnscope.metrics.tables import divide, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnscope.metrics.answer import answer_group
-from attnscope.metrics.density import seen_cells, speaker_cells
 from attnscope.metrics.groups import modality_flow
-from attnscope.metrics.permute import count
+from attnscope.metrics.people.density import seen_cells, speaker_cells
+from attnscope.metrics.people.nulls import count
 from attnscope.metrics.rank import MASSIVE
 from attnscope.metrics.registry import all_metrics, lacking
 from attnscope.metrics.rollout import obstacle

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import FRAME_CHOICES, speaker_cells, turn_maps, units_of
-from attnscope.metrics.detectors import METRICS, detect_units, detectors
-from attnscope.metrics.parts import Part, places_of, rows_of_layer, to_table, with_mean
+from attnscope.metrics.people.density import FRAME_CHOICES, speaker_cells, turn_maps, units_of
+from attnscope.metrics.people.detectors import METRICS, detect_units, detectors
+from attnscope.metrics.people.parts import Part, places_of, rows_of_layer, to_table, with_mean
 from attnscope.metrics.registry import OVER, metric
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.tidy import divide, with_head_mean
+from attnscope.metrics.tables import divide, with_head_mean
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

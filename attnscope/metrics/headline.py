@@ -1,18 +1,143 @@
-"""The few numbers that a report opens with, from the tables of one or more captures."""
+"""Which numbers a report opens with: rows of which tables, under which names, and what to compare them with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from attnscope.metrics import pool
-from attnscope.metrics.clips import common, each_its_own, keys_of
-from attnscope.metrics.headline_lines import Line, lines
+from attnscope.metrics import clips
+from attnscope.metrics.answer import ASKED
+from attnscope.metrics.clips.keys import common, each_its_own, keys_of
+from attnscope.metrics.decay import LINKS
 from attnscope.metrics.registry import FOUND, OVER, get
+
+Keys = Mapping[str, object]
+MEAN = {"layer": OVER, "head": OVER}
+TO = "\N{RIGHTWARDS ARROW}"
+NO_SINKS = ", without sinks"  # what the name of a line ends in that has a partner with them
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: which rows of which table it averages, under which name, and what its n counts.
+
+    Attributes:
+        group: heading that it stands under.
+        name: its own.
+        metric: of the rows.
+        where: values of their keys.
+        counts: what their n counts.
+        chance: a number to compare it with, or keys (of other rows than its own) that hold one.
+        highest: the largest value among single heads instead of the mean.
+        key: one of the few that are drawn where groups of captures are compared.
+    """
+
+    group: str
+    name: str
+    metric: str
+    where: Keys
+    counts: str
+    chance: float | Keys = np.nan
+    highest: bool = False
+    key: bool = False
+
+
+def lines(denominator: str) -> list[Line]:
+    """The lines of the headline table, in order."""
+    return [*_speakers(), *_answer(), *_modalities(denominator), *_decay()]
+
+
+def _speakers() -> list[Line]:
+    out, group = [], "Speakers"
+    level: Keys = {"metric": "speaker_consistency_chance"}
+    for frames, said in (("live", "live frames"), ("all", "all frames")):
+        where: Keys = {**MEAN, "frames": frames}
+        name, live = "Speaker consistency", frames == "live"
+        out.append(Line(group, f"{name}, {said}", "speaker_consistency", where, "speakers", level))
+        name = f"{name} over chance, {said}"
+        out.append(Line(group, name, "speaker_consistency_lift", where, "speakers", 1.0, key=live))
+    where = {**MEAN, "frames": "live", "speaker": "", "turn": OVER}
+    out.append(Line(group, "Grounding AUC, live frames", "grounding_auc", where, "speakers", 0.5, key=True))
+    others = {"match": "mismatched"}
+    for metric, which, name in (
+        ("speaker_pair_mean", "mean", "Word on its speaker's cells, mean (AttnMean)"),
+        ("speaker_pair_max", "max", "Word on its speaker's cells, highest (AttnMax)"),
+    ):
+        where = {**MEAN, "frames": "live", "heads": which, "rows": "turn", "match": "matched"}
+        out.append(Line(group, name, metric, where, "tokens", others, key=which == "mean"))
+    return out
+
+
+def _answer() -> list[Line]:
+    group, name = "Answer", "Answer's lift on the asked speaker"
+    all_of_it: Keys = {**MEAN, "query": "answer"}
+    return [
+        Line(group, name, "answer_lift", {**MEAN, **ASKED}, "cells", 1.0, key=True),
+        Line(group, f"{name}, highest head", "answer_lift", ASKED, "cells", highest=True),
+        *_with_and_without_sinks(
+            group, "Text token over visual token (MDI)", "mdi", all_of_it, "queries", 1.0, key=True
+        ),
+        Line(group, "Attention efficiency of text (AEI)", "aei_text", {**all_of_it, "sinks": "with"}, "queries", 1.0),
+    ]
+
+
+def _modalities(denominator: str) -> list[Line]:
+    group, out = "Text and video", []
+    where: Keys = {"query": "text", "key": "visual"}
+    out += _with_and_without_sinks(group, f"Mass share text {TO} visual", "mass_share", where, "queries", key=True)
+    out += _with_and_without_sinks(group, f"Lift text {TO} visual", "lift", where, "queries", 1.0)
+    for query in ("text", "visual"):
+        where = {"layer": OVER, "query": query, "denominator": denominator}
+        name, level = f"Gap of {query} (/{denominator})", {"metric": "gap_uniform"}
+        out += _with_and_without_sinks(group, name, "gap", where, "layers", level, key=query == "text")
+    for query in ("text", "visual"):
+        where = {**MEAN, "query": query}
+        out.append(Line(group, f"Mass of {query} on sinks", "sink_share", where, "queries", key=query == "text"))
+    return out
+
+
+def _decay() -> list[Line]:
+    out = []
+    for link, (query, key) in LINKS.items():
+        out += _with_and_without_sinks(
+            "Depth", f"Decay per layer, {query} {TO} {key}", "decay_gamma", {"link": link}, "layers"
+        )
+    return out
+
+
+def _with_and_without_sinks(
+    group: str,
+    name: str,
+    metric: str,
+    where: Keys,
+    counts: str,
+    chance: float | Keys = np.nan,
+    *,
+    key: bool = False,
+) -> list[Line]:
+    """A line with, and one without sinks."""
+    said = {"with": "", "without": NO_SINKS}
+    return [
+        Line(
+            group,
+            name + end,
+            metric,
+            {"head": OVER, "sinks": sinks, **where},
+            counts,
+            chance,
+            key=key and sinks == "with",
+        )
+        for sinks, end in said.items()
+    ]
+
+
+# The few numbers that a report opens with, from the tables of one or more captures.
+
 
 Tables = Mapping[str, pd.DataFrame]
 KEYS = (*FOUND, "capture")
@@ -26,7 +151,7 @@ def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | Non
     Args:
         tables: the tables by family, with a column `capture`.
         denominator: of the gap.
-        about: what the captures are of (`attnscope.metrics.pool.labels`); by default each is of its own clip.
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`); by default each is of its own clip.
 
     Returns:
         Columns `group`, `number`, `metric`, `value`, `low`, `high` (of several captures the 95 % bootstrap interval
@@ -41,8 +166,8 @@ def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | Non
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     if own["capture"].nunique() > 1:
         own, level = _both(own, level)
-        own = pool.pooled(own, _about(own, about)).assign(counts="clips", p=np.nan)
-        level = pool.pooled(level, _about(level, about)) if len(level) else level
+        own = clips.pooled(own, _about(own, about)).assign(counts="clips", p=np.nan)
+        level = clips.pooled(level, _about(level, about)) if len(level) else level
     known = level.set_index("number")["value"]
     chance = own["number"].map(known.to_dict()).astype(np.float64)
     # a level beside a number that is not defined would only mislead
@@ -62,7 +187,7 @@ def by_group(
         about: what the captures are of.
         by: a field of the scenes, `speakers` or `correction`, whose labels are the groups; at least two.
         denominator: of the gap.
-        options: of `attnscope.metrics.pool.contrast` and `paired`: draws, permutations, seed.
+        options: of `attnscope.metrics.clips.contrast` and `paired`: draws, permutations, seed.
 
     Returns:
         Columns `group`, `number`, `metric`, `label`, `value`, `n` (clips), `low`, `high`; and `group`, `number`,
@@ -71,18 +196,18 @@ def by_group(
         left out.
 
     Raises:
-        RequestError: as `attnscope.metrics.pool.contrast`.
+        RequestError: as `attnscope.metrics.clips.contrast`.
     """
     own = by_capture(tables, lines(denominator))
     own = own[own.groupby("number")["value"].transform("count") > 0]
     values = own.drop(columns=["low", "high", "p", "counts"])
     place = ["layer", "head"]
-    means = pool.pooled(values, about, by, **{k: v for k, v in options.items() if k != "permutations"})
-    unpaired = pool.contrast(values, about, by, **options).assign(paired=False, p_wilcoxon=np.nan)
+    means = clips.pooled(values, about, by, **{k: v for k, v in options.items() if k != "permutations"})
+    unpaired = clips.contrast(values, about, by, **options).assign(paired=False, p_wilcoxon=np.nan)
     parts = []
-    for (base, before), (other, after) in combinations(pool.groups(about, by).items(), 2):
+    for (base, before), (other, after) in combinations(clips.groups(about, by).items(), 2):
         if common(about, before, after):
-            found = pool.paired(values, about, before, after, **options).assign(base=base, other=other, paired=True)
+            found = clips.paired(values, about, before, after, **options).assign(base=base, other=other, paired=True)
         else:
             found = unpaired[(unpaired["base"] == base) & (unpaired["other"] == other)]
         parts.append(found)

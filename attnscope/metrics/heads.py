@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from attnscope.metrics.answer import answer_group
-from attnscope.metrics.density import speaker_cells
 from attnscope.metrics.groups import SINKS
+from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import metric
-from attnscope.metrics.tidy import divide, over, with_head_mean
+from attnscope.metrics.tables import divide, over, with_head_mean
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

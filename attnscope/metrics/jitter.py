@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
 from attnscope.metrics import answer, grounding, pairs, registry, speakers
-from attnscope.metrics.clips import keys_of
-from attnscope.metrics.density import speaker_cells
-from attnscope.metrics.disturbed import Unit, check, covered, disturb, quantiles
+from attnscope.metrics.clips.keys import keys_of
 from attnscope.metrics.headline import change
-from attnscope.metrics.parts import Part, numbers
+from attnscope.metrics.people.boxes import Unit, check, covered, disturb, quantiles
+from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.parts import Part, numbers
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

@@ -29,7 +29,7 @@ from attnscope.metrics.groups import (
     uniform_tokens,
 )
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, tidy
+from attnscope.metrics.tables import divide, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import (
+from attnscope.metrics.people.density import (
     FRAME_CHOICES,
     seen_cells,
     speaker_cells,
@@ -29,9 +29,8 @@ from attnscope.metrics.density import (
     unit_weights,
     units_of,
 )
-from attnscope.metrics.parts import Part, places_of, to_table
-from attnscope.metrics.registry import OVER, Compute, metric
-from attnscope.metrics.words import (
+from attnscope.metrics.people.parts import Part, places_of, to_table
+from attnscope.metrics.people.words import (
     MATCHES,
     TOGETHER,
     Found,
@@ -42,6 +41,7 @@ from attnscope.metrics.words import (
     together,
     unit_peaks,
 )
+from attnscope.metrics.registry import OVER, Compute, metric
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.groups import MODALITIES
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, tidy
+from attnscope.metrics.tables import divide, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import speaker_cells
 from attnscope.metrics.groups import MODALITIES, query_sets
+from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import divide, tidy
+from attnscope.metrics.tables import divide, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import bootstrap, monte_carlo_test
 
-from attnscope.metrics.resample import FEWEST, tail
-from attnscope.metrics.tidy import divide
+from attnscope.metrics.clips.resample import FEWEST, tail
+from attnscope.metrics.tables import divide
 
 SIDE = 3  # layers that must lie on each side of a break, without the one where it is
 LEVEL = 0.05  # p up to which two segments are reported
@@ -156,7 +156,7 @@ def gamma_interval(
 def interval(
     statistic: Callable[[NDArray[np.int64]], Floats], captures: int, level: float, draws: int, seed: int
 ) -> Floats:
-    """Bootstrap interval of a statistic of captures, whatever it is; percentiles as in `attnscope.metrics.resample`.
+    """Bootstrap interval of a statistic of captures, whatever it is; percentiles as in `clips.resample`.
 
     Args:
         statistic: numbers [...] of each set of drawn captures, from their indices [..., C].

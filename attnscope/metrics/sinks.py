@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attnscope.metrics.groups import MODALITIES, modality_flow, query_sets
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tidy import at_places, divide, over, tidy
+from attnscope.metrics.tables import at_places, divide, over, tidy
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

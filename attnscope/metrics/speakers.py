@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics import nulls
-from attnscope.metrics.density import speaker_cells
-from attnscope.metrics.parts import Part, to_table
+from attnscope.metrics.people import nulls
+from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.parts import Part, to_table
+from attnscope.metrics.people.shares import Densities, densities
 from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.shares import Densities, densities
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

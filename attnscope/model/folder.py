@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from attnscope.errors import ModelError
+from attnscope.families import EMBEDDED
 from attnscope.files import check_regular, exists, is_folder, read_bytes, reason
 from attnscope.scene.problems import show
 
@@ -141,3 +142,14 @@ def _json(path: Path) -> Any:
 
 def _has(folder: Path, names: tuple[str, ...]) -> bool:
     return any((folder / name).is_file() for name in names)
+
+
+# Models that come with the package, by name.
+
+
+_FOLDER = Path(__file__).parent.parent / "demo" / "models"
+
+
+def embedded_folder(name: str) -> Path | None:
+    """The checkpoint folder of an embedded model, None for any other name; "./roundtable" is a folder of one's own."""
+    return _FOLDER / name if name in EMBEDDED else None

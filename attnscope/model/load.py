@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attnscope._version import __version__
 from attnscope.errors import ModelError
 from attnscope.model.adapter import base_of, is_adapter, with_adapter
-from attnscope.model.embedded import embedded_folder
-from attnscope.model.folder import check_folder, check_hub, local_folder
+from attnscope.model.folder import check_folder, check_hub, embedded_folder, local_folder
 from attnscope.model.innermost import innermost
 from attnscope.model.layouts import LAYOUTS
 from attnscope.model.pretrained import config_sha256, quantization, read_config, read_processor, read_weights

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from attnscope.errors import ModelError
-from attnscope.transformers_names import TYPE_IDS, position_rule, text_decoder
+from attnscope.transformers_names import TYPE_IDS, context_window, position_rule, text_decoder
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from attnscope.model.load import LoadedModel
 
 logger = logging.getLogger("attnscope")
 
@@ -114,3 +116,33 @@ def _same(kwargs: Mapping[str, Any], expected: Tensor, real: Tensor) -> bool:
     if axes.shape != expected.shape:
         return True  # another arrangement than any that is known: the self-check compares the logits
     return bool((axes.to(expected.device) == expected)[:, real].all())
+
+
+# Prompts that are longer than what a model was made for.
+
+
+CONTEXT = "the prompt takes"  # how the sentence begins
+
+
+def context_note(loaded: LoadedModel, inputs: Mapping[str, Any]) -> str | None:
+    """What to say of a prompt that reaches beyond the model's context window; None if it does not.
+
+    What counts is the last position, not the number of tokens: families that place visual tokens in time, height and
+    width give many tokens few positions. A model with rotary positions computes something beyond its window too, so
+    the prompt is not refused.
+
+    Args:
+        loaded: The model.
+        inputs: Of one prompt, by name.
+
+    Returns:
+        One sentence with both numbers.
+    """
+    window = context_window(loaded.text_config)
+    length = last_position(loaded.model, inputs) + 1
+    if window is None or length <= window:
+        return None
+    return (
+        f"{CONTEXT} {length:,} positions, and the model's context window has {window:,}; what the model does"
+        " beyond it was never trained"
+    )

@@ -10,10 +10,10 @@ import numpy as np
 from attnscope.errors import ModelError, RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.align import align
-from attnscope.model.context import context_note
 from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
+from attnscope.model.positions import context_note
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table

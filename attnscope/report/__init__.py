@@ -8,6 +8,6 @@ compare("before.h5", "after.h5", "out/")
 
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
-from attnscope.report.summary import Summary
+from attnscope.report.page.summary import Summary
 
 __all__ = ["Summary", "analyze", "compare"]

@@ -10,17 +10,15 @@ from typing import Any
 import pandas as pd
 
 from attnscope import metrics
-from attnscope.capture.reader import Capture
-from attnscope.metrics.clips import several_groups
+from attnscope.capture.read.capture import Capture
+from attnscope.metrics.clips.keys import labels, several_groups
+from attnscope.metrics.clips.pool import summarize
+from attnscope.metrics.clips.resample import FEWEST
 from attnscope.metrics.decay import across_captures
 from attnscope.metrics.headline import headline
-from attnscope.metrics.resample import FEWEST
 from attnscope.progress import Progress
-from attnscope.report import answer_panels, frame_panels, modality_panels, provenance, speaker_panels
-from attnscope.report.answers import options
-from attnscope.report.capture_page import capture_page, notes
-from attnscope.report.group_panels import Groups, compare_groups
-from attnscope.report.html import render
+from attnscope.report.figures.labels import learn_scenes
+from attnscope.report.figures.style import check_style, styled
 from attnscope.report.inputs import (
     Tables,
     check_options,
@@ -30,11 +28,14 @@ from attnscope.report.inputs import (
     refuse_twice,
     subject,
 )
-from attnscope.report.lettering import learn_scenes
-from attnscope.report.output import Output
-from attnscope.report.staged import Stage, staged
-from attnscope.report.style import check_style, styled
-from attnscope.report.summary import Summary, records
+from attnscope.report.page import provenance
+from attnscope.report.page.captures import capture_page, notes, options
+from attnscope.report.page.output import Output
+from attnscope.report.page.render import render
+from attnscope.report.page.staging import Stage, staged
+from attnscope.report.page.summary import Summary, records
+from attnscope.report.sections import answer, frames, modality, speakers
+from attnscope.report.sections.groups import Groups, compare_groups
 
 PAGE = "report.html"
 
@@ -88,7 +89,7 @@ def analyze(
         for cap in caps:
             subject(cap, speaker)  # an unknown speaker is refused before any work
         names = names_of(caps)
-        about = metrics.pool.labels(caps, names)
+        about = labels(caps, names)
         if by is not None:
             several_groups(about, by)
         options: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator, "by": by}
@@ -149,7 +150,7 @@ def write_tables(
         output.table(family, table)
     output.table("metrics", metrics.long(tables))
     if len(caps) > 1:
-        for name, table in metrics.pool.summarize(tables, about, by).items():
+        for name, table in summarize(tables, about, by).items():
             output.table(name, table)
         if "modality" in tables:  # one fit through the curves of all clips, and a break that is searched for in all
             clips = tables["modality"].merge(about[["capture", "clip"]], on="capture")
@@ -170,26 +171,26 @@ def _sections(
     """Figures by heading; headings without a figure say that there is none (the notes say why)."""
     return [
         {
-            "title": speaker_panels.TITLE,
-            "lead": speaker_panels.LEAD,
-            "pictures": speaker_panels.speaker_panels(output, tables, about),
+            "title": speakers.TITLE,
+            "lead": speakers.LEAD,
+            "pictures": speakers.speaker_panels(output, tables, about),
         },
         {
-            "title": answer_panels.TITLE,
-            "lead": answer_panels.LEAD,
-            "pictures": answer_panels.answer_panels(output, caps, names, tables, about),
+            "title": answer.TITLE,
+            "lead": answer.LEAD,
+            "pictures": answer.answer_panels(output, caps, names, tables, about),
         },
         {
-            "title": frame_panels.TITLE,
-            "lead": frame_panels.LEAD,
-            "pictures": frame_panels.overlay_panels(
+            "title": frames.TITLE,
+            "lead": frames.LEAD,
+            "pictures": frames.overlay_panels(
                 output, caps, names, tables, settings["speaker"], films=settings["films"]
             ),
         },
         {
-            "title": modality_panels.TITLE,
-            "lead": modality_panels.LEAD,
-            "pictures": modality_panels.modality_panels(output, tables, settings["denominator"], about),
+            "title": modality.TITLE,
+            "lead": modality.LEAD,
+            "pictures": modality.modality_panels(output, tables, settings["denominator"], about),
         },
     ]
 

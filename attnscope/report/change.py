@@ -1,4 +1,4 @@
-"""Two captures side by side: what the figures of a before/after report are drawn from."""
+"""To whom a correction draws the answer, and in which heads: read from its parameters, which a capture holds."""
 
 from __future__ import annotations
 
@@ -10,21 +10,66 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.cells import cell_lift
+from attnscope.metrics.people.cells import cell_lift
+from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import OVER
-from attnscope.report.drawn import drawn_to
 from attnscope.report.figures import heads
+from attnscope.report.figures.canvas import Stage, stage
 from attnscope.report.figures.lines import rows_of
-from attnscope.report.figures.stage import Stage, stage
+from attnscope.report.figures.style import short
 from attnscope.report.inputs import Tables, subject
-from attnscope.report.output import Picture
+from attnscope.report.page.output import Picture
+from attnscope.report.page.provenance import acted, active_heads
 from attnscope.report.pairing import Pairing
-from attnscope.report.panels import unmoved
-from attnscope.report.provenance import active_heads
-from attnscope.report.style import short
+from attnscope.report.sections.panels import unmoved
+from attnscope.scene.mentions import asked_speakers, next_visible
+from attnscope.scene.names import find_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
+
+ONE, SEVERAL = ("asked", "other"), ("everyone", "visual", "random")  # words of `toward`: for one speaker, or for none
+
+
+def drawn_to(cap: Capture) -> tuple[str | None, list[tuple[int, int]]]:
+    """The speaker to whom corrections in force draw the answer, and the heads that do.
+
+    None, and no heads, if it is drawn to no single speaker, or in no head.
+    """
+    found: dict[str, set[tuple[int, int]]] = {}
+    for item in cap.correction:
+        name, heads = _target(cap, item.get("params") or {}), acted(item)
+        if name is not None and heads:
+            found.setdefault(name, set()).update(heads)
+    if len(found) != 1:
+        return None, []
+    name, heads = next(iter(found.items()))
+    return name, sorted(heads)
+
+
+def _target(cap: Capture, params: dict[str, Any]) -> str | None:
+    """Whose cells the answer is drawn to by a correction with parameters like those of social-bias."""
+    toward = params.get("toward")
+    if "answer" not in [kind.strip() for kind in str(params.get("rows")).split(",")] or toward in (None, *SEVERAL):
+        return None
+    if params.get("whose", "own") != "own":
+        return None
+    if toward not in ONE:
+        return find_name(str(toward), cap.scene.speakers)
+    asked = asked_speakers(cap.scene)
+    if len(asked) != 1:
+        return None
+    return asked[0] if toward == "asked" else _after(cap, asked[0], float(params.get("coverage", 0.5)))
+
+
+def _after(cap: Capture, name: str, coverage: float) -> str | None:
+    """The next speaker with a visible box, as the correction finds it."""
+    seen = [bool(cells.any()) for cells in speaker_cells(cap, coverage)]
+    return next_visible(name, dict(zip(cap.scene.speakers, seen, strict=True)))
+
+
+# Two captures side by side: what the figures of a before/after report are drawn from.
+
 
 TOUCHED = " of the heads touched"
 

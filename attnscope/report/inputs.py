@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from attnscope import metrics
-from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.files import real_path
 from attnscope.metrics.modality import DENOMINATORS

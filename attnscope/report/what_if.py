@@ -8,22 +8,22 @@ from typing import Any
 
 import pandas as pd
 
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.correct.base import Correction
 from attnscope.correct.what_if.numbers import VISUAL
 from attnscope.correct.what_if.what_if import ALONE, Progress, WhatIf
 from attnscope.correct.what_if.what_if import what_if as compute
 from attnscope.metrics.registry import OVER
-from attnscope.report import provenance
-from attnscope.report.capture_page import capture_page
 from attnscope.report.figures.heads import grid, heads_change
-from attnscope.report.html import render
-from attnscope.report.lettering import learn_scenes
-from attnscope.report.numbers import ranked
-from attnscope.report.output import Output, Picture
-from attnscope.report.staged import Stage, staged
-from attnscope.report.style import styled
-from attnscope.report.summary import Summary, records
+from attnscope.report.figures.labels import learn_scenes
+from attnscope.report.figures.style import styled
+from attnscope.report.page import provenance
+from attnscope.report.page.captures import capture_page
+from attnscope.report.page.numbers import ranked
+from attnscope.report.page.output import Output, Picture
+from attnscope.report.page.render import render
+from attnscope.report.page.staging import Stage, staged
+from attnscope.report.page.summary import Summary, records
 
 KIND, PAGE, DOCUMENT = "what-if", "report.html", "summary.json"
 MOST_ROWS = 12  # of the table of heads that change most

@@ -2,9 +2,9 @@
 
 from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
 from attnscope.scene.frames import Frames, check_against, read_frames, read_scene_frames
+from attnscope.scene.importers.subtitles import read_transcript
 from attnscope.scene.models import Keyframe, Sampling, Scene, Segment, Speaker, Turn
 from attnscope.scene.read import read_speakers
-from attnscope.scene.subtitles import read_transcript
 
 __all__ = [
     "Boxes",

@@ -10,9 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.files import exists, path_status
+from attnscope.scene.importers.subtitles import transcript_and_notes
 from attnscope.scene.models import BoxUnits, Scene, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
-from attnscope.scene.subtitles import transcript_and_notes
 
 if TYPE_CHECKING:
     SomeScene = TypeVar("SomeScene", bound=Scene)

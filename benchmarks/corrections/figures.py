@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from attnscope.report.style import CHANCE, PAGE, new_figure
+from attnscope.report.figures.style import CHANCE, PAGE, new_figure
 from benchmarks.roundtable.conditions import PLAIN
 
 # Okabe and Ito's palette; a part of the questions keeps its colour

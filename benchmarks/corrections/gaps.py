@@ -13,9 +13,9 @@ import pandas as pd
 from attnscope.capture.plan import Plan
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import Correction, bind
+from attnscope.metrics.clips.resample import sign_flips
 from attnscope.metrics.modality import against_uniform, gap
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.resample import sign_flips
 from attnscope.model import LoadedModel, Prompt, build_prompt, load
 from attnscope.scene import Sampling, Scene, read_scene_frames
 from benchmarks.corrections.methods import Method

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.correct.controls import left_out
-from attnscope.report.style import styled
+from attnscope.report.figures.style import styled
 from benchmarks.corrections import figures, sentences, tables
 from benchmarks.corrections.gaps import DENOMINATOR
 from benchmarks.corrections.measure import short_verdicts, verdicts

@@ -14,7 +14,6 @@ import pandas as pd
 from scipy.stats import DegenerateDataWarning
 
 from attnscope.demo.script import Split
-from attnscope.demo.train.card import commit
 from benchmarks.corrections import gaps, measure, page
 from benchmarks.corrections.methods import at_best, at_default, at_doses, dosed, methods
 from benchmarks.corrections.settings import HARM, Settings, chosen
@@ -22,6 +21,7 @@ from benchmarks.roundtable.conditions import PLAIN, Condition
 from benchmarks.roundtable.pool import Pool
 from benchmarks.roundtable.scenes import Item, Part, choose, plan_parts
 from benchmarks.roundtable.settings import CALIBRATION_PEOPLE, MORE, NAMED, PART, TEST_PEOPLE
+from training.card import commit
 
 
 def run(settings: Settings) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.correct.controls import LOWEST_G
-from attnscope.metrics import verdict as verdicts
+from attnscope.metrics.clips import verdict as verdicts
 from benchmarks.corrections.gaps import SIDES
 from benchmarks.corrections.measure import PARTS
 from benchmarks.corrections.methods import FIRST

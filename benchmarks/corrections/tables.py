@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.correct import Correction
-from attnscope.metrics.verdict import LESS, MORE
+from attnscope.metrics.clips.verdict import LESS, MORE
 from benchmarks.corrections.gaps import SIDES
 from benchmarks.corrections.methods import Method
 from benchmarks.roundtable.numbers import percent, percent_in, points, probability, short, signed

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from attnscope.report.style import COLUMN, PAGE, new_figure
+from attnscope.report.figures.style import COLUMN, PAGE, new_figure
 from benchmarks.roundtable.conditions import CHOSEN, LINES
 from benchmarks.roundtable.contrast import CELLS, ROWS
 

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import DegenerateDataWarning, bootstrap
 
 from attnscope.evaluate.stats import CONFIDENCE, Interval, mcnemar
-from attnscope.metrics.verdict import LESS, MORE, verdict
+from attnscope.metrics.clips.verdict import LESS, MORE, verdict
 
 FEWEST_CLIPS = 5  # on each side of a difference, for an interval
 _RESAMPLES = 9999
@@ -111,7 +111,7 @@ def judged(table: pd.DataFrame, part: str = "", more: str = MORE, less: str = LE
     Args:
         table: With the columns low, high, p and, where there is one, p_clips.
         part: What stands before their names.
-        more: As in `attnscope.metrics.verdict`.
+        more: As in `attnscope.metrics.clips.verdict`.
         less: Likewise.
     """
     tests = [name for name in (f"{part}p", f"{part}p_clips") if name in table]

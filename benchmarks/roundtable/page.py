@@ -18,7 +18,7 @@ from attnscope.correct.controls import LOWEST_G
 from attnscope.demo.cast import UNITS
 from attnscope.demo.questions import TASKS
 from attnscope.demo.scenes import SCALE
-from attnscope.report.style import styled
+from attnscope.report.figures.style import styled
 from benchmarks.roundtable import figures, pictures, sentences, tables
 from benchmarks.roundtable.conditions import Choice, chosen, written
 from benchmarks.roundtable.contrast import HIGHER, LOWER

@@ -12,7 +12,7 @@ from attnscope.demo.cast import UNITS
 from attnscope.demo.draw import draw
 from attnscope.demo.scenes import SCALE
 from attnscope.demo.script import Stage
-from attnscope.report.style import PAGE, new_figure
+from attnscope.report.figures.style import PAGE, new_figure
 
 _SEED = 11  # clips of their own, asked nothing
 

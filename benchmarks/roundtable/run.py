@@ -13,7 +13,6 @@ from typing import Any
 import pandas as pd
 from scipy.stats import DegenerateDataWarning
 
-from attnscope.demo.train.card import commit
 from attnscope.errors import RunError
 from attnscope.model import LoadedModel, build_prompt, load
 from attnscope.scene import Sampling, Scene, read_scene_frames
@@ -24,6 +23,7 @@ from benchmarks.roundtable.looks import check_against_captures
 from benchmarks.roundtable.pool import Pool
 from benchmarks.roundtable.scenes import THINGS_ALONE, Item, Part, choose, plan_parts
 from benchmarks.roundtable.settings import NAMED, Settings
+from training.card import commit
 
 _CHECKED = 4  # questions that are also captured
 _TOLERANCE = 1e-3  # of a lift, which is some units

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.demo.questions import SOCIAL
-from attnscope.metrics import verdict as verdicts
+from attnscope.metrics.clips import verdict as verdicts
 from benchmarks.roundtable.conditions import CHOSEN
 from benchmarks.roundtable.contrast import ROWS
 from benchmarks.roundtable.corrections import ALL

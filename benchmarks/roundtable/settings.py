@@ -13,7 +13,7 @@ from typing import Any
 import attnscope
 from attnscope.demo.questions import SOCIAL, TASKS
 from attnscope.errors import RequestError
-from attnscope.model.embedded import embedded_folder
+from attnscope.model.folder import embedded_folder
 
 NAMED = ("target", "pronoun", "mention", "pointing")  # social tasks whose question names one person
 SECONDS = ("target-hidden", "speaks")  # social tasks whose question names nobody
@@ -108,14 +108,14 @@ def find_model(role: str, where: str) -> Model:
         where: An embedded model or a folder.
 
     Raises:
-        RequestError: It is not a checkpoint of `attnscope.demo.train`, or the limited model is none.
+        RequestError: It is not a checkpoint of `training`, or the limited model is none.
     """
     folder = embedded_folder(where) or Path(where)
     try:
         card: dict[str, Any] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         content = [(folder / name).read_bytes() for name in ("config.json", "model.safetensors")]
     except (OSError, ValueError) as error:
-        raise RequestError(f"--models {where}: is no checkpoint of attnscope.demo.train: {error}") from None
+        raise RequestError(f"--models {where}: is no checkpoint of training: {error}") from None
     recipe = card["recipe"]
     if role == "limited" and max(recipe["people"]) > FEWEST:
         raise RequestError(f"--models {where}: was trained on more than {FEWEST} people; it can only be the second")

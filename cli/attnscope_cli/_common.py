@@ -149,7 +149,7 @@ def output_file(path: Path, force: bool) -> Iterator[None]:
         BusyError: If another process is writing it: said before a model is loaded.
         RequestError: If no file can be written there, or another process has written it meanwhile.
     """
-    from attnscope.capture.writer import check_target
+    from attnscope.capture.file.writer import check_target
 
     check_target(path)
     with locked(path):

@@ -66,8 +66,7 @@ def run_sweep(
         quiet: No progress.
         json: Print the summary as JSON.
     """
-    from attnscope.report.sweep import PAGE, sweep
-    from attnscope.report.sweep_table import brief
+    from attnscope.report.sweep import PAGE, brief, sweep
 
     refuse_existing(out / PAGE, force)
     quiet_transformers()

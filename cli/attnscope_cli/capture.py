@@ -142,7 +142,7 @@ def run(
     refuse_existing(out, force)
     from attnscope.capture.plan import Plan, parse_bytes
     from attnscope.scene import Sampling
-    from attnscope.scene.flags import scene_from_flags
+    from attnscope.scene.sources import scene_from_flags
 
     chosen = Plan.parse(plan, layers=layers, coverage=coverage, maps_dtype=maps_dtype, max_size=parse_bytes(max_size))
     sampling = Sampling(frames=frames, fps=fps, start=start, end=end)

@@ -89,7 +89,7 @@ def run(
     from attnscope.correct import requested, rerun
     from attnscope.correct.apply.rerun import correction_file
     from attnscope.correct.request import steps
-    from attnscope.folders import claimed
+    from attnscope.files.folders import claimed
     from attnscope.report.compare import PAGE, compare
     from attnscope.report.inputs import subject
 

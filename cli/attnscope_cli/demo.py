@@ -23,7 +23,7 @@ def run(out: OutDir = Path("demo-out"), quiet: Quiet = False, json: Json = False
     """
     setup_logging(quiet)
     quiet_transformers()
-    from attnscope.demo.run import demo
+    from attnscope.demo.walkthrough import demo
 
     with progress_bar(quiet) as progress:
         result = demo(out, progress=progress)

@@ -124,8 +124,8 @@ def run(
     setup_logging(quiet)
     from attnscope.correct import requested
     from attnscope.evaluate import evaluate
-    from attnscope.evaluate.reasons import MOST
-    from attnscope.metrics.resample import FEWEST
+    from attnscope.evaluate.result import MOST
+    from attnscope.metrics.clips.resample import FEWEST
     from attnscope.model import load
     from attnscope.scene import Sampling
 

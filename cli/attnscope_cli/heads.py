@@ -27,7 +27,7 @@ from attnscope_cli._common import (
 )
 
 if TYPE_CHECKING:
-    from attnscope.metrics.headlist import HeadList
+    from attnscope.metrics.choosing.headlist import HeadList
 
 _PANEL = "What the answer loses without a head"
 
@@ -102,8 +102,8 @@ def run(
     those of `--by active --min 5e-5 --layers 0.36-0.71 --top 100%`.
     """
     setup_logging(quiet)
-    from attnscope.metrics.choose import choose, measure
-    from attnscope.metrics.headlist import check_name
+    from attnscope.metrics.choosing.headlist import check_name
+    from attnscope.metrics.choosing.ranking import choose, measure
     from attnscope.report.inputs import check_options, names_of, open_all
 
     for name, value in {"--heads": heads, "--edges": edges, "--model": model}.items():
@@ -180,7 +180,7 @@ def _number(value: object) -> str:
 
 def _ranked(values: Sequence[float | None]) -> list[str]:
     """Numbers in which an order is read: as many digits as tell neighbours apart."""
-    from attnscope.report.numbers import ranked
+    from attnscope.report.page.numbers import ranked
 
     return [text if value is not None else _number(None) for text, value in zip(ranked(values), values, strict=True)]
 

@@ -13,7 +13,7 @@ def run(capture: CaptureFile, json: Json = False) -> None:
 
     Example: `attnscope inspect run.h5`
     """
-    from attnscope.capture.describe import describe, render
+    from attnscope.capture.read.describe import describe, render
 
     found = describe(capture)
     if json:

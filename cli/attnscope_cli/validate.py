@@ -20,7 +20,7 @@ def run(
 
     Example: `attnscope validate run.h5`
     """
-    from attnscope.capture.validate import validate
+    from attnscope.capture.check.validate import validate
 
     with progress_bar(quiet=json) as progress:
         if progress is not None:

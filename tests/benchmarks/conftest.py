@@ -13,7 +13,7 @@ from benchmarks.roundtable.settings import Model, find_model
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Model]:
     """The limited and the full model: of different seeds, untrained."""
-    from attnscope.demo.train.build import build, save
+    from training.build import build, save
 
     found = []
     for seed, (role, people) in enumerate({"limited": [0, 3], "full": [0, 6]}.items()):

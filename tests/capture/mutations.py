@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 import attnscope
-from attnscope.capture._dense import LayerQK
-from attnscope.capture.validate import validate
+from attnscope.capture.check.validate import validate
+from attnscope.capture.read.dense import LayerQK
 from attnscope.errors import AttnscopeError
 
 KINDS = ("bits", "range", "zeros", "pages", "truncation", "insertion")

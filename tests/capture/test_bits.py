@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from attnscope.capture.bits import bfloat16_bits, float32_from_bfloat16, pack_mask, unpack_mask
+from attnscope.capture.file.bits import bfloat16_bits, float32_from_bfloat16, pack_mask, unpack_mask
 
 
 @given(hnp.arrays(np.uint16, hnp.array_shapes(max_dims=3, max_side=9)))

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import attnscope
-from attnscope.capture import _disk
-from attnscope.capture.validate import validate
-from attnscope.capture.writer import CaptureWriter
+from attnscope.capture.check.validate import validate
+from attnscope.capture.file import disk
+from attnscope.capture.file.writer import CaptureWriter
 from attnscope.errors import AttnscopeError, FormatError, RequestError, RunError
 from tests.capture.eager import make_prompt
 
@@ -81,7 +81,7 @@ def test_no_space_left_is_one_line_and_leaves_nothing():
 import resource, signal, sys, tempfile
 from pathlib import Path
 import numpy as np
-from attnscope.capture.writer import CaptureWriter
+from attnscope.capture.file.writer import CaptureWriter
 from attnscope.errors import RunError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as on a full disk: the write fails instead of killing us
 folder = Path(tempfile.mkdtemp())
@@ -103,7 +103,7 @@ print([p.name for p in folder.iterdir()])
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
 def test_a_full_device_is_named():
-    from attnscope.capture.writer import _reason
+    from attnscope.capture.file.writer import _reason
 
     with pytest.raises(OSError) as caught, Path("/dev/full").open("wb", buffering=0) as device:
         device.write(b"x")
@@ -112,7 +112,7 @@ def test_a_full_device_is_named():
 
 def test_a_slow_disk_holds_the_model_back(tmp_path, monkeypatch):
     """The queue takes QUEUE_BYTES and no more: the next block waits until the disk has caught up."""
-    monkeypatch.setattr("attnscope.capture.writer.QUEUE_BYTES", 100)
+    monkeypatch.setattr("attnscope.capture.file.writer.QUEUE_BYTES", 100)
     may_write, queued = threading.Event(), []
     write = CaptureWriter._write
     monkeypatch.setattr(CaptureWriter, "_write", lambda self, *item: (may_write.wait(60), write(self, *item)))
@@ -160,7 +160,7 @@ def test_two_writers_of_one_file_are_refused(tmp_path):
 
 SECOND = """
 import sys
-from attnscope.capture.writer import CaptureWriter
+from attnscope.capture.file.writer import CaptureWriter
 from attnscope.errors import RequestError
 try:
     with CaptureWriter(sys.argv[1]):
@@ -193,7 +193,7 @@ def test_another_process_cannot_come_between_the_last_byte_and_the_name(tmp_path
 
 def test_a_writer_that_opened_the_file_before_it_got_its_name_leaves_it_alone(tmp_path, monkeypatch):
     """It has the finished file in hand when it gets the lock, and opens the unfinished name anew."""
-    path, lock = tmp_path / "run.h5", _disk._lock
+    path, lock = tmp_path / "run.h5", disk._lock
     with CaptureWriter(path) as first:
 
         def finished_meanwhile(fd):
@@ -201,7 +201,7 @@ def test_a_writer_that_opened_the_file_before_it_got_its_name_leaves_it_alone(tm
                 first.finish(nothing_more)
             lock(fd)
 
-        monkeypatch.setattr(_disk, "_lock", finished_meanwhile)
+        monkeypatch.setattr(disk, "_lock", finished_meanwhile)
         with CaptureWriter(path) as second:
             with h5py.File(path) as file:
                 assert file.attrs["complete"]

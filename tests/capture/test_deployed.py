@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import attnscope
-from attnscope.capture.generate import collate
+from attnscope.capture.check.validate import validate
+from attnscope.capture.record.generate import collate
 from attnscope.capture.run import capture_prompts
-from attnscope.capture.validate import validate
 from attnscope.errors import RunError
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
 from tests.families import FAMILIES
@@ -157,7 +157,7 @@ def test_without_verification_the_file_says_so(loaded, stage, tmp_path):
 
 def test_what_waits_to_be_written_does_not_hold_the_key_cache(loaded, stage, tmp_path, monkeypatch):
     """A view of the newest key would keep every older one alive; each array owns just its own memory."""
-    from attnscope.capture import stage as staging
+    from attnscope.capture.record import arrays as staging
 
     to_numpy, seen = staging.to_numpy, []
 

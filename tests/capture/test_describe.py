@@ -8,7 +8,7 @@ import h5py
 import pytest
 from rich.console import Console
 
-from attnscope.capture.describe import describe, render, size_text
+from attnscope.capture.read.describe import describe, render, size_text
 from attnscope.errors import FormatError
 from tests.capture.by_hand import build, write_json
 

@@ -11,15 +11,15 @@ import h5py
 import numpy as np
 import pytest
 
-from attnscope.capture import schema
-from attnscope.capture._disk import Disk
-from attnscope.capture.writer import CaptureWriter
+from attnscope.capture.file import encode
+from attnscope.capture.file.disk import Disk
+from attnscope.capture.file.writer import CaptureWriter
 
 
 def test_a_file_written_through_it_is_a_plain_file(tmp_path: Path) -> None:
     disk = Disk(tmp_path / "a.h5")
-    with schema.create_file(disk) as file:
-        schema.write_array(file, "a", np.arange(100_000), ["row"])
+    with encode.create_file(disk) as file:
+        encode.write_array(file, "a", np.arange(100_000), ["row"])
     disk.sync()
     disk.close()
     with h5py.File(tmp_path / "a.h5") as file:
@@ -38,12 +38,12 @@ def test_after_a_failure_everything_goes_on_in_memory(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(fd, data[:free])
 
-    monkeypatch.setattr("attnscope.capture._disk.os.write", full)
+    monkeypatch.setattr("attnscope.capture.file.disk.os.write", full)
     noise = np.random.default_rng(0).normal(size=(40, 10_000))
     disk = Disk(tmp_path / "a.h5")
-    with schema.create_file(disk) as file:
+    with encode.create_file(disk) as file:
         for number, row in enumerate(noise):
-            schema.write_array(file, str(number), row, ["row"])
+            encode.write_array(file, str(number), row, ["row"])
         file.flush()
         for number, row in enumerate(noise):
             assert np.array_equal(file[str(number)][:], row)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import attnscope
+from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
-from attnscope.capture.validate import validate
 from attnscope.families import NO_PLACES
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
 from tests.families import EAGER, SUPPORTED

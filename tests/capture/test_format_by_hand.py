@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attnscope.capture import _dense
-from attnscope.capture._labelled import tidy
-from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read import dense
+from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.capture.read.labels import tidy
 from attnscope.errors import FormatError, RequestError
 from tests.capture.by_hand import Oracle, build
 
@@ -65,7 +65,7 @@ def test_attention_from_qk_is_the_dense_softmax(pair: Pair) -> None:
 
 def test_attention_computes_what_is_asked(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     oracle, cap = pair
-    monkeypatch.setattr(_dense, "SCRATCH", 4 * 62 * 5)  # five rows at a time
+    monkeypatch.setattr(dense, "SCRATCH", 4 * 62 * 5)  # five rows at a time
     layer, truth = int(cap.layers[1]), oracle.attention[1]
     queries, keys = [57, 3, 3, 40], [50, 0, 7]
     np.testing.assert_allclose(cap.attention(layer, 2, queries, keys), truth[2][queries][:, keys], atol=1e-6)
@@ -201,15 +201,15 @@ def test_attention_from_full(tmp_path: Path) -> None:
 
 def test_rows_without_an_allowed_key_are_nan() -> None:
     allowed = np.array([[True, False], [False, False]])
-    found = _dense.softmax(np.ones((2, 2), np.float32), allowed)
+    found = dense.softmax(np.ones((2, 2), np.float32), allowed)
     np.testing.assert_array_equal(found, [[1, 0], [np.nan, np.nan]])
-    with_sink = _dense.softmax(np.ones((2, 2), np.float32), allowed, sink_logit=1.0)
+    with_sink = dense.softmax(np.ones((2, 2), np.float32), allowed, sink_logit=1.0)
     np.testing.assert_allclose(with_sink, [[0.5, 0], [0, 0]])
 
 
 def test_softmax_of_large_logits_does_not_overflow() -> None:
     z = np.array([[900.0, 901.0, -900.0]], np.float32)
-    np.testing.assert_allclose(_dense.softmax(z, np.ones((1, 3), bool)), [[0.26894143, 0.7310586, 0]], rtol=1e-6)
+    np.testing.assert_allclose(dense.softmax(z, np.ones((1, 3), bool)), [[0.26894143, 0.7310586, 0]], rtol=1e-6)
 
 
 def test_tidy_has_a_row_for_each_number(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_only_the_asked_chunks_are_read(tmp_path: Path) -> None:
 def test_reading_needs_no_torch(tmp_path: Path) -> None:
     build(tmp_path / "run.h5")
     code = (
-        "import sys, attnscope.capture.reader as r\n"
+        "import sys, attnscope.capture.read.capture as r\n"
         "assert not {'torch', 'transformers', 'pandas', 'xarray', 'PIL'} & set(sys.modules)\n"
         "with r.open(sys.argv[1]) as cap:\n"
         "    cap.attention(0), cap.masses(0), cap.maps(0), cap.stat('lse'), cap.tokens, cap.frames.images\n"

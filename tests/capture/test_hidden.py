@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 import attnscope
 from attnscope.attention import decoder_blocks, streamed
-from attnscope.capture import hidden
+from attnscope.capture.check.validate import validate
 from attnscope.capture.plan import Shape
+from attnscope.capture.record import hidden
 from attnscope.capture.run import capture_prompts
-from attnscope.capture.validate import validate
 from attnscope.errors import ModelError, RequestError, RunError
 from tests.capture.eager import make_prompt
 

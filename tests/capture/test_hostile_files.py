@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import attnscope
-from attnscope.capture.validate import validate
+from attnscope.capture.check.validate import validate
 from attnscope.errors import FormatError, RequestError
 from tests.capture.by_hand import build, fixed, write_array, write_json
 
@@ -221,7 +221,7 @@ BOMBS: dict[str, tuple[str, Callable[[h5py.File], object]]] = {
 CHILD = """
 import json, resource, sys
 import attnscope
-from attnscope.capture.validate import validate
+from attnscope.capture.check.validate import validate
 from attnscope.errors import AttnscopeError
 
 def peak():

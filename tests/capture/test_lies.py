@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from attnscope.capture.validate import validate
+from attnscope.capture.check.validate import validate
 from tests.capture.by_hand import build, write_array, write_json, write_strings
 from tests.capture.test_format_by_hand import VARIANTS
 

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import FormatError, RequestError
 from tests.capture.by_hand import build, write_json
 

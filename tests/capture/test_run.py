@@ -11,9 +11,9 @@ import torch
 from accelerate import dispatch_model
 
 import attnscope
+from attnscope.capture.check.validate import validate
 from attnscope.capture.plan import Shape, format_bytes, parse_bytes
 from attnscope.capture.run import capture_prompts
-from attnscope.capture.validate import validate
 from attnscope.errors import ModelError, RequestError, SizeError
 from attnscope.layers import select_layers
 from tests.capture.eager import make_prompt
@@ -40,10 +40,10 @@ def test_a_capture_in_one_call(loaded, stage, tmp_path):
 
 
 def test_the_package_is_callable_also_after_its_modules_were_imported():
-    import attnscope.capture.reader
+    import attnscope.capture.read.capture
 
     assert callable(attnscope.capture)
-    assert attnscope.capture.reader.Capture is attnscope.Capture
+    assert attnscope.capture.read.capture.Capture is attnscope.Capture
 
 
 def test_reading_needs_no_torch():

@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from attnscope.capture._rules import RULES
-from attnscope.capture.validate import validate
+from attnscope.capture.check.validate import validate
+from attnscope.capture.file.specification import RULES
 from attnscope.errors import RequestError
 from tests.capture.by_hand import build, write_array, write_json, write_strings
 from tests.capture.damage import flip_byte, flip_chunk

@@ -167,7 +167,7 @@ def test_ctrl_c_in_a_destructor_counts_too(cli: Callable[..., Ran], monkeypatch:
         found.clear()
         time.sleep(30)
 
-    monkeypatch.setattr("attnscope.capture.describe.describe", describes)
+    monkeypatch.setattr("attnscope.capture.read.describe.describe", describes)
     assert cli("inspect", "run.h5") == Ran(130, "", "attnscope: interrupted; no unfinished file is left\n")
 
 
@@ -187,7 +187,7 @@ def test_an_error_that_nobody_foresaw_is_one_line_too(cli: Callable[..., Ran], m
     def fails(path: Path) -> None:
         raise ZeroDivisionError(f"{path}\nand more")
 
-    monkeypatch.setattr("attnscope.capture.describe.describe", fails)
+    monkeypatch.setattr("attnscope.capture.read.describe.describe", fails)
     ran = cli("inspect", "run.h5")
     hint = "attnscope --debug shows where, attnscope doctor checks the installation"
     assert ran == Ran(1, "", f"attnscope: unexpected ZeroDivisionError: run.h5 ({hint})\n")

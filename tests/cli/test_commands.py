@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import attnscope
-from attnscope.capture.validate import validate
+from attnscope.capture.check.validate import validate
 from tests.cli.bad_inputs import CAPTURE, put
 from tests.cli.conftest import Ran
 from tests.scene.films import bars

@@ -12,7 +12,7 @@ import pytest
 import attnscope
 from attnscope.correct import make, rerun
 from attnscope.metrics import get, one
-from attnscope.metrics.ranking import NOT_CAUSE
+from attnscope.metrics.choosing.ranking import NOT_CAUSE
 from tests.cli.bad_inputs import asks, put
 from tests.cli.conftest import Ran
 

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from attnscope.correct import requested
-from attnscope.demo.run import CORRECTION
+from attnscope.demo.walkthrough import CORRECTION
 from attnscope_cli.main import app
 from tests.cli.conftest import Ran
 

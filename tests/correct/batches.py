@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import attnscope
-from attnscope.capture.generate import PLAIN_GREEDY
+from attnscope.capture.record.generate import PLAIN_GREEDY
 from attnscope.correct import corrected
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt

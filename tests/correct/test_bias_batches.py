@@ -9,7 +9,7 @@ import torch
 import transformers
 from packaging.version import Version
 
-from attnscope.capture.generate import collate
+from attnscope.capture.record.generate import collate
 from attnscope.correct import SocialBias, bind, corrected
 from attnscope.errors import RequestError
 from tests.correct.batches import NEW, asked, generate, last_logits, load, whole_text

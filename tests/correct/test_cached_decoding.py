@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import attnscope
-from attnscope.capture.generate import PLAIN_GREEDY
+from attnscope.capture.record.generate import PLAIN_GREEDY
 from attnscope.correct import Knockout, SocialBias, corrected
 from attnscope.correct.moda import ModaAdapter, ModaAlign, ModaCalibrate, ModaMask
 from attnscope.errors import RequestError

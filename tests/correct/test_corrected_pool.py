@@ -11,7 +11,7 @@ import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import attnscope
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.record.generate import PLAIN_GREEDY, collate
 from attnscope.correct import AdaptVis, Knockout, SocialBias, bind, corrected, corrections, make, prompted
 from attnscope.errors import RequestError
 from attnscope.scene import Sampling, Scene, read_scene_frames

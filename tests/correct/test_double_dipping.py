@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 import attnscope
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.correct import SocialBias, corrections, rerun
 from attnscope.correct.what_if.what_if import what_if
 from attnscope.evaluate import evaluate
-from attnscope.metrics import chosen_on, headlist
-from attnscope.metrics.choose import choose
+from attnscope.metrics.choosing import headlist
+from attnscope.metrics.choosing.ranking import choose
 from attnscope.scene import Scene
 
 PLAN = attnscope.Plan(masses=True, maps=True, stats=False, qk=True)
@@ -121,11 +121,11 @@ def test_checksums_of_films(tmp_path):
     one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
     one.write_bytes(b"a" * 100)
     shutil.copy(one, two)
-    assert chosen_on.file_sha256(one) == chosen_on.file_sha256(two) != ""
+    assert headlist.file_sha256(one) == headlist.file_sha256(two) != ""
     two.write_bytes(b"a" * 99 + b"b")
-    assert chosen_on.file_sha256(one) != chosen_on.file_sha256(two)
-    assert chosen_on.file_sha256(tmp_path / "gone.mp4") == ""
-    assert len(chosen_on.file_sha256(tmp_path)) == 64  # a folder of frames
+    assert headlist.file_sha256(one) != headlist.file_sha256(two)
+    assert headlist.file_sha256(tmp_path / "gone.mp4") == ""
+    assert len(headlist.file_sha256(tmp_path)) == 64  # a folder of frames
 
 
 def test_every_correction_with_heads_says_so():

@@ -15,15 +15,15 @@ from typer.testing import CliRunner
 
 import attnscope
 from attnscope.attention import decoder_layers
-from attnscope.capture.generate import collate, generate
+from attnscope.capture.record.generate import collate, generate
 from attnscope.correct import Knockout, corrected
 from attnscope.correct.knockout import cause
 from attnscope.correct.knockout.cause import only, rank_correlation, with_effects
 from attnscope.correct.knockout.effects import knock_out, knock_out_captures
 from attnscope.errors import RequestError
 from attnscope.evaluate import score
-from attnscope.metrics.headlist import HeadList
-from attnscope.metrics.ranking import NOT_CAUSE
+from attnscope.metrics.choosing.headlist import HeadList
+from attnscope.metrics.choosing.ranking import NOT_CAUSE
 from attnscope.scene import Scene
 from attnscope_cli.main import app
 from tests.capture.eager import make_prompt

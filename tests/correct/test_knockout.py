@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import attnscope
 from attnscope.attention import AttentionCall, decoder_layers, dense_attention, dense_rows, logits
 from attnscope.attention.decoder import registry_of
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.check.validate import validate
+from attnscope.capture.record.generate import PLAIN_GREEDY, collate
 from attnscope.capture.run import capture_prompts
-from attnscope.capture.validate import validate
 from attnscope.correct import Knockout, bind, corrected, make
 from attnscope.correct.knockout.edges import Cut, cut_edges
 from attnscope.correct.knockout.running import RunningKnockout

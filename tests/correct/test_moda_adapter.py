@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import attnscope
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.record.generate import PLAIN_GREEDY, collate
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import corrected
 from attnscope.correct.moda import ModaAdapter, ModaAlign

@@ -12,7 +12,7 @@ import attnscope
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import bind
 from attnscope.correct.moda import ModaCalibrate, ModaMask
-from attnscope.correct.moda._gap import Rows, solve
+from attnscope.correct.moda.calibrate import Rows, solve
 from attnscope.metrics.modality import gap
 from tests.capture.eager import make_prompt
 

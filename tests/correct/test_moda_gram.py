@@ -59,7 +59,8 @@ def test_the_papers_gram_is_symmetric_positive_and_does_not_know_an_order(seed):
     torch.testing.assert_close(g, g.mT)
     assert torch.linalg.eigvalsh(g).min() >= -1e-5 * float(g.abs().max())
     order = torch.randperm(9, generator=torch.Generator().manual_seed(seed))
-    torch.testing.assert_close(gram_of(key[:, order], value[:, order], "paper"), g, rtol=1e-4, atol=1e-6)
+    rounding = 1e-5 * float(g.abs().max())  # sums of large terms that cancel
+    torch.testing.assert_close(gram_of(key[:, order], value[:, order], "paper"), g, rtol=1e-4, atol=rounding)
     torch.testing.assert_close(
         gram_of(key[:, order], value[:, order], "code"), gram_of(key, value, "code"), rtol=1e-3, atol=1e-4
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from attnscope.attention import AttentionCall, least_mass, masses
-from attnscope.correct.moda._odds import log_odds
+from attnscope.correct.moda.mask import log_odds
 from tests.attention.test_channels import kernel_of
 
 WIDTH = 16

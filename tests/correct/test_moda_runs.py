@@ -8,7 +8,7 @@ import torch
 
 import attnscope
 from attnscope.attention import dense_rows
-from attnscope.capture.generate import PLAIN_GREEDY, collate
+from attnscope.capture.record.generate import PLAIN_GREEDY, collate
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, recipe
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo, diagnose

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from attnscope.attention import tapped
-from attnscope.capture.generate import collate
+from attnscope.capture.record.generate import collate
 from attnscope.correct import bind, corrected
 from attnscope.correct.peers.adaptvis import AdaptVis
 from attnscope.correct.peers.pai import Pai

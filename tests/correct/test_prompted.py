@@ -11,7 +11,7 @@ import torch
 
 import attnscope
 from attnscope import fonts
-from attnscope.capture.groups import key_groups, query_groups
+from attnscope.capture.record.groups import key_groups, query_groups
 from attnscope.correct import bind, corrected, make
 from attnscope.correct.notes import HOW_BOXES
 from attnscope.correct.peers.boxes_drawn import COLOURS, BoxesDrawn

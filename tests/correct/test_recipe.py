@@ -27,10 +27,10 @@ from attnscope.correct import (
     read_corrections,
     write_corrections,
 )
-from attnscope.correct.heads.written import OwnHeads, foreign
+from attnscope.correct.heads.fixed import OwnHeads, foreign
 from attnscope.correct.recipe import HeadsOf
 from attnscope.errors import AttnscopeError, RequestError
-from attnscope.metrics.headlist import HeadList
+from attnscope.metrics.choosing.headlist import HeadList
 from attnscope.scene import Sampling
 from tests.correct.by_hand import EVERYWHERE
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 import attnscope
+from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
-from attnscope.capture.validate import validate
 from attnscope.correct import Knockout, SocialBias, bind, make, read_corrections, rerun
 from attnscope.demo.clip import render_clip
 from attnscope.errors import RequestError, RunError
@@ -119,7 +119,7 @@ def test_the_corrections_lie_beside_the_capture(before, tmp_path):
 
 def test_the_command_reports_on_a_prompt_with_more_words(before, tmp_path, monkeypatch):
     """Words that a correction put into the prompt do not keep it from being compared with the plain one."""
-    monkeypatch.setattr("attnscope.report.change_panels.sections", lambda *_: [])
+    monkeypatch.setattr("attnscope.report.sections.changes.sections", lambda *_: [])
     words = ["correct", str(before), "--method", "boxes-told", "--method", "boxes-drawn", "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*words, "--quiet", "--json", "--no-verify"])
     assert done.exit_code == 0, done.output

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attnscope
-from attnscope.capture.generate import collate
 from attnscope.capture.plan import Plan
+from attnscope.capture.record.generate import collate
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, make
 from attnscope.correct.base import Decoder
@@ -23,8 +23,8 @@ from attnscope.correct.heads.scores import Pairs
 from attnscope.correct.heads.selection import Selection, choose, take
 from attnscope.errors import RequestError
 from attnscope.metrics import registry
-from attnscope.metrics.choose import choose as choose_heads
-from attnscope.metrics.choose import measure
+from attnscope.metrics.choosing.ranking import choose as choose_heads
+from attnscope.metrics.choosing.ranking import measure
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import run

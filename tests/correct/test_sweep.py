@@ -12,7 +12,7 @@ import pytest
 import attnscope
 from attnscope import metrics
 from attnscope.correct import Knockout, SocialBias, rerun
-from attnscope.correct.dose import runs as sweep_runs
+from attnscope.correct.dose import sweep as sweep_runs
 from attnscope.correct.dose.grid import axes, grid
 from attnscope.correct.dose.sweep import ANSWER, run_sweep
 from attnscope.demo.clip import render_clip

@@ -19,7 +19,7 @@ from attnscope.correct import Correction, Knockout, Running, SocialBias, bind
 from attnscope.correct.what_if.stored import stored_call, stored_decoder, stored_prompt
 from attnscope.correct.what_if.what_if import ALONE, what_if
 from attnscope.errors import ModelError, RequestError
-from attnscope.metrics.density import speaker_cells
+from attnscope.metrics.people.density import speaker_cells
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.families import EAGER
@@ -333,11 +333,11 @@ def test_neither_the_video_nor_the_model_is_needed(loaded, prompt, tmp_path):
     import h5py
 
     with h5py.File(path, "r+") as file:
-        from attnscope.capture import schema
+        from attnscope.capture.file import encode
 
         model = json.loads(file["model"][()])
         del file["model"]
-        schema.write_json(file, "model", model | {"id": "/nowhere/model"})
+        encode.write_json(file, "model", model | {"id": "/nowhere/model"})
     assert what_if(path, [DRAWN]).changed == [1]
 
 

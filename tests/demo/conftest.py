@@ -11,7 +11,7 @@ import pytest
 @pytest.fixture(scope="session")
 def untrained() -> tuple[Any, Any]:
     """Model and processor with random weights; no test may change them."""
-    from attnscope.demo.train.build import build
+    from training.build import build
 
     return build(0)
 
@@ -19,7 +19,7 @@ def untrained() -> tuple[Any, Any]:
 @pytest.fixture(scope="session")
 def untrained_folder(untrained: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a checkpoint folder."""
-    from attnscope.demo.train.build import save
+    from training.build import save
 
     folder = tmp_path_factory.mktemp("untrained") / "model"
     save(*untrained, folder)

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 import attnscope
-from attnscope.demo import run
+from attnscope.demo import walkthrough
 from attnscope.demo.questions import TASKS
 from attnscope.demo.scenes import write_scenes
-from attnscope.demo.train.recipes import RECIPES
 from attnscope.errors import ModelError
 from attnscope.evaluate import evaluate
-from attnscope.model.embedded import EMBEDDED, embedded_folder
+from attnscope.model.folder import EMBEDDED, embedded_folder
 from attnscope.scene import Scene, read_scene_frames
+from training.recipes import RECIPES
 
 LIMIT = 8 * 10**6  # bytes of a folder
 
@@ -108,7 +108,7 @@ def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
-    write_scenes("demo-out/scenes", count=1, seed=run.SEED, people=(run.PEOPLE,))  # as `make demo` does
+    write_scenes("demo-out/scenes", count=1, seed=walkthrough.SEED, people=(walkthrough.PEOPLE,))  # as `make demo` does
     exec(compile(code, "README.md", "exec"), {})
     assert (tmp_path / "run.h5").exists()
 

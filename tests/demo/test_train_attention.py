@@ -12,11 +12,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attnscope.demo.questions import questions, shown_options
 from attnscope.demo.script import Stage
-from attnscope.demo.train.attention import Layout, attend, attend_plain, training_attention
-from attnscope.demo.train.language import logits_of
-from attnscope.demo.train.packing import IGNORED, Packed, Packer
-from attnscope.demo.train.pixels import SLOTS, draw_slots, grid, patches
-from attnscope.demo.train.tower import features
+from training.attention import Layout, attend, attend_plain, training_attention
+from training.language import logits_of
+from training.packing import IGNORED, Packed, Packer
+from training.pixels import SLOTS, draw_slots, grid, patches
+from training.tower import features
 
 Models = tuple[Any, Any]
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}

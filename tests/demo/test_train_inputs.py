@@ -17,11 +17,11 @@ from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.scenes import MOTION, SCALE, scene_of
 from attnscope.demo.script import Clip, Stage
-from attnscope.demo.train.packing import IGNORED, Packed, Packer
-from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, draw_slots, grid, labels, patches
 from attnscope.model import build_prompt, load
 from attnscope.model.prompt import Prompt, option_ids
 from attnscope.scene import Frames, Scene, read_scene_frames
+from training.packing import IGNORED, Packed, Packer
+from training.pixels import LABELS, SLOTS, TOKENS, draw_slots, grid, labels, patches
 
 Models = tuple[Any, Any]
 

@@ -17,14 +17,14 @@ from torch import nn
 
 from attnscope.demo.questions import TASKS, questions
 from attnscope.demo.script import Stage
-from attnscope.demo.train.build import build, save
-from attnscope.demo.train.language import Lesson, choose, for_glances, for_whole_clips
-from attnscope.demo.train.packing import IGNORED, WAYS
-from attnscope.demo.train.pixels import LABELS, SLOTS, TOKENS, labels
-from attnscope.demo.train.pool import SCALE, Seen, see, turns_of, whiten
-from attnscope.demo.train.state import Curve, Optimisation, schedule
-from attnscope.demo.train.tower import Heads, accuracy_of, draw_batch, loss_of, noisy, with_free_arms
-from attnscope.demo.train.waypoints import Waypoints
+from training.build import build, save
+from training.language import Lesson, choose, for_glances, for_whole_clips
+from training.packing import IGNORED, WAYS
+from training.pixels import LABELS, SLOTS, TOKENS, labels
+from training.pool import SCALE, Seen, see, turns_of, whiten
+from training.state import Curve, Optimisation, schedule
+from training.tower import Heads, accuracy_of, draw_batch, loss_of, noisy, with_free_arms
+from training.waypoints import Waypoints
 
 Models = tuple[Any, Any]
 

@@ -17,10 +17,10 @@ import pytest
 import torch
 
 from attnscope.demo.questions import TASKS
-from attnscope.demo.train import language, run, tower
-from attnscope.demo.train.recipes import RECIPES, Recipe
-from attnscope.demo.train.state import Curve
 from attnscope.errors import RequestError
+from training import language, tower, training
+from training.recipes import RECIPES, Recipe
+from training.state import Curve
 
 STEPS = dict.fromkeys(("tower_steps", "arms_steps", "glance_steps", "language_steps"), 4)
 RECIPE = Recipe("tiny", people=(0, 2), seed=1, pool=16, exam=0, **STEPS)
@@ -45,8 +45,8 @@ def in_small_steps(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFix
     for module in (tower, language):
         monkeypatch.setattr(module, "REPORT", 1)
         monkeypatch.setattr(module, "SAVE", 2)
-    monkeypatch.setattr(run, "train_tower", partial(tower.train_tower, batch=3))
-    monkeypatch.setattr(run, "Lesson", lambda *args, **more: language.Lesson(*args, **more | {"batch": 2}))
+    monkeypatch.setattr(training, "train_tower", partial(tower.train_tower, batch=3))
+    monkeypatch.setattr(training, "Lesson", lambda *args, **more: language.Lesson(*args, **more | {"batch": 2}))
     caplog.set_level(logging.INFO, "attnscope")
 
 
@@ -56,7 +56,7 @@ def interrupted(work: Path, stage: str, step: int) -> None:
     logger.addFilter(cut)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run.train(RECIPE, work, "cpu")
+            training.train(RECIPE, work, "cpu")
     finally:
         logger.removeFilter(cut)
 
@@ -73,7 +73,7 @@ def told(work: Path) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("in_small_steps")
 def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
-    folder = run.train(RECIPE, whole, "cpu")
+    folder = training.train(RECIPE, whole, "cpu")
     interrupted(pieces, "tower", 3)
     assert step_in(pieces / "tower.pt") == 2
     interrupted(pieces, "arms", 3)
@@ -82,7 +82,7 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
     assert step_in(pieces / "arms.pt") == 4 and step_in(pieces / "glance.pt") == 2
     interrupted(pieces, "language", 3)
     assert step_in(pieces / "glance.pt") == 4 and step_in(pieces / "language.pt") == 2
-    again = run.train(RECIPE, pieces, "cpu")
+    again = training.train(RECIPE, pieces, "cpu")
     assert (folder, again) == (whole / "tiny", pieces / "tiny")
     for name in ("model.safetensors", "config.json", "tokenizer.json", "processor_config.json"):
         assert (folder / name).read_bytes() == (again / name).read_bytes(), name
@@ -93,13 +93,13 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
         (stage, str(step)) for stage in ("tower", "arms", "glance", "language") for step in (1, 2, 3, 4)
     ]
     with pytest.raises(RequestError) as error:
-        run.train(replace(RECIPE, seed=2), whole, "cpu")
+        training.train(replace(RECIPE, seed=2), whole, "cpu")
     problem = "is of another recipe or version of torch; train in another folder"
     assert str(error.value) == f"{whole / 'recipe.json'}: {problem}"
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "attnscope.demo.train", *map(str, words)]
+    line = [sys.executable, "-m", "training", *map(str, words)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(line, capture_output=True, text=True, env=env, timeout=540, check=False)
 
@@ -136,12 +136,12 @@ def test_smoke(tmp_path: Path) -> None:
 )
 def test_wrong_words_are_one_line(words: list[str], message: str, tmp_path: Path) -> None:
     ran = command("-o", tmp_path / "new", *words)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", f"attnscope.demo.train: {message}\n")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (2, "", f"training: {message}\n")
     assert not (tmp_path / "new").exists()
 
 
 def test_the_recipes_are_those_of_the_shipped_models() -> None:
-    from attnscope.model.embedded import EMBEDDED
+    from attnscope.model.folder import EMBEDDED
 
     assert tuple(RECIPES) == EMBEDDED
     assert max(RECIPES["roundtable"].people) == 3 and max(RECIPES["roundtable-full"].people) == 6

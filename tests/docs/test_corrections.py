@@ -15,7 +15,7 @@ from attnscope.correct import SocialBias, corrections, read_corrections
 from attnscope.correct.controls import controls
 from attnscope.correct.heads.selection import FIELDS
 from attnscope.correct.recipe import Recipe, Step
-from attnscope.metrics.headlist import By, Head, HeadList, OfModel
+from attnscope.metrics.choosing.headlist import By, Head, HeadList, OfModel
 from docs import generate
 
 METHODS = generate.read("docs/methods.md")

@@ -21,7 +21,7 @@ from attnscope import Sampling, SocialBias
 from attnscope.correct import read_corrections, write_corrections
 from attnscope.correct.recipe import HeadsOf
 from attnscope.errors import MediaError, RequestError
-from attnscope.evaluate import Evaluation, evaluate, lines, reasons, score
+from attnscope.evaluate import Evaluation, evaluate, lines, result, score
 from attnscope.evaluate.result import to_frame
 from attnscope.model import LoadedModel
 from tests.evaluate.conftest import make
@@ -337,11 +337,11 @@ def test_heads_that_were_typed_for_another_model_are_warned_of(
 def test_the_commonest_reason_comes_first(whole: Evaluation) -> None:
     names = 'the question "…" names no speaker with a box'
     assert whole.reasons() == [(names, 2)] and whole.to_dict()["reasons"] == [{"reason": names, "questions": 2}]
-    found = reasons.counted(['a "b" c; d', "other", 'a "x" c; e', "other", "other", "last"])
+    found = result.counted(['a "b" c; d', "other", 'a "x" c; e', "other", "other", "last"])
     assert found == [("other", 3), ('a "…" c', 2), ("last", 1)]
-    assert reasons.counted(['a "b"; c'] * 2) == [('a "b"; c', 2)]
-    assert reasons.counted(['a "b"; c', 'a "b"; d']) == [('a "b"', 2)]
-    assert reasons.counted([]) == []
+    assert result.counted(['a "b"; c'] * 2) == [('a "b"; c', 2)]
+    assert result.counted(['a "b"; c', 'a "b"; d']) == [('a "b"', 2)]
+    assert result.counted([]) == []
 
 
 # ---- tables, from lines written by hand

@@ -13,7 +13,7 @@ import torch
 
 import attnscope
 from attnscope import SocialBias
-from attnscope.capture.generate import option_logprobs
+from attnscope.capture.record.generate import option_logprobs
 from attnscope.errors import RequestError, RunError
 from attnscope.evaluate import Score, score
 from attnscope.evaluate.score import batches

@@ -19,7 +19,7 @@ import pytest
 
 from attnscope.errors import BusyError, RequestError, RunError, SizeError
 from attnscope.files import check_space, locked, locks, sweep, unfinished, unfinished_folder, write_whole
-from attnscope.folders import claimed
+from attnscope.files.folders import claimed
 
 HOLDER = """
 import sys, time

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.choose import choose, measure
+from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.choosing.ranking import choose, measure
 from tests.metrics.planted import NAMES, asking, planted
 from tests.metrics.sketch import Sketch, draw
 

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from attnscope.capture import schema
-from attnscope.capture.groups import key_groups, query_groups
+from attnscope.capture.file import encode
+from attnscope.capture.record.groups import key_groups, query_groups
 
 CELL = 32  # pixels
 
@@ -166,15 +166,15 @@ def draw(
     readings = [*readings, "hidden"] if hidden is not None else readings
     is_sink = np.zeros((layers, n), dtype=bool)
     is_sink[:, list(sinks)] = True
-    with schema.create_file(path) as file:
-        schema.set_attributes(file, attnscope_version="0.1.0", created="2026-11-20T12:00:00+00:00")
+    with encode.create_file(path) as file:
+        encode.set_attributes(file, attnscope_version="0.1.0", created="2026-11-20T12:00:00+00:00")
         _documents(file, sketch, prompt, (heads, kv_heads or heads), numbers, readings, answer, check)
         if correction is not None:
-            schema.write_json(file, "correction", correction)
-        schema.write_array(file, "layers", np.array(numbers, np.int32), ["layer"])
-        schema.write_table(file, "tokens", tokens)
+            encode.write_json(file, "correction", correction)
+        encode.write_array(file, "layers", np.array(numbers, np.int32), ["layer"])
+        encode.write_table(file, "tokens", tokens)
         _frames(file, sketch)
-        schema.write_array(file, "sinks", is_sink, ["layer", "key"])
+        encode.write_array(file, "sinks", is_sink, ["layer", "key"])
         _readings(file, tokens, prompt, attention, mask, is_sink, readings)
         if hidden is not None:
             _hidden(file, tokens["modality"].to_numpy()[:prompt], hidden)
@@ -255,7 +255,7 @@ def _documents(
         "model": model,
         "scene": sketch.scene,
         "run": {
-            "plan": {r: r in readings for r in schema.READINGS} | {"coverage": 0.5},
+            "plan": {r: r in readings for r in encode.READINGS} | {"coverage": 0.5},
             "sampling": {"frames": len(sketch.times)},
             "max_new_tokens": sketch.generated + 1,
             "load": {},
@@ -272,21 +272,21 @@ def _documents(
         },
     }
     for name, document in documents.items():
-        schema.write_json(file, name, document)
+        encode.write_json(file, name, document)
 
 
 def _frames(file: h5py.File, sketch: Sketch) -> None:
-    group = schema.create_group(file, "frames", "frames")
-    schema.set_attributes(group, kind=sketch.kind, width=sketch.width, height=CELL)
-    schema.write_array(group, "index", np.arange(len(sketch.times), dtype=np.int32), ["row"])
-    schema.write_array(group, "time", np.array(sketch.times, np.float64), ["row"], "s")
+    group = encode.create_group(file, "frames", "frames")
+    encode.set_attributes(group, kind=sketch.kind, width=sketch.width, height=CELL)
+    encode.write_array(group, "index", np.arange(len(sketch.times), dtype=np.int32), ["row"])
+    encode.write_array(group, "time", np.array(sketch.times, np.float64), ["row"], "s")
     jpegs = []
     for f in range(len(sketch.times)):
         buffer = io.BytesIO()
         shade = np.linspace(40, 220, sketch.width * CELL).reshape(CELL, sketch.width)[..., None].repeat(3, -1)
         Image.fromarray(np.roll(shade, f * 9, 1).astype(np.uint8)).save(buffer, "JPEG")
         jpegs.append(buffer.getvalue())
-    schema.write_bytes(group, "jpeg", jpegs)
+    encode.write_bytes(group, "jpeg", jpegs)
 
 
 def _readings(
@@ -302,35 +302,35 @@ def _readings(
     asked = tokens.iloc[:prompt]
     keys, queries = key_groups(asked, 0.5), query_groups(asked)
     member = keys.extended(n)
-    group = schema.create_group(file, "key_groups", "key-groups")
-    schema.write_strings(group, "name", keys.names)
-    schema.write_strings(group, "family", keys.families)
-    schema.write_array(group, "member", member, ["key_group", "key"])
+    group = encode.create_group(file, "key_groups", "key-groups")
+    encode.write_strings(group, "name", keys.names)
+    encode.write_strings(group, "family", keys.families)
+    encode.write_array(group, "member", member, ["key_group", "key"])
     rows = np.zeros((len(queries.names) + n - prompt, n), dtype=bool)
     rows[: len(queries.names), :prompt] = queries.member
     rows[len(queries.names) + np.arange(n - prompt), prompt + np.arange(n - prompt)] = True
     fed = range(n - prompt)
-    group = schema.create_group(file, "query_groups", "query-groups")
-    schema.write_strings(group, "name", [*queries.names, *(f"generated:{k}" for k in fed)])
-    schema.write_strings(group, "kind", [*queries.kinds, *("generated" for _ in fed)])
-    schema.write_strings(group, "ref", [*queries.refs, *(str(k) for k in fed)])
-    schema.write_array(group, "member", rows, ["query_group", "query"])
+    group = encode.create_group(file, "query_groups", "query-groups")
+    encode.write_strings(group, "name", [*queries.names, *(f"generated:{k}" for k in fed)])
+    encode.write_strings(group, "kind", [*queries.kinds, *("generated" for _ in fed)])
+    encode.write_strings(group, "ref", [*queries.refs, *(str(k) for k in fed)])
+    encode.write_array(group, "member", rows, ["query_group", "query"])
     plain = np.array_equal(mask, causal(n))
-    group = schema.create_group(file, "mask", "mask")
-    schema.write_strings(group, "kind", ["causal" if plain else "explicit"] * layers)
-    schema.write_array(group, "window", np.full(layers, -1, np.int32), ["layer"])
-    schema.write_array(group, "explicit", np.full(layers, -1 if plain else 0, np.int32), ["layer"])
+    group = encode.create_group(file, "mask", "mask")
+    encode.write_strings(group, "kind", ["causal" if plain else "explicit"] * layers)
+    encode.write_array(group, "window", np.full(layers, -1, np.int32), ["layer"])
+    encode.write_array(group, "explicit", np.full(layers, -1 if plain else 0, np.int32), ["layer"])
     if not plain:
-        schema.write_array(group, "explicit_0", np.packbits(mask, axis=1), ["query", "byte"])
+        encode.write_array(group, "explicit_0", np.packbits(mask, axis=1), ["query", "byte"])
     if "masses" in readings:
         _masses(file, tokens, prompt, attention, mask, member, keys.is_sink, is_sink)
     if "maps" in readings:
         maps = np.stack([attention[:, :, row].mean(2) for row in rows], axis=2).astype(np.float32)
-        group = schema.create_group(file, "maps", "maps")
-        schema.write_array(group, "rows", maps, ["layer", "head", "query_group", "key"])
+        group = encode.create_group(file, "maps", "maps")
+        encode.write_array(group, "rows", maps, ["layer", "head", "query_group", "key"])
     if "full" in readings:
-        group = schema.create_group(file, "full", "full")
-        schema.write_array(group, "attention", attention.astype(np.float32), ["layer", "head", "query", "key"])
+        group = encode.create_group(file, "full", "full")
+        encode.write_array(group, "attention", attention.astype(np.float32), ["layer", "head", "query", "key"])
 
 
 def _hidden(file: h5py.File, modality: np.ndarray, hidden: np.ndarray) -> None:
@@ -348,12 +348,12 @@ def _hidden(file: h5py.File, modality: np.ndarray, hidden: np.ndarray) -> None:
                     residual[s, g] = np.linalg.norm(x - x.mean(0)) / np.linalg.norm(x)
     with np.errstate(invalid="ignore"):
         massive = np.abs(hidden).max(-1) / np.sqrt((hidden**2).mean(-1))
-    group = schema.create_group(file, "hidden", "hidden")
-    schema.set_attributes(group, width=width)
-    schema.write_strings(group, "group", ["all", "text", "visual"])
-    schema.write_array(group, "massive", massive.astype(np.float32), ["state", "prompt"])
-    schema.write_array(group, "residual", residual, ["state", "group"])
-    schema.write_array(group, "singular_values", values, ["state", "group", "component"])
+    group = encode.create_group(file, "hidden", "hidden")
+    encode.set_attributes(group, width=width)
+    encode.write_strings(group, "group", ["all", "text", "visual"])
+    encode.write_array(group, "massive", massive.astype(np.float32), ["state", "prompt"])
+    encode.write_array(group, "residual", residual, ["state", "group"])
+    encode.write_array(group, "singular_values", values, ["state", "group", "component"])
 
 
 def _masses(
@@ -376,10 +376,10 @@ def _masses(
         empty = np.full((*mass.shape[:2], mass.shape[3]), np.nan)
         flow.append(mass[:, :, asked].mean(2) if asked.any() else empty)
         pairs.append(count[:, asked].sum(1))
-    group = schema.create_group(file, "masses", "masses")
-    schema.write_array(group, "probes", probes.astype(np.int32), ["probe"])
-    schema.write_array(group, "rows", mass[:, :, probes].astype(np.float32), ["layer", "head", "probe", "key_group"])
-    schema.write_array(group, "rows_allowed", count[:, probes].astype(np.int32), ["layer", "probe", "key_group"])
+    group = encode.create_group(file, "masses", "masses")
+    encode.write_array(group, "probes", probes.astype(np.int32), ["probe"])
+    encode.write_array(group, "rows", mass[:, :, probes].astype(np.float32), ["layer", "head", "probe", "key_group"])
+    encode.write_array(group, "rows_allowed", count[:, probes].astype(np.int32), ["layer", "probe", "key_group"])
     dims = ["layer", "head", "query_group", "key_group"]
-    schema.write_array(group, "flow", np.stack(flow, 2).astype(np.float32), dims)
-    schema.write_array(group, "flow_pairs", np.stack(pairs, 1).astype(np.int64), ["layer", "query_group", "key_group"])
+    encode.write_array(group, "flow", np.stack(flow, 2).astype(np.float32), dims)
+    encode.write_array(group, "flow_pairs", np.stack(pairs, 1).astype(np.int64), ["layer", "query_group", "key_group"])

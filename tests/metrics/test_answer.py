@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture import schema
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.file import encode
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.answer import answer_group
-from attnscope.metrics.cells import best_answer_head
 from attnscope.metrics.headline import headline
+from attnscope.metrics.people.cells import best_answer_head
 from attnscope.scene import Scene
 from attnscope.scene.mentions import asked_speakers
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
@@ -226,7 +226,7 @@ def test_a_capture_without_an_answer_position(tmp_path):
         kinds = [kind.decode() for kind in file["query_groups/kind"][()]]
         del file["query_groups/kind"]
         other = ["question" if kind == "answer_position" else kind for kind in kinds]
-        schema.write_strings(file["query_groups"], "kind", other)
+        encode.write_strings(file["query_groups"], "kind", other)
     with open_capture(path) as cap:
         assert answer_group(cap) is None
         note = "Answer metrics are not defined: the capture has no query group of the answer position."

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.balance import indices
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 

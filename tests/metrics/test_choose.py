@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from attnscope.errors import RequestError
-from attnscope.metrics.choose import choose
-from attnscope.metrics.criteria import criteria
-from attnscope.metrics.ranking import NOT_CAUSE
+from attnscope.metrics.choosing.criteria import criteria
+from attnscope.metrics.choosing.ranking import NOT_CAUSE, choose
 from tests.metrics.planted import NAMES, asking, planted
 from tests.metrics.sketch import Sketch, causal, room, softmax
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope.errors import RequestError
-from attnscope.metrics.clips import groups, labels, shared
+from attnscope.metrics.clips.keys import groups, labels, shared
 from tests.metrics.sketch import room
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attnscope.metrics.pool import contrast, paired, pooled
+from attnscope.metrics.clips import contrast, paired, pooled
 from tests.metrics.numbers import of, tidy
 
 

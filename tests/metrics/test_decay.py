@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
+from attnscope.metrics.clips.resample import tail
 from attnscope.metrics.decay import across_captures, log10_product
-from attnscope.metrics.resample import tail
 from attnscope.metrics.segments import fit, fit_break, gamma_interval
 from tests.metrics.sketch import causal, room, softmax
 

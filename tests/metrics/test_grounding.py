@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, rankdata
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.detect import detect, ranks
-from attnscope.metrics.detectors import METRICS
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.people.detectors import METRICS, detect, ranks
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 NAMES = [*METRICS, "box_area"]

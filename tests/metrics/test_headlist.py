@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attnscope.errors import RequestError, RunError
-from attnscope.metrics import headlist
+from attnscope.metrics.choosing import headlist
 
 
 def test_a_heads_file_comes_back_as_it_was(three, chosen, tmp_path):

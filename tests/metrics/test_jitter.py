@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics.disturbed import covered, disturb, quantiles
 from attnscope.metrics.headline import change
 from attnscope.metrics.jitter import MEASURES
+from attnscope.metrics.people.boxes import covered, disturb, quantiles
 from tests.metrics.sketch import CELL, Sketch, causal, draw, room, softmax
 
 SEATS = [(0, 1), (1, 2), (2, 0)]

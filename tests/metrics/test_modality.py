@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.modality import gap_of
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
-from attnscope.metrics import nulls
-from attnscope.metrics.density import Turns, speaker_cells
-from attnscope.metrics.matrix import lifts, matrices, scores
-from attnscope.metrics.nulls import label_p, q_values, shift_p, shifted_cells
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.people import nulls
+from attnscope.metrics.people.density import Turns, speaker_cells
+from attnscope.metrics.people.matrix import lifts, matrices, scores
+from attnscope.metrics.people.nulls import label_p, q_values, shift_p, shifted_cells
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 

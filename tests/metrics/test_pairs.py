@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.density import Turns, Units, live_frames, unit_masses, unit_weights
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.pairs import METRICS
-from attnscope.metrics.words import MATCHES, Found, Words, boxes_of, unit_peaks
+from attnscope.metrics.people.density import Turns, Units, live_frames, unit_masses, unit_weights
+from attnscope.metrics.people.words import MATCHES, Found, Words, boxes_of, unit_peaks
 from tests.metrics.sketch import causal, draw, room, softmax
 
 MEAN, MAX, MASS = METRICS

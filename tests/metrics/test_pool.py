@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from attnscope import metrics
 from attnscope.errors import RequestError
-from attnscope.metrics.clips import shared
-from attnscope.metrics.pool import contrast, labels, paired, pooled, summarize
+from attnscope.metrics.clips import contrast, labels, paired, pooled, shared, summarize
 from tests.metrics.numbers import of, tidy
 from tests.metrics.sketch import causal, room, softmax
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import attnscope
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.rank import effective_rank
 from tests.metrics.sketch import Sketch, Token, draw, room
 

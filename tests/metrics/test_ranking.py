@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from attnscope.metrics.criteria import Criterion, Scores, elbow
-from attnscope.metrics.ranking import agreement, ranked, stability, top_share
+from attnscope.metrics.choosing.criteria import Criterion, Scores, elbow
+from attnscope.metrics.choosing.ranking import agreement, ranked, stability, top_share
 
 
 def scored(values: object, name: str = "x", **more) -> Scores:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
-from attnscope.capture.schema import READINGS
+from attnscope.capture.file.encode import READINGS
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.registry import FAMILIES, FOUND
 from tests.metrics.sketch import causal, draw, room, softmax

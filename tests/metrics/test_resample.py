@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, kstest, wilcoxon
 
-from attnscope.metrics.resample import interval, labels_exchanged, sign_flips, signed_ranks, tail
+from attnscope.metrics.clips.resample import interval, labels_exchanged, sign_flips, signed_ranks, tail
 
 
 def test_p_is_uniform_where_nothing_differs():
@@ -97,7 +97,7 @@ def test_blocks_do_not_change_the_numbers(monkeypatch):
     values = np.random.default_rng(0).normal(size=(7, 8))
     values[2, 1] = np.nan
     whole = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(8) < 2))
-    monkeypatch.setattr("attnscope.metrics.resample._BLOCK", 100)
+    monkeypatch.setattr("attnscope.metrics.clips.resample._BLOCK", 100)
     parts = (*interval(values, draws=50), sign_flips(values), labels_exchanged(values, np.arange(8) < 2))
     assert np.allclose(whole, parts)
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture import schema
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.file import encode
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.rollout import LIMIT, obstacle, rollout_rows
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 
@@ -109,12 +109,12 @@ def from_qk(path: Path, sketch: Sketch, seed: int, layers: int = 3) -> np.ndarra
     z = np.einsum("lhqd,lhkd->lhqk", q.astype(np.float64), k.astype(np.float64).repeat(2, 1)) * 0.5
     draw(path, sketch, softmax(z, causal(n)), readings=("masses",), kv_heads=2)
     with h5py.File(path, "r+") as file:
-        group = schema.create_group(file, "qk", "qk")
+        group = encode.create_group(file, "qk", "qk")
         for layer in range(layers):
-            own = schema.create_group(group, str(layer), "qk-layer")
-            schema.set_attributes(own, scale=0.5, softcap=float("nan"), logical_dtype="float16")
-            schema.write_array(own, "q", q[layer], ["head", "query", "channel"])
-            schema.write_array(own, "k", k[layer], ["kv_head", "key", "channel"])
+            own = encode.create_group(group, str(layer), "qk-layer")
+            encode.set_attributes(own, scale=0.5, softcap=float("nan"), logical_dtype="float16")
+            encode.write_array(own, "q", q[layer], ["head", "query", "channel"])
+            encode.write_array(own, "k", k[layer], ["kv_head", "key", "channel"])
     return softmax(z, causal(n))
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture import schema
-from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.tidy import at_places, over
+from attnscope.capture.file import encode
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.tables import at_places, over
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 
 STATS = ("sink_keys", "sink_share", "row_entropy")
@@ -42,19 +42,19 @@ def with_stats(path: Path, attention: np.ndarray, allowed: np.ndarray, sink_logi
     if sink_logit is not None:
         lse = sink_logit - np.log(1 - attention.sum(-1))
     with h5py.File(path, "r+") as file:
-        group = schema.create_group(file, "stats", "stats")
+        group = encode.create_group(file, "stats", "stats")
         by_query = ["layer", "head", "query"]
         entropy = -(attention * np.log(safe)).sum(-1)
         sinks = file["sinks"][()].astype(np.float64)
-        schema.write_array(group, "entropy", entropy.astype(np.float32), by_query, "nats")
-        schema.write_array(group, "lse", lse.astype(np.float32), by_query, "nats")
+        encode.write_array(group, "entropy", entropy.astype(np.float32), by_query, "nats")
+        encode.write_array(group, "lse", lse.astype(np.float32), by_query, "nats")
         on_sinks = np.einsum("lhqk,lk->lhq", attention, sinks)
-        schema.write_array(group, "sink_mass", on_sinks.astype(np.float32), by_query)
-        schema.write_array(
+        encode.write_array(group, "sink_mass", on_sinks.astype(np.float32), by_query)
+        encode.write_array(
             group, "allowed", np.repeat(allowed.sum(1)[None], layers, 0).astype(np.int32), ["layer", "query"]
         )
         if sink_logit is not None:
-            schema.write_array(file, "sink_logits", np.full((layers, heads), sink_logit, np.float32), ["layer", "head"])
+            encode.write_array(file, "sink_logits", np.full((layers, heads), sink_logit, np.float32), ["layer", "head"])
     return path
 
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
-from attnscope.metrics.cells import best_head, cell_lift
-from attnscope.metrics.density import Turns, cells_at, live_frames
-from attnscope.metrics.matrix import lifts, matrices, own_share, scores
-from attnscope.metrics.permute import arrangements, count, p_value
-from attnscope.metrics.shares import time_share
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.people.cells import best_head, cell_lift
+from attnscope.metrics.people.density import Turns, cells_at, live_frames
+from attnscope.metrics.people.matrix import lifts, matrices, own_share, scores
+from attnscope.metrics.people.nulls import arrangements, count, p_value
+from attnscope.metrics.people.shares import time_share
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 

@@ -21,7 +21,7 @@ WHAT = ["capture", "metric", "layer", "head", "group"]
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     """All families of two captures."""
-    from attnscope.capture.reader import open as open_capture
+    from attnscope.capture.read.capture import open as open_capture
     from tests.metrics.sketch import draw
 
     parts: dict[str, list[pd.DataFrame]] = {}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attnscope.evaluate import stats
-from attnscope.metrics.verdict import verdict
+from attnscope.metrics.clips.verdict import verdict
 
 NAN = float("nan")
 

@@ -12,13 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import attnscope
-from attnscope.capture import schema
+from attnscope.capture.file import encode
 from attnscope.correct import Temperature, rerun
 from attnscope.errors import RequestError
-from attnscope.metrics.choose import choose
+from attnscope.metrics.choosing.ranking import choose
 from attnscope.model import around
-from attnscope.model.embedded import embedded_folder
 from attnscope.model.fingerprint import checksum
+from attnscope.model.folder import embedded_folder
 from attnscope.report.compare import compare
 from attnscope.report.inputs import open_all
 from attnscope.weights import Match, match, where
@@ -207,7 +207,7 @@ def rewritten(path, **fields):
             for key, value in change.items():
                 document.pop(key) if value is None else document.update({key: value})
             del file[name]
-            schema.write_json(file, name, document)
+            encode.write_json(file, name, document)
 
 
 def test_an_older_capture_compares_its_logits(before, loaded, tmp_path, caplog):

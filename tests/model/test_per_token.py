@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import attnscope
-from attnscope.capture.generate import collate, generate, option_logprobs
+from attnscope.capture.record.generate import collate, generate, option_logprobs
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import Knockout, corrected
 from attnscope.errors import RequestError, RunError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attnscope.report import output
+from attnscope.report.page import output
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 NAMES = ("Ann", "Ben", "Cleo")

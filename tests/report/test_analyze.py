@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics.headline_lines import NO_SINKS
+from attnscope.metrics.headline import NO_SINKS
 from attnscope.report.analyze import analyze
-from attnscope.report.html import CAUSAL
 from attnscope.report.inputs import subject
-from attnscope.report.numbers import number, signed
+from attnscope.report.page.numbers import number, signed
+from attnscope.report.page.render import CAUSAL
 from tests.metrics.sketch import draw, room
 from tests.report.conftest import attention, scenery
 from tests.report.pages import assert_self_contained

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.registry import OVER
 from attnscope.report.analyze import analyze
-from attnscope.report.answers import verdict
 from attnscope.report.compare import compare
 from attnscope.report.figures.answer import shares, speaker_shares, speaker_shares_change
-from attnscope.report.provenance import acted_on_answer
+from attnscope.report.page.captures import verdict
+from attnscope.report.page.provenance import acted_on_answer
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.report.conftest import answer, attention, scenery, social_bias
 from tests.report.pages import assert_self_contained

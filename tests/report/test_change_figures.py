@@ -10,19 +10,17 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.correct.social.toward import TOWARD
 from attnscope.metrics.registry import OVER
-from attnscope.report.change import example
-from attnscope.report.change_panels import touched_panels
+from attnscope.report.change import ONE, SEVERAL, drawn_to, example
 from attnscope.report.compare import compare
-from attnscope.report.drawn import ONE, SEVERAL, drawn_to
-from attnscope.report.figures.changes import panels
+from attnscope.report.figures.canvas import stage
+from attnscope.report.figures.changes import UNTOUCHED, heads_touched, panels
 from attnscope.report.figures.heads import LEAST_CHANGE, Grid, around_change, heads_change
 from attnscope.report.figures.overlay import TARGET, overlay_change
-from attnscope.report.figures.stage import stage
-from attnscope.report.figures.touched import UNTOUCHED, heads_touched
-from attnscope.report.style import CYCLE, figure_of
+from attnscope.report.figures.style import CYCLE, figure_of
+from attnscope.report.sections.changes import touched_panels
 from tests.metrics.sketch import draw, room
 from tests.report.conftest import attention, scenery, social_bias
 from tests.report.pages import assert_self_contained

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnscope.capture.reader import open as open_capture
-from attnscope.report import change_panels
-from attnscope.report.answers import options_change, together, unlikely
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.report.change import Section
 from attnscope.report.compare import compare
 from attnscope.report.cost import cost
-from attnscope.report.numbers import aligned, likelihood, percent, points
-from attnscope.report.provenance import corrections
-from attnscope.report.summary import records
+from attnscope.report.page.captures import options_change, together, unlikely
+from attnscope.report.page.numbers import aligned, likelihood, percent, points
+from attnscope.report.page.provenance import corrections
+from attnscope.report.page.summary import records
+from attnscope.report.sections import changes
 from tests.metrics.sketch import draw
 from tests.report.conftest import answer, attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
@@ -25,7 +25,7 @@ from tests.report.test_changes import with_cost
 @pytest.fixture
 def few(monkeypatch):
     """Pages without the figures of numbers, which take most of the time."""
-    monkeypatch.setattr(change_panels, "sections", lambda *_: [])
+    monkeypatch.setattr(changes, "sections", lambda *_: [])
 
 
 def scored(path: Path, *logprobs: float | None, **options) -> Path:
@@ -145,9 +145,9 @@ def test_without_a_correction_it_is_the_cost_of_two_runs(before, tmp_path):
 
 def test_warnings_stand_first_and_what_is_missing_last(before, tmp_path, monkeypatch):
     for name in ("_speakers", "_overlays", "_layers", "_modalities"):  # drawing takes time
-        monkeypatch.setattr(change_panels, name, lambda *_: Section("Empty", "Nothing.", [], ["nothing"]))
+        monkeypatch.setattr(changes, name, lambda *_: Section("Empty", "Nothing.", [], ["nothing"]))
     for name in ("change_overlays", "change_maps"):
-        monkeypatch.setattr(change_panels, name, lambda *_: [])
+        monkeypatch.setattr(changes, name, lambda *_: [])
     sketch = scenery()
     warning = "the largest logit is negative in 68.7% of 12 biased rows (there the published bias lowers attention)"
     said = social_bias() | {"notes": ["8 fixed heads in 1 layer", warning], "cautions": [warning]}

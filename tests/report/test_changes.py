@@ -14,20 +14,20 @@ import pytest
 from PIL import Image
 
 from attnscope import metrics
-from attnscope.capture import schema
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.file import encode
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.correct import BoxesTold, SocialBias
 from attnscope.correct.registry import about
 from attnscope.errors import RequestError
-from attnscope.metrics.headline_lines import NO_SINKS
-from attnscope.report import change_panels, compare_notes, provenance
-from attnscope.report.compare import compare
-from attnscope.report.compare_notes import NO_SINK, worth_showing
+from attnscope.metrics.headline import NO_SINKS
+from attnscope.report.compare import NO_SINK, compare, gaps, worth_showing
 from attnscope.report.cost import cost
 from attnscope.report.figures.changes import matrices_change
-from attnscope.report.numbers import changed
+from attnscope.report.page import provenance
+from attnscope.report.page.numbers import changed
 from attnscope.report.pairing import pair
-from attnscope.report.panels import unmoved
+from attnscope.report.sections import changes
+from attnscope.report.sections.panels import unmoved
 from tests.metrics.sketch import CELL, Token, draw
 from tests.report.conftest import answer, attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
@@ -45,7 +45,7 @@ ALIGN = {
 @pytest.fixture
 def few(monkeypatch):
     """Pages without the figures of numbers, which take most of the time."""
-    monkeypatch.setattr(change_panels, "sections", lambda *_: [])
+    monkeypatch.setattr(changes, "sections", lambda *_: [])
 
 
 def told(path, **options):
@@ -70,7 +70,7 @@ def with_cost(path, source, **found):
         whole = {"work": "w", "prompts": 1, "runs": 3, "seconds": 2.0, "cpu_seconds": 4.0, "memory": "resident"}
         run["cost"] = whole | {"memory_before": 100 * 2**20, "memory_peak": 110 * 2**20} | found
         del file["run"]
-        schema.write_json(file, "run", run)
+        encode.write_json(file, "run", run)
     return path
 
 
@@ -247,7 +247,7 @@ def test_a_gap_that_a_moda_method_raises_is_said(method, after, said):
         for name, before, value in zip(("text", "visual"), (0.243, 0.309), after, strict=True)
     ]
     rows.append({"number": "Gap of text (/max)" + NO_SINKS, "metric": "gap", "before": 0.0, "after": 1.0})
-    found = compare_notes.gaps(SimpleNamespace(correction=[{"method": method}]), rows)
+    found = gaps(SimpleNamespace(correction=[{"method": method}]), rows)
     assert bool(found) == bool(said)
     assert all(said in note for note in found)
 
@@ -257,7 +257,7 @@ def test_the_page_of_a_moda_method_has_its_gaps(before, after, tmp_path):
     path.write_bytes(after.read_bytes())
     with h5py.File(path, "r+") as file:
         del file["correction"]
-        schema.write_json(file, "correction", [social_bias() | {"method": "moda-mask", "params": {}}])
+        encode.write_json(file, "correction", [social_bias() | {"method": "moda-mask", "params": {}}])
     summary = compare(before, path, tmp_path / "out")
     gaps = [row for row in summary.numbers["headline"] if row["metric"] == "gap" and NO_SINKS not in row["number"]]
     (note,) = [note for note in summary.notes if note.startswith("moda-mask is meant to lower the gap")]
@@ -290,7 +290,7 @@ def test_frames_that_a_correction_drew_on_are_shown(before, tmp_path):
         Image.fromarray(image).save(buffer, "JPEG")
     with h5py.File(path, "r+") as file:
         del file["frames/jpeg"]
-        schema.write_bytes(file["frames"], "jpeg", [buffer.getvalue() for buffer in buffers])
+        encode.write_bytes(file["frames"], "jpeg", [buffer.getvalue() for buffer in buffers])
     summary = compare(before, path, tmp_path / "out")
     assert "frames_shown" in {p.stem for p in summary.figures}
     assert any(note.startswith("boxes-drawn changed the frames") for note in summary.notes)

@@ -9,11 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics.cells import cell_lift
-from attnscope.report.compare import compare
-from attnscope.report.compare_notes import NO_BAND
+from attnscope.metrics.people.cells import cell_lift
+from attnscope.report.compare import NO_BAND, compare
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.report.conftest import ACTIVE, attention, scenery
 from tests.report.pages import assert_self_contained
@@ -114,7 +113,7 @@ def test_heads_change_draws_both_on_one_scale():
 
 
 def test_overlay_paints_each_token_in_its_cell(before):
-    from attnscope.report.figures.stage import paint, stage
+    from attnscope.report.figures.canvas import paint, stage
 
     with open_capture(before) as cap:
         on = stage(cap, "Ann")
@@ -131,7 +130,7 @@ def test_overlay_paints_each_token_in_its_cell(before):
 def test_frames_are_chosen_evenly_and_include_the_talking_ones(before):
     from dataclasses import replace
 
-    from attnscope.report.figures.stage import choose, stage
+    from attnscope.report.figures.canvas import choose, stage
 
     with open_capture(before) as cap:
         on = stage(cap, "Ann")

@@ -7,14 +7,15 @@ import pandas as pd
 import pytest
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics import OVER, pool
+from attnscope.metrics import OVER
+from attnscope.metrics.clips import pool
 from attnscope.report import figures
 from attnscope.report.figures.layers import chance_level
 from attnscope.report.figures.lines import by_layer, over_captures
-from attnscope.report.figures.matrix import shares
-from attnscope.report.style import COLUMN, figure_of, new_figure
+from attnscope.report.figures.speakers import shares
+from attnscope.report.figures.style import COLUMN, figure_of, new_figure
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics import OVER
-from attnscope.metrics.cells import cell_lift
+from attnscope.metrics.people.cells import cell_lift
 from attnscope.report import figures
-from attnscope.report.style import COLUMN, PAGE, figure_of, lay_out, scaled, short_labels, styled
+from attnscope.report.figures.style import COLUMN, PAGE, figure_of, lay_out, scaled, short_labels, styled
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,8 @@ from matplotlib import font_manager
 from attnscope import fonts
 from attnscope.files import printable
 from attnscope.report.analyze import analyze
-from attnscope.report.figures.names import letters
-from attnscope.report.lettering import LONGEST, Lettering, lettering, middle
-from attnscope.report.style import figure_of, give_fonts, literal, own_axes, styled
+from attnscope.report.figures.labels import LONGEST, Lettering, lettering, letters, middle
+from attnscope.report.figures.style import figure_of, give_fonts, literal, own_axes, styled
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 from tests.report.pages import assert_self_contained
 

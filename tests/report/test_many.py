@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from attnscope import metrics
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.report.analyze import analyze
 from attnscope.report.figures.answer import shares

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from attnscope.capture.reader import open as open_capture
+from attnscope.capture.read.capture import open as open_capture
 from attnscope.demo.film import write_film
 from attnscope.errors import RunError
-from attnscope.metrics.cells import cell_lift
+from attnscope.metrics.people.cells import cell_lift
 from attnscope.report import figures
-from attnscope.report.figures.film import clip_frames, moments, write_films
-from attnscope.report.figures.names import LETTER, LINE, place_names
-from attnscope.report.frame_panels import overlay_panels
+from attnscope.report.figures.labels import LETTER, LINE, place_names
+from attnscope.report.figures.movie import clip_frames, moments, write_films
 from attnscope.report.inputs import compute_tables
-from attnscope.report.output import Output, Picture
+from attnscope.report.page.output import Output, Picture
+from attnscope.report.sections.frames import overlay_panels
 from tests.metrics.sketch import draw
 from tests.report.conftest import attention, scenery
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from attnscope.report.numbers import ranked
+from attnscope.report.page.numbers import ranked
 
 
 @pytest.mark.parametrize(

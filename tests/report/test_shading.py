@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm, Normalize
 
+from attnscope.report.figures.canvas import Stage
 from attnscope.report.figures.overlay import draw, scale
 from attnscope.report.figures.shading import FAINT, LESS, MORE, ratio_scale, ratio_ticks, shade
-from attnscope.report.figures.stage import Stage
-from attnscope.report.style import own_axes
+from attnscope.report.figures.style import own_axes
 
 
 def test_near_uniform_attention_hides_nothing() -> None:

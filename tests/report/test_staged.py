@@ -12,8 +12,8 @@ import pytest
 from attnscope import metrics
 from attnscope.errors import RequestError, RunError
 from attnscope.report import analyze, compare
-from attnscope.report.output import Output
-from attnscope.report.staged import staged
+from attnscope.report.page.output import Output
+from attnscope.report.page.staging import staged
 
 OLD = {"report.html": "old page", "summary.json": "{}", "tables/definitions.csv": "old", "mine.txt": "mine"}
 

@@ -18,8 +18,8 @@ from attnscope.errors import RequestError
 from attnscope.report import sweep as report
 from attnscope.report import what_if as answered
 from attnscope.report.figures.dose import Panel, dose_response, geometric
-from attnscope.report.style import figure_of
-from attnscope.report.sweep_table import brief, panels_of
+from attnscope.report.figures.style import figure_of
+from attnscope.report.sweep import brief, panels_of
 from tests.report.conftest import social_bias
 from tests.report.pages import assert_self_contained
 

@@ -12,9 +12,9 @@ import pytest
 
 from attnscope.errors import SceneError
 from attnscope.scene import Scene, read_transcript
-from attnscope.scene.flags import scene_from_flags
 from attnscope.scene.mentions import asked_speakers, mentions, question_notes
 from attnscope.scene.names import clean_name, find_name, name_key, nearest_name
+from attnscope.scene.sources import scene_from_flags
 from attnscope.scene.speaking import speaker_notes
 
 BOX = {"segments": [{"start": 0, "end": 1, "keyframes": [{"t": 0, "xyxy": [1, 2, 30, 40]}]}]}

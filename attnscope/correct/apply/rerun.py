@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attnscope.capture.file.writer import check_target
 from attnscope.capture.plan import Plan
-from attnscope.capture.reader import Capture
+from attnscope.capture.read.capture import Capture
 from attnscope.capture.run import Progress, capture_prompts
-from attnscope.capture.writer import check_target
-from attnscope.correct.apply.bound import bind, double_dipping
-from attnscope.correct.apply.known import refuse_early
-from attnscope.correct.apply.recorded import Recorded
-from attnscope.correct.apply.within import corrected
+from attnscope.correct.apply.binding import bind, double_dipping
+from attnscope.correct.apply.block import corrected
+from attnscope.correct.apply.refusals import refuse_early
+from attnscope.correct.apply.source import Recorded
 from attnscope.correct.base import Correction, Running
 from attnscope.correct.peers.row_edits import RunningRows
 from attnscope.correct.recipe import write
 from attnscope.errors import RequestError
 from attnscope.files import real_path
-from attnscope.folders import made
+from attnscope.files.folders import made
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel

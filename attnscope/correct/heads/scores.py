@@ -14,10 +14,10 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall, allowed_pairs, dense_rows
 from attnscope.attention.masks import MaskCache
-from attnscope.capture.groups import key_groups
 from attnscope.capture.plan import Plan
-from attnscope.capture.sample import find_sinks, read_probes
-from attnscope.metrics.criteria import elbow
+from attnscope.capture.record.groups import key_groups
+from attnscope.capture.record.rows import find_sinks, read_probes
+from attnscope.metrics.choosing.criteria import elbow
 from attnscope.metrics.heads import grid_cells, region_entropy
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class ActiveScores(HeadScores):
 class LocalizationScores(HeadScores):
     """Spatial entropy and mass of the last position's look at visual tokens, without sinks.
 
-    As the criterion "localization" of `attnscope.metrics.criteria`, from a capture under the default plan.
+    As the criterion "localization" of `attnscope.metrics.choosing.criteria`, from a capture under the default plan.
     """
 
     def __init__(self, prompts: Sequence[Prompt], layers: Sequence[int], pairs: Sequence[Pairs]) -> None:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction, Decoder
-from attnscope.correct.heads import written
+from attnscope.correct.heads import fixed
 from attnscope.correct.heads.scores import ActiveScores, HeadScores, LocalizationScores, Pairs
 from attnscope.correct.notes import counted, require_places
 from attnscope.errors import RequestError
 from attnscope.layers import select_layers
-from attnscope.metrics.headlist import HeadList
+from attnscope.metrics.choosing.headlist import HeadList
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -70,12 +70,12 @@ class Selection:
             raise self._wrong("quantile", "must be in [0, 1)")
         if self.by not in BY:
             raise self._wrong("by", f"choose from {', '.join(BY)}")
-        object.__setattr__(self, "heads", written.opened(self.heads, self.method))
+        object.__setattr__(self, "heads", fixed.opened(self.heads, self.method))
         self._check_alone()
 
     def _wrong(self, name: str, why: str) -> RequestError:
         value = getattr(self, name)
-        return parameters.wrong(self.method, name, written.text(value) if name == "heads" else value, why)
+        return parameters.wrong(self.method, name, fixed.text(value) if name == "heads" else value, why)
 
     def _check_alone(self) -> None:
         """Refuse two rules at once; a threshold left at its default is none."""
@@ -138,10 +138,10 @@ def choose(
     Raises:
         RequestError: If the model has no such layer or head, or cannot be run.
     """
-    fixed = written.heads_of(rule.heads, decoder)
-    if fixed:
-        note = f"{counted(sum(map(len, fixed.values())), 'fixed head')} in {counted(len(fixed), 'layer')}"
-        return [Chosen(fixed, note, written.foreign(rule.heads, decoder))] * len(prompts)
+    given = fixed.heads_of(rule.heads, decoder)
+    if given:
+        note = f"{counted(sum(map(len, given.values())), 'fixed head')} in {counted(len(given), 'layer')}"
+        return [Chosen(given, note, fixed.foreign(rule.heads, decoder))] * len(prompts)
     layers = select_layers(rule.layers, decoder.layers, decoder.depth)
     if not rule.looks:
         return [Chosen(None)] * len(prompts)

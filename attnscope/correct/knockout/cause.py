@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike
 from scipy.stats import permutation_test, rankdata
 
 from attnscope.capture.run import Progress
-from attnscope.correct.heads import written
+from attnscope.correct.heads import fixed
 from attnscope.correct.knockout.effects import EFFECT, ODDS, knock_out_captures
 from attnscope.correct.notes import counted
 from attnscope.errors import RequestError
-from attnscope.metrics.headlist import HeadList
-from attnscope.metrics.pool import pooled
-from attnscope.metrics.ranking import NOT_CAUSE, rank_correlation
-from attnscope.metrics.tidy import defined, records
+from attnscope.metrics.choosing.headlist import HeadList
+from attnscope.metrics.choosing.ranking import NOT_CAUSE, rank_correlation
+from attnscope.metrics.clips.pool import pooled
+from attnscope.metrics.tables import defined, records
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -105,10 +105,10 @@ def only(found: HeadList, every: HeadList, heads: str) -> HeadList:
     Raises:
         RequestError: If one of them is not in the ranking, or the heads file is of another model.
     """
-    given = written.opened(heads, "")
+    given = fixed.opened(heads, "")
     if isinstance(given, HeadList):
         given.check_model(*found.model.known)
-    wanted = {(layer, head) for layer, several in written.parse(given).items() for head in several}
+    wanted = {(layer, head) for layer, several in fixed.parse(given).items() for head in several}
     missing = sorted(wanted - {(head.layer, head.head) for head in every.heads})
     if missing:
         layer, head = missing[0]

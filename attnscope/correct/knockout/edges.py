@@ -14,7 +14,7 @@ from torch import Tensor
 from attnscope.correct import params as parameters
 from attnscope.correct.notes import HOW_BOXES, require_places
 from attnscope.errors import NotApplicableError, RequestError
-from attnscope.metrics.density import cells_at, live_frames
+from attnscope.metrics.people.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers
 from attnscope.scene.names import did_you_mean, find_name
 from attnscope.scene.problems import show

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from attnscope.attention import tapped
-from attnscope.capture.generate import collate, generate, option_logprobs
+from attnscope.capture.record.generate import collate, generate, option_logprobs
 from attnscope.capture.run import Progress
-from attnscope.correct.apply.known import refuse_early
-from attnscope.correct.apply.recorded import Recorded
+from attnscope.correct.apply.refusals import refuse_early
 from attnscope.correct.apply.rerun import bind
+from attnscope.correct.apply.source import Recorded
 from attnscope.correct.knockout.edges import EVERY
 from attnscope.correct.knockout.knockout import Knockout, cut_in
 from attnscope.correct.knockout.running import RunningKnockout

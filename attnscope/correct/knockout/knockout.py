@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnscope.correct.base import Correction, Decoder
-from attnscope.correct.heads import written
+from attnscope.correct.heads import fixed
 from attnscope.correct.knockout.edges import EVERY, Cut, cut_edges, cut_rows, parse
 from attnscope.correct.knockout.running import RunningKnockout
 from attnscope.correct.registry import correction
 from attnscope.errors import RequestError
-from attnscope.metrics.headlist import HeadList
+from attnscope.metrics.choosing.headlist import HeadList
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ class Knockout(Correction):
     def __post_init__(self) -> None:
         """Check ranges, and read the heads file."""
         super().__post_init__()
-        object.__setattr__(self, "heads", written.opened(self.heads, self.method))
-        if not parse(self.edges, self.method) and not written.parse(self.heads):
+        object.__setattr__(self, "heads", fixed.opened(self.heads, self.method))
+        if not parse(self.edges, self.method) and not fixed.parse(self.heads):
             raise RequestError(f"{self.method} needs heads, edges or both: it does not cut every head")
         if self.edges and self.rows != EVERY:
             raise self.wrong("rows", f"edges={show(self.edges)} says which rows are cut")
@@ -65,7 +65,7 @@ class Knockout(Correction):
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
-        return super().params() | {"heads": written.text(self.heads)}
+        return super().params() | {"heads": fixed.text(self.heads)}
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningKnockout:
         """Find the heads and the tokens that are cut.
@@ -73,9 +73,9 @@ class Knockout(Correction):
         Raises:
             RequestError: If the model has no such head, or a prompt lacks tokens that are to be cut.
         """
-        chosen = written.heads_of(self.heads, decoder) or every_head(decoder)
+        chosen = fixed.heads_of(self.heads, decoder) or every_head(decoder)
         cuts = [cut_in(prompt, self.edges, self.rows, self.coverage) for prompt in prompts]
-        return RunningKnockout(self, cuts, [chosen] * len(cuts), written.foreign(self.heads, decoder))
+        return RunningKnockout(self, cuts, [chosen] * len(cuts), fixed.foreign(self.heads, decoder))
 
 
 def every_head(decoder: Decoder) -> dict[int, list[int]]:

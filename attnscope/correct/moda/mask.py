@@ -1,15 +1,4 @@
-"""Attention within and between modalities, each with a softmax of its own (Zhang et al., ICML 2025, Eq. 7 and 8).
-
-paper: masks M^m and M^m' split a row's keys into those of its own modality (self) and the others (cross), and each
-part has its own softmax. How the two are added is not printed, and the released code has no such mask. ours: the row
-is (1 - gate) self + gate cross. The joint softmax is the same sum with its own gate, rho = the row's mass on the
-other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused kernel. By
-default the gate of a row is the share of its keys that are of the other modality, so that both sides have the same mean
-per pair: a share of one half would give the side with fewer keys more for each of them, and widen the gap per pair that
-the paper means to lower.
-There are two sides: visual tokens, and all others. Special and template tokens count as text (ours): the paper knows
-two modalities, and left out they would keep the attention sinks out of both softmaxes.
-"""
+"""Log-odds of a row's attention to visual keys against all others, for every row, and nothing N x N."""
 
 from __future__ import annotations
 
@@ -21,10 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, add_bias, allowed_pairs
+from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_rows, least_mass, masses
 from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.knockout.running import CUT
-from attnscope.correct.moda._odds import log_odds
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
 from attnscope.correct.moda.gram import DIRECTIONS
 from attnscope.correct.notes import Caution
@@ -32,6 +20,49 @@ from attnscope.correct.registry import correction
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
+
+
+def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Tensor:
+    """log(mass on the first group) - log(mass on the second), by one more run of the kernel, or densely for few rows.
+
+    Where a mass is below the kernel's precision, the row is computed densely: its log-sum-exps do not underflow.
+
+    Args:
+        call: The attention call, edits so far included.
+        one: Boolean [B, Nk] keys.
+        two: Boolean [B, Nk] keys, disjoint from those.
+        both: Boolean [B, Nq] rows that see keys of both groups; the others are not read.
+
+    Returns:
+        [B, H, Nq] float32; 0 in rows that do not see both.
+    """
+    groups = torch.stack([one, two], -1)
+    mass = masses(call, groups, both)  # [B, H, Nq, 2]
+    counts = groups.sum(1).tolist()
+    least = torch.tensor([[least_mass(call.value.dtype, n) for n in own] for own in counts], device=mass.device)
+    least = least[:, None, None]  # [B, 1, 1, 2]
+    odds = torch.log(torch.maximum(mass, least)) @ torch.tensor([1.0, -1.0], device=mass.device)
+    lost = both & (mass < least).any(-1).any(1)
+    for sample in lost.any(1).nonzero()[:, 0].tolist():
+        for part, z, _, _ in dense_rows(call, sample, lost[sample].nonzero()[:, 0]):
+            seen = allowed_pairs(call, sample, part)
+            each = [z.masked_fill(~(seen & keys[sample]), -torch.inf).logsumexp(-1) for keys in (one, two)]
+            odds[sample][:, part] = each[0] - each[1]
+    return odds.where(both[:, None], 0.0)
+
+
+# Attention within and between modalities, each with a softmax of its own (Zhang et al., ICML 2025, Eq. 7 and 8).
+#
+# paper: masks M^m and M^m' split a row's keys into those of its own modality (self) and the others (cross), and each
+# part has its own softmax. How the two are added is not printed, and the released code has no such mask. ours: the
+# row is (1 - gate) self + gate cross. The joint softmax is the same sum with its own gate, rho = the row's mass on
+# the other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused
+# kernel. By default the gate of a row is the share of its keys that are of the other modality, so that both sides
+# have the same mean per pair: a share of one half would give the side with fewer keys more for each of them, and
+# widen the gap per pair that the paper means to lower. There are two sides: visual tokens, and all others. Special
+# and template tokens count as text (ours): the paper knows two modalities, and left out they would keep the attention
+# sinks out of both softmaxes.
+
 
 COMBINE = ("fixed", "natural")
 RAISED = 0.005  # what a gap must grow by to be called so: below is rounding

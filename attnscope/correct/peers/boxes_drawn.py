@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from attnscope import fonts
 from attnscope.correct.base import Correction, Decoder
-from attnscope.correct.peers.shown import Shown, not_shown, visible_boxes
+from attnscope.correct.peers.inputs import Shown, not_shown, visible_boxes
 from attnscope.correct.registry import correction
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.correct.base import Correction, Decoder
-from attnscope.correct.peers.shown import Shown, not_shown, visible_boxes
+from attnscope.correct.peers.inputs import Shown, not_shown, visible_boxes
 from attnscope.correct.registry import correction
 from attnscope.scene.models import Turn
 

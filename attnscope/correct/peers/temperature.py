@@ -14,14 +14,14 @@ import torch
 
 from attnscope.attention import AttentionCall
 from attnscope.correct.base import Correction, Decoder, Running
-from attnscope.correct.heads import written
+from attnscope.correct.heads import fixed
 from attnscope.correct.notes import Caution, counted
 from attnscope.correct.peers.tokens import ROWS, Places, Tokens
 from attnscope.correct.placing import Placing
 from attnscope.correct.registry import correction
 from attnscope.errors import ModelError
 from attnscope.layers import select_layers
-from attnscope.metrics.headlist import HeadList
+from attnscope.metrics.choosing.headlist import HeadList
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -59,11 +59,11 @@ class Temperature(Correction):
         super().__post_init__()
         self.check_least(0, "temperature", above=True)
         self.check_choices({"rows": tuple(ROWS)})
-        object.__setattr__(self, "heads", written.opened(self.heads, self.method))
+        object.__setattr__(self, "heads", fixed.opened(self.heads, self.method))
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
-        return super().params() | {"heads": written.text(self.heads)}
+        return super().params() | {"heads": fixed.text(self.heads)}
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningTemperature:
         """Find the heads and the rows.
@@ -71,10 +71,10 @@ class Temperature(Correction):
         Raises:
             RequestError: If the model has no such layer or head.
         """
-        heads = written.heads_of(self.heads, decoder) or {
+        heads = fixed.heads_of(self.heads, decoder) or {
             layer: list(range(decoder.heads)) for layer in select_layers(self.layers, decoder.layers, decoder.depth)
         }
-        warning = written.foreign(self.heads, decoder)
+        warning = fixed.foreign(self.heads, decoder)
         return RunningTemperature(self, heads, [Tokens.of(prompt, self.rows) for prompt in prompts], warning)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, classify, softmax
-from attnscope.capture.sample import find_sinks, read_probes
+from attnscope.capture.record.rows import find_sinks, read_probes
 from attnscope.correct.base import Correction, Decoder
 from attnscope.correct.notes import Caution
 from attnscope.correct.peers.row_edits import Part, RunningRows

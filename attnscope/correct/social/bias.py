@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attnscope.correct.base import Correction, Decoder
-from attnscope.correct.heads import written
+from attnscope.correct.heads import fixed
 from attnscope.correct.heads.scores import Pairs
 from attnscope.correct.heads.selection import LAYERS, THRESHOLD, Selection, choose
 from attnscope.correct.registry import correction
@@ -27,7 +27,7 @@ from attnscope.correct.social.boxes import WHOSE
 from attnscope.correct.social.rows import ROWS, draw
 from attnscope.correct.social.running import RunningSocialBias
 from attnscope.correct.social.toward import TOWARD
-from attnscope.metrics.headlist import HeadList
+from attnscope.metrics.choosing.headlist import HeadList
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class SocialBias(Correction):
 
     def params(self) -> dict[str, Any]:
         """The parameters, as stored in a capture; of a heads file, the heads."""
-        return super().params() | {"heads": written.text(self.heads)}
+        return super().params() | {"heads": fixed.text(self.heads)}
 
     def unused(self) -> list[str]:
         """What other parameters rule out: rules for heads beside fixed ones, what is about rows that are not drawn."""

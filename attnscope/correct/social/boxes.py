@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from attnscope.correct.notes import HOW_BOXES, Caution, require_places
 from attnscope.errors import NotApplicableError
-from attnscope.metrics.disturbed import covered, disturb
 from attnscope.metrics.heads import grid_cells
+from attnscope.metrics.people.boxes import covered, disturb
 from attnscope.scene import scene_boxes
 from attnscope.scene.mentions import next_visible
 

@@ -13,7 +13,7 @@ from attnscope.correct.notes import Caution, counted
 from attnscope.correct.social.boxes import Bools, Cells, find_cells
 from attnscope.correct.social.toward import names_whom, target
 from attnscope.errors import NotApplicableError
-from attnscope.metrics.density import cells_at, live_frames
+from attnscope.metrics.people.density import cells_at, live_frames
 from attnscope.scene.mentions import mentions
 
 if TYPE_CHECKING:

@@ -16,16 +16,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.density import speaker_cells
-from attnscope.metrics.parts import to_table
+from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.parts import to_table
+from attnscope.metrics.people.shares import densities
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.shares import densities
-from attnscope.metrics.tidy import divide, tidy, with_head_mean
+from attnscope.metrics.tables import divide, tidy, with_head_mean
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from attnscope.capture.reader import Capture
+    from attnscope.capture.read.capture import Capture
 
 COLUMNS = ["metric", "layer", "head", "query_group", "kind", "keys", "speaker", "frames", "value", "n"]
 CONSISTENCY = ("speaker_consistency", "speaker_consistency_lift")

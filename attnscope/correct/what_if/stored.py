@@ -14,13 +14,13 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attnscope.attention import AttentionCall, Edit, Kernel, RowEdit
 from attnscope.attention.dense import replace_rows
-from attnscope.capture.schema import READINGS
+from attnscope.capture.file.encode import READINGS
 from attnscope.correct.base import Decoder
 from attnscope.errors import RequestError
 from attnscope.weights import rounded
 
 if TYPE_CHECKING:
-    from attnscope.capture.reader import Capture
+    from attnscope.capture.read.capture import Capture
     from attnscope.model import Prompt
     from attnscope.scene import Frames
 

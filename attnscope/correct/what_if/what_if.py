@@ -1,10 +1,6 @@
-"""What a correction would do to one layer by itself, from a capture's queries and keys: no model is run.
+"""What the rows that a what-if shows do not show: other rows that change, and outputs that are multiplied.
 
-found = what_if("run.h5", [SocialBias(alpha=1.0, rows="answer")])
-found.table   # layer, head, query_group, keys: before, after, change
-
-The layer's own queries and keys are those of the plain run, and so is everything before it: for the first layer that a
-correction changes this is what the corrected model does. Deeper layers would be given something else.
+And what corrections say of a run, which a what-if is not.
 """
 
 from __future__ import annotations
@@ -21,17 +17,76 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, dense_rows
-from attnscope.capture._select import ranges
-from attnscope.capture.reader import Capture
-from attnscope.capture.reader import open as open_capture
-from attnscope.correct.apply.bound import double_dipping
+from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.capture import open as open_capture
+from attnscope.capture.read.labels import ranges
+from attnscope.correct.apply.binding import double_dipping
 from attnscope.correct.base import Correction, Running
-from attnscope.correct.what_if.notes import Notes, without_a_run
 from attnscope.correct.what_if.numbers import LayerMaps, factors, numbers
 from attnscope.correct.what_if.stored import require_qk, stored_call, stored_decoder, stored_prompt
 from attnscope.errors import ModelError, RequestError
 from attnscope.layers import select_layers
 from attnscope.scene.mentions import asked_speakers
+
+# What the selection of heads says where it looks at the plain model, and what is true where it looks at a capture.
+RUN = "chosen in a run of the plain prompt, which costs one more prefill"
+STORED = "chosen from the queries and keys of the capture"
+
+
+def without_a_run(record: dict[str, Any]) -> dict[str, Any]:
+    """A correction's record whose notes speak of the capture instead of a run of the model."""
+    return record | {"notes": [note.replace(RUN, STORED) for note in record["notes"]]}
+
+
+class Notes:
+    """Collects them, layer by layer."""
+
+    def __init__(self) -> None:
+        self.unseen, self.scaled = 0, list[int]()
+
+    def look(self, call: AttentionCall, edited: AttentionCall, rows: Tensor) -> None:
+        """Look at one layer."""
+        touched = _touched(call, edited)
+        touched[rows] = False
+        self.unseen = max(self.unseen, int(touched.sum()))
+        if edited.factor is not None and bool((edited.factor != 1).any()):
+            self.scaled.append(call.layer)
+
+    def sentences(self) -> list[str]:
+        """In words."""
+        found = []
+        if self.unseen:
+            found.append(
+                f"Attention of up to {self.unseen} other tokens (visual ones, the template) is changed in a layer too,"
+                " and not shown."
+            )
+        if self.scaled:
+            found.append(
+                f"Outputs of heads are multiplied (output_factor) in layers {ranges(self.scaled)}, which leaves rows of"
+                " attention as they are."
+            )
+        return found
+
+
+def _touched(call: AttentionCall, edited: AttentionCall) -> Tensor:
+    """Which rows [N] of attention an edit may have changed: all of them, if it changed the keys themselves."""
+    n, width = call.query.shape[2], call.query.shape[3]
+    if not torch.equal(edited.key[..., :width], call.key):
+        return torch.ones(n, dtype=torch.bool)
+    query = edited.query[0]
+    touched = (query[..., :width] != call.query[0]).any(-1).any(0) | (query[..., width:] != 0).any(-1).any(0)
+    touched[edited.edited_rows(0)] = True
+    return touched
+
+
+# What a correction would do to one layer by itself, from a capture's queries and keys: no model is run.
+#
+# found = what_if("run.h5", [SocialBias(alpha=1.0, rows="answer")]) found.table # layer, head, query_group, keys:
+# before, after, change
+#
+# The layer's own queries and keys are those of the plain run, and so is everything before it: for the first layer
+# that a correction changes this is what the corrected model does. Deeper layers would be given something else.
+
 
 ALONE = (
     "Each layer by itself, on the queries and keys of the plain run: what a layer passes on is not followed into "

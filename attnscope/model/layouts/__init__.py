@@ -6,9 +6,7 @@ from attnscope.model.layouts.base import Blank, Layout, NoLayout, Places, View, 
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
-from attnscope.model.layouts.qwen2_5_vl import Qwen25VLLayout
-from attnscope.model.layouts.qwen2_vl import Qwen2VLLayout
-from attnscope.model.layouts.qwen3_vl import Qwen3VLLayout
+from attnscope.model.layouts.qwen import Qwen2VLLayout, Qwen3VLLayout, Qwen25VLLayout
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
 
 # by the configuration's `model_type`

@@ -48,3 +48,27 @@ class QwenLayout(Layout):
             )
             for step in range(steps)
         ]
+
+
+# Qwen2-VL: 28 pixel cells, no text between frames.
+
+
+class Qwen2VLLayout(QwenLayout):
+    """Qwen2-VL: 28 pixel cells, no text between frames."""
+
+
+# Qwen2.5-VL: as Qwen2-VL, with the seconds of a temporal step told to the model apart.
+
+
+class Qwen25VLLayout(QwenLayout):
+    """Qwen2.5-VL: as Qwen2-VL, with the seconds of a temporal step told to the model apart."""
+
+
+# Qwen3-VL: 32 pixel cells, and a time stamp ("<0.5 seconds>") before the tokens of each temporal step.
+
+
+class Qwen3VLLayout(QwenLayout):
+    """As the other Qwen-VL families, with time stamps; its resize needs a whole temporal step of frames."""
+
+    min_frames = 2
+    labelled = True

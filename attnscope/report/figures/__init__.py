@@ -9,23 +9,19 @@ is given, and returns axes: one, or a list where it makes several. `with styled(
 """
 
 from attnscope.report.figures.answer import speaker_shares, speaker_shares_change
-from attnscope.report.figures.auc import grounding_maps
+from attnscope.report.figures.canvas import Stage
+from attnscope.report.figures.canvas import stage as read_stage
 from attnscope.report.figures.curves import decay_fits, gap_by_layer, links_by_layer, links_change
-from attnscope.report.figures.flow import flow_by_layer, shares_by_layer
 from attnscope.report.figures.heads import Grid, grid, heads_change, heads_map
-from attnscope.report.figures.layers import layer_curves
+from attnscope.report.figures.layers import heads_by_layer, layer_curves
 from attnscope.report.figures.lines import rows_of
-from attnscope.report.figures.matrix import speaker_matrices, speaker_matrix
-from attnscope.report.figures.moda import scores_by_layer
+from attnscope.report.figures.modality import flow_by_layer, scores_by_layer, shares_by_layer, sinks_by_layer
 from attnscope.report.figures.movie import movie as overlay_movie
 from attnscope.report.figures.overlay import overlay as overlay_frames
 from attnscope.report.figures.overlay import overlay_change
-from attnscope.report.figures.sinks import sinks_by_layer
-from attnscope.report.figures.stage import Stage
-from attnscope.report.figures.stage import stage as read_stage
-from attnscope.report.figures.swarm import heads_by_layer
+from attnscope.report.figures.speakers import grounding_maps, speaker_matrices, speaker_matrix
+from attnscope.report.figures.style import figure_of, styled
 from attnscope.report.figures.turns import own_share_over_time
-from attnscope.report.style import figure_of, styled
 
 __all__ = [
     "Grid",

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from attnscope.report.figures.labels import current
 from attnscope.report.figures.lines import (
     by_layer,
     draw_line,
@@ -17,8 +18,7 @@ from attnscope.report.figures.lines import (
     legend_outside,
     over_captures,
 )
-from attnscope.report.lettering import current
-from attnscope.report.style import (
+from attnscope.report.figures.style import (
     CHANCE,
     COLUMN,
     CYCLE,
@@ -64,7 +64,7 @@ def shares(answer: pd.DataFrame, about: pd.DataFrame | None = None) -> Shares | 
 
     Args:
         answer: the table of the answer metrics, with a column `capture` where there are several.
-        about: what the captures are of (`attnscope.metrics.pool.labels`).
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
 
     Returns:
         None if no share is defined (in several captures: none of an asked speaker).
@@ -104,7 +104,7 @@ def speaker_shares(answer: pd.DataFrame, *, about: pd.DataFrame | None = None, a
 
     Args:
         answer: the table of the answer metrics.
-        about: what the captures are of (`attnscope.metrics.pool.labels`).
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         ax: axes to draw into.
     """
     found = shares(answer, about)

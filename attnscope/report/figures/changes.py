@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import lcm
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from attnscope.metrics.answer import ASKED
 from attnscope.metrics.registry import OVER
+from attnscope.report.figures.canvas import Stage, choose
 from attnscope.report.figures.heads import around, around_change, with_grey
 from attnscope.report.figures.lines import by_layer, dashed_key, draw_line, layer_axis, legend_outside, over_captures
-from attnscope.report.figures.matrix import draw_matrix, matrix_names, shares
-from attnscope.report.style import (
+from attnscope.report.figures.overlay import canvas, name_frame
+from attnscope.report.figures.speakers import draw_matrix, matrix_names, shares
+from attnscope.report.figures.style import (
     CHANCE,
     CHANGE,
     COLORS,
+    COLUMN,
     CYCLE,
     DIVERGING,
     MARKERS,
@@ -28,6 +35,8 @@ from attnscope.report.style import (
     heading,
     literal,
     new_figure,
+    number_ticks,
+    own_axes,
     scaled,
 )
 
@@ -170,3 +179,85 @@ def matrices_of(
     names = matrix_names(parts[0])
     one, two = (shares(part, names) for part in parts)
     return one, two, names
+
+
+# What a model was shown before and after, where a correction changed the frames.
+
+
+@dressed
+def frames_shown(on: Stage, before: NDArray[np.uint8], after: NDArray[np.uint8], *, most: int = 4) -> list[Axes]:
+    """Frames before and after, in their colours.
+
+    Args:
+        on: their places in time.
+        before: [F, h, w, 3] what was shown before.
+        after: the same of the second capture.
+        most: frames to draw at most.
+    """
+    quiet = replace(on, live=np.zeros_like(on.live))
+    frames = choose(quiet, most)
+    figure, axes = canvas(on, 2, len(frames), PAGE)
+    for row, images, said in zip(axes, (before, after), ("Before", "After"), strict=True):
+        for ax, frame in zip(row, frames, strict=True):
+            ax.imshow(images[frame])
+            ax.set_xticks([])
+            ax.set_yticks([])
+            ax.grid(visible=False)
+            ax.spines[:].set_visible(False)
+            if said == "Before":
+                name_frame(ax, quiet, frame)
+        row[0].set_ylabel(said, fontweight="bold")
+    heading(figure, "What the model was shown")
+    return [ax for row in axes for ax in row]
+
+
+# The heads that corrections touched.
+
+
+UNTOUCHED = "#ececec"
+
+
+@dressed
+def heads_touched(
+    layers: Sequence[int], heads: int, touched: Mapping[str, set[tuple[int, int]]], *, ax: Axes | None = None
+) -> Axes:
+    """Map of layer by head with the heads that corrections touched, in a colour for each correction.
+
+    The cell of a head that several touched is divided among them.
+
+    Args:
+        layers: numbers of the layers.
+        heads: of a layer.
+        touched: (layer, head) by correction.
+        ax: axes to draw into.
+    """
+    names = [name for name, found in touched.items() if any(layer in layers for layer, _ in found)]
+    who = {
+        (row, head): [number for number, name in enumerate(names) if (layer, head) in touched[name]]
+        for row, layer in enumerate(layers)
+        for head in range(heads)
+    }
+    parts = lcm(*(len(own) for own in who.values() if own))
+    colors = [to_rgb(CYCLE[number % len(CYCLE)]) for number in range(len(names))]
+    image = np.full((len(layers), heads * parts, 3), to_rgb(UNTOUCHED))
+    for (row, head), own in who.items():
+        for place, number in enumerate(own):
+            width = parts // len(own)
+            start = head * parts + place * width
+            image[row, start : start + width] = colors[number]
+    ax = own_axes(ax, COLUMN, float(np.clip(1.2 + 0.1 * len(layers) + 0.12 * len(names), 1.9, 3.8)))
+    ends = (-0.5, heads - 0.5, -0.5, len(layers) - 0.5)
+    ax.imshow(image, origin="lower", aspect="auto", extent=ends, interpolation="nearest")
+    number_ticks(ax, "x", list(range(heads)), 12)
+    number_ticks(ax, "y", list(layers))
+    ax.set_xlabel(f"head (n = {heads})")
+    ax.set_ylabel(f"layer (n = {len(layers)})")
+    ax.grid(visible=False)
+    edges: dict[str, Any] = {"colors": "white", "linewidth": scaled(0.9)}
+    ax.vlines(np.arange(1, heads) - 0.5, *ends[2:], **edges)
+    ax.hlines(np.arange(1, len(layers)) - 0.5, *ends[:2], **edges)
+    ax.set_title(f"Heads touched: {sum(map(bool, who.values()))} of {len(who)}")
+    keys = [Patch(facecolor=color, label=literal(name)) for name, color in zip(names, colors, strict=True)]
+    if len(keys) > 1:
+        ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+    return ax

@@ -22,7 +22,7 @@ from attnscope.report.figures.lines import (
     over_captures,
     rows_of,
 )
-from attnscope.report.style import COLORS, COLUMN, MARKERS, PAGE, dressed, new_figure, own_axes, scaled, short
+from attnscope.report.figures.style import COLORS, COLUMN, MARKERS, PAGE, dressed, new_figure, own_axes, scaled, short
 
 ALL_LINKS = {
     "s_visual": ("visual", "visual", "visual → visual"),
@@ -44,7 +44,7 @@ def links_by_layer(
 
     Args:
         modality: the table of the family, of one capture or of several.
-        about: what the captures are of (`attnscope.metrics.pool.labels`).
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         fig: to draw into.
     """
     rows = over_captures(by_layer(modality, "pair_mean"), about)
@@ -96,7 +96,7 @@ def gap_by_layer(
     Args:
         modality: the table of the family, of one capture or of several.
         denominator: of the gap, max, sum or self.
-        about: what the captures are of (`attnscope.metrics.pool.labels`).
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         ax: axes to draw into.
     """
     rows = over_captures(by_layer(modality, "gap", denominator=denominator), about)
@@ -136,7 +136,7 @@ def decay_fits(
     Args:
         modality: the table of the family, of one capture or of several.
         decay: that of the fits.
-        about: what the captures are of (`attnscope.metrics.pool.labels`).
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         fig: to draw into.
     """
     rows = over_captures(by_layer(modality, "pair_mean"), about)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from attnscope.report.figures.lines import legend_outside, parts
-from attnscope.report.style import CHANCE, CYCLE, CYCLE_MARKERS, PAGE, dressed, literal, new_figure, scaled
+from attnscope.report.figures.style import CHANCE, CYCLE, CYCLE_MARKERS, PAGE, dressed, literal, new_figure, scaled
 
 MOST_NAMED = 16  # lines that have a colour and a name of their own
 DASHES = ("-", "--")

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
-from attnscope.report.style import CHANCE, CYCLE, PAGE, dressed, literal, new_figure, scaled, short_labels
+from attnscope.report.figures.style import CHANCE, CYCLE, PAGE, dressed, literal, new_figure, scaled, short_labels
 
 ACROSS = 4  # panels side by side
 LETTERS = 25  # of a line of a panel's title

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
-from attnscope.report.style import (
+from attnscope.report.figures.style import (
     CHANGE,
     COLUMN,
     DIVERGING,

@@ -12,11 +12,12 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from attnscope.metrics import OVER, pool
-from attnscope.metrics.clips import each_its_own, keys_of
+from attnscope.metrics import OVER
+from attnscope.metrics.clips import pool
+from attnscope.metrics.clips.keys import each_its_own, keys_of
 from attnscope.metrics.registry import FOUND
-from attnscope.report.figures.names import letters
-from attnscope.report.style import SOFT, scaled
+from attnscope.report.figures.labels import letters
+from attnscope.report.figures.style import SOFT, scaled
 
 EMPTY = "not defined in this capture"
 LETTER, HANDLE = 3.7, 30.0  # points on paper of a letter in a legend, and of a line and the gaps
@@ -42,7 +43,7 @@ def over_captures(rows: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.D
     Args:
         rows: of a tidy table. With a column `capture` they are pooled; without they are of a single capture, or pooled
             already.
-        about: what the captures are of, as from `attnscope.metrics.pool.labels`; by default each is of its own clip.
+        about: what the captures are of, as from `metrics.clips.keys.labels`; by default each is of its own clip.
 
     Returns:
         The rows, with `low` and `high` (NaN for few clips) and `clips` (0 where the rows are of one capture). Where

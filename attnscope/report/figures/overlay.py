@@ -16,12 +16,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from attnscope.report.figures.canvas import Stage, choose, grey, paint
 from attnscope.report.figures.heads import around_change
-from attnscope.report.figures.names import LETTER, place_names
+from attnscope.report.figures.labels import LETTER, current, middle, place_names
 from attnscope.report.figures.shading import COLORS, TOP, label_ratios, ratio_scale, shade
-from attnscope.report.figures.stage import Stage, choose, grey, paint
-from attnscope.report.lettering import current, middle
-from attnscope.report.style import CHANGE, PAGE, dressed, heading, new_figure, scaled
+from attnscope.report.figures.style import CHANGE, PAGE, dressed, heading, new_figure, scaled
 
 TARGET = "#F0E442"  # the box of whom a correction draws the answer to, in a colour that no scale has over grey
 WIDE = 0.5  # of a frame that a name takes at most

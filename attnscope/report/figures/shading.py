@@ -14,7 +14,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import LogNorm, Normalize
 from numpy.typing import NDArray
 
-from attnscope.report.style import DIVERGING
+from attnscope.report.figures.style import DIVERGING
 
 COLORS = DIVERGING
 UNIT = "attention per token\n(times uniform)"

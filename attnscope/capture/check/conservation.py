@@ -1,0 +1,219 @@
+"""The numbers of a capture: attention is neither lost nor made, and counts are those of the mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture.check import recompute
+from attnscope.capture.check.problems import Problem, guarded
+from attnscope.capture.check.recompute import check_recomputed
+from attnscope.capture.check.relations import check_hidden, check_relations
+from attnscope.capture.file.nodes import Store
+from attnscope.capture.read.capture import Capture
+from attnscope.errors import FormatError
+
+# How far sums may be off, by the model's dtype (ours): rounding of the masses, and of entropy, a difference
+# of two larger numbers. A check named `conservation` in /check replaces the first, up to the third.
+TOLERANCES = {"float32": (1e-5, 1e-3, 1e-5), "float16": (1e-3, 5e-2, 2e-2), "bfloat16": (1e-3, 5e-2, 2e-2)}
+STORAGE = {"float16": 1e-3}  # what rounding to a smaller type adds to the sum of a row
+BLOCK = 64 << 20  # bytes read at once
+
+Floats = npt.NDArray[np.float64]
+
+
+def check(path: Path, store: Store, deep: bool = False) -> Iterator[Problem]:
+    """Check what the readings must sum to, and that they agree with one another.
+
+    Args:
+        path: the file.
+        store: the same file, open.
+        deep: compute all rows once more from queries and keys, not a few.
+
+    Yields:
+        The problems.
+    """
+    try:
+        cap = Capture(path)
+    except FormatError:
+        return  # a node that every capture has is missing or broken: the structure has said which
+    with cap:
+        facts = _Facts(cap, store)
+        for reading, node, part in (
+            ("masses", "/masses/rows", _masses),
+            ("masses", "/masses/flow", _flow),
+            ("masses", "/masses/rows_allowed", recompute.check_masses),
+            ("maps", "/maps/rows", _maps),
+            ("stats", "/stats", _stats),
+            ("stats", "/stats/allowed", recompute.check_stats),
+            ("full", "/full/attention", _full),
+            ("hidden", "/hidden", check_hidden),
+        ):
+            yield from guarded(node, partial(_if_there, facts, reading, part))
+        yield from guarded("/masses", partial(check_relations, facts))
+        yield from guarded("/qk", partial(check_recomputed, facts, deep))
+
+
+def _if_there(facts: _Facts, reading: str, part: Callable[[_Facts], Iterator[Problem]]) -> Iterator[Problem]:
+    if facts.cap.has(reading):
+        yield from part(facts)
+
+
+@dataclass
+class _Facts:
+    """What several checks need, read once."""
+
+    cap: Capture
+    store: Store
+
+    @cached_property
+    def tolerance(self) -> float:
+        """How far a sum of masses may be from what it should be."""
+        usual, _, most = TOLERANCES.get(self.cap.model["dtype"], TOLERANCES["bfloat16"])
+        for found in self.cap.check.get("checks", []):
+            if found.get("name") == "conservation" and isinstance(found.get("tolerance"), (int, float)):
+                return min(float(found["tolerance"]), most)
+        return usual
+
+    @cached_property
+    def entropy_tolerance(self) -> float:
+        """How far an entropy may be outside its range, nats."""
+        return TOLERANCES.get(self.cap.model["dtype"], TOLERANCES["bfloat16"])[1]
+
+    def expected(self, layer: int) -> tuple[Floats, Floats]:
+        """The least and most that a layer's rows may sum to, [H, P]: 1, less what a learned sink takes."""
+        shape = (self.cap.heads, len(self.cap.tokens))
+        logits = self.cap.sink_logits
+        if logits is None or not np.isfinite(logits[layer]).any():
+            return np.ones(shape), np.ones(shape)
+        if not self.cap.has("stats"):
+            return np.zeros(shape), np.ones(shape)  # nothing in the file says how much the sink took
+        lse = self.store.read("/stats/lse", layer).astype(np.float64)
+        rest = 1 - np.exp(logits[layer].astype(np.float64)[:, None] - lse)
+        return rest, rest
+
+
+def _off(total: Floats, low: Floats, high: Floats, tolerance: float) -> npt.NDArray[np.intp]:
+    """Where a sum is not between two others, NaN included."""
+    return np.argwhere(~((total >= low - tolerance) & (total <= high + tolerance)))
+
+
+def _name(facts: _Facts, layer: int, head: int) -> str:
+    return f"layer {facts.cap.layers[layer]} head {head}"
+
+
+def _masses(facts: _Facts) -> Iterator[Problem]:
+    cap, node = facts.cap, "/masses/rows"
+    probes = facts.store.read("/masses/probes")
+    families = cap.key_groups["family"].to_numpy()
+    for layer in range(len(cap.layers)):
+        rows = facts.store.read(node, layer).astype(np.float64)  # [H, R, G]
+        low, high = (bound[:, probes] for bound in facts.expected(layer))
+        for family in ("modality", "role"):
+            total = rows[:, :, families == family].sum(-1)
+            for head, row in _off(total, low, high, facts.tolerance)[:1]:
+                what = f"{_sum(total[head, row], low[head, row], high[head, row])} over family {family}"
+                yield Problem(node, f"{_name(facts, layer, head)} query {probes[row]}: masses sum to {what}")
+        yield from _range(facts, node, layer, rows, 0, 1, facts.tolerance)
+        if cap.has("stats"):
+            sinks = facts.store.read("/stats/sink_mass", layer)[:, probes].astype(np.float64)
+            total = rows[:, :, families == "sink"].sum(-1)
+            for head, row in _off(total, sinks, sinks, facts.tolerance)[:1]:
+                what = f"{total[head, row]:.6g} on sinks, {sinks[head, row]:.6g} in /stats/sink_mass"
+                yield Problem(node, f"{_name(facts, layer, head)} query {probes[row]}: {what}")
+
+
+def _flow(facts: _Facts) -> Iterator[Problem]:
+    cap, node = facts.cap, "/masses/flow"
+    families = cap.key_groups["family"].to_numpy()
+    members = cap.key_member[families != "sink"].astype(np.float64)  # [Gq, P]
+    members[:, cap.prompt_length :] = 0  # flow is of the prompt's queries
+    count = members.sum(1)
+    for layer in range(len(cap.layers)):
+        flow = facts.store.read(node, layer).astype(np.float64)  # [H, Gq, G]
+        low, high = (bound @ members.T / np.maximum(count, 1) for bound in facts.expected(layer))
+        for family in ("modality", "role"):
+            total = flow[:, :, families == family].sum(-1)
+            for head, group in [at for at in _off(total, low, high, facts.tolerance) if count[at[1]]][:1]:
+                what = f"{_sum(total[head, group], low[head, group], high[head, group])} over family {family}"
+                yield Problem(node, f"{_name(facts, layer, head)} query group {group}: masses sum to {what}")
+        if not np.isnan(flow[:, count == 0]).all():
+            yield Problem(node, f"layer {cap.layers[layer]}: a group without queries is not NaN")
+
+
+def _maps(facts: _Facts) -> Iterator[Problem]:
+    cap, node = facts.cap, "/maps/rows"
+    members = cap.query_member.astype(np.float64)  # [R, P]
+    count = members.sum(1)
+    tolerance = facts.tolerance + STORAGE.get(str(facts.store.array(node).dtype), 0.0)
+    for layer in range(len(cap.layers)):
+        maps = facts.store.read(node, layer).astype(np.float64)  # [H, R, P]
+        low, high = (bound @ members.T / np.maximum(count, 1) for bound in facts.expected(layer))
+        total = maps.sum(-1)
+        for head, group in [at for at in _off(total, low, high, tolerance) if count[at[1]]][:1]:
+            what = _sum(total[head, group], low[head, group], high[head, group])
+            name = cap.query_groups["name"][int(group)]
+            yield Problem(node, f"{_name(facts, layer, head)} query group '{name}': the row sums to {what}")
+        yield from _range(facts, node, layer, maps[:, count > 0], 0, 1, tolerance)
+
+
+def _stats(facts: _Facts) -> Iterator[Problem]:
+    cap = facts.cap
+    allowed = recompute.allowed_keys(cap)
+    for layer, number in enumerate(cap.layers.tolist()):
+        # A learned sink is one more place where attention goes: entropy is bounded as with one more key.
+        logits = cap.sink_logits
+        extra = 1 if logits is not None and np.isfinite(logits[layer]).any() else 0
+        most = np.log(np.maximum(allowed[cap.mask(number)] + extra, 1))
+        for name, high, tolerance in (
+            ("entropy", most, facts.entropy_tolerance),
+            ("sink_mass", 1, facts.tolerance),
+            ("max", 1, facts.tolerance),
+        ):
+            values = facts.store.read(f"/stats/{name}", layer).astype(np.float64)
+            yield from _range(facts, f"/stats/{name}", layer, values, 0, high, tolerance)
+        lse = facts.store.read("/stats/lse", layer)
+        for head, query in np.argwhere(~np.isfinite(lse))[:1]:
+            yield Problem("/stats/lse", f"{_name(facts, layer, head)} query {query}: {lse[head, query]}")
+    missing = np.setdiff1d(np.flatnonzero(cap.query_member.any(0)), facts.store.read("/stats/probes"))
+    if len(missing):
+        yield Problem("/stats/probes", f"position {missing[0]} is in a query group, but not probed")
+
+
+def _full(facts: _Facts) -> Iterator[Problem]:
+    cap, node = facts.cap, "/full/attention"
+    count = len(cap.tokens)
+    step = max(1, BLOCK // max(1, 8 * count))
+    for layer, number in enumerate(cap.layers.tolist()):
+        low, high = facts.expected(layer)
+        for head in range(cap.heads):
+            for start in range(0, count, step):
+                part = slice(start, start + step)
+                block = facts.store.read(node, (layer, head, part)).astype(np.float64)  # [Q, P]
+                total = block.sum(-1)
+                for (row,) in _off(total, low[head, part], high[head, part], facts.tolerance)[:1]:
+                    what = _sum(total[row], low[head, start + row], high[head, start + row])
+                    yield Problem(node, f"{_name(facts, layer, head)} query {start + row}: the row sums to {what}")
+                queries = np.arange(start, start + len(block))
+                if (block[~cap.allowed(number, queries)] != 0).any():
+                    yield Problem(node, f"{_name(facts, layer, head)}: attention on a pair that is not allowed")
+
+
+def _sum(total: float, low: float, high: float) -> str:
+    return f"{total:.6g}, not " + (f"{high:.6g}" if low == high else f"between {low:.6g} and {high:.6g}")
+
+
+def _range(
+    facts: _Facts, node: str, layer: int, values: Floats, low: float, high: Any, tolerance: float
+) -> Iterator[Problem]:
+    """The first value of [H, ...] that is not from `low` to `high`."""
+    for at in np.argwhere(~((values >= low - tolerance) & (values <= high + tolerance)))[:1]:
+        most = np.broadcast_to(high, values.shape)[tuple(at)]
+        what = f"{values[tuple(at)]:.6g} is not from {low} to {most:.6g}"
+        yield Problem(node, f"{_name(facts, layer, at[0])} at {at[1:].tolist()}: {what}")

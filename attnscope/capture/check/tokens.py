@@ -1,0 +1,218 @@
+"""The token table held against what it was made from: the prompt, the scene, the frames and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture.check.arrays import check_strings
+from attnscope.capture.check.problems import Problem, guarded
+from attnscope.capture.file import encode
+from attnscope.capture.file.nodes import Store
+from attnscope.capture.file.specification import TOKEN_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from attnscope.scene import Frames, Scene
+
+MODALITIES = ("text", "visual", "special")
+ROLES = ("system", "template", "visual", "transcript", "question", "answer")
+TOLERANCE = 1e-4  # of a covered fraction, and of seconds and pixels (ours: float32 rounding of pixels)
+
+
+def check_tokens(store: Store) -> Iterator[Problem]:
+    """Columns and types of the token table, and that they agree with what they describe."""
+    broken = False
+    for problem in _columns(store):
+        broken = True
+        yield problem
+    if broken:
+        return
+    tokens = store.table("/tokens")
+    for part in (_ranges, _order, _text, _places, _generated):
+        yield from guarded("/tokens", partial(part, store, tokens))
+    yield from guarded("/scene", partial(_scene, store, tokens))
+
+
+def check_references(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """That the table has the columns it must have, and that its rows refer to what is there.
+
+    Args:
+        store: the file.
+        tokens: its token table.
+    """
+    yield from guarded("/tokens", partial(_names, store))
+    yield from guarded("/tokens", partial(_ranges, store, tokens))
+
+
+def _names(store: Store) -> Iterator[Problem]:
+    columns = store.columns("/tokens")
+    wanted = [*TOKEN_COLUMNS, *(f"covered:{name}" for name in store.json("/scene")["speakers"])]
+    if columns != wanted:
+        missing = [name for name in wanted if name not in columns]
+        what = f"column '{missing[0]}' is missing" if missing else f"columns are {columns}, not {wanted}"
+        yield Problem("/tokens", what)
+
+
+def _columns(store: Store) -> Iterator[Problem]:
+    named = list(_names(store))
+    yield from named
+    for column in store.columns("/tokens") if not named else []:
+        at = f"/tokens/{encode.dataset_name(column)}"
+        dtype = TOKEN_COLUMNS.get(column, "float32")
+        store.node(at, "array" if dtype else "strings")
+        if not dtype:
+            yield from check_strings(store, at)
+        elif str(store.array(at, ["row"]).dtype) != dtype:
+            yield Problem(at, f"holds {store.array(at).dtype}, not {dtype}")
+
+
+def _ranges(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """Numbers that refer to something, and fractions."""
+    if not np.array_equal(tokens["position"], np.arange(len(tokens))):
+        yield Problem("/tokens/position", "is not 0, 1, 2, ...")
+    for column, known in (("modality", MODALITIES), ("role", ROLES)):
+        for value in set(tokens[column]) - set(known):
+            yield Problem(f"/tokens/{column}", f"'{value}' is none of {', '.join(known)}")
+    frames, turns = len(store.array("/frames/time")), len(store.json("/scene")["transcript"])
+    length = len(store.json("/prompt")["text"])
+    for column, start, end in (
+        ("token_id", 0, 2**31),
+        ("turn", -1, turns),
+        ("frame_first", -1, frames),
+        ("frame_last", -1, frames),
+        ("char_start", -1, length + 1),
+        ("char_end", -1, length + 1),
+        ("grid_y", -1, 2**31),
+        ("grid_x", -1, 2**31),
+    ):
+        values = tokens[column].to_numpy()
+        outside = values[(values < start) | (values >= end)]
+        if len(outside):
+            yield Problem(f"/tokens/{column}", f"{outside[0]} is out of range {start}-{end - 1}")
+    for name in _covered(tokens):
+        values = tokens[name].to_numpy()
+        if ((values < 0) | (values > 1)).any():
+            yield Problem(f"/tokens/{encode.dataset_name(name)}", "a fraction outside 0-1")
+
+
+def _order(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """What comes first, and the characters of the prompt in their order."""
+    for first, last in (("frame_first", "frame_last"), ("char_start", "char_end")):
+        if (tokens[first] > tokens[last]).any():
+            yield Problem(f"/tokens/{first}", f"is after {last} at row {int((tokens[first] > tokens[last]).argmax())}")
+    half = (tokens["frame_first"] < 0) != (tokens["frame_last"] < 0)
+    if half.any():
+        yield Problem("/tokens/frame_first", f"row {int(half.argmax())} has a first frame or a last one, not both")
+    prompt = int(store.json("/prompt")["length"])
+    for column in ("char_start", "char_end"):
+        values = tokens[column].to_numpy()
+        falls = np.flatnonzero(np.diff(values[:prompt]) < 0)
+        if len(falls):
+            yield Problem(f"/tokens/{column}", f"falls from {values[falls[0]]} at row {falls[0]}")
+        if (values[:prompt] < 0).any() or (values[prompt:] != -1).any():
+            yield Problem(f"/tokens/{column}", "is -1 in the prompt, or another number behind it")
+
+
+def _text(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """Text tokens show their characters of the prompt."""
+    prompt = store.json("/prompt")
+    text = str(prompt["text"]).replace("\0", "\u2400")
+    own = (tokens["modality"] == "text") & (tokens["char_end"] > tokens["char_start"])
+    own &= tokens["position"] < int(prompt["length"])
+    columns = [tokens[name][own].tolist() for name in ("position", "text", "char_start", "char_end")]
+    for row, shown, start, end in zip(*columns, strict=True):
+        if shown != text[start:end]:
+            yield Problem("/tokens/text", f"row {row} is {shown!r}, the prompt has {text[start:end]!r} there")
+            return
+
+
+def _places(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """Times are those of the frames; cells have an area inside the source."""
+    times = store.read("/frames/time", dims=["row"])
+    index = store.read("/frames/index", dims=["row"])
+    if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        yield Problem("/frames/time", "is not finite, or falls")
+    if (index < 0).any() or (np.diff(index) < 0).any():
+        yield Problem("/frames/index", "is negative, or falls")
+    first, last = (tokens[name].to_numpy() for name in ("frame_first", "frame_last"))
+    if not len(times) or (first >= len(times)).any() or (last >= len(times)).any() or (first > last).any():
+        return  # said by the ranges
+    total = np.concatenate([[0.0], np.cumsum(times)])
+    mean = np.where(first >= 0, (total[last + 1] - total[first]) / (last - first + 1), np.nan)
+    yield from _alike("/tokens/time", tokens["time"].to_numpy(), mean, "its frames say")
+    cells = tokens[["x0", "y0", "x1", "y1"]].to_numpy(np.float64)
+    there = np.isfinite(cells)
+    width, height = store.whole("/frames", "width"), store.whole("/frames", "height")
+    inside = (cells >= -TOLERANCE * max(width, height)).all(1) & (cells <= np.array([width, height] * 2) * 1.001).all(1)
+    right = inside & (cells[:, 0] < cells[:, 2]) & (cells[:, 1] < cells[:, 3]) & (first >= 0)
+    for row in np.flatnonzero(there.any(1) & ~(there.all(1) & right))[:1]:
+        yield Problem("/tokens/x0", f"row {row}: the cell {cells[row].tolist()} is none of a {width} x {height} frame")
+
+
+def _alike(node: str, stored: npt.NDArray[Any], wanted: npt.NDArray[Any], who: str) -> Iterator[Problem]:
+    """The first row in which two columns are more than rounding apart, or only one is NaN."""
+    stored, wanted = stored.astype(np.float64), wanted.astype(np.float64)
+    room = TOLERANCE * np.maximum(1, np.abs(np.nan_to_num(wanted)))
+    same = (np.isnan(stored) & np.isnan(wanted)) | (np.abs(stored - wanted) <= room)
+    for row in np.flatnonzero(~same)[:1]:
+        yield Problem(node, f"row {row} is {stored[row]:.6g}, {who} {wanted[row]:.6g}")
+
+
+def _generated(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """The generated tokens that were fed back are those of the answer."""
+    prompt, answer = int(store.json("/prompt")["length"]), store.json("/answer")["tokens"]
+    for row in range(prompt, len(tokens)):
+        token = answer[row - prompt] if row - prompt < len(answer) else {}
+        shown = (int(tokens["token_id"][row]), tokens["text"][row])
+        wanted = (token.get("id"), str(token.get("text")).replace("\0", "\u2400"))
+        if shown != wanted:
+            yield Problem("/tokens/token_id", f"row {row} is {shown}, the answer has {wanted} there")
+            return
+        if tokens["role"][row] != "answer":
+            yield Problem("/tokens/role", f"row {row} is generated, and '{tokens['role'][row]}'")
+            return
+
+
+def _scene(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """Who speaks, and whose box covers which cell."""
+    scene = _read_scene(store)
+    said = np.array([turn.speaker or "" for turn in scene.transcript] + [""], object)  # the last is that of turn -1
+    wanted = said[tokens["turn"].to_numpy()]
+    for row in np.flatnonzero(tokens["speaker"].to_numpy() != wanted)[:1]:
+        what = f"row {row} is '{tokens['speaker'][row]}', turn {tokens['turn'][row]} is said by '{wanted[row]}'"
+        yield Problem("/tokens/speaker", what)
+    for name, covered in boxes_on_cells(store, scene, tokens).items():
+        at = f"/tokens/{encode.dataset_name(f'covered:{name}')}"
+        yield from _alike(at, tokens[f"covered:{name}"].to_numpy(), covered, "the boxes of the scene say")
+
+
+def _read_scene(store: Store) -> Scene:
+    from attnscope.errors import SceneError
+    from attnscope.scene import Scene
+
+    try:
+        return Scene.from_dict(store.json("/scene"), base=store.path.parent)
+    except SceneError as error:
+        raise store.error("/scene", str(error)) from error
+
+
+def boxes_on_cells(store: Store, scene: Scene, tokens: pd.DataFrame) -> dict[str, npt.NDArray[np.float32]]:
+    """The columns `covered:<name>` that the scene's boxes give, by name."""
+    from attnscope.capture.read.frames import StoredFrames
+    from attnscope.model.place import coverage
+    from attnscope.scene import scene_boxes
+
+    boxes = scene_boxes(scene, cast("Frames", StoredFrames(store)))  # times, width and height are all it takes
+    cells = tokens[["x0", "y0", "x1", "y1"]].to_numpy(np.float32)
+    frames = tokens[["frame_first", "frame_last"]].to_numpy(np.int32)
+    return {n: coverage(cells, frames, xyxy) for n, xyxy in zip(boxes.speakers, boxes.xyxy, strict=True)}
+
+
+def _covered(tokens: pd.DataFrame) -> list[str]:
+    return [str(name) for name in tokens if str(name).startswith("covered:")]

@@ -1,0 +1,1 @@
+"""The file: its specification, typed nodes, and writing it so that it is complete or absent."""

@@ -1,0 +1,1 @@
+"""Reading a capture: lazy, labelled, and without torch."""

@@ -1,0 +1,298 @@
+"""Reading a capture: lazy, labelled, and without torch.
+
+>>> with attnscope.open("run.h5") as cap:
+...     cap.attention(layer=12, head=3, queries=[40, 41])  # [2, P], exact
+...     cap.masses(layer=12).sel(key_group="visual:Ann").mean("query")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture.file import encode
+from attnscope.capture.read.contents import Contents
+from attnscope.capture.read.dense import Floats, LayerQK
+from attnscope.capture.read.labels import Choice, Positions, gather, is_one, key_labels, label, pick, positions
+from attnscope.errors import RequestError
+from attnscope.scene.names import find_name
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Capture", "open"]
+
+
+def open(path: str | Path) -> Capture:
+    """Open a capture for reading.
+
+    Args:
+        path: the `.h5` file that a capture wrote.
+
+    Returns:
+        The capture; close it, or use it in a `with` statement.
+
+    Raises:
+        RequestError: if there is no such file.
+        FormatError: if it is not a complete capture of a known version, or lacks a node that it must have.
+    """
+    return Capture(path)
+
+
+class Capture(Contents):
+    """How one model attended while it was shown one scene: a file, read as it is asked.
+
+    Everywhere, `layer` is a number in the model (see `layers`), `head` a query head, and `query` and `key`
+    are positions: rows of `tokens`. A choice of layers or heads is a number, a list of numbers, or None for
+    all; a number takes its dimension away.
+
+    Attributes:
+        path: of the file.
+    """
+
+    # ---- readings
+
+    def has(self, reading: str) -> bool:
+        """Whether the capture has a reading.
+
+        Args:
+            reading: masses, maps, stats, qk, full or hidden.
+
+        Raises:
+            RequestError: if there is no reading of that name.
+        """
+        if reading not in encode.READINGS:
+            raise RequestError(f"'{reading}' is no reading; the readings are {', '.join(encode.READINGS)}")
+        return self._store.has(f"/{reading}")
+
+    def attention(self, layer: int, head: Choice = None, queries: Positions = None, keys: Positions = None) -> Floats:
+        """Attention that the model computed, exact, from `full` or `qk`; only what is asked is computed.
+
+        Args:
+            layer: its number in the model.
+            head: a query head, several, or None for all.
+            queries: positions (a number, numbers, a slice, or a bool mask); None for all.
+            keys: likewise; the softmax runs over all keys whichever are asked for.
+
+        Returns:
+            float32 [H, Q, K], or [Q, K] for one head. 0 where a pair is not allowed, NaN in a row with none.
+
+        Raises:
+            RequestError: if the layer, head or a position is not in the capture.
+            FormatError: if the capture has neither reading.
+        """
+        where = str(self.path)
+        row = self._row(layer)
+        heads = self._heads(head)
+        at = positions(where, "query", queries, self._positions)
+        to = positions(where, "key", keys, self._positions)
+        if self.has("full"):
+            rows = [self._store.rows("/full/attention", (row, int(h)), at)[:, to] for h in heads]
+            result = np.stack(rows).astype(np.float32)
+        elif self.has("qk"):
+            result = self.qk(layer).attention(self.mask(layer), heads, at, to)
+        else:
+            raise self._missing("qk")
+        return result[0] if is_one(head) else result
+
+    def qk(self, layer: int) -> LayerQK:
+        """Queries and keys of a layer as the kernel received them, read as they are needed.
+
+        Args:
+            layer: its number in the model.
+
+        Returns:
+            With `q` [H, P, d] and `k` [key heads, P, d], which take slices, and what else makes them logits.
+
+        Raises:
+            RequestError: if the layer is not in the capture.
+            FormatError: if the capture has no qk.
+        """
+        row = self._row(layer)
+        self._need("qk")
+        return LayerQK(self._store, int(self.layers[row]))
+
+    def masses(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
+        """Attention mass of the probed queries on every key group.
+
+        Args:
+            layer: number in the model, several, or None for all.
+            head: query head, several, or None for all.
+
+        Returns:
+            Float32 (layer, head, query, key_group). Labels of families `modality` and `role` are written
+            `modality:visual`, since the two share names; `family` is a second coordinate of the key groups.
+
+        Raises:
+            RequestError: if a layer or head is not in the capture.
+            FormatError: if the capture has no masses.
+        """
+        self._need("masses")
+        dims = ("layer", "head", "query", "key_group")
+        return self._labelled("/masses/rows", "masses", dims, layer, head, query=self._probes("masses"))
+
+    def masses_allowed(self, layer: Choice = None) -> xr.DataArray:
+        """How many keys of every group each probed query may see: int32 (layer, query, key_group)."""
+        self._need("masses")
+        dims = ("layer", "query", "key_group")
+        return self._labelled("/masses/rows_allowed", "masses_allowed", dims, layer, query=self._probes("masses"))
+
+    def flow(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
+        """Mean, over all queries of a group, of their mass on a group.
+
+        Returns:
+            Float32 (layer, head, query_group, key_group); here both are key groups, the queries' without
+            family `sink`. NaN for a group without a query.
+
+        Raises:
+            RequestError: if a layer or head is not in the capture.
+            FormatError: if the capture has no masses.
+        """
+        self._need("masses")
+        dims = ("layer", "head", "query_group", "key_group")
+        return self._labelled("/masses/flow", "flow", dims, layer, head, groups_of_keys=True)
+
+    def flow_pairs(self, layer: Choice = None) -> xr.DataArray:
+        """How many (query, key) pairs of two groups are allowed: int64 (layer, query_group, key_group)."""
+        self._need("masses")
+        dims = ("layer", "query_group", "key_group")
+        return self._labelled("/masses/flow_pairs", "flow_pairs", dims, layer, groups_of_keys=True)
+
+    def maps(self, layer: Choice = None, head: Choice = None, group: str | list[str] | None = None) -> xr.DataArray:
+        """Mean attention of each query group to every key.
+
+        Args:
+            layer: number in the model, several, or None for all.
+            head: query head, several, or None for all.
+            group: name of a query group (as in `query_groups`), several, or None for all.
+
+        Returns:
+            Float32 (layer, head, query_group, key), with coordinates `kind` and `ref` of the groups.
+
+        Raises:
+            RequestError: if a layer, head or group is not in the capture.
+            FormatError: if the capture has no maps.
+        """
+        self._need("maps")
+        names, one = self.query_groups["name"].tolist(), isinstance(group, str)
+        chosen: list[int] | None = None if group is None else []
+        for name in [group] if isinstance(group, str) else group or []:
+            same = find_name(name, names)
+            if same is None or chosen is None:
+                raise RequestError(f"{self.path}: no query group '{name}'; the groups are {', '.join(names)}")
+            chosen.append(names.index(same))
+        dims = ("layer", "head", "query_group", "key")
+        array = self._labelled("/maps/rows", "maps", dims, layer, head, third=chosen).astype(np.float32)
+        return array.isel(query_group=0) if one else array
+
+    def stat(self, name: str, layer: Choice = None, head: Choice = None) -> xr.DataArray:
+        """A number for every query.
+
+        Args:
+            name: `entropy` (nats), `lse` (log of the softmax denominator, nats), `sink_mass`, `max` (largest
+                attention of the row, for members of the query groups only), or `allowed` (keys that the query
+                may see; it has no head).
+            layer: number in the model, several, or None for all.
+            head: query head, several, or None for all.
+
+        Returns:
+            (layer, head, query), or (layer, query) for `allowed`.
+
+        Raises:
+            RequestError: if the name, a layer or a head is not known.
+            FormatError: if the capture has no stats.
+        """
+        self._need("stats")
+        if name not in ("entropy", "lse", "sink_mass", "max", "allowed"):
+            raise RequestError(f"'{name}' is no stat; the stats are entropy, lse, sink_mass, max, allowed")
+        if name == "allowed":
+            return self._labelled("/stats/allowed", name, ("layer", "query"), layer)
+        query = self._probes("stats") if name == "max" else None
+        return self._labelled(f"/stats/{name}", name, ("layer", "head", "query"), layer, head, query=query)
+
+    def hidden(self, name: str, layer: Choice = None) -> xr.DataArray:
+        """What the layers received, summed up over their channels.
+
+        Args:
+            name: `massive` (largest channel of each token over its root mean square), `residual` (what is left of a
+                group of tokens without their mean, a part of the norm), or `singular_values` (of a group, decreasing).
+            layer: number in the model, several, or None for all. `model["layers"]`, the last, is what leaves the last
+                layer of the model.
+
+        Returns:
+            Float32 (layer, key) for the tokens of the prompt, (layer, group), or (layer, group, component), where the
+            groups are `all`, `text` and `visual` and a group of n tokens has at most n singular values, then NaN.
+
+        Raises:
+            RequestError: if the name or a layer is not known.
+            FormatError: if the capture has no hidden.
+        """
+        self._need("hidden")
+        dims = {"massive": ("key",), "residual": ("group",), "singular_values": ("group", "component")}
+        if name not in dims:
+            raise RequestError(f"'{name}' is nothing of hidden; it has {', '.join(dims)}")
+        states = np.append(self.layers, int(self._field("/model", self.model, "layers")))
+        rows = pick(str(self.path), "layer", layer, states)
+        path = f"/hidden/{name}"
+        data = gather(self._store, path, rows, None, None)
+        labels: dict[str, Any] = {"layer": states[rows], "key": np.arange(self.prompt_length)}
+        labels |= {"group": self._store.strings("/hidden/group"), "component": np.arange(data.shape[-1])}
+        unit = self._store.text(path, "unit")
+        array = label(self._store, path, data, name, ("layer", *dims[name]), labels, unit)
+        return array.isel(layer=0) if is_one(layer) else array
+
+    @property
+    def hidden_width(self) -> int:
+        """How many channels a hidden state has.
+
+        Raises:
+            FormatError: if the capture has no hidden.
+        """
+        self._need("hidden")
+        return self._store.whole("/hidden", "width")
+
+    # ---- inside
+
+    def _labelled(
+        self,
+        path: str,
+        name: str,
+        dims: tuple[str, ...],
+        layer: Choice,
+        head: Choice = None,
+        *,
+        query: npt.NDArray[Any] | None = None,
+        third: list[int] | None = None,
+        groups_of_keys: bool = False,
+    ) -> xr.DataArray:
+        """Read part of a reading and give its dimensions their labels."""
+        layers = self._rows(layer)
+        heads = self._heads(head) if "head" in dims else None
+        data = gather(self._store, path, layers, heads, third)
+        labels: dict[str, Any] = {
+            "layer": self.layers[layers],
+            "head": heads,
+            "key": np.arange(self._positions),
+        }
+        labels["query"] = np.arange(self._positions) if query is None else query
+        groups = key_labels(self.key_groups)
+        labels["key_group"] = groups
+        if groups_of_keys:
+            labels["query_group"] = groups[groups["family"] != "sink"]
+        else:
+            labels["query_group"] = self.query_groups.iloc[slice(None) if third is None else third]
+        unit = self._store.text(path, "unit")
+        array = label(self._store, path, data, name, dims, labels, unit)
+        one = [d for d, c in (("layer", layer), ("head", head)) if d in dims and is_one(c)]
+        return array.isel(dict.fromkeys(one, 0)) if one else array
+
+    def _probes(self, reading: str) -> npt.NDArray[Any]:
+        return self._store.read(f"/{reading}/probes", dims=["probe"]).astype(np.int64)
+
+    def _need(self, reading: str) -> None:
+        if not self.has(reading):
+            raise self._missing(reading)
+        self._store.node(f"/{reading}", reading)

@@ -1,0 +1,217 @@
+"""Exact attention from a capture's queries and keys, in numpy: a few rows at a time, to bound memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture.file import encode
+from attnscope.capture.file.bits import float32_from_bfloat16, unpack_mask
+from attnscope.capture.file.nodes import Store
+from attnscope.capture.read.labels import Indices
+
+SCRATCH = 32 << 20  # bytes of float32 logits held at once
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LayerMask:
+    """Which pairs a recorded layer allows.
+
+    Attributes:
+        kind: `causal`, `sliding` or `explicit`.
+        window: of a sliding mask, in tokens, the query's own included.
+        node: of an explicit mask, the path of its packed bits.
+        positions: how many there are, P.
+    """
+
+    kind: str
+    window: int
+    node: str
+    positions: int
+
+    def keys_needed(self, queries: Indices) -> int:
+        """How many keys, from the first, can matter to these queries."""
+        return self.positions if self.kind == "explicit" else int(queries.max(initial=-1)) + 1
+
+    def allowed(self, store: Store, queries: Indices) -> npt.NDArray[np.bool_]:
+        """The allowed keys of some queries, bool [Q, P]."""
+        if self.kind == "explicit":
+            return unpack_mask(store.rows(self.node, (), queries), self.positions)
+        key, query = np.arange(self.positions)[None, :], queries[:, None]
+        causal: npt.NDArray[np.bool_] = key <= query
+        return causal & (key > query - self.window) if self.kind == "sliding" else causal
+
+
+def read_masks(store: Store, layers: int, count: int) -> list[LayerMask]:
+    """The masks of all recorded layers.
+
+    Args:
+        store: the file.
+        layers: how many are recorded.
+        count: how many positions there are, P.
+
+    Raises:
+        FormatError: if `/mask` does not describe every layer.
+    """
+    store.node("/mask", "mask")
+    kinds = store.strings("/mask/kind")
+    windows = store.read("/mask/window", dims=["layer"])
+    explicit = store.read("/mask/explicit", dims=["layer"])
+    if not len(kinds) == len(windows) == len(explicit) == layers:
+        raise store.error("/mask", f"describes {len(kinds)} layers, {layers} are recorded")
+    for kind in set(kinds) - set(encode.MASK_KINDS):
+        raise store.error("/mask/kind", f"'{kind}' is none of {', '.join(encode.MASK_KINDS)}")
+    return [
+        LayerMask(kind, int(window), f"/mask/explicit_{which}", count)
+        for kind, window, which in zip(kinds, windows, explicit, strict=True)
+    ]
+
+
+class LayerQK:
+    """The queries and keys of one layer, read as they are needed.
+
+    Args:
+        store: the file.
+        number: of the layer in the model.
+
+    Attributes:
+        q, k: queries [H, P, d] and keys [key heads, P, d] in the file; of bfloat16, the bits as uint16.
+        dtype: what they are: float16, bfloat16 or float32.
+        group: query heads that share a key head.
+        scale: factor of q.k.
+        softcap: z becomes softcap * tanh(z / softcap); None if nothing is capped.
+        sink_logits: learned sink logits [H], -inf where a head has none; None if no layer has any.
+
+    Raises:
+        FormatError: if the group is missing or breaks the specification.
+    """
+
+    def __init__(self, store: Store, number: int) -> None:
+        self.store, self.path = store, f"/qk/{number}"
+        store.node(self.path, "qk-layer")
+        self.scale = store.number(self.path, "scale")
+        softcap = store.number(self.path, "softcap")
+        self.softcap = None if math.isnan(softcap) else softcap
+        self.dtype = store.text(self.path, "logical-dtype")
+        self.q = store.array(f"{self.path}/q", ["head", "query", "channel"])
+        self.k = store.array(f"{self.path}/k", ["kv_head", "key", "channel"])
+        stored = {"bfloat16": "uint16"}.get(self.dtype, self.dtype)
+        for dataset in (self.q, self.k):
+            if self.dtype not in encode.LOGICAL_DTYPES or dataset.dtype != stored:
+                raise store.error(dataset.name, f"holds {dataset.dtype}, but logical-dtype is '{self.dtype}'")
+        if self.q.shape[0] % max(self.k.shape[0], 1) or self.q.shape[2] != self.k.shape[2]:
+            raise store.error(self.path, f"q {self.q.shape} and k {self.k.shape} do not fit each other")
+        self.group = self.q.shape[0] // self.k.shape[0]  # query heads that share a key head
+        self.sink_logits = self._sink_logits()
+
+    def attention(self, mask: LayerMask, heads: Indices, queries: Indices, keys: Indices) -> Floats:
+        """Softmax attention of some heads and queries on some keys, float32 [len(heads), Q, K].
+
+        The softmax runs over all keys of the row, whichever are asked for. A row that may see no key is NaN.
+        """
+        result = np.empty((len(heads), len(queries), len(keys)), dtype=np.float32)
+        for i, head in enumerate(heads):
+            for chunk, block in self.blocks(mask, int(head), queries):
+                asked = np.zeros((len(block), len(keys)), dtype=np.float32)
+                inside = keys < block.shape[1]  # later keys matter to no query of this block: their attention is 0
+                asked[:, inside] = block[:, keys[inside]]
+                asked[np.isnan(block[:, :1]).any(axis=1)] = np.nan
+                result[i, chunk] = asked
+        return result
+
+    def _sink_logits(self) -> npt.NDArray[Any] | None:
+        """This layer's own, or its row of those of all layers; -inf where a head has none."""
+        path = f"{self.path}/sink_logits"
+        if self.store.has(path):
+            return self.store.read(path, dims=["head"])
+        if not self.store.has("/sink_logits"):
+            return None
+        row = np.flatnonzero(self.store.read("/layers") == int(self.path.split("/")[-1]))
+        found: npt.NDArray[Any] = self.store.read("/sink_logits", dims=["layer", "head"])[row[0]]
+        return found
+
+    def blocks(self, mask: LayerMask, head: int, queries: Indices) -> Iterator[tuple[slice, Floats]]:
+        """Attention of one head, a few queries at a time: their slice of `queries`, and [some, keys]."""
+        needed = mask.keys_needed(queries)
+        k = self._float(self.store.read(f"{self.path}/k", (head // self.group, slice(0, needed))))  # [K, d]
+        step = max(1, SCRATCH // (4 * max(needed, 1)))
+        for start in range(0, len(queries), step):
+            chunk = slice(start, start + step)
+            q = self._float(self.store.rows(f"{self.path}/q", (head,), queries[chunk]))  # [Q, d]
+            allowed = mask.allowed(self.store, queries[chunk])[:, :needed]
+            sink = None if self.sink_logits is None else float(self.sink_logits[head])
+            yield chunk, softmax(q @ k.T * np.float32(self.scale), allowed, self.softcap, sink)
+
+    def keys(self, head: int) -> Floats:
+        """The keys that a query head reads, float32 [P, d]."""
+        return self._float(self.store.read(f"{self.path}/k", head // self.group))
+
+    def rows(
+        self, mask: LayerMask, head: int, queries: Indices, keys: Floats
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Attention [Q, P] of some rows of one head and the log of its denominator [Q], in float64.
+
+        Args:
+            mask: of the layer.
+            head: a query head.
+            queries: positions.
+            keys: what `keys` gives for this head.
+        """
+        q = self._float(self.store.rows(f"{self.path}/q", (head,), queries))
+        z = (q @ keys.T).astype(np.float64) * self.scale
+        if self.softcap is not None:
+            z = np.tanh(z / self.softcap) * self.softcap
+        z[~mask.allowed(self.store, queries)] = -np.inf
+        sink = -np.inf if self.sink_logits is None else float(self.sink_logits[head])
+        top = np.maximum(z.max(axis=1, initial=-np.inf), sink)
+        top[np.isneginf(top)] = 0
+        weight = np.exp(z - top[:, None])
+        total = weight.sum(axis=1) + np.exp(sink - top)
+        with np.errstate(invalid="ignore", divide="ignore"):  # a row that sees nothing
+            return np.nan_to_num(weight / total[:, None]), top + np.log(total)
+
+    def _float(self, stored: npt.NDArray[Any]) -> Floats:
+        return float32_from_bfloat16(stored) if self.dtype == "bfloat16" else stored.astype(np.float32)
+
+
+def softmax(
+    logits: Floats,
+    allowed: npt.NDArray[np.bool_],
+    softcap: float | None = None,
+    sink_logit: float | None = None,
+) -> Floats:
+    """Softmax over the allowed keys.
+
+    Args:
+        logits: scale q.k, [Q, K]; overwritten.
+        allowed: bool [Q, K].
+        softcap: z becomes softcap * tanh(z / softcap).
+        sink_logit: one more logit in the denominator, which belongs to no key.
+
+    Returns:
+        float32 [Q, K]; NaN in rows where nothing is allowed (0 if there is a sink logit to take it all).
+    """
+    z = logits
+    if softcap is not None:
+        z = np.tanh(z / np.float32(softcap)) * np.float32(softcap)
+    z[~allowed] = -np.inf
+    top = z.max(axis=1, initial=-np.inf, keepdims=True)
+    if sink_logit is not None and math.isfinite(sink_logit):
+        top = np.maximum(top, np.float32(sink_logit))
+    else:
+        sink_logit = None
+    top[np.isneginf(top)] = 0
+    np.exp(z - top, out=z)
+    total = z.sum(axis=1, keepdims=True)
+    if sink_logit is not None:
+        total += np.exp(np.float32(sink_logit) - top)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a row that sees nothing
+        z /= total
+    return z

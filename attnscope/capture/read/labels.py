@@ -1,0 +1,190 @@
+"""Which layers, heads and positions a caller means, checked against what a capture has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from attnscope.capture.file.nodes import Store
+from attnscope.capture.file.specification import DIMS
+from attnscope.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+Choice: TypeAlias = int | Sequence[int] | npt.NDArray[Any] | None
+Positions: TypeAlias = int | slice | Sequence[int] | npt.NDArray[Any] | None
+Indices: TypeAlias = npt.NDArray[np.intp]
+
+
+def is_one(choice: object) -> bool:
+    """Whether a choice is a single number, which takes its dimension away."""
+    return isinstance(choice, (int, np.integer)) and not isinstance(choice, (bool, np.bool_))
+
+
+def pick(where: str, what: str, choice: Choice, valid: npt.NDArray[Any]) -> Indices:
+    """The places in `valid` of the chosen numbers.
+
+    Args:
+        where: the file, for the message.
+        what: "layer" or "head", for the message.
+        choice: a number, numbers, or None for all.
+        valid: the numbers there are, [n].
+
+    Returns:
+        Indices into `valid`, in the order of the choice.
+
+    Raises:
+        RequestError: if a number is not there, or none is chosen; the message gives those that are.
+    """
+    if choice is None:
+        return np.arange(len(valid))
+    place = {int(number): i for i, number in enumerate(valid)}
+    wanted = _whole_numbers(where, what, choice)
+    if not len(wanted):
+        raise RequestError(f"{where}: no {what} is chosen; it has {what}s {ranges(place)}")
+    for number in wanted:
+        if int(number) not in place:
+            raise RequestError(f"{where}: {what} {number} is not in the capture; it has {what}s {ranges(place)}")
+    return np.array([place[int(number)] for number in wanted], dtype=np.intp)
+
+
+def positions(where: str, what: str, choice: Positions, count: int) -> Indices:
+    """The chosen positions as indices.
+
+    Args:
+        where: the file, for the message.
+        what: "query" or "key", for the message.
+        choice: a position, positions, a slice with Python's rules, a bool mask over all, or None for all.
+        count: how many there are.
+
+    Raises:
+        RequestError: if a position is not in 0..count-1.
+    """
+    if choice is None:
+        return np.arange(count)
+    if isinstance(choice, slice):
+        return np.arange(count)[choice]
+    wanted = np.asarray(choice)
+    if wanted.dtype == bool:
+        if wanted.shape != (count,):
+            raise RequestError(f"{where}: a {what} mask of shape {wanted.shape}, not ({count},)")
+        return np.flatnonzero(wanted)
+    wanted = _whole_numbers(where, what, wanted)
+    outside = wanted[(wanted < 0) | (wanted >= count)]
+    if len(outside):
+        raise RequestError(f"{where}: {what} {outside[0]} is out of range; positions are 0-{count - 1}")
+    return wanted
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers for a message: 0-3, 7, 9-10."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], number]
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{a}-{b}" if a < b else str(a) for a, b in runs)
+
+
+def _whole_numbers(where: str, what: str, choice: Any) -> Indices:
+    wanted = np.atleast_1d(np.asarray(choice))
+    if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+        raise RequestError(f"{where}: {what} {choice!r} is not a whole number or a list of them")
+    return wanted.astype(np.intp)
+
+
+# Parts of the readings as arrays whose dimensions have labels.
+
+
+_SHARED = ("modality", "role")  # families whose names may be the same
+
+
+def gather(
+    store: Store, path: str, layers: Indices, heads: Indices | None, third: list[int] | None
+) -> npt.NDArray[Any]:
+    """Read some layers and heads of a reading, and no others.
+
+    Args:
+        store: the file.
+        path: of an array whose first dimension is `layer`, and whose second is `head` unless `heads` is None.
+        layers: rows of the first dimension.
+        heads: rows of the second.
+        third: rows of the third dimension; None for all.
+
+    Returns:
+        The part, with all its dimensions.
+    """
+    dataset = store.array(path, DIMS[path])
+    parts = []
+    with store.reading(path):
+        for layer in layers.tolist():
+            if heads is None:
+                parts.append(dataset[layer])
+            elif third is None:
+                parts.append(np.stack([dataset[layer, head] for head in heads.tolist()]))
+            else:
+                groups = [[dataset[layer, head, row] for row in third] for head in heads.tolist()]
+                parts.append(np.array(groups, dtype=dataset.dtype))
+        return np.stack(parts)
+
+
+def key_labels(groups: pd.DataFrame) -> pd.DataFrame:
+    """The key groups with names that are unique over all families: `modality:visual`, `role:visual`."""
+    shared = groups["family"].isin(_SHARED)
+    return groups.assign(name=groups["name"].where(~shared, groups["family"] + ":" + groups["name"]))
+
+
+def label(
+    store: Store,
+    path: str,
+    data: npt.NDArray[Any],
+    name: str,
+    dims: tuple[str, ...],
+    labels: dict[str, Any],
+    unit: str,
+) -> xr.DataArray:
+    """Give an array its labels.
+
+    Args:
+        store: the file, for the message.
+        path: of the array in it.
+        data: the array.
+        name: for the result.
+        dims: names of the dimensions.
+        labels: for each dimension numbers, or a table of groups: `name` labels, the other columns come along.
+        unit: of the numbers.
+
+    Raises:
+        FormatError: if the labels do not fit the array.
+    """
+    import xarray as xr
+
+    coords: dict[str, Any] = {}
+    for axis, dim in enumerate(dims):
+        found = labels[dim]
+        table = hasattr(found, "columns")
+        if len(found) != data.shape[axis]:
+            raise store.error(path, f"{data.shape[axis]} along '{dim}', where the capture has {len(found)}")
+        coords[dim] = found["name"].to_numpy(object) if table else found
+        for column in [c for c in found.columns if c != "name"] if table else []:
+            other = "query_family" if column == "family" and dim == "query_group" else column
+            coords[other] = (dim, found[column].to_numpy(object))
+    return xr.DataArray(data, dims=dims, coords=coords, name=name, attrs={"unit": unit, "source": str(store.path)})
+
+
+def tidy(array: xr.DataArray) -> pd.DataFrame:
+    """A labelled array as a long table: a row for each number, a column for each coordinate.
+
+    Args:
+        array: what `Capture.masses`, `maps`, `flow` or `stat` returned.
+
+    Returns:
+        The table; the numbers are in the column named as the array.
+    """
+    return array.to_dataframe().reset_index()

@@ -1,0 +1,1 @@
+"""The embedded models and scenes, and the demo that runs on them."""

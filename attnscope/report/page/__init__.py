@@ -1,0 +1,1 @@
+"""Pages as files: templates, numbers, provenance, and an output folder that is whole or untouched."""

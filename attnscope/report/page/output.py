@@ -1,0 +1,136 @@
+"""Writing a report's files: tables twice, figures twice, and the figures again inside the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+from attnscope import metrics
+from attnscope.errors import RunError, unusable_folder
+from attnscope.progress import Progress
+from attnscope.report.figures.style import Drawn, figure_of, lay_out, scaled
+from attnscope.report.page.summary import plain
+
+PARTS = ("tables", "figures")  # folders of a report
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure inside a page: a data URI with a title, a caption and a text for those who cannot see it.
+
+    `films` are files beside the page that show the same over the clip.
+    """
+
+    name: str
+    title: str
+    caption: str
+    uri: str
+    width: int  # CSS pixels at which the figure has its paper size
+    films: tuple[str, ...] = ()
+
+
+@dataclass
+class Output:
+    """The folder of a report.
+
+    Attributes:
+        folder: where everything goes; made if it does not exist.
+        tables, figures: files written so far.
+        progress: called with ("figures", number of them, 0) before each is drawn.
+    """
+
+    folder: Path
+    tables: list[Path] = field(default_factory=list)
+    figures: list[Path] = field(default_factory=list)
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        """Make the folder.
+
+        Raises:
+            RequestError: if it cannot be made.
+        """
+        try:
+            for part in PARTS:
+                (self.folder / part).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unusable_folder(self.folder, error) from error
+
+    def table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a table as CSV and as parquet.
+
+        Raises:
+            RunError: if the disk is full or the file cannot be written.
+        """
+        for kind in metrics.tables.SUFFIXES:
+            path = self.folder / "tables" / f"{name}{kind}"
+            metrics.write(table, path)
+            self.tables.append(path)
+
+    def figure(self, name: str, drawn: Drawn, title: str, caption: str) -> Picture:
+        """Write the figure that axes are in as PNG and as SVG.
+
+        Raises:
+            RunError: if a file cannot be written.
+        """
+        if self.progress is not None:
+            self.progress("figures", len(self.figures) // 2, 0)
+        figure = figure_of(drawn)
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it logs each weight that a font lacks
+        lay_out(figure)
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+        png, svg = (self.folder / "figures" / f"{name}.{kind}" for kind in ("png", "svg"))
+        try:
+            png.write_bytes(buffer.getvalue())
+            FigureCanvasSVG(figure).print_svg(svg, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        except OSError as error:
+            raise RunError(f"{png}: cannot be written: {error.strerror or error}") from error
+        self.figures += [png, svg]
+        uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return Picture(name, title, caption, uri, int(figure.get_figwidth() / scaled(1) * 130))
+
+    def films(self, name: str, write: Callable[[Path, Path], None]) -> tuple[str, ...]:
+        """Have a film written among the figures, as mp4 and as GIF.
+
+        Args:
+            name: of both files.
+            write: writes them.
+
+        Returns:
+            Where they are, as seen from the page.
+
+        Raises:
+            RunError: if a file cannot be written.
+        """
+        mp4, gif = (self.folder / "figures" / f"{name}.{kind}" for kind in ("mp4", "gif"))
+        write(mp4, gif)
+        self.figures += [mp4, gif]
+        return tuple(path.relative_to(self.folder).as_posix() for path in (mp4, gif))
+
+    def text(self, name: str, text: str) -> Path:
+        """Write a text file.
+
+        Raises:
+            RunError: if it cannot be written.
+        """
+        path = self.folder / name
+        try:
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+        return path
+
+    def json(self, name: str, document: Any) -> Path:
+        """Write a JSON file."""
+        return self.text(name, json.dumps(plain(document), indent=2, ensure_ascii=False) + "\n")

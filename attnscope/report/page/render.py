@@ -1,0 +1,105 @@
+"""Pages from templates: one file that needs nothing else, no network and no script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from attnscope._version import __version__
+from attnscope.files import printable
+from attnscope.metrics import definitions
+from attnscope.metrics.headline import NO_SINKS
+from attnscope.report.figures.labels import current
+from attnscope.report.page.captures import together, unlikely
+from attnscope.report.page.numbers import (
+    aligned,
+    changed,
+    counted,
+    interval,
+    likelihood,
+    number,
+    percent,
+    points,
+    ranked,
+    signed,
+)
+from attnscope.report.page.summary import records
+
+# What a page may load: itself. Its style and its pictures are in it, and it has no script.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+CAUSAL = (
+    "Attention mass is not causal importance: a head that attends somewhere need not change the answer, "
+    "and one that attends elsewhere may."
+)
+SOURCES = {
+    "paper": "read in a paper",
+    "code": "read in released code",
+    "2nd": "read in a secondary summary",
+    "ours": "our own definition",
+}
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this package.
+
+    Args:
+        template: its file name.
+        values: what it shows; a missing one is an error, not a gap in the page.
+
+    Returns:
+        The page.
+    """
+    common = {
+        "version": __version__,
+        "causal": CAUSAL,
+        "policy": POLICY,
+        "lettering": current().notes(),
+        "definitions": records(definitions()),
+        "sources": SOURCES,
+    }
+    return _environment().get_template(template).render(**common, **values)
+
+
+def grouped(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
+    """Rows under their headings (`group`), in their order."""
+    return [(name, list(some)) for name, some in groupby(rows, lambda row: str(row["group"]))]
+
+
+def beside(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Headline rows with sinks; what each is without them as `without`, None where a number has no such form."""
+    named = {str(row["number"]): row for row in rows}
+    return [
+        {**row, "without": named.get(name + NO_SINKS)} for name, row in named.items() if not name.endswith(NO_SINKS)
+    ]
+
+
+def _shown(value: Any) -> Any:
+    """What a page says of a value: texts of users and models without control characters."""
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("attnscope.report.page", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters["number"] = number
+    environment.filters["signed"] = signed
+    environment.filters["changed"] = changed
+    for function in (aligned, likelihood, percent, points, ranked, together, unlikely):
+        environment.filters[function.__name__] = function
+    environment.filters["interval"] = interval
+    environment.filters["beside"] = beside
+    environment.filters["grouped"] = grouped
+    environment.filters["counted"] = counted
+    return environment

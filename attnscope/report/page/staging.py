@@ -1,0 +1,104 @@
+"""Reports are whole: nothing of one is in the output folder before all of it is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.files import reason, reread, unfinished_folder
+from attnscope.files.folders import claimed
+from attnscope.report.page.output import PARTS, Output
+from attnscope.report.page.summary import Summary
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A report on its way into a folder.
+
+    Attributes:
+        output: where it is written meanwhile.
+        folder: where it will be.
+        page: name of its page.
+    """
+
+    output: Output
+    folder: Path
+    page: str
+
+    def final(self, path: Path) -> Path:
+        """Where a file that was written will be."""
+        return self.folder / path.relative_to(self.output.folder)
+
+    def summary(self, numbers: Mapping[str, Any], notes: Sequence[str]) -> Summary:
+        """What a report hands back: where its page and what was written so far will be, with its numbers and notes."""
+        tables, figures = ([self.final(one) for one in some] for some in (self.output.tables, self.output.figures))
+        return Summary(self.folder / self.page, tables, figures, dict(numbers), list(notes))
+
+
+@contextmanager
+def staged(folder: Path, page: str, document: str = "summary.json") -> Iterator[Stage]:
+    """Write a report into a folder, file by whole file, once the block has ended well; else leave nothing.
+
+    A report with the same page that is there already is replaced as a whole: tables and figures that it wrote and the
+    new one does not are taken away. Files that it did not write stay.
+
+    Args:
+        folder: made if it does not exist, before the block: what cannot be written to is said at once.
+        page: name of the report's page, the file that is put there last.
+        document: name of its JSON, which lists its tables and figures.
+
+    No other process writes into the folder meanwhile, and what killed ones left unfinished is removed.
+
+    Raises:
+        BusyError: if another process is writing a report there.
+        RequestError: if the folder cannot be made.
+        RunError: if a file cannot be put there.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(claimed(folder))
+        try:
+            part = stack.enter_context(unfinished_folder(folder))
+        except OSError as error:
+            raise unusable_folder(folder, error) from None
+        try:
+            stage = Stage(Output(part), folder, page)
+            yield stage
+            _put(stage, part, _earlier(folder, page, document))
+        except RunError as error:  # it names the file as the user knows it
+            raise RunError(str(error).replace(str(part), str(folder))) from error
+
+
+def _put(stage: Stage, part: Path, earlier: Sequence[Path]) -> None:
+    """Put what was written where it belongs, in place of what an earlier report left.
+
+    Raises:
+        RunError: if a file cannot be put there.
+    """
+    written = sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == stage.page)
+    targets = [stage.final(path) for path in written]
+    target = stage.folder
+    try:
+        for target in earlier:  # its page first: what is interrupted from here on cannot be taken for a report
+            if target.name == stage.page or target not in targets:
+                target.unlink()
+        for path, target in zip(written, targets, strict=True):
+            target.parent.mkdir(exist_ok=True)
+            path.replace(target)
+    except OSError as error:
+        raise RunError(f"{target}: cannot be written: {reason(error)}") from None
+
+
+def _earlier(folder: Path, page: str, document: str) -> list[Path]:
+    """The page of a report that is there, then the tables and figures that its JSON lists."""
+    try:
+        said = json.loads(reread(folder / document))
+        listed = [Path(path) for part in PARTS for path in said[part]]
+    except (RequestError, RecursionError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
+        listed = []
+    own = [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]
+    return [path for path in (folder / page, *own) if path.is_file()]

@@ -1,0 +1,1 @@
+"""One file a section of a page: its figures and their captions."""

@@ -1,0 +1,59 @@
+"""What the figures of all sections share. A section's figures are in `<section>_panels.py`, with their captions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from attnscope.report.figures.heads import LEAST_CHANGE
+from attnscope.report.figures.lines import rows_of
+from attnscope.report.figures.style import short
+
+MOST_OVERLAYS = 3  # captures whose frames are shown; a page of hundreds of frames helps nobody
+SCALE = (
+    "Before and after share one colour scale; the difference has its own, centred at 0, which ends no earlier than at "
+    f"{100 * LEAST_CHANGE:g} % of the largest number: a small change stays pale."
+)
+RISE = 1e-6  # of a number that changed by more than rounding
+VISIBLE = 0.01  # of the largest number: a smaller change is told, not drawn on a scale that would blow it up
+FRAMES = {"live": "live frames", "all": "all frames"}
+_BANDS = " Bands: 95 % bootstrap interval of the mean over clips, from six clips on."
+
+
+def unmoved(one: NDArray[np.float64], two: NDArray[np.float64]) -> str | None:
+    """How little numbers changed, in words; None if a figure of the change is worth drawing.
+
+    Args:
+        one: the numbers before.
+        two: the same after; where one of the two is not defined there is no change.
+    """
+    if one.shape != two.shape or not np.array_equal(np.isfinite(one), np.isfinite(two)):
+        return None
+    known = np.isfinite(one)
+    if not known.any():
+        return "not defined"
+    change = float(np.abs(two[known] - one[known]).max())
+    largest = float(np.abs([one[known], two[known]]).max())
+    if change <= RISE * max(largest, 1.0):
+        return "the same"
+    return (
+        f"changed by at most {short(change, 2)}, of up to {short(largest, 2)}" if change < VISIBLE * largest else None
+    )
+
+
+def bands(table: pd.DataFrame, about: pd.DataFrame) -> str:
+    """What the bands of curves are, for a caption; "" where there are none.
+
+    Args:
+        table: what is drawn, with a column `capture`.
+        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
+    """
+    clips = about.loc[about["capture"].isin(table["capture"].unique()), "clip"]
+    return _BANDS if clips.nunique() > 1 else ""
+
+
+def best_frames(speakers: pd.DataFrame) -> str:
+    """Live frames if anything is defined there, else all."""
+    live = rows_of(speakers, "speaker_density", frames="live")
+    return "live" if live["value"].notna().any() else "all"

@@ -1,0 +1,1 @@
+"""One file a format: what other tools write, read as parts of a scene."""
