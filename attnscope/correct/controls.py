@@ -15,6 +15,7 @@ from typing import Any
 from attnscope.correct.base import Correction
 from attnscope.correct.heads import fixed
 from attnscope.errors import RequestError
+from attnscope.vocabulary import VISUAL
 
 EVERY_LAYER = "0.0-1.0"
 LOWEST_G = "lowest-g heads"  # of each prompt; heads that a calibration ranks lowest are another control
@@ -54,7 +55,7 @@ def _made(
     changes: dict[str, dict[str, Any]] = {
         "wrong speaker": {"whose": "other"},
         "all boxes": {"whose": "everyone"},
-        "all visual tokens": {"whose": "visual"},
+        "all visual tokens": {"whose": VISUAL},
         "random box": {"whose": "random", "seed": seed},
         LOWEST_G: {"lowest": True},
         "jittered boxes": {"box_jitter": jitter, "seed": seed},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.doctor.diagnosis import Finding, Section, attempt, join, reason
 from attnscope.errors import RequestError
+from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -208,7 +209,7 @@ def _family(model: LoadedModel) -> Finding:
 
 def _places(prompt: Prompt) -> Finding:
     tokens = prompt.tokens
-    visual = tokens[tokens["modality"] == "visual"]
+    visual = tokens[is_visual(tokens)]
     placed = int(visual["x0"].notna().sum()) if "x0" in visual else 0
     text = f"{len(tokens)} tokens, {len(visual)} of them visual, {placed} of these placed in the picture"
     return Finding("places", "ok" if placed else "note", text)

@@ -20,6 +20,7 @@ from attnscope.metrics.people.parts import Part
 from attnscope.metrics.registry import metric
 from attnscope.metrics.tables import at_places, divide, over
 from attnscope.scene.mentions import asked_speakers
+from attnscope.vocabulary import ANSWER_POSITION
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -110,7 +111,7 @@ def shares(lifts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def answer_group(cap: Capture) -> str | None:
     """Name of the query group of the answer position; None if the capture has none."""
-    found = cap.query_groups.loc[cap.query_groups["kind"] == "answer_position", "name"]
+    found = cap.query_groups.loc[cap.query_groups["kind"] == ANSWER_POSITION, "name"]
     return str(found.iloc[0]) if len(found) else None
 
 

@@ -18,14 +18,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.groups import ANSWER, SINKS, Flow, answer_flow, generated_flow, joined, modality_flow
+from attnscope.metrics.groups import SINKS, Flow, answer_flow, generated_flow, joined, modality_flow
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
+from attnscope.vocabulary import ANSWER_POSITION, TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-BOTH = ("text", "visual")
+BOTH = (TEXT, VISUAL)
 PROMPT = "prompt"
 COLUMNS = ("metric", "layer", "head", "query", "key", "sinks", "value", "n")
 _ONLY = "Queries: the answer position, the generated tokens, or both. Without sinks: less those among the keys."
@@ -132,8 +133,8 @@ def indices(mass: Floats, keys: Floats) -> dict[str, Floats]:
 def _answers(cap: Capture, token_heads: bool) -> tuple[Flow, Flow]:
     """The flow of the answer position, the generated tokens and both, and that of each generated token."""
     tokens, fed = answer_flow(cap), generated_flow(cap)
-    first = tokens.take(slice(tokens.sets.count(ANSWER)))
-    sets = joined([first.pooled(ANSWER), fed.pooled("generated"), tokens.pooled("answer")])
+    first = tokens.take(slice(tokens.sets.count(ANSWER_POSITION)))
+    sets = joined([first.pooled(ANSWER_POSITION), fed.pooled("generated"), tokens.pooled("answer")])
     return sets, fed if token_heads else fed.over_heads()
 
 

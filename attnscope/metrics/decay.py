@@ -22,11 +22,12 @@ from attnscope.metrics.groups import SINKS, modality_flow
 from attnscope.metrics.modality import OTHER, gap_of, per_pair
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.segments import LEVEL, SIDE, Break, Fit, fit, fit_break, gamma_interval, interval, two_segments
+from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-LINKS = {"s_visual": ("visual", "visual"), "c_visual": ("visual", "text"), "c_text": ("text", "visual")}
+LINKS = {"s_visual": (VISUAL, VISUAL), "c_visual": (VISUAL, TEXT), "c_text": (TEXT, VISUAL)}
 COLUMNS = ("metric", "layer", "head", "link", "sinks", "value", "n", "p")
 _BREAK = f"Given where two segments are significantly better than one (p <= {LEVEL:g}, see decay_break)."
 
@@ -131,7 +132,7 @@ def decay(cap: Capture) -> pd.DataFrame:
     means = per_pair(flow)[:, :, 0]  # [2, L, Q, K]
     rows: list[dict[str, object]] = []
     for name, (query, key) in LINKS.items():
-        if not {"text", "visual"} <= set(flow.names):
+        if not {TEXT, VISUAL} <= set(flow.names):
             continue
         q, k, other = (flow.names.index(m) for m in (query, key, OTHER[query]))
         for sinks, of in zip(SINKS, means, strict=True):

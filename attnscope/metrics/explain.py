@@ -15,6 +15,7 @@ from attnscope.metrics.rank import MASSIVE
 from attnscope.metrics.registry import all_metrics, lacking
 from attnscope.metrics.rollout import obstacle
 from attnscope.scene.mentions import asked_speakers
+from attnscope.vocabulary import READINGS, SPECIAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -24,7 +25,6 @@ NO_MASSES = (
     "reading."
 )
 NO_MAPS = "No speaker, grounding, pair or answer metrics: the capture has no 'maps' reading."
-READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")  # as in a plan
 FEW_WAYS = 19  # arrangements up to which no p is at or below 0.05
 OF_PEOPLE = "Speaker, grounding, pair and answer metrics"
 
@@ -92,7 +92,7 @@ def _modality(cap: Capture) -> list[str]:
         for k, key in enumerate(flow.names):
             pairs = int(flow.pairs[:, q, k].max(initial=0))
             free = int(flow.without_sinks()[1][:, q, k].max(initial=0))
-            if "special" in (query, key) or free:
+            if SPECIAL in (query, key) or free:
                 continue
             if not flow.queries[[q, k]].all():
                 empty = query if not flow.queries[q] else key

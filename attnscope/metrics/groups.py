@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.registry import OVER
 from attnscope.metrics.tables import divide, with_head_mean
+from attnscope.vocabulary import ANSWER, ANSWER_POSITION, GENERATED, MODALITIES, MODALITY, ROLE, ROLES, SINK, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-MODALITIES = ("text", "visual", "special")
-# The role of visual tokens is their modality; only generated tokens have the role `answer`.
-ROLES = ("system", "template", "transcript", "question", "answer")
-ANSWER = "answer_position"
 SINKS = ("with", "without")
 CHUNK = 256  # queries whose mask is held at once
 
@@ -120,11 +117,11 @@ def query_sets(cap: Capture) -> dict[str, Bools]:
     asked = position < cap.prompt_length
     sets: dict[str, Bools] = {m: member[row] & asked for m, row in _modalities(groups).items()}
     for role in ROLES:
-        row = group_index(groups, "role", role)
-        queries = ~asked if role == "answer" else asked & (row is not None and member[row])
+        row = group_index(groups, ROLE, role)
+        queries = ~asked if role == ANSWER else asked & (row is not None and member[row])
         if queries.any():
-            sets[f"role:{role}"] = queries
-    return sets | {ANSWER: position == cap.prompt_length - 1}
+            sets[group_name(ROLE, role)] = queries
+    return sets | {ANSWER_POSITION: position == cap.prompt_length - 1}
 
 
 @once
@@ -137,15 +134,19 @@ def modality_flow(cap: Capture) -> Flow:
         FormatError: if the capture has no `masses` reading.
     """
     groups = cap.key_groups
-    as_query = np.cumsum((groups["family"] != "sink").to_numpy()) - 1  # groups of family sink are never queries
-    sets = {name: queries for name, queries in query_sets(cap).items() if name not in (ANSWER, "role:answer")}
-    where = [("role", n.removeprefix("role:")) if n.startswith("role:") else ("modality", n) for n in sets]
+    as_query = np.cumsum((groups["family"] != SINK).to_numpy()) - 1  # groups of family sink are never queries
+    sets = {
+        name: queries
+        for name, queries in query_sets(cap).items()
+        if name not in (ANSWER_POSITION, group_name(ROLE, ANSWER))
+    }
+    where = [(ROLE, n.removeprefix(f"{ROLE}:")) if n.startswith(f"{ROLE}:") else (MODALITY, n) for n in sets]
     rows = as_query[[row for family, name in where if (row := group_index(groups, family, name)) is not None]]
     count = np.array([queries.sum() for queries in sets.values()], np.int64)
     stored = _flow(cap, list(sets), count, lambda n: (cap.flow(n).values[:, rows], cap.flow_pairs(n).values[rows]))
     tokens, fed = answer_flow(cap), generated_flow(cap)
-    answer = [fed.pooled("role:answer")] if fed.sets else []
-    return joined([stored, *answer, tokens.take(slice(tokens.sets.count(ANSWER)))])
+    answer = [fed.pooled(group_name(ROLE, ANSWER))] if fed.sets else []
+    return joined([stored, *answer, tokens.take(slice(tokens.sets.count(ANSWER_POSITION)))])
 
 
 @once
@@ -158,7 +159,7 @@ def answer_flow(cap: Capture) -> Flow:
     last = cap.prompt_length - 1
     probes = cap.masses_allowed(int(cap.layers[0])).coords["query"].to_numpy()
     rows = np.flatnonzero(probes >= last)
-    names = [ANSWER if p == last else f"generated:{p - last - 1}" for p in probes[rows]]
+    names = [ANSWER_POSITION if p == last else group_name(GENERATED, p - last - 1) for p in probes[rows]]
     count = np.ones(len(rows), np.int64)
     return _flow(cap, names, count, lambda n: (cap.masses(n).values[:, rows], cap.masses_allowed(n).values[rows]))
 
@@ -166,7 +167,7 @@ def answer_flow(cap: Capture) -> Flow:
 def generated_flow(cap: Capture) -> Flow:
     """The flow from each generated token."""
     tokens = answer_flow(cap)
-    return tokens.take(slice(tokens.sets.count(ANSWER), None))
+    return tokens.take(slice(tokens.sets.count(ANSWER_POSITION), None))
 
 
 def uniform_flow(cap: Capture) -> Flow:
@@ -209,7 +210,9 @@ def _flow(
     """A flow from what is read of each layer: masses [H, Q, G] and pairs [Q, G] on all key groups."""
     groups = cap.key_groups
     keys = _modalities(groups)
-    sinks = [(k, row) for k, m in enumerate(keys) if (row := group_index(groups, "sink", f"sink:{m}")) is not None]
+    sinks = [
+        (k, row) for k, m in enumerate(keys) if (row := group_index(groups, SINK, group_name(SINK, m))) is not None
+    ]
     mass = np.empty((2, len(cap.layers), cap.heads, len(sets), len(keys)))
     counts = np.empty((2, len(cap.layers), len(sets), len(keys)), np.int64)
     for at, layer in enumerate(cap.layers.tolist()):
@@ -223,4 +226,4 @@ def _flow(
 
 def _modalities(groups: pd.DataFrame) -> dict[str, int]:
     """The modalities that a capture has, and the row of each in /key_groups."""
-    return {m: row for m in MODALITIES if (row := group_index(groups, "modality", m)) is not None}
+    return {m: row for m in MODALITIES if (row := group_index(groups, MODALITY, m)) is not None}

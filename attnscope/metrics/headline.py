@@ -15,6 +15,7 @@ from attnscope.metrics.answer import ASKED
 from attnscope.metrics.clips.keys import common, each_its_own, keys_of
 from attnscope.metrics.decay import LINKS
 from attnscope.metrics.registry import FOUND, OVER, get
+from attnscope.vocabulary import TEXT, VISUAL
 
 Keys = Mapping[str, object]
 MEAN = {"layer": OVER, "head": OVER}
@@ -88,16 +89,16 @@ def _answer() -> list[Line]:
 
 def _modalities(denominator: str) -> list[Line]:
     group, out = "Text and video", []
-    where: Keys = {"query": "text", "key": "visual"}
+    where: Keys = {"query": TEXT, "key": VISUAL}
     out += _with_and_without_sinks(group, f"Mass share text {TO} visual", "mass_share", where, "queries", key=True)
     out += _with_and_without_sinks(group, f"Lift text {TO} visual", "lift", where, "queries", 1.0)
-    for query in ("text", "visual"):
+    for query in (TEXT, VISUAL):
         where = {"layer": OVER, "query": query, "denominator": denominator}
         name, level = f"Gap of {query} (/{denominator})", {"metric": "gap_uniform"}
-        out += _with_and_without_sinks(group, name, "gap", where, "layers", level, key=query == "text")
-    for query in ("text", "visual"):
+        out += _with_and_without_sinks(group, name, "gap", where, "layers", level, key=query == TEXT)
+    for query in (TEXT, VISUAL):
         where = {**MEAN, "query": query}
-        out.append(Line(group, f"Mass of {query} on sinks", "sink_share", where, "queries", key=query == "text"))
+        out.append(Line(group, f"Mass of {query} on sinks", "sink_share", where, "queries", key=query == TEXT))
     return out
 
 

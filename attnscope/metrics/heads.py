@@ -19,6 +19,7 @@ from attnscope.metrics.groups import SINKS
 from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import metric
 from attnscope.metrics.tables import divide, over, with_head_mean
+from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -109,7 +110,7 @@ def spatial_entropy(cap: Capture) -> pd.DataFrame:
 def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np.int64]]]:
     """For each choice of sinks: entropies [L + 1, H + 1] and cells that count [L + 1]; the last are of mean maps."""
     tokens, group = cap.tokens, answer_group(cap)
-    placed = (tokens["modality"] == "visual").to_numpy() & (tokens["grid_y"].to_numpy() >= 0)
+    placed = is_visual(tokens) & (tokens["grid_y"].to_numpy() >= 0)
     cells = grid_cells(tokens, placed)
     shape = (len(choices), len(cap.layers) + 1)
     entropy, kept = np.full((*shape, cap.heads + 1), np.nan), np.zeros((*shape, len(cells)), dtype=bool)

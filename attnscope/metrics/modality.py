@@ -20,7 +20,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.groups import (
-    MODALITIES,
     SINKS,
     Flow,
     generated_flow,
@@ -30,11 +29,12 @@ from attnscope.metrics.groups import (
 )
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
+from attnscope.vocabulary import MODALITIES, ROLE, SPECIAL, TEMPLATE, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-OTHER = {"visual": "text", "text": "visual"}
+OTHER = {VISUAL: TEXT, TEXT: VISUAL}
 DENOMINATORS = ("max", "sum", "self")
 _SINK_FREE = "Without sinks: less the mass, and the pairs, on the sinks among the keys."
 
@@ -43,9 +43,9 @@ Floats = NDArray[np.float64]
 
 def modality_of(query: str) -> str:
     """The modality that queries count as: roles other than `template`, and those of the answer, are text."""
-    if query in MODALITIES:
-        return query
-    return "special" if query == "role:template" else "text"
+    if query == group_name(ROLE, TEMPLATE):
+        return SPECIAL
+    return query if query in MODALITIES else TEXT
 
 
 def link(query: str, key: str) -> str:
@@ -56,8 +56,8 @@ def link(query: str, key: str) -> str:
         key: a modality.
     """
     of = modality_of(query)
-    if "special" in (of, key):
-        return "special"
+    if SPECIAL in (of, key):
+        return SPECIAL
     return "self" if of == key else "cross"
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.groups import MODALITIES
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
+from attnscope.vocabulary import MODALITIES
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture

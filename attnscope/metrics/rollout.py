@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.groups import MODALITIES, query_sets
+from attnscope.metrics.groups import query_sets
 from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
+from attnscope.vocabulary import MODALITIES, VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -149,5 +150,7 @@ def _step(cap: Capture, layer: int, rows: Floats) -> Floats:
 def _keys(cap: Capture, threshold: float) -> dict[str, NDArray[np.bool_]]:
     """The groups of keys in the prompt, each bool [N]: modalities, and the cells of each speaker."""
     modalities = {name: keys for name, keys in query_sets(cap).items() if name in MODALITIES}
-    cells = dict(zip((f"visual:{name}" for name in cap.scene.speakers), speaker_cells(cap, threshold), strict=True))
+    cells = dict(
+        zip((group_name(VISUAL, name) for name in cap.scene.speakers), speaker_cells(cap, threshold), strict=True)
+    )
     return {name: keys[: cap.prompt_length] for name, keys in (modalities | cells).items()}

@@ -14,14 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from attnscope.metrics.groups import MODALITIES, modality_flow, query_sets
+from attnscope.metrics.groups import modality_flow, query_sets
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import at_places, divide, over, tidy
+from attnscope.vocabulary import ANSWER_POSITION, MODALITIES, QUESTION, ROLE, SPEAKER, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-KINDS = ("question", "answer_position", "speaker")  # of the query groups whose mass on the first position is given
+KINDS = (QUESTION, ANSWER_POSITION, SPEAKER)  # of the query groups whose mass on the first position is given
 COLUMNS = ("metric", "layer", "head", "query", "key", "value", "n")
 
 Floats = NDArray[np.float64]
@@ -132,13 +133,13 @@ def from_masses(cap: Capture) -> pd.DataFrame:
     mass = np.where(pairs[:, None] > 0, np.maximum(flow.mass[0] - flow.mass[1], 0.0), np.nan)[:, :-1]  # [L, H, Q, K]
     axes = {"query": flow.sets}
     parts = [_everywhere("sink_mass", cap, mass, pairs, axes | {"key": flow.names})]
-    both = [flow.names.index(m) for m in ("visual", "text") if m in flow.names]
+    both = [flow.names.index(m) for m in (VISUAL, TEXT) if m in flow.names]
     seen = pairs[..., both].sum(-1)  # [L, Q]
     masses = [np.where(seen[:, None] > 0, np.nan_to_num(mass[..., k]), np.nan) for k in both]
     if len(both) == 2:
         visual, text = (over(part, cap.layers)[0] for part in masses)
         share = divide(visual, visual + text)
-        parts.append(at_places("visual_sink_share", share, seen, axes, cap.layers, cap.heads, key="visual"))
+        parts.append(at_places("visual_sink_share", share, seen, axes, cap.layers, cap.heads, key=VISUAL))
     return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
 
 
@@ -170,7 +171,7 @@ def bos_share(cap: Capture) -> pd.DataFrame:
         seen[at] = member[:, asked] @ cap.allowed(layer, asked)[:, 0].astype(np.int64)
         total = cap.maps(layer, group=chosen).values[..., 0].astype(np.float64) * member.sum(1)  # [H, Q]
         mass[at] = divide(total, seen[at])
-    names = ["role:question" if name == "question" else name for name in chosen]
+    names = [group_name(ROLE, name) if name == QUESTION else name for name in chosen]
     return _everywhere("bos_share", cap, mass, seen, {"query": names}, key="first")[list(COLUMNS)]
 
 

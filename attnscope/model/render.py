@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from attnscope.errors import ModelError, RequestError, SceneError
+from attnscope.vocabulary import QUESTION, SYSTEM, TRANSCRIPT
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -85,7 +86,7 @@ def render(loaded: LoadedModel, scene: Scene, media: Sequence[str], template: st
     start = len(before)
     shifted = [Span(start + s.start, start + s.end, s.role, s.turn) for s in spans]
     if form is not None and text.startswith(form[1]) and text.endswith(form[2]) and len(text) > len(form[1] + form[2]):
-        shifted.insert(0, Span(len(form[1]), len(text) - len(form[2]), "system"))
+        shifted.insert(0, Span(len(form[1]), len(text) - len(form[2]), SYSTEM))
     return Rendered(text, shifted, (start, start + len(block)))
 
 
@@ -94,16 +95,16 @@ def _write(scene: Scene, template: str) -> tuple[str, list[Span]]:
     parts: list[tuple[str, str, int]] = []  # text, role, turn
     for number, turn in enumerate(scene.transcript):
         if parts:
-            parts.append(("\n", "transcript", -1))
-        parts.append((_line(template, turn, number), "transcript", number))
+            parts.append(("\n", TRANSCRIPT, -1))
+        parts.append((_line(template, turn, number), TRANSCRIPT, number))
     asked = scene.question or ""
     if scene.options:
         options = "\n".join(f"- {option}" for option in scene.options)
         asked = f"{asked}\nOptions:\n{options}\nAnswer with one of the options.".strip()
     if asked:
         if parts:
-            parts.append(("\n\n", "transcript", -1))
-        parts.append((asked, "question", -1))
+            parts.append(("\n\n", TRANSCRIPT, -1))
+        parts.append((asked, QUESTION, -1))
     spans, position = [], 0
     for text, role, number in parts:
         spans.append(Span(position, position + len(text), role, number))

@@ -13,30 +13,20 @@ from attnscope.model.align import Alignment
 from attnscope.model.layouts import Places
 from attnscope.model.place import coverage, label_frames, mean_times
 from attnscope.model.render import Rendered, Span
+from attnscope.vocabulary import (
+    COVERED,
+    SPECIAL,
+    STRINGS,
+    TEMPLATE,
+    TEXT,
+    TOKEN_COLUMNS,
+    TRANSCRIPT,
+    VISUAL,
+    group_name,
+)
 
 if TYPE_CHECKING:
     from attnscope.scene import Boxes, Frames, Scene
-
-COLUMNS = {
-    "position": np.int32,
-    "token_id": np.int32,
-    "text": object,
-    "char_start": np.int32,
-    "char_end": np.int32,
-    "modality": object,
-    "role": object,
-    "turn": np.int32,
-    "speaker": object,
-    "frame_first": np.int32,
-    "frame_last": np.int32,
-    "time": np.float64,
-    "grid_y": np.int32,
-    "grid_x": np.int32,
-    "x0": np.float32,
-    "y0": np.float32,
-    "x1": np.float32,
-    "y1": np.float32,
-}
 
 
 def token_table(
@@ -67,20 +57,20 @@ def token_table(
         labelled: Text between frames belongs to the frame after it.
 
     Returns:
-        N rows; the columns of `COLUMNS`, then `covered:<name>` (float32) for each speaker of `boxes`.
+        N rows; the columns of `TOKEN_COLUMNS`, then `covered:<name>` (float32) for each speaker of `boxes`.
     """
     count = len(input_ids)
     owner = [_owner(rendered, int(a), int(b)) for a, b in alignment.spans]
     in_block = np.zeros(count, bool)
     in_block[slice(*alignment.media)] = True
     special = np.isin(input_ids, [i for i, token in tokenizer.added_tokens_decoder.items() if token.special])
-    role = np.array([span.role if span else "template" for span in owner], object)
-    role[in_block] = "template"
-    role[visual] = "visual"
+    role = np.array([span.role if span else TEMPLATE for span in owner], object)
+    role[in_block] = TEMPLATE
+    role[visual] = VISUAL
     turn = np.array([span.turn if span else -1 for span in owner], np.int32)
     turn[in_block] = -1
-    modality = np.where(special | (role == "template"), "special", "text").astype(object)
-    modality[visual] = "visual"
+    modality = np.where(special | (role == TEMPLATE), SPECIAL, TEXT).astype(object)
+    modality[visual] = VISUAL
     said_by = [said.speaker or "" for said in scene.transcript]
     texts = _texts(tokenizer, rendered.text, input_ids, alignment, in_block | special)
     covered, grid, box = _places(visual, places)
@@ -104,14 +94,16 @@ def token_table(
         **{name: box[:, side] for side, name in enumerate(("x0", "y0", "x1", "y1"))},
     }
     for name, xyxy in zip(boxes.speakers, boxes.xyxy, strict=True):
-        columns[f"covered:{name}"] = coverage(box, covered, xyxy)
-    return pd.DataFrame(columns).astype(COLUMNS)
+        columns[group_name(COVERED, name)] = coverage(box, covered, xyxy)
+    return pd.DataFrame(columns).astype(
+        {c.name: object if c.dtype == STRINGS else c.dtype for c in TOKEN_COLUMNS.values()}
+    )
 
 
 def _owner(rendered: Rendered, start: int, end: int) -> Span | None:
     """Return the span that a token belongs to: a turn or the question if it touches one."""
     touched = [span for span in rendered.spans if max(start, span.start) < min(end, span.end)]
-    separators = [span for span in touched if span.role == "transcript" and span.turn < 0]
+    separators = [span for span in touched if span.role == TRANSCRIPT and span.turn < 0]
     return next((span for span in touched if span not in separators), touched[0] if touched else None)
 
 

@@ -24,11 +24,12 @@ from attnscope.report.pairing import Pairing
 from attnscope.report.sections.panels import unmoved
 from attnscope.scene.mentions import asked_speakers, next_visible
 from attnscope.scene.names import find_name
+from attnscope.vocabulary import VISUAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-ONE, SEVERAL = ("asked", "other"), ("everyone", "visual", "random")  # words of `toward`: for one speaker, or for none
+ONE, SEVERAL = ("asked", "other"), ("everyone", VISUAL, "random")  # words of `toward`: for one speaker, or for none
 
 
 def drawn_to(cap: Capture) -> tuple[str | None, list[tuple[int, int]]]:

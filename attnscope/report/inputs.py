@@ -17,6 +17,7 @@ from attnscope.files import real_path
 from attnscope.metrics.modality import DENOMINATORS
 from attnscope.progress import Progress, part_of
 from attnscope.scene.names import did_you_mean, find_name
+from attnscope.vocabulary import SPEAKER, group_name
 from attnscope.weights import Match, match, where
 
 Tables = dict[str, pd.DataFrame]
@@ -144,10 +145,10 @@ def subject(cap: Capture, speaker: str | None) -> tuple[str, str | None] | None:
                 f"{cap.path}: speaker '{speaker}' has no words in the prompt; speakers with words: "
                 f"{', '.join(saying) or 'none'}"
             )
-        return f"speaker:{speaker}", speaker
+        return group_name(SPEAKER, speaker), speaker
     boxed = [name for name in saying if name in cap.scene.speakers]
     for name in [*boxed, *saying]:
-        return f"speaker:{name}", name
+        return group_name(SPEAKER, name), name
     if (groups["kind"] == "question").any():
         return str(groups["name"][groups["kind"] == "question"].iloc[0]), None
     return None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.errors import RequestError
+from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -48,7 +49,7 @@ def pair(one: Capture, two: Capture) -> Pairing:
     if np.array_equal(ids[0], ids[1]):
         return Pairing(np.arange(len(ids[0])), same=True)
     shows = shown_by([*one.correction, *two.correction])
-    seen = [np.flatnonzero(cap.tokens["modality"].to_numpy()[: cap.prompt_length] == "visual") for cap in (one, two)]
+    seen = [np.flatnonzero(is_visual(cap.tokens)[: cap.prompt_length]) for cap in (one, two)]
     places = [cap.tokens[PLACES].to_numpy(np.float64)[at] for cap, at in zip((one, two), seen, strict=True)]
     if not shows or not np.array_equal(places[0], places[1], equal_nan=True):
         raise _other_prompt(one, two, ids[0], ids[1])

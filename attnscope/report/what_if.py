@@ -10,7 +10,7 @@ import pandas as pd
 
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.correct.base import Correction
-from attnscope.correct.what_if.numbers import VISUAL
+from attnscope.correct.what_if.numbers import ALL_VISUAL
 from attnscope.correct.what_if.what_if import ALONE, Progress, WhatIf
 from attnscope.correct.what_if.what_if import what_if as compute
 from attnscope.metrics.registry import OVER
@@ -24,6 +24,7 @@ from attnscope.report.page.output import Output, Picture
 from attnscope.report.page.render import render
 from attnscope.report.page.staging import Stage, staged
 from attnscope.report.page.summary import Summary, records
+from attnscope.vocabulary import ANSWER_POSITION
 
 KIND, PAGE, DOCUMENT = "what-if", "report.html", "summary.json"
 MOST_ROWS = 12  # of the table of heads that change most
@@ -65,15 +66,15 @@ def views(found: WhatIf) -> dict[str, pd.DataFrame]:
     """
     table = found.table
     heads = table[table["head"] != OVER]
-    answer = heads[(heads["kind"] == "answer_position") & (heads["metric"] == "lift")]
+    answer = heads[(heads["kind"] == ANSWER_POSITION) & (heads["metric"] == "lift")]
     consistency = heads[heads["metric"] == "speaker_consistency_lift"]
     candidates = {
         f"Answer's lift on {found.asked}": answer[answer["speaker"] == found.asked],
         "Speaker consistency over chance, live frames": consistency[consistency["frames"] == "live"],
         "Speaker consistency over chance, all frames": consistency[consistency["frames"] == "all"],
-        "Answer's lift on visual tokens": answer[answer["keys"] == VISUAL],
+        "Answer's lift on visual tokens": answer[answer["keys"] == ALL_VISUAL],
         "Mean factor on the answer's output": heads[
-            (heads["kind"] == "answer_position") & (heads["metric"] == "output_factor")
+            (heads["kind"] == ANSWER_POSITION) & (heads["metric"] == "output_factor")
         ],
     }
     defined = {name: rows for name, rows in candidates.items() if rows["after"].notna().any()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from attnscope import vocabulary
+
 METHODS = (
     "adaptvis",
     "boxes-drawn",
@@ -21,8 +23,8 @@ METHODS = (
     "var",
 )
 CRITERIA = ("speaker-lift", "grounding-auc", "cross-mass", "answer-lift", "active", "localization")
-READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")
-ROWS = ("utterances", "question", "answer", "text", "visual", "all")
+READINGS = tuple(vocabulary.READINGS)
+ROWS = ("utterances", vocabulary.QUESTION, vocabulary.ANSWER, vocabulary.TEXT, vocabulary.VISUAL, "all")
 EMBEDDED = ("roundtable", "roundtable-full")
 Complete = Callable[[str], list[str]]
 

@@ -19,6 +19,7 @@ from attnscope.capture.record.groups import key_groups
 from attnscope.capture.record.rows import find_sinks, read_probes
 from attnscope.metrics.choosing.criteria import elbow
 from attnscope.metrics.heads import grid_cells, region_entropy
+from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -129,7 +130,7 @@ class LocalizationScores(HeadScores):
         tokens, device, mask = self.prompts[number].tokens, call.query.device, self.masks[number].of(call)
         probes, index = self.probes[number].to(device), self.index[number].to(device)
         last = (probes == len(tokens) - 1).float()[None]
-        visual = (tokens["modality"] == "visual").to_numpy()
+        visual = is_visual(tokens)
         group = torch.tensor(visual, device=device)[None].float()
         read = read_probes(call, number, index, probes, group, last, mask)
         counts = visual & ~find_sinks(read, self.plan.sink_mass, self.plan.sink_ratio).cpu().numpy()

@@ -18,14 +18,15 @@ from attnscope.metrics.people.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers
 from attnscope.scene.names import did_you_mean, find_name
 from attnscope.scene.problems import show
+from attnscope.vocabulary import ANSWER, COVERED, QUESTION, TEXT, VISUAL, covered_speakers, group_name
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 Bools = NDArray[np.bool_]
 EVERY = "all"
-QUERIES = ("answer", "question", "utterances", "text", "visual")
-KEYS = ("visual", "text", "question", "utterances", "speakers", "asked", "own")
+QUERIES = (ANSWER, QUESTION, "utterances", TEXT, VISUAL)
+KEYS = (VISUAL, TEXT, QUESTION, "utterances", "speakers", "asked", "own")
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class _Groups:
     def queries(self, word: str) -> Bools:
         """Tokens [N + 1] whose rows a word means; a speaker's name: the tokens of that speaker's turns."""
         tokens = self.prompt.tokens
-        if word == "answer":  # the last position of the prompt predicts the first token of the answer
+        if word == ANSWER:  # the last position of the prompt predicts the first token of the answer
             return np.arange(len(tokens) + 1) >= len(tokens) - 1
         if word in QUERIES:
             return self._tokens(word)
@@ -145,13 +146,13 @@ class _Groups:
 
     def _tokens(self, word: str) -> Bools:
         tokens = self.prompt.tokens
-        if word == "question":
-            found = tokens["role"] == "question"
+        if word == QUESTION:
+            found = tokens["role"] == QUESTION
         elif word == "utterances":
             found = (tokens["turn"] >= 0) & (tokens["speaker"] != "")
         else:
             found = tokens["modality"] == word
-        return self._some(word, found.to_numpy(bool), later=word == "text")
+        return self._some(word, found.to_numpy(bool), later=word == TEXT)
 
     def _some(self, what: str, tokens: Bools, *, later: bool) -> Bools:
         if not tokens.any():
@@ -160,12 +161,12 @@ class _Groups:
 
     def _cells(self) -> dict[str, Bools]:
         """Cells of each speaker with a box, [N]."""
-        tokens, start = self.prompt.tokens, "covered:"
-        covered = [str(column) for column in tokens if str(column).startswith(start)]
-        if not covered:
+        tokens = self.prompt.tokens
+        names = covered_speakers(tokens)
+        if not names:
             raise self._nothing(f"speakers with boxes; {HOW_BOXES}")
         require_places(f"knockout: {self.asked_for}", self.prompt)
-        return {c.removeprefix(start): np.nan_to_num(tokens[c].to_numpy()) >= self.coverage for c in covered}
+        return {n: np.nan_to_num(tokens[group_name(COVERED, n)].to_numpy()) >= self.coverage for n in names}
 
     def _asked(self) -> str:
         names = asked_speakers(self.prompt.scene)

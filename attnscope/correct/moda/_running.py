@@ -16,6 +16,7 @@ from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.placing import Placing
 from attnscope.errors import NotApplicableError
 from attnscope.layers import select_layers
+from attnscope.vocabulary import SPECIAL, TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -55,8 +56,8 @@ def modalities(prompt: Prompt, method: str) -> Modalities:
         NotApplicableError: If there is no text or no visual token.
     """
     kinds = prompt.tokens["modality"].to_numpy()
-    found = [[*(kinds == name), name == "text"] for name in ("visual", "text", "special")]
-    for name, member in zip(("visual", "text"), found, strict=False):
+    found = [[*(kinds == name), name == TEXT] for name in (VISUAL, TEXT, SPECIAL)]
+    for name, member in zip((VISUAL, TEXT), found, strict=False):
         if not any(member[:-1]):
             raise NotApplicableError(f"{prompt.scene.video}: {method}: the prompt has no {name} tokens")
     return Modalities(len(kinds), torch.tensor(found))

@@ -23,6 +23,7 @@ from attnscope.errors import ModelError, RequestError
 from attnscope.files import check_regular, unfinished
 from attnscope.layers import select_layers
 from attnscope.transformers_names import cache_in, cache_of, cached_tokens, modalities_in, text_config
+from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -269,7 +270,7 @@ def _orders(row: int, visual: Tensor, text: Tensor, settings: dict[str, str]) ->
             f"MODA adapter: sample {row} has no text before its first label; set the labels of its prompt to -100, or"
             " take scope 'prefix'"
         )
-    sides = {"visual": (visual, text), "text": (text, visual)}
+    sides = {VISUAL: (visual, text), TEXT: (text, visual)}
     wanted = sides if settings["direction"] == "both" else {settings["direction"]: sides[settings["direction"]]}
     return {side: steps(*pair, settings["scope"]) for side, pair in wanted.items()}
 
@@ -313,7 +314,7 @@ class ModaAdapter(nn.Module):
         layers: str | Sequence[int] = "0.0-1.0",
         gram: str = "code",
         norm: str = "row",
-        direction: str = "visual",
+        direction: str = VISUAL,
         scope: str = "prompt",
         freeze: bool = True,
     ) -> None:
@@ -339,7 +340,7 @@ class ModaAdapter(nn.Module):
         found, text = decoder_layers(inner), text_config(inner)
         self.layers = select_layers(layers, tuple(found), int(text.num_hidden_layers))
         self.settings = {"gram": gram, "norm": norm, "direction": direction, "scope": scope}
-        self.sides = ["visual", "text"] if direction == "both" else [direction]
+        self.sides = [VISUAL, TEXT] if direction == "both" else [direction]
         self.freeze = freeze
         self.r, self.fuser = nn.ParameterDict(), nn.ParameterDict()
         for layer in self.layers:

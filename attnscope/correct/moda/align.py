@@ -24,11 +24,12 @@ from attnscope.correct.moda.gram import Step, check_alignment, cosine, mapped_ke
 from attnscope.correct.notes import Caution
 from attnscope.correct.registry import correction
 from attnscope.errors import ModelError, NotApplicableError, RequestError
+from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
 
-_SAID = {"visual": "visual keys", "text": "text keys", "both": "visual and text keys"}
+_SAID = {VISUAL: "visual keys", TEXT: "text keys", "both": "visual and text keys"}
 _FROM = {"prefix": "the tokens before them", "prompt": "all tokens of the prompt"}
 
 
@@ -58,7 +59,7 @@ class ModaAlign(Correction):
     strength: float = 1.0
     gram: str = "code"
     norm: str = "row"
-    direction: str = "visual"
+    direction: str = VISUAL
     scope: str = "prompt"
     layers: str = "0.0-1.0"
 
@@ -88,8 +89,8 @@ class ModaAlign(Correction):
 def orders_of(one: Modalities, direction: str, scope: str) -> list[list[Step]]:
     """For each modality whose keys are pulled, the steps on the tokens [N] of a prompt (see `gram.steps`)."""
     visual, rest = one.visual[:-1], one.rest[:-1]
-    pairs = {"visual": [(visual, rest)], "text": [(rest, visual)]}
-    both = pairs["visual"] + pairs["text"]
+    pairs = {VISUAL: [(visual, rest)], TEXT: [(rest, visual)]}
+    both = pairs[VISUAL] + pairs[TEXT]
     return [steps(aligned, other, scope) for aligned, other in pairs.get(direction, both)]
 
 
@@ -163,7 +164,7 @@ class RunningAlign(ModaRunning):
             why = "the model has not run" if settings.strength else "nothing was pulled: the strength is 0"
             return [Caution(why)]
         pulled = sum(len(at) for order in self.orders[number] for at, _ in order)
-        of = {"visual": one.visual, "text": one.rest}.get(settings.direction, one.visual | one.rest)
+        of = {VISUAL: one.visual, TEXT: one.rest}.get(settings.direction, one.visual | one.rest)
         total = int(of[:-1].sum())
         change, cosines = (torch.stack(each).cpu() for each in zip(*moved.values(), strict=True))
         notes = [

@@ -20,6 +20,7 @@ from attnscope.correct.moda.gram import DIRECTIONS
 from attnscope.correct.notes import Caution, counted
 from attnscope.correct.registry import correction
 from attnscope.errors import NotApplicableError
+from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -134,7 +135,7 @@ def _root(rows: Rows, wanted: float, denominator: str, limit: float, zero: Tenso
 DENOMINATORS = ("max", "sum", "self")
 CHANGES = ("down", "both")
 RAISED = 0.005  # what a mean gap must grow by to be called so: below is rounding
-_SIDE = {"visual": 0, "text": 1}  # in `Modalities.member`
+_SIDE = {VISUAL: 0, TEXT: 1}  # in `Modalities.member`
 
 
 @correction
@@ -165,7 +166,7 @@ class ModaCalibrate(Correction):
     target: float = 0.45
     change: str = "down"
     denominator: str = "max"
-    queries: str = "text"
+    queries: str = TEXT
     limit: float = 20.0
     layers: str = "0.0-1.0"
 
@@ -189,7 +190,7 @@ class ModaCalibrate(Correction):
         found = [modalities(prompt, self.method) for prompt in prompts]
         for prompt, one in zip(prompts, found, strict=True):
             last, first = (int(one.member[side, :-1].nonzero()[end]) for side, end in ((0, -1), (1, 0)))
-            if self.queries == "visual" and first > last:
+            if self.queries == VISUAL and first > last:
                 raise NotApplicableError(
                     f"{prompt.scene.video}: {self.method} with queries=visual: no text stands before the visual tokens"
                 )
@@ -213,7 +214,7 @@ class RunningCalibrate(ModaRunning):
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Solve for the constants from this very call in a prefill, then bias cross keys; later tokens follow."""
-        if call.layer not in self.layers or (call.is_decode and "text" not in self.sides):
+        if call.layer not in self.layers or (call.is_decode and TEXT not in self.sides):
             return call
         copies, first = self.placing(call)
         keys = self.keys(call, copies, first)

@@ -12,6 +12,7 @@ from torch import Tensor
 from attnscope.correct.moda.gram import NORMS, check_choices, cosine, gram_of, normalised, principal_angles
 from attnscope.correct.what_if.stored import stored_call
 from attnscope.errors import RequestError
+from attnscope.vocabulary import TEXT, VISUAL, is_visual
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -47,7 +48,7 @@ def diagnose(cap: Capture, *, norm: str = "row", k: int = 4) -> pd.DataFrame:
     others = [done["method"] for done in cap.correction if done["method"] != "moda-align"]
     if others:
         raise RequestError(f"{cap.path}: was made under {others[0]}, and its keys may hold more than the model's")
-    visual = (cap.tokens["modality"].to_numpy() == "visual")[: cap.prompt_length]
+    visual = is_visual(cap.tokens)[: cap.prompt_length]
     if visual.all() or not visual.any():
         raise RequestError(f"{cap.path}: its prompt has tokens of one modality only")
     chosen = torch.from_numpy(visual)
@@ -69,7 +70,7 @@ def _layer(layer: int, key: Tensor, visual: Tensor, norm: str, k: int) -> pd.Dat
         "angle_first": angles[:, 0],
         "angle_mean": angles.mean(1),
         "angle_last": angles[:, -1],
-        "visual": int(visual.sum()),
-        "text": int((~visual).sum()),
+        VISUAL: int(visual.sum()),
+        TEXT: int((~visual).sum()),
     }
     return pd.DataFrame(columns)

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from attnscope.correct.params import wrong
+from attnscope.vocabulary import TEXT, VISUAL
 
 GRAMS = ("paper", "code")
 NORMS = ("row", "fro", "spectral", "trace")
 SCOPES = ("prefix", "prompt")
-DIRECTIONS = ("visual", "text", "both")
+DIRECTIONS = (VISUAL, TEXT, "both")
 
 # Added by the released code to every key before it is normalised.
 SHIFT = 1e-6

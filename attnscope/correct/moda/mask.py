@@ -17,6 +17,7 @@ from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said
 from attnscope.correct.moda.gram import DIRECTIONS
 from attnscope.correct.notes import Caution
 from attnscope.correct.registry import correction
+from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -131,13 +132,13 @@ class RunningMask(ModaRunning):
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Bias visual keys in every row that sees both sides: towards them in text rows, away in visual rows."""
-        if call.layer not in self.layers or (call.is_decode and self.settings.queries == "visual"):
+        if call.layer not in self.layers or (call.is_decode and self.settings.queries == VISUAL):
             return call
         copies, first = self.placing(call)
         keys = self.keys(call, copies, first)
         visual, rest = keys[..., 0], keys[..., 1:].any(-1)
         rows = torch.stack([self.rows(call, n) for n in range(len(self.prompts))]).repeat_interleave(copies, 0)
-        asked = {"text": ~rows[:, 0], "visual": rows[:, 0]}.get(self.settings.queries, rows.any(1)) & rows.any(1)
+        asked = {TEXT: ~rows[:, 0], VISUAL: rows[:, 0]}.get(self.settings.queries, rows.any(1)) & rows.any(1)
         pairs = self._pairs(call, copies, visual, rest)  # [B, Nq, 2]
         both = asked & (pairs > 0).all(-1)
         odds = log_odds(call, visual, rest, both)  # of visual keys against the others
@@ -207,7 +208,7 @@ class RunningMask(ModaRunning):
         means = torch.stack(list(natural.values())).cpu().nanmean(0)
         said = [
             f"{name} rows gave {mean:.3g} of their attention to {other}"
-            for name, other, mean in zip(("text", "visual"), ("visual keys", "text keys"), means, strict=True)
+            for name, other, mean in zip((TEXT, VISUAL), ("visual keys", "text keys"), means, strict=True)
             if not math.isnan(mean)
         ]
         gate = "their own share (the identity)" if self.settings.combine == "natural" else self._gate()
@@ -225,7 +226,7 @@ class RunningMask(ModaRunning):
         """The gap before and after, as a caution where it has grown: the mask is meant to lower it."""
         means = torch.stack(list(self.gaps[number].values())).cpu().nanmean(0)  # [2, 2]
         notes = list[str]()
-        for name, (before, after) in zip(("text", "visual"), means.tolist(), strict=True):
+        for name, (before, after) in zip((TEXT, VISUAL), means.tolist(), strict=True):
             if not math.isnan(before):
                 change = (
                     f"the gap of {name} rows between the two sides, per pair, goes from {before:.3g} to {after:.3g}"

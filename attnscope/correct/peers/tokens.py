@@ -17,14 +17,15 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall
 from attnscope.correct.placing import Placing
+from attnscope.vocabulary import ANSWER, TEXT, is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 Bools = NDArray[np.bool_]
 ROWS = {
-    "answer": "the answer position and all later tokens",
-    "text": "the text after the first visual token and all later tokens",
+    ANSWER: "the answer position and all later tokens",
+    TEXT: "the text after the first visual token and all later tokens",
     "all": "all tokens",
 }
 
@@ -125,7 +126,7 @@ def on_axis(values: Tensor, positions: int, shift: int) -> Tensor:
 
 def image_keys(prompt: Prompt) -> Bools:
     """[N + 1] the visual tokens."""
-    return np.append((prompt.tokens["modality"] == "visual").to_numpy(bool), False)
+    return np.append(is_visual(prompt.tokens), False)
 
 
 def keys_before_image(prompt: Prompt) -> Bools:
@@ -135,9 +136,9 @@ def keys_before_image(prompt: Prompt) -> Bools:
 
 def _rows(prompt: Prompt, rows: str) -> Bools:
     position = np.arange(len(prompt.tokens) + 1)
-    if rows == "answer":  # the last position of the prompt predicts the first token of the answer
+    if rows == ANSWER:  # the last position of the prompt predicts the first token of the answer
         return np.asarray(position >= len(prompt.tokens) - 1)
-    if rows == "text":
+    if rows == TEXT:
         visual = image_keys(prompt)
         return np.asarray((position > visual.argmax()) & ~visual)
     return np.ones(len(position), dtype=bool)

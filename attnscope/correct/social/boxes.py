@@ -16,6 +16,7 @@ from attnscope.metrics.heads import grid_cells
 from attnscope.metrics.people.boxes import covered, disturb
 from attnscope.scene import scene_boxes
 from attnscope.scene.mentions import next_visible
+from attnscope.vocabulary import COVERED, VISUAL, covered_speakers, group_name, is_visual
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -27,7 +28,7 @@ WHOSE = {
     "own": "",
     "other": "those of the next visible speaker, in the scene's order",
     "everyone": "those of all speakers",
-    "visual": "all visual tokens",
+    VISUAL: "all visual tokens",
     "random": "as many at a random place",
 }
 _ANGLES = 360  # directions that are tried
@@ -105,7 +106,7 @@ def _instead(prompt: Prompt, found: Cells, settings: SocialBias, name: str) -> t
         return (found.boxed[other], found.drawn[other]) if other else (found.boxed[name], found.drawn[name])
     if settings.whose == "everyone":
         cells = found.all
-    elif settings.whose == "visual":
+    elif settings.whose == VISUAL:
         cells = placed(prompt.tokens)
     else:
         cells = elsewhere(prompt, settings.seed, name, found.drawn[name])
@@ -120,7 +121,7 @@ def random_note(seed: int, pairs: list[tuple[Bools, Bools]]) -> str:
 
 def placed(tokens: pd.DataFrame) -> Bools:
     """Visual tokens that stand for a rectangle of the frame."""
-    return np.asarray((tokens["modality"] == "visual") & tokens["x0"].notna(), dtype=bool)
+    return np.asarray(is_visual(tokens) & tokens["x0"].notna(), dtype=bool)
 
 
 def elsewhere(prompt: Prompt, seed: int, name: str, cells: Bools) -> Bools:
@@ -129,7 +130,7 @@ def elsewhere(prompt: Prompt, seed: int, name: str, cells: Bools) -> Bools:
     Of all steps that leave every cell on the grid, those that keep most away from where the cells are; one is drawn.
     """
     tokens = prompt.tokens
-    grid = (tokens["modality"] == "visual").to_numpy() & (tokens["grid_y"].to_numpy() >= 0)
+    grid = is_visual(tokens) & (tokens["grid_y"].to_numpy() >= 0)
     spots = grid_cells(tokens, grid)  # [V, 3]
     chosen = spots[cells[grid]]
     if not len(chosen):
@@ -153,8 +154,8 @@ def elsewhere(prompt: Prompt, seed: int, name: str, cells: Bools) -> Bools:
 
 def _boxed(prompt: Prompt, settings: SocialBias) -> tuple[dict[str, Bools], tuple[str, ...]]:
     """Cells [N] that each speaker's box covers: of the token table, or, for worse boxes, asked for anew."""
-    names = [str(c).removeprefix("covered:") for c in prompt.tokens if str(c).startswith("covered:")]
-    table, said = [prompt.tokens[f"covered:{name}"].to_numpy() for name in names], list[str]()
+    names = covered_speakers(prompt.tokens)
+    table, said = [prompt.tokens[group_name(COVERED, name)].to_numpy() for name in names], list[str]()
     if names and (settings.box_jitter or settings.box_drop or settings.box_shift):
         boxes = _worse(prompt, settings)
         table = list(covered(cast("Capture", prompt), boxes))  # tokens are all it takes

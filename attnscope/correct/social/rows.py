@@ -15,13 +15,14 @@ from attnscope.correct.social.toward import names_whom, target
 from attnscope.errors import NotApplicableError
 from attnscope.metrics.people.density import cells_at, live_frames
 from attnscope.scene.mentions import mentions
+from attnscope.vocabulary import ANSWER, QUESTION
 
 if TYPE_CHECKING:
     from attnscope.correct.social.bias import SocialBias
     from attnscope.model import Prompt
     from attnscope.scene import Turn
 
-ROWS = ("utterances", "question", "answer")
+ROWS = ("utterances", QUESTION, ANSWER)
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,11 @@ def draw(prompt: Prompt, settings: SocialBias) -> Drawn:
         if lost:
             cells_of = f"{lost / len(group):.1%} of {len(group)} utterance tokens have no cell of their speaker"
             said.append(Caution(f"{cells_of} to be drawn to while they are said"))
-    if "question" in settings.kinds:
+    if QUESTION in settings.kinds:
         named = _question(prompt, cells, sets)
         group |= named
         told.append(f"{counted(len(named), 'token')} of names in the question")
-    if "answer" in settings.kinds:
+    if ANSWER in settings.kinds:
         who, own, whole = target(prompt, cells, settings)
         answer = group[len(prompt.tokens) - 1] = sets.number(own, whole)
         told.append(f"the answer (drawn to {who})")
@@ -146,7 +147,7 @@ def _widened(said: Turn, window: float) -> tuple[float | None, float | None]:
 def _question(prompt: Prompt, cells: Cells, sets: _Sets) -> dict[int, int]:
     """Tokens of the question that write the name of a visible speaker, each drawn to that speaker (ours)."""
     tokens, found = prompt.tokens, dict[int, int]()
-    asked = tokens[tokens["role"] == "question"]
+    asked = tokens[tokens["role"] == QUESTION]
     drawn = cells.drawn
     names = [(a, b, name) for a, b, name in mentions(prompt.scene) if name in drawn and drawn[name].any()]
     if not names:

@@ -9,13 +9,14 @@ from attnscope.errors import NotApplicableError
 from attnscope.scene.mentions import asked_speakers
 from attnscope.scene.names import did_you_mean, find_name
 from attnscope.scene.problems import show
+from attnscope.vocabulary import VISUAL
 
 if TYPE_CHECKING:
     from attnscope.correct.social.bias import SocialBias
     from attnscope.model import Prompt
     from attnscope.scene import Scene
 
-TOWARD = ("asked", "other", "everyone", "visual", "random")
+TOWARD = ("asked", "other", "everyone", VISUAL, "random")
 
 
 def target(prompt: Prompt, cells: Cells, settings: SocialBias) -> tuple[str, Bools, Bools]:
@@ -34,7 +35,7 @@ def target(prompt: Prompt, cells: Cells, settings: SocialBias) -> tuple[str, Boo
         )
     if toward == "everyone":
         return "everyone", cells.all, cells.all
-    if toward == "visual":
+    if toward == VISUAL:
         return "all visual tokens", placed(prompt.tokens), placed(prompt.tokens)
     name = _named(scene) if toward in TOWARD else find_name(toward, cells.boxed) or toward
     if toward == "other":

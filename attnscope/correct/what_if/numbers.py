@@ -21,6 +21,7 @@ from attnscope.metrics.people.parts import to_table
 from attnscope.metrics.people.shares import densities
 from attnscope.metrics.registry import OVER
 from attnscope.metrics.tables import divide, tidy, with_head_mean
+from attnscope.vocabulary import GENERATED, MODALITY, VISUAL, group_name, is_visual
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ["metric", "layer", "head", "query_group", "kind", "keys", "speaker", "frames", "value", "n"]
 CONSISTENCY = ("speaker_consistency", "speaker_consistency_lift")
-VISUAL = "modality:visual"
+ALL_VISUAL = group_name(MODALITY, VISUAL)
 
 
 class LayerMaps:
@@ -85,7 +86,7 @@ def factors(cap: Capture, layer: int, means: NDArray[np.float64]) -> pd.DataFram
 def _groups(maps: LayerMaps, cells: NDArray[np.bool_]) -> pd.DataFrame:
     """Mass and lift of each query group of the prompt on each speaker and on all visual tokens."""
     cap, layer = cast("Capture", maps), int(maps.layers[0])
-    visual = (cap.tokens["modality"] == "visual").to_numpy()
+    visual = is_visual(cap.tokens)
     sets = np.concatenate([cells, visual[None]])  # [S + 1, P]
     asked, member = _prompt_groups(cap), cap.query_member
     seen, even = np.zeros((len(asked), len(sets)), np.int64), np.zeros(len(asked))
@@ -94,11 +95,11 @@ def _groups(maps: LayerMaps, cells: NDArray[np.bool_]) -> pd.DataFrame:
         seen[i], even[i] = (sets & allowed.any(0)).sum(1), (1 / allowed.sum(1)).mean()
     mass = maps.values[:, asked].astype(np.float64) @ sets.T  # [H, Q, S + 1]
     mass = np.where(seen > 0, with_head_mean(mass, 0), np.nan)
-    names = [*(f"visual:{name}" for name in cap.scene.speakers), VISUAL]
+    names = [*(group_name(VISUAL, name) for name in cap.scene.speakers), ALL_VISUAL]
     axes: dict[str, Sequence[Any]] = {"head": _heads(mass), "row": asked, "keys": names}
     lift = divide(mass, seen) / even[:, None]
     table = pd.concat([tidy(name, value, seen, axes) for name, value in (("mass", mass), ("lift", lift))])
-    of = table["keys"].str.removeprefix("visual:").where(table["keys"] != VISUAL, "")
+    of = table["keys"].str.removeprefix(f"{VISUAL}:").where(table["keys"] != ALL_VISUAL, "")
     return _columns(_named(table, cap.query_groups).assign(layer=layer, speaker=of))
 
 
@@ -113,7 +114,7 @@ def _consistency(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> pd
 
 def _prompt_groups(cap: Capture) -> list[int]:
     """Rows of the query groups that are of the prompt."""
-    return [int(row) for row in np.flatnonzero((cap.query_groups["kind"] != "generated").to_numpy())]
+    return [int(row) for row in np.flatnonzero((cap.query_groups["kind"] != GENERATED).to_numpy())]
 
 
 def _heads(values: NDArray[np.float64]) -> list[int]:

@@ -14,9 +14,9 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attnscope.attention import AttentionCall, Edit, Kernel, RowEdit
 from attnscope.attention.dense import replace_rows
-from attnscope.capture.file.encode import READINGS
 from attnscope.correct.base import Decoder
 from attnscope.errors import RequestError
+from attnscope.vocabulary import READINGS, is_visual
 from attnscope.weights import rounded
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def stored_prompt(cap: Capture) -> Prompt:
 
 def _unplaced(cap: Capture) -> str:
     """The model family, where a capture has places for none of its visual tokens; "" where it has."""
-    visual = cap.tokens["modality"] == "visual"
+    visual = is_visual(cap.tokens)
     if not visual.any() or cap.tokens.loc[visual, "x0"].notna().any():
         return ""
     family = str(cap.model.get("family", "unknown"))

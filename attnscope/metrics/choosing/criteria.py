@@ -17,6 +17,7 @@ from attnscope.metrics.answer import ASKED
 from attnscope.metrics.clips.keys import by_clip
 from attnscope.metrics.clips.resample import means
 from attnscope.metrics.registry import OVER, all_metrics
+from attnscope.vocabulary import ANSWER_POSITION, TEXT, VISUAL
 
 Floats = NDArray[np.float64]
 Tables = Mapping[str, pd.DataFrame]
@@ -47,11 +48,11 @@ class Criterion:
         return [self.metric] if self.gate is None else [self.metric, "mass_share"]
 
 
-_LOOK = {"query": "answer_position", "key": "visual", "sinks": "without"}
+_LOOK = {"query": ANSWER_POSITION, "key": VISUAL, "sinks": "without"}
 _CRITERIA = (
     Criterion("speaker-lift", "speaker_consistency_lift"),
     Criterion("grounding-auc", "grounding_auc", {"speaker": "", "turn": OVER}),
-    Criterion("cross-mass", "mass_share", {"query": "text", "key": "visual", "sinks": "with"}),
+    Criterion("cross-mass", "mass_share", {"query": TEXT, "key": VISUAL, "sinks": "with"}),
     Criterion("answer-lift", "answer_lift", ASKED),
     # 2nd: P1's active heads
     Criterion("active", "cross_attention"),

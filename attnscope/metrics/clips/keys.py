@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from attnscope.errors import RequestError
 from attnscope.metrics.registry import FOUND, OVER
 from attnscope.metrics.tables import divide
+from attnscope.vocabulary import SPEAKER, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -24,7 +25,7 @@ NONE = "(none)"  # the label of captures whose scene lacks the field
 SPEAKERS = "speakers"  # every scene can be grouped by how many speakers have a box
 CORRECTION, PLAIN = "correction", "plain"  # and every capture by the corrections that it was made under
 EACH, OWN, OTHER = "each", "own", "other"  # what stands for the speakers, turns and moments of a clip
-_PEOPLE = ("speaker:", "visual:")  # what begins the name of a group of queries or keys that is about one speaker
+_PEOPLE = (f"{SPEAKER}:", f"{VISUAL}:")  # what begins the name of a group of queries or keys that is about one speaker
 
 
 def labels(caps: Sequence[Capture], names: Sequence[str]) -> pd.DataFrame:

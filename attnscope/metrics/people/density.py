@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.vocabulary import COVERED, group_name
+
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
@@ -102,7 +104,7 @@ def live_frames(start: float | None, end: float | None, times: NDArray[np.float6
 
 def speaker_cells(cap: Capture, threshold: float) -> NDArray[np.bool_]:
     """Visual tokens of each speaker, [S, P]: the cells that his or her box covers by at least `threshold`."""
-    covered = [cap.tokens[f"covered:{name}"].to_numpy(np.float64) for name in cap.scene.speakers]
+    covered = [cap.tokens[group_name(COVERED, name)].to_numpy(np.float64) for name in cap.scene.speakers]
     if not covered:
         return np.zeros((0, len(cap.tokens)), dtype=bool)
     return np.stack(covered) >= threshold  # NaN (no cell) is never at least anything

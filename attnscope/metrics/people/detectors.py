@@ -13,6 +13,7 @@ from attnscope.metrics.people.density import FrameChoice, Units, seen_cells, uni
 from attnscope.metrics.people.parts import ALL, Part
 from attnscope.metrics.registry import OVER
 from attnscope.metrics.tables import divide
+from attnscope.vocabulary import SPEAKER, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -130,7 +131,7 @@ def detectors(cap: Capture, cells: NDArray[np.bool_], threshold: float, frames: 
     shown = [np.flatnonzero((of >= 0) & np.append(units, False)[of]) for units in live]
     return Detectors(
         frames=frames,
-        groups=[*turns.groups, *(f"speaker:{turns.speakers[s]}" for s in speaking)],
+        groups=[*turns.groups, *(group_name(SPEAKER, turns.speakers[s]) for s in speaking)],
         speakers=[turns.speakers[s] for s in who],
         labels=who,
         turns=np.array([*turns.numbers, *(OVER for _ in speaking)], dtype=np.int64),

@@ -39,11 +39,12 @@ from attnscope.report.figures.style import (
     own_axes,
     scaled,
 )
+from attnscope.vocabulary import TEXT, VISUAL
 
 Tables = Mapping[str, pd.DataFrame]
-TEXT, PEOPLE = "text", "speakers"
-_COLOR = {TEXT: COLORS["text"], "visual": COLORS["visual"], PEOPLE: CYCLE[0]}
-_MARKER = {TEXT: MARKERS["text"], "visual": MARKERS["visual"], PEOPLE: "D"}
+PEOPLE = "speakers"
+_COLOR = {TEXT: COLORS[TEXT], VISUAL: COLORS[VISUAL], PEOPLE: CYCLE[0]}
+_MARKER = {TEXT: MARKERS[TEXT], VISUAL: MARKERS[VISUAL], PEOPLE: "D"}
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ class Panel:
 def panels(denominator: str, frames: str, target: str | None = None) -> list[Panel]:
     """What is drawn by layer; of the answer, its lift on the asked speaker, and on one to whom it is drawn."""
     drawn = {PEOPLE: {"speaker": target, "asked": False}}
-    crossing = {TEXT: {"query": "text", "key": "visual", "sinks": "with"}}
-    gaps = {name: {"query": name, "sinks": "with", "denominator": denominator} for name in (TEXT, "visual")}
+    crossing = {TEXT: {"query": TEXT, "key": VISUAL, "sinks": "with"}}
+    gaps = {name: {"query": name, "sinks": "with", "denominator": denominator} for name in (TEXT, VISUAL)}
     everybody = {PEOPLE: {"speaker": "", "turn": OVER}}
     return [
         Panel("Mass share, text → visual", "modality", "mass_share", crossing),

@@ -23,12 +23,13 @@ from attnscope.report.figures.lines import (
     rows_of,
 )
 from attnscope.report.figures.style import COLORS, COLUMN, MARKERS, PAGE, dressed, new_figure, own_axes, scaled, short
+from attnscope.vocabulary import TEXT, VISUAL
 
 ALL_LINKS = {
-    "s_visual": ("visual", "visual", "visual → visual"),
-    "s_text": ("text", "text", "text → text"),
-    "c_visual": ("visual", "text", "visual → text"),
-    "c_text": ("text", "visual", "text → visual"),
+    "s_visual": (VISUAL, VISUAL, "visual → visual"),
+    "s_text": (TEXT, TEXT, "text → text"),
+    "c_visual": (VISUAL, TEXT, "visual → text"),
+    "c_text": (TEXT, VISUAL, "text → visual"),
 }
 SINKS = {"with": "all keys", "without": "without sinks"}
 HEADINGS = {"with": "All keys", "without": "Without sinks"}
@@ -102,7 +103,7 @@ def gap_by_layer(
     rows = over_captures(by_layer(modality, "gap", denominator=denominator), about)
     even = over_captures(by_layer(modality, "gap_uniform", denominator=denominator, sinks="with"), about)
     ax = own_axes(ax, COLUMN, 2.4)
-    for query in ("text", "visual"):
+    for query in (TEXT, VISUAL):
         for sinks in SINKS:
             part = rows[(rows["query"] == query) & (rows["sinks"] == sinks)]
             color, marker = COLORS[query], MARKERS[query]

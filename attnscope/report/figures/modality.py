@@ -25,14 +25,25 @@ from attnscope.report.figures.lines import (
     say_empty,
 )
 from attnscope.report.figures.style import CHANCE, COLORS, COLUMN, MARKERS, dressed, heading, new_figure, scaled, short
+from attnscope.vocabulary import (
+    ANSWER_POSITION,
+    MODALITIES,
+    QUESTION,
+    ROLE,
+    SPECIAL,
+    TEXT,
+    TRANSCRIPT,
+    VISUAL,
+    group_name,
+)
 
 QUERIES = {
-    "visual": "Visual tokens",
-    "role:transcript": "Words said",
-    "role:question": "Question",
-    "answer_position": "Answer position",
+    VISUAL: "Visual tokens",
+    group_name(ROLE, TRANSCRIPT): "Words said",
+    group_name(ROLE, QUESTION): "Question",
+    ANSWER_POSITION: "Answer position",
 }
-MODALITIES = ("visual", "special", "text")  # from the bottom up
+STACKED = (VISUAL, SPECIAL, TEXT)  # from the bottom up
 SHARE = "share of attention mass"
 SINKS = {"with": "all keys", "without": "without sinks"}
 
@@ -78,7 +89,7 @@ def flow_by_layer(
     for ax in axes[: len(shown)][-across:]:
         ax.set_xlabel(f"layer (n = {rows['layer'].nunique()}){of}")
     figure.supylabel(SHARE, fontsize=scaled(8))
-    faces = [Patch(facecolor=COLORS[key], label=f"on {key}") for key in reversed(MODALITIES)]
+    faces = [Patch(facecolor=COLORS[key], label=f"on {key}") for key in reversed(STACKED)]
     faces.append(
         Patch(facecolor="white", edgecolor="black", hatch="/////", linewidth=scaled(0.4), label="of it on sinks")
     )
@@ -97,9 +108,9 @@ def shares_by_layer(
     rows = over_captures(by_layer(modality, "mass_share"), about)
     figure = new_figure(COLUMN, 2.6) if fig is None else fig
     axes = list(figure.subplots(1, 2, sharey=True))
-    for ax, query in zip(axes, ("text", "visual"), strict=True):
+    for ax, query in zip(axes, (TEXT, VISUAL), strict=True):
         of_query = rows[rows["query"] == query]
-        for key in ("text", "visual", "special"):
+        for key in MODALITIES:
             for sinks in SINKS:
                 part = of_query[(of_query["key"] == key) & (of_query["sinks"] == sinks)]
                 color, marker, dashed = COLORS[key], MARKERS[key], sinks == "without"
@@ -118,7 +129,7 @@ def _mass_bars(ax: Axes, part: pd.DataFrame) -> None:
     """One bar a layer: the mass on each modality, what of it is on sinks hatched."""
     layers = np.sort(part["layer"].unique())
     below = np.zeros(len(layers))
-    for key in MODALITIES:
+    for key in STACKED:
         every, free = (
             part[(part["key"] == key) & (part["sinks"] == sinks)]
             .set_index("layer")["value"]
@@ -146,13 +157,13 @@ def _mass_bars(ax: Axes, part: pd.DataFrame) -> None:
 # The layer-wise figure of the MODA poster (P2): how much attention text and video receive in each layer.
 
 
-SCORED = ("text", "visual")
+SCORED = (TEXT, VISUAL)
 
 
 @dressed
 def scores_by_layer(
     modality: pd.DataFrame,
-    query: str = "text",
+    query: str = TEXT,
     *,
     said: str = "text queries",
     sinks: str = "with",
@@ -231,8 +242,8 @@ def _ratio(means: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 # Attention sinks and how spread out the attention is, by layer.
 
 
-SINK_QUERIES = {"visual": "visual queries", "text": "text queries", "answer_position": "answer position"}
-SINK_MODALITIES = ("special", "text", "visual")
+SINK_QUERIES = {VISUAL: "visual queries", TEXT: "text queries", ANSWER_POSITION: "answer position"}
+SINK_MODALITIES = (SPECIAL, TEXT, VISUAL)
 ANSWER = "#1c2126"
 
 

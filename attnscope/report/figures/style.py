@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from attnscope import fonts
 from attnscope.errors import RequestError
 from attnscope.report.figures.labels import current, lettering, middle
+from attnscope.vocabulary import SPECIAL, TEXT, VISUAL
 
 COLUMN, PAGE = 3.3, 7.0  # inches: one column of a two-column paper, and both
 DPI = 200
@@ -38,9 +39,9 @@ CHANCE = "#777777"
 SOFT = "#555555"
 # Okabe and Ito's palette; one colour has one meaning in every figure
 COLORS = {
-    "visual": "#0072B2",
-    "text": "#D55E00",
-    "special": "#777777",
+    VISUAL: "#0072B2",
+    TEXT: "#D55E00",
+    SPECIAL: "#777777",
     "s_visual": "#0072B2",
     "s_text": "#D55E00",
     "c_visual": "#56B4E9",
@@ -51,9 +52,9 @@ MARKERS = {
     "s_text": "s",
     "c_visual": "^",
     "c_text": "D",
-    "visual": "o",
-    "text": "s",
-    "special": "v",
+    VISUAL: "o",
+    TEXT: "s",
+    SPECIAL: "v",
 }
 # Tol's muted colours, for people and whatever has no colour of its own
 CYCLE = ("#332288", "#44AA99", "#CC6677", "#999933", "#AA4499", "#88CCEE", "#882255", "#117733")

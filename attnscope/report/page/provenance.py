@@ -12,6 +12,7 @@ import numpy as np
 from attnscope.report import pairing
 from attnscope.report.figures.style import short
 from attnscope.scene.problems import written
+from attnscope.vocabulary import ANSWER
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -27,7 +28,7 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
     """Model, versions, scene, plan and size of a capture."""
     model, run = cap.model, cap.run
     versions = model.get("versions") or {}
-    generated = int((cap.tokens["role"] == "answer").sum())
+    generated = int((cap.tokens["role"] == ANSWER).sum())
     return [
         ("file", cap.path.name),
         ("model", str(model.get("id"))),

@@ -21,6 +21,7 @@ from attnscope.report.pairing import shown_by
 from attnscope.report.sections import speakers
 from attnscope.report.sections.answer import LEAD, MEAN, TITLE, change_maps, change_overlays, whether_drawn
 from attnscope.report.sections.panels import FRAMES, SCALE, best_frames, unmoved
+from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -100,11 +101,11 @@ def _modalities(out: Output, found: Change) -> Section:
     lead = "How much attention stays within text or video, and how much crosses over."
     section = Section("Within and between modalities", lead, [], [])
     caption = f"Share of the attention of text queries that falls on visual tokens (sinks included). {SCALE}"
-    pair = found.pair("modality", "mass_share", query="text", key="visual", sinks="with")
+    pair = found.pair("modality", "mass_share", query=TEXT, key=VISUAL, sinks="with")
     name, title = "cross_modal_mass_change", "Attention mass, text → visual"
     _map(out, section, found, pair, name, title, "share of mass", caption)
     caption = f"Gap between self and cross attention of text queries, denominator {found.denominator}. {SCALE}"
-    pair = found.pair("modality", "gap", query="text", sinks="with", denominator=found.denominator)
+    pair = found.pair("modality", "gap", query=TEXT, sinks="with", denominator=found.denominator)
     _map(out, section, found, pair, "gap_change", "Gap of text", f"gap (/{found.denominator})", caption)
     return section
 

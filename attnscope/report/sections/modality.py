@@ -9,6 +9,7 @@ from attnscope.report.figures.lines import over_captures, rows_of
 from attnscope.report.inputs import Tables
 from attnscope.report.page.output import Output, Picture
 from attnscope.report.sections.panels import bands
+from attnscope.vocabulary import MODALITIES, TEXT, VISUAL, hidden_groups
 
 TITLE = "Within and between modalities"
 LEAD = "How much attention stays within text or video, how much crosses over, and how that changes with depth."
@@ -39,7 +40,7 @@ def modality_panels(out: Output, tables: Tables, denominator: str, about: pd.Dat
         )
         figure = modality.shares_by_layer(table, about=about)
         pictures.append(out.figure("shares", figure, "Mass share by layer", caption))
-    cross = rows_of(table, "mass_share", query="text", key="visual", sinks="with")
+    cross = rows_of(table, "mass_share", query=TEXT, key=VISUAL, sinks="with")
     if cross["value"].notna().any():
         by_head = heads.heads_map(
             heads.grid(over_captures(cross, about)),
@@ -85,8 +86,8 @@ def _spread(out: Output, tables: Tables, about: pd.DataFrame) -> list[Picture]:
         figure = modality.sinks_by_layer(tables["sinks"], about=about)
         pictures.append(out.figure("sinks", figure, "Attention sinks and entropy", caption))
     singles = (
-        ("rollout", "rollout_lift", "key", ("text", "visual", "special"), "Rollout of the answer by layer"),
-        ("rank", "rank_one_residual", "tokens", ("all", "text", "visual"), "Rank collapse"),
+        ("rollout", "rollout_lift", "key", tuple(MODALITIES), "Rollout of the answer by layer"),
+        ("rank", "rank_one_residual", "tokens", hidden_groups(MODALITIES), "Rank collapse"),
     )
     for family, metric, by, names, title in singles:
         rows = rows_of(tables[family], metric) if family in tables else pd.DataFrame({"value": []})
