@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -253,6 +254,12 @@ class Capture(Contents):
         """
         self._need("hidden")
         return self._store.whole("/hidden", "width")
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the scene, the answer, one overlay, and the tree of the file."""
+        from attnscope.capture.read.notebook import html
+
+        return html(self) if self._store.file.id.valid else f"<code>{escape(repr(self))}</code>"
 
     # ---- inside
 

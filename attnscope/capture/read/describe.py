@@ -56,7 +56,7 @@ def describe(path: str | Path) -> dict[str, Any]:
             "answer": cap.answer,
             "check": cap.check,
             "correction": cap.correction,
-            "nodes": _nodes(store),
+            "nodes": nodes(cap),
         }
 
 
@@ -73,7 +73,9 @@ def _scene(cap: Capture) -> dict[str, Any]:
     }
 
 
-def _nodes(store: Store) -> list[dict[str, Any]]:
+def nodes(cap: Capture) -> list[dict[str, Any]]:
+    """Every node of an open capture, in the order of the file's tree, as in `describe`."""
+    store: Store = cap._store
     found: list[dict[str, Any]] = []
 
     def visit(name: str, node: h5py.HLObject) -> None:
