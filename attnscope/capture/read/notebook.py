@@ -71,8 +71,8 @@ def overlay(cap: Capture) -> str:
     caption = (
         f"Attention of the answer position on frame {frame} ({cap.frames.times[frame]:.1f} s), mean over "
         f"{len(cap.layers)} layers and {cap.heads} heads. Cells that receive more are stronger in colour: "
-        f"the strongest has {float(lift[here].max()):.1f} times the mean of all visual tokens, and cells below the mean "
-        "are clear. Attention mass is not causal importance."
+        f"the strongest has {float(lift[here].max()):.1f} times the mean of all visual tokens, and cells below the "
+        "mean are clear. Attention mass is not causal importance."
     )
     return f'<figure style="margin:8px 0">{picture}<figcaption>{caption}</figcaption></figure>'
 

@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from attnscope.attention import AttentionCall, tapped
 from attnscope.attention.forward import named
-from attnscope.capture.run import DEFAULT_TEMPLATE
+from attnscope.capture.record.generate import collate, generate
+from attnscope.capture.run import DEFAULT_TEMPLATE, check_new_tokens
 from attnscope.correct.apply.binding import bind, check_applies, prompted, scouting
 from attnscope.correct.apply.lookup import Pool, Row
 from attnscope.correct.apply.padding import Layout, is_aligned
@@ -64,6 +65,7 @@ class Corrected(list[InForce]):
     Attributes:
         prompts: The prompts that they are about.
         plain: How many prompts were run plain because they are unknown (`unknown="plain"`).
+        open: Whether the block is entered: corrections are in force.
         generating: What `generate` is given while the block is open.
     """
 
@@ -71,7 +73,7 @@ class Corrected(list[InForce]):
         self, model: LoadedModel, prompts: Sequence[Prompt], corrections: Sequence[Correction], unknown: str
     ) -> None:
         super().__init__(InForce(self, place) for place in range(len(corrections)))
-        self.prompts, self.plain = list(prompts), 0
+        self.prompts, self.plain, self.open = list(prompts), 0, False
         self._model, self._corrections, self._unknown = model, corrections, unknown
         self.generating = Generating(model.model)
         self._pool, self._thread = Pool(prompts), threading.get_ident()
@@ -81,6 +83,30 @@ class Corrected(list[InForce]):
         self._of_cache: WeakKeyDictionary[Any, tuple[_Bound, int | None]] = WeakKeyDictionary()
         self._runs: dict[int, int] = {}
         self._done: dict[int, tuple[int, list[dict[str, Any]]]] = {}
+
+    def answer(self, prompt: int = 0, *, max_new_tokens: int = 16) -> str:
+        """The model's greedy answer to a prompt of the block, under its corrections.
+
+        Args:
+            prompt: Number of the prompt in `prompts`.
+            max_new_tokens: Most tokens of the answer.
+
+        Returns:
+            The answer without special tokens, as the capture of a corrected run stores it.
+
+        Raises:
+            RequestError: If there is no such prompt, `max_new_tokens` is below 1, or the block has been left, where the
+                model would answer without corrections.
+            RunError: If the model fails while it runs.
+        """
+        check_new_tokens(max_new_tokens)
+        if not self.open:
+            raise RequestError("the block has been left: the model would answer without corrections")
+        if not 0 <= prompt < len(self.prompts):
+            raise RequestError(f"prompt={prompt}: the prompts of the block are 0-{len(self.prompts) - 1}")
+        inputs, _ = collate([self.prompts[prompt]], self._model)
+        (answer,) = generate(self._model, inputs, max_new_tokens)
+        return str(self._model.tokenizer.decode(answer.ids, skip_special_tokens=True))
 
     def records(self) -> list[dict[str, Any]]:
         """What was done to each prompt that was run, in the order of `prompts`.
@@ -302,7 +328,9 @@ def corrected(
     ]
     try:
         with tapped(model.model, edits=block), block.generating.watched():
+            block.open = True
             yield block
     finally:
+        block.open = False
         for hook in hooks:
             hook.remove()
