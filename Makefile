@@ -39,6 +39,7 @@ lock: $(VENV)/.installed-dev  ## write requirements/*.txt anew from pyproject.to
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	$(COMPILE) pyproject.toml --extra dev --constraints requirements/build.txt --constraints requirements/pins.in --output-file requirements/dev.txt
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/runtime.txt
+	$(COMPILE) requirements/read.in --constraints requirements/runtime.txt --output-file requirements/read.txt
 
 demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, offline
 	$(BIN)/attnscope demo --out demo-out

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
 from attnscope.demo.walkthrough import demo
+from reports.front import front
 
 HERE = Path(__file__).parent
 PICTURES = HERE.parent / "docs" / "images"
-CHOSEN = {
-    "answer_change.png": "after-report/figures/answer_overlay_most_changed_change.png",
-}
 
 
 def main() -> None:
@@ -29,8 +26,7 @@ def main() -> None:
         for name, page in pages.items():
             text = page.read_text(encoding="utf-8").replace(str(out.parent.resolve()) + "/", "")
             (HERE / name).write_text(text, encoding="utf-8")
-        for name, source in CHOSEN.items():
-            shutil.copyfile(out / source, PICTURES / name)
+        front(out / "before.h5", out / "after.h5", PICTURES / "front.png")
 
 
 if __name__ == "__main__":

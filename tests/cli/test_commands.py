@@ -294,7 +294,7 @@ def test_version_and_help(cli: Cli) -> None:
 
 # ---- what is imported
 
-HEAVY = {"torch", "transformers", "accelerate", "torchvision"}
+HEAVY = {"torch", "transformers", "accelerate", "torchvision", "av", "num2words"}
 LIBRARIES = HEAVY | {"pandas", "matplotlib", "h5py", "av", "scipy", "xarray", "pyarrow", "numpy", "PIL"}
 PROBE = """
 import sys

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,8 +110,13 @@ def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monk
     (code,) = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     write_scenes("demo-out/scenes", count=1, seed=walkthrough.SEED, people=(walkthrough.PEOPLE,))  # as `make demo` does
-    exec(compile(code, "README.md", "exec"), {})
+    code, answers = re.subn(
+        r"^    (block\.answer\(\))  # (\".+\");.*$", r"    answer, said = \1, \2", code, flags=re.MULTILINE
+    )
+    names: dict[str, Any] = {}
+    exec(compile(code, "README.md", "exec"), names)
     assert (tmp_path / "run.h5").exists()
+    assert answers == 1 and names["answer"] == names["said"]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)

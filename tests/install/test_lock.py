@@ -15,6 +15,7 @@ from attnscope.versions import OPTIONAL, TESTED
 _ROOT = Path(__file__).parents[2]
 _PROJECT = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
 _LOCKS = ("build", "runtime", "dev")
+_RUNNING = {"accelerate", "av", "num2words", "torch", "torchvision", "transformers"}  # a model, or a video
 # Pythons that the lock is made for; a package may be pinned more than once, for different ones.
 _PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
@@ -96,3 +97,14 @@ def test_no_requirement_is_capped_below_the_next_major_version() -> None:
             assert spec.operator in (">=", "<"), f"{wanted}: pins a version for everybody who uses attnscope"
             if spec.operator == "<":
                 assert re.fullmatch(r"\d+", spec.version), f"{wanted}: is capped within a major version"
+
+
+def test_reading_needs_the_dependencies_that_run_no_model() -> None:
+    """Whoever only reads captures installs these: what else the project needs runs a model or decodes a video."""
+    lines = (_ROOT / "requirements/read.in").read_text().splitlines()
+    reading = {line for line in lines if not line.startswith("#")}
+    assert reading == {Requirement(line).name for line in _PROJECT["dependencies"]} - _RUNNING
+    pins = {canonicalize_name(pin.name) for pin in _pins("read")}
+    assert pins >= reading
+    assert pins & _RUNNING == set()
+    assert set(map(str, _pins("read"))) <= set(map(str, _pins("runtime")))

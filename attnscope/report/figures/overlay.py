@@ -63,7 +63,7 @@ def overlay(
         draw(ax, on, values, frame, norm)
         name_frame(ax, on, frame)
         draw_boxes(ax, on, frame, speaker)
-    label_ratios(_bar(figure, norm, COLORS, axes, extend, 18), norm)
+    label_ratios(shade_bar(figure, norm, COLORS, axes, extend, 18), norm)
     heading(figure, title + _left_out(on, frames))
     return axes[: len(frames)]
 
@@ -110,9 +110,9 @@ def overlay_change(
                 name_frame(ax, on, f)
         axes[row][0].set_ylabel(name, fontweight="bold")
         if row == 1:
-            label_ratios(_bar(figure, norm, COLORS, [*axes[0], *axes[1]], extend, 26), norm)
+            label_ratios(shade_bar(figure, norm, COLORS, [*axes[0], *axes[1]], extend, 26), norm)
         if row == 2:
-            bar = _bar(figure, change_norm, CHANGE, axes[2], "both" if over else "neither", 13)
+            bar = shade_bar(figure, change_norm, CHANGE, axes[2], "both" if over else "neither", 13)
             bar.set_label("change\n(times uniform)")
     heading(figure, title + _left_out(on, frames))
     return [ax for row in axes for ax in row]
@@ -139,7 +139,7 @@ def draw(
     return image
 
 
-def _bar(figure: Figure, norm: Normalize, cmap: str, axes: Sequence[Axes], extend: str, aspect: float) -> Colorbar:
+def shade_bar(figure: Figure, norm: Normalize, cmap: str, axes: Sequence[Axes], extend: str, aspect: float) -> Colorbar:
     """A colour bar whose colours are as strong as over the frames, on white."""
     level = np.linspace(0, 1, 256)
     colors, opacity = shade(np.asarray(norm.inverse(level), np.float64)[None], norm, cmap)
