@@ -28,6 +28,7 @@ MODALITIES: dict[str, str] = {
     VISUAL: "tokens that the model fills with features of frames",
     SPECIAL: "the tokenizer's special tokens, and the chat template's own text",
 }
+BASIC = (TEXT, VISUAL, SPECIAL)  # of every capture, whether it has such tokens or not; all of those before version 1.2
 ALL = "all"  # in tables and in the reading `hidden`: tokens of every modality
 
 
@@ -38,10 +39,10 @@ def modalities_of(tokens: pd.DataFrame) -> tuple[str, ...]:
         tokens: A token table.
 
     Returns:
-        Text, which generated tokens are, and what the tokens have: first those of `MODALITIES` in its order, then
-        others in the order of their first tokens.
+        The basic ones and what the tokens have: first those of `MODALITIES` in its order, then others in the order of
+        their first tokens.
     """
-    present = dict.fromkeys([TEXT, *tokens["modality"]])
+    present = dict.fromkeys([*BASIC, *tokens["modality"]])
     return (*(name for name in MODALITIES if name in present), *(name for name in present if name not in MODALITIES))
 
 
@@ -196,7 +197,7 @@ _COLUMNS = (
         -1,
         counts="turn",
     ),
-    Column(SPEAKER, STRINGS, "of the turn", ""),
+    Column(SPEAKER, STRINGS, "speaker of the turn", ""),
     Column("frame_first", "int32", "first sampled frame that the token covers", -1, counts="frame"),
     Column("frame_last", "int32", "last sampled frame that the token covers", -1, counts="frame"),
     Column("time", "float64", "in the source, mean of its frames", NAN, "s"),

@@ -5,6 +5,7 @@
 - docs/methods.md, between markers: the tables of metrics and corrections, from their registries, and one of measured
   numbers, from docs/data/nulls.csv (`make bench-nulls`)
 - docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
+- docs/format.md, between markers: the tables of nodes, fields, columns and words, from the specification of captures
 - README.md, between markers: the table of model families
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
+from docs.specified import format_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -137,6 +139,14 @@ def guide_page() -> str:
     return between(text, "knockout", knockout_table(found[found["table"] == "knockout"]))
 
 
+def format_page() -> str:
+    """docs/format.md with the tables of the specification renewed."""
+    text = read("docs/format.md")
+    for name, lines in format_tables():
+        text = between(text, name, lines)
+    return text
+
+
 def readme_page() -> str:
     """README.md with the table of model families renewed."""
     from attnscope.families import FAMILIES
@@ -168,6 +178,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_page,
     "docs/scene.schema.json": schema_page,
     "docs/methods.md": methods_page,
+    "docs/format.md": format_page,
     "docs/guide.md": guide_page,
     "README.md": readme_page,
 }

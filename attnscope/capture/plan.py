@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from attnscope.capture.file.encode import HIDDEN_GROUPS, READINGS
+import numpy as np
+
+from attnscope.capture.file.specification import Rule, arrays_of
 from attnscope.errors import RequestError, SizeError
 from attnscope.layers import check_layers
+from attnscope.vocabulary import READINGS
 
 GIB = 2**30
 
@@ -29,6 +33,7 @@ class Shape:
         itemsize: Bytes of one number of the model's dtype.
         prompt: Prompt tokens (`hidden` is of these alone).
         hidden: Channels of a hidden state.
+        hidden_groups: Groups of tokens whose hidden states are summed up.
     """
 
     layers: int
@@ -42,6 +47,26 @@ class Shape:
     itemsize: int
     prompt: int = 0
     hidden: int = 0
+    hidden_groups: int = 3
+
+    @property
+    def dims(self) -> dict[str, int]:
+        """The dimensions of the format's arrays."""
+        return {
+            "layer": self.layers,
+            "head": self.heads,
+            "kv_head": self.kv_heads,
+            "channel": self.width,
+            "query": self.positions,
+            "key": self.positions,
+            "probe": self.probes,
+            "key_group": self.key_groups,
+            "query_group": self.query_groups,
+            "state": self.layers + 1,
+            "prompt": self.prompt,
+            "group": self.hidden_groups,
+            "component": min(self.prompt, self.hidden),
+        }
 
 
 @dataclass(frozen=True)
@@ -131,18 +156,18 @@ class Plan:
         return asdict(self) | {"readings": self.readings}
 
     def sizes(self, shape: Shape) -> dict[str, int]:
-        """Bytes of each reading before compression."""
-        s, lh = shape, shape.layers * shape.heads
-        all_sizes = {
-            "masses": 4 * lh * s.key_groups * (s.probes + s.key_groups)
-            + 4 * s.layers * s.key_groups * (s.probes + 2 * s.key_groups),
-            "maps": (4 if self.maps_dtype == "float32" else 2) * lh * s.query_groups * s.positions,
-            "stats": 4 * lh * (3 * s.positions + s.probes) + 4 * s.layers * s.positions,
-            "qk": s.itemsize * s.layers * (s.heads + s.kv_heads) * s.positions * s.width,
-            "full": 4 * lh * s.positions**2,
-            "hidden": 4 * (s.layers + 1) * (s.prompt + len(HIDDEN_GROUPS) * (1 + min(s.prompt, s.hidden))),
-        }
-        return {name: all_sizes[name] for name in self.readings}
+        """Bytes of each reading before compression, without its lists of probes."""
+        arrays = {name: [rule for rule in arrays_of(name) if len(rule.dims) > 1] for name in self.readings}
+        return {name: sum(self._size(rule, shape) for rule in rules) for name, rules in arrays.items()}
+
+    def _size(self, rule: Rule, shape: Shape) -> int:
+        dims = shape.dims
+        if rule.path.startswith("/masses/"):  # whose queries are grouped as the keys are
+            dims["query_group"] = shape.key_groups
+        if rule.is_numbered:  # queries and keys of one layer, in the model's dtype
+            return shape.layers * shape.itemsize * math.prod(dims[dim] for dim in rule.dims)
+        dtype = self.maps_dtype if rule.path == "/maps/rows" else rule.dtypes[0]
+        return np.dtype(dtype).itemsize * math.prod(dims[dim] for dim in rule.dims)
 
     def check_size(self, shape: Shape) -> dict[str, int]:
         """The sizes, if they fit the budget.

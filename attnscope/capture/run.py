@@ -16,7 +16,7 @@ from attnscope.capture.file.writer import CaptureWriter, check_target
 from attnscope.capture.plan import Plan, Shape, format_bytes
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.read.capture import open as open_capture
-from attnscope.capture.record.arrays import Stage
+from attnscope.capture.record.arrays import Datasets
 from attnscope.capture.record.cost import first_tokens
 from attnscope.capture.record.finish import Job, RunningCorrection, finish, score_options
 from attnscope.capture.record.finite import why_not_finite
@@ -28,6 +28,7 @@ from attnscope.errors import RequestError, RunError
 from attnscope.files import check_space
 from attnscope.layers import select_layers
 from attnscope.scene import Sampling, Scene, read_scene_frames
+from attnscope.vocabulary import hidden_groups, is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -160,8 +161,8 @@ def capture_prompts(
         for row, (prompt, out, index, (keys, queries)) in enumerate(zip(prompts, outs, places, groups, strict=True)):
             writer = stack.enter_context(CaptureWriter(out))
             heads = int(model.text_config.num_attention_heads)
-            stage = Stage(writer, plan.layer_numbers, heads, len(index), max_new_tokens - 1, plan.maps_dtype)
-            sample = SampleRecorder(row, index, keys, queries, plan, stage)
+            datasets = Datasets(writer, plan.layer_numbers, heads, len(index), max_new_tokens - 1, plan.maps_dtype)
+            sample = SampleRecorder(row, index, keys, queries, plan, datasets)
             jobs.append(Job(prompt, Path(out), plan, sample, writer))
         recorder = Recorder([job.recorder for job in jobs], inputs["input_ids"].shape[1], _counter(progress, plan))
         hidden = HiddenRecorder(recorder.samples, recorder.padded)
@@ -207,6 +208,7 @@ def plan_shape(model: LoadedModel, plan: Plan, keys: KeyGroups, queries: QueryGr
         itemsize=torch.finfo(model.model.dtype).bits // 8,
         prompt=keys.member.shape[1],
         hidden=int(getattr(config, "hidden_size", 0)),
+        hidden_groups=len(hidden_groups(keys.modalities)),
     )
 
 
@@ -235,7 +237,7 @@ def _require_numbers(
 
 def _tell(prompt: Prompt, plan: Plan, sizes: dict[str, int]) -> None:
     """Say what will be recorded and how large it is, before the run."""
-    visual = int((prompt.tokens["modality"] == "visual").sum())
+    visual = int(is_visual(prompt.tokens).sum())
     logger.info(
         "prompt: %d tokens, %d of them visual, from %d frames",
         len(prompt.tokens),

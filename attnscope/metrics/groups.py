@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.registry import OVER
 from attnscope.metrics.tables import divide, with_head_mean
-from attnscope.vocabulary import ANSWER, ANSWER_POSITION, GENERATED, MODALITIES, MODALITY, ROLE, ROLES, SINK, group_name
+from attnscope.vocabulary import ANSWER, ANSWER_POSITION, GENERATED, MODALITY, ROLE, ROLES, SINK, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -115,7 +115,7 @@ def query_sets(cap: Capture) -> dict[str, Bools]:
     groups, member = cap.key_groups, np.asarray(cap.key_member)
     position = np.arange(member.shape[1])
     asked = position < cap.prompt_length
-    sets: dict[str, Bools] = {m: member[row] & asked for m, row in _modalities(groups).items()}
+    sets: dict[str, Bools] = {m: member[row] & asked for m, row in _modalities(cap).items()}
     for role in ROLES:
         row = group_index(groups, ROLE, role)
         queries = ~asked if role == ANSWER else asked & (row is not None and member[row])
@@ -185,7 +185,7 @@ def uniform_tokens(flow: Flow) -> Flow:
 @once
 def _uniform(cap: Capture) -> Floats:
     """Uniform mass from each of `query_sets` to each modality, with and without sinks, [2, L, Q, K]."""
-    member = np.asarray(cap.key_member)[list(_modalities(cap.key_groups).values())].astype(np.float32)  # [K, P]
+    member = np.asarray(cap.key_member)[list(_modalities(cap).values())].astype(np.float32)  # [K, P]
     queries = np.stack(list(query_sets(cap).values())).astype(np.float32)  # [Q, P]
     columns = np.flatnonzero(np.asarray(cap.sinks).any(0))
     sinks = np.asarray(cap.sinks)[:, columns, None] * member.T[columns]  # [L, sinks, K]
@@ -209,7 +209,7 @@ def _flow(
 ) -> Flow:
     """A flow from what is read of each layer: masses [H, Q, G] and pairs [Q, G] on all key groups."""
     groups = cap.key_groups
-    keys = _modalities(groups)
+    keys = _modalities(cap)
     sinks = [
         (k, row) for k, m in enumerate(keys) if (row := group_index(groups, SINK, group_name(SINK, m))) is not None
     ]
@@ -224,6 +224,7 @@ def _flow(
     return Flow(list(keys), sets, [*range(cap.heads), OVER], queries, with_head_mean(mass, 2), counts)
 
 
-def _modalities(groups: pd.DataFrame) -> dict[str, int]:
-    """The modalities that a capture has, and the row of each in /key_groups."""
-    return {m: row for m in MODALITIES if (row := group_index(groups, MODALITY, m)) is not None}
+def _modalities(cap: Capture) -> dict[str, int]:
+    """The modalities of a capture, and the row of each in /key_groups."""
+    rows = {name: group_index(cap.key_groups, MODALITY, name) for name in cap.modalities}
+    return {name: row for name, row in rows.items() if row is not None}

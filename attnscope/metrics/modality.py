@@ -29,7 +29,7 @@ from attnscope.metrics.groups import (
 )
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
-from attnscope.vocabulary import MODALITIES, ROLE, SPECIAL, TEMPLATE, TEXT, VISUAL, group_name
+from attnscope.vocabulary import ANSWER, ANSWER_POSITION, GENERATED, ROLE, SPECIAL, TEMPLATE, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -45,7 +45,8 @@ def modality_of(query: str) -> str:
     """The modality that queries count as: roles other than `template`, and those of the answer, are text."""
     if query == group_name(ROLE, TEMPLATE):
         return SPECIAL
-    return query if query in MODALITIES else TEXT
+    is_text = ":" in query or query in (ANSWER_POSITION, ANSWER, GENERATED)
+    return TEXT if is_text else query
 
 
 def link(query: str, key: str) -> str:

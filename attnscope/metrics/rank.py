@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
-from attnscope.vocabulary import MODALITIES
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -176,4 +175,4 @@ def _massive(cap: Capture, massive: float) -> Floats:
 def _members(cap: Capture) -> dict[str, Bools]:
     """Tokens of the prompt, all and by modality, each bool [N]."""
     modality = cap.tokens["modality"].to_numpy()[: cap.prompt_length]
-    return {"all": np.ones(len(modality), bool)} | {name: modality == name for name in MODALITIES}
+    return {"all": np.ones(len(modality), bool)} | {name: modality == name for name in cap.modalities}

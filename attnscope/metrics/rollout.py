@@ -18,7 +18,7 @@ from attnscope.metrics.groups import query_sets
 from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import divide, tidy
-from attnscope.vocabulary import MODALITIES, VISUAL, group_name
+from attnscope.vocabulary import VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -149,7 +149,7 @@ def _step(cap: Capture, layer: int, rows: Floats) -> Floats:
 
 def _keys(cap: Capture, threshold: float) -> dict[str, NDArray[np.bool_]]:
     """The groups of keys in the prompt, each bool [N]: modalities, and the cells of each speaker."""
-    modalities = {name: keys for name, keys in query_sets(cap).items() if name in MODALITIES}
+    modalities = {name: keys for name, keys in query_sets(cap).items() if name in cap.modalities}
     cells = dict(
         zip((group_name(VISUAL, name) for name in cap.scene.speakers), speaker_cells(cap, threshold), strict=True)
     )

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from attnscope.metrics.groups import modality_flow, query_sets
 from attnscope.metrics.registry import OVER, metric
 from attnscope.metrics.tables import at_places, divide, over, tidy
-from attnscope.vocabulary import ANSWER_POSITION, MODALITIES, QUESTION, ROLE, SPEAKER, TEXT, VISUAL, group_name
+from attnscope.vocabulary import ANSWER_POSITION, QUESTION, ROLE, SPEAKER, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -48,7 +48,7 @@ def sink_keys(cap: Capture) -> pd.DataFrame:
         FormatError: if the capture has neither masses nor stats, so that no sinks were looked for.
     """
     sets = query_sets(cap)
-    of = {"all": np.arange(len(cap.tokens)) < cap.prompt_length} | {m: sets[m] for m in MODALITIES if m in sets}
+    of = {"all": np.arange(len(cap.tokens)) < cap.prompt_length} | {m: sets[m] for m in cap.modalities if m in sets}
     member = np.stack(list(of.values())).astype(np.int64)  # [K + 1, P]
     found = np.asarray(cap.sinks) @ member.T  # [L, K + 1]
     axes = {"layer": [*cap.layers.tolist(), OVER], "key": list(of)}

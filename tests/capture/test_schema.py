@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import TOKEN_COLUMNS
+from attnscope.vocabulary import TOKEN_COLUMNS
 from tests.capture.invented import tokens as invent_tokens
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -95,8 +95,8 @@ def test_a_token_table(file: h5py.File) -> None:
     assert [c.decode() for c in group.attrs["columns"]] == list(frame.columns)
     assert group["time"].attrs["unit"] == b"s"
     assert group["time"].attrs["dims"].tolist() == [b"row"]
-    for column, dtype in TOKEN_COLUMNS.items():
-        assert not dtype or group[column].dtype == dtype
+    for name, column in TOKEN_COLUMNS.items():
+        assert column.dtype == "strings" or group[name].dtype == column.dtype
     pd.testing.assert_frame_equal(finished(file).table("/tokens"), frame)
 
 

@@ -63,11 +63,11 @@ def test_closed_lists_complete(typed: str, offered: list[str]) -> None:
 
 
 def test_what_is_completed_is_what_there_is() -> None:
-    from attnscope.capture.file.encode import READINGS
     from attnscope.correct import corrections
     from attnscope.correct.peers.tokens import ROWS
     from attnscope.correct.social.rows import ROWS as SOCIAL
     from attnscope.metrics.choosing.criteria import criteria
+    from attnscope.vocabulary import READINGS
 
     assert tuple(sorted(corrections())) == _choices.METHODS
     assert tuple(criteria()) == _choices.CRITERIA

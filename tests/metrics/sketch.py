@@ -19,6 +19,7 @@ from PIL import Image
 
 from attnscope.capture.file import encode
 from attnscope.capture.record.groups import key_groups, query_groups
+from attnscope.vocabulary import READINGS
 
 CELL = 32  # pixels
 
@@ -172,7 +173,7 @@ def draw(
         if correction is not None:
             encode.write_json(file, "correction", correction)
         encode.write_array(file, "layers", np.array(numbers, np.int32), ["layer"])
-        encode.write_table(file, "tokens", tokens)
+        encode.write_tokens(file, tokens)
         _frames(file, sketch)
         encode.write_array(file, "sinks", is_sink, ["layer", "key"])
         _readings(file, tokens, prompt, attention, mask, is_sink, readings)
@@ -255,7 +256,7 @@ def _documents(
         "model": model,
         "scene": sketch.scene,
         "run": {
-            "plan": {r: r in readings for r in encode.READINGS} | {"coverage": 0.5},
+            "plan": {r: r in readings for r in READINGS} | {"coverage": 0.5},
             "sampling": {"frames": len(sketch.times)},
             "max_new_tokens": sketch.generated + 1,
             "load": {},

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from attnscope import metrics
-from attnscope.capture.file.encode import READINGS
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.registry import FAMILIES, FOUND
+from attnscope.vocabulary import READINGS
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.metrics.test_sinks import with_stats
 

@@ -1,4 +1,4 @@
-"""The sizes that a capture declares, held against one another before any array is read."""
+"""The arrays of a capture: sizes that agree before any is read, dimensions, types, and the checksum of every chunk."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from attnscope.capture.check.problems import Problem
-from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import NodeError, Store
-from attnscope.capture.file.specification import QK_RULES, RULES, Rule
+from attnscope.capture.file.specification import ENCODING_TYPE, PER_LAYER, RULES, Rule
+from attnscope.vocabulary import SINK, hidden_groups
 
 Sizes = dict[str, int]  # of a dimension; of "/masses probe" where a group has its own
 
@@ -26,12 +26,12 @@ def sizes_of(store: Store) -> Sizes:
         (("/frames row",), lambda: store.array("/frames/time").shape[0]),
         (("key_group",), lambda: store.array_length("/key_groups/name")),
         (("query_group",), lambda: store.array_length("/query_groups/name")),
-        (("/masses query_group",), lambda: sum(f != "sink" for f in store.strings("/key_groups/family"))),
+        (("/masses query_group",), lambda: sum(family != SINK for family in store.strings("/key_groups/family"))),
         (("/masses probe",), lambda: store.array("/masses/probes").shape[0]),
         (("/stats probe",), lambda: store.array("/stats/probes").shape[0]),
         (("state",), lambda: store.array("/layers", ["layer"]).shape[0] + 1),
         (("prompt",), lambda: whole(store, "/prompt", "length")),
-        (("/hidden group",), lambda: len(encode.HIDDEN_GROUPS)),
+        (("/hidden group",), lambda: len(hidden_groups(store.modalities))),
         (("component",), lambda: min(whole(store, "/prompt", "length"), store.whole("/hidden", "width"))),
     ):
         try:
@@ -81,7 +81,7 @@ def check_sizes(store: Store) -> Iterator[Problem]:
     rules.append(Rule("/tokens/position", "array", dims=("row",)))
     if store.has("/qk"):
         for layer in store.read("/layers", dims=["layer"]).tolist():
-            rules += [Rule(f"/qk/{layer}{rule.path}", "array", dims=rule.dims) for rule in QK_RULES if rule.dims]
+            rules += [rule.at(layer) for rule in PER_LAYER if rule.dims]
     for rule in rules:
         try:
             shape = store.array(rule.path, rule.dims).shape
@@ -89,9 +89,6 @@ def check_sizes(store: Store) -> Iterator[Problem]:
             continue
         own = sizes | ({"/tokens row": sizes["query"]} if "query" in sizes else {})
         yield from array_sizes(rule, shape, own)
-
-
-# One dataset of a capture: its dimensions, type and size, and the checksum of every chunk.
 
 
 def check_array(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:
@@ -106,7 +103,7 @@ def check_array(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:
 
 def check_strings(store: Store, path: str) -> Iterator[Problem]:
     """That strings are of fixed length; their sha256, and the checksums of their chunks."""
-    dataset = store.node(path, store.text(path, encode.ENCODING_TYPE))
+    dataset = store.node(path, store.text(path, ENCODING_TYPE))
     if dataset.dtype.kind != "S":
         yield Problem(path, f"holds {dataset.dtype}, not strings")
     yield from _check_chunks(dataset, path)

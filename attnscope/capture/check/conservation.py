@@ -18,6 +18,7 @@ from attnscope.capture.check.relations import check_hidden, check_relations
 from attnscope.capture.file.nodes import Store
 from attnscope.capture.read.capture import Capture
 from attnscope.errors import FormatError
+from attnscope.vocabulary import PARTITIONS, SINK
 
 # How far sums may be off, by the model's dtype (ours): rounding of the masses, and of entropy, a difference
 # of two larger numbers. A check named `conservation` in /check replaces the first, up to the third.
@@ -115,7 +116,7 @@ def _masses(facts: _Facts) -> Iterator[Problem]:
     for layer in range(len(cap.layers)):
         rows = facts.store.read(node, layer).astype(np.float64)  # [H, R, G]
         low, high = (bound[:, probes] for bound in facts.expected(layer))
-        for family in ("modality", "role"):
+        for family in PARTITIONS:
             total = rows[:, :, families == family].sum(-1)
             for head, row in _off(total, low, high, facts.tolerance)[:1]:
                 what = f"{_sum(total[head, row], low[head, row], high[head, row])} over family {family}"
@@ -123,7 +124,7 @@ def _masses(facts: _Facts) -> Iterator[Problem]:
         yield from _range(facts, node, layer, rows, 0, 1, facts.tolerance)
         if cap.has("stats"):
             sinks = facts.store.read("/stats/sink_mass", layer)[:, probes].astype(np.float64)
-            total = rows[:, :, families == "sink"].sum(-1)
+            total = rows[:, :, families == SINK].sum(-1)
             for head, row in _off(total, sinks, sinks, facts.tolerance)[:1]:
                 what = f"{total[head, row]:.6g} on sinks, {sinks[head, row]:.6g} in /stats/sink_mass"
                 yield Problem(node, f"{_name(facts, layer, head)} query {probes[row]}: {what}")
@@ -132,13 +133,13 @@ def _masses(facts: _Facts) -> Iterator[Problem]:
 def _flow(facts: _Facts) -> Iterator[Problem]:
     cap, node = facts.cap, "/masses/flow"
     families = cap.key_groups["family"].to_numpy()
-    members = cap.key_member[families != "sink"].astype(np.float64)  # [Gq, P]
+    members = cap.key_member[families != SINK].astype(np.float64)  # [Gq, P]
     members[:, cap.prompt_length :] = 0  # flow is of the prompt's queries
     count = members.sum(1)
     for layer in range(len(cap.layers)):
         flow = facts.store.read(node, layer).astype(np.float64)  # [H, Gq, G]
         low, high = (bound @ members.T / np.maximum(count, 1) for bound in facts.expected(layer))
-        for family in ("modality", "role"):
+        for family in PARTITIONS:
             total = flow[:, :, families == family].sum(-1)
             for head, group in [at for at in _off(total, low, high, facts.tolerance) if count[at[1]]][:1]:
                 what = f"{_sum(total[head, group], low[head, group], high[head, group])} over family {family}"

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from attnscope.capture.check.problems import Problem, guarded
-from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import DOCUMENT_FIELDS, document_fields
+from attnscope.capture.file.specification import DOCUMENTS, required_fields
+from attnscope.vocabulary import READINGS
 
 Whole = Annotated[int, Field(ge=0)]
 
@@ -209,7 +209,7 @@ def _cut(values: list[str]) -> str:
 
 def check_documents(store: Store) -> Iterator[Problem]:
     """Fields of the JSON documents, and what they say about the layers and the answer."""
-    for path in DOCUMENT_FIELDS:
+    for path in DOCUMENTS:
         yield from guarded(path, partial(_fields, store, path))
         yield from guarded(path, partial(_types, store, path))
     yield from guarded("/layers", partial(_layers, store))
@@ -223,7 +223,7 @@ def check_documents(store: Store) -> Iterator[Problem]:
 
 def _fields(store: Store, path: str) -> Iterator[Problem]:
     document = store.json(path)
-    for field in document_fields(path, store.version):
+    for field in required_fields(path, store.version):
         inner: Any = document
         for name in field.split("."):
             if not isinstance(inner, dict) or name not in inner:
@@ -262,8 +262,6 @@ def _lengths(store: Store) -> Iterator[Problem]:
 
 def _plan(store: Store) -> Iterator[Problem]:
     plan = store.json("/run")["plan"]
-    for name in encode.READINGS:
-        if name in encode.LATER_READINGS and name not in plan:
-            continue
-        if not isinstance(plan.get(name), bool):
+    for name, reading in READINGS.items():
+        if not isinstance(plan.get(name, False if reading.later else None), bool):
             yield Problem("/run", f"plan does not say whether there is '{name}'")

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from attnscope import vocabulary as words
 from attnscope.capture.check.arrays import Sizes, check_array
 from attnscope.capture.check.problems import Problem, guarded
-from attnscope.capture.check.tokens import MODALITIES
-from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import Rule
+from attnscope.capture.file.specification import rule_of
 from attnscope.capture.read.dense import read_masks
 from attnscope.capture.read.frames import StoredFrames
 
@@ -51,16 +50,16 @@ def _key_groups(store: Store) -> Iterator[Problem]:
         yield Problem("/key_groups/family", f"{len(families)} families for {len(names)} names")
         return
     yield from _zero_one(store, "/key_groups/member")
-    for family in set(families) - set(encode.KEY_FAMILIES):
-        yield Problem("/key_groups/family", f"'{family}' is none of {', '.join(encode.KEY_FAMILIES)}")
+    for family in set(families) - set(words.KEY_FAMILIES):
+        yield Problem("/key_groups/family", f"'{family}' is none of {', '.join(words.KEY_FAMILIES)}")
     for (family, name), times in Counter(zip(families, names, strict=True)).items():
         if times > 1:
             yield Problem("/key_groups/name", f"'{name}' is there {times} times in family {family}")
     tokens = store.table("/tokens")
     of = np.array(families)
     everything = np.ones(len(tokens), bool)
-    placed = ((tokens["modality"] == "visual") & (tokens["frame_first"] >= 0)).to_numpy()
-    for family, whole in (("modality", everything), ("role", everything), ("frame", placed)):
+    placed = words.is_visual(tokens) & (tokens["frame_first"] >= 0).to_numpy()
+    for family, whole in ((words.MODALITY, everything), (words.ROLE, everything), (words.FRAME, placed)):
         yield from _partition(family, member[of == family].astype(bool), whole)
     for row, (family, name) in enumerate(zip(families, names, strict=True)):
         yield from guarded("/key_groups/member", partial(_key_group, store, tokens, family, name, member[row] == 1))
@@ -70,24 +69,25 @@ def _key_group(
     store: Store, tokens: pd.DataFrame, family: str, name: str, member: npt.NDArray[np.bool_]
 ) -> Iterator[Problem]:
     """That a group has the members that its name says."""
-    of, _, rest = name.partition(":")
-    if family in ("modality", "role"):
-        wanted, source = tokens[family] == name, f"/tokens/{family}"
-    elif family == "speaker_text" and of == "text":
-        wanted, source = tokens["speaker"] == rest, "/tokens/speaker"
-    elif family == "speaker_visual" and of == "visual" and f"covered:{rest}" in tokens:
+    kind, _, thing = name.partition(":")
+    covered = words.group_name(words.COVERED, thing)
+    if name in {words.MODALITY: store.modalities, words.ROLE: words.roles(store.modalities)}.get(family, ()):
+        expected, source = tokens[family] == name, f"/tokens/{family}"
+    elif family == words.SPEAKER_TEXT and kind == words.TEXT:
+        expected, source = tokens[words.SPEAKER] == thing, "/tokens/speaker"
+    elif family == words.SPEAKER_VISUAL and kind == words.VISUAL and covered in tokens:
         least = store.json("/run")["plan"]["coverage"]
-        wanted, source = tokens[f"covered:{rest}"].fillna(0) >= np.float32(least), f"/tokens/covered:{rest}"
-    elif family == "frame" and of == "frame" and re.fullmatch(r"\d{1,9}-\d{1,9}", rest):
-        first, last = map(int, rest.split("-"))
-        wanted = (tokens["frame_first"] == first) & (tokens["frame_last"] == last) & (tokens["modality"] == "visual")
+        expected, source = tokens[covered].fillna(0) >= np.float32(least), f"/tokens/{covered}"
+    elif family == words.FRAME == kind and re.fullmatch(r"\d{1,9}-\d{1,9}", thing):
+        first, last = map(int, thing.split("-"))
+        expected = (tokens["frame_first"] == first) & (tokens["frame_last"] == last) & words.is_visual(tokens)
         source = "/tokens/frame_first"
-    elif family == "sink" and of == "sink" and rest in MODALITIES:
-        wanted, source = tokens["modality"] == rest, "/tokens/modality"
+    elif family == words.SINK == kind and thing in store.modalities:
+        expected, source = tokens[words.MODALITY] == thing, "/tokens/modality"
     else:
         yield Problem("/key_groups/name", f"'{name}' is no name of family {family}")
         return
-    if not np.array_equal(member, wanted):
+    if not np.array_equal(member, expected):
         yield Problem("/key_groups/member", f"{family} '{name}' is not what {source} says")
 
 
@@ -111,23 +111,23 @@ def _query_groups(store: Store) -> Iterator[Problem]:
         yield Problem("/query_groups/kind", f"{len(names)} names, {len(kinds)} kinds and {len(refs)} refs")
         return
     yield from _zero_one(store, "/query_groups/member")
-    for kind in set(kinds) - set(encode.QUERY_KINDS):
-        yield Problem("/query_groups/kind", f"'{kind}' is none of {', '.join(encode.QUERY_KINDS)}")
+    for kind in set(kinds) - set(words.QUERY_KINDS):
+        yield Problem("/query_groups/kind", f"'{kind}' is none of {', '.join(words.QUERY_KINDS)}")
     if len(set(names)) < len(names):
         yield Problem("/query_groups/name", "a name is there twice")
     tokens = store.table("/tokens")
     for name, kind, ref, row in zip(names, kinds, refs, member, strict=True):
-        if name != (f"{kind}:{ref}" if ref else kind):
+        if name != words.group_name(kind, ref):
             yield Problem("/query_groups/name", f"'{name}' is not the name of a {kind} '{ref}'")
-        if kind in ("answer_position", "generated"):
-            position = prompt - 1 if kind == "answer_position" else prompt + int(ref)
+        if kind in (words.ANSWER_POSITION, words.GENERATED):
+            position = prompt - 1 if kind == words.ANSWER_POSITION else prompt + int(ref)
             if np.flatnonzero(row).tolist() != [position]:
                 have = np.flatnonzero(row)[:9].tolist()
                 yield Problem("/query_groups/member", f"group '{name}' is {have}, not [{position}]")
             continue
-        column = {"turn": "turn", "speaker": "speaker", "question": "role"}.get(kind)
+        column = {words.TURN: words.TURN, words.SPEAKER: words.SPEAKER, words.QUESTION: words.ROLE}.get(kind)
         if column is not None:
-            value = int(ref) if kind == "turn" else "question" if kind == "question" else ref
+            value = int(ref) if kind == words.TURN else kind if kind == words.QUESTION else ref
             if not np.array_equal(row == 1, tokens[column] == value):
                 yield Problem("/query_groups/member", f"group '{name}' is not what /tokens/{column} says")
 
@@ -154,4 +154,4 @@ def check_mask(store: Store) -> Iterator[Problem]:
 
 def _explicit(store: Store, node: str, positions: int) -> Iterator[Problem]:
     sizes: Sizes = {"query": positions, "/mask byte": (positions + 7) // 8}
-    yield from check_array(store, Rule(node, "array", dims=("query", "byte"), dtypes=("uint8",)), sizes)
+    yield from check_array(store, rule_of(node), sizes)

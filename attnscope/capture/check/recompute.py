@@ -15,6 +15,7 @@ from attnscope.capture.file.nodes import Store
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.read.dense import LayerMask, LayerQK
 from attnscope.capture.read.labels import Indices
+from attnscope.vocabulary import SINK
 
 STEP = 256  # queries whose mask is held at once
 
@@ -32,7 +33,7 @@ def check_masses(facts: Facts) -> Iterator[Problem]:
     """`rows_allowed` and `flow_pairs` of every layer."""
     cap, store = facts.cap, facts.store
     probes = store.read("/masses/probes")
-    sink = (cap.key_groups["family"] == "sink").to_numpy()
+    sink = (cap.key_groups["family"] == SINK).to_numpy()
     known: dict[LayerMask, Ints] = {}
     for layer, number in enumerate(cap.layers.tolist()):
         counts = _counts_of(cap, layer, number, sink, known)  # [P, G]
@@ -187,7 +188,7 @@ class _Layer:
         cap = self.facts.cap
         members = cap.key_member.astype(np.float64)
         if cap.has("masses"):
-            members[(cap.key_groups["family"] == "sink").to_numpy()] *= cap.sinks[self.row]
+            members[(cap.key_groups["family"] == SINK).to_numpy()] *= cap.sinks[self.row]
         return members
 
     def problems(self) -> Iterator[Problem]:
@@ -202,7 +203,7 @@ class _Layer:
             if qk is not None and head % qk.group == 0:
                 keys = qk.keys(head)
             maps = np.zeros((len(whole), len(cap.tokens)))
-            flow = np.zeros((int((cap.key_groups["family"] != "sink").sum()), len(cap.key_groups)))
+            flow = np.zeros((int((cap.key_groups["family"] != SINK).sum()), len(cap.key_groups)))
             for start in range(0, len(self.queries), BLOCK):
                 at = self.queries[start : start + BLOCK]
                 if qk is not None:
@@ -227,7 +228,7 @@ class _Layer:
     def _query_members(self) -> Floats:
         """Members of the key groups as queries of the prompt, [Gq, P], without those of the sinks."""
         cap = self.facts.cap
-        members = cap.key_member[(cap.key_groups["family"] != "sink").to_numpy()].astype(np.float64)
+        members = cap.key_member[(cap.key_groups["family"] != SINK).to_numpy()].astype(np.float64)
         members[:, cap.prompt_length :] = 0
         return members
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.recompute import DENSE, KERNEL, Facts
-from attnscope.capture.file import encode
+from attnscope.vocabulary import PARTITIONS, SINK, hidden_groups, of_modality
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,14 +42,14 @@ def _members(facts: Facts, row: int) -> Floats:
     """Members of the key groups in a layer, [G, P]: of the sinks, those of the layer."""
     cap = facts.cap
     members = cap.key_member.astype(np.float64)
-    members[(cap.key_groups["family"] == "sink").to_numpy()] *= cap.sinks[row]
+    members[(cap.key_groups["family"] == SINK).to_numpy()] *= cap.sinks[row]
     return members
 
 
 def _as_queries(facts: Facts) -> Floats:
     """The key groups without sinks as groups of the prompt's queries, [Gq, P]."""
     cap = facts.cap
-    members = cap.key_member[(cap.key_groups["family"] != "sink").to_numpy()].astype(np.float64)
+    members = cap.key_member[(cap.key_groups["family"] != SINK).to_numpy()].astype(np.float64)
     members[:, cap.prompt_length :] = 0
     return members
 
@@ -108,7 +108,7 @@ def _maps_and_masses(facts: Facts, row: int, exact: bool) -> Iterator[Problem]:
     absolute, relative = DENSE["mass"]
     over = ~(np.abs(maps - mean) <= absolute + (1e-3 if stored.dtype == np.float16 else 0) + relative * mean)
     if not exact:  # masses on sinks come from the kernel's log-sum-exp
-        over[..., (cap.key_groups["family"] == "sink").to_numpy()] = False
+        over[..., (cap.key_groups["family"] == SINK).to_numpy()] = False
     for head, group, key in np.argwhere(over)[:1]:
         name = cap.query_groups["name"][int(whole[group])]
         on = cap.key_groups["name"][int(key)]
@@ -151,7 +151,7 @@ def _entropies(facts: Facts, row: int, exact: bool) -> Iterator[Problem]:
     masses = np.clip(store.read("/masses/rows", row).astype(np.float64), 0, None)
     count = np.maximum(store.read("/masses/rows_allowed", row).astype(np.float64), 1)  # [R, G]
     room = DENSE["entropy"][0] + (0 if exact else 1e-2)
-    for family in ("modality", "role"):
+    for family in PARTITIONS:
         some = (cap.key_groups["family"] == family).to_numpy()
         part = masses[..., some]
         least = -(part * np.log(np.where(part > 0, part, 1))).sum(-1)
@@ -172,12 +172,13 @@ def check_hidden(facts: Facts) -> Iterator[Problem]:
     """Every layer's input, and the end of the stream."""
     cap, store = facts.cap, facts.store
     names = store.strings("/hidden/group")
-    if names != list(encode.HIDDEN_GROUPS):
-        yield Problem("/hidden/group", f"is {names}, not {list(encode.HIDDEN_GROUPS)}")
+    groups = list(hidden_groups(cap.modalities))
+    if names != groups:
+        yield Problem("/hidden/group", f"is {names}, not {groups}")
         return
     width = store.whole("/hidden", "width")
-    modality = cap.tokens["modality"].to_numpy()[: cap.prompt_length]
-    tokens = np.array([len(modality), (modality == "text").sum(), (modality == "visual").sum()])
+    prompt = cap.tokens[: cap.prompt_length]
+    tokens = np.array([len(prompt), *(of_modality(prompt, name).sum() for name in names[1:])])
     for state, number in enumerate([*cap.layers.tolist(), int(cap.model["layers"])]):
         ratios = store.read("/hidden/massive", state).astype(np.float64)
         most = np.sqrt(width)

@@ -14,9 +14,9 @@ from attnscope.capture.check.documents import check_documents
 from attnscope.capture.check.groups import check_frames, check_groups, check_mask
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.tokens import check_tokens
-from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import ALWAYS, MAY, QK_RULES, RULES, Rule
+from attnscope.capture.file.specification import ALWAYS, MAY, PER_LAYER, RULES, Rule
+from attnscope.vocabulary import READINGS
 
 
 def check(store: Store) -> Iterator[Problem]:
@@ -61,7 +61,7 @@ def _root(store: Store) -> Iterator[Problem]:
 
 def _node(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:
     needed = rule.need == ALWAYS or any(store.has(f"/{r}") for r in rule.need.split() if rule.need != MAY)
-    if rule.need in encode.READINGS and rule.path == f"/{rule.need}":
+    if rule.need in READINGS and rule.path == f"/{rule.need}":
         needed = bool(_plan(store).get(rule.need, False))
         if store.has(rule.path) and not needed:
             yield Problem(rule.path, f"is there, but /run says that the plan had no '{rule.need}'")
@@ -89,16 +89,15 @@ def _qk(store: Store, sizes: Sizes) -> Iterator[Problem]:
     if not store.has("/qk"):
         return
     for number in store.read("/layers", dims=["layer"]):
-        yield from guarded(f"/qk/{number}", partial(_qk_layer, store, f"/qk/{number}", sizes))
+        yield from guarded(f"/qk/{number}", partial(_qk_layer, store, int(number), sizes))
 
 
-def _qk_layer(store: Store, path: str, sizes: Sizes) -> Iterator[Problem]:
+def _qk_layer(store: Store, layer: int, sizes: Sizes) -> Iterator[Problem]:
     from attnscope.capture.read.dense import LayerQK
 
-    LayerQK(store, int(path.removeprefix("/qk/")))  # attributes, and that q, k and logical-dtype agree
-    for rule in QK_RULES:
-        at = Rule(path + rule.path, rule.encoding, rule.need, rule.dims, rule.dtypes)
-        yield from guarded(at.path, partial(_node, store, at, sizes))
+    LayerQK(store, layer)  # attributes, and that q, k and logical-dtype agree
+    for rule in (rule.at(layer) for rule in PER_LAYER):
+        yield from guarded(rule.path, partial(_node, store, rule, sizes))
 
 
 def _plan(store: Store) -> dict[str, Any]:

@@ -13,25 +13,39 @@ from attnscope.capture.check.arrays import check_strings
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import TOKEN_COLUMNS
+from attnscope.capture.file.specification import DECLARED_MODALITIES
+from attnscope.vocabulary import (
+    ANSWER,
+    BASIC,
+    COVERED,
+    MODALITY,
+    ROLE,
+    SPEAKER,
+    STRINGS,
+    TEXT,
+    TOKEN_COLUMNS,
+    column_of,
+    covered_speakers,
+    group_name,
+    media,
+    roles,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from attnscope.scene import Frames, Scene
 
-MODALITIES = ("text", "visual", "special")
-ROLES = ("system", "template", "visual", "transcript", "question", "answer")
 TOLERANCE = 1e-4  # of a covered fraction, and of seconds and pixels (ours: float32 rounding of pixels)
 
 
 def check_tokens(store: Store) -> Iterator[Problem]:
     """Columns and types of the token table, and that they agree with what they describe."""
-    broken = False
-    for problem in _columns(store):
-        broken = True
-        yield problem
-    if broken:
+    if store.version >= DECLARED_MODALITIES and not store.declares_modalities:
+        yield Problem("/tokens", "attribute 'modalities' is missing")
+    problems = list(_columns(store))
+    yield from problems
+    if problems:
         return
     tokens = store.table("/tokens")
     for part in (_ranges, _order, _text, _places, _generated):
@@ -51,54 +65,69 @@ def check_references(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
 
 
 def _names(store: Store) -> Iterator[Problem]:
-    columns = store.columns("/tokens")
-    wanted = [*TOKEN_COLUMNS, *(f"covered:{name}" for name in store.json("/scene")["speakers"])]
-    if columns != wanted:
-        missing = [name for name in wanted if name not in columns]
-        what = f"column '{missing[0]}' is missing" if missing else f"columns are {columns}, not {wanted}"
+    required = [name for name, column in TOKEN_COLUMNS.items() if column.since <= store.version]
+    required += [group_name(COVERED, name) for name in store.json("/scene")["speakers"]]
+    columns = _known(store)
+    if columns != required:
+        missing = [name for name in required if name not in columns]
+        what = f"column '{missing[0]}' is missing" if missing else f"columns are {columns}, not {required}"
         yield Problem("/tokens", what)
 
 
+def _known(store: Store) -> list[str]:
+    """The columns that the format has; others are of a later version, or of nobody's concern."""
+    return [name for name in store.columns("/tokens") if name in TOKEN_COLUMNS or name.startswith(f"{COVERED}:")]
+
+
 def _columns(store: Store) -> Iterator[Problem]:
-    named = list(_names(store))
-    yield from named
-    for column in store.columns("/tokens") if not named else []:
-        at = f"/tokens/{encode.dataset_name(column)}"
-        dtype = TOKEN_COLUMNS.get(column, "float32")
-        store.node(at, "array" if dtype else "strings")
-        if not dtype:
-            yield from check_strings(store, at)
-        elif str(store.array(at, ["row"]).dtype) != dtype:
-            yield Problem(at, f"holds {store.array(at).dtype}, not {dtype}")
+    problems = list(_names(store))
+    yield from problems
+    for name in _known(store) if not problems else []:
+        path, dtype = f"/tokens/{encode.dataset_name(name)}", column_of(name).dtype
+        if dtype == STRINGS:
+            store.node(path, "strings")
+            yield from check_strings(store, path)
+        elif str(store.array(path, ["row"]).dtype) != dtype:
+            yield Problem(path, f"holds {store.array(path).dtype}, not {dtype}")
 
 
 def _ranges(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     """Numbers that refer to something, and fractions."""
     if not np.array_equal(tokens["position"], np.arange(len(tokens))):
         yield Problem("/tokens/position", "is not 0, 1, 2, ...")
-    for column, known in (("modality", MODALITIES), ("role", ROLES)):
-        for value in set(tokens[column]) - set(known):
-            yield Problem(f"/tokens/{column}", f"'{value}' is none of {', '.join(known)}")
-    frames, turns = len(store.array("/frames/time")), len(store.json("/scene")["transcript"])
-    length = len(store.json("/prompt")["text"])
-    for column, start, end in (
-        ("token_id", 0, 2**31),
-        ("turn", -1, turns),
-        ("frame_first", -1, frames),
-        ("frame_last", -1, frames),
-        ("char_start", -1, length + 1),
-        ("char_end", -1, length + 1),
-        ("grid_y", -1, 2**31),
-        ("grid_x", -1, 2**31),
-    ):
-        values = tokens[column].to_numpy()
-        outside = values[(values < start) | (values >= end)]
-        if len(outside):
-            yield Problem(f"/tokens/{column}", f"{outside[0]} is out of range {start}-{end - 1}")
-    for name in _covered(tokens):
+    yield from _modalities(store, tokens)
+    ends = {
+        "frame": len(store.array("/frames/time")),
+        "turn": len(store.json("/scene")["transcript"]),
+        "character": len(store.json("/prompt")["text"]) + 1,
+    }
+    for name, column in TOKEN_COLUMNS.items():
+        if column.dtype == "int32" and name in tokens:
+            values = tokens[name].to_numpy()
+            start, end = 0 if column.missing is None else -1, ends.get(column.counts, 2**31)
+            outside = values[(values < start) | (values >= end)]
+            if len(outside):
+                yield Problem(f"/tokens/{name}", f"{outside[0]} is out of range {start}-{end - 1}")
+    for speaker in covered_speakers(tokens):
+        name = group_name(COVERED, speaker)
         values = tokens[name].to_numpy()
         if ((values < 0) | (values > 1)).any():
             yield Problem(f"/tokens/{encode.dataset_name(name)}", "a fraction outside 0-1")
+
+
+def _modalities(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """That tokens have the modalities that are declared, all of them and no others, and roles that go with them."""
+    modalities = store.modalities
+    for column, known in ((MODALITY, modalities), (ROLE, roles(modalities))):
+        for value in set(tokens[column]) - set(known):
+            yield Problem(f"/tokens/{column}", f"'{value}' is none of {', '.join(known)}")
+    if not store.declares_modalities:
+        return
+    for modality in sorted(set(modalities) - {*BASIC, *tokens[MODALITY]}):
+        yield Problem("/tokens", f"attribute 'modalities' has '{modality}', and no token has it")
+    of_media = tokens[[MODALITY, ROLE]].isin(media(modalities)).any(axis=1)
+    for row in np.flatnonzero(of_media & (tokens[ROLE] != tokens[MODALITY]))[:1]:
+        yield Problem("/tokens/role", f"row {row} is '{tokens[ROLE][row]}', and its modality '{tokens[MODALITY][row]}'")
 
 
 def _order(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
@@ -123,7 +152,7 @@ def _text(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     """Text tokens show their characters of the prompt."""
     prompt = store.json("/prompt")
     text = str(prompt["text"]).replace("\0", "\u2400")
-    own = (tokens["modality"] == "text") & (tokens["char_end"] > tokens["char_start"])
+    own = (tokens[MODALITY] == TEXT) & (tokens["char_end"] > tokens["char_start"])
     own &= tokens["position"] < int(prompt["length"])
     columns = [tokens[name][own].tolist() for name in ("position", "text", "char_start", "char_end")]
     for row, shown, start, end in zip(*columns, strict=True):
@@ -174,8 +203,8 @@ def _generated(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
         if shown != wanted:
             yield Problem("/tokens/token_id", f"row {row} is {shown}, the answer has {wanted} there")
             return
-        if tokens["role"][row] != "answer":
-            yield Problem("/tokens/role", f"row {row} is generated, and '{tokens['role'][row]}'")
+        if tokens[ROLE][row] != ANSWER:
+            yield Problem("/tokens/role", f"row {row} is generated, and '{tokens[ROLE][row]}'")
             return
 
 
@@ -184,12 +213,13 @@ def _scene(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     scene = _read_scene(store)
     said = np.array([turn.speaker or "" for turn in scene.transcript] + [""], object)  # the last is that of turn -1
     wanted = said[tokens["turn"].to_numpy()]
-    for row in np.flatnonzero(tokens["speaker"].to_numpy() != wanted)[:1]:
-        what = f"row {row} is '{tokens['speaker'][row]}', turn {tokens['turn'][row]} is said by '{wanted[row]}'"
+    for row in np.flatnonzero(tokens[SPEAKER].to_numpy() != wanted)[:1]:
+        what = f"row {row} is '{tokens[SPEAKER][row]}', turn {tokens['turn'][row]} is said by '{wanted[row]}'"
         yield Problem("/tokens/speaker", what)
     for name, covered in boxes_on_cells(store, scene, tokens).items():
-        at = f"/tokens/{encode.dataset_name(f'covered:{name}')}"
-        yield from _alike(at, tokens[f"covered:{name}"].to_numpy(), covered, "the boxes of the scene say")
+        column = group_name(COVERED, name)
+        path = f"/tokens/{encode.dataset_name(column)}"
+        yield from _alike(path, tokens[column].to_numpy(), covered, "the boxes of the scene say")
 
 
 def _read_scene(store: Store) -> Scene:
@@ -212,7 +242,3 @@ def boxes_on_cells(store: Store, scene: Scene, tokens: pd.DataFrame) -> dict[str
     cells = tokens[["x0", "y0", "x1", "y1"]].to_numpy(np.float32)
     frames = tokens[["frame_first", "frame_last"]].to_numpy(np.int32)
     return {n: coverage(cells, frames, xyxy) for n, xyxy in zip(boxes.speakers, boxes.xyxy, strict=True)}
-
-
-def _covered(tokens: pd.DataFrame) -> list[str]:
-    return [str(name) for name in tokens if str(name).startswith("covered:")]

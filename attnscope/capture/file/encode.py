@@ -1,7 +1,8 @@
-"""The capture format as constants and typed writes: what docs/format.md calls encodings.
+"""Writes into a capture: what docs/format.md calls encodings.
 
-Writers go through these helpers, so that every node carries its encoding, dimension names, unit and checksum.
-The read twins, which check what they read, are in `attnscope.capture.file.nodes`.
+`write` takes a node's encoding, type, dimensions and unit from the specification; the functions behind it write any
+node. So every node carries its encoding, dimension names, unit and checksum. The read twins, which check what they
+read, are in `attnscope.capture.file.nodes`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +19,13 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
+from attnscope.capture.file.specification import FORMAT, VERSION, rule_of
+from attnscope.vocabulary import column_of, modalities_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from attnscope.capture.file.disk import Disk
-
-FORMAT = "attnscope-capture"
-VERSION = "1.1"
-ENCODING_TYPE = "encoding-type"
-ENCODING_VERSION = "encoding-version"
-
-READINGS = ("masses", "maps", "stats", "qk", "full", "hidden")
-LATER_READINGS = ("hidden",)  # plans of files from before they existed do not name them
-HIDDEN_GROUPS = ("all", "text", "visual")
-KEY_FAMILIES = ("modality", "role", "speaker_text", "speaker_visual", "frame", "sink")
-QUERY_KINDS = ("turn", "speaker", "question", "answer_position", "generated")
-MASK_KINDS = ("causal", "sliding", "explicit")
-LOGICAL_DTYPES = ("float32", "float16", "bfloat16")
 
 MAX_CHUNK = 1 << 20  # bytes
 COMPRESSION: dict[str, Any] = {
@@ -61,6 +52,44 @@ def create_file(path: str | Path | Disk) -> h5py.File:
     stamp(file, FORMAT)
     file.attrs["complete"] = False
     return file
+
+
+def write(file: h5py.Group, path: str, values: Any) -> None:
+    """Write a node as the specification has it; groups that it lies in are made if they are missing.
+
+    Args:
+        file: The capture.
+        path: Of the node, such as "/key_groups/member".
+        values: A document, strings, byte strings or numbers, which are stored in the node's usual type.
+
+    Raises:
+        KeyError: If the format has no such node.
+    """
+    rule, (above, _, name) = rule_of(path), path.rpartition("/")
+    parent = require_group(file, above)
+    if rule.encoding == "array":
+        write_array(parent, name, np.asarray(values).astype(rule.dtypes[0]), rule.dims, rule.unit)
+    else:
+        writers: dict[str, Callable[[h5py.Group, str, Any], object]]
+        writers = {"json": write_json, "strings": write_strings, "bytes": write_bytes}
+        writers[rule.encoding](parent, name, values)
+
+
+def write_tokens(file: h5py.Group, tokens: pd.DataFrame) -> None:
+    """Write the token table, and the modalities that it has."""
+    units = {str(name): column_of(str(name)).unit for name in tokens}
+    write_table(file, "tokens", tokens, units)
+    set_attributes(file["tokens"], modalities=list(modalities_of(tokens)))
+
+
+def require_group(file: h5py.Group, path: str) -> h5py.Group:
+    """The group at a path, made with its encoding if it is missing; "" is the file itself."""
+    if not path:
+        return file
+    if path not in file:
+        above, _, name = path.rpartition("/")
+        create_group(require_group(file, above), name, rule_of(path).encoding)
+    return file[path]
 
 
 def set_attributes(node: h5py.HLObject, **values: Any) -> None:

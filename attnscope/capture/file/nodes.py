@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,15 @@ import numpy.typing as npt
 
 from attnscope.capture.file import encode
 from attnscope.capture.file.gate import RefusedError, check_gate
+from attnscope.capture.file.specification import (
+    ENCODING_TYPE,
+    ENCODING_VERSION,
+    FORMAT,
+    VERSION,
+)
 from attnscope.errors import FormatError, RequestError
 from attnscope.versions import check as check_versions
+from attnscope.vocabulary import ALL, BASIC, ROLES, TEXT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +34,10 @@ if TYPE_CHECKING:
 # What h5py raises when the bytes under a node are not what HDF5 expects.
 _BROKEN = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, AttributeError, SystemError)
 MAX_DOCUMENT = 32 << 20  # bytes of a JSON document; as Python objects it may need twenty times as much
+MAX_BYTES = 1 << 20  # of one attribute
+MAX_TEXTS = 256  # texts of variable length in one attribute: their own lengths are not known before they are read
+_CLASSES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)  # of an attribute
+_MODALITY = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 class NodeError(FormatError):
@@ -101,11 +113,11 @@ class Store:
         if (path, name) in self._attributes and self.file.id.valid:
             return self._attributes[path, name]
         with self.reading(path):
-            found = read_attribute(self.file[path], name)
-        if found is None:
+            value = read_attribute(self.file[path], name)
+        if value is None:
             raise self.error(path, f"attribute '{name}' is missing")
-        self._attributes[path, name] = found
-        return found
+        self._attributes[path, name] = value
+        return value
 
     def text(self, path: str, name: str) -> str:
         """An attribute that is a string.
@@ -113,31 +125,31 @@ class Store:
         Raises:
             FormatError: if it is missing, damaged, or something else.
         """
-        found = self.attribute(path, name)
-        if not isinstance(found, str):
-            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a string")
-        return found
+        value = self.attribute(path, name)
+        if not isinstance(value, str):
+            raise self.error(path, f"attribute '{name}' is {_excerpt(value)}, not a string")
+        return value
 
     def texts(self, path: str, name: str) -> list[str]:
         """An attribute that is a list of strings."""
-        found = np.atleast_1d(self.attribute(path, name))
-        if found.ndim != 1 or not all(isinstance(text, str) for text in found):
-            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a list of strings")
-        return [str(text) for text in found]
+        values = np.atleast_1d(self.attribute(path, name))
+        if values.ndim != 1 or not all(isinstance(text, str) for text in values):
+            raise self.error(path, f"attribute '{name}' is {_excerpt(values)}, not a list of strings")
+        return [str(text) for text in values]
 
     def number(self, path: str, name: str) -> float:
         """An attribute that is a number."""
-        found = self.attribute(path, name)
-        if not isinstance(found, (int, float, np.integer, np.floating)) or isinstance(found, bool):
-            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a number")
-        return float(found)
+        value = self.attribute(path, name)
+        if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+            raise self.error(path, f"attribute '{name}' is {_excerpt(value)}, not a number")
+        return float(value)
 
     def whole(self, path: str, name: str) -> int:
         """An attribute that is a whole number and not negative."""
-        found = self.attribute(path, name)
-        if not isinstance(found, (int, np.integer)) or isinstance(found, bool) or found < 0:
-            raise self.error(path, f"attribute '{name}' is {_shown(found)}, not a whole number from 0")
-        return int(found)
+        value = self.attribute(path, name)
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 0:
+            raise self.error(path, f"attribute '{name}' is {_excerpt(value)}, not a whole number from 0")
+        return int(value)
 
     def node(self, path: str, encoding: str) -> Any:
         """The node at `path`, checked to have this encoding-type in a version that is known.
@@ -152,9 +164,9 @@ class Store:
             node = self.file[path] if there else None
         if node is None:
             raise self.error(path, "is missing")
-        found = self.text(path, encode.ENCODING_TYPE)
-        if found != encoding:
-            raise self.error(path, f"encoding-type is '{found}', not '{encoding}'")
+        stated = self.text(path, ENCODING_TYPE)
+        if stated != encoding:
+            raise self.error(path, f"encoding-type is '{stated}', not '{encoding}'")
         self.check_version(path)
         group = encoding not in ("json", "strings", "array")
         if isinstance(node, h5py.Group) != group:
@@ -168,8 +180,8 @@ class Store:
         Raises:
             FormatError: naming the node and its version.
         """
-        version = self.text(path, encode.ENCODING_VERSION)
-        ours = encode.VERSION.split(".")[0]
+        version = self.text(path, ENCODING_VERSION)
+        ours = VERSION.split(".")[0]
         if version.split(".")[0] != ours:
             raise self.error(path, f"encoding-version is '{version}'; this attnscope reads {ours}.x")
 
@@ -190,12 +202,37 @@ class Store:
     @property
     def version(self) -> tuple[int, int]:
         """Major and minor number of the format that the file follows."""
-        text = self.text("/", encode.ENCODING_VERSION)
+        text = self.text("/", ENCODING_VERSION)
         try:
             major, minor = (int(part) for part in text.split("."))
         except ValueError:
             raise self.error("/", f"encoding-version is '{text}', not two numbers") from None
         return major, minor
+
+    @property
+    def declares_modalities(self) -> bool:
+        """Whether the capture lists its modalities."""
+        node = self.node("/tokens", "table")
+        with self.reading("/tokens"):
+            return read_attribute(node, "modalities") is not None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the capture declares, in its order; text, visual and special if it declares none.
+
+        Raises:
+            FormatError: If what it declares is no list of modalities.
+        """
+        path, name = "/tokens", "modalities"
+        if not self.declares_modalities:
+            return BASIC
+        modalities = self.texts(path, name)
+        for modality in modalities:
+            if not _MODALITY.fullmatch(modality) or modality in (ALL, *ROLES):
+                raise self.error(path, f"attribute '{name}': '{modality}' is no name of a modality")
+        if TEXT not in modalities or len(set(modalities)) < len(modalities):
+            raise self.error(path, f"attribute '{name}' is {modalities}, without '{TEXT}' or with a name twice")
+        return tuple(modalities)
 
     def strings(self, path: str) -> list[str]:
         """The strings of a `strings` dataset, their checksum checked."""
@@ -232,10 +269,10 @@ class Store:
             FormatError: if it is missing, encoded otherwise, or its dimensions have other names.
         """
         node = self.node(path, "array")
-        found = self.texts(path, "dims")
-        if len(found) != node.ndim or (dims is not None and found != list(dims)):
-            wanted = list(dims) if dims is not None else f"{node.ndim} names"
-            raise self.error(path, f"dims are {found}, not {wanted}")
+        names = self.texts(path, "dims")
+        if len(names) != node.ndim or (dims is not None and names != list(dims)):
+            expected = list(dims) if dims is not None else f"{node.ndim} names"
+            raise self.error(path, f"dims are {names}, not {expected}")
         return node
 
     def array_length(self, path: str) -> int:
@@ -275,7 +312,7 @@ class Store:
         columns: dict[str, Any] = {}
         for column in self.columns(path):
             at = f"{path}/{encode.dataset_name(column)}"
-            strings = self.has(at) and self.text(at, encode.ENCODING_TYPE) == "strings"
+            strings = self.has(at) and self.text(at, ENCODING_TYPE) == "strings"
             rows = self.node(at, "strings").size if strings else self.array(at, ["row"]).shape[0]
             if rows != length:
                 raise self.error(at, f"{rows} rows in a table of {length}")
@@ -301,15 +338,47 @@ class Store:
 
     def _check_root(self) -> None:
         with self.reading("/"):
-            known = encode.ENCODING_TYPE in self.file.attrs
-        kind = self.attribute("/", encode.ENCODING_TYPE) if known else None
-        if not isinstance(kind, str) or kind != encode.FORMAT:
-            raise FormatError(f"{self.path}: an HDF5 file, but not a capture (no encoding-type '{encode.FORMAT}')")
+            known = ENCODING_TYPE in self.file.attrs
+        kind = self.attribute("/", ENCODING_TYPE) if known else None
+        if not isinstance(kind, str) or kind != FORMAT:
+            raise FormatError(f"{self.path}: an HDF5 file, but not a capture (no encoding-type '{FORMAT}')")
         self.check_version("/")
         _ = self.version  # or say that it is none
         complete = self.attribute("/", "complete")
         if not isinstance(complete, (bool, int, np.bool_, np.integer)) or not complete:
             raise self.error("/", "complete is not true: the capture was cut short; capture again")
+
+
+def read_attribute(node: h5py.HLObject, name: str) -> Any:
+    """The value of an attribute.
+
+    Args:
+        node: The file, group or dataset.
+        name: Its name.
+
+    Returns:
+        A number, a string, an array of numbers or an array of strings; None if there is no such attribute.
+
+    Raises:
+        ValueError: If it is of a type that no capture has, or too large.
+    """
+    if not h5py.h5a.exists(node.id, name.encode()):
+        return None
+    attribute = h5py.h5a.open(node.id, name.encode())
+    kind, space = attribute.get_type(), attribute.get_space()
+    shape = space.shape if space.get_simple_extent_type() == h5py.h5s.SIMPLE else ()
+    if kind.get_class() not in _CLASSES or kind.committed() or space.get_simple_extent_type() == h5py.h5s.NULL:
+        raise ValueError(f"attribute '{name}' is neither numbers nor text")
+    variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
+    count = math.prod(shape)
+    if count * kind.get_size() > MAX_BYTES or (variable and count > MAX_TEXTS):
+        raise ValueError(f"attribute '{name}' holds {count} values, which is too many")
+    value = node.attrs[name]
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray) and value.dtype.kind == "S":
+        return np.char.decode(value, "utf-8")
+    return value
 
 
 def _open(path: Path) -> h5py.File:
@@ -360,7 +429,7 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     """A value of a wrong type, cut short."""
     text = _line(repr(value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value))
     return text if len(text) <= 60 else text[:59] + "\N{HORIZONTAL ELLIPSIS}"
@@ -369,44 +438,3 @@ def _shown(value: object) -> str:
 def _line(error: object) -> str:
     """A message on one line."""
     return " ".join(str(error).split())
-
-
-# Attributes of a capture's nodes: their type and size are looked at before they are read.
-
-
-MAX_BYTES = 1 << 20  # of one attribute
-MAX_TEXTS = 256  # texts of variable length in one attribute: their own lengths are not known before they are read
-
-_CLASSES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)
-
-
-def read_attribute(node: h5py.HLObject, name: str) -> Any:
-    """The value of an attribute.
-
-    Args:
-        node: The file, group or dataset.
-        name: Its name.
-
-    Returns:
-        A number, a string, an array of numbers or an array of strings; None if there is no such attribute.
-
-    Raises:
-        ValueError: If it is of a type that no capture has, or too large.
-    """
-    if not h5py.h5a.exists(node.id, name.encode()):
-        return None
-    attribute = h5py.h5a.open(node.id, name.encode())
-    kind, space = attribute.get_type(), attribute.get_space()
-    shape = space.shape if space.get_simple_extent_type() == h5py.h5s.SIMPLE else ()
-    if kind.get_class() not in _CLASSES or kind.committed() or space.get_simple_extent_type() == h5py.h5s.NULL:
-        raise ValueError(f"attribute '{name}' is neither numbers nor text")
-    variable = kind.get_class() == h5py.h5t.STRING and kind.is_variable_str()
-    count = math.prod(shape)
-    if count * kind.get_size() > MAX_BYTES or (variable and count > MAX_TEXTS):
-        raise ValueError(f"attribute '{name}' holds {count} values, which is too many")
-    value = node.attrs[name]
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, np.ndarray) and value.dtype.kind == "S":
-        return np.char.decode(value, "utf-8")
-    return value

@@ -78,7 +78,7 @@ class CaptureWriter:
         unit: str = "1",
         fill: float = 0,
     ) -> None:
-        """Create a dataset that may shrink at the end; missing groups get the encoding of their name.
+        """Create a dataset that may shrink at the end; missing groups get their encoding.
 
         Args:
             name: Path in the file, such as "masses/rows".
@@ -89,12 +89,8 @@ class CaptureWriter:
             fill: What unwritten places hold.
         """
         with self._failing():
-            group, _, leaf = name.rpartition("/")
-            parent = self.file.require_group(group) if group else self.file
-            if group and encode.ENCODING_TYPE not in parent.attrs:
-                top = group.split("/")[0]
-                encode.stamp(self.file[top], top)
-                encode.stamp(parent, top)
+            group, _, leaf = f"/{name}".rpartition("/")
+            parent = encode.require_group(self.file, group)
             encode.create_array(parent, leaf, shape, dtype, dims, unit, fill=fill, maxshape=tuple(shape))
 
     def put(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attnscope.capture.file import encode
 from attnscope.capture.read.contents import Contents
 from attnscope.capture.read.dense import Floats, LayerQK
 from attnscope.capture.read.labels import Choice, Positions, gather, is_one, key_labels, label, pick, positions
 from attnscope.errors import RequestError
 from attnscope.scene.names import find_name
+from attnscope.vocabulary import READINGS, SINK
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -65,8 +65,8 @@ class Capture(Contents):
         Raises:
             RequestError: if there is no reading of that name.
         """
-        if reading not in encode.READINGS:
-            raise RequestError(f"'{reading}' is no reading; the readings are {', '.join(encode.READINGS)}")
+        if reading not in READINGS:
+            raise RequestError(f"'{reading}' is no reading; the readings are {', '.join(READINGS)}")
         return self._store.has(f"/{reading}")
 
     def attention(self, layer: int, head: Choice = None, queries: Positions = None, keys: Positions = None) -> Floats:
@@ -225,7 +225,7 @@ class Capture(Contents):
 
         Returns:
             Float32 (layer, key) for the tokens of the prompt, (layer, group), or (layer, group, component), where the
-            groups are `all`, `text` and `visual` and a group of n tokens has at most n singular values, then NaN.
+            groups are `all` and the modalities but `special`; one of n tokens has at most n singular values, then NaN.
 
         Raises:
             RequestError: if the name or a layer is not known.
@@ -288,7 +288,7 @@ class Capture(Contents):
         groups = key_labels(self.key_groups)
         labels["key_group"] = groups
         if groups_of_keys:
-            labels["query_group"] = groups[groups["family"] != "sink"]
+            labels["query_group"] = groups[groups["family"] != SINK]
         else:
             labels["query_group"] = self.query_groups.iloc[slice(None) if third is None else third]
         unit = self._store.text(path, "unit")

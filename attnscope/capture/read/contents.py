@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture.check.arrays import check_sizes
-from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
 from attnscope.capture.file.specification import ALWAYS, RULES
 from attnscope.capture.read.dense import LayerMask, read_masks
 from attnscope.capture.read.frames import StoredFrames
 from attnscope.capture.read.labels import Choice, Indices, Positions, is_one, pick, positions
 from attnscope.errors import FormatError, RequestError, SceneError
+from attnscope.vocabulary import READINGS, TOKEN_COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,7 @@ class Contents:
                 if rule.need == ALWAYS:
                     self._store.node(rule.path, rule.encoding)
             self._positions = self._store.whole("/tokens", "length")
+            _ = self._store.modalities
             for problem in check_sizes(self._store):
                 raise self._store.error(problem.node, problem.message)
         except BaseException:
@@ -145,7 +146,20 @@ class Contents:
         table = self._store.table("/tokens")
         for problem in check_references(self._store, table):
             raise self._store.error(problem.node, problem.message)
+        for place, (name, column) in enumerate(TOKEN_COLUMNS.items()):
+            if name not in table:  # newer than the file
+                table.insert(place, name, column.missing)
         return table
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the capture declares, in its order; text, visual and special if it declares none.
+
+        Raises:
+            FormatError: If the tokens have others, or none of one of them.
+        """
+        _ = self.tokens  # checked against what is declared
+        return self._store.modalities
 
     @cached_property
     def frames(self) -> StoredFrames:
@@ -222,7 +236,7 @@ class Contents:
     @property
     def readings(self) -> list[str]:
         """The readings that the capture has, of masses, maps, stats, qk, full and hidden."""
-        return [name for name in encode.READINGS if self._store.has(f"/{name}")]
+        return [name for name in READINGS if self._store.has(f"/{name}")]
 
     # ---- inside
 
@@ -268,5 +282,5 @@ class Contents:
         return pd.DataFrame(found)
 
     def _missing(self, reading: str) -> FormatError:
-        plan = ",".join(name for name in encode.READINGS if name == reading or name in self.readings)
+        plan = ",".join(name for name in READINGS if name == reading or name in self.readings)
         return FormatError(f"{self.path}: has no '{reading}' reading; capture again with --plan {plan}")

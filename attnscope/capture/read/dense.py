@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from attnscope.capture.file import encode
 from attnscope.capture.file.bits import float32_from_bfloat16, unpack_mask
 from attnscope.capture.file.nodes import Store
+from attnscope.capture.file.specification import LOGICAL_DTYPES, MASK_KINDS, rule_of
 from attnscope.capture.read.labels import Indices
 
 SCRATCH = 32 << 20  # bytes of float32 logits held at once
@@ -66,8 +66,8 @@ def read_masks(store: Store, layers: int, count: int) -> list[LayerMask]:
     explicit = store.read("/mask/explicit", dims=["layer"])
     if not len(kinds) == len(windows) == len(explicit) == layers:
         raise store.error("/mask", f"describes {len(kinds)} layers, {layers} are recorded")
-    for kind in set(kinds) - set(encode.MASK_KINDS):
-        raise store.error("/mask/kind", f"'{kind}' is none of {', '.join(encode.MASK_KINDS)}")
+    for kind in set(kinds) - set(MASK_KINDS):
+        raise store.error("/mask/kind", f"'{kind}' is none of {', '.join(MASK_KINDS)}")
     return [
         LayerMask(kind, int(window), f"/mask/explicit_{which}", count)
         for kind, window, which in zip(kinds, windows, explicit, strict=True)
@@ -100,11 +100,10 @@ class LayerQK:
         softcap = store.number(self.path, "softcap")
         self.softcap = None if math.isnan(softcap) else softcap
         self.dtype = store.text(self.path, "logical-dtype")
-        self.q = store.array(f"{self.path}/q", ["head", "query", "channel"])
-        self.k = store.array(f"{self.path}/k", ["kv_head", "key", "channel"])
+        self.q, self.k = (store.array(path, rule_of(path).dims) for path in (f"{self.path}/q", f"{self.path}/k"))
         stored = {"bfloat16": "uint16"}.get(self.dtype, self.dtype)
         for dataset in (self.q, self.k):
-            if self.dtype not in encode.LOGICAL_DTYPES or dataset.dtype != stored:
+            if self.dtype not in LOGICAL_DTYPES or dataset.dtype != stored:
                 raise store.error(dataset.name, f"holds {dataset.dtype}, but logical-dtype is '{self.dtype}'")
         if self.q.shape[0] % max(self.k.shape[0], 1) or self.q.shape[2] != self.k.shape[2]:
             raise store.error(self.path, f"q {self.q.shape} and k {self.k.shape} do not fit each other")
@@ -134,8 +133,8 @@ class LayerQK:
         if not self.store.has("/sink_logits"):
             return None
         row = np.flatnonzero(self.store.read("/layers") == int(self.path.split("/")[-1]))
-        found: npt.NDArray[Any] = self.store.read("/sink_logits", dims=["layer", "head"])[row[0]]
-        return found
+        logits: npt.NDArray[Any] = self.store.read("/sink_logits", dims=["layer", "head"])[row[0]]
+        return logits
 
     def blocks(self, mask: LayerMask, head: int, queries: Indices) -> Iterator[tuple[slice, Floats]]:
         """Attention of one head, a few queries at a time: their slice of `queries`, and [some, keys]."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
-from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store, read_attribute
+from attnscope.capture.file.specification import ENCODING_TYPE
 from attnscope.capture.read.capture import Capture
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def nodes(cap: Capture) -> list[dict[str, Any]]:
 
 
 def _node(path: str, node: h5py.HLObject) -> dict[str, Any]:
-    about: dict[str, Any] = {"path": path, "type": _text(_attribute(node, encode.ENCODING_TYPE, "unknown"))}
+    about: dict[str, Any] = {"path": path, "type": _text(_attribute(node, ENCODING_TYPE, "unknown"))}
     if isinstance(node, h5py.Group):
         return about
     raw, stored = int(node.size * node.dtype.itemsize), int(node.id.get_storage_size())

@@ -1,4 +1,4 @@
-"""Which layers, heads and positions a caller means, checked against what a capture has."""
+"""Labels of a capture's numbers: which layers, heads and positions a caller means, and arrays with named axes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import DIMS
+from attnscope.capture.file.specification import rule_of
 from attnscope.errors import RequestError
+from attnscope.vocabulary import PARTITIONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,12 +100,6 @@ def _whole_numbers(where: str, what: str, choice: Any) -> Indices:
     return wanted.astype(np.intp)
 
 
-# Parts of the readings as arrays whose dimensions have labels.
-
-
-_SHARED = ("modality", "role")  # families whose names may be the same
-
-
 def gather(
     store: Store, path: str, layers: Indices, heads: Indices | None, third: list[int] | None
 ) -> npt.NDArray[Any]:
@@ -120,7 +115,7 @@ def gather(
     Returns:
         The part, with all its dimensions.
     """
-    dataset = store.array(path, DIMS[path])
+    dataset = store.array(path, rule_of(path).dims)
     parts = []
     with store.reading(path):
         for layer in layers.tolist():
@@ -136,7 +131,7 @@ def gather(
 
 def key_labels(groups: pd.DataFrame) -> pd.DataFrame:
     """The key groups with names that are unique over all families: `modality:visual`, `role:visual`."""
-    shared = groups["family"].isin(_SHARED)
+    shared = groups["family"].isin(PARTITIONS)
     return groups.assign(name=groups["name"].where(~shared, groups["family"] + ":" + groups["name"]))
 
 
@@ -167,14 +162,14 @@ def label(
 
     coords: dict[str, Any] = {}
     for axis, dim in enumerate(dims):
-        found = labels[dim]
-        table = hasattr(found, "columns")
-        if len(found) != data.shape[axis]:
-            raise store.error(path, f"{data.shape[axis]} along '{dim}', where the capture has {len(found)}")
-        coords[dim] = found["name"].to_numpy(object) if table else found
-        for column in [c for c in found.columns if c != "name"] if table else []:
+        values = labels[dim]
+        table = hasattr(values, "columns")
+        if len(values) != data.shape[axis]:
+            raise store.error(path, f"{data.shape[axis]} along '{dim}', where the capture has {len(values)}")
+        coords[dim] = values["name"].to_numpy(object) if table else values
+        for column in [c for c in values.columns if c != "name"] if table else []:
             other = "query_family" if column == "family" and dim == "query_group" else column
-            coords[other] = (dim, found[column].to_numpy(object))
+            coords[other] = (dim, values[column].to_numpy(object))
     return xr.DataArray(data, dims=dims, coords=coords, name=name, attrs={"unit": unit, "source": str(store.path)})
 
 

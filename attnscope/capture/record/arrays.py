@@ -14,34 +14,17 @@ import torch
 from torch import Tensor
 
 from attnscope.capture.file import encode
+from attnscope.capture.file.specification import Rule, rule_of
 from attnscope.capture.file.writer import CaptureWriter
 from attnscope.capture.record.groups import KeyGroups
 from attnscope.capture.record.rows import ProbeRows
-
-# name -> (dims, dtype, unit, axis of one layer's block along which rows of generated tokens are appended)
-_ARRAYS: dict[str, tuple[tuple[str, ...], str, str, int | None]] = {
-    "masses/rows": (("layer", "head", "probe", "key_group"), "f4", "1", 1),
-    "masses/rows_allowed": (("layer", "probe", "key_group"), "i4", "1", 0),
-    "masses/flow": (("layer", "head", "query_group", "key_group"), "f4", "1", None),
-    "masses/flow_pairs": (("layer", "query_group", "key_group"), "i8", "1", None),
-    "maps/rows": (("layer", "head", "query_group", "key"), "f4", "1", 1),
-    "stats/entropy": (("layer", "head", "query"), "f4", "nat", 1),
-    "stats/lse": (("layer", "head", "query"), "f4", "nat", 1),
-    "stats/sink_mass": (("layer", "head", "query"), "f4", "1", 1),
-    "stats/max": (("layer", "head", "probe"), "f4", "1", 1),
-    "stats/allowed": (("layer", "query"), "i4", "1", 0),
-    "full/attention": (("layer", "head", "query", "key"), "f4", "1", 1),
-    "hidden/massive": (("state", "prompt"), "f4", "1", None),
-    "hidden/residual": (("state", "group"), "f4", "1", None),
-    "hidden/singular_values": (("state", "group", "component"), "f4", "1", None),
-}
-
+from attnscope.vocabulary import MODALITY, hidden_groups
 
 _TAIL_BYTES = 64 * 2**20
 
 
 @dataclass
-class Stage:
+class Datasets:
     """Maps a recorder's blocks onto the file.
 
     Attributes:
@@ -91,7 +74,7 @@ class Stage:
     def flush(self) -> None:
         """Write the rows that wait."""
         for (name, layer), rows in self._tail.items():
-            axis = 1 if name.startswith("qk/") else _ARRAYS[name][3] or 0
+            axis = _axis(_rule(name)) or 0
             width = max(row.shape[-1] for row in rows)
             if rows[0].ndim > 1:
                 rows = [np.pad(row, [(0, 0)] * (row.ndim - 1) + [(0, width - row.shape[-1])]) for row in rows]
@@ -103,19 +86,20 @@ class Stage:
         if name.startswith("qk/"):
             self._put_qk(name, layer, block, start)
             return
-        axis = _ARRAYS[name][3]
-        self._make(name, block)
-        end = _ARRAYS[name][0][0] == "state" and layer not in self.layers
+        rule = _rule(name)
+        axis = _axis(rule)
+        self._make(name, rule, block)
+        end = rule.dims[0] == "state" and layer not in self.layers
         where: list[Any] = [len(self.layers) if end else self.layers.index(layer), *(slice(0, n) for n in block.shape)]
         if axis is not None:
             where[axis + 1] = slice(start, start + block.shape[axis])
             self._written[name, layer] = max(self._written[name, layer], start + block.shape[axis])
         self.writer.put(name, tuple(where), block)
 
-    def _make(self, name: str, block: npt.NDArray[Any]) -> None:
+    def _make(self, name: str, rule: Rule, block: npt.NDArray[Any]) -> None:
         if name in self._made:
             return
-        dims, dtype, unit, axis = _ARRAYS[name]
+        dims, axis = rule.dims, _axis(rule)
         shape = [len(self.layers) + (dims[0] == "state"), *block.shape]
         if "head" in dims:
             shape[1] = self.heads
@@ -124,18 +108,17 @@ class Stage:
             shape[axis + 1] = rows + self.spare
         if dims[-1] == "key":
             shape[-1] = self.prompt + self.spare
-        kind = self.maps_dtype if name == "maps/rows" else dtype
-        fill = 0.0 if dims[-1] == "key" or kind.startswith("i") else np.nan
-        self.writer.create(name, shape, kind, dims, unit, fill)
+        dtype = self.maps_dtype if name == "maps/rows" else rule.dtypes[0]
+        fill = 0.0 if dims[-1] == "key" or dtype.startswith("int") else np.nan
+        self.writer.create(name, shape, dtype, dims, rule.unit, fill)
         self._made[name] = tuple(shape)
 
     def _put_qk(self, name: str, layer: int, block: npt.NDArray[Any], start: int) -> None:
         heads, rows, width = block.shape
         path = f"qk/{layer}/{name[3:]}"
         if path not in self._made:
-            dims = ("head", "query", "channel") if name == "qk/q" else ("kv_head", "key", "channel")
             self._made[path] = (heads, self.prompt + self.spare, width)
-            self.writer.create(path, self._made[path], block.dtype, dims)
+            self.writer.create(path, self._made[path], block.dtype, _rule(path).dims)
         self._written[name, layer] = start + rows
         self.writer.put(path, (slice(0, heads), slice(start, start + rows), slice(0, width)), block)
 
@@ -151,8 +134,7 @@ class Stage:
         for name in self._made:
             dataset = file[name]
             shape = list(dataset.shape)
-            dims = ("head", "key", "channel") if name.startswith("qk/") else _ARRAYS[name][0]
-            for axis, dim in enumerate(dims):
+            for axis, dim in enumerate(_rule(name).dims):
                 if dim in ("query", "key"):
                     shape[axis] = positions
                 elif dim == "probe":
@@ -162,22 +144,31 @@ class Stage:
             dataset.resize(tuple(shape))
 
 
+def _rule(name: str) -> Rule:
+    """The specification of a dataset; "qk/q" stands for that of any layer."""
+    return rule_of(f"/{name}".replace("/qk/q", "/qk/0/q").replace("/qk/k", "/qk/0/k"))
+
+
+def _axis(rule: Rule) -> int | None:
+    """The axis of one layer's block along which generated tokens add rows, None if they add none."""
+    dims = rule.dims[1:] if rule.dims[0] in ("layer", "state") else rule.dims
+    return dims.index(rule.grows) if rule.grows else None
+
+
 def finish_qk(file: h5py.File, layer: int, scale: float, softcap: float | None, dtype: torch.dtype) -> None:
     """Write the attributes that a reader needs to recompute a layer's attention."""
-    group = file[f"qk/{layer}"]
-    encode.stamp(group, "qk-layer")
     encode.set_attributes(
-        group,
+        file[f"qk/{layer}"],
         scale=scale,
         softcap=np.nan if softcap is None else softcap,
         logical_dtype=str(dtype).removeprefix("torch."),
     )
 
 
-def finish_hidden(file: h5py.File, width: int) -> None:
+def finish_hidden(file: h5py.File, keys: KeyGroups, width: int) -> None:
     """Write what a reader needs to understand the summed-up hidden states."""
     encode.set_attributes(file["hidden"], width=width)
-    encode.write_strings(file["hidden"], "group", encode.HIDDEN_GROUPS)
+    encode.write(file, "/hidden/group", hidden_groups(keys.modalities))
 
 
 def to_numpy(values: Tensor) -> npt.NDArray[Any]:
@@ -217,7 +208,7 @@ class Checks:
             keys: The key groups.
             sink_logits: [H] or None.
         """
-        partition = [i for i, family in enumerate(keys.families) if family == "modality"]
+        partition = [i for i, family in enumerate(keys.families) if family == MODALITY]
         total = masses[..., partition].sum(-1)
         if sink_logits is not None:
             total = total + torch.exp(sink_logits.float()[:, None] - lse)

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import h5py
-import numpy as np
 import torch
 
-from attnscope.capture.file.encode import write_array
+from attnscope.capture.file import encode
 from attnscope.capture.file.writer import CaptureWriter
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import metadata
@@ -99,7 +98,7 @@ def finish(
         corrections: What was in force.
     """
     recorder, layers = job.recorder, list(job.plan.layer_numbers)
-    recorder.stage.flush()
+    recorder.datasets.flush()
     positions = recorder.length + len(answer.ids) - 1
     pieces = [model.tokenizer.decode([i]) for i in answer.ids]
     tokens = [
@@ -120,8 +119,8 @@ def finish(
         logger.warning("self-check: %s: %.3g is over %.3g", failed["name"], failed["value"], failed["tolerance"])
 
     def describe(file: h5py.File) -> None:
-        recorder.stage.trim(file, len(recorder.probes), positions)
-        write_array(file, "layers", np.array(layers, dtype=np.int32), ["layer"])
+        recorder.datasets.trim(file, len(recorder.probes), positions)
+        encode.write(file, "/layers", layers)
         metadata.write_documents(file, documents)
         metadata.write_tokens(file, job.prompt.tokens, answer.ids[:-1], pieces[:-1])
         metadata.write_frames(file, job.prompt.frames)
@@ -132,7 +131,7 @@ def finish(
                 call = recorder.calls[layer]
                 finish_qk(file, layer, call.scaling, call.softcap, call.query.dtype)
         if job.plan.hidden:
-            finish_hidden(file, recorder.width)
+            finish_hidden(file, recorder.keys, recorder.width)
 
     job.writer.finish(describe)
     for done in documents.get("correction", []):

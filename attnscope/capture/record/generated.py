@@ -12,7 +12,7 @@ from torch import Tensor
 from attnscope.attention import AttentionCall, allowed_pairs, dense_rows
 from attnscope.attention.masks import MaskCache, SampleMask
 from attnscope.capture.plan import Plan
-from attnscope.capture.record.arrays import Stage
+from attnscope.capture.record.arrays import Datasets
 from attnscope.capture.record.groups import KeyGroups
 from attnscope.errors import ModelError
 
@@ -26,14 +26,14 @@ class GeneratedRows:
         masks: The sample and its masks.
         keys: Its key groups.
         plan: What to record.
-        stage: Where the rows go.
+        datasets: Where the rows go.
 
     Attributes:
         seen: For layers with an explicit mask, the allowed keys of each generated row.
     """
 
-    def __init__(self, masks: MaskCache, keys: KeyGroups, plan: Plan, stage: Stage) -> None:
-        self.masks, self.keys, self.plan, self.stage = masks, keys, plan, stage
+    def __init__(self, masks: MaskCache, keys: KeyGroups, plan: Plan, datasets: Datasets) -> None:
+        self.masks, self.keys, self.plan, self.datasets = masks, keys, plan, datasets
         self.length = len(masks.index)
         self.steps: dict[int, int] = defaultdict(int)
         self.seen: dict[int, list[npt.NDArray[np.bool_]]] = defaultdict(list)
@@ -67,8 +67,8 @@ class GeneratedRows:
         seen[present.numpy()] = allowed.to(columns.device)[columns].cpu().numpy()
         self._put_row(layer, row, lse[:, 0], -(attention * (z - lse)).sum(-1), seen, sinks)
         if self.plan.qk:
-            self.stage.append("qk/q", layer, call.query[sample])
-            self.stage.append("qk/k", layer, call.key[sample][:, -1:])
+            self.datasets.append("qk/q", layer, call.query[sample])
+            self.datasets.append("qk/k", layer, call.key[sample][:, -1:])
         self._keep_mask(layer, seen)
 
     def _keep_mask(self, layer: int, seen: npt.NDArray[np.bool_]) -> None:
@@ -98,7 +98,7 @@ class GeneratedRows:
         if sinks is not None:
             is_sink[: self.length] = sinks.float()
         members[torch.from_numpy(self.keys.is_sink)] *= is_sink
-        append = self.stage.append
+        append = self.datasets.append
         if self.plan.masses:
             append("masses/rows", layer, (row @ members.T.to(row.device))[:, None])
             append("masses/rows_allowed", layer, (members @ torch.from_numpy(seen).float())[None].int())

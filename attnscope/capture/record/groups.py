@@ -8,10 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-MODALITIES = ("visual", "text", "special")
-ROLES = ("system", "template", "visual", "transcript", "question", "answer")
+from attnscope import vocabulary as words
+from attnscope.vocabulary import group_name
 
 Bools = npt.NDArray[np.bool_]
+_OF_THE_ANSWER = (  # the groups that generated tokens belong to
+    (words.MODALITY, words.TEXT),
+    (words.ROLE, words.ANSWER),
+    (words.SINK, group_name(words.SINK, words.TEXT)),
+)
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class KeyGroups:
 
     Attributes:
         names: One a group.
-        families: modality, role, speaker_text, speaker_visual, frame or sink, one a group.
+        families: One a group, of `attnscope.vocabulary.KEY_FAMILIES`.
         member: [G, N] over the prompt; groups of family sink hold the modality, of which each layer's sinks are a
             part.
         answer: [G] whether generated tokens belong to the group.
@@ -34,12 +39,20 @@ class KeyGroups:
     @property
     def is_sink(self) -> Bools:
         """[G] which groups are of family sink (they are always last)."""
-        return np.array([family == "sink" for family in self.families])
+        return np.array([family == words.SINK for family in self.families])
+
+    @property
+    def modalities(self) -> dict[str, Bools]:
+        """The modalities in their order, and [N] which tokens are of each."""
+        rows = zip(self.families, self.names, self.member, strict=True)
+        return {name: member for family, name, member in rows if family == words.MODALITY}
 
     @property
     def probes(self) -> npt.NDArray[np.int64]:
-        """Positions of the prompt that are read densely: all that are not visual."""
-        return np.flatnonzero(~self.member[self.names.index("visual")])  # the modality: its family comes first
+        """Positions of the prompt that are read densely: all that are text or special."""
+        modalities = self.modalities
+        seen = [modalities[name] for name in words.media(modalities)]
+        return np.flatnonzero(~np.any([np.zeros(self.member.shape[1], bool), *seen], axis=0))
 
     def extended(self, positions: int) -> Bools:
         """[G, positions]: the members, generated positions included."""
@@ -68,20 +81,20 @@ def key_groups(tokens: pd.DataFrame, coverage: float) -> KeyGroups:
         The groups; frames are those of placed visual tokens.
     """
     rows: list[tuple[str, str, Bools]] = []
-    modality, role = tokens["modality"].to_numpy(), tokens["role"].to_numpy()
-    rows += [("modality", name, modality == name) for name in MODALITIES]
-    rows += [("role", name, role == name) for name in ROLES]
-    speaker = tokens["speaker"].to_numpy()
-    boxed = [str(c).removeprefix("covered:") for c in tokens if str(c).startswith("covered:")]
+    modalities = words.modalities_of(tokens)
+    modality, role, speaker = (tokens[column].to_numpy() for column in (words.MODALITY, words.ROLE, words.SPEAKER))
+    rows += [(words.MODALITY, name, modality == name) for name in modalities]
+    rows += [(words.ROLE, name, role == name) for name in words.roles(modalities)]
+    boxed = words.covered_speakers(tokens)
     speaking = [name for name in dict.fromkeys(speaker) if name and name not in boxed]
-    rows += [("speaker_text", f"text:{name}", speaker == name) for name in [*boxed, *speaking]]
-    rows += [("speaker_visual", f"visual:{name}", _covered(tokens, name, coverage)) for name in boxed]
+    rows += [(words.SPEAKER_TEXT, group_name(words.TEXT, name), speaker == name) for name in [*boxed, *speaking]]
+    rows += [(words.SPEAKER_VISUAL, group_name(words.VISUAL, name), _covered(tokens, name, coverage)) for name in boxed]
     first, last = tokens["frame_first"].to_numpy(), tokens["frame_last"].to_numpy()
-    visual = modality == "visual"
+    visual = words.is_visual(tokens)
     for a, b in sorted(set(zip(first[visual & (first >= 0)], last[visual & (first >= 0)], strict=True))):
-        rows.append(("frame", f"frame:{a}-{b}", visual & (first == a) & (last == b)))
-    rows += [("sink", f"sink:{name}", modality == name) for name in MODALITIES]
-    answer = np.array([name in ("text", "answer", "sink:text") and family != "frame" for family, name, _ in rows])
+        rows.append((words.FRAME, group_name(words.FRAME, f"{a}-{b}"), visual & (first == a) & (last == b)))
+    rows += [(words.SINK, group_name(words.SINK, name), modality == name) for name in modalities]
+    answer = np.array([row[:2] in _OF_THE_ANSWER for row in rows])
     return KeyGroups([r[1] for r in rows], [r[0] for r in rows], np.stack([r[2] for r in rows]), answer)
 
 
@@ -94,16 +107,15 @@ def query_groups(tokens: pd.DataFrame) -> QueryGroups:
     Returns:
         The groups that have at least one query.
     """
-    turn, speaker, role = (tokens[c].to_numpy() for c in ("turn", "speaker", "role"))
-    rows: list[tuple[str, str, str, Bools]] = []
-    rows += [("turn", f"turn:{t}", str(t), turn == t) for t in sorted(set(turn[turn >= 0]))]
-    rows += [("speaker", f"speaker:{s}", s, speaker == s) for s in dict.fromkeys(speaker) if s]
-    rows.append(("question", "question", "", role == "question"))
-    rows.append(("answer_position", "answer_position", "", np.arange(len(tokens)) == len(tokens) - 1))
-    rows = [row for row in rows if row[3].any()]
-    return QueryGroups([r[1] for r in rows], [r[0] for r in rows], [r[2] for r in rows], np.stack([r[3] for r in rows]))
+    turn, speaker, role = (tokens[column].to_numpy() for column in (words.TURN, words.SPEAKER, words.ROLE))
+    rows: list[tuple[str, str, Bools]] = [(words.TURN, str(t), turn == t) for t in sorted(set(turn[turn >= 0]))]
+    rows += [(words.SPEAKER, name, speaker == name) for name in dict.fromkeys(speaker) if name]
+    rows.append((words.QUESTION, "", role == words.QUESTION))
+    rows.append((words.ANSWER_POSITION, "", np.arange(len(tokens)) == len(tokens) - 1))
+    kinds, refs, members = zip(*(row for row in rows if row[2].any()), strict=True)
+    return QueryGroups(list(map(group_name, kinds, refs)), list(kinds), list(refs), np.stack(members))
 
 
 def _covered(tokens: pd.DataFrame, name: str, coverage: float) -> Bools:
-    values: Bools = np.nan_to_num(tokens[f"covered:{name}"].to_numpy(), nan=0.0) >= coverage
+    values: Bools = np.nan_to_num(tokens[group_name(words.COVERED, name)].to_numpy(), nan=0.0) >= coverage
     return values

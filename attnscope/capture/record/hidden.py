@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from attnscope.attention.dense import CHUNK_BYTES
 from attnscope.capture.record.groups import KeyGroups
 from attnscope.capture.record.recorder import SampleRecorder
 from attnscope.errors import ModelError
+from attnscope.vocabulary import ALL, hidden_groups
 
 
 class HiddenRecorder:
@@ -59,9 +61,9 @@ class HiddenRecorder:
             if norm > 0 and bool(values.isfinite().all()):
                 off = abs(float(values.square().sum()) / norm - 1)
                 recorder.checks.norm = max(recorder.checks.norm, off)
-        recorder.stage.put("hidden/massive", layer, massive_ratio(rows))
-        recorder.stage.put("hidden/residual", layer, residuals)
-        recorder.stage.put("hidden/singular_values", layer, spectra)
+        recorder.datasets.put("hidden/massive", layer, massive_ratio(rows))
+        recorder.datasets.put("hidden/residual", layer, residuals)
+        recorder.datasets.put("hidden/singular_values", layer, spectra)
 
 
 def massive_ratio(rows: Tensor) -> Tensor:
@@ -129,9 +131,9 @@ def singular_values(rows: Tensor, index: Tensor) -> Tensor:
 
 
 def _groups(keys: KeyGroups) -> list[Tensor]:
-    """Positions of all tokens, of text, and of visual ones: the order of `schema.HIDDEN_GROUPS`."""
-    of = {name: keys.member[keys.names.index(name)] for name in ("text", "visual")}  # modalities: they come first
-    return [torch.arange(keys.member.shape[1]), *(torch.from_numpy(member).nonzero()[:, 0] for member in of.values())]
+    """Positions of the tokens of each of `attnscope.vocabulary.hidden_groups`."""
+    members = {ALL: np.ones(keys.member.shape[1], bool)} | keys.modalities
+    return [torch.from_numpy(members[name]).nonzero()[:, 0] for name in hidden_groups(keys.modalities)]
 
 
 def _parts(rows: Tensor, index: Tensor) -> Iterator[Tensor]:

@@ -14,18 +14,18 @@ from PIL import Image
 from attnscope.capture.file import encode
 from attnscope.capture.file.bits import pack_mask
 from attnscope.capture.record.recorder import SampleRecorder
+from attnscope.vocabulary import ANSWER, GENERATED, MASSES, MODALITY, ROLE, STATS, TEXT, column_of, group_name
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
 
-_UNITS = {"time": "s", "x0": "px", "y0": "px", "x1": "px", "y1": "px"}
 _LARGEST_SIDE = 960
 
 
 def write_documents(file: h5py.File, documents: dict[str, Any]) -> None:
     """Write the JSON documents at the root."""
     for name, document in documents.items():
-        encode.write_json(file, name, document)
+        encode.write(file, f"/{name}", document)
 
 
 def write_tokens(file: h5py.File, tokens: pd.DataFrame, ids: list[int], texts: list[str]) -> None:
@@ -37,26 +37,23 @@ def write_tokens(file: h5py.File, tokens: pd.DataFrame, ids: list[int], texts: l
         ids: Token ids of the generated positions.
         texts: Their texts.
     """
-    nothing = {"f": np.nan, "i": -1}
-    missing: dict[str, Any] = {str(name): nothing.get(kind.kind) for name, kind in tokens.dtypes.items()}
-    missing |= {"modality": "text", "role": "answer", "speaker": ""}
+    blank = {str(name): column_of(str(name)).missing for name in tokens} | {MODALITY: TEXT, ROLE: ANSWER}
     rows = [
-        missing | {"position": len(tokens) + i, "token_id": token, "text": text}
+        blank | {"position": len(tokens) + i, "token_id": token, "text": text}
         for i, (token, text) in enumerate(zip(ids, texts, strict=True))
     ]
     if rows:
         extra = pd.DataFrame(rows)[list(tokens)].astype(tokens.dtypes.to_dict())
         tokens = pd.concat([tokens, extra], ignore_index=True)
-    encode.write_table(file, "tokens", tokens, _UNITS)
+    encode.write_tokens(file, tokens)
 
 
 def write_frames(file: h5py.File, frames: Frames) -> None:
     """Write the sampled frames as JPEG."""
-    group = encode.create_group(file, "frames", "frames")
-    encode.set_attributes(group, kind=frames.kind, width=frames.width, height=frames.height)
-    encode.write_array(group, "index", np.asarray(frames.indices, dtype=np.int32), ["row"])
-    encode.write_array(group, "time", np.asarray(frames.times, dtype=np.float64), ["row"], "s")
-    encode.write_bytes(group, "jpeg", [_jpeg(image) for image in frames.images])
+    encode.write(file, "/frames/index", frames.indices)
+    encode.write(file, "/frames/time", frames.times)
+    encode.write(file, "/frames/jpeg", [_jpeg(image) for image in frames.images])
+    encode.set_attributes(file["frames"], kind=frames.kind, width=frames.width, height=frames.height)
 
 
 def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
@@ -77,46 +74,42 @@ def write_groups(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
         positions: Number of positions.
     """
     keys, queries = recorder.keys, recorder.queries
-    generated = range(recorder.length, positions)
-    group = encode.create_group(file, "key_groups", "key-groups")
-    encode.write_strings(group, "name", keys.names)
-    encode.write_strings(group, "family", keys.families)
-    encode.write_array(group, "member", keys.extended(positions), ["key_group", "key"])
-    group = encode.create_group(file, "query_groups", "query-groups")
-    encode.write_strings(group, "name", [*queries.names, *(f"generated:{i}" for i in range(len(generated)))])
-    encode.write_strings(group, "kind", [*queries.kinds, *("generated" for _ in generated)])
-    encode.write_strings(group, "ref", [*queries.refs, *(str(i) for i in range(len(generated)))])
+    generated = np.arange(recorder.length, positions)
+    encode.write(file, "/key_groups/name", keys.names)
+    encode.write(file, "/key_groups/family", keys.families)
+    encode.write(file, "/key_groups/member", keys.extended(positions))
+    refs = [str(number) for number in range(len(generated))]
+    encode.write(file, "/query_groups/name", [*queries.names, *(group_name(GENERATED, ref) for ref in refs)])
+    encode.write(file, "/query_groups/kind", [*queries.kinds, *(GENERATED for _ in refs)])
+    encode.write(file, "/query_groups/ref", [*queries.refs, *refs])
     member = np.zeros((len(queries.names) + len(generated), positions), dtype=bool)
     member[: len(queries.names), : recorder.length] = queries.member
-    for i, position in enumerate(generated):
-        member[len(queries.names) + i, position] = True
-    encode.write_array(group, "member", member, ["query_group", "query"])
+    member[len(queries.names) + np.arange(len(generated)), generated] = True
+    encode.write(file, "/query_groups/member", member)
     sinks = np.zeros((len(layers), positions), dtype=bool)
-    for layer, found in recorder.sinks.items():
-        sinks[layers.index(layer), : recorder.length] = found.numpy()
-    encode.write_array(file, "sinks", sinks, ["layer", "key"])
-    probes = np.concatenate([recorder.probes.numpy(), np.array(generated, dtype=np.int64)]).astype(np.int32)
-    for reading in ("masses", "stats"):
+    for layer, sinks_of_layer in recorder.sinks.items():
+        sinks[layers.index(layer), : recorder.length] = sinks_of_layer.numpy()
+    encode.write(file, "/sinks", sinks)
+    for reading in (MASSES, STATS):
         if reading in file:
-            encode.write_array(file[reading], "probes", probes, ["probe"])
+            encode.write(file, f"/{reading}/probes", np.concatenate([recorder.probes.numpy(), generated]))
     _write_masks(file, recorder, layers, positions)
 
 
 def write_sink_logits(file: h5py.File, recorder: SampleRecorder, layers: list[int]) -> None:
     """Write the model's learned sink logits, where it has them: conservation cannot be checked without."""
-    found = [recorder.calls[layer].sink_logits for layer in layers]
-    rows = [np.asarray(f.detach().float().cpu(), dtype=np.float32) for f in found if f is not None]
-    if rows:
-        none = np.full_like(rows[0], -np.inf)
-        table = [none if f is None else np.asarray(f.detach().float().cpu(), dtype=np.float32) for f in found]
-        encode.write_array(file, "sink_logits", np.stack(table), ["layer", "head"])
+    logits = [recorder.calls[layer].sink_logits for layer in layers]
+    rows = [None if row is None else row.detach().float().cpu().numpy() for row in logits]
+    shape = next((row.shape for row in rows if row is not None), None)
+    if shape is not None:
+        none = np.full(shape, -np.inf)
+        encode.write(file, "/sink_logits", np.stack([none if row is None else row for row in rows]))
 
 
 def _write_masks(file: h5py.File, recorder: SampleRecorder, layers: list[int], positions: int) -> None:
-    group = encode.create_group(file, "mask", "mask")
     masks = [recorder.masks.by_layer[layer] for layer in layers]
-    encode.write_strings(group, "kind", [m.kind for m in masks])
-    encode.write_array(group, "window", np.array([m.window for m in masks], dtype=np.int32), ["layer"])
+    encode.write(file, "/mask/kind", [mask.kind for mask in masks])
+    encode.write(file, "/mask/window", [mask.window for mask in masks])
     numbers: dict[int, int] = {}
     column = []
     for layer, mask in zip(layers, masks, strict=True):
@@ -130,6 +123,6 @@ def _write_masks(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
             allowed[: len(known), : len(known)] = known
             for row, seen in enumerate(recorder.generated.seen[layer][: positions - len(known)], len(known)):
                 allowed[row, : len(seen)] = seen
-            encode.write_array(group, f"explicit_{numbers[id(mask)]}", pack_mask(allowed), ["query", "byte"])
+            encode.write(file, f"/mask/explicit_{numbers[id(mask)]}", pack_mask(allowed))
         column.append(numbers[id(mask)])
-    encode.write_array(group, "explicit", np.array(column, dtype=np.int32), ["layer"])
+    encode.write(file, "/mask/explicit", column)

@@ -13,7 +13,7 @@ from attnscope.attention.masks import MaskCache
 from attnscope.attention.stats import ANCHOR_GAIN, stats_of_all
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import rows as reading
-from attnscope.capture.record.arrays import Checks, Stage
+from attnscope.capture.record.arrays import Checks, Datasets
 from attnscope.capture.record.generated import GeneratedRows
 from attnscope.capture.record.groups import KeyGroups, QueryGroups
 from attnscope.errors import ModelError, RequestError
@@ -30,20 +30,14 @@ class SampleRecorder:
         keys: Its key groups.
         queries: Its query groups.
         plan: What to record; `plan.layers` holds numbers.
-        stage: Where the arrays go.
+        datasets: Where the arrays go.
     """
 
     def __init__(
-        self, sample: int, index: Tensor, keys: KeyGroups, queries: QueryGroups, plan: Plan, stage: Stage
+        self, sample: int, index: Tensor, keys: KeyGroups, queries: QueryGroups, plan: Plan, datasets: Datasets
     ) -> None:
-        self.sample, self.index, self.keys, self.queries, self.plan, self.stage = (
-            sample,
-            index,
-            keys,
-            queries,
-            plan,
-            stage,
-        )
+        self.sample, self.index, self.plan, self.datasets = sample, index, plan, datasets
+        self.keys, self.queries = keys, queries
         self.length = len(index)
         self.probes = torch.from_numpy(keys.probes)
         self.static = torch.from_numpy(keys.member[~keys.is_sink].astype(np.float32))
@@ -55,7 +49,7 @@ class SampleRecorder:
         self.calls: dict[int, AttentionCall] = {}
         self.checks = Checks()
         self.width = 0  # channels of a hidden state, once one was recorded
-        self.generated = GeneratedRows(self.masks, keys, plan, stage)
+        self.generated = GeneratedRows(self.masks, keys, plan, datasets)
 
     @property
     def wants_channels(self) -> bool:
@@ -90,16 +84,16 @@ class SampleRecorder:
             if group_mass is not None:
                 self._all_queries(call, rows, sinks, group_mass, mean_key)
             if self.plan.maps:
-                self.stage.put("maps/rows", call.layer, rows.maps)
+                self.datasets.put("maps/rows", call.layer, rows.maps)
         if self.plan.qk:
             if call.row_edits:
                 raise RequestError(f"layer {call.layer}: {_NO_QK}")
-            self.stage.put("qk/q", call.layer, call.query[self.sample][:, index])
-            self.stage.put("qk/k", call.layer, call.key[self.sample][:, index])
+            self.datasets.put("qk/q", call.layer, call.query[self.sample][:, index])
+            self.datasets.put("qk/k", call.layer, call.key[self.sample][:, index])
         if self.plan.full:
             for part, _, attention, _ in dense_rows(call, self.sample, index):
                 start = int((index == part[0]).nonzero())
-                self.stage.put("full/attention", call.layer, attention[..., index], start)
+                self.datasets.put("full/attention", call.layer, attention[..., index], start)
 
     def _all_queries(
         self,
@@ -125,11 +119,11 @@ class SampleRecorder:
             self._put_masses(call.layer, rows.masses, torch.cat([masses, to_sinks @ kinds], -1), allowed, probes)
         if self.plan.stats and entropy is not None:
             entropy[:, probes] = rows.entropy
-            self.stage.put("stats/entropy", call.layer, entropy)
-            self.stage.put("stats/lse", call.layer, lse)
-            self.stage.put("stats/sink_mass", call.layer, to_sinks.sum(-1))
-            self.stage.put("stats/max", call.layer, rows.max)
-            self.stage.put("stats/allowed", call.layer, counts[:, -1].int())
+            self.datasets.put("stats/entropy", call.layer, entropy)
+            self.datasets.put("stats/lse", call.layer, lse)
+            self.datasets.put("stats/sink_mass", call.layer, to_sinks.sum(-1))
+            self.datasets.put("stats/max", call.layer, rows.max)
+            self.datasets.put("stats/allowed", call.layer, counts[:, -1].int())
 
     def _put_masses(self, layer: int, dense: Tensor, masses: Tensor, allowed: Tensor, probes: Tensor) -> None:
         """Write the masses of all queries by group, and of the probes one by one.
@@ -144,11 +138,11 @@ class SampleRecorder:
         members = self.static.to(masses.device)
         size = members.sum(1)
         flow = torch.einsum("sn,hng->hsg", members / size.clamp(min=1)[:, None], masses)
-        self.stage.put("masses/flow", layer, flow.masked_fill((size == 0)[None, :, None], torch.nan))
-        self.stage.put("masses/flow_pairs", layer, (members.double() @ allowed.double()).long())
+        self.datasets.put("masses/flow", layer, flow.masked_fill((size == 0)[None, :, None], torch.nan))
+        self.datasets.put("masses/flow_pairs", layer, (members.double() @ allowed.double()).long())
         by_sink = masses[:, probes, dense.shape[-1] :]
-        self.stage.put("masses/rows", layer, torch.cat([dense, by_sink], -1))
-        self.stage.put("masses/rows_allowed", layer, allowed[probes].int())
+        self.datasets.put("masses/rows", layer, torch.cat([dense, by_sink], -1))
+        self.datasets.put("masses/rows_allowed", layer, allowed[probes].int())
 
 
 class Recorder:
