@@ -27,6 +27,8 @@ from attnscope.metrics import (
     speakers,
 )
 from attnscope.metrics.explain import explain
+from attnscope.metrics.export import long, write
+from attnscope.metrics.families import family
 from attnscope.metrics.jitter import jitter, jitter_change
 from attnscope.metrics.registry import (
     OVER,
@@ -40,7 +42,7 @@ from attnscope.metrics.registry import (
     range_text,
 )
 from attnscope.metrics.segments import gamma_interval
-from attnscope.metrics.tables import long, write
+from attnscope.metrics.tables import Part, table_of
 
 all = all_metrics
 
@@ -55,6 +57,7 @@ def __getattr__(name: str) -> Callable[..., pd.DataFrame]:
 __all__ = [
     "OVER",
     "Metric",
+    "Part",
     "all",
     "all_metrics",
     "answer",
@@ -64,6 +67,7 @@ __all__ = [
     "decay",
     "definitions",
     "explain",
+    "family",
     "gamma_interval",
     "get",
     "grounding",
@@ -80,5 +84,6 @@ __all__ = [
     "rollout",
     "sinks",
     "speakers",
+    "table_of",
     "write",
 ]

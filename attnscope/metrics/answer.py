@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.metrics.families import family
 from attnscope.metrics.people.density import speaker_cells
-from attnscope.metrics.people.parts import Part
-from attnscope.metrics.registry import metric
-from attnscope.metrics.tables import at_places, divide, over
+from attnscope.metrics.registry import Metric
+from attnscope.metrics.tables import Part, Places, divide
 from attnscope.scene.mentions import asked_speakers
 from attnscope.vocabulary import ANSWER_POSITION
 
@@ -29,41 +29,33 @@ ASKED = {"asked": True, "named": 1}  # the rows of the one speaker whom a questi
 _CELLS = "Cells that the position may not see (a sliding window) do not count."
 
 
-@metric(
-    name="answer_mass",
-    title="Answer's mass on a speaker",
-    definition="Attention mass of the answer position, the last of the prompt, on the cells of speaker s in all "
-    "frames.",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-    chance="the share of allowed keys (see answer_lift)",
+@family(
+    Metric(
+        "answer_mass",
+        "Answer's mass on a speaker",
+        "Attention mass of the answer position, the last of the prompt, on the cells of speaker s in all frames.",
+        chance="the share of allowed keys (see answer_lift)",
+    ),
+    Metric(
+        "answer_lift",
+        "Answer's lift on a speaker",
+        "Mean attention of the answer position on the cells of speaker s, divided by what attention spread "
+        f"evenly over all keys that it may see would give. {_CELLS}",
+        range=(0, None),
+        chance="1 (uniform attention)",
+    ),
+    Metric(
+        "answer_share",
+        "Answer's share of a speaker",
+        "Lift of the answer position on s divided by the sum of its lifts on all speakers with a visible box, "
+        "which in one layer is the density on s over the sum of densities. Not defined for a single speaker, whose "
+        "share would be 1 whatever the model does.",
+        chance="1/S, S = speakers with a visible box",
+    ),
+    keys=("threshold", "speaker", "asked", "named"),
     needs=("maps",),
 )
-@metric(
-    name="answer_lift",
-    title="Answer's lift on a speaker",
-    definition="Mean attention of the answer position on the cells of speaker s, divided by what attention spread "
-    f"evenly over all keys that it may see would give. {_CELLS}",
-    source="ours",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
-    needs=("maps",),
-)
-@metric(
-    name="answer_share",
-    title="Answer's share of a speaker",
-    definition="Lift of the answer position on s divided by the sum of its lifts on all speakers with a visible box, "
-    "which in one layer is the density on s over the sum of densities. Not defined for a single speaker, whose share "
-    "would be 1 whatever the model does.",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-    chance="1/S, S = speakers with a visible box",
-    needs=("maps",),
-)
-def answer(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
+def answer(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     """Mass, lift and share of the answer position on each speaker (ours).
 
     Args:
@@ -78,13 +70,11 @@ def answer(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
         FormatError: if the capture has no `maps` reading.
     """
     mass, counts, keys = _read(cap, speaker_cells(cap, threshold)[None])
-    values, _ = _values(mass[0], counts[0], keys, cap.layers)
-    names = list(cap.scene.speakers)
-    asked, axes = asked_speakers(cap.scene), {"speaker": names}
-    parts = [at_places(name, value, counts[0], axes, cap.layers, cap.heads) for name, value in values.items()]
-    table = pd.concat(parts, ignore_index=True)
-    table = table.assign(threshold=threshold, asked=table["speaker"].isin(asked), named=len(asked))
-    return table[["metric", "layer", "head", "threshold", "speaker", "asked", "named", "value", "n"]]
+    places, names, asked = Places.of(cap), list(cap.scene.speakers), asked_speakers(cap.scene)
+    speakers = pd.DataFrame({"speaker": names, "asked": [name in asked for name in names]})
+    of = {"place": places.table, "speakers": speakers, "named": len(asked)}
+    values = _values(mass[0], counts[0], keys, places)
+    return [Part(name, value, places.counts(counts[0]), of) for name, value in values.items()]
 
 
 def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:  # noqa: ARG001
@@ -93,14 +83,14 @@ def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterato
     A share is defined only where as many speakers are in sight as in the first way: of others it is another score.
     """
     mass, counts, keys = _read(cap, cells)
-    rivals: NDArray[np.int64] | None = None
+    places, rivals = Places.of(cap), None
+    of = {"place": places.table, "speaker": list(cap.scene.speakers)}
     for way in range(len(cells)):
-        values, places = _values(mass[way], counts[way], keys, cap.layers)
+        values = _values(mass[way], counts[way], keys, places)
         seen = np.isfinite(values["answer_lift"]).sum(1)
         rivals = seen if rivals is None else rivals
         values["answer_share"] = np.where((seen == rivals)[:, None], values["answer_share"], np.nan)
-        named = {"speaker": list(cap.scene.speakers)}
-        yield [Part(name, value, 0, places, named) for name, value in values.items()]
+        yield [Part(name, value, 0, of) for name, value in values.items()]
 
 
 def shares(lifts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -111,17 +101,16 @@ def shares(lifts: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def answer_group(cap: Capture) -> str | None:
     """Name of the query group of the answer position; None if the capture has none."""
-    found = cap.query_groups.loc[cap.query_groups["kind"] == ANSWER_POSITION, "name"]
-    return str(found.iloc[0]) if len(found) else None
+    names = cap.query_groups.loc[cap.query_groups["kind"] == ANSWER_POSITION, "name"]
+    return str(names.iloc[0]) if len(names) else None
 
 
 def _values(
-    mass: NDArray[np.float64], counts: NDArray[np.int64], keys: NDArray[np.int64], layers: NDArray[np.int64]
-) -> tuple[dict[str, NDArray[np.float64]], pd.DataFrame]:
-    """The three metrics [X, S], from masses [L, H, S], cells [L, S] and keys [L]; and the X places."""
-    masses, places = over(mass, layers)
-    lifts, _ = over(divide(mass * keys[:, None, None], counts[:, None]), layers)
-    return {"answer_mass": masses, "answer_lift": lifts, "answer_share": shares(lifts)}, places
+    mass: NDArray[np.float64], counts: NDArray[np.int64], keys: NDArray[np.int64], places: Places
+) -> dict[str, NDArray[np.float64]]:
+    """The three metrics [X, S], from masses [L, H, S], cells [L, S] and keys [L]."""
+    lifts = places.with_means(divide(mass * keys[:, None, None], counts[:, None]))
+    return {"answer_mass": places.with_means(mass), "answer_lift": lifts, "answer_share": shares(lifts)}
 
 
 def _read(cap: Capture, cells: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:

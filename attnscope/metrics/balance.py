@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.metrics.families import family
 from attnscope.metrics.groups import SINKS, Flow, answer_flow, generated_flow, joined, modality_flow
-from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tables import divide, tidy
+from attnscope.metrics.registry import OVER, Metric
+from attnscope.metrics.tables import Part, divide
 from attnscope.vocabulary import ANSWER_POSITION, TEXT, VISUAL
 
 if TYPE_CHECKING:
@@ -28,43 +28,43 @@ if TYPE_CHECKING:
 
 BOTH = (TEXT, VISUAL)
 PROMPT = "prompt"
-COLUMNS = ("metric", "layer", "head", "query", "key", "sinks", "value", "n")
+KEYS = ("query", "key", "sinks")
 _ONLY = "Queries: the answer position, the generated tokens, or both. Without sinks: less those among the keys."
 
 Floats = NDArray[np.float64]
 
 
-@metric(
-    name="mdi",
-    title="Modality dominance index",
-    definition="MDI = (A_T/|T|) / (A_V/|V|): attention of the answer's queries per text token, over that per visual "
-    f"token. Above 1 a text token gets more than a visual one. {_ONLY}",
-    source="paper",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
+@family(
+    Metric(
+        "mdi",
+        "Modality dominance index",
+        "MDI = (A_T/|T|) / (A_V/|V|): attention of the answer's queries per text token, over that per visual "
+        f"token. Above 1 a text token gets more than a visual one. {_ONLY}",
+        source="paper",
+        range=(0, None),
+        chance="1 (uniform attention)",
+    ),
+    Metric(
+        "aei_text",
+        "Attention efficiency of text",
+        "AEI_T = (A_T/(A_T+A_V)) / (|T|/(|T|+|V|)): the text's share of the attention of the answer's queries, "
+        f"over its share of the tokens. {_ONLY}",
+        source="paper",
+        range=(0, None),
+        chance="1 (uniform attention)",
+    ),
+    Metric(
+        "aei_visual",
+        "Attention efficiency of the video",
+        "AEI_V = (A_V/(A_T+A_V)) / (|V|/(|T|+|V|)): the visual share of the attention of the answer's queries, "
+        f"over its share of the tokens. {_ONLY}",
+        source="paper",
+        range=(0, None),
+        chance="1 (uniform attention)",
+    ),
+    keys=KEYS,
 )
-@metric(
-    name="aei_text",
-    title="Attention efficiency of text",
-    definition="AEI_T = (A_T/(A_T+A_V)) / (|T|/(|T|+|V|)): the text's share of the attention of the answer's queries, "
-    f"over its share of the tokens. {_ONLY}",
-    source="paper",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
-)
-@metric(
-    name="aei_visual",
-    title="Attention efficiency of the video",
-    definition="AEI_V = (A_V/(A_T+A_V)) / (|V|/(|T|+|V|)): the visual share of the attention of the answer's queries, "
-    f"over its share of the tokens. {_ONLY}",
-    source="paper",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
-)
-def balance(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+def balance(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """MDI and AEI by layer and head, over heads (head -1) and over all (layer -1); n = queries.
 
     NaN where the queries may see no key of one of the two modalities, or there is no such query.
@@ -81,22 +81,23 @@ def balance(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
         mass, keys = _both(flow)
         both = (keys > 0).all(-1, keepdims=True)
         for axes, (a, b) in _places(cap, flow, mass, keys, np.broadcast_to(both, keys.shape)):
-            parts += [tidy(name, value, flow.queries, axes, key="") for name, value in indices(a, b).items()]
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+            parts += [Part(name, value, flow.queries, axes) for name, value in indices(a, b).items()]
+    return parts
 
 
-@metric(
-    name="attention_score",
-    title="Attention per token",
-    definition="Mean attention per allowed pair on text and on visual keys, A_T/|T| and A_V/|V|, by layer: P2's figure "
-    "over depth, and at layer -1 its means of text and image. P2 does not say whose attention it shows; here that of "
-    "the answer's queries, or of all of the prompt. Without sinks: less those among the keys.",
-    source="ours",
-    unit="attention per pair",
-    range=(0, 1),
-    chance="about 1 / allowed keys",
+@family(
+    Metric(
+        "attention_score",
+        "Attention per token",
+        "Mean attention per allowed pair on text and on visual keys, A_T/|T| and A_V/|V|, by layer: P2's figure "
+        "over depth, and at layer -1 its means of text and image. P2 does not say whose attention it shows; here that "
+        "of the answer's queries, or of all of the prompt. Without sinks: less those among the keys.",
+        unit="attention per pair",
+        chance="about 1 / allowed keys",
+    ),
+    keys=KEYS,
 )
-def attention_score(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+def attention_score(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Mean attention per pair on the keys of a modality (`key`); n = queries. NaN where no pair is allowed.
 
     Args:
@@ -110,8 +111,8 @@ def attention_score(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
     for flow in (_prompt(cap), *_answers(cap, token_heads)):
         mass, keys = _both(flow)
         for axes, (a, b) in _places(cap, flow, mass, keys, keys > 0):
-            parts.append(tidy("attention_score", divide(a, b), flow.queries[:, None], axes | {"key": BOTH}))
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+            parts.append(Part("attention_score", divide(a, b), flow.queries[:, None], axes | {"key": BOTH}))
+    return parts
 
 
 def indices(mass: Floats, keys: Floats) -> dict[str, Floats]:

@@ -18,17 +18,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from attnscope.metrics.families import family
 from attnscope.metrics.groups import SINKS, modality_flow
 from attnscope.metrics.modality import OTHER, gap_of, per_pair
-from attnscope.metrics.registry import OVER, metric
+from attnscope.metrics.registry import OVER, Metric
 from attnscope.metrics.segments import LEVEL, SIDE, Break, Fit, fit, fit_break, gamma_interval, interval, two_segments
+from attnscope.metrics.tables import Part
 from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 LINKS = {"s_visual": (VISUAL, VISUAL), "c_visual": (VISUAL, TEXT), "c_text": (TEXT, VISUAL)}
-COLUMNS = ("metric", "layer", "head", "link", "sinks", "value", "n", "p")
 _BREAK = f"Given where two segments are significantly better than one (p <= {LEVEL:g}, see decay_break)."
 
 Floats = NDArray[np.float64]
@@ -45,84 +46,76 @@ def log10_product(layers: ArrayLike, gamma: float, eps: ArrayLike) -> tuple[floa
     return float(terms.sum()), int(keep.sum())
 
 
-@metric(
-    name="decay_gamma",
-    title="Decay per layer",
-    definition="gamma in alpha_l proportional to gamma^l, by least squares on log alpha_l = a + l log "
-    "gamma; alpha_l = mean attention per pair of a link (s_visual, c_visual, c_text) in layer l. "
-    "Intervals are bootstrap intervals over clips; fewer than six have none.",
-    source="paper",
-    unit="per layer",
-    range=(0, None),
-    chance="1 (no change with depth)",
+@family(
+    Metric(
+        "decay_gamma",
+        "Decay per layer",
+        "gamma in alpha_l proportional to gamma^l, by least squares on log alpha_l = a + l log "
+        "gamma; alpha_l = mean attention per pair of a link (s_visual, c_visual, c_text) in layer l. "
+        "Intervals are bootstrap intervals over clips; fewer than six have none.",
+        source="paper",
+        unit="per layer",
+        range=(0, None),
+        chance="1 (no change with depth)",
+    ),
+    Metric(
+        "decay_r2",
+        "R² of the decay fit",
+        "Share of the variance of log alpha over layers that the exponential explains. A low "
+        "value says that one exponent does not describe the curve.",
+    ),
+    Metric(
+        "decay_intercept",
+        "Intercept of the decay fit",
+        "a in log alpha_l = a + l log gamma (natural logarithm, l = the layer's number in the model, from 0).",
+        unit="log attention per pair",
+        range=(None, None),
+    ),
+    Metric(
+        "decay_break",
+        "Layer where the decay changes",
+        "Layer k of the best fit of two segments, log alpha_l = a + b l + c max(l - k, 0), given where it is "
+        f"significantly better than one line (p <= {LEVEL:g}). p, in the column p: share of straight lines with "
+        "independent normal errors whose best break takes away as large a share of the squared residuals, so the "
+        "search for k is accounted for; errors of neighbouring layers that resemble each other make it too small. At "
+        f"least {SIDE} layers on each side of k.",
+        unit="layer",
+        range=(0, None),
+    ),
+    Metric(
+        "decay_gamma_before",
+        "Decay per layer before the change",
+        f"gamma of the first of two segments, exp(b). {_BREAK}",
+        unit="per layer",
+        range=(0, None),
+        chance="1 (no change with depth)",
+    ),
+    Metric(
+        "decay_gamma_after",
+        "Decay per layer after the change",
+        f"gamma of the second of two segments, exp(b + c). {_BREAK}",
+        unit="per layer",
+        range=(0, None),
+        chance="1 (no change with depth)",
+    ),
+    Metric(
+        "decay_break_r2",
+        "R² of the fit of two segments",
+        f"Share of the variance of log alpha over layers that two segments explain. {_BREAK}",
+    ),
+    Metric(
+        "log10_e_dda",
+        "log10 of the decay product",
+        "log10 of E_DDA, the product over layers of gamma^l eps_l, with layers counted from 1 and "
+        "eps_l = the gap D_m of that layer (denominator max; m is the modality of the link's queries). For "
+        "gamma < 1 it shrinks with depth although the paper says that the error grows: its sign has no "
+        "reading.",
+        unit="log10",
+        range=(None, None),
+    ),
+    keys=("link", "sinks"),
 )
-@metric(
-    name="decay_r2",
-    title="R² of the decay fit",
-    definition="Share of the variance of log alpha over layers that the exponential explains. A low "
-    "value says that one exponent does not describe the curve.",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-)
-@metric(
-    name="decay_intercept",
-    title="Intercept of the decay fit",
-    definition="a in log alpha_l = a + l log gamma (natural logarithm, l = the layer's number in the model, from 0).",
-    source="ours",
-    unit="log attention per pair",
-    range=(None, None),
-)
-@metric(
-    name="decay_break",
-    title="Layer where the decay changes",
-    definition="Layer k of the best fit of two segments, log alpha_l = a + b l + c max(l - k, 0), given where it is "
-    f"significantly better than one line (p <= {LEVEL:g}). p, in the column p: share of straight lines with "
-    "independent normal errors whose best break takes away as large a share of the squared residuals, so the search "
-    "for k is accounted for; errors of neighbouring layers that resemble each other make it too small. At least "
-    f"{SIDE} layers on each side of k.",
-    source="ours",
-    unit="layer",
-    range=(0, None),
-)
-@metric(
-    name="decay_gamma_before",
-    title="Decay per layer before the change",
-    definition=f"gamma of the first of two segments, exp(b). {_BREAK}",
-    source="ours",
-    unit="per layer",
-    range=(0, None),
-    chance="1 (no change with depth)",
-)
-@metric(
-    name="decay_gamma_after",
-    title="Decay per layer after the change",
-    definition=f"gamma of the second of two segments, exp(b + c). {_BREAK}",
-    source="ours",
-    unit="per layer",
-    range=(0, None),
-    chance="1 (no change with depth)",
-)
-@metric(
-    name="decay_break_r2",
-    title="R² of the fit of two segments",
-    definition=f"Share of the variance of log alpha over layers that two segments explain. {_BREAK}",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-)
-@metric(
-    name="log10_e_dda",
-    title="log10 of the decay product",
-    definition="log10 of E_DDA, the product over layers of gamma^l eps_l, with layers counted from 1 and "
-    "eps_l = the gap D_m of that layer (denominator max; m is the modality of the link's queries). For "
-    "gamma < 1 it shrinks with depth although the paper says that the error grows: its sign has no "
-    "reading.",
-    source="ours",
-    unit="log10",
-    range=(None, None),
-)
-def decay(cap: Capture) -> pd.DataFrame:
+def decay(cap: Capture) -> list[Part]:
     """Decay fits and E_DDA of every link, with and without sinks; n = layers that entered.
 
     Raises:
@@ -130,25 +123,24 @@ def decay(cap: Capture) -> pd.DataFrame:
     """
     flow = modality_flow(cap).over_heads()
     means = per_pair(flow)[:, :, 0]  # [2, L, Q, K]
-    rows: list[dict[str, object]] = []
+    parts: list[Part] = []
     for name, (query, key) in LINKS.items():
         if not {TEXT, VISUAL} <= set(flow.names):
             continue
         q, k, other = (flow.names.index(m) for m in (query, key, OTHER[query]))
         for sinks, of in zip(SINKS, means, strict=True):
-            found, broken = fit(cap.layers, of[:, q, k]), fit_break(cap.layers, of[:, q, k])
-            e_dda, n = log10_product(cap.layers, found.gamma, gap_of(of[:, q, q], of[:, q, other], "max"))
-            keys = {"layer": OVER, "head": OVER, "link": name, "sinks": sinks}
-            for number, value in _single(found).items():
-                rows.append({"metric": number, **keys, "value": value, "n": found.n, "p": np.nan})
-            rows.append({"metric": "log10_e_dda", **keys, "value": e_dda, "n": n, "p": np.nan})
-            for number, value in _double(broken).items():
-                rows.append({"metric": number, **keys, "value": value, "n": broken.n, "p": broken.p})
-    return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+            curve = of[:, q, k]
+            line, broken, of_link = fit(cap.layers, curve), fit_break(cap.layers, curve), {"link": name, "sinks": sinks}
+            e_dda, n = log10_product(cap.layers, line.gamma, gap_of(of[:, q, q], of[:, q, other], "max"))
+            parts += [Part(number, value, line.n, of_link) for number, value in _single(line).items()]
+            parts.append(Part("log10_e_dda", e_dda, n, of_link))
+            p = np.array([broken.p])
+            parts += [Part(number, value, broken.n, of_link, p=p) for number, value in _double(broken).items()]
+    return parts
 
 
-def _single(found: Fit) -> dict[str, float]:
-    return {"decay_intercept": found.a, "decay_gamma": found.gamma, "decay_r2": found.r2}
+def _single(line: Fit) -> dict[str, float]:
+    return {"decay_intercept": line.a, "decay_gamma": line.gamma, "decay_r2": line.r2}
 
 
 def _double(broken: Break) -> dict[str, float]:
@@ -190,11 +182,13 @@ def across_captures(
         curves = of.groupby([unit, "layer"])["value"].mean().unstack("layer").dropna(how="all")  # [C, L], of log alpha
         layers, every = curves.columns.to_numpy(np.float64), curves.to_numpy(np.float64)
         gamma = gamma_interval(layers, np.exp(every), **options) if len(every) else (np.nan, np.nan, np.nan)
-        found = {"decay_gamma": (*gamma, np.nan)} | _break_intervals(layers, every, **options)
+        numbers = {"decay_gamma": (*gamma, np.nan)} | _break_intervals(layers, every, **options)
         keys = {"layer": OVER, "head": OVER, "link": name, "sinks": sinks}
-        for number, (value, low, high, p) in found.items():
+        for number, (value, low, high, p) in numbers.items():
             rows.append({"metric": number, **keys, "value": value, "n": len(every), "low": low, "high": high, "p": p})
-    return pd.DataFrame(rows, columns=pd.Index([*COLUMNS[:-1], "low", "high", "p"]))
+    return pd.DataFrame(
+        rows, columns=pd.Index(["metric", "layer", "head", "link", "sinks", "value", "n", "low", "high", "p"])
+    )
 
 
 def _break_intervals(

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 
 from attnscope.metrics.answer import answer_group
+from attnscope.metrics.families import family
 from attnscope.metrics.groups import SINKS
 from attnscope.metrics.people.density import speaker_cells
-from attnscope.metrics.registry import metric
-from attnscope.metrics.tables import divide, over, with_head_mean
+from attnscope.metrics.registry import Metric
+from attnscope.metrics.tables import Part, Places, divide, with_head_mean
 from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
@@ -31,19 +32,21 @@ _NEIGHBOURS = np.zeros((3, 3, 3, 3), dtype=bool)
 _NEIGHBOURS[1, 1] = True
 
 
-@metric(
-    name="cross_attention",
-    title="Attention from utterances to speakers",
-    definition="g = mean of A(u, v) over the tokens u of all turns with a speaker and the cells v of all speakers' "
-    "boxes. A head is active if g > lambda, for which 5e-5 is published; as a mean over pairs, g shrinks as the prompt "
-    "grows.",
-    source="2nd",
-    unit="attention per pair",
-    range=(0, 1),
-    chance="about 1 / allowed keys",
+@family(
+    Metric(
+        "cross_attention",
+        "Attention from utterances to speakers",
+        "g = mean of A(u, v) over the tokens u of all turns with a speaker and the cells v of all speakers' "
+        "boxes. A head is active if g > lambda, for which 5e-5 is published; as a mean over pairs, g shrinks as the "
+        "prompt grows.",
+        source="2nd",
+        unit="attention per pair",
+        chance="about 1 / allowed keys",
+    ),
+    keys=("threshold",),
     needs=("maps",),
 )
-def cross_attention(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
+def cross_attention(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     """P1's criterion of active heads, g (2nd).
 
     Args:
@@ -66,25 +69,25 @@ def cross_attention(cap: Capture, *, threshold: float = 0.5) -> pd.DataFrame:
         for row, layer in enumerate(cap.layers):
             maps = np.asarray(cap.maps(layer=int(layer), group=names).values, dtype=np.float64)  # [H, R, P]
             value[row] = maps[..., cells].mean(-1) @ (tokens / tokens.sum())
-    flat, places = over(value, cap.layers)
-    pairs = int(tokens.sum()) * int(cells.sum())
-    table = places.assign(metric="cross_attention", threshold=threshold, value=flat, n=pairs)
-    return table[["metric", "layer", "head", "threshold", "value", "n"]]
+    places, pairs = Places.of(cap), int(tokens.sum()) * int(cells.sum())
+    return [Part("cross_attention", places.with_means(value), pairs, {"place": places.table})]
 
 
-@metric(
-    name="spatial_entropy",
-    title="Spatial entropy of the answer's look",
-    definition="Entropy of the connected regions of what exceeds twice the mean of the answer position's map over "
-    "visual cells, by their shares of the excess: 0 is one region. As in the released code of localization heads, but "
-    "for its floor of 0.001, which depends on the number of tokens. In a video: the entropy of the regions of a frame, "
-    "averaged over frames by their excess. Without sinks: cells that are sinks do not count.",
-    source="ours",
-    unit="nat",
-    range=(0, None),
+@family(
+    Metric(
+        "spatial_entropy",
+        "Spatial entropy of the answer's look",
+        "Entropy of the connected regions of what exceeds twice the mean of the answer position's map over "
+        "visual cells, by their shares of the excess: 0 is one region. As in the released code of localization heads, "
+        "but for its floor of 0.001, which depends on the number of tokens. In a video: the entropy of the regions of "
+        "a frame, averaged over frames by their excess. Without sinks: cells that are sinks do not count.",
+        unit="nat",
+        range=(0, None),
+    ),
+    keys=("sinks",),
     needs=("maps",),
 )
-def spatial_entropy(cap: Capture) -> pd.DataFrame:
+def spatial_entropy(cap: Capture) -> list[Part]:
     """Into how many regions the answer position looks (code, with frames and without the floor: ours).
 
     Args:
@@ -98,13 +101,12 @@ def spatial_entropy(cap: Capture) -> pd.DataFrame:
         FormatError: if the capture has no `maps` reading.
     """
     choices = SINKS if cap.has("masses") or cap.has("stats") else SINKS[:1]
-    parts = []
+    parts, places = [], Places.of(cap).table
     for sinks, (entropy, count) in zip(choices, _read(cap, choices), strict=True):
-        _, places = over(entropy[:-1, :-1], cap.layers)
         value = np.concatenate([entropy[:-1, :-1].ravel(), entropy[:, -1]])
         n = np.concatenate([np.repeat(count[:-1], cap.heads), count])
-        parts.append(places.assign(metric="spatial_entropy", sinks=sinks, value=value, n=n))
-    return pd.concat(parts, ignore_index=True)[["metric", "layer", "head", "sinks", "value", "n"]]
+        parts.append(Part("spatial_entropy", value, n, {"place": places, "sinks": sinks}))
+    return parts
 
 
 def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np.int64]]]:

@@ -21,7 +21,7 @@ from attnscope.metrics.clips.keys import keys_of
 from attnscope.metrics.headline import change
 from attnscope.metrics.people.boxes import Unit, check, covered, disturb, quantiles
 from attnscope.metrics.people.density import speaker_cells
-from attnscope.metrics.people.parts import Part, numbers
+from attnscope.metrics.tables import Part
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -159,7 +159,7 @@ def _drawn(cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[n
     values = np.full((len(cells), int(rows.sum())), np.nan)
     for draw, parts in enumerate(ways):
         kept = [part for part in _comparable(parts, as_they_are) if part.metric in wanted]
-        values[draw] = numbers(kept) if kept else np.nan
+        values[draw] = np.concatenate([part.flat for part in kept]) if kept else np.nan
     return _Drawn(rows.to_numpy(), values)
 
 
@@ -188,12 +188,11 @@ def _banded(table: pd.DataFrame, drawn: _Drawn, level: float) -> pd.DataFrame:
 def _comparable(parts: list[Part], as_they_are: list[Part]) -> list[Part]:
     """Parts of a draw, NaN where the chance level beside a score is not that of the boxes as they are."""
     out = []
-    levels = {(part.metric, part.keys["frames"][0]): i for i, part in enumerate(parts) if part.metric.endswith(CHANCE)}
+    levels = {(part.metric, part.keys["frames"]): i for i, part in enumerate(parts) if part.metric.endswith(CHANCE)}
     for part in parts:
-        frames = part.keys.get("frames", ())
-        at = levels.get((f"{part.metric}{CHANCE}", frames[0])) if len(frames) else None
+        at = levels.get((f"{part.metric}{CHANCE}", part.keys.get("frames")))
         if at is not None:
-            same = np.isclose(parts[at].values, as_they_are[at].values)  # [1, M], or [X, M]
+            same = np.isclose(parts[at].values, as_they_are[at].values)  # [1, ...], or [X, ...]
             part = replace(part, values=np.where(same, part.values, np.nan))
         out.append(part)
     return out

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.metrics.families import family
 from attnscope.metrics.groups import (
     SINKS,
     Flow,
@@ -27,8 +28,8 @@ from attnscope.metrics.groups import (
     uniform_flow,
     uniform_tokens,
 )
-from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tables import divide, tidy
+from attnscope.metrics.registry import Metric
+from attnscope.metrics.tables import Part, divide
 from attnscope.vocabulary import ANSWER, ANSWER_POSITION, GENERATED, ROLE, SPECIAL, TEMPLATE, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 OTHER = {VISUAL: TEXT, TEXT: VISUAL}
 DENOMINATORS = ("max", "sum", "self")
+KEYS, GAP_KEYS = ("query", "key", "link", "sinks"), ("query", "sinks", "denominator")
 _SINK_FREE = "Without sinks: less the mass, and the pairs, on the sinks among the keys."
 
 Floats = NDArray[np.float64]
@@ -49,7 +51,7 @@ def modality_of(query: str) -> str:
     return TEXT if is_text else query
 
 
-def link(query: str, key: str) -> str:
+def link_of(query: str, key: str) -> str:
     """`self`, `cross`, or `special` where special tokens are the queries or the keys.
 
     Args:
@@ -73,18 +75,21 @@ def gap_of(self_mean: Floats, cross_mean: Floats, denominator: str) -> Floats:
     return divide(np.abs(self_mean - cross_mean), below[denominator])
 
 
-@metric(
-    name="pair_mean",
-    title="Mean attention per pair",
-    definition="Mean of the attention over all allowed (query, key) pairs of two modalities: s_m within "
-    "modality m, c_m from m to the other one; also for the queries of a role, the answer position and each generated "
-    f"token. {_SINK_FREE} In a causal model, visual queries see only the text that stands before the video.",
-    source="paper",
-    unit="attention per pair",
-    range=(0, 1),
-    chance="about 1 / allowed keys",
+@family(
+    Metric(
+        "pair_mean",
+        "Mean attention per pair",
+        "Mean of the attention over all allowed (query, key) pairs of two modalities: s_m within "
+        "modality m, c_m from m to the other one; also for the queries of a role, the answer position and each "
+        f"generated token. {_SINK_FREE} In a causal model, visual queries see only the text that stands before the "
+        "video.",
+        source="paper",
+        unit="attention per pair",
+        chance="about 1 / allowed keys",
+    ),
+    keys=KEYS,
 )
-def pair_mean(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+def pair_mean(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Mean attention per allowed pair; n = pairs. NaN where no pair is allowed.
 
     Args:
@@ -92,20 +97,20 @@ def pair_mean(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
         token_heads: also every head of each generated token.
     """
     flows = _flows(cap, token_heads)
-    return _table("pair_mean", cap, [(flow, per_pair(flow), flow.counts[:, :, None]) for flow in flows])
+    return _parts("pair_mean", cap, [(flow, per_pair(flow), flow.counts[:, :, None]) for flow in flows])
 
 
-@metric(
-    name="mass_share",
-    title="Mass share",
-    definition="Sum of attention from a query to all keys of a modality, averaged over the queries of a "
-    f"modality or role; also of the answer position and of each generated token. {_SINK_FREE}",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-    chance="the share of allowed keys (see lift)",
+@family(
+    Metric(
+        "mass_share",
+        "Mass share",
+        "Sum of attention from a query to all keys of a modality, averaged over the queries of a "
+        f"modality or role; also of the answer position and of each generated token. {_SINK_FREE}",
+        chance="the share of allowed keys (see lift)",
+    ),
+    keys=KEYS,
 )
-def mass_share(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+def mass_share(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Attention mass from a set of queries to a modality; n = queries. NaN where no pair is allowed.
 
     Args:
@@ -113,22 +118,23 @@ def mass_share(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
         token_heads: also every head of each generated token.
     """
     flows = _flows(cap, token_heads)
-    return _table("mass_share", cap, [(f, np.where(_allowed(f), f.mass, np.nan), f.queries[:, None]) for f in flows])
+    return _parts("mass_share", cap, [(f, np.where(_allowed(f), f.mass, np.nan), f.queries[:, None]) for f in flows])
 
 
-@metric(
-    name="gap",
-    title="Gap between self and cross attention",
-    definition="D_m = |s_m - c_m| / max(s_m, c_m), from the means per pair of modality m; with the "
-    "denominators s_m + c_m (sum) and s_m (self) beside it. A layer's gap is that of its mean over "
-    "heads, and the model's gap is the mean over the layers where it is defined. Likewise of the text queries of a "
-    "role, the answer position and each generated token. The paper prints values without a formula.",
-    source="ours",
-    unit="1",
-    range=(0, None),
-    chance="see gap_uniform",
+@family(
+    Metric(
+        "gap",
+        "Gap between self and cross attention",
+        "D_m = |s_m - c_m| / max(s_m, c_m), from the means per pair of modality m; with the "
+        "denominators s_m + c_m (sum) and s_m (self) beside it. A layer's gap is that of its mean over "
+        "heads, and the model's gap is the mean over the layers where it is defined. Likewise of the text queries of a "
+        "role, the answer position and each generated token. The paper prints values without a formula.",
+        range=(0, None),
+        chance="see gap_uniform",
+    ),
+    keys=GAP_KEYS,
 )
-def gap(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
+def gap(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Gap D_m of each set of queries, by denominator; n = 1 for a layer, the number of layers for layer -1.
 
     Args:
@@ -138,63 +144,70 @@ def gap(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
     return _gaps("gap", cap, _flows(cap, token_heads))
 
 
-@metric(
-    name="lift",
-    title="Lift over availability",
-    definition="Mass share divided by the mass share that attention spread evenly over each query's "
-    f"allowed keys would give. {_SINK_FREE}",
-    source="ours",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
+@family(
+    Metric(
+        "lift",
+        "Lift over availability",
+        "Mass share divided by the mass share that attention spread evenly over each query's "
+        f"allowed keys would give. {_SINK_FREE}",
+        range=(0, None),
+        chance="1 (uniform attention)",
+    ),
+    keys=KEYS,
 )
-@metric(
-    name="gap_uniform",
-    title="Gap of uniform attention",
-    definition="The gap D_m that attention spread evenly over each query's allowed keys would show: not "
-    "0 in a causal model, where early queries have fewer keys and therefore heavier pairs.",
-    source="ours",
-    unit="1",
-    range=(0, None),
-)
-def against_uniform(cap: Capture, *, token_heads: bool = False) -> pd.DataFrame:
-    """Lift of each set of queries on each modality (n = queries), and the gap of uniform attention (head -1).
-
-    Both are NaN where no pair is allowed.
+def lift(cap: Capture, *, token_heads: bool = False) -> list[Part]:
+    """Lift of each set of queries on each modality; n = queries. NaN where no pair is allowed.
 
     Args:
-        cap: an open capture with the `masses` reading.
-        token_heads: also every head of each generated token.
+        cap: An open capture with the `masses` reading.
+        token_heads: Also every head of each generated token.
     """
     flows = _flows(cap, token_heads)
-    even = uniform_flow(cap), uniform_tokens(flows[1])
     parts = []
-    for own, base in zip(flows, even, strict=True):
-        parts.append((own, divide(own.mass, np.where(_allowed(base), base.mass, 0.0)), own.queries[:, None]))
-    return pd.concat([_table("lift", cap, parts), _gaps("gap_uniform", cap, even)], ignore_index=True)
+    for own, even in zip(flows, (uniform_flow(cap), uniform_tokens(flows[1])), strict=True):
+        parts.append((own, divide(own.mass, np.where(_allowed(even), even.mass, 0.0)), own.queries[:, None]))
+    return _parts("lift", cap, parts)
 
 
-def _gaps(name: str, cap: Capture, flows: Sequence[Flow]) -> pd.DataFrame:
+@family(
+    Metric(
+        "gap_uniform",
+        "Gap of uniform attention",
+        "The gap D_m that attention spread evenly over each query's allowed keys would show: not "
+        "0 in a causal model, where early queries have fewer keys and therefore heavier pairs.",
+        range=(0, None),
+    ),
+    keys=GAP_KEYS,
+)
+def gap_uniform(cap: Capture) -> list[Part]:
+    """Gap of uniform attention (head -1); n as of `gap`. NaN where no pair is allowed.
+
+    Args:
+        cap: An open capture with the `masses` reading.
+    """
+    return _gaps("gap_uniform", cap, (uniform_flow(cap), uniform_tokens(generated_flow(cap))))
+
+
+def _gaps(name: str, cap: Capture, flows: Sequence[Flow]) -> list[Part]:
     """Gaps of flows for their heads (the last is their mean), by layer and over layers."""
-    parts = []
+    parts: list[Part] = []
     for flow in flows:
         sets = [q for q in flow.sets if {modality_of(q), OTHER.get(modality_of(q))} <= set(flow.names)]
         rows = [flow.sets.index(q) for q in sets]
         own = [flow.names.index(modality_of(q)) for q in sets]
         other = [flow.names.index(OTHER[modality_of(q)]) for q in sets]
         means = np.moveaxis(per_pair(flow), (3, 4), (1, 2))  # [2, Q, K, L, X]
-        found = [gap_of(means[:, rows, own], means[:, rows, other], d) for d in DENOMINATORS]
-        value = np.stack(found, 2)  # [2, Q, 3, L, X]
+        gaps = [gap_of(means[:, rows, own], means[:, rows, other], d) for d in DENOMINATORS]
+        value = np.stack(gaps, 2)  # [2, Q, 3, L, X]
         keys: dict[str, Sequence[Any]] = {"sinks": SINKS, "query": sets, "denominator": DENOMINATORS}
         by_layer = value[..., -1:]
         layers = np.isfinite(by_layer).sum(-2)
         over = divide(np.nansum(by_layer, axis=-2), layers)
         parts += [
-            tidy(name, value, np.isfinite(value), keys | {"layer": cap.layers.tolist(), "head": flow.heads}),
-            tidy(name, over, layers, keys | {"layer": [OVER]}, head=OVER),
+            Part(name, value, np.isfinite(value), keys | {"layer": cap.layers, "head": flow.heads}),
+            Part(name, over[..., 0], layers[..., 0], keys),
         ]
-    columns = ["metric", "layer", "head", "query", "sinks", "denominator", "value", "n"]
-    return pd.concat(parts, ignore_index=True)[columns]
+    return parts
 
 
 def _flows(cap: Capture, token_heads: bool) -> tuple[Flow, Flow]:
@@ -208,19 +221,15 @@ def _allowed(flow: Flow) -> NDArray[np.bool_]:
     return flow.counts[:, :, None] > 0
 
 
-def _table(name: str, cap: Capture, parts: Sequence[tuple[Flow, Floats, NDArray[np.int64]]]) -> pd.DataFrame:
-    """The table of a metric, from its values over [2, L, X, Q, K] of each flow, and their n."""
-    tables = []
-    for flow, values, n in parts:
-        axes = {
-            "sinks": SINKS,
-            "layer": cap.layers.tolist(),
-            "head": flow.heads,
-            "query": flow.sets,
-            "key": flow.names,
-        }
-        table = tidy(name, values, n, axes)
-        links = [link(query, key) for query in flow.sets for key in flow.names]
-        tables.append(table.assign(link=np.resize(np.array(links, object), len(table))))
-    columns = ["metric", "layer", "head", "query", "key", "link", "sinks", "value", "n"]
-    return pd.concat(tables, ignore_index=True)[columns]
+def _parts(name: str, cap: Capture, flows: Sequence[tuple[Flow, Floats, NDArray[np.int64]]]) -> list[Part]:
+    """The numbers of a metric, from its values over [2, L, X, Q, K] of each flow, and their n."""
+    parts = []
+    for flow, values, n in flows:
+        pairs = pd.DataFrame(
+            [(query, key, link_of(query, key)) for query in flow.sets for key in flow.names],
+            columns=pd.Index(["query", "key", "link"]),
+        )
+        keys = {"sinks": SINKS, "layer": cap.layers, "head": flow.heads, "pairs": pairs}
+        shape = (*values.shape[:3], len(pairs))
+        parts.append(Part(name, values, np.broadcast_to(n, values.shape).reshape(shape), keys))
+    return parts

@@ -16,9 +16,9 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.metrics.families import family
 from attnscope.metrics.people.density import (
     FRAME_CHOICES,
     seen_cells,
@@ -29,11 +29,10 @@ from attnscope.metrics.people.density import (
     unit_weights,
     units_of,
 )
-from attnscope.metrics.people.parts import Part, places_of, to_table
 from attnscope.metrics.people.words import (
     MATCHES,
     TOGETHER,
-    Found,
+    PairNumbers,
     Words,
     add_heads,
     boxes_of,
@@ -41,27 +40,13 @@ from attnscope.metrics.people.words import (
     together,
     unit_peaks,
 )
-from attnscope.metrics.registry import OVER, Compute, metric
+from attnscope.metrics.registry import Metric
+from attnscope.metrics.tables import Part, Places
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 METRICS = ("speaker_pair_mean", "speaker_pair_max", "speaker_pair_mass")
-FILL = {"turn": OVER}
-COLUMNS = [
-    "metric",
-    "layer",
-    "head",
-    "frames",
-    "threshold",
-    "match",
-    "heads",
-    "rows",
-    "turn",
-    "time",
-    "value",
-    "n",
-]
 _NUMBERS = (
     (
         "Attention per pair of word and speaker's cell (AttnMean)",
@@ -105,30 +90,28 @@ _OF = (
 )
 
 
-def _named(compute: Compute) -> Compute:
-    """Register every number of the family: mean, maximum and mass, over all, by turn and over the clip."""
-    for (suffix, more, of), (name, (title, definition, unit, chance)) in reversed(
-        list(product(_OF, zip(METRICS, _NUMBERS, strict=True)))
-    ):
-        compute = metric(
-            name=f"{name}{suffix}",
-            title=f"{title}{more}",
-            definition=definition.format(
+def _variants() -> list[Metric]:
+    """Every metric of the family: mean, maximum and mass, over all turns, by turn and over the clip."""
+    return [
+        Metric(
+            f"{name}{suffix}",
+            f"{title}{more}",
+            definition.format(
                 of=f"the {of}; matched: the speaker of u, mismatched: mean over the other visible speakers. "
                 "heads = max: the highest head for each turn and speaker, before these means."
             ),
-            source="ours",
             unit=unit,
-            range=(0, 1),
             chance=chance,
-            needs=("maps",),
             version=2,
-        )(compute)
-    return compute
+        )
+        for (suffix, more, of), (name, (title, definition, unit, chance)) in product(
+            _OF, zip(METRICS, _NUMBERS, strict=True)
+        )
+    ]
 
 
-@_named
-def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> pd.DataFrame:
+@family(*_variants(), keys=("frames", "threshold", "match", "heads", "rows", "turn", "time"), needs=("maps",))
+def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> list[Part]:
     """Mean, maximum and mass over matched and mismatched pairs of words and cells (ours, after P1's AttnMax, AttnMean).
 
     Args:
@@ -139,7 +122,7 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> pd.Da
 
     Returns:
         Columns `match`, `heads` and `rows` as above, `turn` (number in the transcript, -1: not of one turn) and `time`
-        (seconds, NaN: not of one unit); n = tokens. Of single turns and units only heads put together are told. NaN
+        (seconds, NaN: not of one unit); n = tokens. Single turns and units have rows of heads put together only. NaN
         where no such box is visible.
 
     Raises:
@@ -149,29 +132,30 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> pd.Da
     parts = next(measure(cap, cells, threshold))
     if exact and (cap.has("qk") or cap.has("full")):
         parts += _word_peaks(cap, cells, threshold)
-    return to_table(parts, COLUMNS, FILL).assign(threshold=threshold)
+    return parts
 
 
 def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:
     """Every number of this family for each of D ways [D, S, P] in which the speakers' cells may lie."""
-    units, choices, places = units_of(cap), _words(cap, cells, threshold), places_of(cap.layers, cap.heads)
+    units, choices, places = units_of(cap), _words(cap, cells, threshold), Places.of(cap)
     weights, boxes = unit_weights(units, cells), boxes_of(units, cells)
     shape = len(units.times), *cells.shape[:2]  # F, D, S
-    found = [Found.nothing(words, len(cap.layers), cap.heads) for words in choices]
+    numbers = [PairNumbers.empty(words, len(cap.layers), cap.heads) for words in choices]
     for row, maps in turn_maps(cap, choices[0].turns.groups if len(units.times) else []):
         masses = unit_masses(maps, units, weights).reshape(*maps.shape[:2], *shape)
         peaks = unit_peaks(maps, boxes, shape)
-        for words, numbers in zip(choices, found, strict=True):
-            numbers.fill(row, words, masses, peaks)
+        for words, own in zip(choices, numbers, strict=True):
+            own.fill(row, words, masses, peaks)
     for way in range(len(cells)):
         parts: list[Part] = []
-        for words, numbers in zip(choices, found, strict=True):
-            n, by_turn, by_unit = (n[way] for n in numbers.n)
-            turns, same = np.array(words.turns.numbers, dtype=np.int64), {"frames": words.frames, "rows": "turn"}
+        for words, own in zip(choices, numbers, strict=True):
+            n, by_turn, by_unit = (n[way] for n in own.n)
+            same = {"frames": words.frames, "rows": "turn"}
             for k, name in enumerate(METRICS):
-                parts += _whole(name, numbers.each[k, way], numbers.whole[k, way], n, places, same)
-                parts += _together(f"{name}_turn", numbers.turn[k, way], by_turn, places, same, {"turn": turns})
-                parts += _together(f"{name}_time", numbers.time[k, way], by_unit, places, same, {"time": units.times})
+                parts += _over_turns(name, own.each[k, way], own.whole[k, way], n, places, same)
+                turns = same | {"turn": words.turns.numbers}
+                parts += _together(f"{name}_turn", own.turn[k, way], by_turn, places, turns)
+                parts += _together(f"{name}_time", own.time[k, way], by_unit, places, same | {"time": units.times})
         yield parts
 
 
@@ -184,11 +168,7 @@ def _words(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> list[Wor
 def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> list[Part]:
     """The maximum of every word on its own, mean over the words of each turn."""
     units, choices, turned = units_of(cap), _words(cap, cells, threshold), cap.tokens["turn"].to_numpy()
-    boxes, shape, places = (
-        boxes_of(units, cells),
-        (len(units.times), *cells.shape[:2]),
-        places_of(cap.layers, cap.heads),
-    )
+    boxes, shape, places = boxes_of(units, cells), (len(units.times), *cells.shape[:2]), Places.of(cap)
     each = np.full((len(choices), len(cap.layers), cap.heads, 2), np.nan)
     whole = np.full((len(choices), len(cap.layers) + 1, len(TOGETHER), 2), np.nan)
     n = np.zeros((len(choices), 2), dtype=np.int64)
@@ -207,39 +187,29 @@ def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> lis
             rows = {row: together(top, 1), len(cap.layers): over_layers(so_far[i], row + 1)}
             for at, of in rows.items():  # the last layer's turn leaves the numbers of all layers
                 whole[i, at] = [words.over_turns(*words.per_turn(numbers))[0][0, 0] for numbers in of]
-    made = zip(choices, each, whole[..., None], n, strict=True)
-    same = {"rows": "token"}
     return [
-        p for w, one, all_, of in made for p in _whole(METRICS[1], one, all_, of, places, same | {"frames": w.frames})
+        part
+        for words, single, pooled, count in zip(choices, each, whole, n, strict=True)
+        for part in _over_turns(METRICS[1], single, pooled, count, places, {"frames": words.frames, "rows": "token"})
     ]
 
 
-def _whole(
+def _over_turns(
     name: str,
     each: NDArray[np.float64],
     whole: NDArray[np.float64],
     n: NDArray[np.int64],
-    places: pd.DataFrame,
-    same: dict[str, str],
+    places: Places,
+    same: Mapping[str, Any],
 ) -> list[Part]:
-    """Values [L, H, 2] of single heads, and [L + 1, 2, 2, 1] of the heads put together; n [2]."""
-    keys = {"match": [*MATCHES]} | {key: [said] * len(MATCHES) for key, said in ({"heads": "each"} | same).items()}
-    alone = Part(name, each.reshape(-1, len(MATCHES)), n, places[(places["head"] != OVER).to_numpy()], keys)
-    return [alone, *_together(name, whole, n[:, None], places, same, {})]
+    """Values [L, H, 2] of single heads, and [L + 1, 2, 2] of the heads put together; n [2]."""
+    keys = {"place": places.single_heads, "heads": "each", "match": MATCHES, **same}
+    return [Part(name, each, n, keys), *_together(name, whole, n, places, same)]
 
 
 def _together(
-    name: str,
-    values: NDArray[np.float64],
-    n: NDArray[np.int64],
-    places: pd.DataFrame,
-    same: dict[str, str],
-    of: Mapping[str, NDArray[Any]],
+    name: str, values: NDArray[np.float64], n: NDArray[np.int64], places: Places, same: Mapping[str, Any]
 ) -> list[Part]:
-    """Values [L + 1, 2, 2, M] of the heads of each layer put together, and of all: mean and highest; n [2, M]."""
-    size, where, out = n.size, places[(places["head"] == OVER).to_numpy()], []
-    for k, heads in enumerate(TOGETHER):
-        keys: dict[str, Any] = {key: [said] * size for key, said in ({"heads": heads} | same).items()}
-        keys |= {"match": np.repeat(MATCHES, n.shape[1])} | {key: np.tile(some, 2) for key, some in of.items()}
-        out.append(Part(name, values[:, k].reshape(len(values), size), n.reshape(-1), where, keys))
-    return out
+    """Values [L + 1, 2, 2, ...] of the heads of each layer put together, and of all: mean and highest; n [2, ...]."""
+    keys = {"place": places.head_means, "match": MATCHES, **same}
+    return [Part(name, values[:, k], n, {"heads": heads, **keys}) for k, heads in enumerate(TOGETHER)]

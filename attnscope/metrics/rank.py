@@ -11,55 +11,49 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tables import divide, tidy
+from attnscope.metrics.families import family
+from attnscope.metrics.registry import Metric
+from attnscope.metrics.tables import Part, divide
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 MASSIVE = 20.0  # VisAttnSink's threshold
-COLUMNS = ("metric", "layer", "head", "tokens", "value", "n")
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 
-@metric(
-    name="effective_rank",
-    title="Effective rank",
-    definition="exp of the entropy of the singular values of the token matrix X, each divided by their sum (Roy and "
-    "Vetterli 2007), per layer input; X is not centred. 1 if all tokens point the same way, min(tokens, channels) if "
-    "all directions are equally strong.",
-    source="paper",
-    unit="1",
-    range=(1, None),
+@family(
+    Metric(
+        "effective_rank",
+        "Effective rank",
+        "exp of the entropy of the singular values of the token matrix X, each divided by their sum (Roy and "
+        "Vetterli 2007), per layer input; X is not centred. 1 if all tokens point the same way, min(tokens, channels) "
+        "if all directions are equally strong.",
+        source="paper",
+        range=(1, None),
+    ),
+    Metric(
+        "effective_rank_share",
+        "Effective rank of what is possible",
+        "The effective rank divided by the largest one that so many tokens in so many channels can have, "
+        "min(tokens, channels).",
+    ),
+    Metric(
+        "rank_one_residual",
+        "Residual of rank one",
+        "What is left of the token matrix X when the part in which all rows are equal, its mean row, is taken "
+        "away: ||X - 1 x^T|| / ||X|| in the Frobenius norm, per layer input (Dong et al. 2021, whose norm is another "
+        "one). 0 if all tokens are equal: rank collapse.",
+        source="paper",
+    ),
+    keys=("tokens",),
     needs=("hidden",),
 )
-@metric(
-    name="effective_rank_share",
-    title="Effective rank of what is possible",
-    definition="The effective rank divided by the largest one that so many tokens in so many channels can have, "
-    "min(tokens, channels).",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-    needs=("hidden",),
-)
-@metric(
-    name="rank_one_residual",
-    title="Residual of rank one",
-    definition="What is left of the token matrix X when the part in which all rows are equal, its mean row, is taken "
-    "away: ||X - 1 x^T|| / ||X|| in the Frobenius norm, per layer input (Dong et al. 2021, whose norm is another one). "
-    "0 if all tokens are equal: rank collapse.",
-    source="paper",
-    unit="1",
-    range=(0, 1),
-    needs=("hidden",),
-)
-def from_spectra(cap: Capture) -> pd.DataFrame:
+def from_spectra(cap: Capture) -> list[Part]:
     """Effective rank, its share, and the rank-one residual; n = tokens. NaN for no tokens, or nothing but zeros.
 
     Raises:
@@ -71,38 +65,37 @@ def from_spectra(cap: Capture) -> pd.DataFrame:
     tokens = np.array([_members(cap)[name].sum() for name in groups])
     rank = effective_rank(values)
     most = np.minimum(tokens, values.shape[-1])  # K is min(N, D), and n is at most N
-    axes = {"layer": residual["layer"].values.tolist(), "tokens": groups}
-    found = {
+    axes = {"layer": residual["layer"].values, "tokens": groups}
+    numbers = {
         "effective_rank": rank,
         "effective_rank_share": divide(rank, most),
         "rank_one_residual": np.asarray(residual.values, np.float64),
     }
-    parts = [tidy(name, value, tokens, axes, head=OVER) for name, value in found.items()]
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    return [Part(name, value, tokens, axes) for name, value in numbers.items()]
 
 
-@metric(
-    name="massive_tokens",
-    title="Massive tokens",
-    definition="How many tokens of the prompt have a massive activation: max_d |x_d| / RMS(x) of the layer input above "
-    "20 (VisAttnSink). NaN in models of 400 channels or fewer, where no token can: the ratio is at most the root of "
-    "their number.",
-    source="code",
-    unit="tokens",
-    range=(0, None),
+@family(
+    Metric(
+        "massive_tokens",
+        "Massive tokens",
+        "How many tokens of the prompt have a massive activation: max_d |x_d| / RMS(x) of the layer input above "
+        "20 (VisAttnSink). NaN in models of 400 channels or fewer, where no token can: the ratio is at most the root "
+        "of their number.",
+        source="code",
+        unit="tokens",
+        range=(0, None),
+    ),
+    Metric(
+        "massive_share",
+        "Share of massive tokens",
+        "Massive tokens (max_d |x_d| / RMS(x) of the layer input above 20) of a modality, divided by the tokens "
+        "of that modality in the prompt.",
+        source="code",
+    ),
+    keys=("tokens",),
     needs=("hidden",),
 )
-@metric(
-    name="massive_share",
-    title="Share of massive tokens",
-    definition="Massive tokens (max_d |x_d| / RMS(x) of the layer input above 20) of a modality, divided by the tokens "
-    "of that modality in the prompt.",
-    source="code",
-    unit="1",
-    range=(0, 1),
-    needs=("hidden",),
-)
-def from_massive(cap: Capture, *, massive: float = MASSIVE) -> pd.DataFrame:
+def from_massive(cap: Capture, *, massive: float = MASSIVE) -> list[Part]:
     """Number and share of massive tokens by modality; n = tokens of it.
 
     Args:
@@ -115,26 +108,25 @@ def from_massive(cap: Capture, *, massive: float = MASSIVE) -> pd.DataFrame:
     sets = _members(cap)
     member = np.stack(list(sets.values()))  # [M, N]
     count = _massive(cap, massive) @ member.T.astype(np.float64)  # [L + 1, M]
-    axes = {"layer": cap.hidden("residual")["layer"].values.tolist(), "tokens": list(sets)}
+    axes = {"layer": cap.hidden("residual")["layer"].values, "tokens": list(sets)}
     tokens = member.sum(1)
     share = divide(count, tokens)
-    found = {"massive_tokens": np.where(tokens > 0, count, np.nan), "massive_share": share}
-    parts = [tidy(name, value, tokens, axes, head=OVER) for name, value in found.items()]
-    return pd.concat(parts, ignore_index=True)[list(COLUMNS)]
+    numbers = {"massive_tokens": np.where(tokens > 0, count, np.nan), "massive_share": share}
+    return [Part(name, value, tokens, axes) for name, value in numbers.items()]
 
 
-@metric(
-    name="massive_sinks",
-    title="Massive sinks",
-    definition="Share of the sink keys of a layer that are massive tokens: max_d |x_d| / RMS(x) of the layer input "
-    "above 20. NaN where the layer has no such sink, and in models of 400 channels or fewer.",
-    source="ours",
-    unit="1",
-    range=(0, 1),
-    chance="massive_share of the same tokens",
+@family(
+    Metric(
+        "massive_sinks",
+        "Massive sinks",
+        "Share of the sink keys of a layer that are massive tokens: max_d |x_d| / RMS(x) of the layer input "
+        "above 20. NaN where the layer has no such sink, and in models of 400 channels or fewer.",
+        chance="massive_share of the same tokens",
+    ),
+    keys=("tokens",),
     needs=("hidden", "masses"),
 )
-def massive_sinks(cap: Capture, *, massive: float = MASSIVE) -> pd.DataFrame:
+def massive_sinks(cap: Capture, *, massive: float = MASSIVE) -> list[Part]:
     """Share of sinks that are massive, by modality; n = sinks of the layer. What leaves the last layer has no sinks.
 
     Args:
@@ -149,8 +141,7 @@ def massive_sinks(cap: Capture, *, massive: float = MASSIVE) -> pd.DataFrame:
     sinks = np.asarray(cap.sinks)[:, : cap.prompt_length].astype(np.float64)  # [L, N]
     count = (sinks @ member).round()
     both = np.where(sinks > 0, _massive(cap, massive)[:-1], 0.0) @ member
-    axes = {"layer": cap.layers.tolist(), "tokens": list(sets)}
-    return tidy("massive_sinks", divide(both, count), count, axes, head=OVER)[list(COLUMNS)]
+    return [Part("massive_sinks", divide(both, count), count, {"layer": cap.layers, "tokens": list(sets)})]
 
 
 def effective_rank(values: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The list of metrics: what each one is called, what it means, where it comes from and how it is computed.
 
-A metric is one function of a capture with one decorator for each number that it returns. The definition given
-there is what reports print beside the number, so there is one place to keep right.
+A family of metrics is one function of a capture and a list of the metrics that it gives (`attnscope.metrics.families`).
+The definition in the list is what reports print beside the number, so there is one place to keep right.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import inspect
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
@@ -42,6 +42,10 @@ FAMILIES = (
 FOUND = ("value", "n", "low", "high", "p", "q")
 
 
+def _unregistered(*_: object, **__: object) -> pd.DataFrame:
+    raise TypeError("the metric is not registered; declare it with `family` or `metric`")
+
+
 @dataclass(frozen=True)
 class Metric:
     """One number that attnscope reports.
@@ -66,15 +70,15 @@ class Metric:
     name: str
     title: str
     definition: str
-    source: Source
-    unit: str
-    range: tuple[float | None, float | None]
-    chance: str
-    family: str
-    needs: tuple[str, ...]
-    compute: Compute
+    source: Source = "ours"
+    unit: str = "1"
+    range: tuple[float | None, float | None] = (0, 1)
+    chance: str = ""
     version: int = 1
+    family: str = ""
+    needs: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
+    compute: Compute = _unregistered
 
     @property
     def id(self) -> str:
@@ -98,32 +102,39 @@ def metric(
     one_of: tuple[str, ...] = (),
     version: int = 1,
 ) -> Callable[[F], F]:
-    """Register a function as the one that computes `name`; one that returns several metrics has several.
+    """Register a function that returns the tidy table of one metric.
 
-    Args: as the attributes of `Metric`.
+    A family of several metrics has one declaration, `attnscope.metrics.families.family`.
+
+    Args: As the attributes of `Metric`.
 
     Raises:
         ValueError: if the name is taken.
     """
 
     def register(compute: F) -> F:
-        if name in _METRICS:
-            raise ValueError(f"metric '{name}' is defined twice")
-        family = compute.__module__.rsplit(".", 1)[-1]
-        _METRICS[name] = Metric(
-            name, title, definition, source, unit, range, chance, family, needs, compute, version, one_of
-        )
+        add(Metric(name, title, definition, source, unit, range, chance, version), compute, needs, one_of)
         return compute
 
     return register
 
 
+def add(entry: Metric, compute: Compute, needs: tuple[str, ...], one_of: tuple[str, ...] = ()) -> None:
+    """Register a metric with the function that computes it; the function's module names the family.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
+    if entry.name in _METRICS:
+        raise ValueError(f"metric '{entry.name}' is defined twice")
+    family = compute.__module__.rsplit(".", 1)[-1]
+    _METRICS[entry.name] = replace(entry, family=family, needs=needs, one_of=one_of, compute=compute)
+
+
 def all_metrics() -> list[Metric]:
-    """Every registered metric as the files read: by family, function after function, decorators top down."""
+    """Every registered metric as the files read: by family, in the order of the declarations."""
     order = {family: i for i, family in enumerate(FAMILIES)}
-    functions = list(dict.fromkeys(entry.compute for entry in _METRICS.values()))
-    listed = [m for fn in functions for m in reversed(_METRICS.values()) if m.compute is fn]
-    return sorted(listed, key=lambda m: order.get(m.family, len(order)))  # a stable sort: the rest keeps its order
+    return sorted(_METRICS.values(), key=lambda m: order.get(m.family, len(order)))  # a stable sort
 
 
 def get(name: str) -> Metric:

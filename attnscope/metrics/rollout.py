@@ -11,50 +11,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.metrics.families import family
 from attnscope.metrics.groups import query_sets
 from attnscope.metrics.people.density import speaker_cells
-from attnscope.metrics.registry import OVER, metric
-from attnscope.metrics.tables import divide, tidy
+from attnscope.metrics.registry import Metric
+from attnscope.metrics.tables import Part, divide
 from attnscope.vocabulary import VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-LIMIT = 1 << 28  # weights (layers x heads x prompt^2) up to which the rollout is computed unasked: seconds
+LIMIT = 1 << 28  # weights (layers x heads x prompt^2) up to which the rollout is computed by default: seconds
 SCRATCH = 8 << 20  # bytes of one head's rows held at once: few rows waste less on keys that only later ones may see
 
 Floats = NDArray[np.float64]
 
 
-@metric(
-    name="rollout_mass",
-    title="Rollout of the answer on a group",
-    definition="Attention rollout from the answer position through layers 0 to l, the product of (A + I) / 2 with A "
-    "the mean over heads, summed over the keys of a modality (on visual keys: its cross-modal part) or the cells of a "
-    "speaker. The last layer's is that of the whole model.",
-    source="paper",
-    unit="1",
-    range=(0, 1),
-    chance="that of uniform attention (see rollout_lift)",
+@family(
+    Metric(
+        "rollout_mass",
+        "Rollout of the answer on a group",
+        "Attention rollout from the answer position through layers 0 to l, the product of (A + I) / 2 with A "
+        "the mean over heads, summed over the keys of a modality (on visual keys: its cross-modal part) or the cells "
+        "of a speaker. The last layer's is that of the whole model.",
+        source="paper",
+        chance="that of uniform attention (see rollout_lift)",
+    ),
+    Metric(
+        "rollout_lift",
+        "Lift of the rollout",
+        "Rollout on the keys of a modality or the cells of a speaker, divided by the same product with "
+        "attention spread evenly over each query's allowed keys.",
+        range=(0, None),
+        chance="1 (uniform attention)",
+    ),
+    keys=("key", "threshold"),
     needs=(),
     one_of=("qk", "full"),
 )
-@metric(
-    name="rollout_lift",
-    title="Lift of the rollout",
-    definition="Rollout on the keys of a modality or the cells of a speaker, divided by the same product with "
-    "attention spread evenly over each query's allowed keys.",
-    source="ours",
-    unit="1",
-    range=(0, None),
-    chance="1 (uniform attention)",
-    needs=(),
-    one_of=("qk", "full"),
-)
-def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMIT) -> pd.DataFrame:
+def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMIT) -> list[Part]:
     """Rollout of the answer position by modality and speaker; n = keys of the prompt in the group.
 
     Args:
@@ -75,8 +72,7 @@ def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMI
     mass, base = (np.where(count > 0, found @ member.T, np.nan) for found in (rows, even))
     axes = {"layer": layers, "key": names}
     values = {"rollout_mass": mass, "rollout_lift": divide(mass, base)}
-    parts = [tidy(name, value, count, axes, head=OVER, threshold=threshold) for name, value in values.items()]
-    return pd.concat(parts, ignore_index=True)[["metric", "layer", "head", "key", "threshold", "value", "n"]]
+    return [Part(name, value, count, axes) for name, value in values.items()]
 
 
 def obstacle(cap: Capture, rollout_limit: float = LIMIT) -> str | None:

@@ -1,103 +1,171 @@
-"""From labelled arrays to tidy tables: one row a number."""
+"""The one builder of tidy tables: numbers together with what they are of, and one row a number."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from attnscope.errors import RequestError, RunError
-from attnscope.files import unfinished
-from attnscope.metrics.registry import FOUND, OVER, get
+from attnscope.metrics.registry import OVER
+
+if TYPE_CHECKING:
+    from attnscope.capture import Capture
 
 Number = TypeVar("Number", np.float32, np.float64)
+ALL = pd.DataFrame({"layer": [OVER], "head": [OVER]})  # the place of a number that is the same for every head
+GAPS = {"layer": OVER, "head": OVER, "turn": OVER, "time": np.nan}  # where a number has no such key; "" for all others
 
 
-def tidy(
-    metric: str,
-    values: ArrayLike,
-    n: ArrayLike,
-    axes: Mapping[str, Sequence[Any]],
-    **constants: object,
-) -> pd.DataFrame:
-    """Flatten an array into rows.
+@dataclass(frozen=True)
+class Places:
+    """The X places of numbers: every layer and head, the mean over heads of each layer, the mean over both.
+
+    Attributes:
+        layers: The layers' numbers in the model, [L].
+        heads: How many heads a layer has.
+    """
+
+    layers: NDArray[np.int64]
+    heads: int
+
+    @classmethod
+    def of(cls, cap: Capture) -> Places:
+        """The places of a capture."""
+        return cls(cap.layers, cap.heads)
+
+    def __len__(self) -> int:
+        """X."""
+        return len(self.layers) * (self.heads + 1) + 1
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Columns `layer` and `head`, X rows, -1 for a mean: the axis of a `Part`."""
+        layers, mean = self.layers.tolist(), [OVER] * (len(self.layers) + 1)
+        head = [*range(self.heads)] * len(layers) + mean
+        return pd.DataFrame({"layer": [*np.repeat(layers, self.heads), *layers, OVER], "head": head})
+
+    @property
+    def head_means(self) -> pd.DataFrame:
+        """Of `table` only the means over heads, L + 1 rows."""
+        return self.table[len(self.layers) * self.heads :]
+
+    @property
+    def single_heads(self) -> pd.DataFrame:
+        """Of `table` only the single heads, L * H rows."""
+        return self.table[: len(self.layers) * self.heads]
+
+    def with_means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers [L, H, ...] at all places, [X, ...].
+
+        A layer whose number is not defined (NaN in every head) is left out of the last mean.
+        """
+        count, heads, *rest = values.shape
+        by_layer = values.mean(1)
+        everything = divide(np.nansum(by_layer, axis=0), np.isfinite(by_layer).sum(0))
+        return np.concatenate([values.reshape(count * heads, *rest), by_layer, everything[None]])
+
+    def counts(self, n: ArrayLike) -> NDArray[np.int64]:
+        """How many things the numbers of each layer are over [L, ...], at all places; over all layers the largest."""
+        by_layer = np.asarray(n, np.int64)
+        return np.concatenate([np.repeat(by_layer, self.heads, axis=0), by_layer, by_layer.max(0)[None]])
+
+    def of_layer(self, row: int) -> NDArray[np.int64]:
+        """Which of the places are a layer's heads and their mean, [H + 1]."""
+        heads = np.arange(row * self.heads, (row + 1) * self.heads)
+        return np.append(heads, len(self.layers) * self.heads + row)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Numbers of one metric and what they are of.
+
+    Attributes:
+        metric: Its name.
+        values: The numbers, with one axis for each entry of `keys` that is an axis.
+        n: How many things each number is over; broadcast against the numbers.
+        keys: What the numbers are of, axis after axis. An entry is the labels of an axis, which become a column of
+            that name; a table whose rows are the axis and whose columns become columns; or one text or number for all.
+        p: P-values along the first axis, where the metric is tested.
+        q: The same, corrected for many places.
+    """
+
+    metric: str
+    values: ArrayLike
+    n: ArrayLike
+    keys: Mapping[str, Any]
+    p: NDArray[np.float64] | None = None
+    q: NDArray[np.float64] | None = None
+
+    @property
+    def flat(self) -> NDArray[np.float64]:
+        """The numbers alone, in the order of the table's rows."""
+        return np.asarray(self.values, dtype=np.float64).reshape(-1)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Columns of a table, the last axis fastest."""
+        axes = {name: axis for name, axis in self.keys.items() if not np.isscalar(axis)}
+        shape = tuple(map(len, axes.values()))
+        rows = self.flat.size
+        out = {"metric": np.full(rows, self.metric, dtype=object)}
+        out |= {name: _repeated(key, rows) for name, key in self.keys.items() if np.isscalar(key)}
+        for place, (name, axis) in enumerate(axes.items()):
+            repeats, laps = int(np.prod(shape[place + 1 :])), int(np.prod(shape[:place]))
+            for column, labels in axis.items() if isinstance(axis, pd.DataFrame) else [(name, axis)]:
+                out[str(column)] = np.tile(np.repeat(_entries(labels), repeats), laps)
+        out["value"] = self.flat
+        out["n"] = np.broadcast_to(np.asarray(self.n, dtype=np.int64), shape).reshape(-1)
+        for name, tested in (("p", self.p), ("q", self.q)):
+            if tested is not None:
+                out[name] = np.repeat(tested, rows // max(np.size(tested), 1))
+        return out
+
+
+def table_of(parts: Iterable[Part], keys: Sequence[str], **constants: object) -> pd.DataFrame:
+    """One tidy table of several parts: a row a number.
 
     Args:
-        metric: the value of the column `metric`.
-        values: the numbers, one axis for each entry of `axes`.
-        n: how many things each number is over; broadcast against `values` (missing leading axes are added).
-        axes: name and labels of each axis, in order; they become columns.
-        constants: further columns with one value.
+        parts: The numbers.
+        keys: The key columns after `layer` and `head`, in order. Where a part has no such key stands -1 (`layer`,
+            `head`, `turn`), NaN (`time`) or "".
+        constants: Key columns with one value.
 
     Returns:
-        A table with columns `metric`, the axes, the constants, `value` (float64), `n` (int64).
+        Columns `metric`, `layer`, `head`, the keys, `value` (float64), `n` (int64), and `p` and `q` where a part is
+        tested.
     """
-    array = np.asarray(values, dtype=np.float64)
-    index = pd.MultiIndex.from_product([list(labels) for labels in axes.values()], names=list(axes))
-    table = index.to_frame(index=False)
-    table.insert(0, "metric", metric)
-    count = np.broadcast_to(np.asarray(n, dtype=np.int64), array.shape)
-    columns: dict[str, Any] = {**constants, "value": array.reshape(-1), "n": count.reshape(-1)}
-    return table.assign(**columns)
+    found = [part.columns() for part in parts]
+    tested = [name for name in ("p", "q") if any(name in part for part in found)]
+    table: dict[str, Any] = {}
+    for name in ("metric", "layer", "head", *keys, "value", "n", *tested):
+        if name in constants:
+            table[name] = constants[name]
+            continue
+        gap = np.nan if name in tested else GAPS.get(name, "")
+        columns = [part[name] if name in part else _repeated(gap, len(part["value"])) for part in found]
+        texts = any(column.dtype.kind == "O" for column in columns)
+        columns = [column.astype(object) for column in columns] if texts else columns
+        table[name] = np.concatenate(columns) if columns else []
+    return pd.DataFrame(table)
 
 
-def at_places(
-    metric: str,
-    values: NDArray[np.float64],
-    n: ArrayLike,
-    axes: Mapping[str, Sequence[Any]],
-    layers: NDArray[np.int64],
-    heads: int,
-    **constants: object,
-) -> pd.DataFrame:
-    """Rows of the numbers that `over` gives.
+def _entries(labels: Any) -> NDArray[Any]:
+    """Labels as an array, texts as objects."""
+    array = np.asarray(labels)
+    return array.astype(object) if array.dtype.kind == "U" else array
 
-    Args:
-        metric: the value of the column `metric`.
-        values: [X, ...], one further axis for each entry of `axes`.
-        n: how many things a number of each layer is over, [L, ...]; that over all layers has the largest.
-        axes: name and labels of each further axis.
-        layers: the layers' numbers in the model, [L].
-        heads: how many there are.
-        constants: further columns with one value.
 
-    Returns:
-        As `tidy`, after the columns `layer` and `head`.
-    """
-    counts = np.asarray(n, np.int64)
-    every = np.concatenate([np.repeat(counts, heads, axis=0), counts, counts.max(0)[None]])
-    places = over(np.zeros((len(layers), heads)), layers)[1]
-    table = tidy(metric, values, every, {"place": range(len(places)), **axes}, **constants)
-    where = places.iloc[table.pop("place").to_numpy(np.int64)].reset_index(drop=True)
-    return pd.concat([where, table], axis=1)
+def _repeated(entry: Any, rows: int) -> NDArray[Any]:
+    """One entry as a column."""
+    return np.full(rows, entry, dtype=object if isinstance(entry, str) else None)
 
 
 def with_head_mean(values: NDArray[Number], axis: int = 1) -> NDArray[Number]:
     """Append the mean over heads as one more "head", the one that tables call -1."""
     return np.concatenate([values, values.mean(axis=axis, keepdims=True)], axis=axis)
-
-
-def over(values: NDArray[np.float64], layers: NDArray[np.int64]) -> tuple[NDArray[np.float64], pd.DataFrame]:
-    """All layers and heads of [L, H, ...], then the means over heads, then that over layers and heads.
-
-    Args:
-        values: the numbers; NaN in every head of a layer where they are not defined, which the last mean leaves out.
-        layers: the layers' numbers in the model, [L].
-
-    Returns:
-        [X, ...], and the X places: columns `layer` and `head`, -1 for a mean.
-    """
-    count, heads, *rest = values.shape
-    by_layer = values.mean(1)
-    every = [(int(layer), head) for layer in layers for head in range(heads)]
-    every += [(int(layer), OVER) for layer in layers] + [(OVER, OVER)]
-    everything = divide(np.nansum(by_layer, axis=0), np.isfinite(by_layer).sum(0))
-    flat = values.reshape(count * heads, *rest)
-    return np.concatenate([flat, by_layer, everything[None]]), pd.DataFrame(every, columns=pd.Index(["layer", "head"]))
 
 
 def divide(numerator: ArrayLike, denominator: ArrayLike) -> NDArray[np.float64]:
@@ -115,96 +183,3 @@ def defined(value: Any) -> Any:
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of a table as dicts for JSON; NaN becomes None."""
     return [{str(name): defined(value) for name, value in row.items()} for row in table.to_dict(orient="records")]
-
-
-# All numbers as one table, and tables as files.
-#
-# The table is long: one row a (capture, metric, layer, head, group). It loads as it is in pandas, R and DuckDB:
-#
-#     table = pd.read_parquet("metrics.parquet")                                  # or pd.read_csv("metrics.csv")
-#     table <- arrow::read_parquet("metrics.parquet")                             # R; or read.csv("metrics.csv")
-#     SELECT metric, avg(value) FROM 'metrics.parquet' WHERE "group" = 'all' GROUP BY metric  -- a keyword: in quotes
-
-
-OF = ("capture", "field", "label", "base", "other")  # whose a number is; the last four of pooled tables
-PLACE = ("metric", "layer", "head")
-PAIRED = ("before", "after", "p_wilcoxon", "q_wilcoxon")  # further findings of paired comparisons
-WHOLE = "all"  # the group of a number that has no keys
-SUFFIXES = (".csv", ".parquet")
-
-
-def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """All tables as one, for pandas, R and DuckDB alike: a row is a number of a (capture, metric, layer, head, group).
-
-    Args:
-        tables: by family; of captures (a column `capture`), or pooled (`attnscope.metrics.clips.pool`).
-
-    Returns:
-        Columns `capture` (of pooled tables what they have of `field`, `label`, `base` and `other` instead), `metric`,
-        `layer`, `head`, `group` (the family's keys, "key=value; key=value"; "all" without any), `value`, `n`, `low`
-        and `high` (an interval), `p`, `q` (p corrected for many places), of paired comparisons also `before`, `after`,
-        `p_wilcoxon` and `q_wilcoxon`, and `definition` (the metric's name and the version of its definition).
-
-    Raises:
-        RequestError: for a metric that is not registered.
-    """
-    some = {str(c) for table in tables.values() for c in table.columns}
-    first = [c for c in OF if c in some] + list(PLACE)
-    last = [*FOUND, *(c for c in PAIRED if c in some)]
-    parts = []
-    for table in tables.values():
-        keys = [str(c) for c in table.columns if c not in (*first, *last)]
-        part = table.reindex(columns=[*first, *last])
-        part.insert(len(first), "group", _said(table[keys]))
-        parts.append(part.assign(definition=table["metric"].map({m: get(m).id for m in table["metric"].unique()})))
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-
-
-def write(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table as csv or parquet, by the ending of the name: complete or not at all.
-
-    A number that is not defined is an empty field of a csv, and NaN in parquet.
-
-    Args:
-        table: for example from `long`.
-        path: the file; replaced if it is there.
-
-    Raises:
-        RequestError: for another ending.
-        RunError: if it cannot be written, or for parquet without the package pyarrow.
-    """
-    path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise RequestError(f"{path}: the name of a table ends in {' or '.join(SUFFIXES)}")
-    try:
-        with unfinished(path) as part:
-            if path.suffix == ".csv":
-                table.to_csv(part, index=False)
-            else:
-                table.to_parquet(part, index=False, engine="pyarrow")
-    except ImportError:
-        raise RunError(f"{path}: parquet needs the package pyarrow: pip install pyarrow, or write .csv") from None
-
-
-def _said(keys: pd.DataFrame) -> NDArray[np.object_]:
-    """Keys as one text a row; each distinct row is written once."""
-    if not len(keys.columns) or not len(keys):
-        return np.full(len(keys), WHOLE, dtype=object)
-    number = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup().to_numpy(np.int64)
-    distinct = keys[~pd.Series(number).duplicated().to_numpy()]
-    texts = []
-    for row in distinct.itertuples(index=False, name=None):
-        pairs = zip(keys.columns, row, strict=True)
-        known = [f"{name}={_text(value)}" for name, value in pairs if not _empty(str(name), value)]
-        texts.append("; ".join(known) or WHOLE)
-    found: NDArray[np.object_] = np.array(texts, dtype=object)[number]
-    return found
-
-
-def _empty(name: str, value: object) -> bool:
-    """Whether a number is not of one of these: no speaker, no turn, no moment, or no such key in its metric."""
-    return value == "" or value != value or value is None or (name == "turn" and value == OVER)
-
-
-def _text(value: object) -> str:
-    return f"{value:.9g}" if isinstance(value, float) else str(value)

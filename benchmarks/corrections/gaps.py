@@ -14,7 +14,7 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import Correction, bind
 from attnscope.metrics.clips.resample import sign_flips
-from attnscope.metrics.modality import against_uniform, gap
+from attnscope.metrics.modality import gap, gap_uniform
 from attnscope.metrics.registry import OVER
 from attnscope.model import LoadedModel, Prompt, build_prompt, load
 from attnscope.scene import Sampling, Scene, read_scene_frames
@@ -85,7 +85,7 @@ def _gaps(loaded: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]
     out.unlink(missing_ok=True)
     (cap,) = capture_prompts(loaded, [prompt], [out], plan=plan, max_new_tokens=1, corrections=running, verify=False)
     with cap:
-        tables = {"": gap(cap), "_uniform": against_uniform(cap)} if not corrections else {"": gap(cap)}
+        tables = {"": gap(cap), "_uniform": gap_uniform(cap)} if not corrections else {"": gap(cap)}
     found = {}
     for end, table in tables.items():
         name = "gap_uniform" if end else "gap"

@@ -14,7 +14,7 @@ from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.pairs import METRICS
 from attnscope.metrics.people.density import Turns, Units, live_frames, unit_masses, unit_weights
-from attnscope.metrics.people.words import MATCHES, Found, Words, boxes_of, unit_peaks
+from attnscope.metrics.people.words import MATCHES, PairNumbers, Words, boxes_of, unit_peaks
 from tests.metrics.sketch import causal, draw, room, softmax
 
 MEAN, MAX, MASS = METRICS
@@ -237,7 +237,7 @@ def test_no_alignment_over_all_labels(seed, speakers, turns):
             np.ones((turns, speakers), int),
         )
         words = Words.at("all", said, np.ones((1, 1, speakers), int))
-        found = Found.nothing(words, 2, 5)
+        found = PairNumbers.empty(words, 2, 5)
         for row, (masses, peaks) in enumerate(numbers):
             found.fill(row, words, masses, peaks)
         totals.append((found.whole, found.turn, found.time))

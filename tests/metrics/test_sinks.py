@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from attnscope import metrics
 from attnscope.capture.file import encode
 from attnscope.capture.read.capture import open as open_capture
-from attnscope.metrics.tables import at_places, over
+from attnscope.metrics.tables import Part, Places, table_of
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 
 STATS = ("sink_keys", "sink_share", "row_entropy")
@@ -103,9 +103,10 @@ def test_stats_by_hand(tmp_path):
 
 def test_rows_of_all_places_by_hand():
     """Two layers of two heads: each, the mean of each layer, that of both; n over all is the largest of a layer."""
-    layers = np.array([2, 5])
-    values, _ = over(np.array([[1.0, 3.0], [5.0, 7.0]])[..., None], layers)
-    table = at_places("sink_share", values, [[4], [6]], {"query": ["text"]}, layers, 2, key="all")
+    places = Places(np.array([2, 5]), 2)
+    values = places.with_means(np.array([[1.0, 3.0], [5.0, 7.0]])[..., None])
+    of = {"place": places.table, "query": ["text"], "key": "all"}
+    table = table_of([Part("sink_share", values, places.counts([[4], [6]]), of)], ["query", "key"])
     assert list(table[["layer", "head", "value", "n"]].itertuples(index=False, name=None)) == [
         (2, 0, 1.0, 4),
         (2, 1, 3.0, 4),

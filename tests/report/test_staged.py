@@ -53,7 +53,7 @@ def test_interrupted_half_way(report, tmp_path, monkeypatch, error):
 
 
 def test_a_full_disk_is_told_with_the_file_as_the_user_knows_it(report, tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics.tables.pd.DataFrame, "to_csv", full)
+    monkeypatch.setattr(metrics.export.pd.DataFrame, "to_csv", full)
     with pytest.raises(RunError) as error:
         report(tmp_path / "out")
     assert str(error.value).startswith(f"{tmp_path}/out/tables/") and "no space left" in str(error.value)

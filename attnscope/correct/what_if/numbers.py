@@ -17,10 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.people.density import speaker_cells
-from attnscope.metrics.people.parts import to_table
 from attnscope.metrics.people.shares import densities
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.tables import divide, tidy, with_head_mean
+from attnscope.metrics.tables import Part, divide, table_of, with_head_mean
 from attnscope.vocabulary import GENERATED, MODALITY, VISUAL, group_name, is_visual
 
 if TYPE_CHECKING:
@@ -79,7 +78,8 @@ def factors(cap: Capture, layer: int, means: NDArray[np.float64]) -> pd.DataFram
     groups, asked = cap.query_groups, _prompt_groups(cap)
     tokens = cap.query_member[asked].sum(1)
     values = with_head_mean(means[:, asked], 0)
-    table = tidy("output_factor", values, tokens, {"head": _heads(values), "row": asked})
+    part = Part("output_factor", values, tokens, {"head": _heads(values), "row": asked})
+    table = table_of([part], ["row"])
     return _columns(_named(table, groups).assign(layer=layer, keys="", speaker=""))
 
 
@@ -98,17 +98,17 @@ def _groups(maps: LayerMaps, cells: NDArray[np.bool_]) -> pd.DataFrame:
     names = [*(group_name(VISUAL, name) for name in cap.scene.speakers), ALL_VISUAL]
     axes: dict[str, Sequence[Any]] = {"head": _heads(mass), "row": asked, "keys": names}
     lift = divide(mass, seen) / even[:, None]
-    table = pd.concat([tidy(name, value, seen, axes) for name, value in (("mass", mass), ("lift", lift))])
+    table = table_of(
+        [Part(name, value, seen, axes) for name, value in (("mass", mass), ("lift", lift))], ["row", "keys"]
+    )
     of = table["keys"].str.removeprefix(f"{VISUAL}:").where(table["keys"] != ALL_VISUAL, "")
     return _columns(_named(table, cap.query_groups).assign(layer=layer, speaker=of))
 
 
 def _consistency(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> pd.DataFrame:
     """Speaker consistency and its lift of each head and of their mean."""
-    found = [part for one in densities(cap, cells[None], threshold, timed=0) for part in one.parts(0)]
-    table = to_table(
-        [part for part in found if part.metric in CONSISTENCY], ["metric", "layer", "head", "frames", "value", "n"], {}
-    )
+    parts = [part for choice in densities(cap, cells[None], threshold, timed=0) for part in choice.parts(0)]
+    table = table_of([part for part in parts if part.metric in CONSISTENCY], ["frames"])
     return _columns(table[table["layer"] != OVER])
 
 

@@ -22,8 +22,8 @@ import pandas as pd
 from attnscope.metrics.clips.contrasts import contrast, paired
 from attnscope.metrics.clips.keys import by_clip, common, groups, shared
 from attnscope.metrics.clips.resample import DRAWS, PERMUTATIONS, interval, means
+from attnscope.metrics.export import long
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.tables import long
 
 
 def summarize(

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.people.density import FrameChoice, Units, seen_cells, unit_counts, units_of
-from attnscope.metrics.people.parts import ALL, Part
 from attnscope.metrics.registry import OVER
-from attnscope.metrics.tables import divide
+from attnscope.metrics.tables import ALL, Part, divide
 from attnscope.vocabulary import SPEAKER, group_name
 
 if TYPE_CHECKING:
@@ -80,16 +79,14 @@ class Detectors:
         """Values [metric, X, G] of one way, with the mean over speakers at the end."""
         cells = np.array([inside[way].sum() for inside in self.inside], dtype=np.int64)
         area = divide(cells, [len(shown) for shown in self.shown])
-        keys = {
-            "frames": [self.frames] * (len(cells) + 1),
-            "speaker": [*self.speakers, ""],
-            "turn": np.append(self.turns, OVER),
-        }
+        groups = pd.DataFrame({"speaker": [*self.speakers, ""], "turn": np.append(self.turns, OVER)})
         out = []
         for name, value in [*zip(METRICS, values, strict=True), ("box_area", area[None])]:
             mean, speakers = mean_of(value[:, self.whole])
             n = np.column_stack([np.broadcast_to(cells, value.shape), speakers])
-            out.append(Part(name, np.column_stack([value, mean]), n, ALL if name == "box_area" else places, keys))
+            place = ALL if name == "box_area" else places
+            keys = {"place": place, "frames": self.frames, "groups": groups}
+            out.append(Part(name, np.column_stack([value, mean]), n, keys))
         return out
 
     def over_time(
@@ -98,11 +95,6 @@ class Detectors:
         """Values [metric, D, R, S, F] and cells [D, S, F] by unit, of one way; the mean over speakers at the end."""
         live, size = self.live[self.whole], [len(tokens) for tokens in units.tokens]
         names = [*(self.speakers[group] for group in self.whole), ""]
-        keys = {
-            "frames": [self.frames] * (len(names) * len(size)),
-            "speaker": np.repeat(names, len(size)),
-            "time": np.tile(units.times, len(names)),
-        }
         out = []
         area = divide(cells[way], size)[None]
         for name, value in [*zip(METRICS, values[:, way], strict=True), ("box_area", area)]:
@@ -110,8 +102,9 @@ class Detectors:
             mean, speakers = mean_of(shown)
             n = np.concatenate([np.broadcast_to(np.where(live, cells[way], 0), value.shape), speakers[:, None]], 1)
             every = np.concatenate([shown, mean[:, None]], axis=1)
-            where = ALL if name == "box_area" else places
-            out.append(Part(f"{name}_time", every.reshape(len(every), -1), n.reshape(len(every), -1), where, keys))
+            place = ALL if name == "box_area" else places
+            keys = {"place": place, "frames": self.frames, "speaker": names, "time": units.times}
+            out.append(Part(f"{name}_time", every, n, keys))
         return out
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from attnscope.metrics.people.density import (
@@ -22,8 +21,7 @@ from attnscope.metrics.people.density import (
     units_of,
 )
 from attnscope.metrics.people.matrix import lifts, matrices, onehot, own_share, scores
-from attnscope.metrics.people.parts import ALL, Part, places_of, rows_of_layer, with_mean
-from attnscope.metrics.tables import divide, over
+from attnscope.metrics.tables import ALL, Part, Places, divide, with_head_mean
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -38,8 +36,7 @@ class Densities:
         times: of the temporal units, seconds, [F].
         counts: cells of each speaker in each unit, [D, F, S].
         turns: the turns in each way, [D].
-        layers: numbers of the layers, [L].
-        places: columns `layer` and `head`, X rows.
+        places: the X places.
         values: densities of turns on speakers, [D, L, H, T, S].
         over_time: own speaker's share by unit, for the first ways, [N, X, F].
     """
@@ -48,14 +45,13 @@ class Densities:
     times: NDArray[np.float64]
     counts: NDArray[np.int64]
     turns: list[Turns]
-    layers: NDArray[np.int64]
-    places: pd.DataFrame
+    places: Places
     values: NDArray[np.float64]
     over_time: NDArray[np.float64]
 
     def flat(self, way: int) -> NDArray[np.float64]:
         """Densities of one way at all places, [X, T, S]."""
-        return over(self.values[way], self.layers)[0]
+        return self.places.with_means(self.values[way])
 
     def lifts(self) -> NDArray[np.float64]:
         """Lift of speaker consistency in every way, [D, X]."""
@@ -66,16 +62,14 @@ class Densities:
         turns, flat = self.turns[way], self.flat(way)
         m = matrices(flat, turns)  # [X, S, S]
         score, chance, rows = scores(m)
-        said = onehot(turns, turns.labels[None])[0] @ (turns.cells > 0)  # [S, S]
-        pairs = [(s, t) for s in turns.speakers for t in turns.speakers]
-        who = {"speaker": [s for s, _ in pairs], "target": [t for _, t in pairs]}
-        out = [self._part("speaker_density", m.reshape(len(m), -1), said.reshape(-1), **who)]
+        tokens = onehot(turns, turns.labels[None])[0] @ (turns.cells > 0)  # [S, S]
+        out = [self.part("speaker_density", m, tokens, speaker=turns.speakers, target=turns.speakers)]
         for name, value in (("", score), ("_chance", chance), ("_lift", divide(score, chance))):
-            out.append(self._part(f"speaker_consistency{name}", value[:, None], rows[:, None]))
+            out.append(self.part(f"speaker_consistency{name}", value, rows))
         share, _, _ = own_share(flat, turns)
         _, level, rivals = own_share(np.where(turns.cells > 0, 1.0, np.nan), turns)
         for name, value in (("", share), ("_chance", level[None])):
-            out.append(self._part(f"own_share_turn{name}", value, rivals, turn=np.array(turns.numbers, dtype=np.int64)))
+            out.append(self.part(f"own_share_turn{name}", value, rivals, turn=np.array(turns.numbers, dtype=np.int64)))
         if way < len(self.over_time):
             out += self._by_unit(way)
         return out
@@ -85,14 +79,14 @@ class Densities:
         shown = np.where(turns.live.T[..., None] & (self.counts[way] > 0)[:, None], 1.0, np.nan)  # [F, T, S]
         level, n = time_share(shown, turns)
         return [
-            self._part("own_share_time", self.over_time[way], n, time=self.times),
-            self._part("own_share_time_chance", level[None], n, time=self.times),
+            self.part("own_share_time", self.over_time[way], n, time=self.times),
+            self.part("own_share_time_chance", level[None], n, time=self.times),
         ]
 
-    def _part(self, metric: str, values: NDArray[np.float64], n: NDArray[np.int64], **keys: ArrayLike) -> Part:
-        """A part at all places, or with a single row at that of all layers and heads."""
-        index: dict[str, ArrayLike] = {"frames": [self.frames] * values.shape[1], **keys}
-        return Part(metric, values, n, self.places if len(values) == len(self.places) else ALL, index)
+    def part(self, metric: str, values: NDArray[np.float64], n: NDArray[np.int64], **keys: ArrayLike) -> Part:
+        """Numbers [X, ...] at all places, or [1, ...] that are the same for every layer and head."""
+        place = self.places.table if len(values) == len(self.places) else ALL
+        return Part(metric, values, n, {"place": place, "frames": self.frames, **keys})
 
 
 def densities(cap: Capture, cells: NDArray[np.bool_], threshold: float, *, timed: int) -> list[Densities]:
@@ -110,27 +104,27 @@ def densities(cap: Capture, cells: NDArray[np.bool_], threshold: float, *, timed
     Raises:
         FormatError: if the capture has no `maps` reading.
     """
-    units, places = units_of(cap), places_of(cap.layers, cap.heads)
+    units, places = units_of(cap), Places.of(cap)
     counts = unit_counts(units, cells)  # [D, F, S]
-    found = []
+    choices = []
     for frames in FRAME_CHOICES:
         turns = seen_cells(cap, threshold, frames)
         shape = (len(cells), len(cap.layers), cap.heads, *turns.cells.shape)
         empty = np.full(shape, np.nan), np.full((timed, len(places), len(units.times)), np.nan)
         ways = [turns.showing(c) for c in counts]
-        found.append(Densities(frames, units.times, counts, ways, cap.layers, places, *empty))
-    cells_of = [np.stack([way.cells for way in one.turns]) for one in found]  # [D, T, S]
-    total = np.zeros((1, *found[0].turns[0].live.shape, timed, cells.shape[1]))
+        choices.append(Densities(frames, units.times, counts, ways, places, *empty))
+    cells_of = [np.stack([way.cells for way in choice.turns]) for choice in choices]  # [D, T, S]
+    total = np.zeros((1, *choices[0].turns[0].live.shape, timed, cells.shape[1]))
     weights = unit_weights(units, cells)
-    for row, maps in turn_maps(cap, found[0].turns[0].groups if len(units.times) else []):
+    for row, maps in turn_maps(cap, choices[0].turns[0].groups if len(units.times) else []):
         masses = unit_masses(maps, units, weights)  # [H, T, F, D * S]
-        for one, count in zip(found, cells_of, strict=True):
-            one.values[:, row] = divide(over_units(masses, one.turns[0], len(cells)), count[:, None])
-        by_unit = with_mean(masses.reshape(*masses.shape[:3], *cells.shape[:2])[..., :timed, :])
+        for choice, count in zip(choices, cells_of, strict=True):
+            choice.values[:, row] = divide(over_units(masses, choice.turns[0], len(cells)), count[:, None])
+        by_unit = with_head_mean(masses.reshape(*masses.shape[:3], *cells.shape[:2])[..., :timed, :], 0)
         total += np.nan_to_num(by_unit[-1:])  # a share is the same of a mean as of a sum
-        _fill(found, rows_of_layer(row, len(cap.layers), cap.heads), by_unit)
-    _fill(found, np.array([len(places) - 1]), total)
-    return found
+        _fill(choices, places.of_layer(row), by_unit)
+    _fill(choices, np.array([len(places) - 1]), total)
+    return choices
 
 
 def time_share(dense: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -148,10 +142,10 @@ def time_share(dense: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.flo
     return divide((np.nan_to_num(share) * weight).sum(-1), weight.sum(-1)), (weight > 0).sum(-1)
 
 
-def _fill(found: list[Densities], rows: NDArray[np.int64], masses: NDArray[np.float64]) -> None:
+def _fill(choices: list[Densities], rows: NDArray[np.int64], masses: NDArray[np.float64]) -> None:
     """Share by unit at some places, from masses [len(rows), T, F, N, S]."""
-    for one in found:
-        for way, kept in enumerate(one.over_time):
-            turns = one.turns[way]
-            dense = divide(masses[..., way, :], one.counts[way]).swapaxes(1, 2)  # [R, F, T, S]
+    for choice in choices:
+        for way, kept in enumerate(choice.over_time):
+            turns = choice.turns[way]
+            dense = divide(masses[..., way, :], choice.counts[way]).swapaxes(1, 2)  # [R, F, T, S]
             kept[rows] = time_share(np.where(turns.live.T[..., None], dense, np.nan), turns)[0]

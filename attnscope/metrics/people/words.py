@@ -85,12 +85,12 @@ class Words:
 
 
 @dataclass(frozen=True)
-class Found:
+class PairNumbers:
     """Mean, maximum and mass (K = 3) in L layers and (row L) in all of them, for D ways in which cells may lie.
 
     Attributes:
         each: of every head, over all turns, [K, D, L, H, 2].
-        whole: of the heads put together as in `TOGETHER`, over all turns, [K, D, L + 1, 2, 2, 1].
+        whole: of the heads put together as in `TOGETHER`, over all turns, [K, D, L + 1, 2, 2].
         turn: the same by turn, [K, D, L + 1, 2, 2, T].
         time: the same by temporal unit, [K, D, L + 1, 2, 2, F].
         n: words behind them: [D, 2], [D, 2, T], [D, 2, F].
@@ -106,7 +106,7 @@ class Found:
     so_far: tuple[Floats, Floats]
 
     @classmethod
-    def nothing(cls, words: Words, layers: int, heads: int) -> Found:
+    def empty(cls, words: Words, layers: int, heads: int) -> PairNumbers:
         """NaN, for `fill` to replace."""
         ways, units, speakers = words.counts.shape
         turns = len(words.turns.tokens)
@@ -115,7 +115,7 @@ class Found:
         shape = (3, ways, layers + 1, 2, 2)
         return cls(
             each=np.full((3, ways, layers, heads, 2), np.nan),
-            whole=np.full((*shape, 1), np.nan),
+            whole=np.full(shape, np.nan),
             turn=np.full((*shape, turns), np.nan),
             time=np.full((*shape, units), np.nan),
             n=(by_turn.sum(-1), by_turn, by_unit),
@@ -145,7 +145,7 @@ class Found:
         """One row of numbers on each speaker, [2, D, 1, T, S] and [2, 1, T, F, D, S]."""
         for i in range(len(TOGETHER)):
             values, n = words.per_turn(turn[i])
-            self.whole[k, :, row, i, :, 0] = words.over_turns(values, n)[0][:, 0]
+            self.whole[k, :, row, i] = words.over_turns(values, n)[0][:, 0]
             self.turn[k, :, row, i] = values[:, 0]
             self.time[k, :, row, i] = words.per_unit(unit[i])[0][:, 0]
 

@@ -17,6 +17,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from attnscope import metrics
 from attnscope.errors import RunError, unusable_folder
+from attnscope.metrics.export import SUFFIXES
 from attnscope.progress import Progress
 from attnscope.report.figures.style import Drawn, figure_of, lay_out, scaled
 from attnscope.report.page.summary import plain
@@ -72,7 +73,7 @@ class Output:
         Raises:
             RunError: if the disk is full or the file cannot be written.
         """
-        for kind in metrics.tables.SUFFIXES:
+        for kind in SUFFIXES:
             path = self.folder / "tables" / f"{name}{kind}"
             metrics.write(table, path)
             self.tables.append(path)

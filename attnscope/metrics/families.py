@@ -1,0 +1,50 @@
+"""How a family of metrics is declared: one function, its key columns, and the list of metrics that it gives."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec
+
+import pandas as pd
+
+from attnscope.metrics.registry import Metric, add
+from attnscope.metrics.tables import Part, table_of
+
+P = ParamSpec("P")
+
+
+def family(
+    *metrics: Metric, keys: tuple[str, ...], needs: tuple[str, ...] = ("masses",), one_of: tuple[str, ...] = ()
+) -> Callable[[Callable[P, Iterable[Part]]], Callable[P, pd.DataFrame]]:
+    """Declare a function of a capture that gives several metrics.
+
+    The function returns `Part`s; what it becomes returns their tidy table.
+
+    Args:
+        metrics: What it gives, in the order in which they are listed.
+        keys: The key columns of its table after `layer` and `head`. One that is named like an option of the function
+            holds that option (`threshold`).
+        needs: Readings that a capture must hold.
+        one_of: Readings of which it must hold one.
+
+    Raises:
+        ValueError: If the name of a metric is taken.
+    """
+
+    def declare(measure: Callable[P, Iterable[Part]]) -> Callable[P, pd.DataFrame]:
+        signature = inspect.signature(measure)
+
+        @wraps(measure)
+        def compute(*args: P.args, **options: P.kwargs) -> pd.DataFrame:
+            given = signature.bind(*args, **options)
+            given.apply_defaults()
+            constants: dict[str, Any] = {key: given.arguments[key] for key in keys if key in given.arguments}
+            return table_of(measure(*args, **options), keys, **constants)
+
+        for entry in metrics:
+            add(entry, compute, needs, one_of)
+        return compute
+
+    return declare
