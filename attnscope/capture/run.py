@@ -145,9 +145,9 @@ def capture_prompts(
         RunError: If a file cannot be written.
     """
     check_new_tokens(max_new_tokens)
-    found = decoder_layers(model.model)
     plan = plan or Plan()
-    plan = plan.with_layers(select_layers(plan.layers, list(found), layer_count(model)))
+    layers = list(decoder_layers(model.model))
+    plan = plan.with_layers(select_layers(plan.layers, layers, layer_count(model)))
     groups = [(key_groups(prompt.tokens, plan.coverage), query_groups(prompt.tokens)) for prompt in prompts]
     total = 0
     for prompt, out, (keys, queries) in zip(prompts, outs, groups, strict=True):
@@ -267,7 +267,7 @@ def _require_all(model: LoadedModel, jobs: Sequence[Job], plan: Plan, steps: int
     """No silent empty result: every planned layer must have passed through the seam, once for each token.
 
     Raises:
-        RunError: naming the class and the first layer that did not.
+        RunError: Naming the class and the first layer that did not.
     """
     recorder = jobs[0].recorder
     for layer in plan.layer_numbers:

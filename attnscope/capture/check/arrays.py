@@ -47,7 +47,7 @@ def whole(store: Store, path: str, name: str) -> int:
     """A field of a JSON document that counts something.
 
     Raises:
-        FormatError: if it is missing or no whole number from 0.
+        FormatError: If it is missing or no whole number from 0.
     """
     document = store.json(path)
     if not isinstance(document, dict):
@@ -64,9 +64,9 @@ def array_sizes(rule: Rule, shape: tuple[int, ...], sizes: Sizes) -> Iterator[Pr
     """Where an array's shape is not what the rest of the capture says."""
     group = "/" + rule.path.split("/")[1]
     for dim, size in zip(rule.dims, shape, strict=True):
-        wanted = sizes.get(f"{group} {dim}", sizes.get(dim, size))
-        if size != wanted:
-            yield Problem(rule.path, f"has {size} along '{dim}', the capture has {wanted}")
+        expected = sizes.get(f"{group} {dim}", sizes.get(dim, size))
+        if size != expected:
+            yield Problem(rule.path, f"has {size} along '{dim}', the capture has {expected}")
 
 
 def check_sizes(store: Store) -> Iterator[Problem]:

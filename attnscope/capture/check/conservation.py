@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from attnscope.capture.check import recompute
+from attnscope.capture.check.facts import Bools, Facts, Floats
+from attnscope.capture.check.hidden import check_hidden
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.recompute import check_recomputed
-from attnscope.capture.check.relations import check_hidden, check_relations
+from attnscope.capture.check.relations import check_relations
 from attnscope.capture.file.nodes import Store
 from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.dense import LayerMask
 from attnscope.errors import FormatError
-from attnscope.vocabulary import PARTITIONS, SINK
+from attnscope.vocabulary import PARTITIONS
 
-# How far sums may be off, by the model's dtype (ours): rounding of the masses, and of entropy, a difference
-# of two larger numbers. A check named `conservation` in /check replaces the first, up to the third.
-TOLERANCES = {"float32": (1e-5, 1e-3, 1e-5), "float16": (1e-3, 5e-2, 2e-2), "bfloat16": (1e-3, 5e-2, 2e-2)}
 STORAGE = {"float16": 1e-3}  # what rounding to a smaller type adds to the sum of a row
 BLOCK = 64 << 20  # bytes read at once
+STEP = 256  # queries whose mask is held at once
 
-Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def check(path: Path, store: Store, deep: bool = False) -> Iterator[Problem]:
     """Check what the readings must sum to, and that they agree with one another.
 
     Args:
-        path: the file.
-        store: the same file, open.
-        deep: compute all rows once more from queries and keys, not a few.
+        path: The file.
+        store: The same file, open.
+        deep: Compute all rows once more from queries and keys, not a few.
 
     Yields:
         The problems.
@@ -45,14 +44,14 @@ def check(path: Path, store: Store, deep: bool = False) -> Iterator[Problem]:
     except FormatError:
         return  # a node that every capture has is missing or broken: the structure has said which
     with cap:
-        facts = _Facts(cap, store)
+        facts = Facts(cap, store)
         for reading, node, part in (
             ("masses", "/masses/rows", _masses),
             ("masses", "/masses/flow", _flow),
-            ("masses", "/masses/rows_allowed", recompute.check_masses),
+            ("masses", "/masses/rows_allowed", _mass_counts),
             ("maps", "/maps/rows", _maps),
             ("stats", "/stats", _stats),
-            ("stats", "/stats/allowed", recompute.check_stats),
+            ("stats", "/stats/allowed", _stat_counts),
             ("full", "/full/attention", _full),
             ("hidden", "/hidden", check_hidden),
         ):
@@ -61,43 +60,9 @@ def check(path: Path, store: Store, deep: bool = False) -> Iterator[Problem]:
         yield from guarded("/qk", partial(check_recomputed, facts, deep))
 
 
-def _if_there(facts: _Facts, reading: str, part: Callable[[_Facts], Iterator[Problem]]) -> Iterator[Problem]:
+def _if_there(facts: Facts, reading: str, part: Callable[[Facts], Iterator[Problem]]) -> Iterator[Problem]:
     if facts.cap.has(reading):
         yield from part(facts)
-
-
-@dataclass
-class _Facts:
-    """What several checks need, read once."""
-
-    cap: Capture
-    store: Store
-
-    @cached_property
-    def tolerance(self) -> float:
-        """How far a sum of masses may be from what it should be."""
-        usual, _, most = TOLERANCES.get(self.cap.model["dtype"], TOLERANCES["bfloat16"])
-        for found in self.cap.check.get("checks", []):
-            if found.get("name") == "conservation" and isinstance(found.get("tolerance"), (int, float)):
-                return min(float(found["tolerance"]), most)
-        return usual
-
-    @cached_property
-    def entropy_tolerance(self) -> float:
-        """How far an entropy may be outside its range, nats."""
-        return TOLERANCES.get(self.cap.model["dtype"], TOLERANCES["bfloat16"])[1]
-
-    def expected(self, layer: int) -> tuple[Floats, Floats]:
-        """The least and most that a layer's rows may sum to, [H, P]: 1, less what a learned sink takes."""
-        shape = (self.cap.heads, len(self.cap.tokens))
-        logits = self.cap.sink_logits
-        if logits is None or not np.isfinite(logits[layer]).any():
-            return np.ones(shape), np.ones(shape)
-        if not self.cap.has("stats"):
-            return np.zeros(shape), np.ones(shape)  # nothing in the file says how much the sink took
-        lse = self.store.read("/stats/lse", layer).astype(np.float64)
-        rest = 1 - np.exp(logits[layer].astype(np.float64)[:, None] - lse)
-        return rest, rest
 
 
 def _off(total: Floats, low: Floats, high: Floats, tolerance: float) -> npt.NDArray[np.intp]:
@@ -105,17 +70,17 @@ def _off(total: Floats, low: Floats, high: Floats, tolerance: float) -> npt.NDAr
     return np.argwhere(~((total >= low - tolerance) & (total <= high + tolerance)))
 
 
-def _name(facts: _Facts, layer: int, head: int) -> str:
+def _name(facts: Facts, layer: int, head: int) -> str:
     return f"layer {facts.cap.layers[layer]} head {head}"
 
 
-def _masses(facts: _Facts) -> Iterator[Problem]:
+def _masses(facts: Facts) -> Iterator[Problem]:
     cap, node = facts.cap, "/masses/rows"
     probes = facts.store.read("/masses/probes")
     families = cap.key_groups["family"].to_numpy()
     for layer in range(len(cap.layers)):
         rows = facts.store.read(node, layer).astype(np.float64)  # [H, R, G]
-        low, high = (bound[:, probes] for bound in facts.expected(layer))
+        low, high = (limit[:, probes] for limit in facts.expected(layer))
         for family in PARTITIONS:
             total = rows[:, :, families == family].sum(-1)
             for head, row in _off(total, low, high, facts.tolerance)[:1]:
@@ -124,21 +89,20 @@ def _masses(facts: _Facts) -> Iterator[Problem]:
         yield from _range(facts, node, layer, rows, 0, 1, facts.tolerance)
         if cap.has("stats"):
             sinks = facts.store.read("/stats/sink_mass", layer)[:, probes].astype(np.float64)
-            total = rows[:, :, families == SINK].sum(-1)
+            total = rows[:, :, facts.is_sink].sum(-1)
             for head, row in _off(total, sinks, sinks, facts.tolerance)[:1]:
                 what = f"{total[head, row]:.6g} on sinks, {sinks[head, row]:.6g} in /stats/sink_mass"
                 yield Problem(node, f"{_name(facts, layer, head)} query {probes[row]}: {what}")
 
 
-def _flow(facts: _Facts) -> Iterator[Problem]:
+def _flow(facts: Facts) -> Iterator[Problem]:
     cap, node = facts.cap, "/masses/flow"
     families = cap.key_groups["family"].to_numpy()
-    members = cap.key_member[families != SINK].astype(np.float64)  # [Gq, P]
-    members[:, cap.prompt_length :] = 0  # flow is of the prompt's queries
+    members = facts.query_members  # [Gq, P]: flow is of the prompt's queries
     count = members.sum(1)
     for layer in range(len(cap.layers)):
         flow = facts.store.read(node, layer).astype(np.float64)  # [H, Gq, G]
-        low, high = (bound @ members.T / np.maximum(count, 1) for bound in facts.expected(layer))
+        low, high = (limit @ members.T / np.maximum(count, 1) for limit in facts.expected(layer))
         for family in PARTITIONS:
             total = flow[:, :, families == family].sum(-1)
             for head, group in [at for at in _off(total, low, high, facts.tolerance) if count[at[1]]][:1]:
@@ -148,14 +112,14 @@ def _flow(facts: _Facts) -> Iterator[Problem]:
             yield Problem(node, f"layer {cap.layers[layer]}: a group without queries is not NaN")
 
 
-def _maps(facts: _Facts) -> Iterator[Problem]:
+def _maps(facts: Facts) -> Iterator[Problem]:
     cap, node = facts.cap, "/maps/rows"
     members = cap.query_member.astype(np.float64)  # [R, P]
     count = members.sum(1)
     tolerance = facts.tolerance + STORAGE.get(str(facts.store.array(node).dtype), 0.0)
     for layer in range(len(cap.layers)):
         maps = facts.store.read(node, layer).astype(np.float64)  # [H, R, P]
-        low, high = (bound @ members.T / np.maximum(count, 1) for bound in facts.expected(layer))
+        low, high = (limit @ members.T / np.maximum(count, 1) for limit in facts.expected(layer))
         total = maps.sum(-1)
         for head, group in [at for at in _off(total, low, high, tolerance) if count[at[1]]][:1]:
             what = _sum(total[head, group], low[head, group], high[head, group])
@@ -164,9 +128,9 @@ def _maps(facts: _Facts) -> Iterator[Problem]:
         yield from _range(facts, node, layer, maps[:, count > 0], 0, 1, tolerance)
 
 
-def _stats(facts: _Facts) -> Iterator[Problem]:
+def _stats(facts: Facts) -> Iterator[Problem]:
     cap = facts.cap
-    allowed = recompute.allowed_keys(cap)
+    allowed = _allowed_keys(cap)
     for layer, number in enumerate(cap.layers.tolist()):
         # A learned sink is one more place where attention goes: entropy is bounded as with one more key.
         logits = cap.sink_logits
@@ -187,7 +151,7 @@ def _stats(facts: _Facts) -> Iterator[Problem]:
         yield Problem("/stats/probes", f"position {missing[0]} is in a query group, but not probed")
 
 
-def _full(facts: _Facts) -> Iterator[Problem]:
+def _full(facts: Facts) -> Iterator[Problem]:
     cap, node = facts.cap, "/full/attention"
     count = len(cap.tokens)
     step = max(1, BLOCK // max(1, 8 * count))
@@ -206,12 +170,68 @@ def _full(facts: _Facts) -> Iterator[Problem]:
                     yield Problem(node, f"{_name(facts, layer, head)}: attention on a pair that is not allowed")
 
 
+def _mass_counts(facts: Facts) -> Iterator[Problem]:
+    """`rows_allowed` and `flow_pairs` of every layer."""
+    cap, store = facts.cap, facts.store
+    probes, queries = store.read("/masses/probes"), facts.query_members.astype(np.int64)
+    known: dict[LayerMask, Ints] = {}
+    for layer, number in enumerate(cap.layers.tolist()):
+        counts = _counts_of(cap, layer, number, facts.is_sink, known)  # [P, G]
+        for node, expected in (("/masses/rows_allowed", counts[probes]), ("/masses/flow_pairs", queries @ counts)):
+            yield from _same(node, number, store.read(node, layer), expected)
+
+
+def _stat_counts(facts: Facts) -> Iterator[Problem]:
+    """`allowed` of every layer."""
+    known = _allowed_keys(facts.cap)
+    for layer, number in enumerate(facts.cap.layers.tolist()):
+        stored = facts.store.read("/stats/allowed", layer)
+        yield from _same("/stats/allowed", number, stored, known[facts.cap.mask(number)])
+
+
+def _allowed_keys(cap: Capture) -> dict[LayerMask, Ints]:
+    """How many keys every query may see, [P], under each of the capture's masks."""
+    every = np.ones((1, len(cap.tokens)), bool)
+    layers = {cap.mask(number): number for number in cap.layers.tolist()}
+    return {mask: _seen(cap, number, every)[:, 0] for mask, number in layers.items()}
+
+
+def _counts_of(cap: Capture, layer: int, number: int, is_sink: Bools, known: dict[LayerMask, Ints]) -> Ints:
+    """Keys of each group that every query may see, [P, G]: layers with one mask share all but the sinks."""
+    mask = cap.mask(number)
+    if mask not in known:
+        known[mask] = _seen(cap, number, cap.key_member[~is_sink])
+    counts = np.empty((len(cap.tokens), len(is_sink)), np.int64)
+    counts[:, ~is_sink] = known[mask]
+    counts[:, is_sink] = _seen(cap, number, cap.key_member[is_sink] & cap.sinks[layer])
+    return counts
+
+
+def _seen(cap: Capture, number: int, member: Bools) -> Ints:
+    """How many keys of each group [G, P] every query may see, [P, G]."""
+    weight = member.T.astype(np.float32)  # counts up to 2^24 are exact in float32, and the product is fast
+    parts = []
+    for start in range(0, member.shape[1], STEP):
+        queries = slice(start, start + STEP)
+        parts.append((cap.allowed(number, queries).astype(np.float32) @ weight).astype(np.int64))
+    return np.concatenate(parts)
+
+
+def _same(node: str, number: int, stored: Ints, expected: Ints) -> Iterator[Problem]:
+    if stored.shape != expected.shape:
+        yield Problem(node, f"layer {number}: {stored.shape} numbers, not {expected.shape}")
+        return
+    for at in np.argwhere(stored != expected)[:1]:
+        what = f"{stored[tuple(at)]} at {at.tolist()}, the mask allows {expected[tuple(at)]}"
+        yield Problem(node, f"layer {number}: {what}")
+
+
 def _sum(total: float, low: float, high: float) -> str:
     return f"{total:.6g}, not " + (f"{high:.6g}" if low == high else f"between {low:.6g} and {high:.6g}")
 
 
 def _range(
-    facts: _Facts, node: str, layer: int, values: Floats, low: float, high: Any, tolerance: float
+    facts: Facts, node: str, layer: int, values: Floats, low: float, high: Any, tolerance: float
 ) -> Iterator[Problem]:
     """The first value of [H, ...] that is not from `low` to `high`."""
     for at in np.argwhere(~((values >= low - tolerance) & (values <= high + tolerance)))[:1]:

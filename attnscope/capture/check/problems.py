@@ -14,8 +14,8 @@ class Problem:
     """Something that a capture breaks of the specification.
 
     Attributes:
-        node: path of the node.
-        message: what is wrong with it, on one line.
+        node: Path of the node.
+        message: What is wrong with it, on one line.
     """
 
     node: str

@@ -1,111 +1,23 @@
-"""The counts of a capture, compared with its masks: keys that a query may see, pairs of two groups."""
+"""Readings computed once more from the stored queries and keys (or whole maps), and compared with what is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from attnscope.capture.check.facts import Facts, Floats
 from attnscope.capture.check.problems import Problem
-from attnscope.capture.file.nodes import Store
-from attnscope.capture.read.capture import Capture
-from attnscope.capture.read.dense import LayerMask, LayerQK
+from attnscope.capture.read.dense import LayerQK
 from attnscope.capture.read.labels import Indices
-from attnscope.vocabulary import SINK
-
-STEP = 256  # queries whose mask is held at once
-
-Ints = npt.NDArray[np.int64]
-
-
-class Facts(Protocol):
-    """A capture, and the file that it is in."""
-
-    cap: Capture
-    store: Store
-
-
-def check_masses(facts: Facts) -> Iterator[Problem]:
-    """`rows_allowed` and `flow_pairs` of every layer."""
-    cap, store = facts.cap, facts.store
-    probes = store.read("/masses/probes")
-    sink = (cap.key_groups["family"] == SINK).to_numpy()
-    known: dict[LayerMask, Ints] = {}
-    for layer, number in enumerate(cap.layers.tolist()):
-        counts = _counts_of(cap, layer, number, sink, known)  # [P, G]
-        for node, found, wanted in (
-            ("/masses/rows_allowed", store.read("/masses/rows_allowed", layer), counts[probes]),
-            ("/masses/flow_pairs", store.read("/masses/flow_pairs", layer), _pairs(cap, sink, counts)),
-        ):
-            yield from _same(node, number, found, wanted)
-
-
-def check_stats(facts: Facts) -> Iterator[Problem]:
-    """`allowed` of every layer."""
-    known = allowed_keys(facts.cap)
-    for layer, number in enumerate(facts.cap.layers.tolist()):
-        found = facts.store.read("/stats/allowed", layer)
-        yield from _same("/stats/allowed", number, found, known[facts.cap.mask(number)])
-
-
-def allowed_keys(cap: Capture) -> dict[LayerMask, Ints]:
-    """How many keys every query may see, [P], under each of the capture's masks."""
-    every = np.ones((1, len(cap.tokens)), bool)
-    layers = {cap.mask(number): number for number in cap.layers.tolist()}
-    return {mask: _seen(cap, number, every)[:, 0] for mask, number in layers.items()}
-
-
-def _counts_of(
-    cap: Capture, layer: int, number: int, sink: npt.NDArray[np.bool_], known: dict[LayerMask, Ints]
-) -> Ints:
-    """Keys of each group that every query may see, [P, G]: layers with one mask share all but the sinks."""
-    mask = cap.mask(number)
-    if mask not in known:
-        known[mask] = _seen(cap, number, cap.key_member[~sink])
-    counts = np.empty((len(cap.tokens), len(sink)), np.int64)
-    counts[:, ~sink] = known[mask]
-    counts[:, sink] = _seen(cap, number, cap.key_member[sink] & cap.sinks[layer])
-    return counts
-
-
-def _seen(cap: Capture, number: int, member: npt.NDArray[np.bool_]) -> Ints:
-    """How many keys of each group [G, P] every query may see, [P, G]."""
-    weight = member.T.astype(np.float32)  # counts up to 2^24 are exact in float32, and the product is fast
-    parts = []
-    for start in range(0, member.shape[1], STEP):
-        queries = slice(start, start + STEP)
-        parts.append((cap.allowed(number, queries).astype(np.float32) @ weight).astype(np.int64))
-    return np.concatenate(parts)
-
-
-def _pairs(cap: Capture, sink: npt.NDArray[np.bool_], counts: Ints) -> Ints:
-    queries = cap.key_member[~sink].astype(np.int64)
-    queries[:, cap.prompt_length :] = 0  # flow is of the prompt's queries
-    pairs: Ints = queries @ counts
-    return pairs
-
-
-def _same(node: str, number: int, found: npt.NDArray[np.int64], wanted: Ints) -> Iterator[Problem]:
-    if found.shape != wanted.shape:
-        yield Problem(node, f"layer {number}: {found.shape} numbers, not {wanted.shape}")
-        return
-    for at in np.argwhere(found != wanted)[:1]:
-        what = f"{found[tuple(at)]} at {at.tolist()}, the mask allows {wanted[tuple(at)]}"
-        yield Problem(node, f"layer {number}: {what}")
-
-
-# Readings computed once more from the stored queries and keys (or whole maps), and compared with what is stored.
-
 
 SEED = 20261128  # of the rows that are chosen where not all are computed
 PROBED, OTHERS, GROUP = 4, 2, 16  # rows a layer: of those read densely, of all, and of one query group at most
 BLOCK = 256  # rows at once
-
-Floats = npt.NDArray[np.float64]
 
 # How far a stored number may be from the one computed here (ours): absolute, and as a part of it. Rows of text and of
 # generated tokens are read densely in float32; the others come from the model's own kernel, in its precision.
@@ -120,8 +32,8 @@ def check_recomputed(facts: Facts, deep: bool) -> Iterator[Problem]:
     """Every reading against attention from `qk`, or from `full` where there is no `qk`.
 
     Args:
-        facts: the capture and its file.
-        deep: all rows; otherwise a few a layer, chosen by `SEED`.
+        facts: The capture and its file.
+        deep: All rows; otherwise a few a layer, chosen by `SEED`.
 
     Yields:
         The first difference of each reading in each layer.
@@ -131,10 +43,10 @@ def check_recomputed(facts: Facts, deep: bool) -> Iterator[Problem]:
         return
     for row, number in enumerate(cap.layers.tolist()):
         layer = _Layer(facts, row, number, deep)
-        said: set[str] = set()
+        nodes: set[str] = set()
         for problem in layer.problems():
-            if problem.node not in said:
-                said.add(problem.node)
+            if problem.node not in nodes:
+                nodes.add(problem.node)
                 yield problem
 
 
@@ -178,18 +90,9 @@ class _Layer:
         return dense
 
     @cached_property
-    def exact(self) -> bool:
-        """Whether the model's kernel computed in float32."""
-        return str(self.facts.cap.model["dtype"]) in ("float32", "float64")
-
-    @cached_property
     def members(self) -> Floats:
-        """Members of the key groups in this layer, [G, P]: of the sinks, those of the layer."""
-        cap = self.facts.cap
-        members = cap.key_member.astype(np.float64)
-        if cap.has("masses"):
-            members[(cap.key_groups["family"] == SINK).to_numpy()] *= cap.sinks[self.row]
-        return members
+        """Members of the key groups in this layer, [G, P]."""
+        return self.facts.members(self.row)
 
     def problems(self) -> Iterator[Problem]:
         """Head by head."""
@@ -203,7 +106,7 @@ class _Layer:
             if qk is not None and head % qk.group == 0:
                 keys = qk.keys(head)
             maps = np.zeros((len(whole), len(cap.tokens)))
-            flow = np.zeros((int((cap.key_groups["family"] != SINK).sum()), len(cap.key_groups)))
+            flow = np.zeros((len(self.facts.query_members), len(cap.key_groups)))
             for start in range(0, len(self.queries), BLOCK):
                 at = self.queries[start : start + BLOCK]
                 if qk is not None:
@@ -211,33 +114,25 @@ class _Layer:
                     yield from self._stats(head, at, attention, lse)
                     if cap.has("full"):
                         stored = store.rows("/full/attention", (self.row, head), at)
-                        yield from self._compare("/full/attention", "map", head, at, stored, attention, True)
+                        yield from self._compare("/full/attention", "map", head, at, stored, attention)
                 else:
                     attention = store.rows("/full/attention", (self.row, head), at).astype(np.float64)
                     yield from self._stats(head, at, attention, None)
                 yield from self._masses(head, at, attention)
                 maps += weights[:, at] @ attention
-                flow += self._query_members[:, at] @ (attention @ self.members.T)
+                flow += self.facts.query_members[:, at] @ (attention @ self.members.T)
             if cap.has("maps"):
                 stored = store.rows("/maps/rows", (self.row, head), whole)
-                yield from self._compare("/maps/rows", "map", head, whole, stored, maps, True)
+                yield from self._compare("/maps/rows", "map", head, whole, stored, maps)
             if cap.has("masses") and self.deep:
                 yield from self._flow(head, flow)
 
-    @cached_property
-    def _query_members(self) -> Floats:
-        """Members of the key groups as queries of the prompt, [Gq, P], without those of the sinks."""
-        cap = self.facts.cap
-        members = cap.key_member[(cap.key_groups["family"] != SINK).to_numpy()].astype(np.float64)
-        members[:, cap.prompt_length :] = 0
-        return members
-
     def _flow(self, head: int, total: Floats) -> Iterator[Problem]:
-        count = self._query_members.sum(1)
+        count = self.facts.query_members.sum(1)
         some = np.flatnonzero(count)
         stored = self.facts.store.read("/masses/flow", (self.row, head))[some]
         yield from self._compare(
-            "/masses/flow", "mass", head, some, stored, total[some] / count[some, None], self.exact, kernel=True
+            "/masses/flow", "mass", head, some, stored, total[some] / count[some, None], kernel=True
         )
 
     def _masses(self, head: int, at: Indices, attention: Floats) -> Iterator[Problem]:
@@ -246,9 +141,9 @@ class _Layer:
         probes = self.facts.store.read("/masses/probes")
         mine = np.flatnonzero(np.isin(at, probes))
         stored = self.facts.store.rows("/masses/rows", (self.row, head), np.searchsorted(probes, at[mine]))
-        wanted = attention[mine] @ self.members.T
+        expected = attention[mine] @ self.members.T
         # The masses on sinks of all rows come from log-sum-exps that the kernel gave.
-        yield from self._compare("/masses/rows", "mass", head, at[mine], stored, wanted, True)
+        yield from self._compare("/masses/rows", "mass", head, at[mine], stored, expected)
 
     def _stats(self, head: int, at: Indices, attention: Floats, lse: Floats | None) -> Iterator[Problem]:
         cap, store = self.facts.cap, self.facts.store
@@ -256,22 +151,22 @@ class _Layer:
             return
         dense = self.dense[at]
         logs = np.log(np.where(attention > 0, attention, 1))
-        for name, kind, wanted in (
+        for name, kind, expected in (
             ("lse", "lse", lse),
             ("entropy", "entropy", -(attention * logs).sum(1)),
             ("sink_mass", "mass", attention @ cap.sinks[self.row]),
         ):
-            if wanted is None:
+            if expected is None:
                 continue
             stored = store.rows(f"/stats/{name}", (self.row, head), at)
             for some, kernel in ((dense, False), (~dense, True)):
                 yield from self._compare(
-                    f"/stats/{name}", kind, head, at[some], stored[some], wanted[some], self.exact, kernel=kernel
+                    f"/stats/{name}", kind, head, at[some], stored[some], expected[some], kernel=kernel
                 )
         probes = store.read("/stats/probes")
         mine = np.flatnonzero(np.isin(at, probes))
         stored = store.rows("/stats/max", (self.row, head), np.searchsorted(probes, at[mine]))
-        yield from self._compare("/stats/max", "max", head, at[mine], stored, attention[mine].max(1, initial=0), True)
+        yield from self._compare("/stats/max", "max", head, at[mine], stored, attention[mine].max(1, initial=0))
 
     def _compare(
         self,
@@ -280,20 +175,19 @@ class _Layer:
         head: int,
         rows: Indices,
         stored: npt.NDArray[Any],
-        wanted: Floats,
-        exact: bool,
+        expected: Floats,
         kernel: bool = False,
     ) -> Iterator[Problem]:
         """The place where two arrays differ most, if that is too much; rows [n] name the first axis."""
-        absolute, relative = (KERNEL[exact] if kernel else DENSE)[kind]
+        absolute, relative = (KERNEL[self.facts.exact] if kernel else DENSE)[kind]
         if stored.dtype == np.float16:
             absolute, relative = absolute + 1e-7, relative + 1e-3
-        apart = np.abs(stored.astype(np.float64) - wanted)
-        over = ~(apart <= absolute + relative * np.abs(wanted))
+        apart = np.abs(stored.astype(np.float64) - expected)
+        over = ~(apart <= absolute + relative * np.abs(expected))
         if over.any():
             where = np.unravel_index(int(np.argmax(np.where(over, np.nan_to_num(apart, nan=np.inf), -1))), over.shape)
             what = "query group" if node in ("/maps/rows", "/masses/flow") else "query"
             rest = f" at {[int(i) for i in where[1:]]}" if len(where) > 1 else ""
             source = "queries and keys give" if self.facts.cap.has("qk") else "/full gives"
             place = f"layer {self.number} head {head} {what} {rows[where[0]]}{rest}"
-            yield Problem(node, f"{place}: {float(stored[where]):.6g}, {source} {wanted[where]:.6g}")
+            yield Problem(node, f"{place}: {float(stored[where]):.6g}, {source} {expected[where]:.6g}")

@@ -23,7 +23,7 @@ def check(store: Store) -> Iterator[Problem]:
     """Every MUST of the specification that is not about the numbers themselves.
 
     Args:
-        store: the file.
+        store: The file.
 
     Yields:
         The problems.

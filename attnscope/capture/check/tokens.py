@@ -43,9 +43,11 @@ def check_tokens(store: Store) -> Iterator[Problem]:
     """Columns and types of the token table, and that they agree with what they describe."""
     if store.version >= DECLARED_MODALITIES and not store.declares_modalities:
         yield Problem("/tokens", "attribute 'modalities' is missing")
-    problems = list(_columns(store))
-    yield from problems
-    if problems:
+    broken = False
+    for problem in _columns(store):  # one by one: an error on the way is a problem too
+        broken = True
+        yield problem
+    if broken:
         return
     tokens = store.table("/tokens")
     for part in (_ranges, _order, _text, _places, _generated):
@@ -57,8 +59,8 @@ def check_references(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     """That the table has the columns it must have, and that its rows refer to what is there.
 
     Args:
-        store: the file.
-        tokens: its token table.
+        store: The file.
+        tokens: Its token table.
     """
     yield from guarded("/tokens", partial(_names, store))
     yield from guarded("/tokens", partial(_ranges, store, tokens))
@@ -155,9 +157,9 @@ def _text(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     own = (tokens[MODALITY] == TEXT) & (tokens["char_end"] > tokens["char_start"])
     own &= tokens["position"] < int(prompt["length"])
     columns = [tokens[name][own].tolist() for name in ("position", "text", "char_start", "char_end")]
-    for row, shown, start, end in zip(*columns, strict=True):
-        if shown != text[start:end]:
-            yield Problem("/tokens/text", f"row {row} is {shown!r}, the prompt has {text[start:end]!r} there")
+    for row, token, start, end in zip(*columns, strict=True):
+        if token != text[start:end]:
+            yield Problem("/tokens/text", f"row {row} is {token!r}, the prompt has {text[start:end]!r} there")
             return
 
 
@@ -184,13 +186,13 @@ def _places(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
         yield Problem("/tokens/x0", f"row {row}: the cell {cells[row].tolist()} is none of a {width} x {height} frame")
 
 
-def _alike(node: str, stored: npt.NDArray[Any], wanted: npt.NDArray[Any], who: str) -> Iterator[Problem]:
+def _alike(node: str, stored: npt.NDArray[Any], expected: npt.NDArray[Any], who: str) -> Iterator[Problem]:
     """The first row in which two columns are more than rounding apart, or only one is NaN."""
-    stored, wanted = stored.astype(np.float64), wanted.astype(np.float64)
-    room = TOLERANCE * np.maximum(1, np.abs(np.nan_to_num(wanted)))
-    same = (np.isnan(stored) & np.isnan(wanted)) | (np.abs(stored - wanted) <= room)
+    stored, expected = stored.astype(np.float64), expected.astype(np.float64)
+    room = TOLERANCE * np.maximum(1, np.abs(np.nan_to_num(expected)))
+    same = (np.isnan(stored) & np.isnan(expected)) | (np.abs(stored - expected) <= room)
     for row in np.flatnonzero(~same)[:1]:
-        yield Problem(node, f"row {row} is {stored[row]:.6g}, {who} {wanted[row]:.6g}")
+        yield Problem(node, f"row {row} is {stored[row]:.6g}, {who} {expected[row]:.6g}")
 
 
 def _generated(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
@@ -198,10 +200,10 @@ def _generated(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     prompt, answer = int(store.json("/prompt")["length"]), store.json("/answer")["tokens"]
     for row in range(prompt, len(tokens)):
         token = answer[row - prompt] if row - prompt < len(answer) else {}
-        shown = (int(tokens["token_id"][row]), tokens["text"][row])
-        wanted = (token.get("id"), str(token.get("text")).replace("\0", "\u2400"))
-        if shown != wanted:
-            yield Problem("/tokens/token_id", f"row {row} is {shown}, the answer has {wanted} there")
+        fed_back = (int(tokens["token_id"][row]), tokens["text"][row])
+        answered = (token.get("id"), str(token.get("text")).replace("\0", "\u2400"))
+        if fed_back != answered:
+            yield Problem("/tokens/token_id", f"row {row} is {fed_back}, the answer has {answered} there")
             return
         if tokens[ROLE][row] != ANSWER:
             yield Problem("/tokens/role", f"row {row} is generated, and '{tokens[ROLE][row]}'")
@@ -211,10 +213,10 @@ def _generated(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
 def _scene(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     """Who speaks, and whose box covers which cell."""
     scene = _read_scene(store)
-    said = np.array([turn.speaker or "" for turn in scene.transcript] + [""], object)  # the last is that of turn -1
-    wanted = said[tokens["turn"].to_numpy()]
-    for row in np.flatnonzero(tokens[SPEAKER].to_numpy() != wanted)[:1]:
-        what = f"row {row} is '{tokens[SPEAKER][row]}', turn {tokens['turn'][row]} is said by '{wanted[row]}'"
+    speakers = np.array([turn.speaker or "" for turn in scene.transcript] + [""], object)  # the last is of turn -1
+    expected = speakers[tokens["turn"].to_numpy()]
+    for row in np.flatnonzero(tokens[SPEAKER].to_numpy() != expected)[:1]:
+        what = f"row {row} is '{tokens[SPEAKER][row]}', turn {tokens['turn'][row]} is said by '{expected[row]}'"
         yield Problem("/tokens/speaker", what)
     for name, covered in boxes_on_cells(store, scene, tokens).items():
         column = group_name(COVERED, name)

@@ -19,7 +19,7 @@ def validate(path: str | Path, *, deep: bool = False) -> list[Problem]:
     notice and what it cannot.
 
     Args:
-        path: the file. All of it is read, a chunk at a time.
+        path: The file. All of it is read, a chunk at a time.
         deep: Compute every row of attention once more from the stored queries and keys, which takes as long as the
             square of the positions; otherwise a few rows of each layer.
 
@@ -27,7 +27,7 @@ def validate(path: str | Path, *, deep: bool = False) -> list[Problem]:
         The problems, each naming its node; empty if there are none.
 
     Raises:
-        RequestError: if there is no such file, or it may not be read.
+        RequestError: If there is no such file, or it may not be read.
     """
     path = Path(path)
     try:

@@ -12,10 +12,10 @@ def bfloat16_bits(values: npt.ArrayLike) -> npt.NDArray[np.uint16]:
     """Round numbers to bfloat16 and return the 16 bits of each.
 
     Args:
-        values: numbers of any shape; they pass through float32.
+        values: Numbers of any shape; they pass through float32.
 
     Returns:
-        uint16 of the same shape: the upper half of the float32, rounded to nearest even; NaN stays NaN.
+        Uint16 of the same shape: the upper half of the float32, rounded to nearest even; NaN stays NaN.
     """
     single = np.ascontiguousarray(np.asarray(values, dtype=np.float32))
     bits = single.view(np.uint32)
@@ -29,10 +29,10 @@ def float32_from_bfloat16(bits: npt.NDArray[np.uint16]) -> npt.NDArray[np.float3
     """Widen the bits of bfloat16 numbers to float32, exactly.
 
     Args:
-        bits: uint16 of any shape.
+        bits: Uint16 of any shape.
 
     Returns:
-        float32 of the same shape.
+        Float32 of the same shape.
     """
     return (np.ascontiguousarray(bits, dtype=np.uint16).astype(np.uint32) << 16).view(np.float32)
 
@@ -44,7 +44,7 @@ def pack_mask(allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
         allowed: bool [query, key].
 
     Returns:
-        uint8 [query, ceil(key / 8)]; the bits past the last key are 0.
+        Uint8 [query, ceil(key / 8)]; the bits past the last key are 0.
     """
     packed: npt.NDArray[np.uint8] = np.packbits(np.asarray(allowed, dtype=bool), axis=-1, bitorder="big")
     return packed
@@ -54,8 +54,8 @@ def unpack_mask(packed: npt.NDArray[Any], keys: int) -> npt.NDArray[np.bool_]:
     """Undo `pack_mask`.
 
     Args:
-        packed: uint8 [query, byte].
-        keys: the number of keys.
+        packed: Uint8 [query, byte].
+        keys: The number of keys.
 
     Returns:
         bool [query, key].

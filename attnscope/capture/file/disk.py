@@ -161,10 +161,10 @@ class Disk:
     def _stored(self, at: int, length: int) -> bytes:
         """What the disk has, filled up with zeros."""
         os.lseek(self._fd, at, os.SEEK_SET)
-        found = b""
-        while len(found) < length and (more := os.read(self._fd, length - len(found))):
-            found += more
-        return found.ljust(length, b"\0")
+        data = b""
+        while len(data) < length and (more := os.read(self._fd, length - len(data))):
+            data += more
+        return data.ljust(length, b"\0")
 
 
 @contextmanager

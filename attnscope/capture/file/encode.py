@@ -42,7 +42,7 @@ def create_file(path: str | Path | Disk) -> h5py.File:
     HDF5 1.10's own object headers are checksummed, older ones are not: hence the lower bound on the version.
 
     Args:
-        path: where (or the open file); by the specification the name ends in `.part` until the capture is complete.
+        path: Where (or the open file); by the specification the name ends in `.part` until the capture is complete.
 
     Returns:
         The open file, with `encoding-type`, `encoding-version` and `complete = False`. The writer sets the
@@ -96,8 +96,8 @@ def set_attributes(node: h5py.HLObject, **values: Any) -> None:
     """Set attributes of a node; `_` in a name is written `-`, strings are of fixed length.
 
     Args:
-        node: the file, group or dataset.
-        **values: strings, lists of strings, numbers.
+        node: The file, group or dataset.
+        **values: Strings, lists of strings, numbers.
     """
     for name, value in values.items():
         if isinstance(value, str):
@@ -137,9 +137,9 @@ def create_group(parent: h5py.Group, name: str, encoding: str) -> h5py.Group:
     """Create a group that carries its encoding.
 
     Args:
-        parent: the file or group that holds it.
-        name: its name.
-        encoding: its encoding-type, such as `masses`.
+        parent: The file or group that holds it.
+        name: Its name.
+        encoding: Its encoding-type, such as `masses`.
     """
     group = parent.create_group(name)
     stamp(group, encoding)
@@ -155,9 +155,9 @@ def chunk_shape(shape: Sequence[int], itemsize: int, dims: Sequence[str], limit:
     """Choose chunks of one layer and head and at most `limit` bytes.
 
     Args:
-        shape: the dataset's shape; a dimension that starts empty and grows is given 256 to a chunk.
-        itemsize: bytes of one number.
-        dims: the dimension names; `layer`, `head` and `kv_head` get 1.
+        shape: The dataset's shape; a dimension that starts empty and grows is given 256 to a chunk.
+        itemsize: Bytes of one number.
+        dims: The dimension names; `layer`, `head` and `kv_head` get 1.
         limit: bytes.
 
     Returns:
@@ -187,14 +187,14 @@ def create_array(
 
     Args:
         group: where.
-        name: its name.
-        shape: its shape.
-        dtype: its type.
-        dims: one name a dimension.
-        unit: of the numbers, `"1"` if they have none.
-        chunks: the chunk's shape; by default `chunk_shape`.
-        fill: what unwritten places hold; by default NaN for floats, 0 for integers.
-        maxshape: how far it may grow (None = without limit); by default not at all.
+        name: Its name.
+        shape: Its shape.
+        dtype: Its type.
+        dims: One name a dimension.
+        unit: Of the numbers, `"1"` if they have none.
+        chunks: The chunk's shape; by default `chunk_shape`.
+        fill: What unwritten places hold; by default NaN for floats, 0 for integers.
+        maxshape: How far it may grow (None = without limit); by default not at all.
 
     Returns:
         The dataset.
@@ -238,8 +238,8 @@ def write_json(group: h5py.Group, name: str, document: Any) -> h5py.Dataset:
 
     Args:
         group: where.
-        name: its name.
-        document: dicts, lists, strings, numbers, also numpy's, and paths; a number that is not finite becomes
+        name: Its name.
+        document: Dicts, lists, strings, numbers, also numpy's, and paths; a number that is not finite becomes
             null, which JSON has no other word for.
 
     Returns:
@@ -278,9 +278,9 @@ def write_table(
 
     Args:
         group: where.
-        name: its name.
-        frame: the columns, in order; the index is not written.
-        units: the unit of a column, where it has one.
+        name: Its name.
+        frame: The columns, in order; the index is not written.
+        units: The unit of a column, where it has one.
 
     Returns:
         The table's group.

@@ -32,8 +32,8 @@ class RefusedError(ValueError):
     """Something that no capture has.
 
     Attributes:
-        node: its path.
-        what: what it is, for a message that begins with the path.
+        node: Its path.
+        what: What it is, for a message that begins with the path.
     """
 
     def __init__(self, node: str, what: str) -> None:

@@ -44,8 +44,8 @@ class NodeError(FormatError):
     """A FormatError about one node.
 
     Attributes:
-        node: its path.
-        what: what is wrong with it.
+        node: Its path.
+        what: What is wrong with it.
     """
 
     def __init__(self, path: Path, node: str, what: str) -> None:
@@ -57,14 +57,14 @@ class Store:
     """A capture file open for reading.
 
     Args:
-        path: the file.
+        path: The file.
 
     Whatever opens a capture comes through here: a file that reads outside itself, or declares more than it can hold,
     is refused before anything but the root's attributes is read.
 
     Raises:
-        RequestError: if there is no such file.
-        FormatError: if the file is not HDF5, not a capture, not complete, of a version that is not known, or refused.
+        RequestError: If there is no such file.
+        FormatError: If the file is not HDF5, not a capture, not complete, of a version that is not known, or refused.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -108,7 +108,7 @@ class Store:
         """An attribute of a node; `path` "/" is the root.
 
         Raises:
-            FormatError: if it is missing or damaged.
+            FormatError: If it is missing or damaged.
         """
         if (path, name) in self._attributes and self.file.id.valid:
             return self._attributes[path, name]
@@ -123,7 +123,7 @@ class Store:
         """An attribute that is a string.
 
         Raises:
-            FormatError: if it is missing, damaged, or something else.
+            FormatError: If it is missing, damaged, or something else.
         """
         value = self.attribute(path, name)
         if not isinstance(value, str):
@@ -155,7 +155,7 @@ class Store:
         """The node at `path`, checked to have this encoding-type in a version that is known.
 
         Raises:
-            FormatError: if it is missing, damaged, or encoded otherwise.
+            FormatError: If it is missing, damaged, or encoded otherwise.
         """
         if (path, encoding) in self._checked and self.file.id.valid:
             return self._checked[path, encoding]
@@ -178,7 +178,7 @@ class Store:
         """Refuse a node whose encoding-version has a major number other than ours.
 
         Raises:
-            FormatError: naming the node and its version.
+            FormatError: Naming the node and its version.
         """
         version = self.text(path, ENCODING_VERSION)
         ours = VERSION.split(".")[0]
@@ -248,7 +248,7 @@ class Store:
         """One item of a `bytes` group.
 
         Raises:
-            FormatError: if it is missing or damaged.
+            FormatError: If it is missing or damaged.
         """
         self.node(path, "bytes")
         ends = self.read(f"{path}/end", dims=["row"]).tolist()
@@ -262,11 +262,11 @@ class Store:
         """The dataset of an `array`, not read yet.
 
         Args:
-            path: of the node.
-            dims: the names that its dimensions must have.
+            path: Of the node.
+            dims: The names that its dimensions must have.
 
         Raises:
-            FormatError: if it is missing, encoded otherwise, or its dimensions have other names.
+            FormatError: If it is missing, encoded otherwise, or its dimensions have other names.
         """
         node = self.node(path, "array")
         names = self.texts(path, "dims")
@@ -283,7 +283,7 @@ class Store:
         """Read an `array`, or the part of it that `selection` picks.
 
         Raises:
-            FormatError: as `array`, or if a chunk is damaged.
+            FormatError: As `array`, or if a chunk is damaged.
         """
         dataset = self.array(path, dims)
         with self.reading(path):
@@ -303,7 +303,7 @@ class Store:
         """A `table` as a DataFrame, its columns in order.
 
         Raises:
-            FormatError: if a column is missing, damaged, or not as long as the table.
+            FormatError: If a column is missing, damaged, or not as long as the table.
         """
         import pandas as pd
 

@@ -31,14 +31,14 @@ def open(path: str | Path) -> Capture:
     """Open a capture for reading.
 
     Args:
-        path: the `.h5` file that a capture wrote.
+        path: The `.h5` file that a capture wrote.
 
     Returns:
         The capture; close it, or use it in a `with` statement.
 
     Raises:
-        RequestError: if there is no such file.
-        FormatError: if it is not a complete capture of a known version, or lacks a node that it must have.
+        RequestError: If there is no such file.
+        FormatError: If it is not a complete capture of a known version, or lacks a node that it must have.
     """
     return Capture(path)
 
@@ -51,7 +51,7 @@ class Capture(Contents):
     all; a number takes its dimension away.
 
     Attributes:
-        path: of the file.
+        path: Of the file.
     """
 
     # ---- readings
@@ -60,10 +60,10 @@ class Capture(Contents):
         """Whether the capture has a reading.
 
         Args:
-            reading: masses, maps, stats, qk, full or hidden.
+            reading: Masses, maps, stats, qk, full or hidden.
 
         Raises:
-            RequestError: if there is no reading of that name.
+            RequestError: If there is no reading of that name.
         """
         if reading not in READINGS:
             raise RequestError(f"'{reading}' is no reading; the readings are {', '.join(READINGS)}")
@@ -73,17 +73,17 @@ class Capture(Contents):
         """Attention that the model computed, exact, from `full` or `qk`; only what is asked is computed.
 
         Args:
-            layer: its number in the model.
-            head: a query head, several, or None for all.
-            queries: positions (a number, numbers, a slice, or a bool mask); None for all.
-            keys: likewise; the softmax runs over all keys whichever are asked for.
+            layer: Its number in the model.
+            head: A query head, several, or None for all.
+            queries: Positions (a number, numbers, a slice, or a bool mask); None for all.
+            keys: Likewise; the softmax runs over all keys whichever are asked for.
 
         Returns:
-            float32 [H, Q, K], or [Q, K] for one head. 0 where a pair is not allowed, NaN in a row with none.
+            Float32 [H, Q, K], or [Q, K] for one head. 0 where a pair is not allowed, NaN in a row with none.
 
         Raises:
-            RequestError: if the layer, head or a position is not in the capture.
-            FormatError: if the capture has neither reading.
+            RequestError: If the layer, head or a position is not in the capture.
+            FormatError: If the capture has neither reading.
         """
         where = str(self.path)
         row = self._row(layer)
@@ -103,14 +103,14 @@ class Capture(Contents):
         """Queries and keys of a layer as the kernel received them, read as they are needed.
 
         Args:
-            layer: its number in the model.
+            layer: Its number in the model.
 
         Returns:
             With `q` [H, P, d] and `k` [key heads, P, d], which take slices, and what else makes them logits.
 
         Raises:
-            RequestError: if the layer is not in the capture.
-            FormatError: if the capture has no qk.
+            RequestError: If the layer is not in the capture.
+            FormatError: If the capture has no qk.
         """
         row = self._row(layer)
         self._need("qk")
@@ -120,16 +120,16 @@ class Capture(Contents):
         """Attention mass of the probed queries on every key group.
 
         Args:
-            layer: number in the model, several, or None for all.
-            head: query head, several, or None for all.
+            layer: Number in the model, several, or None for all.
+            head: Query head, several, or None for all.
 
         Returns:
             Float32 (layer, head, query, key_group). Labels of families `modality` and `role` are written
             `modality:visual`, since the two share names; `family` is a second coordinate of the key groups.
 
         Raises:
-            RequestError: if a layer or head is not in the capture.
-            FormatError: if the capture has no masses.
+            RequestError: If a layer or head is not in the capture.
+            FormatError: If the capture has no masses.
         """
         self._need("masses")
         dims = ("layer", "head", "query", "key_group")
@@ -149,8 +149,8 @@ class Capture(Contents):
             family `sink`. NaN for a group without a query.
 
         Raises:
-            RequestError: if a layer or head is not in the capture.
-            FormatError: if the capture has no masses.
+            RequestError: If a layer or head is not in the capture.
+            FormatError: If the capture has no masses.
         """
         self._need("masses")
         dims = ("layer", "head", "query_group", "key_group")
@@ -166,19 +166,19 @@ class Capture(Contents):
         """Mean attention of each query group to every key.
 
         Args:
-            layer: number in the model, several, or None for all.
-            head: query head, several, or None for all.
-            group: name of a query group (as in `query_groups`), several, or None for all.
+            layer: Number in the model, several, or None for all.
+            head: Query head, several, or None for all.
+            group: Name of a query group (as in `query_groups`), several, or None for all.
 
         Returns:
             Float32 (layer, head, query_group, key), with coordinates `kind` and `ref` of the groups.
 
         Raises:
-            RequestError: if a layer, head or group is not in the capture.
-            FormatError: if the capture has no maps.
+            RequestError: If a layer, head or group is not in the capture.
+            FormatError: If the capture has no maps.
         """
         self._need("maps")
-        names, one = self.query_groups["name"].tolist(), isinstance(group, str)
+        names = self.query_groups["name"].tolist()
         chosen: list[int] | None = None if group is None else []
         for name in [group] if isinstance(group, str) else group or []:
             same = find_name(name, names)
@@ -187,7 +187,7 @@ class Capture(Contents):
             chosen.append(names.index(same))
         dims = ("layer", "head", "query_group", "key")
         array = self._labelled("/maps/rows", "maps", dims, layer, head, third=chosen).astype(np.float32)
-        return array.isel(query_group=0) if one else array
+        return array.isel(query_group=0) if isinstance(group, str) else array
 
     def stat(self, name: str, layer: Choice = None, head: Choice = None) -> xr.DataArray:
         """A number for every query.
@@ -196,15 +196,15 @@ class Capture(Contents):
             name: `entropy` (nats), `lse` (log of the softmax denominator, nats), `sink_mass`, `max` (largest
                 attention of the row, for members of the query groups only), or `allowed` (keys that the query
                 may see; it has no head).
-            layer: number in the model, several, or None for all.
-            head: query head, several, or None for all.
+            layer: Number in the model, several, or None for all.
+            head: Query head, several, or None for all.
 
         Returns:
             (layer, head, query), or (layer, query) for `allowed`.
 
         Raises:
-            RequestError: if the name, a layer or a head is not known.
-            FormatError: if the capture has no stats.
+            RequestError: If the name, a layer or a head is not known.
+            FormatError: If the capture has no stats.
         """
         self._need("stats")
         if name not in ("entropy", "lse", "sink_mass", "max", "allowed"):
@@ -220,7 +220,7 @@ class Capture(Contents):
         Args:
             name: `massive` (largest channel of each token over its root mean square), `residual` (what is left of a
                 group of tokens without their mean, a part of the norm), or `singular_values` (of a group, decreasing).
-            layer: number in the model, several, or None for all. `model["layers"]`, the last, is what leaves the last
+            layer: Number in the model, several, or None for all. `model["layers"]`, the last, is what leaves the last
                 layer of the model.
 
         Returns:
@@ -228,8 +228,8 @@ class Capture(Contents):
             groups are `all` and the modalities but `special`; one of n tokens has at most n singular values, then NaN.
 
         Raises:
-            RequestError: if the name or a layer is not known.
-            FormatError: if the capture has no hidden.
+            RequestError: If the name or a layer is not known.
+            FormatError: If the capture has no hidden.
         """
         self._need("hidden")
         dims = {"massive": ("key",), "residual": ("group",), "singular_values": ("group", "component")}
@@ -250,7 +250,7 @@ class Capture(Contents):
         """How many channels a hidden state has.
 
         Raises:
-            FormatError: if the capture has no hidden.
+            FormatError: If the capture has no hidden.
         """
         self._need("hidden")
         return self._store.whole("/hidden", "width")
@@ -293,8 +293,8 @@ class Capture(Contents):
             labels["query_group"] = self.query_groups.iloc[slice(None) if third is None else third]
         unit = self._store.text(path, "unit")
         array = label(self._store, path, data, name, dims, labels, unit)
-        one = [d for d, c in (("layer", layer), ("head", head)) if d in dims and is_one(c)]
-        return array.isel(dict.fromkeys(one, 0)) if one else array
+        single = [dim for dim, choice in (("layer", layer), ("head", head)) if dim in dims and is_one(choice)]
+        return array.isel(dict.fromkeys(single, 0)) if single else array
 
     def _probes(self, reading: str) -> npt.NDArray[Any]:
         return self._store.read(f"/{reading}/probes", dims=["probe"]).astype(np.int64)

@@ -29,7 +29,7 @@ class Contents:
     """A capture file without its readings; `Capture` adds those.
 
     Attributes:
-        path: of the file.
+        path: Of the file.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -104,7 +104,7 @@ class Contents:
         """The scene.
 
         Raises:
-            FormatError: if the stored scene is not one.
+            FormatError: If the stored scene is not one.
         """
         from attnscope.scene import Scene
 
@@ -193,7 +193,7 @@ class Contents:
         """Which keys are sinks, bool [L, P].
 
         Raises:
-            FormatError: if the capture has neither masses nor stats, so that no sinks were looked for.
+            FormatError: If the capture has neither masses nor stats, so that no sinks were looked for.
         """
         if not self._store.has("/sinks"):
             raise self._missing("stats")
@@ -210,14 +210,14 @@ class Contents:
         """Which keys some queries may see in a layer.
 
         Args:
-            layer: its number in the model.
-            queries: positions; None for all.
+            layer: Its number in the model.
+            queries: Positions; None for all.
 
         Returns:
             bool [Q, P].
 
         Raises:
-            RequestError: if the layer or a query is not in the capture.
+            RequestError: If the layer or a query is not in the capture.
         """
         at = positions(str(self.path), "query", queries, self._positions)
         return self.mask(layer).allowed(self._store, at)
@@ -226,10 +226,10 @@ class Contents:
         """The rule of which pairs a layer allows; layers with the same mask have equal ones.
 
         Args:
-            layer: its number in the model.
+            layer: Its number in the model.
 
         Raises:
-            RequestError: if the layer is not in the capture.
+            RequestError: If the layer is not in the capture.
         """
         return self._masks[self._row(layer)]
 
@@ -276,10 +276,10 @@ class Contents:
     def _strings(self, path: str, columns: list[str]) -> pd.DataFrame:
         import pandas as pd
 
-        found = {column: self._store.strings(f"{path}/{column}") for column in columns}
-        if len({len(values) for values in found.values()}) > 1:
+        table = {column: self._store.strings(f"{path}/{column}") for column in columns}
+        if len({len(values) for values in table.values()}) > 1:
             raise self._store.error(path, f"{' and '.join(columns)} are not equally long")
-        return pd.DataFrame(found)
+        return pd.DataFrame(table)
 
     def _missing(self, reading: str) -> FormatError:
         plan = ",".join(name for name in READINGS if name == reading or name in self.readings)

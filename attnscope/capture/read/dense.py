@@ -26,9 +26,9 @@ class LayerMask:
 
     Attributes:
         kind: `causal`, `sliding` or `explicit`.
-        window: of a sliding mask, in tokens, the query's own included.
-        node: of an explicit mask, the path of its packed bits.
-        positions: how many there are, P.
+        window: Of a sliding mask, in tokens, the query's own included.
+        node: Of an explicit mask, the path of its packed bits.
+        positions: How many there are, P.
     """
 
     kind: str
@@ -53,12 +53,12 @@ def read_masks(store: Store, layers: int, count: int) -> list[LayerMask]:
     """The masks of all recorded layers.
 
     Args:
-        store: the file.
-        layers: how many are recorded.
-        count: how many positions there are, P.
+        store: The file.
+        layers: How many are recorded.
+        count: How many positions there are, P.
 
     Raises:
-        FormatError: if `/mask` does not describe every layer.
+        FormatError: If `/mask` does not describe every layer.
     """
     store.node("/mask", "mask")
     kinds = store.strings("/mask/kind")
@@ -78,19 +78,19 @@ class LayerQK:
     """The queries and keys of one layer, read as they are needed.
 
     Args:
-        store: the file.
-        number: of the layer in the model.
+        store: The file.
+        number: Of the layer in the model.
 
     Attributes:
-        q, k: queries [H, P, d] and keys [key heads, P, d] in the file; of bfloat16, the bits as uint16.
-        dtype: what they are: float16, bfloat16 or float32.
-        group: query heads that share a key head.
-        scale: factor of q.k.
-        softcap: z becomes softcap * tanh(z / softcap); None if nothing is capped.
-        sink_logits: learned sink logits [H], -inf where a head has none; None if no layer has any.
+        q, k: Queries [H, P, d] and keys [key heads, P, d] in the file; of bfloat16, the bits as uint16.
+        dtype: What they are: float16, bfloat16 or float32.
+        group: Query heads that share a key head.
+        scale: Factor of q.k.
+        softcap: Z becomes softcap * tanh(z / softcap); None if nothing is capped.
+        sink_logits: Learned sink logits [H], -inf where a head has none; None if no layer has any.
 
     Raises:
-        FormatError: if the group is missing or breaks the specification.
+        FormatError: If the group is missing or breaks the specification.
     """
 
     def __init__(self, store: Store, number: int) -> None:
@@ -158,10 +158,10 @@ class LayerQK:
         """Attention [Q, P] of some rows of one head and the log of its denominator [Q], in float64.
 
         Args:
-            mask: of the layer.
-            head: a query head.
+            mask: Of the layer.
+            head: A query head.
             queries: positions.
-            keys: what `keys` gives for this head.
+            keys: What `keys` gives for this head.
         """
         q = self._float(self.store.rows(f"{self.path}/q", (head,), queries))
         z = (q @ keys.T).astype(np.float64) * self.scale
@@ -189,13 +189,13 @@ def softmax(
     """Softmax over the allowed keys.
 
     Args:
-        logits: scale q.k, [Q, K]; overwritten.
+        logits: Scale q.k, [Q, K]; overwritten.
         allowed: bool [Q, K].
-        softcap: z becomes softcap * tanh(z / softcap).
-        sink_logit: one more logit in the denominator, which belongs to no key.
+        softcap: Z becomes softcap * tanh(z / softcap).
+        sink_logit: One more logit in the denominator, which belongs to no key.
 
     Returns:
-        float32 [Q, K]; NaN in rows where nothing is allowed (0 if there is a sink logit to take it all).
+        Float32 [Q, K]; NaN in rows where nothing is allowed (0 if there is a sink logit to take it all).
     """
     z = logits
     if softcap is not None:

@@ -24,7 +24,7 @@ def describe(path: str | Path) -> dict[str, Any]:
     """Describe a capture without reading its numbers.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
         A JSON-able dict: `path`, `size` (bytes of the file), `created`, `attnscope_version`, `model`, `scene`
@@ -34,8 +34,8 @@ def describe(path: str | Path) -> dict[str, Any]:
         `ratio` (raw / stored).
 
     Raises:
-        RequestError: if there is no such file.
-        FormatError: if it is not a complete capture.
+        RequestError: If there is no such file.
+        FormatError: If it is not a complete capture.
     """
     path = Path(path)
     with Capture(path) as cap:
@@ -76,14 +76,14 @@ def _scene(cap: Capture) -> dict[str, Any]:
 def nodes(cap: Capture) -> list[dict[str, Any]]:
     """Every node of an open capture, in the order of the file's tree, as in `describe`."""
     store: Store = cap._store
-    found: list[dict[str, Any]] = []
+    about: list[dict[str, Any]] = []
 
     def visit(name: str, node: h5py.HLObject) -> None:
-        found.append(_node(f"/{name}", node))
+        about.append(_node(f"/{name}", node))
 
     with store.reading("/"):
         store.file.visititems(visit)
-    return found
+    return about
 
 
 def _node(path: str, node: h5py.HLObject) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def render(description: dict[str, Any]) -> Tree:
     """Draw a description as a tree.
 
     Args:
-        description: what `describe` returned.
+        description: What `describe` returned.
 
     Returns:
         A tree that rich prints.
@@ -128,14 +128,14 @@ def render(description: dict[str, Any]) -> Tree:
     for line in _facts(description):
         tree.add(line)
     branches = {"": tree.add("[bold]nodes[/]")}
-    many: dict[str, list[dict[str, Any]]] = {}
+    alike: dict[str, list[dict[str, Any]]] = {}
     for node in description["nodes"]:
         parent, _, name = node["path"].rpartition("/")
         if node["path"].startswith(_ALIKE):
-            many.setdefault(f"/{node['path'].split('/')[1]}", []).append(node)
+            alike.setdefault(f"/{node['path'].split('/')[1]}", []).append(node)
         elif parent in branches:
             branches[node["path"]] = branches[parent].add(_line(escape(name), node))
-    for group, nodes in many.items():
+    for group, nodes in alike.items():
         direct = [node for node in nodes if node["path"].count("/") == 2]
         what = "columns" if group == "/tokens" else "layers, each with q and k"
         branches[group].add(f"{len(direct)} {what}  [dim]{_bytes([n for n in nodes if 'raw' in n])}[/]")

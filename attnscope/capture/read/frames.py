@@ -20,10 +20,10 @@ class StoredFrames:
 
     Attributes:
         kind: `video`, `image` or `folder`.
-        width: of the source, in pixels.
-        height: of the source, in pixels.
-        times: float64 [F], seconds in the source.
-        indices: int32 [F], numbers of the frames in the source.
+        width: Of the source, in pixels.
+        height: Of the source, in pixels.
+        times: Float64 [F], seconds in the source.
+        indices: Int32 [F], numbers of the frames in the source.
     """
 
     def __init__(self, store: Store) -> None:
@@ -42,11 +42,11 @@ class StoredFrames:
         """One frame as the JPEG file that is stored.
 
         Args:
-            row: which of the sampled frames.
+            row: Which of the sampled frames.
 
         Raises:
-            RequestError: if there is no such frame.
-            FormatError: if it is missing or damaged.
+            RequestError: If there is no such frame.
+            FormatError: If it is missing or damaged.
         """
         if not 0 <= row < len(self):
             raise RequestError(f"{self._store.path}: frame {row} is out of range; frames are 0-{len(self) - 1}")
@@ -57,7 +57,7 @@ class StoredFrames:
         """All frames, uint8 [F, h, w, 3]; h and w may be smaller than those of the source.
 
         Raises:
-            FormatError: if an image cannot be decoded, they differ in size, or have more than `MAX_PIXELS` together.
+            FormatError: If an image cannot be decoded, they differ in size, or have more than `MAX_PIXELS` together.
         """
         images: npt.NDArray[np.uint8] = np.zeros((0, self.height, self.width, 3), np.uint8)
         for row in range(len(self)):
@@ -75,11 +75,11 @@ class StoredFrames:
         """One frame, uint8 [h, w, 3].
 
         Args:
-            row: which of the sampled frames.
+            row: Which of the sampled frames.
 
         Raises:
-            RequestError: if there is no such frame.
-            FormatError: if the image cannot be decoded.
+            RequestError: If there is no such frame.
+            FormatError: If the image cannot be decoded.
         """
         from PIL import Image
 

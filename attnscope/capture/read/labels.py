@@ -31,16 +31,16 @@ def pick(where: str, what: str, choice: Choice, valid: npt.NDArray[Any]) -> Indi
     """The places in `valid` of the chosen numbers.
 
     Args:
-        where: the file, for the message.
+        where: The file, for the message.
         what: "layer" or "head", for the message.
-        choice: a number, numbers, or None for all.
-        valid: the numbers there are, [n].
+        choice: A number, numbers, or None for all.
+        valid: The numbers there are, [n].
 
     Returns:
         Indices into `valid`, in the order of the choice.
 
     Raises:
-        RequestError: if a number is not there, or none is chosen; the message gives those that are.
+        RequestError: If a number is not there, or none is chosen; the message gives those that are.
     """
     if choice is None:
         return np.arange(len(valid))
@@ -58,13 +58,13 @@ def positions(where: str, what: str, choice: Positions, count: int) -> Indices:
     """The chosen positions as indices.
 
     Args:
-        where: the file, for the message.
+        where: The file, for the message.
         what: "query" or "key", for the message.
-        choice: a position, positions, a slice with Python's rules, a bool mask over all, or None for all.
-        count: how many there are.
+        choice: A position, positions, a slice with Python's rules, a bool mask over all, or None for all.
+        count: How many there are.
 
     Raises:
-        RequestError: if a position is not in 0..count-1.
+        RequestError: If a position is not in 0..count-1.
     """
     if choice is None:
         return np.arange(count)
@@ -106,11 +106,11 @@ def gather(
     """Read some layers and heads of a reading, and no others.
 
     Args:
-        store: the file.
-        path: of an array whose first dimension is `layer`, and whose second is `head` unless `heads` is None.
-        layers: rows of the first dimension.
-        heads: rows of the second.
-        third: rows of the third dimension; None for all.
+        store: The file.
+        path: Of an array whose first dimension is `layer`, and whose second is `head` unless `heads` is None.
+        layers: Rows of the first dimension.
+        heads: Rows of the second.
+        third: Rows of the third dimension; None for all.
 
     Returns:
         The part, with all its dimensions.
@@ -147,16 +147,16 @@ def label(
     """Give an array its labels.
 
     Args:
-        store: the file, for the message.
-        path: of the array in it.
-        data: the array.
-        name: for the result.
-        dims: names of the dimensions.
-        labels: for each dimension numbers, or a table of groups: `name` labels, the other columns come along.
-        unit: of the numbers.
+        store: The file, for the message.
+        path: Of the array in it.
+        data: The array.
+        name: For the result.
+        dims: Names of the dimensions.
+        labels: For each dimension numbers, or a table of groups: `name` labels, the other columns come along.
+        unit: Of the numbers.
 
     Raises:
-        FormatError: if the labels do not fit the array.
+        FormatError: If the labels do not fit the array.
     """
     import xarray as xr
 
@@ -177,7 +177,7 @@ def tidy(array: xr.DataArray) -> pd.DataFrame:
     """A labelled array as a long table: a row for each number, a column for each coordinate.
 
     Args:
-        array: what `Capture.masses`, `maps`, `flow` or `stat` returned.
+        array: What `Capture.masses`, `maps`, `flow` or `stat` returned.
 
     Returns:
         The table; the numbers are in the column named as the array.

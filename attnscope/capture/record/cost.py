@@ -52,8 +52,8 @@ def first_tokens(
         answers = bare(model, prompts, inputs)  # brings the logits to the CPU: nothing is still running then
         seconds.append(time.perf_counter() - begun)
         busy.append(time.process_time() - used)
-    found = {"work": WORK, "prompts": len(answers), "runs": len(seconds)}
-    return answers, found | {"seconds": min(seconds), "cpu_seconds": min(busy)} | memory.read()
+    work = {"work": WORK, "prompts": len(answers), "runs": len(seconds)}
+    return answers, work | {"seconds": min(seconds), "cpu_seconds": min(busy)} | memory.read()
 
 
 class _Memory:

@@ -1,7 +1,4 @@
-"""The end of a capture: score the options, check that looking did not touch.
-
-And write everything that is not a reading.
-"""
+"""The end of a capture: score the options, check that looking did not touch, and write what is not a reading."""
 
 from __future__ import annotations
 
@@ -69,9 +66,9 @@ def score_options(
     for turn in range(max(len(prompt.scene.options) for prompt in prompts)):
         asked = [own[min(turn, len(own) - 1)] for own in ids]
         values = option_logprobs(model, prompts, asked, [answer.first_logits for answer in answers])
-        for found, prompt, tokens, value in zip(scored, prompts, asked, values, strict=True):
+        for scores, prompt, tokens, value in zip(scored, prompts, asked, values, strict=True):
             if turn < len(prompt.scene.options):
-                found.append({"text": prompt.scene.options[turn], "tokens": tokens, "logprob": value})
+                scores.append({"text": prompt.scene.options[turn], "tokens": tokens, "logprob": value})
     return scored
 
 

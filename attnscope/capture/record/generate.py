@@ -226,15 +226,15 @@ def option_logprobs(
     Returns:
         Natural logarithms, one a prompt.
     """
-    found = [float(log_softmax(logits, -1)[ids[0]]) for logits, ids in zip(first_logits, options, strict=True)]
+    logprobs = [float(log_softmax(logits, -1)[ids[0]]) for logits, ids in zip(first_logits, options, strict=True)]
     if max(map(len, options)) == 1:
-        return found
+        return logprobs
     inputs, _ = collate(prompts, model)
     for step, logits in enumerate(_forced(model, inputs, options)):
         for row, ids in enumerate(options):
             if 0 < step < len(ids):
-                found[row] += float(log_softmax(logits[row].float(), -1)[ids[step]])
-    return found
+                logprobs[row] += float(log_softmax(logits[row].float(), -1)[ids[step]])
+    return logprobs
 
 
 def _forced(model: LoadedModel, inputs: dict[str, Tensor], answers: Sequence[Sequence[int]]) -> Sequence[Tensor]:

@@ -75,8 +75,8 @@ class GeneratedRows:
         """Keep what the row may see, where the layer's closed form does not say it."""
         mask, positions = self.masks.by_layer[layer], len(seen)
         if mask.explicit is None:
-            said = mask.block(torch.tensor([positions - 1]), torch.arange(positions))[0].numpy()
-            if np.array_equal(said, seen):
+            row = mask.block(torch.tensor([positions - 1]), torch.arange(positions))[0].numpy()
+            if np.array_equal(row, seen):
                 return
             every = torch.arange(positions - 1)
             self.masks.by_layer[layer] = SampleMask("explicit", explicit=mask.block(every, every))

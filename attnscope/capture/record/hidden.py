@@ -117,8 +117,8 @@ def singular_values(rows: Tensor, index: Tensor) -> Tensor:
         [k = min(n, D)] float64, decreasing; NaN if X is not finite.
     """
     if len(index) <= rows.shape[1]:
-        few = _exact(rows[index])
-        gram = few @ few.T
+        chosen = _exact(rows[index])
+        gram = chosen @ chosen.T
     else:
         gram = _exact(rows[:0]).new_zeros(rows.shape[1], rows.shape[1])
         for part in _parts(rows, index):

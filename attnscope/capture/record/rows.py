@@ -105,8 +105,8 @@ def sink_attention(
     query, key = call.query[sample][:, index], call.key[sample][:, index[columns]]
     z = logits(query, key, scaling=call.scaling, softcap=call.softcap)
     allowed = mask.block(torch.arange(len(index), device=index.device), columns)
-    found = torch.exp(z - lse[..., None]).masked_fill(~allowed, 0.0)
+    attention_to_sinks = torch.exp(z - lse[..., None]).masked_fill(~allowed, 0.0)
     edited = torch.isin(index, call.edited_rows(sample)).nonzero()[:, 0]  # their logits are not these products
     for part, _, attention, _ in dense_rows(call, sample, index[edited]):
-        found[:, torch.isin(index, part)] = attention[..., index[columns]]
-    return found
+        attention_to_sinks[:, torch.isin(index, part)] = attention[..., index[columns]]
+    return attention_to_sinks
