@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from attnscope.capture.file.specification import arrays_of, rule_of
 from attnscope.capture.read.contents import Contents
 from attnscope.capture.read.dense import Floats, LayerQK
 from attnscope.capture.read.labels import Choice, Positions, gather, is_one, key_labels, label, pick, positions
 from attnscope.errors import RequestError
 from attnscope.scene.names import find_name
-from attnscope.vocabulary import READINGS, SINK
+from attnscope.vocabulary import MASSES, READINGS, SINK
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,6 +43,14 @@ def open(path: str | Path) -> Capture:
     return Capture(path)
 
 
+_LABELLED_AS = {"probe": "query", "state": "layer", "prompt": "key"}
+
+
+def _names(reading: str) -> list[str]:
+    """The names of a reading's arrays of numbers, without lists of probes."""
+    return [rule.path.rpartition("/")[2] for rule in arrays_of(reading) if len(rule.dims) > 1]
+
+
 class Capture(Contents):
     """How one model attended while it was shown one scene: a file, read as it is asked.
 
@@ -60,7 +68,7 @@ class Capture(Contents):
         """Whether the capture has a reading.
 
         Args:
-            reading: Masses, maps, stats, qk, full or hidden.
+            reading: One of `attnscope.vocabulary.READINGS`: `masses`, `maps`, `stats`, `qk`, `full`, `hidden`.
 
         Raises:
             RequestError: If there is no reading of that name.
@@ -131,15 +139,11 @@ class Capture(Contents):
             RequestError: If a layer or head is not in the capture.
             FormatError: If the capture has no masses.
         """
-        self._need("masses")
-        dims = ("layer", "head", "query", "key_group")
-        return self._labelled("/masses/rows", "masses", dims, layer, head, query=self._probes("masses"))
+        return self._labelled("masses", "rows", "masses", layer, head)
 
     def masses_allowed(self, layer: Choice = None) -> xr.DataArray:
         """How many keys of every group each probed query may see: int32 (layer, query, key_group)."""
-        self._need("masses")
-        dims = ("layer", "query", "key_group")
-        return self._labelled("/masses/rows_allowed", "masses_allowed", dims, layer, query=self._probes("masses"))
+        return self._labelled("masses", "rows_allowed", "masses_allowed", layer)
 
     def flow(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
         """Mean, over all queries of a group, of their mass on a group.
@@ -152,15 +156,11 @@ class Capture(Contents):
             RequestError: If a layer or head is not in the capture.
             FormatError: If the capture has no masses.
         """
-        self._need("masses")
-        dims = ("layer", "head", "query_group", "key_group")
-        return self._labelled("/masses/flow", "flow", dims, layer, head, groups_of_keys=True)
+        return self._labelled("masses", "flow", "flow", layer, head)
 
     def flow_pairs(self, layer: Choice = None) -> xr.DataArray:
         """How many (query, key) pairs of two groups are allowed: int64 (layer, query_group, key_group)."""
-        self._need("masses")
-        dims = ("layer", "query_group", "key_group")
-        return self._labelled("/masses/flow_pairs", "flow_pairs", dims, layer, groups_of_keys=True)
+        return self._labelled("masses", "flow_pairs", "flow_pairs", layer)
 
     def maps(self, layer: Choice = None, head: Choice = None, group: str | list[str] | None = None) -> xr.DataArray:
         """Mean attention of each query group to every key.
@@ -185,8 +185,7 @@ class Capture(Contents):
             if same is None or chosen is None:
                 raise RequestError(f"{self.path}: no query group '{name}'; the groups are {', '.join(names)}")
             chosen.append(names.index(same))
-        dims = ("layer", "head", "query_group", "key")
-        array = self._labelled("/maps/rows", "maps", dims, layer, head, third=chosen).astype(np.float32)
+        array = self._labelled("maps", "rows", "maps", layer, head, chosen).astype(np.float32)
         return array.isel(query_group=0) if isinstance(group, str) else array
 
     def stat(self, name: str, layer: Choice = None, head: Choice = None) -> xr.DataArray:
@@ -207,12 +206,10 @@ class Capture(Contents):
             FormatError: If the capture has no stats.
         """
         self._need("stats")
-        if name not in ("entropy", "lse", "sink_mass", "max", "allowed"):
-            raise RequestError(f"'{name}' is no stat; the stats are entropy, lse, sink_mass, max, allowed")
-        if name == "allowed":
-            return self._labelled("/stats/allowed", name, ("layer", "query"), layer)
-        query = self._probes("stats") if name == "max" else None
-        return self._labelled(f"/stats/{name}", name, ("layer", "head", "query"), layer, head, query=query)
+        stats = _names("stats")
+        if name not in stats:
+            raise RequestError(f"'{name}' is no stat; the stats are {', '.join(stats)}")
+        return self._labelled("stats", name, name, layer, head)
 
     def hidden(self, name: str, layer: Choice = None) -> xr.DataArray:
         """What the layers received, summed up over their channels.
@@ -232,18 +229,10 @@ class Capture(Contents):
             FormatError: If the capture has no hidden.
         """
         self._need("hidden")
-        dims = {"massive": ("key",), "residual": ("group",), "singular_values": ("group", "component")}
-        if name not in dims:
-            raise RequestError(f"'{name}' is nothing of hidden; it has {', '.join(dims)}")
-        states = np.append(self.layers, int(self._field("/model", self.model, "layers")))
-        rows = pick(str(self.path), "layer", layer, states)
-        path = f"/hidden/{name}"
-        data = gather(self._store, path, rows, None, None)
-        labels: dict[str, Any] = {"layer": states[rows], "key": np.arange(self.prompt_length)}
-        labels |= {"group": self._store.strings("/hidden/group"), "component": np.arange(data.shape[-1])}
-        unit = self._store.text(path, "unit")
-        array = label(self._store, path, data, name, ("layer", *dims[name]), labels, unit)
-        return array.isel(layer=0) if is_one(layer) else array
+        names = _names("hidden")
+        if name not in names:
+            raise RequestError(f"'{name}' is nothing of hidden; it has {', '.join(names)}")
+        return self._labelled("hidden", name, name, layer)
 
     @property
     def hidden_width(self) -> int:
@@ -264,40 +253,45 @@ class Capture(Contents):
     # ---- inside
 
     def _labelled(
-        self,
-        path: str,
-        name: str,
-        dims: tuple[str, ...],
-        layer: Choice,
-        head: Choice = None,
-        *,
-        query: npt.NDArray[Any] | None = None,
-        third: list[int] | None = None,
-        groups_of_keys: bool = False,
+        self, reading: str, array: str, name: str, layer: Choice, head: Choice = None, groups: list[int] | None = None
     ) -> xr.DataArray:
-        """Read part of a reading and give its dimensions their labels."""
-        layers = self._rows(layer)
-        heads = self._heads(head) if "head" in dims else None
-        data = gather(self._store, path, layers, heads, third)
-        labels: dict[str, Any] = {
-            "layer": self.layers[layers],
-            "head": heads,
-            "key": np.arange(self._positions),
-        }
-        labels["query"] = np.arange(self._positions) if query is None else query
-        groups = key_labels(self.key_groups)
-        labels["key_group"] = groups
-        if groups_of_keys:
-            labels["query_group"] = groups[groups["family"] != SINK]
-        else:
-            labels["query_group"] = self.query_groups.iloc[slice(None) if third is None else third]
-        unit = self._store.text(path, "unit")
-        array = label(self._store, path, data, name, dims, labels, unit)
-        single = [dim for dim, choice in (("layer", layer), ("head", head)) if dim in dims and is_one(choice)]
-        return array.isel(dict.fromkeys(single, 0)) if single else array
+        """Some layers, heads and query groups of a reading's array, its dimensions labelled.
 
-    def _probes(self, reading: str) -> npt.NDArray[Any]:
-        return self._store.read(f"/{reading}/probes", dims=["probe"]).astype(np.int64)
+        Probes are labelled as queries, states as layers, and positions of the prompt as keys.
+        """
+        self._need(reading)
+        path = f"/{reading}/{array}"
+        dims = rule_of(path).dims
+        numbers = self.layers
+        if "state" in dims:
+            numbers = np.append(numbers, int(self._field("/model", self.model, "layers")))
+        rows = pick(str(self.path), "layer", layer, numbers)
+        heads = self._heads(head) if "head" in dims else None
+        data = gather(self._store, path, rows, heads, groups)
+        own = {"layer": numbers[rows], "state": numbers[rows], "head": heads}
+        labels: dict[str, Any] = {
+            _LABELLED_AS.get(dim, dim): own[dim] if dim in own else self._labels(reading, dim) for dim in dims
+        }
+        if groups is not None:
+            labels["query_group"] = labels["query_group"].iloc[groups]
+        if "component" in labels:
+            labels["component"] = np.arange(data.shape[-1])
+        labelled = label(self._store, path, data, name, labels)
+        single = [dim for dim, choice in (("layer", layer), ("head", head)) if dim in labels and is_one(choice)]
+        return labelled.isel(dict.fromkeys(single, 0)) if single else labelled
+
+    def _labels(self, reading: str, dim: str) -> Any:
+        """What stands along a dimension of a reading: numbers, names, or a table of groups."""
+        if dim == "probe":
+            return self._store.read(f"/{reading}/probes", dims=["probe"]).astype(np.int64)
+        if dim == "group":
+            return self._store.strings(f"/{reading}/group")
+        if dim == "query_group" and reading != MASSES:
+            return self.query_groups
+        if dim in ("key_group", "query_group"):
+            groups = key_labels(self.key_groups)
+            return groups if dim == "key_group" else groups[groups["family"] != SINK]
+        return np.arange(self.prompt_length if dim == "prompt" else self._positions)
 
     def _need(self, reading: str) -> None:
         if not self.has(reading):

@@ -135,25 +135,16 @@ def key_labels(groups: pd.DataFrame) -> pd.DataFrame:
     return groups.assign(name=groups["name"].where(~shared, groups["family"] + ":" + groups["name"]))
 
 
-def label(
-    store: Store,
-    path: str,
-    data: npt.NDArray[Any],
-    name: str,
-    dims: tuple[str, ...],
-    labels: dict[str, Any],
-    unit: str,
-) -> xr.DataArray:
-    """Give an array its labels.
+def label(store: Store, path: str, data: npt.NDArray[Any], name: str, labels: dict[str, Any]) -> xr.DataArray:
+    """Give an array its labels, its unit and its source.
 
     Args:
-        store: The file, for the message.
+        store: The file.
         path: Of the array in it.
         data: The array.
         name: For the result.
-        dims: Names of the dimensions.
-        labels: For each dimension numbers, or a table of groups: `name` labels, the other columns come along.
-        unit: Of the numbers.
+        labels: For each dimension in order, numbers, names, or a table of groups: `name` labels, the other columns
+            come along.
 
     Raises:
         FormatError: If the labels do not fit the array.
@@ -161,16 +152,16 @@ def label(
     import xarray as xr
 
     coords: dict[str, Any] = {}
-    for axis, dim in enumerate(dims):
-        values = labels[dim]
+    for size, (dim, values) in zip(data.shape, labels.items(), strict=True):
+        if len(values) != size:
+            raise store.error(path, f"{size} along '{dim}', where the capture has {len(values)}")
         table = hasattr(values, "columns")
-        if len(values) != data.shape[axis]:
-            raise store.error(path, f"{data.shape[axis]} along '{dim}', where the capture has {len(values)}")
         coords[dim] = values["name"].to_numpy(object) if table else values
         for column in [c for c in values.columns if c != "name"] if table else []:
             other = "query_family" if column == "family" and dim == "query_group" else column
             coords[other] = (dim, values[column].to_numpy(object))
-    return xr.DataArray(data, dims=dims, coords=coords, name=name, attrs={"unit": unit, "source": str(store.path)})
+    attributes = {"unit": store.text(path, "unit"), "source": str(store.path)}
+    return xr.DataArray(data, dims=list(labels), coords=coords, name=name, attrs=attributes)
 
 
 def tidy(array: xr.DataArray) -> pd.DataFrame:
