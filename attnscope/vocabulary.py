@@ -4,9 +4,12 @@ Captures, metrics, corrections, figures and the command line take their names fr
 docs/format.md are made from here. Nothing is imported. A new word is an entry in this module, and its use:
 
 - a modality: `MODALITIES`, and the tokens that have it (`attnscope.model.tokens`);
-- a token column: `TOKEN_COLUMNS`, and its values (`attnscope.model.tokens`);
-- a reading: `READINGS`, its arrays (`attnscope.capture.file.specification`), its field of `attnscope.Plan`, and what
-  records it (`attnscope.capture.record`).
+- a token column: `TOKEN_COLUMNS`, its values (`attnscope.model.tokens`), and the version of the format that has it
+  first (`attnscope.capture.file.specification`);
+- a reading: `READINGS`, its arrays (`attnscope.capture.file.specification`), its field of `attnscope.Plan`, what
+  records it (`attnscope.capture.record.recorder`), and its method of `attnscope.Capture`.
+
+`python -m docs.generate` renews the tables.
 """
 
 from __future__ import annotations

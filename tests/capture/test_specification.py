@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
@@ -67,6 +67,12 @@ def test_every_node_that_is_written_stands_in_the_specification(written: Path) -
     assert columns[: len(TOKEN_COLUMNS)] == list(TOKEN_COLUMNS)
     once = {rule.path for rule in SPECIFICATION if not rule.is_numbered and rule.need != "may"}
     assert once <= set(paths)
+
+
+def test_a_plan_has_a_field_for_each_reading() -> None:
+    booleans = {field.name for field in fields(attnscope.Plan) if isinstance(field.default, bool)}
+    assert booleans == set(READINGS)
+    assert all(rule_of(f"/{reading}").encoding == reading for reading in READINGS)
 
 
 def test_documents_have_the_fields_of_their_version() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from attnscope.capture.check.problems import Problem
 from attnscope.capture.file.nodes import NodeError, Store
-from attnscope.capture.file.specification import ENCODING_TYPE, PER_LAYER, RULES, Rule
+from attnscope.capture.file.specification import ENCODING_TYPE, PER_LAYER, PROBES, RULES, Rule
 from attnscope.vocabulary import SINK, hidden_groups
 
 Sizes = dict[str, int]  # of a dimension; of "/masses probe" where a group has its own
@@ -18,7 +19,7 @@ MOST = 1 << 16  # layers or heads of a model
 def sizes_of(store: Store) -> Sizes:
     """How long each dimension has to be, as far as the file can say."""
     sizes: Sizes = {}
-    for dims, find in (
+    sources: list[tuple[tuple[str, ...], Callable[[], int]]] = [
         (("layer",), lambda: store.array("/layers", ["layer"]).shape[0]),
         (("query", "key"), lambda: store.whole("/tokens", "length")),
         (("head",), lambda: whole(store, "/model", "heads")),
@@ -27,13 +28,13 @@ def sizes_of(store: Store) -> Sizes:
         (("key_group",), lambda: store.array_length("/key_groups/name")),
         (("query_group",), lambda: store.array_length("/query_groups/name")),
         (("/masses query_group",), lambda: sum(family != SINK for family in store.strings("/key_groups/family"))),
-        (("/masses probe",), lambda: store.array("/masses/probes").shape[0]),
-        (("/stats probe",), lambda: store.array("/stats/probes").shape[0]),
+        *(((f"{path.rpartition('/')[0]} probe",), partial(_length, store, path)) for path in PROBES),
         (("state",), lambda: store.array("/layers", ["layer"]).shape[0] + 1),
         (("prompt",), lambda: whole(store, "/prompt", "length")),
         (("/hidden group",), lambda: len(hidden_groups(store.modalities))),
         (("component",), lambda: min(whole(store, "/prompt", "length"), store.whole("/hidden", "width"))),
-    ):
+    ]
+    for dims, find in sources:
         try:
             sizes |= dict.fromkeys(dims, find())
         except NodeError:
@@ -41,6 +42,10 @@ def sizes_of(store: Store) -> Sizes:
     if "query" in sizes:
         sizes["/mask byte"] = (sizes["query"] + 7) // 8
     return sizes
+
+
+def _length(store: Store, path: str) -> int:
+    return int(store.array(path).shape[0])
 
 
 def whole(store: Store, path: str, name: str) -> int:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from attnscope.capture.check.facts import Facts, Floats
 from attnscope.capture.check.problems import Problem
+from attnscope.capture.file.specification import PROBES
 from attnscope.capture.read.dense import LayerQK
 from attnscope.capture.read.labels import Indices
 
@@ -84,9 +85,9 @@ class _Layer:
         """Which rows were read densely, [P]."""
         cap = self.facts.cap
         dense = np.zeros(len(cap.tokens), bool)
-        for reading in ("masses", "stats"):
-            if cap.has(reading):
-                dense[self.facts.store.read(f"/{reading}/probes")] = True
+        for path in PROBES:
+            if self.facts.store.has(path):
+                dense[self.facts.store.read(path)] = True
         return dense
 
     @cached_property

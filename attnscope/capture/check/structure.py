@@ -15,7 +15,7 @@ from attnscope.capture.check.groups import check_frames, check_groups, check_mas
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.tokens import check_tokens
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import ALWAYS, MAY, PER_LAYER, RULES, Rule
+from attnscope.capture.file.specification import ALWAYS, MAY, PER_LAYER, PROBES, RULES, Rule
 from attnscope.vocabulary import READINGS
 
 
@@ -36,7 +36,7 @@ def check(store: Store) -> Iterator[Problem]:
             broken.add(problem.node)
             yield problem
     yield from guarded("/qk", partial(_qk, store, sizes))
-    for path in ("/masses/probes", "/stats/probes"):
+    for path in PROBES:
         yield from guarded(path, partial(_probes, store, path, sizes))
     for node, part in (
         ("/model", check_documents),

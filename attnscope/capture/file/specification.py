@@ -231,6 +231,7 @@ SPECIFICATION: tuple[Rule, ...] = (
 )
 
 RULES = tuple(rule for rule in SPECIFICATION if not rule.is_numbered)  # nodes that a file has once
+PROBES = tuple(rule.path for rule in RULES if rule.dims == ("probe",))  # lists of the queries that are read densely
 PER_LAYER = tuple(rule for rule in SPECIFICATION if "{layer}" in rule.path)  # nodes of each recorded layer
 
 

@@ -13,8 +13,9 @@ from PIL import Image
 
 from attnscope.capture.file import encode
 from attnscope.capture.file.bits import pack_mask
+from attnscope.capture.file.specification import PROBES
 from attnscope.capture.record.recorder import SampleRecorder
-from attnscope.vocabulary import ANSWER, GENERATED, MASSES, MODALITY, ROLE, STATS, TEXT, column_of, group_name
+from attnscope.vocabulary import ANSWER, GENERATED, MODALITY, ROLE, TEXT, column_of, group_name
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
@@ -90,9 +91,9 @@ def write_groups(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
     for layer, sinks_of_layer in recorder.sinks.items():
         sinks[layers.index(layer), : recorder.length] = sinks_of_layer.numpy()
     encode.write(file, "/sinks", sinks)
-    for reading in (MASSES, STATS):
-        if reading in file:
-            encode.write(file, f"/{reading}/probes", np.concatenate([recorder.probes.numpy(), generated]))
+    for path in PROBES:
+        if path.rpartition("/")[0] in file:
+            encode.write(file, path, np.concatenate([recorder.probes.numpy(), generated]))
     _write_masks(file, recorder, layers, positions)
 
 
