@@ -7,8 +7,9 @@
 >>> with attnscope.corrected(model, "scene.json", [attnscope.SocialBias(alpha=1.0)]) as block:
 ...     model.model.generate(**block.prompts[0].inputs)
 
-All corrections are in `attnscope.correct`, metrics in `attnscope.metrics`, figures in `attnscope.report.figures`. Names
-are imported on first use: reading a capture needs neither torch nor transformers.
+All corrections are in `attnscope.correct`, metrics in `attnscope.metrics`, figures in `attnscope.report.figures`;
+docs/api.md lists every public name. Names are imported on first use: reading a capture needs neither torch nor
+transformers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from attnscope.model import load
     from attnscope.scene import Sampling, Scene
 
+_PACKAGES = ("capture", "correct", "errors", "evaluate", "metrics", "model", "report", "scene")
 _WHERE = {
     "AttnscopeError": "attnscope.errors",
     "Capture": "attnscope.capture.read.capture",
@@ -71,4 +73,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_PACKAGES})

@@ -1,6 +1,7 @@
 """Writes the pages that are made from code: `python -m docs.generate`; `--check` only says whether they are up to date.
 
 - docs/commands.md: every command and option, from the same objects that `--help` prints
+- docs/api.md: every public name with its example, from the docstrings
 - docs/scene.schema.json: the JSON Schema of scene files
 - docs/methods.md, between markers: the tables of metrics and corrections, from their registries, and one of measured
   numbers, from docs/data/nulls.csv (`make bench-nulls`)
@@ -19,6 +20,7 @@ from typing import Any
 
 import pandas as pd
 
+from docs.api import api_page
 from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
 from docs.specified import format_tables
 
@@ -176,6 +178,7 @@ def between(text: str, name: str, lines: Sequence[str]) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_page,
+    "docs/api.md": api_page,
     "docs/scene.schema.json": schema_page,
     "docs/methods.md": methods_page,
     "docs/format.md": format_page,

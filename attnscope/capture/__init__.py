@@ -1,7 +1,12 @@
 """Captures: what to record, recording it while the model runs, the .h5 format, and reading it back.
 
-The package is also the function: `attnscope.capture(model, scene, "run.h5")` is `attnscope.capture.run.capture`,
-imported on first use, so that reading a capture never imports torch (docs/decisions/0002).
+The package is also the function that records one:
+
+    attnscope.capture(model, scene, out, *, plan=None, sampling=None, max_new_tokens=16,
+                      template="{speaker}: {text}", verify=True, progress=None) -> Capture
+
+`help(attnscope.capture.run.capture)` explains the arguments. The function is imported on first use, so that reading a
+capture never imports torch (docs/decisions/0002).
 """
 
 from __future__ import annotations

@@ -89,6 +89,12 @@ class Plan:
             visual, is above this (ours) ...
         sink_ratio: ... and above this multiple of uniform attention (ours).
         max_size: Budget in bytes, before compression.
+
+    Example:
+        >>> attnscope.Plan(qk=True, layers="0.36-0.71").readings
+        ['masses', 'maps', 'stats', 'qk']
+        >>> attnscope.Plan.parse("masses,stats").readings
+        ['masses', 'stats']
     """
 
     masses: bool = True

@@ -70,6 +70,11 @@ def capture(
     Raises:
         RequestError: If the scene, the model, the plan or its size is wrong.
         RunError: If the file cannot be written.
+
+    Example:
+        >>> with attnscope.capture(model, "scene.json", "new.h5", plan=attnscope.Plan(qk=True)) as cap:
+        ...     cap.answer["text"], cap.readings
+        ('Ben', ['masses', 'maps', 'stats', 'qk'])
     """
     check_target(Path(out))
     check_new_tokens(max_new_tokens)

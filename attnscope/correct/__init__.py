@@ -5,7 +5,7 @@ from attnscope.correct.apply.block import Corrected, corrected
 from attnscope.correct.apply.rerun import rerun
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.knockout.knockout import Knockout
-from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo
+from attnscope.correct.moda import ModaAdapter, ModaAlign, ModaCalibrate, ModaMask, ModaPseudo, diagnose
 from attnscope.correct.peers.adaptvis import AdaptVis
 from attnscope.correct.peers.boxes_drawn import BoxesDrawn
 from attnscope.correct.peers.boxes_told import BoxesTold
@@ -27,6 +27,7 @@ __all__ = [
     "Correction",
     "Decoder",
     "Knockout",
+    "ModaAdapter",
     "ModaAlign",
     "ModaCalibrate",
     "ModaMask",
@@ -43,6 +44,7 @@ __all__ = [
     "corrected",
     "correction",
     "corrections",
+    "diagnose",
     "make",
     "prompted",
     "read_corrections",

@@ -86,6 +86,11 @@ def evaluate(
         RequestError: If an argument, the manifest, a scene, its video or the model is wrong, if the corrections apply
             to none of the questions, or if `out` holds an evaluation of something else.
         RunError: If a file cannot be written, or the model's logits are not finite.
+
+    Example:
+        >>> result = attnscope.evaluate.evaluate(model, "manifest.jsonl", "scored", [social])
+        >>> result.table(by=[])[["condition", "n", "accuracy"]].values.tolist()
+        [['plain', 2, 0.0], ['corrected', 2, 1.0]]
     """
     corrections = listed(corrections)
     check(rule, batch, max_new_tokens)

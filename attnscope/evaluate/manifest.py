@@ -30,6 +30,11 @@ class Question:
         line: Number of the line, from 1.
         scene: What is shown and asked; it has a question, two options or more, and an answer.
         clip: The video as results name it: relative to the manifest where it lies below it.
+
+    Example:
+        >>> question = attnscope.evaluate.read_manifest("manifest.jsonl").questions[0]
+        >>> question.id, question.line, question.scene.question
+        ('first', 1, 'Who is Dan talking to?')
     """
 
     id: str
@@ -47,6 +52,11 @@ class Manifest:
         questions: At least one.
         sha256: Of the file.
         scenes_sha256: Of everything that the scenes say (not of the videos' pixels).
+
+    Example:
+        >>> manifest = attnscope.evaluate.read_manifest("manifest.jsonl")
+        >>> len(manifest.questions), manifest.clips
+        (2, 1)
     """
 
     path: Path
@@ -73,6 +83,11 @@ def read_manifest(path: str | Path) -> Manifest:
 
     Raises:
         RequestError: The first thing that is wrong: the manifest, the line, the field and its value.
+
+    Example:
+        >>> manifest = attnscope.evaluate.read_manifest("manifest.jsonl")
+        >>> [question.id for question in manifest.questions], manifest.clips
+        (['first', 'second'], 1)
     """
     path = Path(path)
     path = path / _NAME if is_folder(path) else path

@@ -70,6 +70,13 @@ class Evaluation:
         samples: One row a question, in the manifest's order: the keys of a line of samples.jsonl, those of its inner
             objects joined by a dot ("fields.task", "plain.correct", "corrected.logprobs").
         by: Fields that group the tables if nothing else is asked for; None for task and people where there are such.
+
+    Example:
+        >>> result = attnscope.evaluate.evaluate(model, "manifest.jsonl", "scored", [social])
+        >>> result.conditions, result.comparison(by=[])["difference"].tolist()
+        (['plain', 'corrected'], [1.0])
+        >>> attnscope.evaluate.Evaluation.read("scored").samples["plain.prediction"].tolist()
+        ['Ben', 'Ben']
     """
 
     folder: Path

@@ -38,6 +38,11 @@ class Score:
         logprobs: Natural logarithm of each option's probability, summed over its tokens; empty if generated.
         tokens: Number of tokens of each option; empty if generated.
         text: The greedy answer; None if the options were scored.
+
+    Example:
+        >>> score = attnscope.evaluate.Score("Ada", logprobs=[-0.5, -2.0], tokens=[1, 2])
+        >>> score.per_token, [round(p, 2) for p in score.probabilities]
+        ([-0.5, -1.0], [0.82, 0.18])
     """
 
     prediction: str | None
@@ -85,6 +90,11 @@ def score(
         RequestError: A scene has no options, a correction does not apply to one of the prompts, or `rule`,
             `batch` or `max_new_tokens` is wrong.
         RunError: The model's logits are not finite, or the batch does not fit into memory.
+
+    Example:
+        >>> [score] = attnscope.evaluate.score(model, [prompt])
+        >>> score.prediction, [round(p, 2) for p in score.probabilities]
+        ('Ben', [0.0, 0.0, 0.0, 1.0, 0.0])
     """
     import torch
 

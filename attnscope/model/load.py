@@ -40,6 +40,11 @@ class LoadedModel:
         load_args: How it was loaded: the keyword arguments of `load`, JSON-able.
         origin: "checkpoint", or "memory" of a model that other code has loaded.
         wrapper: What other code has put the model into (PEFT, `torch.compile`, `DataParallel`), None for none.
+
+    Example:
+        >>> about = model.describe()
+        >>> about["class"], about["layers"], about["heads"], about["kv_heads"]
+        ('Qwen2_5_VLForConditionalGeneration', 6, 8, 4)
     """
 
     model: Any
@@ -147,6 +152,11 @@ def load(
     Raises:
         ModelError: one line that names the model and what is missing or wrong.
         InstallError: If torch or transformers is missing or older than attnscope can use.
+
+    Example:
+        >>> model = attnscope.load("roundtable")
+        >>> model.family, model.attention, model.text_config.num_hidden_layers
+        ('qwen2_5_vl', 'sdpa', 6)
     """
     check_versions(*_PACKAGES)
     name = str(model)
@@ -230,6 +240,11 @@ def around(model: Any, processor: Any) -> LoadedModel:
         ModelError: If there is no transformers model, its attention cannot be reached, or the processor has no
             tokenizer.
         InstallError: If torch or transformers is older than attnscope can use.
+
+    Example:
+        >>> other = attnscope.model.around(model.model, model.processor)
+        >>> other.origin, other.model is model.model
+        ('memory', True)
     """
     from attnscope.attention import decoder_layers
 

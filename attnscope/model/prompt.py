@@ -45,6 +45,11 @@ class Prompt:
         rest: What else the processor made, which no code of the family names; `inputs` and these are all of it.
         token_inputs: Names of the inputs that hold one value for each token; by their shapes if not given.
         unplaced: The model family, where the places of its visual tokens are unknown; "" where they are known.
+
+    Example:
+        >>> prompt = attnscope.model.build_prompt(model, scene, frames)
+        >>> prompt.inputs["input_ids"].shape[1] == len(prompt.tokens), prompt.warnings
+        (True, [])
     """
 
     text: str
@@ -82,6 +87,11 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         RequestError: `template` is wrong.
         SceneError: the scene's text holds a special token of this model.
         ModelError: the chat template or the processor cannot be used, or do not fit the family's layout.
+
+    Example:
+        >>> prompt = attnscope.model.build_prompt(model, scene, frames, template="{speaker} says: {text}")
+        >>> "Dan says: you are right." in prompt.text
+        True
     """
     rendered = render(loaded, scene, media_parts(loaded, frames), template)
     processed = process(loaded, rendered.text, frames)
@@ -126,6 +136,10 @@ def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:
 
     Raises:
         RequestError: `option` is empty.
+
+    Example:
+        >>> [model.tokenizer.decode(attnscope.model.option_ids(model, prompt, option)) for option in scene.options]
+        ['Ada', 'Cleo', 'Dan', 'Ben', 'Eva']
     """
     if not option.strip():
         raise RequestError("option: is empty, so its probability has no meaning")

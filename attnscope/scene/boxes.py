@@ -20,6 +20,11 @@ class Boxes:
             it; NaN where the speaker is not visible.
         speakers: names [S], in the order of the scene.
         warnings: one sentence for each kind of trouble, with counts.
+
+    Example:
+        >>> boxes = attnscope.scene.scene_boxes(scene, frames)
+        >>> boxes.xyxy[boxes.speakers.index("Dan"), 0].round().tolist()
+        [260.0, 323.0, 370.0, 453.0]
     """
 
     xyxy: npt.NDArray[np.float32]
@@ -39,6 +44,11 @@ def scene_boxes(scene: Scene, frames: Frames) -> Boxes:
 
     Returns:
         Boxes of S speakers in F frames.
+
+    Example:
+        >>> boxes = attnscope.scene.scene_boxes(scene, frames)
+        >>> boxes.speakers, boxes.xyxy.shape
+        (['Eva', 'Cleo', 'Ada', 'Dan', 'Ben'], (5, 8, 4))
     """
     names = list(scene.speakers)
     raw = np.full((len(names), len(frames.times), 4), np.nan)  # [S, F, 4]
@@ -81,6 +91,10 @@ def boxes_at(speaker: Speaker, times: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
     Returns:
         xyxy [T, 4], NaN where not visible.
+
+    Example:
+        >>> attnscope.scene.boxes_at(scene.speakers["Dan"], [0.0, 9.0]).round().tolist()
+        [[260.0, 323.0, 370.0, 453.0], [nan, nan, nan, nan]]
     """
     moments = np.atleast_1d(np.asarray(times, np.float64))
     found = np.full((len(moments), 4), np.nan)

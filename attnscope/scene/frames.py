@@ -37,6 +37,11 @@ class Frames:
         duration: seconds, to the end of the last frame; None for an image.
         total_frames: number of frames in the source.
         warnings: what a user should know about the way they were read, one sentence each.
+
+    Example:
+        >>> frames = attnscope.scene.read_scene_frames(scene)
+        >>> frames.kind, frames.total_frames, frames.duration, frames.width, frames.height
+        ('video', 32, 4.0, 480, 480)
     """
 
     images: npt.NDArray[np.uint8]
@@ -68,6 +73,11 @@ def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
     Raises:
         MediaError: the source is missing, empty, cut short, or holds no frame that can be read; or the window
             does not lie inside it; or more than 4 GiB of pixels are asked for.
+
+    Example:
+        >>> frames = attnscope.scene.read_frames("clip.mp4", attnscope.Sampling(frames=4))
+        >>> frames.images.shape, frames.times.tolist()
+        ((4, 480, 480, 3), [0.5, 1.5, 2.5, 3.5])
     """
     path, sampling = Path(path), sampling or Sampling()
     if not exists(path, MediaError):
@@ -98,6 +108,10 @@ def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
     Raises:
         MediaError: see `read_frames`.
         SceneError: see `check_against`.
+
+    Example:
+        >>> attnscope.scene.read_scene_frames(scene, attnscope.Sampling(fps=1)).times.tolist()
+        [0.0, 1.0, 2.0, 3.0]
     """
     sampling = sampling or Sampling()
     if scene.frame_rate is not None and sampling.frame_rate is None:
@@ -115,6 +129,13 @@ def check_against(scene: Scene, frames: Frames) -> None:
 
     Raises:
         SceneError: the first turn or segment that is beyond the end, with its number and times.
+
+    Example:
+        >>> attnscope.scene.check_against(scene, frames)
+        >>> late = attnscope.scene.Turn(text="Who was that?", start=9.0)
+        >>> attnscope.scene.check_against(scene.model_copy(update={"transcript": [late]}), frames)
+        Traceback (most recent call last):
+        attnscope.errors.SceneError: transcript[0]: 9 to 9 s is beyond the end of clip.mp4 at 4 s
     """
     if frames.duration is None:
         return

@@ -89,12 +89,22 @@ Line = Annotated[Words, AfterValidator(_one_space)]
 Name = Annotated[Line, AfterValidator(_clean)]
 
 
+def _described(schema: dict[str, Any]) -> None:
+    """Keep the examples of docstrings out of the JSON Schema, which is no Python."""
+    schema["description"] = schema["description"].partition("\n\nExample:")[0]
+
+
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_described)
 
 
 class Turn(_Model):
-    """One utterance. Who said it and when may be unknown; turns may overlap."""
+    """One utterance. Who said it and when may be unknown; turns may overlap.
+
+    Example:
+        >>> attnscope.scene.Turn(speaker="Ada", text="Will you  help me?", start=0.0, end=1.0).text
+        'Will you help me?'
+    """
 
     speaker: Name | None = Field(None, description="Who says it; null if unknown.")
     text: Line = Field(description="The words; white space is collapsed to single spaces.")
@@ -111,7 +121,12 @@ class Turn(_Model):
 
 
 class Keyframe(_Model):
-    """A speaker's box at one moment."""
+    """A speaker's box at one moment.
+
+    Example:
+        >>> attnscope.scene.Keyframe(t=0.5, xyxy=(10, 20, 110, 150)).xyxy
+        (10.0, 20.0, 110.0, 150.0)
+    """
 
     t: Seconds = Field(description="Seconds from the first frame.")
     xyxy: tuple[Number, Number, Number, Number] = Field(
@@ -128,7 +143,13 @@ class Keyframe(_Model):
 
 
 class Segment(_Model):
-    """A stretch of time, start <= t < end, in which a speaker is visible."""
+    """A stretch of time, start <= t < end, in which a speaker is visible.
+
+    Example:
+        >>> box = attnscope.scene.Keyframe(t=0.0, xyxy=(10, 20, 110, 150))
+        >>> attnscope.scene.Segment(start=0.0, end=4.0, keyframes=[box]).end
+        4.0
+    """
 
     start: Seconds
     end: Seconds
@@ -153,7 +174,15 @@ class Segment(_Model):
 
 
 class Speaker(_Model):
-    """Where a speaker is visible; no segments means never."""
+    """Where a speaker is visible; no segments means never.
+
+    Example:
+        >>> box = attnscope.scene.Keyframe(t=0.0, xyxy=(10, 20, 110, 150))
+        >>> segment = attnscope.scene.Segment(start=0.0, end=4.0, keyframes=[box])
+        >>> speaker = attnscope.scene.Speaker(segments=[segment])
+        >>> attnscope.scene.boxes_at(speaker, [2.0, 5.0])[:, 0].tolist()
+        [10.0, nan]
+    """
 
     segments: list[Segment] = Field(description="In any order, not overlapping.")
 
@@ -217,7 +246,16 @@ MediaPath = Annotated[Path, BeforeValidator(_is_path)]
 
 
 class Scene(_Model):
-    """A video (or image, or folder of frames), who is where in it, what is said, and what is asked."""
+    """A video (or image, or folder of frames), who is where in it, what is said, and what is asked.
+
+    Example:
+        >>> scene = attnscope.Scene.read("scene.json")
+        >>> scene.question, scene.answer, scene.speaker_names
+        ('Who is Dan talking to?', 'Eva', ['Eva', 'Cleo', 'Ada', 'Dan', 'Ben'])
+        >>> scene = attnscope.Scene.from_files("clip.mp4", "clip.srt", "speakers.json", "Who is first?")
+        >>> scene.transcript[0].text
+        'will you help me?'
+    """
 
     video: MediaPath = Field(description="Video file, image, or folder of numbered images; relative to this file.")
     speakers: Speakers = Field(default_factory=dict, description="Speakers by name.")
@@ -404,6 +442,10 @@ class Sampling(_Model):
 
     Neither given means 8 frames. `frame_rate` is the time base of a folder of frames and says nothing to a
     video.
+
+    Example:
+        >>> attnscope.Sampling().frames, attnscope.Sampling(fps=2, end=3.0).fps
+        (8, 2.0)
     """
 
     frames: Annotated[int, Strict(), Field(ge=1, le=_MOST_FRAMES)] | None = None

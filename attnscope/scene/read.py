@@ -53,6 +53,11 @@ def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None
 
     Raises:
         SceneError: the file or a field is wrong.
+
+    Example:
+        >>> speakers, units = attnscope.scene.read_speakers("speakers.json")
+        >>> list(speakers), units
+        (['Eva', 'Cleo', 'Ada', 'Dan', 'Ben'], None)
     """
     path = Path(path)
     data = read_json(path)

@@ -28,6 +28,10 @@ def validate(path: str | Path, *, deep: bool = False) -> list[Problem]:
 
     Raises:
         RequestError: If there is no such file, or it may not be read.
+
+    Example:
+        >>> attnscope.validate("run.h5")
+        []
     """
     path = Path(path)
     try:

@@ -39,6 +39,11 @@ def open(path: str | Path) -> Capture:
     Raises:
         RequestError: If there is no such file.
         FormatError: If it is not a complete capture of a known version, or lacks a node that it must have.
+
+    Example:
+        >>> with attnscope.open("run.h5") as cap:
+        ...     cap.masses(layer=2).sel(key_group="visual:Ada").shape  # heads, text queries
+        (8, 78)
     """
     return Capture(path)
 
@@ -60,6 +65,14 @@ class Capture(Contents):
 
     Attributes:
         path: Of the file.
+
+    Example:
+        >>> cap.attention(layer=2, head=5, queries=[219, 220]).shape
+        (2, 222)
+        >>> cap.maps(layer=2, group="answer_position").dims
+        ('head', 'key')
+        >>> "".join(cap.tokens[cap.tokens["role"] == "question"]["text"])[:22]
+        'Who is Dan talking to?'
     """
 
     # ---- readings

@@ -213,6 +213,10 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
 
     Raises:
         SceneError: the file cannot be read, holds no turn, or a turn is wrong.
+
+    Example:
+        >>> [(turn.speaker, turn.text) for turn in attnscope.scene.read_transcript("clip.srt")][:2]
+        [('Ada', 'will you help me?'), ('Cleo', 'they look happy today.')]
     """
     turns, notes = transcript_and_notes(Path(path), merge_rolling)
     for note in notes:
