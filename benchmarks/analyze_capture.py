@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 import attnscope
 from attnscope.attention import AttentionCall, add_bias, tapped
 from attnscope.capture.run import capture_prompts
-from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl, init_weights
 from attnscope.demo.film import write_film
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
+from tests.support.checkpoint import build_tiny_qwen2_5_vl
+from training.checkpoint import init_weights
 
 LAYERS, HEADS, TOKENS, GENERATED = 28, 28, 8192, 16
 NAMES = ("Ada", "Ben", "Cleo", "Dan", "Eve")

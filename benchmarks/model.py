@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
-from attnscope.demo.clip import render_clip
+from tests.support.checkpoint import build_tiny_qwen2_5_vl
+from tests.support.clip import render_clip
 
 SIZES = {
     "hidden_size": 256,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from attnscope.demo.clip import render_clip
+from tests.support.clip import render_clip
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import torch
 from torch import nn
 
 from attnscope.demo.cast import CUPS, NAMES, SLOT, THINGS, UNITS
-from attnscope.demo.checkpoint import QWEN_CHAT_TEMPLATE, QWEN_SPECIAL_TOKENS, train_tokenizer
 from attnscope.demo.questions import NUMBERS
 from attnscope.demo.script import SENTENCES
+from training.checkpoint import QWEN_CHAT_TEMPLATE, QWEN_SPECIAL_TOKENS, train_tokenizer
 
 PATCH = 8  # pixels
 MERGE = 2  # patches on a side of one visual token

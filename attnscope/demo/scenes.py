@@ -35,6 +35,7 @@ def write_scenes(
     people: Sequence[int] = tuple(range(MOST_PEOPLE + 1)),
     tasks: Sequence[str] = tuple(TASKS),
     per_task: int | None = None,
+    scale: int = SCALE,
     progress: Progress | None = None,
 ) -> Path:
     """Write clips with their questions; the same arguments write the same scenes.
@@ -48,6 +49,7 @@ def write_scenes(
         tasks: Which questions are written; a clip that allows none of them is left out.
         per_task: Exactly this number of questions of each task: then `count` is the most clips that are tried for
             them, and a clip is written only if it has a question of a task that needs one.
+        scale: Pixels a unit; a frame is 96 units wide and high.
         progress: Called with (what, done, total).
 
     Returns:
@@ -63,7 +65,7 @@ def write_scenes(
     _check(count, seed, split, people)
     left = _wanted(tasks, per_task, count)
     with _unfinished(out, count) as draft:
-        _write(draft, count, seed, split, people, left, progress)
+        _write(draft, count, seed, split, people, left, scale, progress)
         for task, n in left.items() if per_task else ():
             if n and per_task:
                 held = f"{count} clips hold {per_task - n} questions of {task}"
@@ -90,6 +92,7 @@ def _write(
     split: str,
     people: Sequence[int],
     left: dict[str, int],
+    scale: int,
     progress: Progress | None,
 ) -> None:
     """Write clips; `left` counts down the questions of each task that are still wanted."""
@@ -104,14 +107,14 @@ def _write(
         if not any(left.get(task) for task in allowed):
             continue
         film = out / "clips" / f"{name}.mp4"
-        write_film(film, list(_frames(clip, stage.rng)), round(FPS) * MOTION)
+        write_film(film, list(_frames(clip, stage.rng, scale)), round(FPS) * MOTION)
         for question in _one_of_each(clip, stage.rng):
             options = shown_options(question, stage.rng)  # of every task, so that each stays the same
             if not left.get(question.task):
                 continue
             left[question.task] -= 1
             scene = out / "scenes" / f"{name}-{question.task}.json"
-            document = scene_of(clip, question, options, f"../clips/{film.name}", split)
+            document = scene_of(clip, question, options, f"../clips/{film.name}", split, scale)
             scene.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
             lines.append(json.dumps({"id": scene.stem, "scene": f"scenes/{scene.name}"}))
         if progress is not None:
@@ -119,12 +122,14 @@ def _write(
     (out / "manifest.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str, split: str) -> dict[str, Any]:
+def scene_of(
+    clip: Clip, question: Question, options: Sequence[str], video: str, split: str, scale: int = SCALE
+) -> dict[str, Any]:
     """The scene file of a question, as docs/scene.md specifies it."""
     # a question about a thing brings the thing's box along: whose attention is measured needs a place
     boxes = {person.name: person.box for person in clip.people}
     boxes |= {thing.name: thing.box for thing in clip.picture.things if thing.name == question.about}
-    speakers = {name: {"segments": [_segment(box)]} for name, box in boxes.items()}
+    speakers = {name: {"segments": [_segment(box, scale)]} for name, box in boxes.items()}
     transcript = [
         {"speaker": clip.people[turn.speaker].name if clip.named else None, "text": turn.text}
         | {"start": turn.start / FPS, "end": turn.end / FPS}
@@ -143,9 +148,9 @@ def scene_of(clip: Clip, question: Question, options: Sequence[str], video: str,
     return {"video": video, "speakers": speakers, "transcript": transcript, **asked, "fields": fields}
 
 
-def _segment(box: tuple[float, float, float, float]) -> dict[str, Any]:
+def _segment(box: tuple[float, float, float, float], scale: int) -> dict[str, Any]:
     """A box that stays where it is, in pixels of the film."""
-    keyframe = {"t": 0.0, "xyxy": [round(SCALE * value, 2) for value in box]}
+    keyframe = {"t": 0.0, "xyxy": [round(scale * value, 2) for value in box]}
     return {"start": 0.0, "end": FRAMES / FPS, "keyframes": [keyframe]}
 
 
@@ -209,12 +214,12 @@ def _one_of_each(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:
         yield same[rng.integers(len(same))]
 
 
-def _frames(clip: Clip, rng: np.random.Generator) -> Iterator[Any]:
+def _frames(clip: Clip, rng: np.random.Generator, scale: int) -> Iterator[Any]:
     """The film's frames: at the moments that attnscope samples by default, exactly those of the clip."""
     for frame in range(FRAMES):
         for part in range(MOTION):
             between = part != MOTION // 2
-            yield draw(_moving(clip, frame, rng) if between else clip.picture, frame, SCALE)
+            yield draw(_moving(clip, frame, rng) if between else clip.picture, frame, scale)
 
 
 def _moving(clip: Clip, frame: int, rng: np.random.Generator) -> Any:

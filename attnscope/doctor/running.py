@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "roundtable"
 _FRAMES = 4
+_SCALE = 2  # pixels a unit of the drawn clip: frames of 192 x 192, few tokens for a large model
 _NEW_TOKENS = 3
 _AGREEMENT = 1e-2  # of logits in a model's own dtype, as a share of the largest
 # Corrections that do nothing, or refuse, without a choice: the smallest that does something.
@@ -53,12 +54,13 @@ def trial(name: str) -> Iterator[Trial]:
         AttnscopeError: If the model cannot be loaded or its attention cannot be reached.
     """
     from attnscope.capture.run import DEFAULT_TEMPLATE, prepare
-    from attnscope.demo.clip import render_clip
+    from attnscope.demo.scenes import write_scenes
     from attnscope.model import load
     from attnscope.scene import Sampling
 
     with tempfile.TemporaryDirectory(prefix="attnscope-doctor-") as folder:
-        scene = render_clip(Path(folder) / "clip", seconds=2, size=(160, 90), fps=8)
+        write_scenes(Path(folder) / "scenes", people=(2,), tasks=("target",), per_task=1, scale=_SCALE)
+        (scene,) = (Path(folder) / "scenes" / "scenes").iterdir()
         prompt, model, _ = prepare(load(name), scene, Sampling(frames=_FRAMES), DEFAULT_TEMPLATE)
         yield Trial(model, prompt, scene, Path(folder))
 

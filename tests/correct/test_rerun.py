@@ -13,10 +13,10 @@ import attnscope
 from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import Knockout, SocialBias, bind, make, read_corrections, rerun
-from attnscope.demo.clip import render_clip
 from attnscope.errors import RequestError, RunError
 from attnscope_cli.main import app
 from tests.capture.eager import make_prompt
+from tests.support.clip import render_clip
 
 EVERYWHERE = [SocialBias(threshold=0.0, layers="0.0-1.0")]
 

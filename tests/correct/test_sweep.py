@@ -15,9 +15,9 @@ from attnscope.correct import Knockout, SocialBias, rerun
 from attnscope.correct.dose import sweep as sweep_runs
 from attnscope.correct.dose.grid import axes, grid
 from attnscope.correct.dose.sweep import ANSWER, run_sweep
-from attnscope.demo.clip import render_clip
 from attnscope.errors import RequestError
 from attnscope.scene import Scene
+from tests.support.clip import render_clip
 
 GIVEN = {"rows": "utterances,answer", "layers": "0.0-1.0"}
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from attnscope.demo.checkpoint import build_tiny_qwen2_5_vl
 from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
@@ -26,6 +25,7 @@ from tests.families.llava import (
 from tests.families.omni import build_qwen2_5_omni
 from tests.families.qwen import build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
 from tests.families.smolvlm import build_idefics3, build_smolvlm
+from tests.support.checkpoint import build_tiny_qwen2_5_vl
 
 SUPPORTED: dict[str, Callable[[Path], Path]] = {
     "qwen2_vl": build_qwen2_vl,

@@ -12,8 +12,8 @@ from transformers import (
     Ernie4_5_VLMoeVideoProcessor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import CHATML, generation
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 
 def build_ernie4_5_vl(folder: Path) -> Path:

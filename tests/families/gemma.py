@@ -20,8 +20,8 @@ from transformers import (
     Gemma4VideoProcessor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import generation, tower
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 TURNS = (
     "{{ bos_token }}{% for message in messages %}"

@@ -19,8 +19,8 @@ from transformers import (
     SiglipImageProcessor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import CHATML, generation, siglip_tower, tower
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 _MARKS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 

@@ -12,8 +12,8 @@ from transformers import (
     InternVLVideoProcessor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import generation, tower
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

@@ -22,8 +22,8 @@ from transformers import (
     LlavaProcessor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import CHATML, VICUNA, clip_tower, generation, siglip_tower
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 
 def build_llava_next_video(folder: Path, **text: Any) -> Path:

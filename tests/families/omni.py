@@ -15,8 +15,8 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import CHATML, generation
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 _MEDIA = {
     "image_token": "<|IMAGE|>",

@@ -18,14 +18,14 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from attnscope.demo.checkpoint import (
+from tests.families.common import generation
+from training.checkpoint import (
     QWEN_CHAT_TEMPLATE,
     QWEN_SPECIAL_TOKENS,
     save_checkpoint,
     tiny_text_config,
     train_tokenizer,
 )
-from tests.families.common import generation
 
 
 def build_qwen2_vl(folder: Path) -> Path:

@@ -16,8 +16,8 @@ from transformers import (
     SmolVLMVideoProcessor,
 )
 
-from attnscope.demo.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 from tests.families.common import generation, tower
+from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
 
 ROWS_AND_COLUMNS = [f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)]
 SPECIAL_TOKENS = [

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attnscope.demo.clip import _PEOPLE, _draw, render_clip
 from attnscope.errors import RequestError
 from attnscope.scene import Sampling, Scene, boxes_at, read_scene_frames
+from tests.support.clip import _PEOPLE, _draw, render_clip
 
 
 @pytest.mark.parametrize("size", [(320, 180), (128, 128), (96, 160)])

@@ -1,0 +1,1 @@
+"""What tests and benchmarks are made with: a drawn clip, and a tiny checkpoint with random weights."""
