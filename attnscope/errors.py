@@ -6,8 +6,6 @@ The command line prints the message alone and exits with `exit_code`.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 __all__ = [
     "AttnscopeError",
     "BusyError",
@@ -138,10 +136,3 @@ class InstallError(RunError):
         >>> issubclass(attnscope.errors.InstallError, attnscope.errors.RunError)
         True
     """
-
-
-def unusable_folder(folder: Path, error: OSError | ValueError) -> RequestError:
-    """What is wrong with an output folder that the system refuses."""
-    from attnscope.files.reading import reason  # which needs the errors above
-
-    return RequestError(f"{folder}: cannot be used as the output folder: {reason(error)}")

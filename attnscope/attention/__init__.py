@@ -1,7 +1,7 @@
 """The only place that touches attention: the seam, its channels, exact rows, and the dense oracle."""
 
 from attnscope.attention.call import AttentionCall, Kernel, Rescale, RowEdit, allowed_pairs
-from attnscope.attention.channels import add_bias, least_mass, masses, read_with_output
+from attnscope.attention.channels import add_bias, least_mass, masses, output_factor, read_with_output
 from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.dense import dense_attention, dense_rows, logits, softmax
 from attnscope.attention.masks import SampleMask, classify
@@ -27,6 +27,7 @@ __all__ = [
     "least_mass",
     "logits",
     "masses",
+    "output_factor",
     "read_with_output",
     "row_lse",
     "softmax",

@@ -90,20 +90,13 @@ class AttentionCall:
         """Whether the queries follow tokens that a cache holds: one generated token, or several given at once."""
         return self.past > 0
 
-    @property
-    def factor(self) -> Tensor | None:
-        """[B, H, Nq] all factors on the output, or None for 1; for each rescale the kernel runs once more."""
-        from attnscope.attention.channels import read_columns
-
-        return self.factor_from([read_columns(self, one.channels) for one in self.rescales])
-
     def factor_from(self, readings: Sequence[Tensor]) -> Tensor | None:
         """[B, H, Nq] all factors on the output, or None for 1, from the readings that each rescale asks for."""
-        found = self.known
-        for one, reading in zip(self.rescales, readings, strict=True):
-            more = one.factor(self, reading)
-            found = more if found is None else found * more
-        return found
+        product = self.known
+        for rescale, reading in zip(self.rescales, readings, strict=True):
+            factor = rescale.factor(self, reading)
+            product = factor if product is None else product * factor
+        return product
 
     def settings(self) -> AttentionCall:
         """The same call without its queries, keys, values and mask, to keep after the layer has run."""

@@ -112,12 +112,17 @@ def read_columns(call: AttentionCall, channels: Tensor) -> Tensor:
     return torch.cat([_padded(call, kernel, block)[0] for block in columns.split(MAX_WIDTH, dim=-1)], -1)
 
 
+def output_factor(call: AttentionCall) -> Tensor | None:
+    """[B, H, Nq] all factors on a call's output, or None for 1; for each rescale the kernel runs once more."""
+    return call.factor_from([read_columns(call, rescale.channels) for rescale in call.rescales])
+
+
 def _masses_of_rows(call: AttentionCall, member: Tensor, rows: Tensor) -> Tensor:
-    found = torch.zeros(*call.query.shape[:3], member.shape[-1], device=call.query.device)
+    readings = torch.zeros(*call.query.shape[:3], member.shape[-1], device=call.query.device)
     for sample in range(len(rows)):
         for part, _, attention, _ in dense_rows(call, sample, rows[sample].nonzero()[:, 0]):
-            found[sample][:, part] = attention @ member[sample].to(attention.device)
-    return found
+            readings[sample][:, part] = attention @ member[sample].to(attention.device)
+    return readings
 
 
 def _padded(call: AttentionCall, kernel: Kernel, value: Tensor) -> tuple[Tensor, Tensor | None]:

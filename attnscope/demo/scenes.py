@@ -16,9 +16,9 @@ from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import TASKS, Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
-from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.errors import RequestError, RunError
 from attnscope.files import LOCK, check_space, exists, is_folder, reason, unfinished_folder
-from attnscope.files.folders import claimed
+from attnscope.files.folders import claimed, unusable_folder
 
 SCALE = 5  # pixels a unit: 480 x 480
 MOTION = 4  # frames of the film for each frame that the models are trained on

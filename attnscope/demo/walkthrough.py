@@ -14,9 +14,9 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.run import Progress, capture
 from attnscope.correct import SocialBias, rerun
 from attnscope.demo.scenes import write_scenes
-from attnscope.errors import RequestError, unusable_folder
+from attnscope.errors import RequestError
 from attnscope.files import LOCK, exists, is_folder
-from attnscope.files.folders import claimed
+from attnscope.files.folders import claimed, unusable_folder
 from attnscope.model import load
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare

@@ -15,8 +15,9 @@ from typing import Any
 
 import pandas as pd
 
-from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.errors import RequestError, RunError
 from attnscope.files import DATA_LIMIT, exists, read_bytes, reason, reread, write_whole
+from attnscope.files.folders import unusable_folder
 from attnscope.scene.problems import field_path, show
 
 logger = logging.getLogger("attnscope")

@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from attnscope.errors import unusable_folder
-from attnscope.files import exists, locked, sweep
+from attnscope.errors import RequestError
+from attnscope.files.locks import locked, sweep
+from attnscope.files.reading import exists, reason
+
+
+def unusable_folder(folder: Path, error: OSError | ValueError) -> RequestError:
+    """What is wrong with an output folder that the system refuses."""
+    return RequestError(f"{folder}: cannot be used as the output folder: {reason(error)}")
 
 
 @contextmanager
@@ -17,7 +23,7 @@ def made(folder: Path) -> Iterator[None]:
     Raises:
         RequestError: If it cannot be made.
     """
-    new = [one for one in (folder, *folder.parents) if not exists(one)]
+    missing = [parent for parent in (folder, *folder.parents) if not exists(parent)]
     try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -25,9 +31,9 @@ def made(folder: Path) -> Iterator[None]:
             raise unusable_folder(folder, error) from None
         yield
     finally:
-        for one in new:
+        for parent in missing:
             with suppress(OSError, ValueError):  # not empty: it holds results
-                one.rmdir()
+                parent.rmdir()
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """What the model is shown: frames of a video, who is where in it, what is said, and what is asked."""
 
 from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
-from attnscope.scene.frames import Frames, check_against, read_frames, read_scene_frames
+from attnscope.scene.frames import Frames
 from attnscope.scene.importers.subtitles import read_transcript
-from attnscope.scene.models import Keyframe, Sampling, Scene, Segment, Speaker, Turn
+from attnscope.scene.media import check_against, read_frames, read_scene_frames
+from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
 from attnscope.scene.read import read_speakers
+from attnscope.scene.scene import Scene
 
 __all__ = [
     "Boxes",

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.scene.frames import Frames
-from attnscope.scene.models import Scene, Segment, Speaker
+from attnscope.scene.models import Segment, Speaker
+from attnscope.scene.scene import Scene
 
 
 @dataclass(frozen=True)

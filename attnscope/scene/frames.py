@@ -1,4 +1,4 @@
-"""Which frames are taken, and the one way to read them from a video, an image or a folder."""
+"""Frames as they were read, and which frames of a source a sampling takes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from attnscope.errors import MediaError, SceneError
-from attnscope.files import check_regular, exists, is_folder
-from attnscope.scene.models import Sampling, Scene
+from attnscope.errors import MediaError
+from attnscope.scene.models import Sampling
 from attnscope.scene.problems import seconds
 
 # Times in files are rounded: a subtitle or a window may reach this far past the last frame.
@@ -54,104 +53,6 @@ class Frames:
     duration: float | None
     total_frames: int | None
     warnings: list[str] = field(default_factory=list)
-
-
-def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
-    """Read frames from a video file, a single image, or a folder of numbered images.
-
-    Time starts at the first frame. The frame at a moment is the one on screen then, so with a variable frame
-    rate the moments are evenly spread, not the frame numbers. `sampling.frames = N` takes the centres of N
-    equal slices of the window; `sampling.fps` takes start, start + 1/fps, ... before its end. No frame is
-    taken twice: where fewer are on screen, fewer come back, with a warning. An image is one frame at time 0.
-    A folder holds `sampling.frame_rate` frames a second; without it `sampling.fps` (so all are taken), else
-    1.
-
-    Args:
-        path: the source.
-        sampling: which frames; default 8, spread evenly over the whole source.
-
-    Raises:
-        MediaError: the source is missing, empty, cut short, or holds no frame that can be read; or the window
-            does not lie inside it; or more than 4 GiB of pixels are asked for.
-
-    Example:
-        >>> frames = attnscope.scene.read_frames("clip.mp4", attnscope.Sampling(frames=4))
-        >>> frames.images.shape, frames.times.tolist()
-        ((4, 480, 480, 3), [0.5, 1.5, 2.5, 3.5])
-    """
-    path, sampling = Path(path), sampling or Sampling()
-    if not exists(path, MediaError):
-        raise MediaError(f"{path}: no such file or folder")
-    if is_folder(path, MediaError):
-        from attnscope.scene.images import read_folder
-
-        return read_folder(path, sampling)
-    if not check_regular(path, MediaError):
-        raise MediaError(f"{path}: the file is empty")
-    # Pillow and PyAV take a moment to load, and a reader of captures needs neither.
-    from attnscope.scene.images import is_still_image, read_image
-
-    if is_still_image(path):
-        return read_image(path, sampling)
-    from attnscope.scene.animation import is_animated_webp, read_animation
-
-    if is_animated_webp(path):
-        return read_animation(path, sampling)
-    from attnscope.scene.video import read_video
-
-    return read_video(path, sampling)
-
-
-def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
-    """Read the frames of a scene, a folder at the scene's own rate, and check the scene against them.
-
-    Raises:
-        MediaError: see `read_frames`.
-        SceneError: see `check_against`.
-
-    Example:
-        >>> attnscope.scene.read_scene_frames(scene, attnscope.Sampling(fps=1)).times.tolist()
-        [0.0, 1.0, 2.0, 3.0]
-    """
-    sampling = sampling or Sampling()
-    if scene.frame_rate is not None and sampling.frame_rate is None:
-        sampling = sampling.model_copy(update={"frame_rate": scene.frame_rate})
-    frames = read_frames(scene.video, sampling)
-    check_against(scene, frames)
-    return frames
-
-
-def check_against(scene: Scene, frames: Frames) -> None:
-    """Refuse a scene whose times run past its video. Still images have no time and are not checked.
-
-    A turn may end up to 0.5 s after the last frame; a segment may end anywhere, but must begin before the
-    end.
-
-    Raises:
-        SceneError: the first turn or segment that is beyond the end, with its number and times.
-
-    Example:
-        >>> attnscope.scene.check_against(scene, frames)
-        >>> late = attnscope.scene.Turn(text="Who was that?", start=9.0)
-        >>> attnscope.scene.check_against(scene.model_copy(update={"transcript": [late]}), frames)
-        Traceback (most recent call last):
-        attnscope.errors.SceneError: transcript[0]: 9 to 9 s is beyond the end of clip.mp4 at 4 s
-    """
-    if frames.duration is None:
-        return
-    ends = f"beyond the end of {scene.video.name} at {seconds(frames.duration)} s"
-    if frames.kind == "folder":
-        ends += f" ({frames.total_frames} frames, {seconds(frames.source_fps or 1)} a second; see frame_rate)"
-    for number, turn in enumerate(scene.transcript):
-        if turn.start is None:
-            continue
-        end = turn.start if turn.end is None else turn.end
-        if turn.start >= frames.duration or end > frames.duration + END_SLACK:
-            raise SceneError(f"transcript[{number}]: {seconds(turn.start)} to {seconds(end)} s is {ends}")
-    for name, speaker in scene.speakers.items():
-        for number, segment in enumerate(speaker.segments):
-            if segment.start >= frames.duration:
-                raise SceneError(f"speakers.{name}.segments[{number}].start: {seconds(segment.start)} s is {ends}")
 
 
 def choose(

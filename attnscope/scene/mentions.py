@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from attnscope.scene.names import equal_but_for_case, is_word_character, name_characters, name_key
 
 if TYPE_CHECKING:
-    from attnscope.scene.models import Scene
+    from attnscope.scene.scene import Scene
 
 
 # Thai, Lao, Myanmar, Khmer, Kana and Han are written without spaces between words.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,7 +18,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PrivateAttr,
     Strict,
     StringConstraints,
     ValidationError,
@@ -27,24 +25,20 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself names it from 2.11 on
 
 from attnscope.errors import SceneError
-from attnscope.files import real_path
-from attnscope.scene.names import clean_name, find_name, name_key, same_but_for_case
+from attnscope.scene.names import clean_name, name_key
 from attnscope.scene.problems import field_path, one_line, seconds, show
 
 BoxUnits = Literal["pixels", "fraction"]
 
-# A fraction may leave the frame a little (people walk in and out), but 400 is a pixel.
-_LARGEST_FRACTION = 2.0
 # Coordinates and times beyond these are no such thing, and sums of them overflow.
 _FARTHEST, _LATEST = 1e9, 1e9
 _MOST_FRAMES = 100_000
 _LONGEST_NAME = 255
 
 
-def _recorded(info: ValidationInfo) -> bool:
+def from_capture(info: ValidationInfo) -> bool:
     """Whether the scene comes out of a capture, whose tokens and columns hold the names as they are."""
     return bool((info.context or {}).get("recorded"))
 
@@ -57,9 +51,9 @@ def _impossible(text: str) -> str | None:
 def _visible(text: str, info: ValidationInfo) -> str:
     """Refuse text that no prompt can hold, or of which nothing can be seen."""
     bad = _impossible(text)
-    if bad is not None and not _recorded(info):
+    if bad is not None and not from_capture(info):
         raise ValueError(bad)
-    if not name_key(text) and not _recorded(info):
+    if not name_key(text) and not from_capture(info):
         raise ValueError("is empty")
     return text
 
@@ -70,7 +64,7 @@ def _one_space(text: str) -> str:
 
 
 def _clean(name: str, info: ValidationInfo) -> str:
-    if _recorded(info):
+    if from_capture(info):
         return name
     name = clean_name(name)
     control = next((c for c in name if unicodedata.category(c) == "Cc"), None)
@@ -201,7 +195,7 @@ class Speaker(_Model):
 
 def _names_differ(speakers: Any, info: ValidationInfo) -> Any:
     """The second of two equal names would silently replace the first."""
-    key, seen = _one_space if _recorded(info) else name_key, set[str]()
+    key, seen = _one_space if from_capture(info) else name_key, set[str]()
     for name in speakers if isinstance(speakers, dict) else ():
         if isinstance(name, str) and key(name) in seen:
             raise ValueError(f"[{show(name)}]: names the same speaker as another entry")
@@ -245,17 +239,8 @@ def _is_path(path: Any) -> Any:
 MediaPath = Annotated[Path, BeforeValidator(_is_path)]
 
 
-class Scene(_Model):
-    """A video (or image, or folder of frames), who is where in it, what is said, and what is asked.
-
-    Example:
-        >>> scene = attnscope.Scene.read("scene.json")
-        >>> scene.question, scene.answer, scene.speaker_names
-        ('Who is Dan talking to?', 'Eva', ['Eva', 'Cleo', 'Ada', 'Dan', 'Ben'])
-        >>> scene = attnscope.Scene.from_files("clip.mp4", "clip.srt", "speakers.json", "Who is first?")
-        >>> scene.transcript[0].text
-        'will you help me?'
-    """
+class SceneFields(_Model):
+    """The fields of a scene file; `Scene` adds the rules between them."""
 
     video: MediaPath = Field(description="Video file, image, or folder of numbered images; relative to this file.")
     speakers: Speakers = Field(default_factory=dict, description="Speakers by name.")
@@ -269,172 +254,6 @@ class Scene(_Model):
     fields: Fields = Field(
         default_factory=dict, description="Free labels by which results are grouped; not shown to the model."
     )
-    _notes: list[str] = PrivateAttr(default_factory=list)
-
-    @model_validator(mode="after")
-    def _choices(self) -> Self:
-        for number, option in enumerate(self.options):
-            if find_name(option, self.options[:number]) is not None:
-                raise ValueError(f".options[{number}]: {show(option)} is given twice")
-        if self.answer is None or not self.options:
-            return self
-        same = find_name(self.answer, self.options)
-        if same is None:
-            raise ValueError(
-                f".answer: {show(self.answer)} is not one of the options {', '.join(map(show, self.options))}"
-            )
-        object.__setattr__(self, "answer", same)  # as the option is written: others compare letter by letter
-        return self
-
-    @model_validator(mode="after")
-    def _one_spelling(self, info: ValidationInfo) -> Self:
-        """Give each turn the speaker's name as the boxes spell it, or else the first turn."""
-        if _recorded(info):
-            return self
-        spellings, cased = {name_key(name): name for name in self.speakers}, dict[str, str]()
-        for number, turn in enumerate(self.transcript):
-            if turn.speaker is None:
-                continue
-            name = spellings.get(name_key(turn.speaker))
-            if name is None:
-                others = same_but_for_case(turn.speaker, spellings.values())
-                if len(others) > 1:
-                    likely = " or ".join(map(show, others))
-                    raise ValueError(f".transcript[{number}].speaker: {show(turn.speaker)} may be {likely}")
-                name = spellings[name_key(turn.speaker)] = others[0] if others else turn.speaker
-                if others:
-                    cased[turn.speaker] = name
-            if name != turn.speaker:
-                self.transcript[number] = turn.model_copy(update={"speaker": name})
-        if cased:
-            self._notes.append(
-                "names that differ in letter case alone are one speaker: "
-                + ", ".join(f"{written} is {name}" for written, name in cased.items())
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _units(self) -> Self:
-        largest = 0.0
-        for name, speaker in self.speakers.items():
-            for s, segment in enumerate(speaker.segments):
-                for k, keyframe in enumerate(segment.keyframes):
-                    corner = max(range(4), key=lambda i: abs(keyframe.xyxy[i]))
-                    value = keyframe.xyxy[corner]
-                    largest = max(largest, abs(value))
-                    if self.box_units == "fraction" and abs(value) > _LARGEST_FRACTION:
-                        where = field_path(("speakers", name, "segments", s, "keyframes", k, "xyxy", corner))
-                        raise ValueError(f'.{where}: {value:g} is no fraction of the frame (box_units is "fraction")')
-        if self.box_units == "pixels" and 0 < largest <= 1:
-            raise ValueError('.box_units: is "pixels", but every box lies within 0..1; say "fraction"')
-        return self
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _in_one_line(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
-        try:
-            scene = handler(data)
-            scene._notes[:0] = (info.context or {}).get("notes", ())
-            return scene
-        except ValidationError as error:
-            raise SceneError(one_line((info.context or {}).get("source", "scene"), error)) from None
-
-    def __eq__(self, other: object) -> bool:
-        """Whether two scenes show the same; how their files were read does not matter."""
-        return isinstance(other, Scene) and self.model_dump() == other.model_dump()
-
-    @property
-    def notes(self) -> list[str]:
-        """What reading the files changed, one sentence each; not kept by `to_dict`."""
-        return list(self._notes)
-
-    @property
-    def speaker_names(self) -> list[str]:
-        """Everybody: speakers with boxes in their order, then those who only speak, as they come up."""
-        said = [turn.speaker for turn in self.transcript if turn.speaker is not None]
-        return list(dict.fromkeys([*self.speakers, *said]))
-
-    @classmethod
-    def read(cls, path: str | Path, *, video: str | Path | None = None) -> Self:
-        """Read a scene file; its `video` is taken relative to the file and must exist.
-
-        Args:
-            path: a .json file as in docs/scene.md.
-            video: used in place of the file's `video` (relative to the working directory).
-
-        Raises:
-            SceneError: the file or a field is wrong; the message names both.
-        """
-        from attnscope.scene.read import read_scene  # it imports this module
-
-        return read_scene(cls, Path(path), None if video is None else Path(video))
-
-    @classmethod
-    def from_files(
-        cls,
-        video: str | Path,
-        transcript: str | Path | None = None,
-        speakers: str | Path | None = None,
-        question: str | None = None,
-        options: Sequence[str] = (),
-        answer: str | None = None,
-        box_units: BoxUnits | None = None,
-        *,
-        system: str | None = None,
-        frame_rate: float | None = None,
-        merge_rolling: bool = True,
-    ) -> Self:
-        """Put a scene together from separate files.
-
-        Args:
-            video: a video, an image, or a folder of numbered images.
-            transcript: .srt, .vtt or .json.
-            speakers: .json, the `speakers` of a scene file or the whole scene file.
-            question: what the model is asked.
-            options: answers to choose from.
-            answer: the right answer.
-            box_units: unit of the boxes; None = what the speakers' file says, else pixels.
-            system: system message of the prompt.
-            frame_rate: frames per second of a folder of frames.
-            merge_rolling: keep each line of rolling captions once.
-
-        Raises:
-            SceneError: a file or a field is wrong; the message names both.
-        """
-        from attnscope.scene.read import files_to_dict
-
-        if not str(video).strip():  # `Path("")` is the working directory
-            raise SceneError("video: is empty")
-        data, notes = files_to_dict(Path(video), transcript, speakers, box_units, merge_rolling)
-        data |= {"question": question, "options": list(options), "answer": answer, "system": system}
-        return cls.model_validate({**data, "frame_rate": frame_rate}, context={"notes": notes})
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any], base: str | Path | None = None) -> Self:
-        """Make a scene from what `to_dict` gave; a relative video path is taken relative to `base`.
-
-        The video need not exist: a recorded scene outlives its video. Names stay as they were recorded, even
-        where a scene file of today could not spell them so.
-
-        Raises:
-            SceneError: a field is wrong.
-        """
-        scene = cls.model_validate(data, context={"recorded": True})
-        return scene.model_copy(update={"video": real_path(Path(base or ".") / scene.video)})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The scene as JSON-able values, without the fields that are not set."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-    @classmethod
-    def json_schema(cls) -> dict[str, Any]:
-        """JSON Schema (draft 2020-12) of a scene file."""
-        schema = cls.model_json_schema()
-        return {
-            "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **schema,
-            "title": "attnscope scene",
-        }
 
 
 class Sampling(_Model):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.files import exists, path_status
 from attnscope.scene.importers.subtitles import transcript_and_notes
-from attnscope.scene.models import BoxUnits, Scene, Speaker, Speakers
+from attnscope.scene.models import BoxUnits, SceneFields, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
 
-if TYPE_CHECKING:
-    SomeScene = TypeVar("SomeScene", bound=Scene)
+SomeScene = TypeVar("SomeScene", bound=SceneFields)
 
 
 def read_scene(cls: type[SomeScene], path: Path, video: Path | None) -> SomeScene:
@@ -66,7 +65,7 @@ def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None
     units: BoxUnits | None = None
     root: tuple[str, ...] = ()
     if _is_scene(data):
-        unknown = sorted(data.keys() - Scene.model_fields.keys())
+        unknown = sorted(data.keys() - SceneFields.model_fields.keys())
         if unknown:
             raise SceneError(f"{path}: {unknown[0]}: is not a field of this format")
         data, given, root = data["speakers"], data.get("box_units"), ("speakers",)

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from attnscope.scene.models import Scene
+from attnscope.scene.scene import Scene
 
 
 def write_schema(path: str | Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attnscope.errors import SceneError
-from attnscope.scene.models import Scene
 from attnscope.scene.read import files_to_dict
+from attnscope.scene.scene import Scene
 
 
 def scene_from_flags(

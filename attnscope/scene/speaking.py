@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from attnscope.scene.names import nearest_name
 
 if TYPE_CHECKING:
-    from attnscope.scene.models import Scene
+    from attnscope.scene.scene import Scene
 
 _MOST = 5  # names in one sentence
 

@@ -13,13 +13,15 @@ def run(capture: CaptureFile, json: Json = False) -> None:
 
     Example: `attnscope inspect run.h5`
     """
+    import attnscope
     from attnscope.capture.read.describe import describe, render
 
-    found = describe(capture)
+    with attnscope.open(capture) as cap:
+        description = describe(cap)
     if json:
-        print_json(found)
+        print_json(description)
         return
-    console(markup=True).print(render(_escaped(found)))
+    console(markup=True).print(render(_escaped(description)))
 
 
 def _escaped(value: Any) -> Any:

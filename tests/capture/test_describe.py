@@ -8,9 +8,15 @@ import h5py
 import pytest
 from rich.console import Console
 
+import attnscope
 from attnscope.capture.read.describe import describe, render, size_text
 from attnscope.errors import FormatError
 from tests.capture.by_hand import build, write_json
+
+
+def described(path: Path) -> dict:  # type: ignore[type-arg]
+    with attnscope.open(path) as cap:
+        return describe(cap)
 
 
 def drawn(description: dict) -> str:  # type: ignore[type-arg]
@@ -21,7 +27,7 @@ def drawn(description: dict) -> str:  # type: ignore[type-arg]
 
 def test_a_description_is_json_with_every_node(tmp_path: Path) -> None:
     build(tmp_path / "run.h5", numbers=[1, 2, 5, 8])
-    found = json.loads(json.dumps(describe(tmp_path / "run.h5")))
+    found = json.loads(json.dumps(described(tmp_path / "run.h5")))
     assert found["layers"] == [1, 2, 5, 8]
     assert found["positions"] == {"prompt": 60, "generated": 2}
     assert found["scene"]["speakers"] == ["Ann", "Ben"]
@@ -46,7 +52,7 @@ def test_the_tree_shows_what_a_reader_wants_to_know(tmp_path: Path) -> None:
     build(tmp_path / "run.h5", numbers=[1, 2, 5, 8])
     with h5py.File(tmp_path / "run.h5", "r+") as file:
         write_json(file, "correction", [{"method": "social-bias", "params": {"alpha": 1}, "active": [], "notes": []}])
-    text = drawn(describe(tmp_path / "run.h5"))
+    text = drawn(described(tmp_path / "run.h5"))
     for line in (
         "model  by-hand/random (ByHand, float32, sdpa)",
         "scene  /nowhere/clip.mp4: 4 frames of 96 x 64, 3 turns; speakers: Ann, Ben",
@@ -63,7 +69,7 @@ def test_the_tree_shows_what_a_reader_wants_to_know(tmp_path: Path) -> None:
 
 def test_brackets_in_names_are_not_markup(tmp_path: Path) -> None:
     build(tmp_path / "[bold]run.h5", names=["[red]Ann", "Ben[/]"])
-    text = drawn(describe(tmp_path / "[bold]run.h5"))
+    text = drawn(described(tmp_path / "[bold]run.h5"))
     assert "[red]Ann, Ben[/]" in text
     assert "[bold]run.h5" in text
 
@@ -74,13 +80,13 @@ def test_the_self_check_is_shown_as_it_is(tmp_path: Path, verified: bool, passed
     with h5py.File(tmp_path / "run.h5", "r+") as file:
         del file["check"]
         write_json(file, "check", {"verified": verified, "passed": passed, "checks": []})
-    assert f"self-check  {shown}" in drawn(describe(tmp_path / "run.h5"))
+    assert f"self-check  {shown}" in drawn(described(tmp_path / "run.h5"))
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "run.h5").write_text("no")
     with pytest.raises(FormatError, match=r"run\.h5: not an HDF5 file, so not a capture"):
-        describe(tmp_path / "run.h5")
+        described(tmp_path / "run.h5")
 
 
 def test_sizes_for_people() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attnscope
-from attnscope.attention import AttentionCall, decoder_layers, dense_attention, dense_rows, logits
+from attnscope.attention import AttentionCall, decoder_layers, dense_attention, dense_rows, logits, output_factor
 from attnscope.attention.decoder import registry_of
 from attnscope.capture.check.validate import validate
 from attnscope.capture.record.generate import PLAIN_GREEDY, collate
@@ -72,7 +72,7 @@ def test_an_edge_and_a_head_by_hand():
 
     whole = Cut(3, torch.tensor([-1, 0, 0, 0]), torch.zeros(1, 0, dtype=torch.bool))
     cut = RunningKnockout(Knockout(heads="0.0"), [whole], [{0: [0]}])(call)
-    assert cut.factor.tolist() == [[[1, 0, 0]]]
+    assert output_factor(cut).tolist() == [[[1, 0, 0]]]
     assert cut.query is call.query
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import attnscope
-from attnscope.attention import Rescale, channels, dense_rows, masses, tapped
+from attnscope.attention import Rescale, channels, dense_rows, masses, output_factor, tapped
 from attnscope.correct import bind
 from attnscope.correct.moda import ModaCalibrate, ModaMask, ModaPseudo
 from tests.attention.test_rows import MODELS, change, edit, inputs, kernel_of, make_call, oracle
@@ -96,7 +96,7 @@ def test_factors_that_need_readings_are_those_of_one_more_run(name):
     model, reader, outs = MODELS[name](), Reading(), []
 
     def known(call):
-        return replace(call, known=call.factor, rescales=())
+        return replace(call, known=output_factor(call), rescales=())
 
     with torch.no_grad():
         for several in (edits, [*edits, known]):

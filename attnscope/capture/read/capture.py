@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnscope.capture.file.specification import arrays_of, rule_of
+from attnscope.capture.read import notebook
 from attnscope.capture.read.contents import Contents
 from attnscope.capture.read.dense import Floats, LayerQK
 from attnscope.capture.read.labels import Choice, Positions, gather, is_one, key_labels, label, pick, positions
@@ -259,9 +260,7 @@ class Capture(Contents):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the scene, the answer, one overlay, and the tree of the file."""
-        from attnscope.capture.read.notebook import html
-
-        return html(self) if self._store.file.id.valid else f"<code>{escape(repr(self))}</code>"
+        return notebook.html(self) if self._store.file.id.valid else f"<code>{escape(repr(self))}</code>"
 
     # ---- inside
 

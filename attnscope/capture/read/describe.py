@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
@@ -11,20 +10,20 @@ import numpy as np
 
 from attnscope.capture.file.nodes import Store, read_attribute
 from attnscope.capture.file.specification import ENCODING_TYPE
-from attnscope.capture.read.capture import Capture
 
 if TYPE_CHECKING:
     from rich.tree import Tree
 
+    from attnscope.capture.read.capture import Capture
 
 _ALIKE = ("/tokens/", "/qk/")  # what is in these groups is much alike, and drawn as one line
 
 
-def describe(path: str | Path) -> dict[str, Any]:
-    """Describe a capture without reading its numbers.
+def describe(cap: Capture) -> dict[str, Any]:
+    """Describe an open capture without reading its numbers.
 
     Args:
-        path: The file.
+        cap: The capture.
 
     Returns:
         A JSON-able dict: `path`, `size` (bytes of the file), `created`, `attnscope_version`, `model`, `scene`
@@ -34,30 +33,26 @@ def describe(path: str | Path) -> dict[str, Any]:
         `ratio` (raw / stored).
 
     Raises:
-        RequestError: If there is no such file.
-        FormatError: If it is not a complete capture.
+        FormatError: If the file is damaged.
     """
-    path = Path(path)
-    with Capture(path) as cap:
-        store = cap._store
-        plan = cap.run.get("plan", {})
-        return {
-            "path": str(path),
-            "size": path.stat().st_size,
-            "created": store.text("/", "created"),
-            "attnscope_version": store.text("/", "attnscope-version"),
-            "model": cap.model,
-            "scene": _scene(cap),
-            "positions": {"prompt": cap.prompt_length, "generated": len(cap.tokens) - cap.prompt_length},
-            "layers": cap.layers.tolist(),
-            "heads": cap.heads,
-            "readings": cap.readings,
-            "plan": plan,
-            "answer": cap.answer,
-            "check": cap.check,
-            "correction": cap.correction,
-            "nodes": nodes(cap),
-        }
+    store = cap._store
+    return {
+        "path": str(cap.path),
+        "size": cap.path.stat().st_size,
+        "created": store.text("/", "created"),
+        "attnscope_version": store.text("/", "attnscope-version"),
+        "model": cap.model,
+        "scene": _scene(cap),
+        "positions": {"prompt": cap.prompt_length, "generated": len(cap.tokens) - cap.prompt_length},
+        "layers": cap.layers.tolist(),
+        "heads": cap.heads,
+        "readings": cap.readings,
+        "plan": cap.run.get("plan", {}),
+        "answer": cap.answer,
+        "check": cap.check,
+        "correction": cap.correction,
+        "nodes": nodes(cap),
+    }
 
 
 def _scene(cap: Capture) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, dense_rows
+from attnscope.attention import AttentionCall, dense_rows, output_factor
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.capture.read.labels import ranges
@@ -49,7 +49,8 @@ class Notes:
         touched = _touched(call, edited)
         touched[rows] = False
         self.unseen = max(self.unseen, int(touched.sum()))
-        if edited.factor is not None and bool((edited.factor != 1).any()):
+        factor = output_factor(edited)
+        if factor is not None and bool((factor != 1).any()):
             self.scaled.append(call.layer)
 
     def sentences(self) -> list[str]:
@@ -231,9 +232,10 @@ def _compare(cap: Capture, call: AttentionCall, edited: AttentionCall, shown: _S
     if not np.isfinite(after).all():
         raise _needs_values("a correction")
     one, two = (numbers(LayerMaps(cap, call.layer, maps), threshold) for maps in (before, after))
-    if edited.factor is not None:
-        plain = torch.ones_like(edited.factor)
-        parts = [factors(cap, call.layer, shown.means(factor[0])) for factor in (plain, edited.factor)]
+    changed = output_factor(edited)
+    if changed is not None:
+        plain = torch.ones_like(changed)
+        parts = [factors(cap, call.layer, shown.means(factor[0])) for factor in (plain, changed)]
         one, two = pd.concat([one, parts[0]]), pd.concat([two, parts[1]])
     table = one.rename(columns={"value": "before"}).reset_index(drop=True)
     table["after"] = two["value"].to_numpy()

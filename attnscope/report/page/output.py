@@ -16,7 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from attnscope import metrics
-from attnscope.errors import RunError, unusable_folder
+from attnscope.errors import RunError
+from attnscope.files.folders import unusable_folder
 from attnscope.metrics.export import SUFFIXES
 from attnscope.progress import Progress
 from attnscope.report.figures.style import Drawn, figure_of, lay_out, scaled

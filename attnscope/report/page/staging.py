@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnscope.errors import RequestError, RunError, unusable_folder
+from attnscope.errors import RequestError, RunError
 from attnscope.files import reason, reread, unfinished_folder
-from attnscope.files.folders import claimed
+from attnscope.files.folders import claimed, unusable_folder
 from attnscope.report.page.output import PARTS, Output
 from attnscope.report.page.summary import Summary
 

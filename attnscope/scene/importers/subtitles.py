@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.scene.importers.rolling import Line, unrolled
-from attnscope.scene.models import Scene, Turn
+from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.names import clean_name, is_word_character, without_format
 from attnscope.scene.problems import one_line, read_json, read_text, show
 
@@ -238,7 +238,7 @@ def transcript_and_notes(path: Path, merge_rolling: bool) -> tuple[list[Turn], l
 def _json_turns(path: Path) -> list[Turn]:
     data: Any = read_json(path)
     if isinstance(data, dict):
-        unknown = sorted(data.keys() - Scene.model_fields.keys())
+        unknown = sorted(data.keys() - SceneFields.model_fields.keys())
         if unknown:
             raise SceneError(f"{path}: {unknown[0]}: is not a field of this format")
         if "transcript" not in data:

@@ -1,0 +1,196 @@
+"""A scene: what the model is shown and asked; the rules between its fields, and reading it from files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself names it from 2.11 on
+
+from attnscope.errors import SceneError
+from attnscope.files import real_path
+from attnscope.scene.models import BoxUnits, SceneFields, from_capture
+from attnscope.scene.names import find_name, name_key, same_but_for_case
+from attnscope.scene.problems import field_path, one_line, show
+from attnscope.scene.read import files_to_dict, read_scene
+
+# A fraction may leave the frame a little (people walk in and out), but 400 is a pixel.
+_LARGEST_FRACTION = 2.0
+
+
+class Scene(SceneFields):
+    """A video (or image, or folder of frames), who is where in it, what is said, and what is asked.
+
+    Example:
+        >>> scene = attnscope.Scene.read("scene.json")
+        >>> scene.question, scene.answer, scene.speaker_names
+        ('Who is Dan talking to?', 'Eva', ['Eva', 'Cleo', 'Ada', 'Dan', 'Ben'])
+        >>> scene = attnscope.Scene.from_files("clip.mp4", "clip.srt", "speakers.json", "Who is first?")
+        >>> scene.transcript[0].text
+        'will you help me?'
+    """
+
+    _notes: list[str] = PrivateAttr(default_factory=list)
+
+    @model_validator(mode="after")
+    def _choices(self) -> Self:
+        for number, option in enumerate(self.options):
+            if find_name(option, self.options[:number]) is not None:
+                raise ValueError(f".options[{number}]: {show(option)} is given twice")
+        if self.answer is None or not self.options:
+            return self
+        same = find_name(self.answer, self.options)
+        if same is None:
+            raise ValueError(
+                f".answer: {show(self.answer)} is not one of the options {', '.join(map(show, self.options))}"
+            )
+        object.__setattr__(self, "answer", same)  # as the option is written: others compare letter by letter
+        return self
+
+    @model_validator(mode="after")
+    def _one_spelling(self, info: ValidationInfo) -> Self:
+        """Give each turn the speaker's name as the boxes spell it, or else the first turn."""
+        if from_capture(info):
+            return self
+        spellings, cased = {name_key(name): name for name in self.speakers}, dict[str, str]()
+        for number, turn in enumerate(self.transcript):
+            if turn.speaker is None:
+                continue
+            name = spellings.get(name_key(turn.speaker))
+            if name is None:
+                others = same_but_for_case(turn.speaker, spellings.values())
+                if len(others) > 1:
+                    likely = " or ".join(map(show, others))
+                    raise ValueError(f".transcript[{number}].speaker: {show(turn.speaker)} may be {likely}")
+                name = spellings[name_key(turn.speaker)] = others[0] if others else turn.speaker
+                if others:
+                    cased[turn.speaker] = name
+            if name != turn.speaker:
+                self.transcript[number] = turn.model_copy(update={"speaker": name})
+        if cased:
+            self._notes.append(
+                "names that differ in letter case alone are one speaker: "
+                + ", ".join(f"{written} is {name}" for written, name in cased.items())
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _units(self) -> Self:
+        largest = 0.0
+        for name, speaker in self.speakers.items():
+            for s, segment in enumerate(speaker.segments):
+                for k, keyframe in enumerate(segment.keyframes):
+                    corner = max(range(4), key=lambda i: abs(keyframe.xyxy[i]))
+                    value = keyframe.xyxy[corner]
+                    largest = max(largest, abs(value))
+                    if self.box_units == "fraction" and abs(value) > _LARGEST_FRACTION:
+                        where = field_path(("speakers", name, "segments", s, "keyframes", k, "xyxy", corner))
+                        raise ValueError(f'.{where}: {value:g} is no fraction of the frame (box_units is "fraction")')
+        if self.box_units == "pixels" and 0 < largest <= 1:
+            raise ValueError('.box_units: is "pixels", but every box lies within 0..1; say "fraction"')
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_line(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        try:
+            scene = handler(data)
+            scene._notes[:0] = (info.context or {}).get("notes", ())
+            return scene
+        except ValidationError as error:
+            raise SceneError(one_line((info.context or {}).get("source", "scene"), error)) from None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether two scenes show the same; how their files were read does not matter."""
+        return isinstance(other, Scene) and self.model_dump() == other.model_dump()
+
+    @property
+    def notes(self) -> list[str]:
+        """What reading the files changed, one sentence each; not kept by `to_dict`."""
+        return list(self._notes)
+
+    @property
+    def speaker_names(self) -> list[str]:
+        """Everybody: speakers with boxes in their order, then those who only speak, as they come up."""
+        said = [turn.speaker for turn in self.transcript if turn.speaker is not None]
+        return list(dict.fromkeys([*self.speakers, *said]))
+
+    @classmethod
+    def read(cls, path: str | Path, *, video: str | Path | None = None) -> Self:
+        """Read a scene file; its `video` is taken relative to the file and must exist.
+
+        Args:
+            path: a .json file as in docs/scene.md.
+            video: used in place of the file's `video` (relative to the working directory).
+
+        Raises:
+            SceneError: the file or a field is wrong; the message names both.
+        """
+        return read_scene(cls, Path(path), None if video is None else Path(video))
+
+    @classmethod
+    def from_files(
+        cls,
+        video: str | Path,
+        transcript: str | Path | None = None,
+        speakers: str | Path | None = None,
+        question: str | None = None,
+        options: Sequence[str] = (),
+        answer: str | None = None,
+        box_units: BoxUnits | None = None,
+        *,
+        system: str | None = None,
+        frame_rate: float | None = None,
+        merge_rolling: bool = True,
+    ) -> Self:
+        """Put a scene together from separate files.
+
+        Args:
+            video: a video, an image, or a folder of numbered images.
+            transcript: .srt, .vtt or .json.
+            speakers: .json, the `speakers` of a scene file or the whole scene file.
+            question: what the model is asked.
+            options: answers to choose from.
+            answer: the right answer.
+            box_units: unit of the boxes; None = what the speakers' file says, else pixels.
+            system: system message of the prompt.
+            frame_rate: frames per second of a folder of frames.
+            merge_rolling: keep each line of rolling captions once.
+
+        Raises:
+            SceneError: a file or a field is wrong; the message names both.
+        """
+        if not str(video).strip():  # `Path("")` is the working directory
+            raise SceneError("video: is empty")
+        data, notes = files_to_dict(Path(video), transcript, speakers, box_units, merge_rolling)
+        data |= {"question": question, "options": list(options), "answer": answer, "system": system}
+        return cls.model_validate({**data, "frame_rate": frame_rate}, context={"notes": notes})
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any], base: str | Path | None = None) -> Self:
+        """Make a scene from what `to_dict` gave; a relative video path is taken relative to `base`.
+
+        The video need not exist: a recorded scene outlives its video. Names stay as they were recorded, even
+        where a scene file of today could not spell them so.
+
+        Raises:
+            SceneError: a field is wrong.
+        """
+        scene = cls.model_validate(data, context={"recorded": True})
+        return scene.model_copy(update={"video": real_path(Path(base or ".") / scene.video)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The scene as JSON-able values, without the fields that are not set."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """JSON Schema (draft 2020-12) of a scene file."""
+        schema = cls.model_json_schema()
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **schema,
+            "title": "attnscope scene",
+        }
