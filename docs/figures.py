@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +100,13 @@ def measure(caps: list[Capture], names: list[str]) -> Tables:
 def of_one(cap: Capture, tables: Tables) -> Drawings:
     """What one capture shows, layer by layer and speaker by speaker."""
     modality, speakers = tables["modality"], tables["speakers"]
-    yield "scores", figures.scores_by_layer(modality)
+    yield "scores", figures.scores_by_layer(metrics.clips.attention_scores(modality))
     yield "flow", figures.flow_by_layer(modality)
     yield "links", figures.links_by_layer(modality)
     yield "gap", figures.gap_by_layer(modality)
     queries = {"answer_position": "answer position", "generated": "generated tokens"}
     yield "balance", figures.layer_curves(tables["balance"], "mdi", "query", where={"sinks": "with"}, labels=queries)
-    yield "decay", figures.decay_fits(modality, tables["decay"])
+    yield "decay", figures.decay_fits(modality, metrics.clips.fit_means(tables["decay"]))
     yield "sinks", figures.sinks_by_layer(tables["sinks"])
     groups = {name: name for name in ("all", "text", "visual")}
     yield "rank", figures.layer_curves(tables["rank"], "rank_one_residual", "tokens", labels=groups)
@@ -117,7 +118,7 @@ def of_one(cap: Capture, tables: Tables) -> Drawings:
     yield "grounding", figures.grounding_maps(tables["grounding"])
     pairs, match = {"frames": "live", "heads": "mean"}, {"matched": "the speaker", "mismatched": "the others, each"}
     yield "pairs", figures.layer_curves(tables["pairs"], "speaker_pair_mean", "match", where=pairs, labels=match)
-    yield "answer", figures.speaker_shares(tables["answer"])
+    yield "answer", figures.speaker_shares(metrics.clips.answer_shares(tables["answer"]))
 
 
 def of_heads(cap: Capture, tables: Tables) -> Drawings:
@@ -141,18 +142,19 @@ def of_heads(cap: Capture, tables: Tables) -> Drawings:
     speaker = next(turn.speaker for turn in cap.scene.transcript if turn.speaker in cap.scene.speakers)
     title = f"Attention of the words of {speaker}\nlayer {best[0]}, head {best[1]}, highest speaker consistency"
     values = cell_lift(cap, f"speaker:{speaker}", best[0], best[1])
-    on = figures.read_stage(cap, speaker)
+    on = figures.read_backdrop(cap, speaker)
     yield "overlay", figures.overlay_frames(on, values, title=title, speaker=speaker, most=4)
 
 
 def of_many(tables: Tables, about: pd.DataFrame) -> Drawings:
     """Several clips: curves with intervals over them."""
+    means = partial(metrics.clips.layer_means, about=about)
     frames = {"live": "live frames", "all": "all frames"}
     yield (
         "many-consistency",
-        figures.layer_curves(tables["speakers"], "speaker_consistency_lift", "frames", labels=frames, about=about),
+        figures.layer_curves(means(tables["speakers"]), "speaker_consistency_lift", "frames", labels=frames),
     )
-    yield "many-shares", figures.shares_by_layer(tables["modality"], about=about)
+    yield "many-shares", figures.shares_by_layer(means(tables["modality"]))
 
 
 def save(figure: Figure, path: Path) -> None:

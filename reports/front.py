@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 import attnscope
 from attnscope.capture import Capture
 from attnscope.metrics.people.cells import cell_lift
-from attnscope.report.figures.canvas import Stage, stage
-from attnscope.report.figures.overlay import draw, draw_boxes, scale, shade_bar
-from attnscope.report.figures.shading import COLORS, label_ratios
+from attnscope.report.figures.frames.backdrop import Backdrop, backdrop
+from attnscope.report.figures.frames.overlay import draw, draw_boxes, scale, shade_bar
+from attnscope.report.figures.frames.shading import COLORS, label_ratios
 from attnscope.report.figures.style import PAGE, new_figure, scaled, styled
 
 LAYER, ASKED = 2, "Dan"  # the layer that the demo's correction acts in, and whom its question names
@@ -32,7 +32,9 @@ def front(before: Path, after: Path, out: Path) -> None:
     with attnscope.open(before) as plain, attnscope.open(after) as corrected, styled():
         figure = new_figure(PAGE, 3.5)
         axes = list(figure.subplots(1, 2))
-        views = [whole_clip(stage(cap, None), cell_lift(cap, "answer_position", LAYER)) for cap in (plain, corrected)]
+        views = [
+            whole_clip(backdrop(cap, None), cell_lift(cap, "answer_position", LAYER)) for cap in (plain, corrected)
+        ]
         norm, extend = scale(views[0][0], [values for _, values in views])
         for ax, cap, (on, values), how in zip(
             axes, (plain, corrected), views, ("Uncorrected", f"Attention drawn to {ASKED}"), strict=True
@@ -58,7 +60,7 @@ def answer_of(cap: Capture) -> str:
     return str(cap.answer["text"]).strip()
 
 
-def whole_clip(on: Stage, values: Floats) -> tuple[Stage, Floats]:
+def whole_clip(on: Backdrop, values: Floats) -> tuple[Backdrop, Floats]:
     """All frames on the last one, where the people sit still: a cell has the mean over the clip."""
     cells, inverse = np.unique(on.cells[on.placed], axis=0, return_inverse=True)
     means = np.bincount(inverse.ravel(), values[on.placed]) / np.bincount(inverse.ravel())

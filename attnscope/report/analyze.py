@@ -20,6 +20,7 @@ from attnscope.progress import Progress
 from attnscope.report.figures.labels import learn_scenes
 from attnscope.report.figures.style import check_style, styled
 from attnscope.report.inputs import (
+    Analysis,
     Tables,
     check_options,
     compute_tables,
@@ -31,11 +32,12 @@ from attnscope.report.inputs import (
 from attnscope.report.page import provenance
 from attnscope.report.page.captures import capture_page, notes, options
 from attnscope.report.page.output import Output
-from attnscope.report.page.render import render
-from attnscope.report.page.staging import Stage, staged
+from attnscope.report.page.page import Page
+from attnscope.report.page.section import Section
+from attnscope.report.page.staging import Draft, draft
 from attnscope.report.page.summary import Summary, records
 from attnscope.report.sections import answer, frames, modality, speakers
-from attnscope.report.sections.groups import Groups, compare_groups
+from attnscope.report.sections.groups import compare_groups
 
 PAGE = "report.html"
 
@@ -94,47 +96,50 @@ def analyze(
             several_groups(about, by)
         options: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator, "by": by}
         options |= {"jitter": None if jitter is None else dict(jitter), "style": style, "films": films}
-        with staged(Path(out), PAGE) as stage, styled(style):
-            stage.output.progress = progress
+        with draft(Path(out), PAGE) as report, styled(style):
+            report.output.progress = progress
             learn_scenes([cap.scene for cap in caps])
-            return _write(stage, caps, names, about, options, caption)
+            tables = compute_tables(caps, names, threshold, options["jitter"], progress)
+            analysis = Analysis(report.output, caps, names, tables, about, speaker, denominator, films)
+            return _write(report, analysis, options, caption)
 
 
-def _write(
-    stage: Stage,
-    caps: Sequence[Capture],
-    names: Sequence[str],
-    about: pd.DataFrame,
-    settings: Mapping[str, Any],
-    caption: str,
-) -> Summary:
-    """Compute everything and write it."""
-    output, denominator, by = stage.output, settings["denominator"], settings["by"]
-    tables = compute_tables(caps, names, settings["threshold"], settings["jitter"], output.progress)
-    numbers = headline(tables, denominator, about)
-    write_tables(output, caps, names, tables, about, by)
+def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], caption: str) -> Summary:
+    """Write tables, figures and the page."""
+    caps, names, about, output = analysis.caps, analysis.names, analysis.about, analysis.output
+    numbers = headline(analysis.tables, analysis.denominator, about)
+    write_tables(output, caps, names, analysis.tables, about, settings["by"])
     output.table("headline", numbers)
-    groups = None if by is None else compare_groups(output, tables, about, by, denominator)
-    sections = _sections(output, caps, names, tables, about, settings)
-    said = notes(caps, names, settings["threshold"])
+    groups = None if settings["by"] is None else compare_groups(analysis, settings["by"])
     pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
-    page = render(
+    page = Page(
         "analyze.html.j2",
         title=f"Attention of {provenance.model_name(caps[0])}",
-        numbers=records(numbers),
-        clips=int(about["clip"].nunique()),
-        interval=_interval(about, settings["jitter"]),
-        notes=said,
-        caption=caption,
-        groups=None if groups is None else groups.page(),
-        sections=sections,
+        notes=notes(caps, names, settings["threshold"]),
+        sections=sections(analysis),
         captures=pages,
-        settings=_said(settings, several=len(caps) > 1),
+        caption=caption,
+        parts={
+            "numbers": records(numbers),
+            "clips": int(about["clip"].nunique()),
+            "interval": _interval(about, settings["jitter"]),
+            "groups": None if groups is None else groups.page(),
+            "settings": _settings_in_words(settings, several=len(caps) > 1),
+        },
     )
-    output.text(stage.page, page)
-    summary = stage.summary(_found(caps, settings, numbers, groups, pages), said)
-    output.json("summary.json", summary.to_dict())
-    return summary
+    document = {
+        "kind": "analysis",
+        "captures": [str(cap.path) for cap in caps],
+        "settings": dict(settings),
+        "headline": records(numbers),
+        "answers": {own["name"]: {"answer": own["answer"], "options": own["options"]} for own in pages},
+    }
+    return page.write(report, document if groups is None else document | {"groups": groups.to_dict()})
+
+
+def sections(analysis: Analysis) -> list[Section]:
+    """Figures by heading; headings without a figure say that there is none (the notes say why)."""
+    return [part.of_captures(analysis) for part in (speakers, answer, frames, modality)]
 
 
 def write_tables(
@@ -160,41 +165,6 @@ def write_tables(
     output.table("definitions", metrics.definitions())
 
 
-def _sections(
-    output: Output,
-    caps: Sequence[Capture],
-    names: Sequence[str],
-    tables: Tables,
-    about: pd.DataFrame,
-    settings: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Figures by heading; headings without a figure say that there is none (the notes say why)."""
-    return [
-        {
-            "title": speakers.TITLE,
-            "lead": speakers.LEAD,
-            "pictures": speakers.speaker_panels(output, tables, about),
-        },
-        {
-            "title": answer.TITLE,
-            "lead": answer.LEAD,
-            "pictures": answer.answer_panels(output, caps, names, tables, about),
-        },
-        {
-            "title": frames.TITLE,
-            "lead": frames.LEAD,
-            "pictures": frames.overlay_panels(
-                output, caps, names, tables, settings["speaker"], films=settings["films"]
-            ),
-        },
-        {
-            "title": modality.TITLE,
-            "lead": modality.LEAD,
-            "pictures": modality.modality_panels(output, tables, settings["denominator"], about),
-        },
-    ]
-
-
 def _interval(about: pd.DataFrame, jitter: Mapping[str, Any] | None) -> str:
     """What the intervals beside the headline numbers are; "" if there are none."""
     if about["clip"].nunique() > 1:
@@ -204,7 +174,7 @@ def _interval(about: pd.DataFrame, jitter: Mapping[str, Any] | None) -> str:
     return ""
 
 
-def _said(settings: Mapping[str, Any], *, several: bool) -> dict[str, str]:
+def _settings_in_words(settings: Mapping[str, Any], *, several: bool) -> dict[str, str]:
     """Settings in the words of the page, without those that are off or only about looks."""
     out = {"covered-fraction threshold": f"{settings['threshold']:g}", "gap denominator": str(settings["denominator"])}
     if settings["by"] is not None:
@@ -213,21 +183,3 @@ def _said(settings: Mapping[str, Any], *, several: bool) -> dict[str, str]:
         bands = " (bands: in the tables, one a capture)" if several else ""
         out["boxes disturbed with"] = ", ".join(f"{name} {value}" for name, value in settings["jitter"].items()) + bands
     return out
-
-
-def _found(
-    caps: Sequence[Capture],
-    settings: Mapping[str, Any],
-    numbers: pd.DataFrame,
-    groups: Groups | None,
-    pages: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """The summary's numbers, as JSON."""
-    found = {
-        "kind": "analysis",
-        "captures": [str(cap.path) for cap in caps],
-        "settings": dict(settings),
-        "headline": records(numbers),
-        "answers": {page["name"]: {"answer": page["answer"], "options": page["options"]} for page in pages},
-    }
-    return found if groups is None else found | {"groups": groups.to_dict()}

@@ -1,9 +1,10 @@
-"""Opening captures for a report, and refusing what cannot be put into one."""
+"""The captures of a report: opened, with what cannot be put into one refused, named and measured."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,44 @@ from attnscope.errors import RequestError
 from attnscope.files import real_path
 from attnscope.metrics.modality import DENOMINATORS
 from attnscope.progress import Progress, part_of
+from attnscope.report.page.output import Output
 from attnscope.scene.names import did_you_mean, find_name
 from attnscope.vocabulary import SPEAKER, group_name
 from attnscope.weights import Match, match, where
 
 Tables = dict[str, pd.DataFrame]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The captures of a page, with their names and numbers.
+
+    Attributes:
+        output: Where figures are written.
+        caps: The captures, open.
+        names: Their names in tables.
+        tables: Their tables by family, with a column `capture`.
+        about: What they are of (`attnscope.metrics.clips.labels`).
+        speaker: Whose attention is drawn over the frames, if somebody was asked for.
+        denominator: Of the gap.
+        films: Whether to write films.
+    """
+
+    output: Output
+    caps: Sequence[Capture]
+    names: Sequence[str]
+    tables: Tables
+    about: pd.DataFrame
+    speaker: str | None = None
+    denominator: str = "max"
+    films: bool = False
+
+    def parts(self, family: str, most: int) -> Iterator[tuple[Capture, pd.DataFrame, str, str]]:
+        """The first captures, each with its table, and what its file names and its titles end in."""
+        for number, (name, cap) in enumerate(zip(self.names[:most], self.caps, strict=False), 1):
+            table = self.tables[family]
+            ends = (f"_{number}", f" ({name})") if len(self.caps) > 1 else ("", "")
+            yield cap, table[table["capture"] == name], *ends
 
 
 def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool = True) -> list[Capture]:
@@ -46,10 +80,10 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool =
         ]
         if one_model:
             alike.append(("model.id", first.model.get("id"), cap.model.get("id")))
-        for what, one, other in alike:
-            if one != other:
+        for what, own, other in alike:
+            if own != other:
                 raise RequestError(
-                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(one)} in {first.path}; report them apart"
+                    f"{cap.path}: {what} {_brief(other)} differ from {_brief(own)} in {first.path}; report them apart"
                 )
         if one_model and match(first.model, cap.model) is Match.OTHER:
             place = where(first.model, cap.model)
@@ -105,12 +139,12 @@ def compute_tables(
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
-        found = metrics.compute(cap, threshold=threshold, progress=part_of(progress, number, len(caps)))
+        measured = metrics.compute(cap, threshold=threshold, progress=part_of(progress, number, len(caps)))
         if progress is not None and jitter is not None:
             progress("bands from disturbed boxes", number, len(caps))
         if jitter is not None and cap.has("maps") and cap.scene.speakers:
-            found |= metrics.jitter(cap, tables=found, threshold=threshold, **jitter)
-        for family, table in found.items():
+            measured |= metrics.jitter(cap, tables=measured, threshold=threshold, **jitter)
+        for family, table in measured.items():
             table.insert(0, "capture", name)
             parts.setdefault(family, []).append(table)
     return {family: pd.concat(tables, ignore_index=True) for family, tables in parts.items()}

@@ -20,9 +20,10 @@ from attnscope.report.figures.style import styled
 from attnscope.report.page import provenance
 from attnscope.report.page.captures import capture_page
 from attnscope.report.page.numbers import ranked
-from attnscope.report.page.output import Output, Picture
-from attnscope.report.page.render import render
-from attnscope.report.page.staging import Stage, staged
+from attnscope.report.page.output import Output
+from attnscope.report.page.page import Page
+from attnscope.report.page.section import Section
+from attnscope.report.page.staging import Draft, draft
 from attnscope.report.page.summary import Summary, records
 from attnscope.vocabulary import ANSWER_POSITION
 
@@ -53,23 +54,23 @@ def what_if(
         RequestError: as `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
         RunError: if the output cannot be written.
     """
-    with staged(Path(out), PAGE, DOCUMENT) as stage, styled():
-        found = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
-        return _write(found, corrections, path, stage)
+    with draft(Path(out), PAGE, DOCUMENT) as report, styled():
+        result = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
+        return _write(result, corrections, path, report)
 
 
-def views(found: WhatIf) -> dict[str, pd.DataFrame]:
+def views(result: WhatIf) -> dict[str, pd.DataFrame]:
     """The numbers worth a map of layer and head, by their name: only those that are defined, the main one first.
 
     The main number is the first that changes: where the answer looks, if the answer position is one of the rows that
     change, else where the words of speakers look.
     """
-    table = found.table
+    table = result.table
     heads = table[table["head"] != OVER]
     answer = heads[(heads["kind"] == ANSWER_POSITION) & (heads["metric"] == "lift")]
     consistency = heads[heads["metric"] == "speaker_consistency_lift"]
     candidates = {
-        f"Answer's lift on {found.asked}": answer[answer["speaker"] == found.asked],
+        f"Answer's lift on {result.asked}": answer[answer["speaker"] == result.asked],
         "Speaker consistency over chance, live frames": consistency[consistency["frames"] == "live"],
         "Speaker consistency over chance, all frames": consistency[consistency["frames"] == "all"],
         "Answer's lift on visual tokens": answer[answer["keys"] == ALL_VISUAL],
@@ -85,11 +86,11 @@ def brief(summary: Summary) -> tuple[list[str], list[str], list[list[str]]]:
     """What a terminal shows: lines on the heads, then columns and rows of those that would change most."""
     main, lines = summary.numbers["main"], []
     for record in summary.numbers["corrections"]:
-        heads = [(layer, head) for layer, some in record["active"] for head in some]
-        where = provenance.heads_said(heads, heads=0) if heads else "no head"
+        heads = [(layer, head) for layer, own in record["active"] for head in own]
+        where = provenance.heads_in_words(heads, heads=0) if heads else "no head"
         lines.append(f"{record['method']}: acts in {where}")
-    said = "heads that would change most" if main["most_changed"] else "no change"
-    lines.append(f"{main['number'] or 'No number is defined'}: {said}")
+    outcome = "heads that would change most" if main["most_changed"] else "no change"
+    lines.append(f"{main['number'] or 'No number is defined'}: {outcome}")
     most = main["most_changed"]
     columns = {when: [row[when] for row in most] for when in ("before", "after", "change")}
     texts = [ranked(values, change=when == "change") for when, values in columns.items()]
@@ -97,68 +98,61 @@ def brief(summary: Summary) -> tuple[list[str], list[str], list[list[str]]]:
     return lines, ["layer", "head", "before", "after", "change"], rows
 
 
-def _write(found: WhatIf, corrections: Sequence[Correction], path: str | Path, stage: Stage) -> Summary:
-    output, numbers = stage.output, views(found)
-    output.table("what_if", found.table)
-    with open_capture(path) as cap:
-        learn_scenes([cap.scene])
-    pictures = _pictures(output, found, dict(list(numbers.items())[:2]))
+def _write(result: WhatIf, corrections: Sequence[Correction], path: str | Path, report: Draft) -> Summary:
+    numbers = views(result)
+    report.output.table("what_if", result.table)
     main = next(iter(numbers), "")
     most = _most(numbers[main]) if main else []
-    layers = _by_layer(found, main, numbers)
+    layers = _by_layer(result, main, numbers)
     with open_capture(path) as cap:
-        page = render(
+        learn_scenes([cap.scene])
+        page = Page(
             "what_if.html.j2",
-            title=f"What if: {' + '.join(one.method for one in corrections)}",
-            model=provenance.model_name(cap),
-            alone=ALONE,
-            question=cap.scene.question,
-            notes=found.notes[1:],
-            records=provenance.described(found.records, cap),
-            main=main,
-            layers=layers,
-            most=most,
-            pictures=pictures,
-            capture=capture_page(cap, "plain"),
+            title=f"What if: {' + '.join(correction.method for correction in corrections)}",
+            notes=result.notes,
+            sections=[_by_head(report.output, result, dict(list(numbers.items())[:2]))],
+            captures=[capture_page(cap, "plain")],
+            parts={
+                "model": provenance.model_name(cap),
+                "alone": ALONE,
+                "question": cap.scene.question,
+                "records": provenance.described(result.records, cap),
+                "main": main,
+                "layers": layers,
+                "most": most,
+            },
         )
-    output.text(stage.page, page)
-    summary = stage.summary(
-        numbers={
-            "kind": KIND,
-            "capture": str(path),
-            "corrections": found.records,
-            "layers": found.layers,
-            "changed_layers": found.changed,
-            "main": {"number": main, "by_layer": layers, "most_changed": most},
-        },
-        notes=found.notes,
-    )
-    output.json(DOCUMENT, summary.to_dict())
-    return summary
+    document = {
+        "kind": KIND,
+        "capture": str(path),
+        "corrections": result.records,
+        "layers": result.layers,
+        "changed_layers": result.changed,
+        "main": {"number": main, "by_layer": layers, "most_changed": most},
+    }
+    return page.write(report, document)
 
 
-def _pictures(output: Output, found: WhatIf, numbers: dict[str, pd.DataFrame]) -> list[Picture]:
+def _by_head(output: Output, result: WhatIf, numbers: dict[str, pd.DataFrame]) -> Section:
     """Maps before, after and of the change, one scale before and after."""
-    active = [(int(n), int(h)) for record in found.records for n, heads in record["active"] for h in heads]
-    pictures = []
+    section = Section("By layer and head", output=output)
+    active = [(int(n), int(h)) for record in result.records for n, heads in record["active"] for h in heads]
     for place, (name, rows) in enumerate(numbers.items(), start=1):
         maps = [grid(rows.assign(value=rows[when])) for when in ("before", "after")]
-        factor = "factor" in name
-        unit = "factor" if factor else "lift over chance" if "consistency" in name else "× uniform attention"
+        unit = "lift over chance" if "consistency" in name else "factor" if "factor" in name else "× uniform attention"
         figure = heads_change(*maps, title=name, unit=unit, center=1.0, active=active)
-        caption = f"{name} of each head, layer by layer. {ALONE}"
-        pictures.append(output.figure(f"what_if_{place}", figure, name, caption))
-    return pictures
+        section.draw(f"what_if_{place}", figure, name, f"{name} of each head, layer by layer. {ALONE}")
+    return section
 
 
-def _by_layer(found: WhatIf, main: str, numbers: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
+def _by_layer(result: WhatIf, main: str, numbers: dict[str, pd.DataFrame]) -> list[dict[str, Any]]:
     """The main number of each layer, mean over heads, with how many heads act there."""
     if not main:
         return []
     keys = ["metric", "query_group", "keys", "frames"]
-    means = found.table[found.table["head"] == OVER].merge(numbers[main][keys].drop_duplicates(), on=keys)
+    means = result.table[result.table["head"] == OVER].merge(numbers[main][keys].drop_duplicates(), on=keys)
     acting: dict[int, set[int]] = {}
-    for record in found.records:
+    for record in result.records:
         for layer, heads in record["active"]:
             acting.setdefault(int(layer), set()).update(heads)
     rows = records(means[["layer", "before", "after", "change"]])

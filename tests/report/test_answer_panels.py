@@ -10,10 +10,11 @@ import pytest
 
 from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.clips import answer_shares
 from attnscope.metrics.registry import OVER
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
-from attnscope.report.figures.answer import shares, speaker_shares, speaker_shares_change
+from attnscope.report.figures.answer import speaker_shares, speaker_shares_change
 from attnscope.report.page.captures import verdict
 from attnscope.report.page.provenance import acted_on_answer
 from tests.metrics.sketch import causal, draw, room, softmax
@@ -96,23 +97,22 @@ def test_several_captures_are_averaged_over_whom_each_asks(after, tmp_path):
     for said in ("asked speaker", "others, each", "mean of 2 clips"):
         assert said in svg(summary, "answer_share"), said
     tables = [table_of(path, path.stem) for path in paths]
-    found = shares(pd.concat(tables))
+    found = answer_shares(pd.concat(tables)).set_index(["curve", "layer"])
     rows = [table.query("metric == 'answer_share' and head == -1 and layer == 4") for table in tables[:2]]
     one, two = (table.set_index("speaker")["value"] for table in rows)
-    asked, others = found.curves
     values = [one["Ben"], two["Cleo"]]
-    assert asked.value[4] == pytest.approx(np.mean(values))
-    row = asked.rows[asked.rows["layer"] == 4].iloc[0]
+    row = found.loc[("asked speaker", 4)]
+    assert row["value"] == pytest.approx(np.mean(values))
     assert row["n"] == 2 and np.isnan(row["low"]) and np.isnan(row["high"])  # two clips: too few for an interval
-    assert others.value[4] == pytest.approx((1 - np.mean(values)) / 2)  # two others each
-    assert found.chance.tolist() == pytest.approx([1 / 3] * 3)
+    assert found.loc[("others, each", 4), "value"] == pytest.approx((1 - np.mean(values)) / 2)  # two others each
+    assert found.loc["chance", "value"].tolist() == pytest.approx([1 / 3] * 3)
 
 
 def test_nothing_is_drawn_of_what_is_not_defined(tmp_path):
     alone = draw(tmp_path / "alone.h5", room(("Ann",), (("Ann", 0.0, 1.0),)))
     assert figures(analyze(alone, tmp_path / "out")) == ["answer_overlay_mean"]  # nobody to share with, nobody asked
-    assert speaker_shares(table_of(alone)) is None
-    assert speaker_shares_change(table_of(alone), table_of(alone)) is None
+    assert speaker_shares(answer_shares(table_of(alone))) is None
+    assert speaker_shares_change(*[answer_shares(table_of(alone))] * 2) is None
     masses = draw(tmp_path / "masses.h5", room(), readings=("masses",))
     assert figures(analyze(masses, tmp_path / "out")) == []
 
@@ -128,14 +128,14 @@ def test_nobody_asked_before_and_after(tmp_path):
 
 
 def test_the_asked_line_is_bold_and_chance_dotted(after, before):
-    ax = speaker_shares(table_of(after))
+    ax = speaker_shares(answer_shares(table_of(after)))
     lines = {line.get_label(): line for line in ax.get_lines()}
     assert set(lines) == {"chance", "Ben (asked)", "Ann", "Cleo"}
     assert lines["chance"].get_linestyle() == ":" and lines["chance"].get_ydata() == pytest.approx([1 / 3] * 3)
     assert lines["Ben (asked)"].get_linewidth() > 2 * lines["Ann"].get_linewidth()
     total = sum(lines[name].get_ydata() for name in ("Ben (asked)", "Ann", "Cleo"))
     assert total == pytest.approx([1.0] * 3)
-    axes = speaker_shares_change(table_of(before), table_of(after))
+    axes = speaker_shares_change(answer_shares(table_of(before)), answer_shares(table_of(after)))
     drawn = [next(line for line in ax.get_lines() if line.get_label() == "Ben (asked)").get_ydata() for ax in axes]
     assert drawn[2] == pytest.approx(drawn[1] - drawn[0])
     assert axes[0].get_ylim() == axes[1].get_ylim()

@@ -13,14 +13,15 @@ from matplotlib.colors import to_hex
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.correct.social.toward import TOWARD
 from attnscope.metrics.registry import OVER
-from attnscope.report.change import ONE, SEVERAL, drawn_to, example
+from attnscope.report.change import example
 from attnscope.report.compare import compare
-from attnscope.report.figures.canvas import stage
-from attnscope.report.figures.changes import UNTOUCHED, heads_touched, panels
-from attnscope.report.figures.heads import LEAST_CHANGE, Grid, around_change, heads_change
-from attnscope.report.figures.overlay import TARGET, overlay_change
+from attnscope.report.figures.frames.backdrop import backdrop
+from attnscope.report.figures.frames.overlay import TARGET, overlay_change
+from attnscope.report.figures.heads import LEAST_CHANGE, UNTOUCHED, Grid, around_change, heads_change, heads_touched
+from attnscope.report.figures.layers import panels
 from attnscope.report.figures.style import CYCLE, figure_of
-from attnscope.report.sections.changes import touched_panels
+from attnscope.report.sections import correction
+from attnscope.report.target import ONE_SPEAKER, SEVERAL, target_of
 from tests.metrics.sketch import draw, room
 from tests.report.conftest import attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
@@ -46,7 +47,7 @@ def toward_cleo(before, tmp_path_factory):
     return compare(before, path, tmp_path_factory.mktemp("report")), path
 
 
-def test_the_page_is_about_whom_the_answer_is_drawn_to(toward_cleo):
+def test_the_page_is_about_whom_the_answer_is_target_of(toward_cleo):
     summary, _ = toward_cleo
     text = " ".join(assert_self_contained(summary.report).text)  # the question names Ben
     found = re.search(
@@ -88,15 +89,15 @@ def test_the_page_is_about_whom_the_answer_is_drawn_to(toward_cleo):
 )
 def test_to_whom_the_parameters_of_a_correction_draw(params, who, tmp_path):
     with open_capture(draw(tmp_path / "run.h5", scenery(), correction=[social_bias(**params)])) as cap:
-        assert drawn_to(cap) == ((who, [(1, 0), (1, 2)]) if who else (None, []))
+        assert target_of(cap) == ((who, [(1, 0), (1, 2)]) if who else (None, []))
         cap.correction[0]["active"] = []
-        assert drawn_to(cap) == (None, [])
+        assert target_of(cap) == (None, [])
 
 
 def test_nobody_if_two_corrections_draw_to_two(tmp_path):
     both = [social_bias(rows="answer", toward=name) for name in ("Ann", "Cleo")]
     with open_capture(draw(tmp_path / "run.h5", scenery(), correction=both)) as cap:
-        assert drawn_to(cap) == (None, [])
+        assert target_of(cap) == (None, [])
 
 
 def test_around_the_end_of_the_scene_and_past_whom_nobody_sees(tmp_path):
@@ -107,11 +108,11 @@ def test_around_the_end_of_the_scene_and_past_whom_nobody_sees(tmp_path):
             token.covered = [name for name in token.covered if name in ("Ben", visible)]
         said = social_bias(rows="answer", toward="other")
         with open_capture(draw(tmp_path / f"{who}.h5", sketch, correction=[said])) as cap:
-            assert drawn_to(cap)[0] == who
+            assert target_of(cap)[0] == who
 
 
 def test_the_words_are_those_of_the_correction():
-    assert {*ONE, *SEVERAL} == set(TOWARD)
+    assert {*ONE_SPEAKER, *SEVERAL} == set(TOWARD)
 
 
 def test_layers_show_the_one_drawn_to_if_not_asked():
@@ -122,7 +123,7 @@ def test_layers_show_the_one_drawn_to_if_not_asked():
 
 def test_the_box_of_the_target_has_a_colour_of_its_own(before):
     with open_capture(before) as cap:
-        on = stage(cap, None)
+        on = backdrop(cap, None)
     values = np.ones(len(on.cells))
     for target, wanted in (("Cleo", 1), (None, 0)):
         axes = overlay_change(on, values, 2 * values, title="t", speaker="Ben", target=target)
@@ -177,11 +178,11 @@ def test_a_small_change_stays_pale(before):
     one = Grid(np.full((2, 2), 2.0), [0, 1], [0, 1])
     two = Grid(one.values + np.array([[0.01, 0], [0, 0]]), [0, 1], [0, 1])
     for dim, end in ((two, LEAST_CHANGE * 2.01), (Grid(3 * one.values, [0, 1], [0, 1]), 4.0)):
-        change = heads_change(one, dim, title="t", unit="u", center=1.0)[2].images[0]
+        change = heads_change(one, dim, title="t", unit="u", center=1.0)[2].collections[0]
         assert change.get_clim() == pytest.approx((-end, end))
     assert around_change(np.array([np.nan]), [np.array([np.nan])]).vmax > 0
     with open_capture(before) as cap:
-        on = stage(cap, None)
+        on = backdrop(cap, None)
     values = np.ones(len(on.cells))
     axes = overlay_change(on, values, values * 1.02, title="t", speaker=None)
     assert figure_of(axes).axes[-1].get_ylim() == pytest.approx((-LEAST_CHANGE * 1.02, LEAST_CHANGE * 1.02))
@@ -202,6 +203,6 @@ def test_the_caption_says_how_heads_are_marked(other, divided, tmp_path):
     both = [social_bias(), {"method": "other", "params": {}, "active": [other]}]  # social-bias: heads 0, 2 of layer 1
     out = SimpleNamespace(figure=lambda *args: args[-1])
     with open_capture(draw(tmp_path / "run.h5", room(), correction=both)) as cap:
-        caption = touched_panels(out, cap, cap)[0]
+        caption = correction.of_change(out, cap, cap).pictures[0]
     assert caption.startswith("In colour: the heads in which a correction acted.")
     assert ("is divided among them" in caption) == divided

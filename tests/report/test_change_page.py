@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from attnscope.capture.read.capture import open as open_capture
-from attnscope.report.change import Section
 from attnscope.report.compare import compare
 from attnscope.report.cost import cost
 from attnscope.report.page.captures import options_change, together, unlikely
 from attnscope.report.page.numbers import aligned, likelihood, percent, points
 from attnscope.report.page.provenance import corrections
+from attnscope.report.page.section import Section
 from attnscope.report.page.summary import records
-from attnscope.report.sections import changes
+from attnscope.report.sections import answer as answer_section
+from attnscope.report.sections import changes, frames, layers, modality, speakers
 from tests.metrics.sketch import draw
 from tests.report.conftest import answer, attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
@@ -144,10 +145,8 @@ def test_without_a_correction_it_is_the_cost_of_two_runs(before, tmp_path):
 
 
 def test_warnings_stand_first_and_what_is_missing_last(before, tmp_path, monkeypatch):
-    for name in ("_speakers", "_overlays", "_layers", "_modalities"):  # drawing takes time
-        monkeypatch.setattr(changes, name, lambda *_: Section("Empty", "Nothing.", [], ["nothing"]))
-    for name in ("change_overlays", "change_maps"):
-        monkeypatch.setattr(changes, name, lambda *_: [])
+    for module in (answer_section, frames, layers, modality, speakers):  # drawing takes time
+        monkeypatch.setattr(module, "of_change", lambda *_: Section("Empty", "Nothing.", [], ["nothing"]))
     sketch = scenery()
     warning = "the largest logit is negative in 68.7% of 12 biased rows (there the published bias lowers attention)"
     said = social_bias() | {"notes": ["8 fixed heads in 1 layer", warning], "cautions": [warning]}

@@ -22,7 +22,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics.headline import NO_SINKS
 from attnscope.report.compare import NO_SINK, compare, gaps, worth_showing
 from attnscope.report.cost import cost
-from attnscope.report.figures.changes import matrices_change
+from attnscope.report.figures.speakers import matrices_change
 from attnscope.report.page import provenance
 from attnscope.report.page.numbers import changed
 from attnscope.report.pairing import pair
@@ -128,9 +128,10 @@ def test_several_corrections_stand_in_order_with_every_parameter(before, tmp_pat
 
 def test_heads_in_words():
     assert (
-        provenance.heads_said([(2, 0), (2, 1), (4, 1), (4, 0), (5, 3)], 4) == "layers 2, 4: heads 0-1; layer 5: head 3"
+        provenance.heads_in_words([(2, 0), (2, 1), (4, 1), (4, 0), (5, 3)], 4)
+        == "layers 2, 4: heads 0-1; layer 5: head 3"
     )
-    assert provenance.heads_said([(0, h) for h in range(3)], 3) == "layer 0: all heads"
+    assert provenance.heads_in_words([(0, h) for h in range(3)], 3) == "layer 0: all heads"
 
 
 @pytest.mark.usefixtures("few")
@@ -302,7 +303,7 @@ def test_matrices_share_a_scale(before, after):
         with open_capture(path) as cap:
             tables.append(metrics.compute(cap)["speakers"])
     axes = matrices_change(*tables, "live")
-    images = [ax.images[0] for ax in axes]
+    images = [ax.collections[0] for ax in axes]
     assert images[0].get_clim() == images[1].get_clim()
     one, two, change = (np.asarray(image.get_array()) for image in images)
     assert np.allclose(change, two - one, equal_nan=True)

@@ -105,7 +105,7 @@ def test_heads_change_draws_both_on_one_scale():
     rng = np.random.default_rng(0)
     one, two = (Grid(rng.random((3, 2)), [0, 1, 2], [0, 1]) for _ in range(2))
     axes = heads_change(one, two, title="t", unit="u", active=[(1, 0)])
-    images = [ax.images[0] for ax in axes[:3]]
+    images = [ax.collections[0] for ax in axes[:3]]
     assert images[0].get_clim() == images[1].get_clim()
     low, high = images[2].get_clim()
     assert low == -high
@@ -113,10 +113,10 @@ def test_heads_change_draws_both_on_one_scale():
 
 
 def test_overlay_paints_each_token_in_its_cell(before):
-    from attnscope.report.figures.canvas import paint, stage
+    from attnscope.report.figures.frames.backdrop import backdrop, paint
 
     with open_capture(before) as cap:
-        on = stage(cap, "Ann")
+        on = backdrop(cap, "Ann")
         values = cell_lift(cap, "speaker:Ann")
         for f in range(3):
             heat = paint(on, values, f)
@@ -130,10 +130,10 @@ def test_overlay_paints_each_token_in_its_cell(before):
 def test_frames_are_chosen_evenly_and_include_the_talking_ones(before):
     from dataclasses import replace
 
-    from attnscope.report.figures.canvas import choose, stage
+    from attnscope.report.figures.frames.backdrop import backdrop, choose
 
     with open_capture(before) as cap:
-        on = stage(cap, "Ann")
+        on = backdrop(cap, "Ann")
     live = np.zeros(40, bool)
     live[[11, 12, 13]] = True
     many = replace(on, times=np.arange(40.0), live=live)

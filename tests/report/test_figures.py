@@ -10,11 +10,10 @@ from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics import OVER
-from attnscope.metrics.clips import pool
+from attnscope.metrics.clips import attention_scores, by_layer, fit_means, over_clips, pool
+from attnscope.metrics.people.matrix import row_shares
 from attnscope.report import figures
 from attnscope.report.figures.layers import chance_level
-from attnscope.report.figures.lines import by_layer, over_captures
-from attnscope.report.figures.speakers import shares
 from attnscope.report.figures.style import COLUMN, figure_of, new_figure
 
 
@@ -52,7 +51,7 @@ def heights(ax) -> np.ndarray:
 
 
 def test_rows_of_one_capture_have_no_interval(tables):
-    rows = over_captures(by_layer(tables["modality"], "mass_share"))
+    rows = over_clips(by_layer(tables["modality"], "mass_share"))
     assert (rows["clips"] == 0).all() and rows["low"].isna().all()
     assert len(rows) == len(by_layer(tables["modality"], "mass_share"))
 
@@ -61,14 +60,14 @@ def test_the_captures_of_a_clip_are_one_clip(several):
     table, about = several
     rows = by_layer(table, "pair_mean", query="text", key="text", sinks="with")
     one = rows.loc[rows["capture"] == "a", "value"].to_numpy()
-    by_clip = over_captures(rows, about)
+    by_clip = over_clips(rows, about)
     assert by_clip["value"].to_numpy() == pytest.approx(one * (1.5 + 6) / 2)  # (1 + 2) / 2 and 6
     assert by_clip[["low", "high"]].isna().all(axis=None)  # two clips: too few
     assert (by_clip["clips"] == 2).all()
-    assert over_captures(rows)["value"].to_numpy() == pytest.approx(one * 3)  # each its own clip: 9 / 3
-    together = over_captures(rows, about.assign(clip="same"))
+    assert over_clips(rows)["value"].to_numpy() == pytest.approx(one * 3)  # each its own clip: 9 / 3
+    together = over_clips(rows, about.assign(clip="same"))
     assert together["value"].to_numpy() == pytest.approx(one * 3) and together["low"].isna().all()
-    again = over_captures(pool.pooled(rows, about))  # pooled already
+    again = over_clips(pool.pooled(rows, about))  # pooled already
     assert again["value"].to_numpy() == pytest.approx(by_clip["value"].to_numpy()) and (again["clips"] == 2).all()
 
 
@@ -90,8 +89,9 @@ def test_bands_are_the_intervals(tables):
     one, names = tables["modality"], [f"clip{k}" for k in range(1, 8)]
     table = pd.concat([one.assign(capture=name, value=one["value"] * k) for k, name in enumerate(names, 1)])
     about = pd.DataFrame({"capture": names, "clip": names})
-    (band, *_) = figures.links_by_layer(table, about=about)[0].collections
-    rows = over_captures(by_layer(table, "pair_mean", query="visual", key="visual", sinks="with"), about)
+    pooled = over_clips(by_layer(table, "pair_mean"), about)
+    (band, *_) = figures.links_by_layer(pooled)[0].collections
+    rows = over_clips(by_layer(table, "pair_mean", query="visual", key="visual", sinks="with"), about)
     ends = band.get_paths()[0].vertices[:, 1]
     assert (ends.min(), ends.max()) == pytest.approx((rows["low"].min(), rows["high"].max()))
 
@@ -104,7 +104,7 @@ def test_the_gap_of_even_attention_is_drawn_beside_it(tables):
 
 
 def test_the_fitted_line_is_that_of_the_table(tables):
-    ax = figures.decay_fits(tables["modality"], tables["decay"])[0]
+    ax = figures.decay_fits(tables["modality"], fit_means(tables["decay"]))[0]
     fit = tables["decay"].query("link == 'c_text' and sinks == 'with'").set_index("metric")["value"]
     layers = np.array([0.0, 1.0, 4.0])
     label = next(label for label in lines(ax) if label.startswith("text → visual"))
@@ -116,7 +116,7 @@ def test_the_fitted_line_is_that_of_the_table(tables):
 def test_modas_figure(tables):
     """Scores are means per pair, dotted that of even attention, below the ratio."""
     table = tables["modality"]
-    top, below = figures.scores_by_layer(table)
+    top, below = figures.scores_by_layer(attention_scores(table))
     score = {k: by_layer(table, "pair_mean", query="text", key=k, sinks="with")["value"] for k in ("text", "visual")}
     lift = by_layer(table, "lift", query="text", key="visual", sinks="with")["value"].to_numpy()
     drawn = lines(top)
@@ -216,13 +216,15 @@ def test_a_point_for_every_head_and_a_line_for_their_mean(tables):
 
 def test_both_grounding_maps_have_one_scale_centred_at_chance(tables):
     live, every = figures.grounding_maps(tables["grounding"])
-    assert live.images[0].get_clim() == every.images[0].get_clim() and sum(live.images[0].get_clim()) == pytest.approx(
-        1
-    )
+    assert live.collections[0].get_clim() == every.collections[0].get_clim() and sum(
+        live.collections[0].get_clim()
+    ) == pytest.approx(1)
     rows = figures.rows_of(tables["grounding"], "grounding_auc", frames="all", speaker="", turn=OVER)
-    assert np.ma.filled(every.images[0].get_array(), np.nan) == pytest.approx(figures.grid(rows).values, nan_ok=True)
+    assert np.ma.filled(every.collections[0].get_array(), np.nan) == pytest.approx(
+        figures.grid(rows).values, nan_ok=True
+    )
     (nothing,) = figures.grounding_maps(tables["grounding"].assign(value=np.nan))
-    assert np.ma.getmaskarray(nothing.images[0].get_array()).all()
+    assert np.ma.getmaskarray(nothing.collections[0].get_array()).all()
 
 
 # ---- speakers
@@ -239,11 +241,11 @@ def test_matrices_by_depth_average_the_layers_of_a_group(tables):
 
     first, second = figures.speaker_matrices(table, 2, frames="all")
     mean = (density(0) + density(1)) / 2
-    drawn = [np.ma.filled(ax.images[0].get_array(), np.nan) for ax in (first, second)]
+    drawn = [np.ma.filled(ax.collections[0].get_array(), np.nan) for ax in (first, second)]
     assert drawn[0] == pytest.approx(mean / mean.sum(1, keepdims=True))
     assert drawn[1] == pytest.approx(density(4) / density(4).sum(1, keepdims=True))
     assert [ax.get_title() for ax in (first, second)] == ["layers 0-1", "layer 4"]
-    assert first.images[0].get_clim() == second.images[0].get_clim()
+    assert first.collections[0].get_clim() == second.collections[0].get_clim()
     (chosen,) = figures.speaker_matrices(table, [(1, 4)], frames="all")
     assert chosen.get_title() == "layers 1-4"
 
@@ -255,12 +257,12 @@ def test_only_who_says_something_has_a_row():
     keys = {"metric": "speaker_density", "layer": OVER, "head": OVER, "frames": "all", "n": 1}
     rows = [{**keys, "speaker": s, "target": t, "value": density.get((s, t), np.nan)} for s in names for t in names]
     axes = figures.speaker_matrix(pd.DataFrame(rows))
-    drawn = np.ma.filled(axes[1].images[0].get_array(), np.nan)
+    drawn = np.ma.filled(axes[1].collections[0].get_array(), np.nan)
     assert drawn == pytest.approx(np.array([[0.75, 0.25, np.nan], [0.5, 0.5, np.nan]]), nan_ok=True)
     assert [t.get_text() for t in axes[0].get_yticklabels()] == ["Ann", "Cleo"]
-    outlined = [(patch.get_x() + 0.5, patch.get_y() + 0.5) for patch in axes[1].patches]
+    outlined = [(patch.get_x(), patch.get_y()) for patch in axes[1].patches]
     assert outlined == [(0, 0), (2, 1)]  # each one's own cell
-    assert np.isnan(shares(pd.DataFrame(rows).query("speaker == 'Ben'"))).all()
+    assert np.isnan(row_shares(pd.DataFrame(rows).query("speaker == 'Ben'"))).all()
 
 
 def test_own_share_over_time(before, tables):
@@ -296,6 +298,8 @@ def test_figures_can_be_put_into_others(tables):
         is right
     )
     part, other = new_figure(COLUMN, 6).subfigures(2, 1)
-    axes = figures.scores_by_layer(tables["modality"], fig=part) + figures.flow_by_layer(tables["modality"], fig=other)
+    axes = figures.scores_by_layer(attention_scores(tables["modality"]), fig=part) + figures.flow_by_layer(
+        tables["modality"], fig=other
+    )
     whole = figure_of(axes)
     assert {id(figure_of(ax)) for ax in axes} == {id(whole)} and len(whole.subfigs) == 2

@@ -15,6 +15,7 @@ from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics import OVER
+from attnscope.metrics.clips import answer_shares, attention_scores, fit_means, layer_means, over_clips, rows_of
 from attnscope.metrics.people.cells import cell_lift
 from attnscope.report import figures
 from attnscope.report.figures.style import COLUMN, PAGE, figure_of, lay_out, scaled, short_labels, styled
@@ -26,7 +27,7 @@ def drawn(before, after):
     with open_capture(before) as cap, open_capture(after) as other:
         one = metrics.compute(cap)
         found = {"one": one, "two": metrics.compute(other)}
-        on, values, scene = figures.read_stage(cap, "Ann"), cell_lift(cap, "speaker:Ann"), cap.scene
+        on, values, scene = figures.read_backdrop(cap, "Ann"), cell_lift(cap, "speaker:Ann"), cap.scene
     both = {f: pd.concat([t[f].assign(capture=n) for n, t in found.items()], ignore_index=True) for f in one}
     return {f"{name}, {count}": make for count, t in (("one", one), ("two", both)) for name, make in makers(t)} | {
         "own share": lambda: figures.own_share_over_time(one["speakers"], scene, HEADS),
@@ -34,7 +35,7 @@ def drawn(before, after):
         "overlay in a column": lambda: figures.overlay_frames(
             on, values, title="Attention of Ann\nmean", speaker=None, columns=2, width=COLUMN
         ),
-        "answer": lambda: figures.speaker_shares(one["answer"]),
+        "answer": lambda: figures.speaker_shares(answer_shares(one["answer"])),
     }
 
 
@@ -42,23 +43,24 @@ HEADS = {"mean of all layers and heads": (OVER, OVER), "layer 1, head 2, highest
 
 
 def makers(t):
-    table, lift = t["modality"], "speaker_consistency_lift"
+    table, lift = layer_means(t["modality"]), "speaker_consistency_lift"
+    people = over_clips(rows_of(t["speakers"], lift))
     live = {"frames": "live"}
-    grid = figures.grid(figures.rows_of(t["speakers"], lift, frames="all"))
+    grid = figures.grid(rows_of(people, lift, frames="all"))
     title = "Attention of all the words that somebody says on whoever says them"
     yield "links", lambda: figures.links_by_layer(table)
     yield "shares", lambda: figures.shares_by_layer(table)
     yield "gap", lambda: figures.gap_by_layer(table)
-    yield "decay", lambda: figures.decay_fits(table, t["decay"])
+    yield "decay", lambda: figures.decay_fits(table, fit_means(t["decay"]))
     yield "flow", lambda: figures.flow_by_layer(table)
-    yield "scores", lambda: figures.scores_by_layer(table)
+    yield "scores", lambda: figures.scores_by_layer(attention_scores(t["modality"]))
     yield (
         "heads",
         lambda: figures.heads_map(grid, title="Lift", unit="lift over chance", center=1, marks=grid.values > 1),
     )
-    yield "layers", lambda: figures.layer_curves(t["speakers"], lift, "frames", title=title)
-    yield "swarm", lambda: figures.heads_by_layer(t["speakers"], lift, where=live)
-    yield "grounding", lambda: figures.grounding_maps(t["grounding"])
+    yield "layers", lambda: figures.layer_curves(people, lift, "frames", title=title)
+    yield "swarm", lambda: figures.heads_by_layer(people, lift, where=live)
+    yield "grounding", lambda: figures.grounding_maps(over_clips(rows_of(t["grounding"], "grounding_auc")))
     yield "matrix", lambda: figures.speaker_matrix(t["speakers"])
     yield "matrices", lambda: figures.speaker_matrices(t["speakers"])
 

@@ -87,8 +87,8 @@ def test_an_installed_font_that_has_the_letters_is_taken(tmp_path: Path, monkeyp
 @pytest.mark.usefixtures("fresh")
 def test_letters_without_a_font_get_a_mark_that_is_explained(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "attnscope"), lettering() as found:
-        assert found.shown(f"{GOTHIC} (asked)") == "[1] (asked)"
-        assert found.shown(f"Ann, {GOTHIC}, 🀄") == "Ann, [1], [2]"
+        assert found.written(f"{GOTHIC} (asked)") == "[1] (asked)"
+        assert found.written(f"Ann, {GOTHIC}, 🀄") == "Ann, [1], [2]"
     assert [note.partition(":")[0] for note in found.notes()] == [f"[1] stands for “{GOTHIC}”", "[2] stands for “🀄”"]
     assert [record.getMessage() for record in caplog.records] == [
         f"figures write [1] for {GOTHIC}, [2] for 🀄: no installed font has their letters (the Noto fonts have those "
@@ -99,28 +99,28 @@ def test_letters_without_a_font_get_a_mark_that_is_explained(caplog: pytest.LogC
 def test_scripts_that_need_shaping_are_not_drawn_in_a_wrong_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "has_shaping", lambda: False)
     found = Lettering()
-    assert found.shown("Ann, שלום") == "Ann, [1]"
+    assert found.written("Ann, שלום") == "Ann, [1]"
     assert "3.11" in found.notes()[0]
     monkeypatch.setattr(fonts, "has_shaping", lambda: True)
-    assert Lettering().shown("Ann, שלום") == "Ann, שלום"
+    assert Lettering().written("Ann, שלום") == "Ann, שלום"
 
 
 @pytest.mark.parametrize("text", ["e\u0301", "Zoë", "Ångström", "→−×÷…“”●≤≥γ²", "Юлия", "Νίκος"])
 def test_what_the_base_font_has_is_written_as_it_is(text: str) -> None:
     assert fonts.choose(text) == ([], frozenset())
     assert all(ord(letter) in fonts._letters(fonts.BASE) for letter in unicodedata.normalize("NFC", text))
-    assert Lettering().shown(text) == unicodedata.normalize("NFC", text)
+    assert Lettering().written(text) == unicodedata.normalize("NFC", text)
 
 
 def test_joiners_are_not_drawn_as_boxes() -> None:
-    assert Lettering().shown("A\u200dn\ufe0fn\u200b") == "Ann"
+    assert Lettering().written("A\u200dn\ufe0fn\u200b") == "Ann"
 
 
 def test_long_names_differ_and_keep_both_ends() -> None:
     names = [f"{'A' * 40} {n} {'z' * 40}" for n in range(3)] + ["short"]
     found = Lettering()
     found.learn(names)
-    shown = [found.shown(name) for name in names]
+    shown = [found.written(name) for name in names]
     assert len(set(shown)) == 4
     assert all(len(text) <= LONGEST + 4 for text in shown)
     assert shown[0].startswith("AAAA") and shown[0].endswith("zzzz")
@@ -131,7 +131,7 @@ def test_long_names_differ_and_keep_both_ends() -> None:
 def test_a_name_of_several_lines_gets_one() -> None:
     found = Lettering()
     found.learn(["Ann\nBen"])
-    assert found.shown("Words of Ann\nBen\nlayer 3") == "Words of Ann\\nBen\nlayer 3"
+    assert found.written("Words of Ann\nBen\nlayer 3") == "Words of Ann\\nBen\nlayer 3"
 
 
 def test_a_cut_never_begins_with_a_mark() -> None:

@@ -14,10 +14,9 @@ import pytest
 from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
+from attnscope.metrics.clips import answer_shares, over_clips
 from attnscope.report.analyze import analyze
-from attnscope.report.figures.answer import shares
 from attnscope.report.figures.groups import numbers_by_group
-from attnscope.report.figures.lines import over_captures
 from tests.metrics.sketch import draw
 from tests.report.conftest import attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
@@ -103,7 +102,7 @@ def test_groups_on_the_page_and_in_json(done, three):
 
 
 def test_groups_that_share_clips_are_compared_clip_by_clip(tmp_path, monkeypatch):
-    monkeypatch.setattr(MODULE, "_sections", lambda *_: [])
+    monkeypatch.setattr(MODULE, "sections", lambda *_: [])
     paths = []
     for number, clip in enumerate(("one", "two")):
         paths.append(capture(tmp_path / f"plain{number}.h5", clip))
@@ -157,7 +156,7 @@ def test_curves_of_both_matches_are_over_the_same_clips():
     values |= {("b", "mismatched"): np.nan, ("c", "mismatched"): 3.0}
     rows = pd.DataFrame([(c, "m", 0, -1, m, v, 1) for (c, m), v in values.items()])
     rows.columns = pd.Index(["capture", "metric", "layer", "head", "match", "value", "n"])
-    found = over_captures(rows).set_index("match")
+    found = over_clips(rows).set_index("match")
     assert found["value"].to_dict() == {"matched": 2.0, "mismatched": 3.0}
     assert found["n"].tolist() == [2, 2]
 
@@ -170,6 +169,5 @@ def test_chance_of_answer_shares_is_that_of_clips():
         part = pd.DataFrame({"speaker": names, "asked": [True] + [False] * (people - 1), "value": 1 / people})
         parts.append(part.assign(capture=capture, metric="answer_share", layer=0, head=-1, named=1, n=4))
     about = pd.DataFrame({"capture": ["a1", "a2", "b"], "clip": ["A", "A", "B"]})
-    found = shares(pd.concat(parts, ignore_index=True), about)
-    assert found is not None and found.chance.tolist() == pytest.approx([3 / 8])
-    assert found.curves[0].value.tolist() == pytest.approx([3 / 8])
+    found = answer_shares(pd.concat(parts, ignore_index=True), about).set_index("curve")["value"]
+    assert found["chance"] == pytest.approx(3 / 8) and found["asked speaker"] == pytest.approx(3 / 8)

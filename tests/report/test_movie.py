@@ -14,13 +14,14 @@ from PIL import Image
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.demo.film import write_film
 from attnscope.errors import RunError
+from attnscope.metrics.clips import labels
 from attnscope.metrics.people.cells import cell_lift
 from attnscope.report import figures
-from attnscope.report.figures.labels import LETTER, LINE, place_names
-from attnscope.report.figures.movie import clip_frames, moments, write_films
-from attnscope.report.inputs import compute_tables
+from attnscope.report.figures.frames.film import clip_frames, moments, write_films
+from attnscope.report.figures.frames.placement import LETTER, LINE, place_names
+from attnscope.report.inputs import Analysis, compute_tables
 from attnscope.report.page.output import Output, Picture
-from attnscope.report.sections.frames import overlay_panels
+from attnscope.report.sections import frames
 from tests.metrics.sketch import draw
 from tests.report.conftest import attention, scenery
 
@@ -89,7 +90,10 @@ def test_a_report_writes_films_when_asked(before, tmp_path, monkeypatch):
     monkeypatch.setattr(Output, "figure", lambda _, name, *__: Picture(name, "", "", "", 1))
     with open_capture(before) as cap:
         out = Output(tmp_path)
-        pictures = overlay_panels(out, [cap], ["run"], compute_tables([cap], ["run"], 0.5), "Ann", films=True)
+        tables = compute_tables([cap], ["run"], 0.5)
+        pictures = frames.of_captures(
+            Analysis(out, [cap], ["run"], tables, labels([cap], ["run"]), "Ann", films=True)
+        ).pictures
     assert [picture.films for picture in pictures if picture.films] == [
         ("figures/overlay_mean.mp4", "figures/overlay_mean.gif")
     ]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm, Normalize
 
-from attnscope.report.figures.canvas import Stage
-from attnscope.report.figures.overlay import draw, scale
-from attnscope.report.figures.shading import FAINT, LESS, MORE, ratio_scale, ratio_ticks, shade
+from attnscope.report.figures.frames.backdrop import Backdrop
+from attnscope.report.figures.frames.overlay import draw, scale
+from attnscope.report.figures.frames.shading import FAINT, LESS, MORE, ratio_scale, ratio_ticks, shade
 from attnscope.report.figures.style import own_axes
 
 
@@ -66,7 +66,7 @@ def test_a_change_is_as_loud_down_as_up() -> None:
 
 def test_faces_stay_visible_under_even_attention() -> None:
     """What is drawn over a frame, at its pixels."""
-    on = Stage(
+    on = Backdrop(
         images=np.full((1, 4, 4, 3), 0.2),
         times=np.zeros(1),
         size=(4, 4),

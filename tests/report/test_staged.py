@@ -13,7 +13,7 @@ from attnscope import metrics
 from attnscope.errors import RequestError, RunError
 from attnscope.report import analyze, compare
 from attnscope.report.page.output import Output
-from attnscope.report.page.staging import staged
+from attnscope.report.page.staging import draft
 
 OLD = {"report.html": "old page", "summary.json": "{}", "tables/definitions.csv": "old", "mine.txt": "mine"}
 
@@ -95,7 +95,7 @@ def test_a_summary_that_is_none_is_replaced_and_nothing_else_is_touched(tmp_path
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "mine.png").write_text("mine")
     (tmp_path / "summary.json").write_text(text)
-    with staged(tmp_path, "report.html") as stage:
+    with draft(tmp_path, "report.html") as stage:
         stage.output.text("report.html", "new")
         stage.output.text("summary.json", "{}")
     assert files(tmp_path) == {"figures/mine.png": "mine", "report.html": "new", "summary.json": "{}"}
@@ -109,7 +109,7 @@ def test_an_old_page_does_not_outlive_what_it_shows(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(KeyboardInterrupt), staged(tmp_path, "report.html") as stage:
+    with pytest.raises(KeyboardInterrupt), draft(tmp_path, "report.html") as stage:
         stage.output.text("report.html", "new")
     assert files(tmp_path) == {}
 
@@ -122,7 +122,7 @@ def test_the_page_is_put_there_last(tmp_path, monkeypatch):
         replaced.append(target.name)
 
     monkeypatch.setattr(Path, "replace", replace)
-    with staged(tmp_path / "out", "report.html") as stage:
+    with draft(tmp_path / "out", "report.html") as stage:
         for name in ("a.txt", "report.html", "z.txt"):
             stage.output.text(name, "")
     assert replaced[-1] == "report.html" and len(replaced) == 3

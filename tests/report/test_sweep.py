@@ -216,7 +216,7 @@ def test_what_fails_leaves_nothing(before, tmp_path, monkeypatch, error):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "mine.txt").write_text("mine")
     monkeypatch.setattr(report, "run_sweep", lambda *_, **__: made_up())
-    monkeypatch.setattr(report, "render", fail)  # after the tables and the figure were written
+    monkeypatch.setattr("attnscope.report.page.page.render", fail)  # after the tables and the figure were written
     with pytest.raises(BaseException):  # noqa: B017
         report.sweep(before, STEPS, ["alpha=1"], tmp_path / "old")
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["mine.txt"]

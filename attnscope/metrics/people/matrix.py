@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.people.density import Turns
+from attnscope.metrics.registry import OVER
 from attnscope.metrics.tables import divide
 
 
@@ -97,3 +101,37 @@ def onehot(turns: Turns, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Tokens that each speaker has in each turn, [A, S, T], for labels [A, T]."""
     speakers = np.arange(len(turns.speakers))
     return np.asarray((labels[:, None] == speakers[:, None]) * turns.tokens.astype(np.float64))
+
+
+# The same from a table: who attends to whom, as shares of a row.
+
+
+def row_shares(rows: pd.DataFrame, names: list[str] | None = None) -> NDArray[np.float64]:
+    """Densities as shares of their row [S, S], averaged over layers and captures; NaN in a row with a single number.
+
+    Args:
+        rows: Of `speaker_density`.
+        names: The speakers in order; by default those of the rows.
+    """
+    names = speakers_of(rows) if names is None else names
+    wide = rows.pivot_table(index="speaker", columns="target", values="value", aggfunc="mean", dropna=False)
+    m = wide.reindex(index=names, columns=names).to_numpy(np.float64, copy=True)
+    m[np.isfinite(m).sum(1) < 2] = np.nan  # a share needs something to be a share of
+    return divide(m, np.nansum(m, axis=1, keepdims=True))
+
+
+def speakers_of(rows: pd.DataFrame) -> list[str]:
+    """The speakers of a matrix, in their order."""
+    return [str(name) for name in dict.fromkeys(rows["speaker"])]
+
+
+def comparable(speakers: pd.DataFrame) -> bool:
+    """Whether any words can be compared over the pixels of two speakers."""
+    rows = speakers[(speakers["metric"] == "speaker_density") & (speakers["head"] == OVER)]
+    return any(np.isfinite(row_shares(part)).any() for _, part in rows.groupby("frames"))
+
+
+def chance_of(matrices: Iterable[NDArray[np.float64]], default: float = 0.5) -> float:
+    """Mean over the rows of matrices of the share that every speaker has by chance."""
+    counts = [np.isfinite(row).sum() for matrix in matrices for row in matrix if np.isfinite(row).any()]
+    return float(np.mean([1 / count for count in counts])) if counts else default

@@ -9,18 +9,17 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from attnscope.metrics.clips.curves import by_layer
 from attnscope.metrics.decay import LINKS
 from attnscope.report.figures.lines import (
+    as_curves,
     banded,
-    by_layer,
     dashed_key,
     draw_line,
     layer_axis,
     legend_below,
     legend_outside,
     log_axis,
-    over_captures,
-    rows_of,
 )
 from attnscope.report.figures.style import COLORS, COLUMN, MARKERS, PAGE, dressed, new_figure, own_axes, scaled, short
 from attnscope.vocabulary import TEXT, VISUAL
@@ -38,17 +37,14 @@ BANDS = "bands: 95 % interval over clips"
 
 
 @dressed
-def links_by_layer(
-    modality: pd.DataFrame, *, about: pd.DataFrame | None = None, fig: Figure | SubFigure | None = None
-) -> list[Axes]:
+def links_by_layer(modality: pd.DataFrame, *, fig: Figure | SubFigure | None = None) -> list[Axes]:
     """Mean attention per pair within (solid) and between (dashed) modalities, with and without sinks (logarithmic).
 
     Args:
-        modality: the table of the family, of one capture or of several.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
+        modality: the table of the family, of one capture, or over clips.
         fig: to draw into.
     """
-    rows = over_captures(by_layer(modality, "pair_mean"), about)
+    rows = as_curves(by_layer(modality, "pair_mean"))
     figure, axes = _two(fig, COLUMN, 2.6)
     for ax, sinks in zip(axes, SINKS, strict=True):
         for link, (query, key, label) in ALL_LINKS.items():
@@ -62,7 +58,7 @@ def links_by_layer(
 def links_change(
     before: pd.DataFrame,
     after: pd.DataFrame,
-    decay: Sequence[pd.DataFrame] | None = None,
+    fits: Sequence[pd.DataFrame] | None = None,
     *,
     fig: Figure | SubFigure | None = None,
 ) -> list[Axes]:
@@ -71,37 +67,34 @@ def links_change(
     Args:
         before: the table of the family of the first capture.
         after: of the second.
-        decay: the tables of both's fits; then γ stands in the legend.
+        fits: Both's fits, as from `attnscope.metrics.clips.fit_means`; then γ stands in the legend.
         fig: to draw into.
     """
     figure, axes = _two(fig, PAGE, 2.8)
-    tables = {name: over_captures(by_layer(t, "pair_mean")) for name, t in (("before", before), ("after", after))}
+    tables = {name: as_curves(by_layer(t, "pair_mean")) for name, t in (("before", before), ("after", after))}
     for ax, sinks in zip(axes, SINKS, strict=True):
         for number, (when, rows) in enumerate(tables.items()):
             for link, (query, key, label) in ALL_LINKS.items():
-                said = f"{label}, {when}"
-                if decay is not None and link in LINKS:
-                    said += f" (γ = {short(_fitted(decay[number], None, link, 'with')[0])})"
-                _link(ax, rows, link, (query, key, sinks), said, dashed=when == "before")
+                text = f"{label}, {when}"
+                if fits is not None and link in LINKS:
+                    text += f" (γ = {short(_fitted(fits[number], link, 'with')[0])})"
+                _link(ax, rows, link, (query, key, sinks), text, dashed=when == "before")
         _pair_axis(ax, tables["after"], HEADINGS[sinks], first=ax is axes[0])
     legend_outside(figure, columns=4, axes=axes)
     return axes
 
 
 @dressed
-def gap_by_layer(
-    modality: pd.DataFrame, denominator: str = "max", *, about: pd.DataFrame | None = None, ax: Axes | None = None
-) -> Axes:
+def gap_by_layer(modality: pd.DataFrame, denominator: str = "max", *, ax: Axes | None = None) -> Axes:
     """Gap between self and cross attention of each modality; dashed without sinks, dotted that of uniform attention.
 
     Args:
-        modality: the table of the family, of one capture or of several.
+        modality: the table of the family, of one capture, or over clips.
         denominator: of the gap, max, sum or self.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         ax: axes to draw into.
     """
-    rows = over_captures(by_layer(modality, "gap", denominator=denominator), about)
-    even = over_captures(by_layer(modality, "gap_uniform", denominator=denominator, sinks="with"), about)
+    rows = as_curves(by_layer(modality, "gap", denominator=denominator))
+    even = as_curves(by_layer(modality, "gap_uniform", denominator=denominator, sinks="with"))
     ax = own_axes(ax, COLUMN, 2.4)
     for query in (TEXT, VISUAL):
         for sinks in SINKS:
@@ -127,46 +120,41 @@ def gap_by_layer(
 @dressed
 def decay_fits(
     modality: pd.DataFrame,
-    decay: pd.DataFrame,
+    fits: pd.DataFrame,
     *,
-    about: pd.DataFrame | None = None,
     fig: Figure | SubFigure | None = None,
 ) -> list[Axes]:
     """The links by layer and the exponentials fitted to them, with and without sinks (logarithmic).
 
     Args:
-        modality: the table of the family, of one capture or of several.
-        decay: that of the fits.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
+        modality: the table of the family, of one capture, or over clips.
+        fits: As from `attnscope.metrics.clips.fit_means`.
         fig: to draw into.
     """
-    rows = over_captures(by_layer(modality, "pair_mean"), about)
+    rows = as_curves(by_layer(modality, "pair_mean"))
     _, axes = _two(fig, COLUMN, 2.9)
     for ax, sinks in zip(axes, SINKS, strict=True):
         for link, (query, key) in LINKS.items():
             part = rows[(rows["query"] == query) & (rows["key"] == key) & (rows["sinks"] == sinks)]
             if part["value"].notna().any():
-                _fit(ax, part.sort_values("layer"), _fitted(decay, about, link, sinks), link)
+                _fit(ax, part.sort_values("layer"), _fitted(fits, link, sinks), link)
         _pair_axis(ax, rows, HEADINGS[sinks], first=ax is axes[0])
         legend_below(ax, columns=1)
     return axes
 
 
-def _fitted(decay: pd.DataFrame, about: pd.DataFrame | None, link: str, sinks: str) -> tuple[float, float, float]:
-    """gamma, intercept and R² of a link; of several captures their means over clips."""
-    numbers = []
-    for name in ("gamma", "intercept", "r2"):
-        rows = rows_of(decay, f"decay_{name}", link=link, sinks=sinks)
-        numbers.append(float(over_captures(rows, about)["value"].mean()))
-    gamma, a, r2 = numbers
-    return gamma, a, r2
+def _fitted(fits: pd.DataFrame, link: str, sinks: str) -> tuple[float, float, float]:
+    """Gamma, intercept and R² of a link."""
+    row = fits[(fits["link"] == link) & (fits["sinks"] == sinks)]
+    gamma, intercept, r2 = (float(row[name].mean()) for name in ("gamma", "intercept", "r2"))
+    return gamma, intercept, r2
 
 
 def _fit(ax: Axes, part: pd.DataFrame, fitted: tuple[float, float, float], link: str) -> None:
     """One link's means as points, and the mean fit as a line."""
     gamma, a, r2 = fitted
     layers = part["layer"].to_numpy(np.float64)
-    said = f"γ = {short(gamma)}, R² = {short(r2, 2)}" if np.isfinite(gamma) else "too few layers to fit"
+    text = f"γ = {short(gamma)}, R² = {short(r2, 2)}" if np.isfinite(gamma) else "too few layers to fit"
     color = COLORS[link]
     ax.plot(
         layers,
@@ -178,7 +166,7 @@ def _fit(ax: Axes, part: pd.DataFrame, fitted: tuple[float, float, float], link:
         markersize=scaled(4.5),
         linestyle="none",
     )
-    ax.plot(layers, np.exp(a) * gamma**layers, "-", color=color, label=f"{ALL_LINKS[link][2]}\n{said}")
+    ax.plot(layers, np.exp(a) * gamma**layers, "-", color=color, label=f"{ALL_LINKS[link][2]}\n{text}")
 
 
 def _link(ax: Axes, rows: pd.DataFrame, link: str, keys: tuple[str, str, str], label: str, *, dashed: bool) -> None:

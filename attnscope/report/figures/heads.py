@@ -1,24 +1,28 @@
-"""Maps of layer by head."""
+"""Maps of layer by head: a number, its change, and the heads that corrections touched."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import lcm
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
+import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import AxesImage
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
+from attnscope.report.figures.lines import as_curves
 from attnscope.report.figures.style import (
     CHANGE,
     COLUMN,
+    CYCLE,
     DIVERGING,
     PAGE,
     SEQUENTIAL,
@@ -45,9 +49,9 @@ class Grid:
 
 
 def grid(table: pd.DataFrame) -> Grid:
-    """Arrange rows with a layer, a head and a value (averaged over captures where there are several)."""
-    rows = table[(table["layer"] != OVER) & (table["head"] != OVER)]
-    wide = rows.pivot_table(index="layer", columns="head", values="value", aggfunc="mean", dropna=False)
+    """Arrange rows with a layer, a head and a value, of one capture or over clips."""
+    rows = as_curves(table[(table["layer"] != OVER) & (table["head"] != OVER)])
+    wide = rows.pivot(index="layer", columns="head", values="value")
     return Grid(wide.to_numpy(np.float64), [int(n) for n in wide.index], [int(n) for n in wide.columns])
 
 
@@ -125,9 +129,9 @@ def heads_change(
     for ax in axes[1:]:
         ax.set_ylabel("")
         _outline(ax, marks & ~marks.all())  # a frame around each of them would mark none
-    said = f"  (outlined: the {int(marks.sum())} heads corrected)" if marks.any() else ""
-    said = "  (all heads corrected)" if marks.all() else said
-    heading(figure, title + said)
+    where = f"  (outlined: the {int(marks.sum())} heads corrected)" if marks.any() else ""
+    where = "  (all heads corrected)" if marks.all() else where
+    heading(figure, title + where)
     return axes
 
 
@@ -151,22 +155,25 @@ def from_zero(arrays: Sequence[NDArray[np.float64]]) -> Normalize:
     return Normalize(0.0, float(finite.max()) if len(finite) and finite.max() > 0 else 1.0)
 
 
-def draw_map(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> AxesImage:
+def draw_map(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> QuadMesh:
     """The cells of a map and the numbers of layers and heads; NaN is grey, and said to be."""
-    image = ax.imshow(
-        data.values, origin="lower", aspect="auto", cmap=with_grey(cmap), norm=norm, interpolation="nearest"
-    )
-    number_ticks(ax, "x", data.heads, 7)
-    number_ticks(ax, "y", data.layers)
-    ax.set_xlabel(f"head (n = {len(data.heads)})")
+    table = pd.DataFrame(data.values, data.layers, data.heads)
+    every = max(1, -(-len(data.heads) // 7)), max(1, -(-len(data.layers) // 10))
+    sns.heatmap(
+        table, ax=ax, norm=norm, vmin=norm.vmin, vmax=norm.vmax, cmap=cmap, cbar=False,
+        xticklabels=every[0], yticklabels=every[1],
+    )  # fmt: skip
+    ax.invert_yaxis()  # layer 0 at the bottom
+    ax.tick_params(rotation=0)
+    ax.set_facecolor(UNDEFINED)
+    grey = "\ngrey: not defined" if np.isnan(data.values).any() else ""
+    ax.set_xlabel(f"head (n = {len(data.heads)}){grey}")
     ax.set_ylabel(f"layer (n = {len(data.layers)})")
-    ax.grid(visible=False)
-    if np.isnan(data.values).any():
-        ax.set_xlabel(f"{ax.get_xlabel()}\ngrey: not defined")
-    return image
+    (mesh,) = (part for part in ax.collections if isinstance(part, QuadMesh))
+    return mesh
 
 
-def bar(image: AxesImage, axes: Sequence[Axes], unit: str, center: float | None = None) -> None:
+def bar(image: QuadMesh, axes: Sequence[Axes], unit: str, center: float | None = None) -> None:
     """A colour bar beside maps that share it."""
     colorbar = axes[0].figure.colorbar(image, ax=list(axes), pad=0.02, aspect=22)
     colorbar.set_label(unit)
@@ -177,18 +184,13 @@ def bar(image: AxesImage, axes: Sequence[Axes], unit: str, center: float | None 
     colorbar.formatter.set_powerlimits((-3, 4))  # type: ignore[attr-defined]
 
 
-def with_grey(name: str) -> Colormap:
-    """A colour map that draws NaN grey."""
-    return colormaps[name].with_extremes(bad=UNDEFINED)
-
-
 def dots(ax: Axes, data: Grid, marks: NDArray[np.bool_] | None, mark: str) -> None:
     """Dots on some heads, and under the axis what they mean."""
     if marks is None or not marks.any():
         return
     y, x = np.nonzero(marks)
     size = float(np.clip(120 / max(len(data.layers), len(data.heads)), 2, 12))
-    ax.scatter(x, y, s=size * scaled(1) ** 2, c="black", edgecolors="white", linewidths=scaled(0.4))
+    ax.scatter(x + 0.5, y + 0.5, s=size * scaled(1) ** 2, c="black", edgecolors="white", linewidths=scaled(0.4))
     ax.set_xlabel(f"{ax.get_xlabel()}\n● {mark}")
 
 
@@ -198,5 +200,57 @@ def _height(data: Grid) -> float:
 
 def _outline(ax: Axes, marks: NDArray[np.bool_]) -> None:
     for y, x in zip(*np.nonzero(marks), strict=True):
-        edge = Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(0.9))
+        edge = Rectangle((x, y), 1, 1, fill=False, edgecolor="black", linewidth=scaled(0.9), clip_on=False)
         ax.add_patch(edge)
+
+
+# The heads that corrections touched.
+
+
+UNTOUCHED = "#ececec"
+
+
+@dressed
+def heads_touched(
+    layers: Sequence[int], heads: int, touched: Mapping[str, set[tuple[int, int]]], *, ax: Axes | None = None
+) -> Axes:
+    """Map of layer by head with the heads that corrections touched, in a colour for each correction.
+
+    The cell of a head that several touched is divided among them.
+
+    Args:
+        layers: numbers of the layers.
+        heads: of a layer.
+        touched: (layer, head) by correction.
+        ax: axes to draw into.
+    """
+    names = [name for name, heads_of in touched.items() if any(layer in layers for layer, _ in heads_of)]
+    who = {
+        (row, head): [number for number, name in enumerate(names) if (layer, head) in touched[name]]
+        for row, layer in enumerate(layers)
+        for head in range(heads)
+    }
+    parts = lcm(*(len(own) for own in who.values() if own))
+    colors = [to_rgb(CYCLE[number % len(CYCLE)]) for number in range(len(names))]
+    image = np.full((len(layers), heads * parts, 3), to_rgb(UNTOUCHED))
+    for (row, head), own in who.items():
+        for place, number in enumerate(own):
+            width = parts // len(own)
+            start = head * parts + place * width
+            image[row, start : start + width] = colors[number]
+    ax = own_axes(ax, COLUMN, float(np.clip(1.2 + 0.1 * len(layers) + 0.12 * len(names), 1.9, 3.8)))
+    ends = (-0.5, heads - 0.5, -0.5, len(layers) - 0.5)
+    ax.imshow(image, origin="lower", aspect="auto", extent=ends, interpolation="nearest")
+    number_ticks(ax, "x", list(range(heads)), 12)
+    number_ticks(ax, "y", list(layers))
+    ax.set_xlabel(f"head (n = {heads})")
+    ax.set_ylabel(f"layer (n = {len(layers)})")
+    ax.grid(visible=False)
+    edges: dict[str, Any] = {"colors": "white", "linewidth": scaled(0.9)}
+    ax.vlines(np.arange(1, heads) - 0.5, *ends[2:], **edges)
+    ax.hlines(np.arange(1, len(layers)) - 0.5, *ends[:2], **edges)
+    ax.set_title(f"Heads touched: {sum(map(bool, who.values()))} of {len(who)}")
+    keys = [Patch(facecolor=color, label=literal(name)) for name, color in zip(names, colors, strict=True)]
+    if len(keys) > 1:
+        ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+    return ax

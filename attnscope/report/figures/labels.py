@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
-
-from numpy.typing import NDArray
 
 from attnscope import fonts
 from attnscope.files import printable
@@ -54,7 +52,7 @@ class Lettering:
             self.names[name] = f"{short} ({same + 1})" if same else short
         self.names = dict(sorted(self.names.items(), key=lambda item: -len(item[0])))  # no name hides a longer one
 
-    def shown(self, text: str) -> str:
+    def written(self, text: str) -> str:
         """A text as figures write it."""
         text = unicodedata.normalize("NFC", text)
         for name, short in self.names.items():
@@ -136,65 +134,6 @@ def middle(text: str, longest: int) -> str:
     return f"{text[: longest - 1 - half]}…{end}"
 
 
-# Where names are written so that none covers another.
-
-
-LETTER, LINE = 4.1, 8.0  # points on paper that a letter and a line take, a little more than they need
-
-Rectangle = tuple[float, float, float, float]
-
-
-def place_names(
-    boxes: Mapping[str, NDArray[Any]],
-    size: tuple[int, int],
-    room: float,
-    first: str | None = None,
-    texts: Mapping[str, str] | None = None,
-) -> dict[str, tuple[float, float]]:
-    """Upper left corner of each name, in the units of the boxes.
-
-    A name stands over its box, else inside it at the top or the bottom, else under it, at the left or the right edge:
-    the first of these places where it covers no other name and need not be moved to stay in the frame, or else the one
-    where it covers least.
-
-    Args:
-        boxes: of the people in a frame, xyxy.
-        size: of the frame.
-        room: points on paper across the frame.
-        first: whose name is placed first.
-        texts: what is written for a name, if not itself.
-    """
-    width, height = size
-    unit = width / room
-    taken: list[Rectangle] = []
-    out = {}
-    for name in sorted(boxes, key=lambda name: name != first):
-        x0, y0, x1, y1 = (float(v) for v in boxes[name])
-        w, h, gap = letters((texts or {}).get(name, name)) * LETTER * unit, LINE * unit, unit
-        tops = (y0 - h, y0 + gap, y1 - h, y1 + gap)
-        lefts = (x0 + gap, x1 - w - gap)
-        spots = [(left, top) for top in tops for left in lefts]
-        inside = [(min(max(left, 0.0), max(width - w, 0.0)), min(max(top, 0.0), height - h)) for left, top in spots]
-        moved = [now != spot for now, spot in zip(inside, spots, strict=True)]
-        number = min(range(len(spots)), key=lambda n: (_covered(_at(inside[n], w, h), taken), moved[n]))
-        best = inside[number]
-        taken.append(_at(best, w, h))
-        out[name] = best
-    return out
-
-
 def letters(text: str) -> int:
     """Width of a text in Latin letters: Chinese, Japanese and Korean ones are twice as wide, marks have none."""
     return sum(2 if east_asian_width(c) in "WF" else not combining(c) for c in text)
-
-
-def _at(spot: tuple[float, float], w: float, h: float) -> Rectangle:
-    return spot[0], spot[1], spot[0] + w, spot[1] + h
-
-
-def _covered(one: Rectangle, others: list[Rectangle]) -> float:
-    """Area that others cover of a rectangle."""
-    total = 0.0
-    for x0, y0, x1, y1 in others:
-        total += max(0.0, min(one[2], x1) - max(one[0], x0)) * max(0.0, min(one[3], y1) - max(one[1], y0))
-    return total

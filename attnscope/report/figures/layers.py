@@ -1,33 +1,48 @@
-"""Any metric by layer: title, unit and chance level come from the registry."""
+"""Numbers by layer: any metric as curves or as a point for each head, and several of them before and after."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from attnscope.errors import RequestError
 from attnscope.metrics import OVER, get
+from attnscope.metrics.answer import ASKED
+from attnscope.metrics.clips.curves import by_layer, rows_of
 from attnscope.metrics.registry import FOUND
-from attnscope.report.figures.lines import by_layer, draw_line, layer_axis, legend_below, over_captures, parts, rows_of
+from attnscope.report.figures.lines import (
+    as_curves,
+    dashed_key,
+    draw_line,
+    layer_axis,
+    legend_below,
+    legend_outside,
+    parts,
+)
 from attnscope.report.figures.style import (
     CHANCE,
-    COLORS,
     COLUMN,
     CYCLE,
-    CYCLE_MARKERS,
-    MARKERS,
+    INK,
+    PAGE,
+    color_of,
     dressed,
     literal,
+    marker_of,
+    new_figure,
     own_axes,
     scaled,
     titled,
 )
+from attnscope.vocabulary import TEXT, VISUAL
 
 KEYS = ("capture", "metric", "layer", "head", "threshold", *FOUND)
 
@@ -40,20 +55,18 @@ def layer_curves(
     *,
     where: Mapping[str, object] | None = None,
     labels: Mapping[Any, str] | None = None,
-    about: pd.DataFrame | None = None,
     log: bool = False,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """A metric by layer, mean over heads; of several captures with a 95 % bootstrap interval over clips.
+    """A metric by layer, mean over heads; of several captures over clips with a band for the interval.
 
     Args:
-        table: a tidy table that has the metric, of one capture, of several (column `capture`), or pooled.
+        table: a tidy table that has the metric, of one capture, or over clips.
         metric: its name in the registry.
         by: a key column: one curve for each of its values.
         where: values of the other key columns, for example `{"sinks": "with"}`.
         labels: of the values of `by` in the legend; with it only these values are drawn, in this order.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         log: logarithmic values.
         title: by default that of the metric.
         ax: axes to draw into.
@@ -65,7 +78,7 @@ def layer_curves(
     rows = by_layer(table, metric, **(where or {}))
     if by is not None and labels is not None:
         rows = rows[rows[by].isin(list(labels))]
-    rows = over_captures(rows, about)
+    rows = as_curves(rows)
     _refuse_many(rows, metric, by)
     ax = own_axes(ax, COLUMN, 2.3)
     if (level := chance_level(entry.chance)) is not None and len(rows):
@@ -73,10 +86,9 @@ def layer_curves(
     groups = parts(rows, by) if by is not None else {"": rows}
     names = [name for name in labels if name in groups] if labels is not None else list(groups)
     for number, name in enumerate(names):
-        color = COLORS.get(str(name), CYCLE[number % len(CYCLE)])
-        marker = MARKERS.get(str(name), CYCLE_MARKERS[number % len(CYCLE_MARKERS)])
-        said = labels[name] if labels is not None else str(name) or "all"
-        draw_line(ax, groups[name], color=color, marker=marker, label=literal(said))
+        color, marker = color_of(str(name), number), marker_of(str(name), number)
+        label = labels[name] if labels is not None else str(name) or "all"
+        draw_line(ax, groups[name], color=color, marker=marker, label=literal(label))
     titled(ax, entry.title if title is None else title)
     ax.set_ylabel("\n".join(wrap(unit_of(entry.unit) or entry.title, 22)))
     layer_axis(ax, rows)
@@ -94,8 +106,8 @@ def definition(metric: str) -> str:
 
 def chance_level(chance: str) -> float | None:
     """The number that a registry's chance level is, or begins with; None where it is none or depends on the scene."""
-    found = re.match(r"(\d+(?:\.\d+)?)(?: \(|$)", chance)
-    return float(found[1]) if found else None
+    match = re.match(r"(\d+(?:\.\d+)?)(?: \(|$)", chance)
+    return float(match[1]) if match else None
 
 
 def unit_of(unit: str) -> str:
@@ -104,8 +116,7 @@ def unit_of(unit: str) -> str:
 
 
 def _refuse_many(rows: pd.DataFrame, metric: str, by: str | None) -> None:
-    found = ["layer", *([by] if by is not None else [])]
-    if not rows.duplicated(found).any():
+    if not rows.duplicated(["layer", *([by] if by is not None else [])]).any():
         return
     several = [c for c in rows.columns if c not in KEYS and c != by and rows[c].nunique(dropna=False) > 1]
     raise RequestError(
@@ -116,7 +127,7 @@ def _refuse_many(rows: pd.DataFrame, metric: str, by: str | None) -> None:
 # Single heads by layer, where their spread says more than a mean: one point a head, at its own place in the layer.
 
 
-HEAD, MARKED, MEAN = "#7f8c9a", "#D55E00", "#1c2126"
+HEAD, MARKED = "#7f8c9a", "#D55E00"
 WIDTH = 0.7  # of a layer that its heads take
 LEVEL = 0.05
 
@@ -127,17 +138,15 @@ def heads_by_layer(
     metric: str,
     *,
     where: Mapping[str, object] | None = None,
-    about: pd.DataFrame | None = None,
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """A metric of every head, layer by layer; line: of the mean over heads; orange: q <= 0.05 (of a single capture).
 
     Args:
-        table: a tidy table that has the metric, of one capture or of several (then means over clips).
+        table: a tidy table that has the metric, of one capture, or over clips.
         metric: its name in the registry.
         where: values of the key columns, for example `{"frames": "live"}`.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         title: by default that of the metric.
         ax: axes to draw into.
     """
@@ -145,7 +154,7 @@ def heads_by_layer(
     rows = rows_of(table, metric, **(where or {}))
     rows = rows[(rows["head"] != OVER) & (rows["layer"] != OVER)]
     marked = _marked(rows)
-    heads = over_captures(rows, about)
+    heads = as_curves(rows)
     ax = own_axes(ax, COLUMN, 2.4)
     if (level := chance_level(entry.chance)) is not None:
         ax.axhline(level, color=CHANCE, linestyle=":", label=f"chance ({level:g})", zorder=1)
@@ -156,8 +165,8 @@ def heads_by_layer(
     for chosen, color, label in ((~hit, HEAD, f"heads (n = {count} a layer)"), (hit, MARKED, f"q ≤ {LEVEL:g}")):
         if chosen.any():
             ax.scatter(x[chosen], heads["value"][chosen], s=size, color=color, linewidths=0, label=label, zorder=2)
-    mean = over_captures(by_layer(table, metric, **(where or {})), about).sort_values("layer")
-    ax.plot(mean["layer"], mean["value"], color=MEAN, linewidth=scaled(1.2), label="mean over heads", zorder=3)
+    mean = as_curves(by_layer(table, metric, **(where or {}))).sort_values("layer")
+    ax.plot(mean["layer"], mean["value"], color=INK, linewidth=scaled(1.2), label="mean over heads", zorder=3)
     titled(ax, entry.title if title is None else title)
     ax.set_ylabel("\n".join(wrap(unit_of(entry.unit) or entry.title, 22)))
     layer_axis(ax, heads)
@@ -168,7 +177,102 @@ def heads_by_layer(
 
 def _marked(rows: pd.DataFrame) -> list[tuple[int, int]]:
     """Heads whose corrected p is small, in a table of one capture."""
-    if "q" not in rows or ("capture" in rows and rows["capture"].nunique() > 1):
+    if "q" not in rows or "clips" in rows:
         return []
     hit = rows[rows["q"] <= LEVEL]
     return list(zip(hit["layer"], hit["head"], strict=True))
+
+
+# Several numbers before and after.
+
+
+Tables = Mapping[str, pd.DataFrame]
+PEOPLE = "speakers"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One number by layer: the rows of each curve, and what even attention or chance would give."""
+
+    title: str
+    family: str
+    metric: str
+    curves: Mapping[str, Mapping[str, object]]
+    level: float | None = None
+    others: Mapping[str, object] = field(default_factory=dict)
+
+
+def panels(denominator: str, frames: str, target: str | None = None) -> list[Panel]:
+    """What is drawn by layer; of the answer, its lift on the asked speaker, and on one to whom it is drawn."""
+    on_target = {PEOPLE: {"speaker": target, "asked": False}}
+    crossing = {TEXT: {"query": TEXT, "key": VISUAL, "sinks": "with"}}
+    gaps = {name: {"query": name, "sinks": "with", "denominator": denominator} for name in (TEXT, VISUAL)}
+    everybody = {PEOPLE: {"speaker": "", "turn": OVER}}
+    return [
+        Panel("Mass share, text → visual", "modality", "mass_share", crossing),
+        Panel("Lift, text → visual", "modality", "lift", crossing, 1.0),
+        Panel(f"Gap (/{denominator})", "modality", "gap", gaps),
+        Panel("Speaker consistency, lift", "speakers", "speaker_consistency_lift", {PEOPLE: {"frames": frames}}, 1.0),
+        Panel("Grounding AUC", "grounding", "grounding_auc", everybody, 0.5, {"frames": frames}),
+        Panel("Answer's lift on the asked", "answer", "answer_lift", {PEOPLE: ASKED}, 1.0),
+        *([Panel(f"Answer's lift on {target}", "answer", "answer_lift", on_target, 1.0)] if target else []),
+    ]
+
+
+@dressed
+def layers_change(
+    before: Tables,
+    after: Tables,
+    denominator: str,
+    frames: str,
+    target: str | None = None,
+    *,
+    fig: Figure | SubFigure | None = None,
+) -> list[Axes] | None:
+    """Numbers by layer, mean over heads: dashed before, solid after; only what is defined, None if nothing is.
+
+    Args:
+        before: the tables of the first capture, by family.
+        after: of the second.
+        denominator: of the gap.
+        frames: `live` or `all`, of the numbers about speakers.
+        target: to whom a correction draws the answer.
+        fig: to draw into.
+    """
+    defined = [(panel, rows) for panel in panels(denominator, frames, target) if (rows := _rows(panel, before, after))]
+    if not defined:
+        return None
+    lines = -(-len(defined) // 3)
+    figure = new_figure(PAGE, 1.9 * lines + 0.4) if fig is None else fig
+    grid = figure.subplots(lines, min(3, len(defined)), squeeze=False)
+    axes = list(grid.flat)
+    for ax in axes[len(defined) :]:
+        ax.set_visible(False)
+    for ax, (panel, rows) in zip(axes, defined, strict=False):
+        if panel.level is not None:
+            ax.axhline(panel.level, color=CHANCE, linestyle=":", linewidth=scaled(1), zorder=1)
+        for name, pair in rows.items():
+            color, marker = (CYCLE[0], "D") if name == PEOPLE else (color_of(name), marker_of(name))
+            for part, is_before in zip(pair, (True, False), strict=True):
+                label = "" if is_before else f"{name} queries" if name != PEOPLE else PEOPLE
+                draw_line(ax, part, color=color, marker=marker, label=label, dashed=is_before)
+        ax.set_title(literal(panel.title))
+        layer_axis(ax, next(iter(rows.values()))[1], narrow=True)
+    dashed_key(axes[0], "before")
+    dashed_key(axes[0], "after", style="-")
+    dashed_key(axes[0], "chance, or even attention", style=":")
+    legend_outside(figure, columns=6, axes=axes)
+    return axes[: len(defined)]
+
+
+def _rows(panel: Panel, before: Tables, after: Tables) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Rows before and after of each curve that is defined in both."""
+    if panel.family not in before or panel.family not in after:
+        return {}
+    out = {}
+    for name, where in panel.curves.items():
+        keys = {**where, **panel.others}
+        pair = [as_curves(by_layer(t[panel.family], panel.metric, **keys)) for t in (before, after)]
+        if all(part["value"].notna().any() for part in pair):
+            out[name] = (pair[0], pair[1])
+    return out

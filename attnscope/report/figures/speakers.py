@@ -1,26 +1,33 @@
-"""Who attends to whom: the density matrix of the speakers."""
+"""Who attends to whom: the density matrix of the speakers and its change; and whether words find their speaker."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from attnscope.metrics import OVER
-from attnscope.report.figures.heads import Grid, around, bar, draw_map, grid, with_grey
-from attnscope.report.figures.lines import clips, over_captures, rows_of
+from attnscope.metrics.clips.curves import rows_of
+from attnscope.metrics.people.matrix import chance_of, row_shares, speakers_of
+from attnscope.report.figures.heads import Grid, around, around_change, bar, draw_map, grid
+from attnscope.report.figures.lines import as_curves, clips
 from attnscope.report.figures.style import (
+    CHANGE,
     COLUMN,
     DIVERGING,
+    PAGE,
+    UNDEFINED,
     dressed,
     figure_of,
     give_fonts,
@@ -51,8 +58,8 @@ def speaker_matrix(
     """
     layer, which = head or (OVER, OVER)
     rows = rows_of(speakers, "speaker_density", layer=layer, head=which)
-    names = matrix_names(rows)
-    parts = {said: shares(rows[rows["frames"] == frames], names) for frames, said in FRAMES.items()}
+    names = speakers_of(rows)
+    parts = {label: row_shares(rows[rows["frames"] == frames], names) for frames, label in FRAMES.items()}
     return _matrices(parts, names, fig)
 
 
@@ -78,47 +85,24 @@ def speaker_matrices(
     if isinstance(groups, int):
         chunks = [chunk for chunk in np.array_split(layers, min(groups, len(layers))) if len(chunk)]
         groups = [(int(chunk[0]), int(chunk[-1])) for chunk in chunks]
-    names, parts = matrix_names(rows), {}
+    names, parts = speakers_of(rows), {}
     for low, high in groups:
-        said = f"layers {low}-{high}" if high > low else f"layer {low}"
-        parts[said] = shares(rows[rows["layer"].between(low, high)], names)
+        label = f"layers {low}-{high}" if high > low else f"layer {low}"
+        parts[label] = row_shares(rows[rows["layer"].between(low, high)], names)
     return _matrices(parts, names, fig)
-
-
-def drawable(speakers: pd.DataFrame) -> bool:
-    """Whether any words can be compared over the pixels of two speakers."""
-    rows = rows_of(speakers, "speaker_density", head=OVER)
-    return any(np.isfinite(shares(part)).any() for _, part in rows.groupby("frames"))
-
-
-def shares(rows: pd.DataFrame, names: list[str] | None = None) -> NDArray[np.float64]:
-    """Densities as shares of their row [S, S], averaged over layers and captures; NaN in a row with a single number."""
-    names = matrix_names(rows) if names is None else names
-    wide = rows.pivot_table(index="speaker", columns="target", values="value", aggfunc="mean", dropna=False)
-    m = wide.reindex(index=names, columns=names).to_numpy(np.float64, copy=True)
-    m[np.isfinite(m).sum(1) < 2] = np.nan  # a share needs something to be a share of
-    total = np.nansum(m, axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(m / np.where(total > 0, total, np.nan))
-
-
-def matrix_names(rows: pd.DataFrame) -> list[str]:
-    """The speakers of a matrix, in their order."""
-    return [str(name) for name in dict.fromkeys(rows["speaker"])]
 
 
 def _matrices(parts: dict[str, NDArray[np.float64]], names: list[str], fig: Figure | SubFigure | None) -> list[Axes]:
     """Matrices side by side, one scale for all, centred at chance; a row for everybody whose words say something."""
-    said = np.logical_or.reduce([np.isfinite(part).any(1) for part in parts.values()])
-    chance = [1 / np.isfinite(row).sum() for part in parts.values() for row in part if np.isfinite(row).any()]
-    center = float(np.mean(chance)) if chance else 0.5
+    speaking = np.logical_or.reduce([np.isfinite(part).any(1) for part in parts.values()])
+    center = chance_of(parts.values())
     norm = around(list(parts.values()), center)
-    rows = np.flatnonzero(said) if said.any() else np.arange(len(names))
+    rows = np.flatnonzero(speaking) if speaking.any() else np.arange(len(names))
     figure = new_figure(COLUMN, _height(len(parts), len(rows), short_labels(names, LONGEST))) if fig is None else fig
     axes = list(figure.subplots(1, len(parts), sharey=True, squeeze=False)[0])
     for ax, (title, part) in zip(axes, parts.items(), strict=True):
         numbers = len(names) * len(parts) <= MOST
-        image = draw_matrix(ax, part, names, rows, norm, with_grey(DIVERGING), numbers=numbers)
+        image = draw_matrix(ax, part, names, rows, norm, DIVERGING, numbers=numbers)
         ax.set_title(title, fontsize=scaled(7.5))
     axes[0].set_ylabel("words of")
     over = heading(figure, f"Who attends to whom (n = {len(names)} speakers)")
@@ -134,11 +118,11 @@ def draw_matrix(
     names: Sequence[str],
     rows: NDArray[np.intp],
     norm: Normalize,
-    cmap: Colormap,
+    cmap: str,
     *,
     numbers: bool = True,
     signed: bool = False,
-) -> AxesImage:
+) -> QuadMesh:
     """One matrix [S, S] of the speakers, some of its rows, with names, own cells outlined.
 
     Args:
@@ -151,17 +135,24 @@ def draw_matrix(
         numbers: whether to write them into the cells.
         signed: whether they are changes, written with their sign.
     """
-    image = ax.imshow(part[rows], norm=norm, cmap=cmap, aspect="equal")
-    if numbers:
-        _numbers(ax, part[rows], norm, signed=signed)
-    for y, own in enumerate(rows):
-        ax.add_patch(Rectangle((own - 0.5, y - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1)))
     labels = short_labels(names, LONGEST)
-    ax.set_xticks(range(len(names)), labels, rotation=90, fontsize=scaled(6.5))
-    ax.set_yticks(range(len(rows)), [labels[row] for row in rows], fontsize=scaled(6.5))
+    cells = pd.DataFrame(part[rows], [labels[row] for row in rows], labels)
+    texts = cells.map(_signed if signed else _share) if numbers else False
+    font: dict[str, Any] = {"fontsize": scaled(6.5)}
+    sns.heatmap(
+        cells, ax=ax, norm=norm, vmin=norm.vmin, vmax=norm.vmax, cmap=cmap, square=True, cbar=False,
+        annot=texts, fmt="", annot_kws=font, xticklabels=1, yticklabels=1,
+    )  # fmt: skip
+    ax.set_facecolor(UNDEFINED)
+    for y, own in enumerate(rows):
+        ax.add_patch(Rectangle((own, y), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1), clip_on=False))
+    for y, x in zip(*np.nonzero(np.isnan(part[rows]) & numbers), strict=True):
+        ax.text(x + 0.5, y + 0.5, "—", ha="center", va="center", **font)
+    ax.tick_params(axis="x", rotation=90, labelsize=scaled(6.5))
+    ax.tick_params(axis="y", rotation=0, labelsize=scaled(6.5))
     ax.set_xlabel("pixels of")
-    ax.grid(visible=False)
-    return image
+    (mesh,) = (part for part in ax.collections if isinstance(part, QuadMesh))
+    return mesh
 
 
 def _height(parts: int, rows: int, labels: list[str]) -> float:
@@ -182,7 +173,7 @@ def _trim(figure: Figure, axes: Sequence[Axes], over: Text) -> None:
         figure.set_figheight(figure.get_figheight() - max(0.0, empty))
 
 
-def _bar(figure: Figure | SubFigure, image: AxesImage, axes: list[Axes], center: float) -> None:
+def _bar(figure: Figure | SubFigure, image: QuadMesh, axes: list[Axes], center: float) -> None:
     colorbar = figure.colorbar(image, ax=axes, location="bottom", pad=0.05, aspect=32, shrink=0.9, ticks=MaxNLocator(5))
     colorbar.set_label(f"{UNIT} (white: chance {center:.2g}; outlined: own)", fontsize=scaled(7))
     colorbar.outline.set_linewidth(scaled(0.4))
@@ -191,15 +182,59 @@ def _bar(figure: Figure | SubFigure, image: AxesImage, axes: list[Axes], center:
         colorbar.ax.set_xlim(0, high)
 
 
-def _numbers(ax: Axes, part: NDArray[np.float64], norm: Normalize, *, signed: bool = False) -> None:
-    """The shares in their cells; a dash where there is none."""
-    for (y, x), value in np.ndenumerate(part):
-        known = np.isfinite(value)
-        said = f"{value:.2f}".lstrip("0") if known and value < 1 else f"{value:.0f}" if known else "—"
-        if signed and known:
-            said = f"{value:+.2f}".replace("-", "−").replace("0.", ".") if abs(value) >= 0.005 else "0"
-        dark = known and abs(float(norm(value)) - 0.5) > 0.32
-        ax.text(x, y, said, ha="center", va="center", fontsize=scaled(6.5), color="white" if dark else "black")
+def _share(value: float) -> str:
+    """A share as it stands in its cell."""
+    return f"{value:.2f}".lstrip("0") if value < 1 else f"{value:.0f}"
+
+
+def _signed(value: float) -> str:
+    """A change as it stands in its cell."""
+    return f"{value:+.2f}".replace("-", "−").replace("0.", ".") if abs(value) >= 0.005 else "0"
+
+
+@dressed
+def matrices_change(
+    before: pd.DataFrame, after: pd.DataFrame, frames: str, *, fig: Figure | SubFigure | None = None
+) -> list[Axes]:
+    """Density M[s, s'] as shares of its rows before and after on one scale, and the change on another.
+
+    Args:
+        before: the table of the speaker metrics of the first capture.
+        after: of the second.
+        frames: `live` or `all`.
+        fig: to draw into.
+    """
+    first, second, names = matrices_of(before, after, frames)
+    rows = np.flatnonzero(np.isfinite(first).any(1) | np.isfinite(second).any(1))
+    norm, change = around([first, second], chance_of([first, second])), second - first
+    width = min(PAGE, 3 * (0.5 + 0.42 * len(names)) + 1.6)
+    figure = new_figure(width, 1.15 + 0.3 * max(len(rows), 2)) if fig is None else fig
+    axes = list(figure.subplots(1, 3, sharey=True))
+    numbers = len(names) <= 6
+    draw_matrix(axes[0], first, names, rows, norm, DIVERGING, numbers=numbers)
+    shares = draw_matrix(axes[1], second, names, rows, norm, DIVERGING, numbers=numbers)
+    own = around_change(change, [first, second])
+    changes = draw_matrix(axes[2], change, names, rows, own, CHANGE, numbers=numbers, signed=True)
+    for ax, title in zip(axes, ("Before", "After", "Change"), strict=True):
+        ax.set_title(title)
+    for mesh, beside, label in ((shares, axes[:2], "share of a row"), (changes, axes[2], "change")):
+        colorbar = figure.colorbar(mesh, ax=beside, pad=0.02, aspect=14)
+        colorbar.set_label(label)
+        colorbar.outline.set_linewidth(scaled(0.4))
+        if mesh is shares:
+            colorbar.ax.set_ylim(bottom=max(0.0, colorbar.ax.get_ylim()[0]))  # no share lies below 0
+    axes[0].set_ylabel("words of")
+    heading(figure, f"Who attends to whom (n = {len(names)} speakers)")
+    return axes
+
+
+def matrices_of(
+    before: pd.DataFrame, after: pd.DataFrame, frames: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    """The matrices before and after [S, S] of the mean over layers and heads, and the speakers."""
+    parts = [rows_of(t, "speaker_density", layer=OVER, head=OVER, frames=frames) for t in (before, after)]
+    names = speakers_of(parts[0])
+    return row_shares(parts[0], names), row_shares(parts[1], names), names
 
 
 # Does the attention of words find the box of the one who says them? Grounding AUC by layer and head.
@@ -213,44 +248,35 @@ def grounding_maps(
     grounding: pd.DataFrame,
     speaker: str = "",
     *,
-    about: pd.DataFrame | None = None,
     fig: Figure | SubFigure | None = None,
 ) -> list[Axes]:
     """Grounding AUC of every head at the frames live for the words, and over all frames, on one scale.
 
     Args:
-        grounding: the table of the family, of one capture or of several.
+        grounding: the table of the family, of one capture, or over clips.
         speaker: whose words and box; by default the mean over speakers.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
         fig: to draw into.
 
     Returns:
         One axes for each choice of frames at which the AUC is defined; at least one.
     """
-    found: dict[str, tuple[Grid, int, int]] = {}  # map, n of one capture, clips
-    for frames, said in FRAMES.items():
-        rows = rows_of(grounding, "grounding_auc", frames=frames, speaker=speaker, turn=OVER)
-        if not rows["value"].notna().any():
-            continue
-        pooled = over_captures(rows, about)
-        found[said] = grid(pooled), int(rows["n"].max()), clips(pooled)
-    if not found:
-        found["Live frames"] = Grid(np.full((1, 1), np.nan), [0], [0]), 0, 0
-    maps = [data for data, _, _ in found.values()]
-    height = float(np.clip(1.35 + 0.1 * len(maps[0].layers), 2.1, 3.6))
+    maps: dict[str, tuple[Grid, str]] = {}
+    for frames, label in FRAMES.items():
+        rows = as_curves(rows_of(grounding, "grounding_auc", frames=frames, speaker=speaker, turn=OVER))
+        if rows["value"].notna().any():
+            n, things = (
+                (clips(rows), "clip") if clips(rows) else (int(rows["n"].max()), "cell" if speaker else "speaker")
+            )
+            maps[label] = grid(rows), f"{n} {things}{'s' * (n != 1)}"
+    maps = maps or {FRAMES["live"]: (Grid(np.full((1, 1), np.nan), [0], [0]), "0 speakers")}
+    data = [values for values, _ in maps.values()]
+    height = float(np.clip(1.35 + 0.1 * len(data[0].layers), 2.1, 3.6))
     figure = new_figure(COLUMN, height) if fig is None else fig
-    axes = list(figure.subplots(1, len(found), sharey=True, squeeze=False)[0])
-    norm = around([data.values for data in maps], AUC_CHANCE)
-    for ax, (said, (data, n, count)) in zip(axes, found.items(), strict=True):
-        image = draw_map(ax, data, norm, DIVERGING)
-        of = (
-            f"{count} clip{'s' * (count != 1)}"
-            if count
-            else f"{n} cells"
-            if speaker
-            else f"{n} speaker" + "s" * (n != 1)
-        )
-        ax.set_title(f"{said}\nn = {of}", fontsize=scaled(7.5))
+    axes = list(figure.subplots(1, len(maps), sharey=True, squeeze=False)[0])
+    norm = around([values.values for values in data], AUC_CHANCE)
+    for ax, (label, (values, basis)) in zip(axes, maps.items(), strict=True):
+        image = draw_map(ax, values, norm, DIVERGING)
+        ax.set_title(f"{label}\nn = {basis}", fontsize=scaled(7.5))
         if ax is not axes[0]:
             ax.set_ylabel("")
     bar(image, axes, f"AUC ({AUC_CHANCE:g} = chance)")

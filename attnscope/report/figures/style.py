@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 import matplotlib as mpl
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -37,6 +38,7 @@ TOUCHING, MOSTLY = 1.0, 0.75  # points between two lines that coincide; the shar
 UNDEFINED = "#d9d9d9"
 CHANCE = "#777777"
 SOFT = "#555555"
+INK = "#1c2126"
 # Okabe and Ito's palette; one colour has one meaning in every figure
 COLORS = {
     VISUAL: "#0072B2",
@@ -60,7 +62,7 @@ MARKERS = {
 CYCLE = ("#332288", "#44AA99", "#CC6677", "#999933", "#AA4499", "#88CCEE", "#882255", "#117733")
 CYCLE_MARKERS = "os^Dv<>P"
 
-Drawn = Axes | Sequence[Axes]
+Drawing = Axes | Sequence[Axes]
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -68,48 +70,66 @@ R = TypeVar("R")
 STYLES = {"paper": 1.0, "slides": 1.9}  # how much larger than on paper; 1.9 times 7 inches is the width of a slide
 _IN_FORCE: ContextVar[float | None] = ContextVar("style", default=None)
 
-_LENGTHS = {  # points on paper
-    "font.size": 8,
+_LENGTHS = {  # points on paper, where seaborn's are too large for a column
     "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
     "axes.linewidth": 0.6,
     "axes.titlepad": 4,
     "axes.labelpad": 2.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "xtick.minor.size": 1.5,
-    "ytick.minor.size": 1.5,
-    "xtick.minor.width": 0.4,
-    "ytick.minor.width": 0.4,
-    "xtick.major.pad": 2.5,
-    "ytick.major.pad": 2.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 3.2,
     "hatch.linewidth": 0.5,
     "grid.linewidth": 0.5,
+    "legend.fontsize": 7,
+} | {
+    f"{axis}tick.{name}": length
+    for axis in "xy"
+    for name, length in (
+        ("labelsize", 7), ("major.width", 0.6), ("major.size", 2.5), ("major.pad", 2.5), ("minor.width", 0.4),
+        ("minor.size", 1.5),
+    )
+}  # fmt: skip
+_LOOK = {
+    "font.family": ["sans-serif"],
+    "font.sans-serif": [fonts.BASE],
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.edgecolor": "black",
+    "axes.labelcolor": "black",
+    "text.color": "black",
+    "xtick.color": "black",
+    "ytick.color": "black",
+    "grid.color": "#e6e6e6",
+    "patch.force_edgecolor": False,
 }
 _RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str in older ones
-    "font.family": "sans-serif",
-    "font.sans-serif": [fonts.BASE],
     "axes.titleweight": "bold",
     "legend.frameon": False,
     "legend.columnspacing": 1.2,
     "legend.handlelength": 2.2,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.fonttype": "none",
     "svg.hashsalt": "attnscope",
 }
+
+
+def theme(scale: float) -> dict[str, Any]:
+    """Seaborn's ticks and paper, as a column of a paper needs them, so many times as large."""
+    lengths = sns.plotting_context("paper", font_scale=8 / 9.6) | _LENGTHS
+    look: dict[str, Any] = sns.axes_style("ticks", _LOOK)
+    look |= _RC
+    look |= {name: length * scale for name, length in lengths.items()}
+    return look
+
+
+def color_of(name: str, number: int = 0) -> str:
+    """The colour of a modality or link; of another name, that of its number in a figure."""
+    return COLORS.get(name, CYCLE[number % len(CYCLE)])
+
+
+def marker_of(name: str, number: int = 0) -> str:
+    """Likewise its marker."""
+    return MARKERS.get(name, CYCLE_MARKERS[number % len(CYCLE_MARKERS)])
 
 
 def check_style(name: str) -> None:
@@ -137,7 +157,7 @@ def styled(name: str | None = None) -> Iterator[None]:
     scale = STYLES[name] if name else scaled(1)
     token = _IN_FORCE.set(scale)
     try:
-        with lettering(), mpl.rc_context(_RC | {key: length * scale for key, length in _LENGTHS.items()}):
+        with lettering(), mpl.rc_context(theme(scale)):  # type: ignore[arg-type]
             yield
     finally:
         _IN_FORCE.reset(token)
@@ -149,18 +169,18 @@ def dressed(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def draw(*args: P.args, **options: P.kwargs) -> R:
         with styled():
-            drawn = function(*args, **options)
-            for figure in _figures(drawn):
+            drawing = function(*args, **options)
+            for figure in _figures(drawing):
                 _finish(figure)
-            return drawn
+            return drawing
 
     return draw
 
 
-def _figures(drawn: object) -> set[Figure]:
+def _figures(drawing: object) -> set[Figure]:
     """Whole figures that a drawing function's axes are in; none if it returns something else."""
-    several = drawn if isinstance(drawn, (list, tuple)) else [drawn]
-    return {figure_of(ax) for ax in several if isinstance(ax, Axes)}
+    axes = drawing if isinstance(drawing, (list, tuple)) else [drawing]
+    return {figure_of(ax) for ax in axes if isinstance(ax, Axes)}
 
 
 def _finish(figure: Figure) -> None:
@@ -187,14 +207,14 @@ def side_by_side(ax: Axes) -> None:
 
     A line is covered where most of its points lie on those of a line that was drawn before.
     """
-    shown: list[tuple[Line2D, NDArray[np.float64]]] = []
+    earlier: list[tuple[Line2D, NDArray[np.float64]]] = []
     for line in ax.lines:
         places = np.asarray(line.get_xydata(), np.float64)
         if len(places) < 2 or not line.get_visible() or line.get_transform() != ax.transData:
             continue
         pixels = ax.transData.transform(places)
-        under = [other for other, own in shown if _covers(own, pixels, scaled(TOUCHING) / 72 * ax.figure.dpi)]
-        shown.append((line, pixels))
+        under = [other for other, own in earlier if _covers(own, pixels, scaled(TOUCHING) / 72 * ax.figure.dpi)]
+        earlier.append((line, pixels))
         if under and line not in _MOVED:
             step = sum((other.get_linewidth() + line.get_linewidth()) / 2 for other in under) / 72
             line.set_transform(line.get_transform() + ScaledTranslation(0, step, ax.figure.dpi_scale_trans))
@@ -228,9 +248,9 @@ def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
     return new_figure(width, height).add_subplot() if ax is None else ax
 
 
-def figure_of(drawn: Drawn) -> Figure:
+def figure_of(drawing: Drawing) -> Figure:
     """The whole figure that axes are in."""
-    ax = drawn if isinstance(drawn, Axes) else drawn[0]
+    ax = drawing if isinstance(drawing, Axes) else drawing[0]
     figure: Figure | SubFigure | None = ax.figure
     while isinstance(figure, SubFigure):
         figure = figure.figure
@@ -255,7 +275,7 @@ def number_ticks(ax: Axes, axis: str, numbers: list[int], most: int = 10) -> Non
 
 
 def titled(ax: Axes, text: str, letters: int = 36) -> None:
-    """A title of axes in a figure of their own, in lines of so many letters: a longer one would be cut off."""
+    """A title of axes in a figure of their own, in lines of at most that many letters: else it would be cut off."""
     ax.set_title(literal("\n".join(wrap(text, letters))))
 
 
@@ -266,15 +286,15 @@ def heading(figure: Figure | SubFigure, text: str) -> Text:
 
 def literal(text: str) -> str:
     """A user's text for a figure, as `figures.labels` writes it; matplotlib reads dollars as a formula."""
-    return current().shown(text).replace("$", r"\$")
+    return current().written(text).replace("$", r"\$")
 
 
 def short_labels(texts: Sequence[str], longest: int) -> list[str]:
     """Users' texts as labels: cut in the middle, since names differ at either end, unless two would look alike."""
     current().learn(texts)
-    shown = [current().shown(text) for text in texts]
-    cut = [middle(text, longest) for text in shown]
-    return [text.replace("$", r"\$") for text in (cut if len(set(cut)) == len(set(texts)) else shown)]
+    whole = [current().written(text) for text in texts]
+    cut = [middle(text, longest) for text in whole]
+    return [text.replace("$", r"\$") for text in (cut if len(set(cut)) == len(set(texts)) else whole)]
 
 
 def short(value: float | None, digits: int = 3) -> str:

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from attnscope.metrics import OVER
+from attnscope.metrics.clips.curves import rows_of
 from attnscope.report.figures.labels import learn_scenes
-from attnscope.report.figures.lines import legend_outside, rows_of
+from attnscope.report.figures.lines import legend_outside
 from attnscope.report.figures.style import (
     CHANCE,
     COLUMN,

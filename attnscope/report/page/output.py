@@ -20,7 +20,7 @@ from attnscope.errors import RunError
 from attnscope.files.folders import unusable_folder
 from attnscope.metrics.export import SUFFIXES
 from attnscope.progress import Progress
-from attnscope.report.figures.style import Drawn, figure_of, lay_out, scaled
+from attnscope.report.figures.style import Drawing, figure_of, lay_out, scaled
 from attnscope.report.page.summary import plain
 
 PARTS = ("tables", "figures")  # folders of a report
@@ -79,7 +79,7 @@ class Output:
             metrics.write(table, path)
             self.tables.append(path)
 
-    def figure(self, name: str, drawn: Drawn, title: str, caption: str) -> Picture:
+    def figure(self, name: str, drawing: Drawing, title: str, caption: str) -> Picture:
         """Write the figure that axes are in as PNG and as SVG.
 
         Raises:
@@ -87,7 +87,7 @@ class Output:
         """
         if self.progress is not None:
             self.progress("figures", len(self.figures) // 2, 0)
-        figure = figure_of(drawn)
+        figure = figure_of(drawing)
         logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it logs each weight that a font lacks
         lay_out(figure)
         buffer = io.BytesIO()

@@ -127,10 +127,10 @@ def _where(cap: Capture, item: dict[str, Any]) -> str:
     if not found and pairing.shown_by([item]):
         return "no head: it changes what the model is shown"
     where = f"{len(found)} of {len(cap.layers) * cap.heads} heads"
-    return f"{where} ({heads_said(found, cap.heads)})" if found else where
+    return f"{where} ({heads_in_words(found, cap.heads)})" if found else where
 
 
-def heads_said(found: Iterable[tuple[int, int]], heads: int) -> str:
+def heads_in_words(found: Iterable[tuple[int, int]], heads: int) -> str:
     """Heads in a line, layers with the same heads together: "layers 2, 4: heads 0-3; layer 5: all heads"."""
     layers: dict[int, list[int]] = {}
     for layer, head in sorted(set(found)):

@@ -17,18 +17,20 @@ from attnscope.report.page.summary import Summary
 
 
 @dataclass(frozen=True)
-class Stage:
+class Draft:
     """A report on its way into a folder.
 
     Attributes:
         output: where it is written meanwhile.
         folder: where it will be.
         page: name of its page.
+        document: name of its JSON.
     """
 
     output: Output
     folder: Path
     page: str
+    document: str
 
     def final(self, path: Path) -> Path:
         """Where a file that was written will be."""
@@ -36,12 +38,12 @@ class Stage:
 
     def summary(self, numbers: Mapping[str, Any], notes: Sequence[str]) -> Summary:
         """What a report hands back: where its page and what was written so far will be, with its numbers and notes."""
-        tables, figures = ([self.final(one) for one in some] for some in (self.output.tables, self.output.figures))
+        tables, figures = (list(map(self.final, paths)) for paths in (self.output.tables, self.output.figures))
         return Summary(self.folder / self.page, tables, figures, dict(numbers), list(notes))
 
 
 @contextmanager
-def staged(folder: Path, page: str, document: str = "summary.json") -> Iterator[Stage]:
+def draft(folder: Path, page: str, document: str = "summary.json") -> Iterator[Draft]:
     """Write a report into a folder, file by whole file, once the block has ended well; else leave nothing.
 
     A report with the same page that is there already is replaced as a whole: tables and figures that it wrote and the
@@ -66,25 +68,25 @@ def staged(folder: Path, page: str, document: str = "summary.json") -> Iterator[
         except OSError as error:
             raise unusable_folder(folder, error) from None
         try:
-            stage = Stage(Output(part), folder, page)
-            yield stage
-            _put(stage, part, _earlier(folder, page, document))
+            report = Draft(Output(part), folder, page, document)
+            yield report
+            _put(report, part, _earlier(folder, page, document))
         except RunError as error:  # it names the file as the user knows it
             raise RunError(str(error).replace(str(part), str(folder))) from error
 
 
-def _put(stage: Stage, part: Path, earlier: Sequence[Path]) -> None:
+def _put(report: Draft, part: Path, earlier: Sequence[Path]) -> None:
     """Put what was written where it belongs, in place of what an earlier report left.
 
     Raises:
         RunError: if a file cannot be put there.
     """
-    written = sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == stage.page)
-    targets = [stage.final(path) for path in written]
-    target = stage.folder
+    written = sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == report.page)
+    targets = [report.final(path) for path in written]
+    target = report.folder
     try:
         for target in earlier:  # its page first: what is interrupted from here on cannot be taken for a report
-            if target.name == stage.page or target not in targets:
+            if target.name == report.page or target not in targets:
                 target.unlink()
         for path, target in zip(written, targets, strict=True):
             target.parent.mkdir(exist_ok=True)
@@ -96,8 +98,8 @@ def _put(stage: Stage, part: Path, earlier: Sequence[Path]) -> None:
 def _earlier(folder: Path, page: str, document: str) -> list[Path]:
     """The page of a report that is there, then the tables and figures that its JSON lists."""
     try:
-        said = json.loads(reread(folder / document))
-        listed = [Path(path) for part in PARTS for path in said[part]]
+        earlier = json.loads(reread(folder / document))
+        listed = [Path(path) for part in PARTS for path in earlier[part]]
     except (RequestError, RecursionError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
         listed = []
     own = [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]

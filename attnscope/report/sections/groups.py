@@ -10,8 +10,8 @@ import pandas as pd
 from attnscope.metrics import clips
 from attnscope.metrics.headline import NO_SINKS, by_group, lines
 from attnscope.report.figures.groups import numbers_by_group
-from attnscope.report.inputs import Tables
-from attnscope.report.page.output import Output, Picture
+from attnscope.report.inputs import Analysis
+from attnscope.report.page.section import Section
 from attnscope.report.page.summary import records
 
 FEW = 3  # groups whose differences are all shown; of more, those from the first
@@ -25,14 +25,14 @@ class Groups:
         by: the field that makes them.
         labels: clips of each.
         means, differences: as from `attnscope.metrics.headline.by_group`.
-        pictures: the figure; none where no number is defined.
+        section: heading, lead and figure (none where no number is defined).
     """
 
     by: str
     labels: dict[str, int]
     means: pd.DataFrame
     differences: pd.DataFrame
-    pictures: list[Picture]
+    section: Section
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -53,47 +53,51 @@ class Groups:
         for row in records(self.means[with_sinks[0]]):
             own = cells.setdefault(row["number"], {"group": row["group"], "number": row["number"], "of": {}})
             own["of"][row["label"]] = row
-        shown = self.differences[self.differences["value"].notna() & with_sinks[1]]
+        differences = self.differences[self.differences["value"].notna() & with_sinks[1]]
         first = next(iter(self.labels))
         if left_out := len(self.labels) > FEW:
-            shown = shown[shown["base"] == first]
+            differences = differences[differences["base"] == first]
         return {
             "by": self.by,
             "labels": self.labels,
             "rows": list(cells.values()),
-            "differences": records(shown),
+            "differences": records(differences),
             "first": first if left_out else None,
-            "pictures": self.pictures,
+            "section": self.section,
         }
 
 
-def compare_groups(out: Output, tables: Tables, about: pd.DataFrame, by: str, denominator: str) -> Groups:
+def compare_groups(analysis: Analysis, by: str) -> Groups:
     """Compare groups of captures in the headline numbers, and draw the few that matter most.
 
     Args:
-        out: where the figure is written.
-        tables: the tables by family, with a column `capture`.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
-        by: a field of the scenes, `speakers` or `correction`.
-        denominator: of the gap.
+        analysis: The captures.
+        by: A field of the scenes, `speakers` or `correction`.
 
     Raises:
-        RequestError: as `attnscope.metrics.clips.contrast`.
+        RequestError: As `attnscope.metrics.clips.contrast`.
     """
-    means, differences = by_group(tables, about, by, denominator)
+    about, denominator = analysis.about, analysis.denominator
+    means, differences = by_group(analysis.tables, about, by, denominator)
     sizes = {
         label: int(about.loc[about["capture"].isin(names), "clip"].nunique())
         for label, names in clips.groups(about, by).items()
     }
+    lead = (
+        "The same numbers for each group of captures: means over its clips, with 95 % bootstrap intervals over clips "
+        "where there are at least six. Sinks are included; tables/groups has all numbers, also without them. "
+        f"Differences between groups are not causes: their clips may differ in more than {by}."
+    )
+    section = Section(f"By {by}", lead, output=analysis.output)
     key = {line.name: line for line in lines(denominator) if line.key}
-    drawn = means[means["number"].isin(list(key))]
-    pictures = []
-    if len(drawn):
+    rows = means[means["number"].isin(list(key))]
+    if len(rows):
         level = {name: float(line.chance) for name, line in key.items() if isinstance(line.chance, float)}
-        caption = (
+        section.draw(
+            "groups",
+            numbers_by_group(rows, by, chance=level),
+            f"Numbers by {by}",
             f"Means over the clips of each group (by {by}), with 95 % bootstrap intervals over clips; groups of "
-            "fewer than six clips have none. Dotted: chance, or even attention."
+            "fewer than six clips have none. Dotted: chance, or even attention.",
         )
-        figure = numbers_by_group(drawn, by, chance=level)
-        pictures.append(out.figure("groups", figure, f"Numbers by {by}", caption))
-    return Groups(by, sizes, means, differences, pictures)
+    return Groups(by, sizes, means, differences, section)

@@ -2,96 +2,126 @@
 
 from __future__ import annotations
 
-import pandas as pd
-
+from attnscope.metrics import get
+from attnscope.metrics.clips.curves import attention_scores, fit_means, layer_means, over_clips, rows_of
+from attnscope.report.change import Change
 from attnscope.report.figures import curves, heads, layers, modality
-from attnscope.report.figures.lines import over_captures, rows_of
-from attnscope.report.inputs import Tables
-from attnscope.report.page.output import Output, Picture
+from attnscope.report.inputs import Analysis
+from attnscope.report.page.section import Section
 from attnscope.report.sections.panels import bands
 from attnscope.vocabulary import MODALITIES, TEXT, VISUAL, hidden_groups
 
 TITLE = "Within and between modalities"
-LEAD = "How much attention stays within text or video, how much crosses over, and how that changes with depth."
 
 
-def modality_panels(out: Output, tables: Tables, denominator: str, about: pd.DataFrame) -> list[Picture]:
+def of_captures(analysis: Analysis) -> Section:
     """Attention scores, flow and links by layer, gap, cross-modal mass by head, decay, sinks, rollout and rank."""
-    if "modality" not in tables:
-        return []
-    table = tables["modality"]
-    pictures: list[Picture] = []
-    said = bands(table, about)
-    caption = (
+    lead = "How much attention stays within text or video, how much crosses over, and how that changes with depth."
+    section = Section(TITLE, lead, output=analysis.output)
+    if "modality" not in analysis.tables:
+        return section
+    table, about = analysis.tables["modality"], analysis.about
+    means, intervals = layer_means(table, about), bands(table, about)
+    section.draw(
+        "scores",
+        modality.scores_by_layer(attention_scores(table, about=about)),
+        "Text and visual attention score by layer",
         "Mean attention of a text query on a text token and on a visual token, by layer, mean over heads; dotted: what "
         "attention spread evenly over the keys of each query would give. Below, how many times the one is the "
-        f"other.{said}"
+        f"other.{intervals}",
     )
-    figure = modality.scores_by_layer(table, about=about)
-    pictures.append(out.figure("scores", figure, "Text and visual attention score by layer", caption))
-    caption = (
+    section.draw(
+        "flow",
+        modality.flow_by_layer(means),
+        "Flow between modalities",
         "Where the attention of a query goes, layer by layer, mean over heads. Each bar is all of it; hatched: what "
-        "falls on attention sinks."
+        "falls on attention sinks.",
     )
-    pictures.append(out.figure("flow", modality.flow_by_layer(table, about=about), "Flow between modalities", caption))
-    if said:
-        caption = (
-            f"The same for all text and all visual queries, with intervals; dashed: without the mass on sinks.{said}"
+    if intervals:
+        section.draw(
+            "shares",
+            modality.shares_by_layer(means),
+            "Mass share by layer",
+            "The same for all text and all visual queries, with intervals; dashed: without the mass on "
+            f"sinks.{intervals}",
         )
-        figure = modality.shares_by_layer(table, about=about)
-        pictures.append(out.figure("shares", figure, "Mass share by layer", caption))
-    cross = rows_of(table, "mass_share", query=TEXT, key=VISUAL, sinks="with")
+    cross = over_clips(rows_of(table, "mass_share", query=TEXT, key=VISUAL, sinks="with"), about)
     if cross["value"].notna().any():
-        by_head = heads.heads_map(
-            heads.grid(over_captures(cross, about)),
-            title="Attention mass, text → visual",
-            unit="share of attention mass",
+        title, unit = "Attention mass, text → visual", "share of attention mass"
+        section.draw(
+            "cross_modal_mass",
+            heads.heads_map(heads.grid(cross), title=title, unit=unit),
+            "Cross-modal mass by head",
+            "Share of the attention of text queries that falls on visual tokens, by layer and head (sinks included).",
         )
-        caption = (
-            "Share of the attention of text queries that falls on visual tokens, by layer and head (sinks included)."
-        )
-        pictures.append(out.figure("cross_modal_mass", by_head, "Cross-modal mass by head", caption))
-    caption = (
-        f"|s − c| by layer, denominator {denominator}; s and c are the means per pair within a modality and to the "
-        f"other one. Dotted: the gap of attention spread evenly over the allowed keys.{said}"
+    section.draw(
+        "gap",
+        curves.gap_by_layer(means, analysis.denominator),
+        "Gap between self and cross attention",
+        f"|s − c| by layer, denominator {analysis.denominator}; s and c are the means per pair within a modality and "
+        f"to the other one. Dotted: the gap of attention spread evenly over the allowed keys.{intervals}",
     )
-    by_layer = curves.gap_by_layer(table, denominator, about=about)
-    pictures.append(out.figure("gap", by_layer, "Gap between self and cross attention", caption))
-    caption = (
+    section.draw(
+        "links",
+        curves.links_by_layer(means),
+        "Self and cross attention by layer",
         "Mean attention per allowed pair of tokens, within (solid) and between (dashed) modalities, mean over heads. "
         "Left with all keys, right without attention sinks. Visual queries see only the text that stands before the "
-        f"video.{said}"
+        f"video.{intervals}",
     )
-    figure = curves.links_by_layer(table, about=about)
-    pictures.append(out.figure("links", figure, "Self and cross attention by layer", caption))
-    if "decay" in tables:
-        caption = (
+    if "decay" in analysis.tables:
+        section.draw(
+            "decay",
+            curves.decay_fits(means, fit_means(analysis.tables["decay"], about)),
+            "Decay with depth",
             "Points: mean attention per pair. Lines: least-squares fit of log α = a + l log γ over the layers. A low "
-            "R² says that a single exponent does not describe the curve."
+            "R² says that a single exponent does not describe the curve.",
         )
-        figure = curves.decay_fits(table, tables["decay"], about=about)
-        pictures.append(out.figure("decay", figure, "Decay with depth", caption))
-    return pictures + _spread(out, tables, about)
+    _spread(section, analysis, intervals)
+    return section
 
 
-def _spread(out: Output, tables: Tables, about: pd.DataFrame) -> list[Picture]:
+def _spread(section: Section, analysis: Analysis, intervals: str) -> None:
     """Sinks and entropy, what reaches the answer through all layers, and rank; of what the captures hold."""
-    pictures = []
-    said = bands(tables["modality"], about)
+    tables, about = analysis.tables, analysis.about
     if "sinks" in tables and (tables["sinks"]["metric"] == "sink_keys").any():
-        caption = (
+        section.draw(
+            "sinks",
+            modality.sinks_by_layer(layer_means(tables["sinks"], about)),
+            "Attention sinks and entropy",
             "Keys that take much attention whatever is said, the mass on them, and the entropy of a row over that of "
-            f"even attention, by layer, mean over heads.{said}"
+            f"even attention, by layer, mean over heads.{intervals}",
         )
-        figure = modality.sinks_by_layer(tables["sinks"], about=about)
-        pictures.append(out.figure("sinks", figure, "Attention sinks and entropy", caption))
-    singles = (
+    for family, metric, by, names, title in (
         ("rollout", "rollout_lift", "key", tuple(MODALITIES), "Rollout of the answer by layer"),
         ("rank", "rank_one_residual", "tokens", hidden_groups(MODALITIES), "Rank collapse"),
-    )
-    for family, metric, by, names, title in singles:
-        rows = rows_of(tables[family], metric) if family in tables else pd.DataFrame({"value": []})
+    ):
+        if family not in tables:
+            continue
+        rows = layer_means(tables[family], about, metric)
         if rows["value"].notna().any():
-            curve = layers.layer_curves(rows, metric, by, labels={name: name for name in names}, about=about)
-            pictures.append(out.figure(metric, curve, title, f"{layers.definition(metric)}{said}"))
-    return pictures
+            figure = layers.layer_curves(rows, metric, by, labels={name: name for name in names})
+            section.draw(metric, figure, title, f"{get(metric).definition}{intervals}")
+
+
+def of_change(change: Change) -> Section:
+    """Mass from text to video, and the gap of text, by head, before and after."""
+    lead = "How much attention stays within text or video, and how much crosses over."
+    section = Section(TITLE, lead, output=change.output)
+    change.draw_heads(
+        section,
+        change.pair("modality", "mass_share", query=TEXT, key=VISUAL, sinks="with"),
+        "cross_modal_mass_change",
+        "Attention mass, text → visual",
+        "share of mass",
+        "Share of the attention of text queries that falls on visual tokens (sinks included).",
+    )
+    change.draw_heads(
+        section,
+        change.pair("modality", "gap", query=TEXT, sinks="with", denominator=change.denominator),
+        "gap_change",
+        "Gap of text",
+        f"gap (/{change.denominator})",
+        f"Gap between self and cross attention of text queries, denominator {change.denominator}.",
+    )
+    return section

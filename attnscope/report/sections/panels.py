@@ -1,13 +1,15 @@
-"""What the figures of all sections share. A section's figures are in `<section>_panels.py`, with their captions."""
+"""What the sections of pages share: words, views of heads, and when a change is worth a figure."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.metrics.clips.curves import rows_of
 from attnscope.report.figures.heads import LEAST_CHANGE
-from attnscope.report.figures.lines import rows_of
 from attnscope.report.figures.style import short
 
 MOST_OVERLAYS = 3  # captures whose frames are shown; a page of hundreds of frames helps nobody
@@ -16,30 +18,42 @@ SCALE = (
     f"{100 * LEAST_CHANGE:g} % of the largest number: a small change stays pale."
 )
 RISE = 1e-6  # of a number that changed by more than rounding
-VISIBLE = 0.01  # of the largest number: a smaller change is told, not drawn on a scale that would blow it up
+VISIBLE = 0.01  # of the largest number: a smaller change is put in words, not drawn on a scale that would blow it up
 FRAMES = {"live": "live frames", "all": "all frames"}
 _BANDS = " Bands: 95 % bootstrap interval of the mean over clips, from six clips on."
 
 
-def unmoved(one: NDArray[np.float64], two: NDArray[np.float64]) -> str | None:
+class View(NamedTuple):
+    """Whose attention is laid over the frames: a head, or (None) the mean of all layers and heads."""
+
+    name: str
+    text: str
+    layer: int | None = None
+    head: int | None = None
+
+
+MEAN = View("mean", "mean of all layers and heads")
+
+
+def unmoved(before: NDArray[np.float64], after: NDArray[np.float64]) -> str | None:
     """How little numbers changed, in words; None if a figure of the change is worth drawing.
 
     Args:
-        one: the numbers before.
-        two: the same after; where one of the two is not defined there is no change.
+        before: The numbers before.
+        after: The same after; where one of the two is not defined there is no change.
     """
-    if one.shape != two.shape or not np.array_equal(np.isfinite(one), np.isfinite(two)):
+    known = np.isfinite(before)
+    if before.shape != after.shape or not np.array_equal(known, np.isfinite(after)):
         return None
-    known = np.isfinite(one)
     if not known.any():
         return "not defined"
-    change = float(np.abs(two[known] - one[known]).max())
-    largest = float(np.abs([one[known], two[known]]).max())
+    change = float(np.abs(after[known] - before[known]).max())
+    largest = float(np.abs([before[known], after[known]]).max())
     if change <= RISE * max(largest, 1.0):
         return "the same"
-    return (
-        f"changed by at most {short(change, 2)}, of up to {short(largest, 2)}" if change < VISIBLE * largest else None
-    )
+    if change >= VISIBLE * largest:
+        return None
+    return f"changed by at most {short(change, 2)}, of up to {short(largest, 2)}"
 
 
 def bands(table: pd.DataFrame, about: pd.DataFrame) -> str:

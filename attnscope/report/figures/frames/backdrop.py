@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Backdrop:
     """What an overlay is drawn on.
 
     Attributes:
@@ -46,18 +46,18 @@ class Stage:
         """Tokens that can be drawn, [P]."""
         return np.asarray(np.isfinite(self.cells).all(1) & (self.first >= 0))
 
-    def prompt_only(self, n: int) -> Stage:
+    def prompt_only(self, n: int) -> Backdrop:
         """The same without generated tokens (which have no place, and may differ between two runs)."""
         return replace(self, cells=self.cells[:n], first=self.first[:n], last=self.last[:n])
 
 
-def stage(cap: Capture, speaker: str | None) -> Stage:
+def backdrop(cap: Capture, speaker: str | None) -> Backdrop:
     """Read frames, places and boxes of a capture; frames at which `speaker` talks are marked live."""
     times = np.asarray(cap.frames.times, dtype=np.float64)
     boxes = scene_boxes(cap.scene, cast("Frames", cap.frames))  # times, width and height are all it takes
     turns = [t for t in cap.scene.transcript if speaker is not None and t.speaker == speaker]
     live = [live_frames(t.start, t.end, times) for t in turns if (t.start, t.end) != (None, None)]
-    return Stage(
+    return Backdrop(
         images=grey(cap.frames.images),
         times=times,
         size=(int(cap.frames.width), int(cap.frames.height)),
@@ -76,7 +76,7 @@ def grey(images: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.repeat(light[..., None], 3, axis=-1)
 
 
-def choose(on: Stage, most: int) -> list[int]:
+def choose(on: Backdrop, most: int) -> list[int]:
     """Frames to draw: all, or up to `most`, half of them among those where the speaker talks."""
     total = len(on.times)
     if total <= most:
@@ -88,7 +88,7 @@ def choose(on: Stage, most: int) -> list[int]:
 
 
 def paint(
-    on: Stage, values: NDArray[np.float64], frame: int, shape: tuple[int, int] | None = None
+    on: Backdrop, values: NDArray[np.float64], frame: int, shape: tuple[int, int] | None = None
 ) -> NDArray[np.float64]:
     """The tokens' values as a picture [h, w]; NaN where there is no token, the larger where two overlap.
 

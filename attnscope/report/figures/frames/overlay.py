@@ -16,10 +16,11 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from attnscope.report.figures.canvas import Stage, choose, grey, paint
+from attnscope.report.figures.frames.backdrop import Backdrop, choose, grey, paint
+from attnscope.report.figures.frames.placement import LETTER, place_names
+from attnscope.report.figures.frames.shading import COLORS, TOP, label_ratios, ratio_scale, shade
 from attnscope.report.figures.heads import around_change
-from attnscope.report.figures.labels import LETTER, current, middle, place_names
-from attnscope.report.figures.shading import COLORS, TOP, label_ratios, ratio_scale, shade
+from attnscope.report.figures.labels import current, middle
 from attnscope.report.figures.style import CHANGE, PAGE, dressed, heading, new_figure, scaled
 
 TARGET = "#F0E442"  # the box of whom a correction draws the answer to, in a colour that no scale has over grey
@@ -29,7 +30,7 @@ NAME = 6.5  # points of the chosen speaker's name
 
 @dressed
 def overlay(
-    on: Stage,
+    on: Backdrop,
     values: NDArray[np.float64],
     *,
     title: str,
@@ -70,7 +71,7 @@ def overlay(
 
 @dressed
 def overlay_change(
-    on: Stage,
+    on: Backdrop,
     before: NDArray[np.float64],
     after: NDArray[np.float64],
     *,
@@ -118,13 +119,40 @@ def overlay_change(
     return [ax for row in axes for ax in row]
 
 
-def scale(on: Stage, values: Sequence[NDArray[np.float64]]) -> tuple[LogNorm, str]:
+@dressed
+def frames_change(on: Backdrop, before: NDArray[np.uint8], after: NDArray[np.uint8], *, most: int = 4) -> list[Axes]:
+    """Frames before and after, in their colours.
+
+    Args:
+        on: their places in time.
+        before: [F, h, w, 3] what was shown before.
+        after: the same of the second capture.
+        most: frames to draw at most.
+    """
+    quiet = replace(on, live=np.zeros_like(on.live))
+    frames = choose(quiet, most)
+    figure, axes = canvas(on, 2, len(frames), PAGE)
+    for row, images, when in zip(axes, (before, after), ("Before", "After"), strict=True):
+        for ax, frame in zip(row, frames, strict=True):
+            ax.imshow(images[frame])
+            ax.set_xticks([])
+            ax.set_yticks([])
+            ax.grid(visible=False)
+            ax.spines[:].set_visible(False)
+            if when == "Before":
+                name_frame(ax, quiet, frame)
+        row[0].set_ylabel(when, fontweight="bold")
+    heading(figure, "What the model was shown")
+    return [ax for row in axes for ax in row]
+
+
+def scale(on: Backdrop, values: Sequence[NDArray[np.float64]]) -> tuple[LogNorm, str]:
     """The colour scale that numbers [P] share where tokens have places, and beyond which of its ends some lie."""
     return ratio_scale([some[on.placed] for some in values])
 
 
 def draw(
-    ax: Axes, on: Stage, values: NDArray[np.float64], frame: int, norm: Normalize, cmap: str = COLORS
+    ax: Axes, on: Backdrop, values: NDArray[np.float64], frame: int, norm: Normalize, cmap: str = COLORS
 ) -> AxesImage:
     """One frame with the attention on its tokens; parts that no token shows stay grey."""
     width, height = on.size
@@ -148,13 +176,13 @@ def shade_bar(figure: Figure, norm: Normalize, cmap: str, axes: Sequence[Axes], 
     return figure.colorbar(drawn, ax=list(axes), extend=extend, pad=0.015, aspect=aspect)
 
 
-def _top(on: Stage, values: Sequence[NDArray[np.float64]]) -> float:
+def _top(on: Backdrop, values: Sequence[NDArray[np.float64]]) -> float:
     """The number that few lie above, of tokens with places."""
     shown = np.concatenate([some[on.placed] for some in values])
     return float(np.nanpercentile(shown, TOP)) if np.isfinite(shown).any() else 0.0
 
 
-def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None, target: str | None = None) -> None:
+def draw_boxes(ax: Axes, on: Backdrop, frame: int, speaker: str | None, target: str | None = None) -> None:
     """Everybody's box with the name: the chosen speaker's and the target's in full, the others' thin and dashed."""
     width, height = on.size
     ax.set_xlim(0, width)
@@ -178,7 +206,7 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None, target: str
     room = ax.bbox.width / ax.figure.dpi * 72  # points across the frame, before the layout
     current().learn(shown)
     longest = max(6, int(WIDE * room / scaled(1) / LETTER))
-    texts = {name: middle(current().shown(name), longest) for name in shown}
+    texts = {name: middle(current().written(name), longest) for name in shown}
     for name, (x, y) in place_names(shown, on.size, room / scaled(1), target or speaker, texts).items():
         chosen = name in (speaker, target)
         ax.text(
@@ -195,7 +223,7 @@ def draw_boxes(ax: Axes, on: Stage, frame: int, speaker: str | None, target: str
         )
 
 
-def name_frame(ax: Axes, on: Stage, frame: int) -> None:
+def name_frame(ax: Axes, on: Backdrop, frame: int) -> None:
     """The time of a frame, and whether the speaker talks."""
     if on.kind == "image":
         return
@@ -209,7 +237,7 @@ def name_frame(ax: Axes, on: Stage, frame: int) -> None:
     )
 
 
-def canvas(on: Stage, rows: int, columns: int, page: float) -> tuple[Figure, list[list[Axes]]]:
+def canvas(on: Backdrop, rows: int, columns: int, page: float) -> tuple[Figure, list[list[Axes]]]:
     """A figure of panels in the frames' shape, at most `page` inches wide on paper."""
     width, height = on.size
     panel = min((page - 0.9) / max(columns, 2), 3.0 * width / height)
@@ -220,5 +248,5 @@ def canvas(on: Stage, rows: int, columns: int, page: float) -> tuple[Figure, lis
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
-def _left_out(on: Stage, frames: list[int]) -> str:
+def _left_out(on: Backdrop, frames: list[int]) -> str:
     return f"  ({len(frames)} of {len(on.times)} frames)" if len(frames) < len(on.times) else ""

@@ -1,0 +1,1 @@
+"""Attention over the frames of a clip: what it is laid on, its colours, pictures and films."""

@@ -1,0 +1,55 @@
+"""A page of a report: what all four kinds (analyze, compare, sweep, what_if) have, and how it becomes files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from attnscope.report.page.render import render
+from attnscope.report.page.section import Section
+from attnscope.report.page.staging import Draft
+from attnscope.report.page.summary import Summary
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page.
+
+    Attributes:
+        template: File name of its template.
+        title: Its heading.
+        notes: Sentences that a reader must know first.
+        sections: Figures by heading.
+        captures: What it says of each capture (`attnscope.report.page.captures.capture_page`).
+        caption: A sentence under the title; "" for none.
+        parts: What only this kind of page shows.
+    """
+
+    template: str
+    title: str
+    notes: Sequence[str]
+    sections: Sequence[Section]
+    captures: Sequence[Mapping[str, Any]]
+    caption: str = ""
+    parts: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, report: Draft, numbers: Mapping[str, Any]) -> Summary:
+        """Write the page, and its numbers and notes as JSON.
+
+        Raises:
+            RunError: If a file cannot be written.
+        """
+        page = render(
+            self.template,
+            title=self.title,
+            notes=self.notes,
+            sections=self.sections,
+            captures=self.captures,
+            caption=self.caption,
+            **self.parts,
+        )
+        report.output.text(report.page, page)
+        summary = report.summary(numbers, self.notes)
+        report.output.json(report.document, summary.to_dict())
+        return summary
