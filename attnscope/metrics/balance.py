@@ -151,8 +151,8 @@ def _prompt(cap: Capture) -> Flow:
 def _both(flow: Flow) -> tuple[Floats, Floats]:
     """Attention on text and visual keys, with and without sinks, [2, L, X, Q, 2], and the pairs, [2, L, 1, Q, 2]."""
     at = [flow.names.index(m) if m in flow.names else None for m in BOTH]
-    found = (flow.mass * flow.queries[:, None], flow.counts[:, :, None].astype(np.float64))
-    mass, keys = (np.stack([a[..., k] if k is not None else 0.0 * a[..., 0] for k in at], -1) for a in found)
+    weighted = (flow.mass * flow.queries[:, None], flow.counts[:, :, None].astype(np.float64))
+    mass, keys = (np.stack([a[..., k] if k is not None else 0.0 * a[..., 0] for k in at], -1) for a in weighted)
     return mass, keys
 
 

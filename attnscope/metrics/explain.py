@@ -158,13 +158,13 @@ def _least_p(cap: Capture, threshold: float) -> list[str]:
 
 def _enter(names: list[str]) -> str:
     """Who does not enter."""
-    said = ", ".join(repr(name) for name in names)
-    return f"Speaker {said} does not enter" if len(names) == 1 else f"Speakers {said} do not enter"
+    quoted = ", ".join(repr(name) for name in names)
+    return f"Speaker {quoted} does not enter" if len(names) == 1 else f"Speakers {quoted} do not enter"
 
 
 def _have(names: list[str]) -> str:
-    said = ", ".join(repr(name) for name in names)
-    return f"Speaker {said} has" if len(names) == 1 else f"Speakers {said} have"
+    quoted = ", ".join(repr(name) for name in names)
+    return f"Speaker {quoted} has" if len(names) == 1 else f"Speakers {quoted} have"
 
 
 def _rivals(cap: Capture, threshold: float) -> list[str]:

@@ -101,8 +101,8 @@ def joined(flows: Sequence[Flow]) -> Flow:
 
 def group_index(groups: pd.DataFrame, family: str, name: str) -> int | None:
     """Row of a key group in /key_groups (names are unique within a family); None if there is none."""
-    found = np.flatnonzero((groups["family"] == family).to_numpy() & (groups["name"] == name).to_numpy())
-    return int(found[0]) if len(found) else None
+    rows = np.flatnonzero((groups["family"] == family).to_numpy() & (groups["name"] == name).to_numpy())
+    return int(rows[0]) if len(rows) else None
 
 
 @once
@@ -216,10 +216,10 @@ def _flow(
     mass = np.empty((2, len(cap.layers), cap.heads, len(sets), len(keys)))
     counts = np.empty((2, len(cap.layers), len(sets), len(keys)), np.int64)
     for at, layer in enumerate(cap.layers.tolist()):
-        for into, found in zip((mass, counts), read(layer), strict=True):
-            into[:, at] = found[..., list(keys.values())]
+        for into, layer_values in zip((mass, counts), read(layer), strict=True):
+            into[:, at] = layer_values[..., list(keys.values())]
             for k, row in sinks:  # (a modality without sinks has no such group)
-                into[1, at, ..., k] -= found[..., row]
+                into[1, at, ..., k] -= layer_values[..., row]
     mass[1] = np.maximum(mass[1], 0.0)  # rounding below zero is cut
     return Flow(list(keys), sets, [*range(cap.heads), OVER], queries, with_head_mean(mass, 2), counts)
 

@@ -1,4 +1,8 @@
-"""Which numbers a report opens with: rows of which tables, under which names, and what to compare them with."""
+"""The few numbers that a report opens with: rows of which tables, under which names, compared with what.
+
+`lines` lists them; `headline` takes them out of the tables of one or more captures, `by_group` compares groups of
+captures in them, and `change` joins two tables.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,12 @@ Keys = Mapping[str, object]
 MEAN = {"layer": OVER, "head": OVER}
 TO = "\N{RIGHTWARDS ARROW}"
 NO_SINKS = ", without sinks"  # what the name of a line ends in that has a partner with them
+
+
+Tables = Mapping[str, pd.DataFrame]
+KEYS = (*FOUND, "capture")
+OF = ("group", "number", "metric")
+COLUMNS = (*OF, "value", "low", "high", "chance", "p", "n", "counts")
 
 
 @dataclass(frozen=True)
@@ -56,11 +66,11 @@ def lines(denominator: str) -> list[Line]:
 def _speakers() -> list[Line]:
     out, group = [], "Speakers"
     level: Keys = {"metric": "speaker_consistency_chance"}
-    for frames, said in (("live", "live frames"), ("all", "all frames")):
+    for frames, frames_in_words in (("live", "live frames"), ("all", "all frames")):
         where: Keys = {**MEAN, "frames": frames}
         name, live = "Speaker consistency", frames == "live"
-        out.append(Line(group, f"{name}, {said}", "speaker_consistency", where, "speakers", level))
-        name = f"{name} over chance, {said}"
+        out.append(Line(group, f"{name}, {frames_in_words}", "speaker_consistency", where, "speakers", level))
+        name = f"{name} over chance, {frames_in_words}"
         out.append(Line(group, name, "speaker_consistency_lift", where, "speakers", 1.0, key=live))
     where = {**MEAN, "frames": "live", "speaker": "", "turn": OVER}
     out.append(Line(group, "Grounding AUC, live frames", "grounding_auc", where, "speakers", 0.5, key=True))
@@ -122,7 +132,7 @@ def _with_and_without_sinks(
     key: bool = False,
 ) -> list[Line]:
     """A line with, and one without sinks."""
-    said = {"with": "", "without": NO_SINKS}
+    endings = {"with": "", "without": NO_SINKS}
     return [
         Line(
             group,
@@ -133,17 +143,8 @@ def _with_and_without_sinks(
             chance,
             key=key and sinks == "with",
         )
-        for sinks, end in said.items()
+        for sinks, end in endings.items()
     ]
-
-
-# The few numbers that a report opens with, from the tables of one or more captures.
-
-
-Tables = Mapping[str, pd.DataFrame]
-KEYS = (*FOUND, "capture")
-OF = ("group", "number", "metric")
-COLUMNS = (*OF, "value", "low", "high", "chance", "p", "n", "counts")
 
 
 def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -172,10 +173,10 @@ def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | Non
     known = level.set_index("number")["value"]
     chance = own["number"].map(known.to_dict()).astype(np.float64)
     # a level beside a number that is not defined would only mislead
-    found = own.assign(chance=chance.where(own["value"].notna()))
+    rows = own.assign(chance=chance.where(own["value"].notna()))
     order = {line.name: i for i, line in enumerate(chosen)}
-    found = found.sort_values("number", key=lambda names: names.map(order), kind="stable")
-    return found[list(COLUMNS)].reset_index(drop=True)
+    rows = rows.sort_values("number", key=lambda names: names.map(order), kind="stable")
+    return rows[list(COLUMNS)].reset_index(drop=True)
 
 
 def by_group(
@@ -208,10 +209,10 @@ def by_group(
     parts = []
     for (base, before), (other, after) in combinations(clips.groups(about, by).items(), 2):
         if common(about, before, after):
-            found = clips.paired(values, about, before, after, **options).assign(base=base, other=other, paired=True)
+            part = clips.paired(values, about, before, after, **options).assign(base=base, other=other, paired=True)
         else:
-            found = unpaired[(unpaired["base"] == base) & (unpaired["other"] == other)]
-        parts.append(found)
+            part = unpaired[(unpaired["base"] == base) & (unpaired["other"] == other)]
+        parts.append(part)
     columns = [*OF, "base", "other", "value", "n", "low", "high", "p", "p_wilcoxon", "paired"]
     differences = pd.concat([part[columns] for part in parts], ignore_index=True)
     return means.drop(columns=[*place, "field"]), differences
@@ -244,10 +245,10 @@ def by_capture(tables: Tables, chosen: Sequence[Line], *, level: bool = False) -
         single = not line.highest and not rows["capture"].duplicated().any()
         how: dict[str, Any] = {"value": ("value", "max" if line.highest else "mean"), "n": ("n", "max")}
         how |= {name: (name, "first") for name in ("low", "high", "p") if single and name in rows}
-        found = rows.groupby("capture", sort=False).agg(**how).reset_index()
+        aggregated = rows.groupby("capture", sort=False).agg(**how).reset_index()
         if level and not isinstance(line.chance, Mapping):
-            found["value"] = line.chance
-        parts.append(found.assign(group=line.group, number=line.name, metric=line.metric, counts=line.counts))
+            aggregated["value"] = line.chance
+        parts.append(aggregated.assign(group=line.group, number=line.name, metric=line.metric, counts=line.counts))
     columns = ["capture", *OF, "layer", "head", "value", "n", "low", "high", "p", "counts"]
     if not parts:
         return pd.DataFrame(columns=pd.Index(columns))
@@ -268,12 +269,12 @@ def change(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 def _both(own: pd.DataFrame, level: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Values and their levels in the captures that define both, so that they are means over the same clips."""
     names = ["number", "capture"]
-    one, two = (table.set_index(names)["value"] for table in (own, level))
-    values, levels = one.align(two, join="left")
+    own_values, level_values = (table.set_index(names)["value"] for table in (own, level))
+    values, levels = own_values.align(level_values, join="left")
     both = values.notna() & levels.notna()
     compared = both.groupby("number").transform("any")  # else there is no level, and the value is what it is
-    kept = both[one.index].to_numpy() | ~compared[one.index].to_numpy()
-    shared = both.reindex(two.index, fill_value=False).to_numpy()
+    kept = both[own_values.index].to_numpy() | ~compared[own_values.index].to_numpy()
+    shared = both.reindex(level_values.index, fill_value=False).to_numpy()
     return own.assign(value=own["value"].where(kept)), level.assign(value=level["value"].where(shared))
 
 

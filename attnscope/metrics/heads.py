@@ -163,5 +163,5 @@ def region_entropy(maps: Floats, cells: NDArray[np.int64], kept: NDArray[np.bool
     view[flat] = np.arange(flat.size) // (rows * columns)
     by_view = np.bincount(view[1:], weights=mass, minlength=x * views)
     surprise = -mass * np.log(mass / by_view[view[1:]])
-    found = np.bincount(view[1:], weights=surprise, minlength=x * views)
-    return divide(found.reshape(x, views).sum(1), by_view.reshape(x, views).sum(1))
+    entropy_mass = np.bincount(view[1:], weights=surprise, minlength=x * views)
+    return divide(entropy_mass.reshape(x, views).sum(1), by_view.reshape(x, views).sum(1))

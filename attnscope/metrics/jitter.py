@@ -84,15 +84,15 @@ def jitter(
     for name in chosen:
         if registry.get(name).name not in known:
             raise RequestError(f"metric '{name}' has no band of disturbed boxes; those that have: {', '.join(known)}")
-    found = registry.compute(cap, chosen, threshold=threshold) if tables is None else tables
-    wanted = {family: table[table["metric"].isin(chosen)] for family, table in found.items() if family in MEASURES}
+    measured = registry.compute(cap, chosen, threshold=threshold) if tables is None else tables
+    wanted = {family: table[table["metric"].isin(chosen)] for family, table in measured.items() if family in MEASURES}
     if not wanted:
         return {}
     cells = _cells(cap, draws, threshold, seed, **how)
     out = {}
     for family, table in wanted.items():
         whole = table.reset_index(drop=True)
-        out[family] = _banded(whole, _drawn(cap, whole, MEASURES[family], cells, threshold), level)
+        out[family] = _banded(whole, _measured_anew(cap, whole, MEASURES[family], cells, threshold), level)
     return out
 
 
@@ -126,13 +126,13 @@ def jitter_change(
     """
     how = check(draws=draws, level=level, **how)
     cells = [_cells(cap, draws, threshold, seed, **how) for cap in caps]
-    one, two, moved = {}, {}, {}
+    bands_before, bands_after, moved = {}, {}, {}
     for family in (name for name in MEASURES if all(name in some for some in tables)):
         own = [some[family].reset_index(drop=True) for some in tables]
-        found = [_drawn(caps[i], own[i], MEASURES[family], cells[i], threshold) for i in (0, 1)]
-        one[family], two[family] = (_banded(own[i], found[i], level) for i in (0, 1))
-        moved[family] = _banded(change(*own), _moved(own, found), level)
-    return one, two, moved
+        draws_of = [_measured_anew(caps[i], own[i], MEASURES[family], cells[i], threshold) for i in (0, 1)]
+        bands_before[family], bands_after[family] = (_banded(own[i], draws_of[i], level) for i in (0, 1))
+        moved[family] = _banded(change(*own), _moved(own, draws_of), level)
+    return bands_before, bands_after, moved
 
 
 def _cells(cap: Capture, draws: int, threshold: float, seed: int, **how: Any) -> NDArray[np.bool_]:
@@ -142,14 +142,16 @@ def _cells(cap: Capture, draws: int, threshold: float, seed: int, **how: Any) ->
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _Draws:
     """Numbers of a table in D draws: which of its rows [N] are measured anew, and what they then are, [D, rows]."""
 
     rows: NDArray[np.bool_]
     values: NDArray[np.float64]
 
 
-def _drawn(cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[np.bool_], threshold: float) -> _Drawn:
+def _measured_anew(
+    cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[np.bool_], threshold: float
+) -> _Draws:
     """The numbers of a table for draws [D, S, P] of the cells."""
     ways = measure(cap, np.concatenate([speaker_cells(cap, threshold)[None], cells]), threshold)
     as_they_are, wanted = next(ways), set(table["metric"].unique())
@@ -160,27 +162,27 @@ def _drawn(cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[n
     for draw, parts in enumerate(ways):
         kept = [part for part in _comparable(parts, as_they_are) if part.metric in wanted]
         values[draw] = np.concatenate([part.flat for part in kept]) if kept else np.nan
-    return _Drawn(rows.to_numpy(), values)
+    return _Draws(rows.to_numpy(), values)
 
 
-def _moved(tables: Sequence[pd.DataFrame], drawn: Sequence[_Drawn]) -> _Drawn:
+def _moved(tables: Sequence[pd.DataFrame], draws: Sequence[_Draws]) -> _Draws:
     """The change of each number of the first table, draw by draw."""
-    (before, after), (one, two) = tables, drawn
+    (before, after), (before_draws, after_draws) = tables, draws
     at = before[keys_of(before)].merge(after[keys_of(after)].reset_index(), how="left")["index"].to_numpy(np.float64)
     column = np.full(len(after) + 1, -1)  # the last for numbers that are not in the second table
-    column[:-1][two.rows] = np.arange(two.values.shape[1])
+    column[:-1][after_draws.rows] = np.arange(after_draws.values.shape[1])
     column = column[np.where(np.isfinite(at), at, -1).astype(np.int64)]
-    rows = one.rows & (column >= 0)
-    return _Drawn(rows, two.values[:, column[rows]] - one.values[:, rows[one.rows]])
+    rows = before_draws.rows & (column >= 0)
+    return _Draws(rows, after_draws.values[:, column[rows]] - before_draws.values[:, rows[before_draws.rows]])
 
 
-def _banded(table: pd.DataFrame, drawn: _Drawn, level: float) -> pd.DataFrame:
+def _banded(table: pd.DataFrame, draws: _Draws, level: float) -> pd.DataFrame:
     """A table with the quantiles of its numbers over draws."""
     edges = {}
     shares = ((1 - level) / 2, (1 + level) / 2)
-    for name, edge in zip(("low", "high"), quantiles(drawn.values, shares), strict=True):
+    for name, edge in zip(("low", "high"), quantiles(draws.values, shares), strict=True):
         edges[name] = np.full(len(table), np.nan)
-        edges[name][drawn.rows] = edge
+        edges[name][draws.rows] = edge
     whole = table.assign(**edges)
     return whole[[c for c in whole.columns if c not in registry.FOUND] + [c for c in registry.FOUND if c in whole]]
 

@@ -69,7 +69,7 @@ def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMI
     rows, even = rollout_rows(cap) if layers else (np.zeros((0, cap.prompt_length)),) * 2
     member = np.stack(list(keys.values())).astype(np.float64)  # [K, N]
     count = member.sum(1)
-    mass, base = (np.where(count > 0, found @ member.T, np.nan) for found in (rows, even))
+    mass, base = (np.where(count > 0, rollout_row @ member.T, np.nan) for rollout_row in (rows, even))
     axes = {"layer": layers, "key": names}
     values = {"rollout_mass": mass, "rollout_lift": divide(mass, base)}
     return [Part(name, value, count, axes) for name, value in values.items()]
@@ -105,13 +105,13 @@ def rollout_rows(cap: Capture) -> tuple[Floats, Floats]:
     """
     numbers, count = cap.layers, cap.prompt_length
     known = _known(cap)
-    found = np.full((2, len(numbers), count), np.nan)
-    found[:, :known] = 0
+    rollouts = np.full((2, len(numbers), count), np.nan)
+    rollouts[:, :known] = 0
     for row in range(known - 1, -1, -1):
-        found[:, row, -1] = 1  # the rollout through layers 0 to `row` starts here; those of higher layers come along
-        passing = found[:, row:known]
-        found[:, row:known] = (passing + _step(cap, int(numbers[row]), passing)) / 2
-    return found[0], found[1]
+        rollouts[:, row, -1] = 1  # the rollout through layers 0 to `row` starts here; those of higher layers come along
+        passing = rollouts[:, row:known]
+        rollouts[:, row:known] = (passing + _step(cap, int(numbers[row]), passing)) / 2
+    return rollouts[0], rollouts[1]
 
 
 def _size(cap: Capture) -> int:

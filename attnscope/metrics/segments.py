@@ -173,7 +173,7 @@ def interval(
         return np.full((2, *statistic(every).shape), np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some draws are not defined, or all are alike
-        found: Any = bootstrap(
+        result: Any = bootstrap(
             (every,),
             lambda picks, axis: statistic(np.moveaxis(picks, axis, -1)),
             vectorized=True,
@@ -181,7 +181,7 @@ def interval(
             method="percentile",
             random_state=np.random.default_rng(seed),
         )
-    spread = found.bootstrap_distribution  # draws in which no capture defines the number do not count
+    spread = result.bootstrap_distribution  # draws in which no capture defines the number do not count
     share = tail(captures, level)
     some = np.isfinite(spread).any(-1, keepdims=True)
     ends: Floats = np.nanquantile(np.where(some, spread, 0.0), [share, 1 - share], axis=-1)

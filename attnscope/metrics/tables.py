@@ -137,15 +137,15 @@ def table_of(parts: Iterable[Part], keys: Sequence[str], **constants: object) ->
         Columns `metric`, `layer`, `head`, the keys, `value` (float64), `n` (int64), and `p` and `q` where a part is
         tested.
     """
-    found = [part.columns() for part in parts]
-    tested = [name for name in ("p", "q") if any(name in part for part in found)]
+    columns_of = [part.columns() for part in parts]
+    tested = [name for name in ("p", "q") if any(name in part for part in columns_of)]
     table: dict[str, Any] = {}
     for name in ("metric", "layer", "head", *keys, "value", "n", *tested):
         if name in constants:
             table[name] = constants[name]
             continue
         gap = np.nan if name in tested else GAPS.get(name, "")
-        columns = [part[name] if name in part else _repeated(gap, len(part["value"])) for part in found]
+        columns = [part[name] if name in part else _repeated(gap, len(part["value"])) for part in columns_of]
         texts = any(column.dtype.kind == "O" for column in columns)
         columns = [column.astype(object) for column in columns] if texts else columns
         table[name] = np.concatenate(columns) if columns else []

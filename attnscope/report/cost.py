@@ -40,19 +40,21 @@ class Cost:
         return {"rows": self.rows, "note": self.note}
 
 
-def cost(one: Capture, two: Capture) -> Cost:
+def cost(first: Capture, second: Capture) -> Cost:
     """Time and memory of the second capture's run beside the first's."""
-    title = TITLES[bool(two.correction)]
-    before, after = one.run.get("cost"), two.run.get("cost")
-    missing = [cap.path.name for cap, found in ((one, before), (two, after)) if not found]
+    title = TITLES[bool(second.correction)]
+    before, after = first.run.get("cost"), second.run.get("cost")
+    missing = [cap.path.name for cap, run_cost in ((first, before), (second, after)) if not run_cost]
     if not before or not after:
         why = f"Not measured in {' and '.join(missing)}: made with --no-verify, or by an older attnscope."
         return Cost(note=why, title=title)
-    if other := _other(one, two, before, after):
+    if other := _other(first, second, before, after):
         return Cost(note=f"Not comparable: {other}.", title=title)
-    note = SAID.format(f"the fastest of {before['runs']} and {after['runs']} runs") + (BEFORE if two.correction else "")
-    rows, said = _times(one, before, after)
-    note += said
+    note = SAID.format(f"the fastest of {before['runs']} and {after['runs']} runs") + (
+        BEFORE if second.correction else ""
+    )
+    rows, busy = _times(first, before, after)
+    note += busy
     kind = before["memory"]
     if kind is None or kind != after["memory"]:
         return Cost(rows, f"{note} Memory could not be measured here.", title)
@@ -60,27 +62,27 @@ def cost(one: Capture, two: Capture) -> Cost:
         rows.append(
             _row("Peak memory, the model included", "MiB", _mib(before, "memory_peak"), _mib(after, "memory_peak"))
         )
-    needed, more = (_mib(found, "memory_peak") - _mib(found, "memory_before") for found in (before, after))
+    needed, more = (_mib(run_cost, "memory_peak") - _mib(run_cost, "memory_before") for run_cost in (before, after))
     rows.append(_row("Memory that the run needs beyond what was held", "MiB", needed, more, _LEAST))
     small = f" Less than {_LEAST:g} MiB is too little for a ratio." if rows[-1]["ratio"] is None else ""
     return Cost(rows, f"{note} Memory is that of {KINDS[kind]}.{small}", title)
 
 
-def _times(one: Capture, before: dict[str, Any], after: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+def _times(first: Capture, before: dict[str, Any], after: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
     """Time, and on a CPU that of its threads; what to say where other work has made the first unreliable."""
     rows = [_row("Time", "s", before["seconds"], after["seconds"])]
-    if one.model.get("device") != "cpu":
+    if first.model.get("device") != "cpu":
         return rows, ""
     rows.append(_row("Processor time, all threads", "s", before["cpu_seconds"], after["cpu_seconds"]))
-    rows[0]["reliable"] = all(found["seconds"] <= _BUSY * found["cpu_seconds"] for found in (before, after))
+    rows[0]["reliable"] = all(run_cost["seconds"] <= _BUSY * run_cost["cpu_seconds"] for run_cost in (before, after))
     busy = " The machine did other work meanwhile: the processor time is to be trusted, not the time."
     return rows, "" if rows[0]["reliable"] else busy
 
 
-def _other(one: Capture, two: Capture, before: dict[str, Any], after: dict[str, Any]) -> str:
+def _other(first: Capture, second: Capture, before: dict[str, Any], after: dict[str, Any]) -> str:
     """Why the two runs are not the same work on the same kind of machine; "" if they are."""
     for name in ("config_sha256", "device", "dtype", "attention"):
-        a, b = one.model.get(name), two.model.get(name)
+        a, b = first.model.get(name), second.model.get(name)
         if a != b:
             return f"the runs differ in {name} ({a} before, {b} after)"
     for name in ("work", "prompts"):
@@ -94,5 +96,5 @@ def _row(what: str, unit: str, before: float, after: float, least: float = 0.0) 
     return {"what": what, "unit": unit, "before": before, "after": after, "ratio": ratio, "reliable": True}
 
 
-def _mib(found: dict[str, Any], name: str) -> float:
-    return float(found[name]) / _MIB
+def _mib(run_cost: dict[str, Any], name: str) -> float:
+    return float(run_cost[name]) / _MIB

@@ -36,7 +36,7 @@ class Pairing:
         return np.where(self.partner >= 0, values[self.partner], np.nan)
 
 
-def pair(one: Capture, two: Capture) -> Pairing:
+def pair(first: Capture, second: Capture) -> Pairing:
     """Pair the positions of two captures of one scene.
 
     Prompts may differ only where a correction changed what the model was shown, and only in words: the visual tokens
@@ -45,14 +45,14 @@ def pair(one: Capture, two: Capture) -> Pairing:
     Raises:
         RequestError: naming the first difference.
     """
-    ids = [cap.tokens["token_id"].to_numpy()[: cap.prompt_length] for cap in (one, two)]
+    ids = [cap.tokens["token_id"].to_numpy()[: cap.prompt_length] for cap in (first, second)]
     if np.array_equal(ids[0], ids[1]):
         return Pairing(np.arange(len(ids[0])), same=True)
-    shows = shown_by([*one.correction, *two.correction])
-    seen = [np.flatnonzero(is_visual(cap.tokens)[: cap.prompt_length]) for cap in (one, two)]
-    places = [cap.tokens[PLACES].to_numpy(np.float64)[at] for cap, at in zip((one, two), seen, strict=True)]
+    shows = shown_by([*first.correction, *second.correction])
+    seen = [np.flatnonzero(is_visual(cap.tokens)[: cap.prompt_length]) for cap in (first, second)]
+    places = [cap.tokens[PLACES].to_numpy(np.float64)[at] for cap, at in zip((first, second), seen, strict=True)]
     if not shows or not np.array_equal(places[0], places[1], equal_nan=True):
-        raise _other_prompt(one, two, ids[0], ids[1])
+        raise _other_prompt(first, second, ids[0], ids[1])
     least = min(map(len, ids))
     head = _alike(ids[0][:least], ids[1][:least])
     tail = min(_alike(ids[0][::-1][:least], ids[1][::-1][:least]), least - head)
@@ -73,20 +73,20 @@ def shown_by(records: list[dict[str, object]]) -> list[str]:
     return list(dict.fromkeys(str(record.get("method")) for record in records if record.get("shows")))
 
 
-def _alike(one: NDArray[np.int64], two: NDArray[np.int64]) -> int:
+def _alike(first: NDArray[np.int64], second: NDArray[np.int64]) -> int:
     """How many of the first tokens are the same."""
-    differ = np.flatnonzero(one != two)
-    return int(differ[0]) if len(differ) else len(one)
+    differ = np.flatnonzero(first != second)
+    return int(differ[0]) if len(differ) else len(first)
 
 
-def _other_prompt(one: Capture, two: Capture, ids: NDArray[np.int64], others: NDArray[np.int64]) -> RequestError:
+def _other_prompt(first: Capture, second: Capture, ids: NDArray[np.int64], others: NDArray[np.int64]) -> RequestError:
     if len(ids) != len(others):
         return RequestError(
-            f"{two.path}: the prompt has {len(others)} tokens, that of {one.path} has "
+            f"{second.path}: the prompt has {len(others)} tokens, that of {first.path} has "
             f"{len(ids)}; only captures of one scene can be compared"
         )
     at = _alike(ids, others)
     return RequestError(
-        f"{two.path}: token {at} of the prompt is {int(others[at])}, in {one.path} it is "
+        f"{second.path}: token {at} of the prompt is {int(others[at])}, in {first.path} it is "
         f"{int(ids[at])}; only captures of one scene can be compared"
     )

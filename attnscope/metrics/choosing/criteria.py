@@ -126,10 +126,10 @@ def scores(
     Returns:
         The numbers; None if no head has one.
     """
-    found = _heads(tables, about, chosen.metric, chosen.where, layers)
-    if found is None:
+    own = _heads(tables, about, chosen.metric, chosen.where, layers)
+    if own is None:
         return None
-    frames, places, values = found
+    frames, places, values = own
     mass, gate = np.full(len(places), np.nan), np.nan
     if chosen.gate is not None:
         looks = _heads(tables, about, "mass_share", chosen.gate, layers)

@@ -167,15 +167,18 @@ def read(path: str | Path) -> HeadList:
     """
     document = read_json(Path(path))
     try:
-        found = HeadList.model_validate(document, strict=True)
+        heads_file = HeadList.model_validate(document, strict=True)
     except ValidationError as error:
         raise RequestError(one_line(str(path), error)) from None
-    for number, head in enumerate(found.heads):
-        for name, value, size in (("layer", head.layer, found.model.layers), ("head", head.head, found.model.heads)):
+    for number, head in enumerate(heads_file.heads):
+        for name, value, size in (
+            ("layer", head.layer, heads_file.model.layers),
+            ("head", head.head, heads_file.model.heads),
+        ):
             if value >= size:
                 raise RequestError(f"{path}: heads[{number}].{name}: {value} is more than {size - 1}, the model's last")
-    found._path = str(path)
-    return found
+    heads_file._path = str(path)
+    return heads_file
 
 
 # What heads were chosen on: clips and scenes by what they hold, so that double dipping is noticed.
@@ -264,21 +267,21 @@ def overlap(heads: HeadList, scene: Scene, capture: str | Path | None = None) ->
     Returns:
         What they share, and the capture it is of.
     """
-    if capture is not None and any(real_path(capture) == real_path(one) for one in heads.captures):
+    if capture is not None and any(real_path(capture) == real_path(clip) for clip in heads.captures):
         return f"this very capture, {capture}"
     chosen_on = heads.shown
     video, film, words = Path(scene.video), file_sha256(scene.video), scene_sha256(scene)
-    for one in chosen_on:
-        if _same_path(video, Path(one.video)) or (film and film == one.video_sha256):
-            return f"the same film as {one.capture}"
-    for one in chosen_on:
-        if words and words == one.scene_sha256:
-            return f"the same transcript and boxes as {one.capture}"
+    for clip in chosen_on:
+        if _same_path(video, Path(clip.video)) or (film and film == clip.video_sha256):
+            return f"the same film as {clip.capture}"
+    for clip in chosen_on:
+        if words and words == clip.scene_sha256:
+            return f"the same transcript and boxes as {clip.capture}"
     return ""
 
 
-def _same_path(one: Path, other: Path) -> bool:
-    return one.is_absolute() and other.is_absolute() and real_path(one) == real_path(other)
+def _same_path(path: Path, other: Path) -> bool:
+    return path.is_absolute() and other.is_absolute() and real_path(path) == real_path(other)
 
 
 def caution(where: str) -> str:

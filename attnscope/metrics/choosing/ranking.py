@@ -39,11 +39,11 @@ NOT_CAUSE = (
 )
 
 
-def ranked(found: Scores, top: int, *, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
+def ranked(head_scores: Scores, top: int, *, draws: int = DRAWS, seed: int = 0) -> pd.DataFrame:
     """All heads that have a value, the best first.
 
     Args:
-        found: the numbers.
+        head_scores: the numbers.
         top: how many of the first `top_share` is about.
         draws: bootstrap samples.
         seed: of the random numbers.
@@ -54,30 +54,30 @@ def ranked(found: Scores, top: int, *, draws: int = DRAWS, seed: int = 0) -> pd.
         `top`), `mass` (of the gate; of equal heads the one with more comes first) and `effect` (of knocking the head
         out; NaN: not measured).
     """
-    value, n = means(found.values)
-    low, high = interval(found.values, draws=draws, seed=seed)
-    table = found.places.assign(value=value, low=low, high=high, n=n, top_share=top_share(found, top))
-    table = table.assign(mass=found.mass, effect=np.nan)[np.isfinite(value)]
-    order = np.lexsort((-table["mass"], -found.oriented[np.isfinite(value)]))  # of equal ones the heavier
+    value, n = means(head_scores.values)
+    low, high = interval(head_scores.values, draws=draws, seed=seed)
+    table = head_scores.places.assign(value=value, low=low, high=high, n=n, top_share=top_share(head_scores, top))
+    table = table.assign(mass=head_scores.mass, effect=np.nan)[np.isfinite(value)]
+    order = np.lexsort((-table["mass"], -head_scores.oriented[np.isfinite(value)]))  # of equal ones the heavier
     table = table.iloc[order].reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     return table
 
 
-def top_share(found: Scores, top: int) -> Floats:
+def top_share(head_scores: Scores, top: int) -> Floats:
     """How often each head is among the first `top` of a clip, as a share of the clips that define anything, [X].
 
     Equal heads share the places that are left for them.
     """
-    use = found.values[:, np.isfinite(found.values).any(0)]
-    sign = 1 if found.criterion.lowest else -1
+    use = head_scores.values[:, np.isfinite(head_scores.values).any(0)]
+    sign = 1 if head_scores.criterion.lowest else -1
     order = np.where(np.isfinite(use), sign * use, np.inf)
     first, last = (rankdata(order, method=end, axis=0) for end in ("min", "max"))
     among = np.clip((top + 1 - first) / (last + 1 - first), 0.0, 1.0)
     return np.asarray(np.where(np.isfinite(use), among, 0.0).mean(1), dtype=np.float64)
 
 
-def stability(found: Scores) -> dict[str, float]:
+def stability(head_scores: Scores) -> dict[str, float]:
     """Do clips order the heads alike?
 
     Returns:
@@ -85,7 +85,7 @@ def stability(found: Scores) -> dict[str, float]:
         none, 1 the same order; corrected for ties) and `spearman` (mean over pairs of clips); NaN for one clip, or
         fewer than three heads.
     """
-    use = found.values[:, np.isfinite(found.values).any(0)]
+    use = head_scores.values[:, np.isfinite(head_scores.values).any(0)]
     use = use[np.isfinite(use).all(1)]
     heads, clips = use.shape
     w = rho = np.nan
@@ -111,24 +111,24 @@ def agreement(several: Sequence[Scores], top: int) -> pd.DataFrame:
         both choose) and `chance` (its expectation if the orders had nothing to do with each other).
     """
     rows: list[dict[str, Any]] = []
-    for one, two in combinations(several, 2):
-        a, b = one.oriented, two.oriented
+    for first_group, second_group in combinations(several, 2):
+        a, b = first_group.oriented, second_group.oriented
         both = np.isfinite(a) & np.isfinite(b)
         sizes = int(np.isfinite(a).sum()), int(np.isfinite(b).sum())
         k = min(top, *sizes)
         first = [set(np.argsort(-np.where(np.isfinite(v), v, -np.inf), kind="stable")[:k].tolist()) for v in (a, b)]
         rho = rank_correlation(a[both], b[both])
-        names = {"by": one.criterion.name, "other": two.criterion.name}
-        found = {"spearman": rho, "n": both.sum(), "top": k, "overlap": np.nan, "chance": np.nan}
+        names = {"by": first_group.criterion.name, "other": second_group.criterion.name}
+        row = {"spearman": rho, "n": both.sum(), "top": k, "overlap": np.nan, "chance": np.nan}
         if k:
-            found |= {"overlap": len(first[0] & first[1]) / k, "chance": k * both.sum() / (sizes[0] * sizes[1])}
-        rows.append(names | found)
+            row |= {"overlap": len(first[0] & first[1]) / k, "chance": k * both.sum() / (sizes[0] * sizes[1])}
+        rows.append(names | row)
     return pd.DataFrame(rows, columns=pd.Index(["by", "other", "spearman", "n", "top", "overlap", "chance"]))
 
 
-def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
+def rank_correlation(values: ArrayLike, other: ArrayLike) -> float:
     """Spearman's rank correlation; NaN for fewer than three pairs, or where one side is all alike."""
-    a, b = np.asarray(one, dtype=np.float64), np.asarray(other, dtype=np.float64)
+    a, b = np.asarray(values, dtype=np.float64), np.asarray(other, dtype=np.float64)
     defined = len(a) > 2 and np.ptp(a) > 0 and np.ptp(b) > 0
     return float(spearmanr(a, b).statistic) if defined else float("nan")
 
@@ -237,12 +237,16 @@ def _model(caps: Sequence[Capture]) -> OfModel:
         missing = [name for name in required if name not in cap.model]
         if missing:
             raise FormatError(f"{cap.path}: /model: field '{missing[0]}' is missing")
-    said = [OfModel(**{name: cap.model[name] for name in required}, weights_sha256=rounded(cap.model)) for cap in caps]
-    for cap, model in zip(caps, said, strict=True):
-        alike = all(getattr(model, name) == getattr(said[0], name) for name in required)
-        if not alike or not same_model(model.known, said[0].known):
-            raise RequestError(f"{cap.path}: is of the model {model}, and {caps[0].path} of {said[0]}; rank them apart")
-    return said[0]
+    models = [
+        OfModel(**{name: cap.model[name] for name in required}, weights_sha256=rounded(cap.model)) for cap in caps
+    ]
+    for cap, model in zip(caps, models, strict=True):
+        alike = all(getattr(model, name) == getattr(models[0], name) for name in required)
+        if not alike or not same_model(model.known, models[0].known):
+            raise RequestError(
+                f"{cap.path}: is of the model {model}, and {caps[0].path} of {models[0]}; rank them apart"
+            )
+    return models[0]
 
 
 def _how_many(top: str | int, heads: int) -> int:

@@ -116,17 +116,17 @@ def contrast(
     sets = several_groups(about, by)
     keys, values = by_clip(table, about, list(sets.values()))
     parts = []
-    for (base, one), (other, two) in combinations(zip(sets, values, strict=True), 2):
-        (less, n), (mean, m) = means(one), means(two)
-        low, high = interval(two, one, draws=draws, seed=seed)
+    for (base, base_values), (other, other_values) in combinations(zip(sets, values, strict=True), 2):
+        (less, n), (mean, m) = means(base_values), means(other_values)
+        low, high = interval(other_values, base_values, draws=draws, seed=seed)
         p = np.full(len(keys), np.nan)
         if not common(about, sets[base], sets[other]):
             second = set(about.loc[about["capture"].isin(sets[other]), "clip"])
-            either = np.where(np.isfinite(one), one, two)
+            either = np.where(np.isfinite(base_values), base_values, other_values)
             label = np.array([clip in second for clip in clips_of(about)])
             p = labels_exchanged(either, label, permutations=permutations, seed=seed)
-        found = {"value": mean - less, "n": n + m, "low": low, "high": high, "p": p, "q": _q(p, keys)}
-        parts.append(keys.assign(field=by, base=base, other=other, **found))
+        statistics = {"value": mean - less, "n": n + m, "low": low, "high": high, "p": p, "q": _q(p, keys)}
+        parts.append(keys.assign(field=by, base=base, other=other, **statistics))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -60,8 +60,8 @@ def groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
     if column not in about:
         known = ", ".join(str(c).removeprefix("field:") for c in about if str(c).startswith("field:"))
         raise RequestError(f"field '{by}': no scene has it; the fields are {known}")
-    found = {str(label): part["capture"].tolist() for label, part in about.groupby(column, sort=False)}
-    return {label: found[label] for label in sorted(found, key=_order)}
+    captures_by_label = {str(label): part["capture"].tolist() for label, part in about.groupby(column, sort=False)}
+    return {label: captures_by_label[label] for label in sorted(captures_by_label, key=_order)}
 
 
 def several_groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
@@ -70,11 +70,11 @@ def several_groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
     Raises:
         RequestError: as `groups`, and if all captures have one label.
     """
-    found = groups(about, by)
-    if len(found) < 2:
-        only = next(iter(found))
+    captures_by_label = groups(about, by)
+    if len(captures_by_label) < 2:
+        only = next(iter(captures_by_label))
         raise RequestError(f"field '{by}': every capture is in the group '{only}'; there is none to compare it with")
-    return found
+    return captures_by_label
 
 
 def each_its_own(captures: Sequence[str]) -> pd.DataFrame:
@@ -82,28 +82,28 @@ def each_its_own(captures: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"capture": list(captures), "clip": list(captures)})
 
 
-def common(about: pd.DataFrame, one: Collection[str], two: Collection[str]) -> set[str]:
+def common(about: pd.DataFrame, first_set: Collection[str], second_set: Collection[str]) -> set[str]:
     """The clips that two sets of captures share."""
-    first, second = (set(about.loc[about["capture"].isin(list(names)), "clip"]) for names in (one, two))
+    first, second = (set(about.loc[about["capture"].isin(list(names)), "clip"]) for names in (first_set, second_set))
     return first & second
 
 
 def same_questions(
-    about: pd.DataFrame, one: Collection[str], two: Collection[str]
+    about: pd.DataFrame, first_set: Collection[str], second_set: Collection[str]
 ) -> tuple[Collection[str], Collection[str]]:
     """Two sets of captures, less what would compare one question with another.
 
     Args:
         about: what captures are of (`labels`); without a column `question` nothing is left out.
-        one: names of captures.
-        two: names of others.
+        first_set: names of captures.
+        second_set: names of others.
 
     Returns:
         Both sets: of a clip of which both hold a question, only the captures with such a question.
     """
     if "question" not in about:
-        return one, two
-    parts = [about[about["capture"].isin(list(names))] for names in (one, two)]
+        return first_set, second_set
+    parts = [about[about["capture"].isin(list(names))] for names in (first_set, second_set)]
     asked = [list(zip(part["clip"], part["question"], strict=True)) for part in parts]
     both = set(asked[0]) & set(asked[1])
     clips = {clip for clip, _ in both}
@@ -221,4 +221,4 @@ def _order(label: str) -> tuple[bool, bool, bool, float, str]:
 
 
 def _label(value: object) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+    return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)

@@ -57,15 +57,17 @@ def summarize(
         RequestError: as `contrast`.
     """
     common = {family: shared(table) for family, table in tables.items() if len(table)}
-    found = {"pooled": {family: pooled(table, about, draws=draws, seed=seed) for family, table in common.items()}}
+    summaries = {"pooled": {family: pooled(table, about, draws=draws, seed=seed) for family, table in common.items()}}
     if by is not None:
         options: dict[str, Any] = {"draws": draws, "permutations": permutations, "seed": seed}
-        few = common if heads else {family: table[table["head"] == OVER] for family, table in common.items()}
-        few = {family: table for family, table in few.items() if len(table)}
-        found["groups"] = {family: pooled(table, about, by, draws=draws, seed=seed) for family, table in few.items()}
-        found["contrasts"] = {family: contrast(table, about, by, **options) for family, table in few.items()}
-        found["paired"] = {family: _pairs(table, about, by, options) for family, table in few.items()}
-    return {name: long(parts) for name, parts in found.items() if any(len(part) for part in parts.values())}
+        compared = common if heads else {family: table[table["head"] == OVER] for family, table in common.items()}
+        compared = {family: table for family, table in compared.items() if len(table)}
+        summaries["groups"] = {
+            family: pooled(table, about, by, draws=draws, seed=seed) for family, table in compared.items()
+        }
+        summaries["contrasts"] = {family: contrast(table, about, by, **options) for family, table in compared.items()}
+        summaries["paired"] = {family: _pairs(table, about, by, options) for family, table in compared.items()}
+    return {name: long(parts) for name, parts in summaries.items() if any(len(part) for part in parts.values())}
 
 
 def pooled(

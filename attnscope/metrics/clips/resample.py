@@ -63,10 +63,10 @@ def interval(values: Floats, less: Floats | None = None, *, draws: int = DRAWS, 
             continue
         apart = not set(sets[0]) & set(sets[-1])
         groups = sets if apart else [np.unique(np.concatenate(sets))]
-        drawn = _drawn([part[rows] for part in parts], groups, draws, seed)
+        draws_of_means = _resampled([part[rows] for part in parts], groups, draws, seed)
         share = tail(fewest)
-        quantile = np.quantile if np.isfinite(drawn).all() else np.nanquantile  # which is slow
-        low[rows], high[rows] = quantile(drawn, [share, 1 - share], axis=1)
+        quantile = np.quantile if np.isfinite(draws_of_means).all() else np.nanquantile  # which is slow
+        low[rows], high[rows] = quantile(draws_of_means, [share, 1 - share], axis=1)
     return low, high
 
 
@@ -79,23 +79,23 @@ def tail(n: int, level: float = CONFIDENCE) -> float:
     return float(norm.cdf(np.sqrt(n / (n - 1)) * t.ppf((1 - level) / 2, n - 1)))
 
 
-def _drawn(parts: list[Floats], groups: list[NDArray[np.int64]], draws: int, seed: int) -> Floats:
+def _resampled(parts: list[Floats], groups: list[NDArray[np.int64]], draws: int, seed: int) -> Floats:
     """Means, or differences of them, when the clips of each group are drawn again, [X, draws]."""
     clips = parts[0].shape[1]
     sums = [np.nan_to_num(part).T for part in parts]  # [C, X]
     counts = [np.isfinite(part).T.astype(np.float64) for part in parts]
 
-    def statistic(*drawn: Any, **_: Any) -> Any:
-        picks = np.concatenate([np.atleast_2d(np.asarray(some, dtype=np.int64)) for some in drawn], axis=1)  # [B, C]
+    def statistic(*samples: Any, **_: Any) -> Any:
+        picks = np.concatenate([np.atleast_2d(np.asarray(some, dtype=np.int64)) for some in samples], axis=1)  # [B, C]
         flat = (picks + clips * np.arange(len(picks))[:, None]).ravel()
         times = np.bincount(flat, minlength=clips * len(picks)).reshape(len(picks), clips).astype(np.float64)
-        found = [divide(times @ total, times @ count).T for total, count in zip(sums, counts, strict=True)]  # [X, B]
-        result = found[0] if len(found) == 1 else found[0] - found[1]
-        return result if np.ndim(drawn[0]) > 1 else result[:, 0]
+        sampled = [divide(times @ total, times @ count).T for total, count in zip(sums, counts, strict=True)]  # [X, B]
+        result = sampled[0] if len(sampled) == 1 else sampled[0] - sampled[1]
+        return result if np.ndim(samples[0]) > 1 else result[:, 0]
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some draws are not defined, or all are alike
-        found: Any = bootstrap(
+        sampled: Any = bootstrap(
             groups,
             statistic,
             vectorized=True,
@@ -103,7 +103,7 @@ def _drawn(parts: list[Floats], groups: list[NDArray[np.int64]], draws: int, see
             method="percentile",
             random_state=np.random.default_rng(seed),
         )
-    return np.asarray(found.bootstrap_distribution, dtype=np.float64)
+    return np.asarray(sampled.bootstrap_distribution, dtype=np.float64)
 
 
 def sign_flips(change: Floats, *, permutations: int = PERMUTATIONS, seed: int = 0) -> Floats:
@@ -161,10 +161,10 @@ def labels_exchanged(
     return p
 
 
-def _alone(unit: Floats, one: int) -> Floats:
+def _alone(unit: Floats, clip: int) -> Floats:
     """Two-sided p [X] of one of C clips against the others; unit [C, X]."""
     unit = np.round(unit, _DIGITS)
-    tails = np.stack([(unit >= unit[one]).mean(0), (unit <= unit[one]).mean(0)])
+    tails = np.stack([(unit >= unit[clip]).mean(0), (unit <= unit[clip]).mean(0)])
     return np.asarray(np.minimum(1.0, 2 * tails.min(0)), dtype=np.float64)
 
 
@@ -178,15 +178,15 @@ def _sum_of(unit: Floats, chosen: Any, _: Any) -> Floats:
 
 def _permuted(data: Sequence[Any], statistic: Callable[..., Any], kind: str, permutations: int, seed: int) -> Floats:
     """Two-sided p [X] of statistics [..., X] of samples [..., n] that scipy rearranges; all ways if they are few."""
-    found: Any = permutation_test(
+    result: Any = permutation_test(
         data,
-        lambda *drawn, **_: np.round(statistic(*drawn), _DIGITS),
+        lambda *samples, **_: np.round(statistic(*samples), _DIGITS),
         permutation_type=kind,
         vectorized=True,
         n_resamples=permutations,
         random_state=np.random.default_rng(seed),
     )
-    return np.asarray(found.pvalue, dtype=np.float64)
+    return np.asarray(result.pvalue, dtype=np.float64)
 
 
 def signed_ranks(change: Floats) -> Floats:

@@ -119,11 +119,11 @@ def units_of(cap: Capture) -> Units:
     """The temporal units of a capture: runs of frames that visual tokens stand for together."""
     frames = cap.tokens[["frame_first", "frame_last"]].to_numpy(np.int64)
     placed = np.isfinite(cap.tokens["x0"].to_numpy(np.float64)) & (frames[:, 0] >= 0)
-    found, which = np.unique(frames[placed], axis=0, return_inverse=True)
+    spans, which = np.unique(frames[placed], axis=0, return_inverse=True)
     of = np.full(len(frames), -1, dtype=np.int64)
     of[placed] = which.reshape(-1)
     times = np.asarray(cap.frames.times, dtype=np.float64)
-    return Units(found, np.array([times[a : b + 1].mean() for a, b in found], dtype=np.float64), of)
+    return Units(spans, np.array([times[a : b + 1].mean() for a, b in spans], dtype=np.float64), of)
 
 
 def seen_cells(cap: Capture, threshold: float, frames: FrameChoice) -> Turns:
@@ -136,27 +136,27 @@ def seen_cells(cap: Capture, threshold: float, frames: FrameChoice) -> Turns:
     """
     speakers = list(cap.scene.speakers)
     groups, member = cap.query_groups, cap.query_member
-    said = {
+    turns_of = {
         str(groups["name"].iloc[row]): (int(groups["ref"].iloc[row]), int(member[row].sum()))
         for row in np.flatnonzero((groups["kind"] == "turn").to_numpy())
     }
-    said = {name: (t, n) for name, (t, n) in said.items() if n and cap.scene.transcript[t].speaker in speakers}
-    turns = [cap.scene.transcript[t] for t, _ in said.values()]
+    turns_of = {name: (t, n) for name, (t, n) in turns_of.items() if n and cap.scene.transcript[t].speaker in speakers}
+    turns = [cap.scene.transcript[t] for t, _ in turns_of.values()]
     units, times = units_of(cap), np.asarray(cap.frames.times, dtype=np.float64)
     live = np.ones((len(turns), len(units.times)), dtype=bool)
     if frames == "live":
         for row, turn in enumerate(turns):
             live[row] = _shown(units.frames, live_frames(turn.start, turn.end, times))
-    found = Turns(
+    all_turns = Turns(
         speakers=speakers,
-        groups=list(said),
-        numbers=[t for t, _ in said.values()],
+        groups=list(turns_of),
+        numbers=[t for t, _ in turns_of.values()],
         labels=np.array([speakers.index(str(t.speaker)) for t in turns], dtype=np.int64),
-        tokens=np.array([n for _, n in said.values()], dtype=np.int64),
+        tokens=np.array([n for _, n in turns_of.values()], dtype=np.int64),
         live=live,
         cells=np.zeros((len(turns), len(speakers)), dtype=np.int64),
     )
-    return found.showing(unit_counts(units, speaker_cells(cap, threshold)[None])[0])
+    return all_turns.showing(unit_counts(units, speaker_cells(cap, threshold)[None])[0])
 
 
 def unit_counts(units: Units, cells: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -203,6 +203,6 @@ def _shown(spans: NDArray[np.int64], frames: NDArray[np.bool_]) -> NDArray[np.bo
     before = np.concatenate([[0], np.cumsum(frames)])
     first, last = spans[:, 0], spans[:, 1]
     out = np.zeros(len(spans), dtype=bool)
-    shown = first >= 0
-    out[shown] = before[last[shown] + 1] > before[first[shown]]
+    placed = first >= 0
+    out[placed] = before[last[placed] + 1] > before[first[placed]]
     return out

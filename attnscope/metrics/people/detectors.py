@@ -52,7 +52,7 @@ class Detectors:
         labels: the same as indices into the scene's speakers, [G].
         turns: number of the turn, -1 for all words of the speaker, [G].
         live: units that count for the group, [G, F].
-        shown: positions of the visual tokens in those units, [G] arrays [N].
+        tokens: positions of the visual tokens in those units, [G] arrays [N].
         inside: which of them are in the speaker's box, in D ways, [G] arrays [D, N].
     """
 
@@ -62,7 +62,7 @@ class Detectors:
     labels: NDArray[np.int64]
     turns: NDArray[np.int64]
     live: NDArray[np.bool_]
-    shown: list[NDArray[np.int64]]
+    tokens: list[NDArray[np.int64]]
     inside: list[NDArray[np.bool_]]
 
     @property
@@ -72,13 +72,13 @@ class Detectors:
 
     def fill(self, values: NDArray[np.float64], rows: NDArray[np.int64], maps: NDArray[np.floating]) -> None:
         """Put the numbers of maps [len(rows), G, P] into values [metric, D, X, G]."""
-        for group, (shown, inside) in enumerate(zip(self.shown, self.inside, strict=True)):
-            values[:, :, rows, group] = detect(maps[:, group, shown], inside)
+        for group, (tokens, inside) in enumerate(zip(self.tokens, self.inside, strict=True)):
+            values[:, :, rows, group] = detect(maps[:, group, tokens], inside)
 
     def parts(self, values: NDArray[np.float64], way: int, places: pd.DataFrame) -> list[Part]:
         """Values [metric, X, G] of one way, with the mean over speakers at the end."""
         cells = np.array([inside[way].sum() for inside in self.inside], dtype=np.int64)
-        area = divide(cells, [len(shown) for shown in self.shown])
+        area = divide(cells, [len(tokens) for tokens in self.tokens])
         groups = pd.DataFrame({"speaker": [*self.speakers, ""], "turn": np.append(self.turns, OVER)})
         out = []
         for name, value in [*zip(METRICS, values, strict=True), ("box_area", area[None])]:
@@ -98,10 +98,10 @@ class Detectors:
         out = []
         area = divide(cells[way], size)[None]
         for name, value in [*zip(METRICS, values[:, way], strict=True), ("box_area", area)]:
-            shown = np.where(live, value, np.nan)  # [R, S, F]
-            mean, speakers = mean_of(shown)
+            at_live = np.where(live, value, np.nan)  # [R, S, F]
+            mean, speakers = mean_of(at_live)
             n = np.concatenate([np.broadcast_to(np.where(live, cells[way], 0), value.shape), speakers[:, None]], 1)
-            every = np.concatenate([shown, mean[:, None]], axis=1)
+            every = np.concatenate([at_live, mean[:, None]], axis=1)
             place = ALL if name == "box_area" else places
             keys = {"place": place, "frames": self.frames, "speaker": names, "time": units.times}
             out.append(Part(f"{name}_time", every, n, keys))
@@ -121,7 +121,7 @@ def detectors(cap: Capture, cells: NDArray[np.bool_], threshold: float, frames: 
     speaking = np.unique(turns.labels)
     spoken = (turns.live & (turns.labels == speaking[:, None])[..., None]).any(1)  # [S, F]
     live, who = np.concatenate([turns.live, spoken]), np.concatenate([turns.labels, speaking])
-    shown = [np.flatnonzero((of >= 0) & np.append(units, False)[of]) for units in live]
+    visible = [np.flatnonzero((of >= 0) & np.append(units, False)[of]) for units in live]
     return Detectors(
         frames=frames,
         groups=[*turns.groups, *(group_name(SPEAKER, turns.speakers[s]) for s in speaking)],
@@ -129,8 +129,8 @@ def detectors(cap: Capture, cells: NDArray[np.bool_], threshold: float, frames: 
         labels=who,
         turns=np.array([*turns.numbers, *(OVER for _ in speaking)], dtype=np.int64),
         live=live,
-        shown=shown,
-        inside=[cells[:, s, tokens] for s, tokens in zip(who, shown, strict=True)],
+        tokens=visible,
+        inside=[cells[:, s, tokens] for s, tokens in zip(who, visible, strict=True)],
     )
 
 

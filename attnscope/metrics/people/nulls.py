@@ -128,8 +128,8 @@ def label_p(
     if null is not None and exact:  # the labels as they are count as observed, (k + 1) / n
         labels, exact = labels[(labels != turns.labels).any(1)], False
     block, over = max(1, BLOCK // (len(flat) * len(enter) ** 2)), flat if null is None else null
-    found = [lifts(over, turns, labels[start : start + block]) for start in range(0, len(labels), block)]
-    return p_value(observed, np.concatenate(found) if found else np.empty((0, len(flat))), exact)
+    blocks = [lifts(over, turns, labels[start : start + block]) for start in range(0, len(labels), block)]
+    return p_value(observed, np.concatenate(blocks) if blocks else np.empty((0, len(flat))), exact)
 
 
 def without_drift(flat: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -76,8 +76,8 @@ class Densities:
 
     def _by_unit(self, way: int) -> list[Part]:
         turns = self.turns[way]
-        shown = np.where(turns.live.T[..., None] & (self.counts[way] > 0)[:, None], 1.0, np.nan)  # [F, T, S]
-        level, n = time_share(shown, turns)
+        even = np.where(turns.live.T[..., None] & (self.counts[way] > 0)[:, None], 1.0, np.nan)  # [F, T, S]
+        level, n = time_share(even, turns)
         return [
             self.part("own_share_time", self.over_time[way], n, time=self.times),
             self.part("own_share_time_chance", level[None], n, time=self.times),

@@ -63,16 +63,16 @@ def _draw(ax: Axes, rows: pd.DataFrame, swept: Sequence[str], panel: Panel) -> N
     named = rows.assign(line=_lines(rows, others))
     lines = parts(named, "line")
     for number, (label, part) in enumerate(lines.items()):
-        few, left = len(lines) <= MOST_NAMED, (len(lines) - 1 - number) / max(len(lines) - 1, 1)
+        is_named, left = len(lines) <= MOST_NAMED, (len(lines) - 1 - number) / max(len(lines) - 1, 1)
         ax.plot(
             [places[_key(value)] for value in part[name]],
             part["value"].to_numpy(np.float64),
             marker=CYCLE_MARKERS[number % len(CYCLE_MARKERS)],
             linestyle=DASHES[number // len(CYCLE) % len(DASHES)],
-            color=CYCLE[number % len(CYCLE)] if few else CHANCE,
+            color=CYCLE[number % len(CYCLE)] if is_named else CHANCE,
             linewidth=scaled(1.1 + 1.2 * left),  # equal lines show beside each other
             markersize=scaled(3.0 + 1.8 * left),
-            label=literal(label) if few and label else "",
+            label=literal(label) if is_named and label else "",
             clip_on=False,
         )
     plain = float(rows["plain"].iloc[0])
@@ -133,8 +133,8 @@ def geometric(values: NDArray[np.float64]) -> bool:
 
 def _counted(n: int, counts: str) -> str:
     """A number of things in words."""
-    one = {"queries": "query"}.get(counts, counts.removesuffix("s"))
-    return f"{n} {one if n == 1 else counts}"
+    singular = {"queries": "query"}.get(counts, counts.removesuffix("s"))
+    return f"{n} {singular if n == 1 else counts}"
 
 
 def _key(value: object) -> float | str:

@@ -62,8 +62,8 @@ class Lettering:
     def notes(self) -> list[str]:
         """What a page says of its figures, a sentence each."""
         cut = {short: printable(name, lines=False) for name, short in self.names.items() if "…" in short}
-        found = [f"“{short}” is {name}." for short, name in cut.items()]
-        return found + [f"{mark} stands for “{run}”: {why}." for run, (mark, why) in self.stand_ins.items()]
+        sentences = [f"“{short}” is {name}." for short, name in cut.items()]
+        return sentences + [f"{mark} stands for “{run}”: {why}." for run, (mark, why) in self.stand_ins.items()]
 
     def warn(self) -> None:
         """Say on the log what could not be drawn, all in one line."""
@@ -98,15 +98,15 @@ _IN_FORCE: ContextVar[Lettering | None] = ContextVar("lettering", default=None)
 @contextmanager
 def lettering() -> Iterator[Lettering]:
     """One report, or one figure outside of any: inside, all figures write a text alike."""
-    found = _IN_FORCE.get()
-    if found is not None:
-        yield found
+    active = _IN_FORCE.get()
+    if active is not None:
+        yield active
         return
-    found = Lettering()
-    token = _IN_FORCE.set(found)
+    active = Lettering()
+    token = _IN_FORCE.set(active)
     try:
-        yield found
-        found.warn()
+        yield active
+        active.warn()
     finally:
         _IN_FORCE.reset(token)
 

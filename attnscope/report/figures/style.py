@@ -221,12 +221,12 @@ def side_by_side(ax: Axes) -> None:
             _MOVED.add(line)
 
 
-def _covers(one: NDArray[np.float64], two: NDArray[np.float64], near: float) -> bool:
+def _covers(line: NDArray[np.float64], other: NDArray[np.float64], near: float) -> bool:
     """Whether most points [N, 2] of two lines lie on each other, in pixels."""
-    if one.shape != two.shape:
+    if line.shape != other.shape:
         return False
-    known = np.isfinite(one).all(1) & np.isfinite(two).all(1)
-    return bool(known.sum() > 1 and (np.abs(one - two)[known].max(1) < near).mean() > MOSTLY)
+    known = np.isfinite(line).all(1) & np.isfinite(other).all(1)
+    return bool(known.sum() > 1 and (np.abs(line - other)[known].max(1) < near).mean() > MOSTLY)
 
 
 def scaled(length: float) -> float:

@@ -38,8 +38,8 @@ INSTANT = 0.08  # seconds that an utterance without an end is drawn for
 
 def speaker_colors(scene: Scene) -> dict[str, str]:
     """A colour for everybody who has a box or a turn, in the scene's order."""
-    said = [turn.speaker for turn in scene.transcript if turn.speaker is not None]
-    return {name: CYCLE[i % len(CYCLE)] for i, name in enumerate(dict.fromkeys([*scene.speakers, *said]))}
+    speaking = [turn.speaker for turn in scene.transcript if turn.speaker is not None]
+    return {name: CYCLE[i % len(CYCLE)] for i, name in enumerate(dict.fromkeys([*scene.speakers, *speaking]))}
 
 
 @dressed
@@ -81,11 +81,11 @@ def own_share_over_time(
         "markersize": scaled(6),
     }  # a moment may be alone
     top.plot(level["time"], level["value"], ":", label="chance", zorder=1, **chance)
-    for number, (said, (layer, head)) in enumerate(heads.items()):
+    for number, (label, (layer, head)) in enumerate(heads.items()):
         line = rows[(rows["layer"] == layer) & (rows["head"] == head)].sort_values("time")
         ink, marker = INK[number % len(INK)], CYCLE_MARKERS[number % len(CYCLE_MARKERS)]
         top.plot(
-            line["time"], line["value"], color=ink, marker=marker, linewidth=scaled(1), label=literal(said), zorder=3
+            line["time"], line["value"], color=ink, marker=marker, linewidth=scaled(1), label=literal(label), zorder=3
         )
     _whole_turns(top, speakers, scene, next(iter(heads.values())), colors)
     _lanes(below, scene, lanes, colors)

@@ -1,4 +1,4 @@
-"""What a page says of each capture, and why numbers of captures are missing."""
+"""What a page says of a capture: the answer and its options, where it comes from, and why numbers are missing."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from attnscope.scene.names import equal_but_for_case
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
+
+
+COLUMNS = ("option", "expected", "tokens", "logprob", "share")
+UNLIKELY = 0.01  # probability of all options together, below which their shares say little of what the model says
 
 
 def capture_page(cap: Capture, name: str) -> dict[str, Any]:
@@ -37,30 +41,23 @@ def capture_page(cap: Capture, name: str) -> dict[str, Any]:
 
 def notes(caps: Sequence[Capture], names: Sequence[str], threshold: float) -> list[str]:
     """Why numbers are missing, each sentence once."""
-    found: dict[str, list[str]] = {}
+    names_by_note: dict[str, list[str]] = {}
     for name, cap in zip(names, caps, strict=True):
         failed = ["The self-check FAILED: do not trust these numbers."] if cap.check.get("passed") is False else []
         for note in [*failed, *metrics.explain(cap, threshold=threshold)]:
-            found.setdefault(note, []).append(name)
+            names_by_note.setdefault(note, []).append(name)
     if len(caps) == 1:
-        return list(found)
-    out = [note if len(who) == len(caps) else f"{', '.join(who)}: {note}" for note, who in found.items()]
+        return list(names_by_note)
+    out = [note if len(who) == len(caps) else f"{', '.join(who)}: {note}" for note, who in names_by_note.items()]
     if len(caps) > MOST_OVERLAYS:
         out.append(f"Frames are shown for the first {MOST_OVERLAYS} of {len(caps)} captures.")
     return out
 
 
-# The model's answer and the answer options as tables.
-
-
-COLUMNS = ("option", "expected", "tokens", "logprob", "share")
-UNLIKELY = 0.01  # probability of all options together, below which their shares say little of what the model says
-
-
 def options(cap: Capture) -> pd.DataFrame:
     """The options: `option`, `expected` (the scene's answer), `tokens`, `logprob`, `share`."""
-    found = cap.answer.get("options") or []
-    lp = np.array([np.nan if o.get("logprob") is None else float(o["logprob"]) for o in found], dtype=np.float64)
+    scored = cap.answer.get("options") or []
+    lp = np.array([np.nan if o.get("logprob") is None else float(o["logprob"]) for o in scored], dtype=np.float64)
     finite = np.isfinite(lp)
     top = lp[finite].max() if finite.any() else 0.0
     weight = np.where(finite, np.exp(np.where(finite, lp, top) - top), 0.0)
@@ -72,16 +69,16 @@ def options(cap: Capture) -> pd.DataFrame:
             "logprob": lp[i],
             "share": weight[i] / weight.sum() if weight.sum() > 0 else np.nan,
         }
-        for i, o in enumerate(found)
+        for i, o in enumerate(scored)
     ]
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
 
 
 def options_change(before: Capture, after: Capture) -> pd.DataFrame:
     """The options of two captures of one scene: log-probability (`change`) and share (`share_change`)."""
-    one, two = options(before), options(after)
-    joined = one.merge(
-        two[["option", "logprob", "share"]],
+    first, second = options(before), options(after)
+    joined = first.merge(
+        second[["option", "logprob", "share"]],
         on="option",
         how="left",
         suffixes=("_before", "_after"),
@@ -119,7 +116,7 @@ def verdict(cap: Capture) -> str:
 
     Surrounding white space and case do not count (ours, as in `attnscope eval`).
     """
-    said, expected = str(cap.answer.get("text") or "").strip(), cap.scene.answer
-    if not said or expected is None:
+    text, expected = str(cap.answer.get("text") or "").strip(), cap.scene.answer
+    if not text or expected is None:
         return ""
-    return "right" if equal_but_for_case(said, expected) else "wrong"
+    return "right" if equal_but_for_case(text, expected) else "wrong"

@@ -97,20 +97,20 @@ def aligned(row: Mapping[str, Any], of: str = "", least: int = 0) -> tuple[str, 
         of: what comes before these names, as in `logprob_before`; the change is then `logprob_change`, or `change`.
         least: decimals to have at least; small numbers then get no power of ten.
     """
-    one, two = row[f"{of}before"], row[f"{of}after"]
+    before, after = row[f"{of}before"], row[f"{of}after"]
     change = row.get(f"{of}change", row["change"])
-    text = changed({"before": one, "after": two, "change": change})
-    largest = max((abs(value) for value in (one, two) if value is not None), default=0.0)
+    text = changed({"before": before, "after": after, "change": change})
+    largest = max((abs(value) for value in (before, after) if value is not None), default=0.0)
     if not largest or largest >= 1e5 or (largest < 1e-3 and not least):
-        return number(one), number(two), text
+        return number(before), number(after), text
     places = max(least, 2 - math.floor(math.log10(largest)))
     if text not in ("0", "—"):
         places = max(places, 1 - math.floor(math.log10(abs(change))))
     places = min(places, PLACES)
-    known = [value for value in (one, two) if value is not None]
+    known = [value for value in (before, after) if value is not None]
     apart = [p for p in range(places, PLACES + 1) if not any(value != 1 == round(value, p) for value in known)]
     places = apart[0] if apart else places
-    cells = [_least(value, places) if least else _fixed(value, places) for value in (one, two)]
+    cells = [_least(value, places) if least else _fixed(value, places) for value in (before, after)]
     return cells[0], cells[1], text if text in ("0", "—") else _fixed(change, places, "+")
 
 

@@ -123,17 +123,17 @@ def _parameters(params: dict[str, Any], defaults: dict[str, Any] | None, unused:
 
 def _where(cap: Capture, item: dict[str, Any]) -> str:
     """How many heads a correction was active in, and which."""
-    found = acted(item)
-    if not found and pairing.shown_by([item]):
+    heads = acted(item)
+    if not heads and pairing.shown_by([item]):
         return "no head: it changes what the model is shown"
-    where = f"{len(found)} of {len(cap.layers) * cap.heads} heads"
-    return f"{where} ({heads_in_words(found, cap.heads)})" if found else where
+    where = f"{len(heads)} of {len(cap.layers) * cap.heads} heads"
+    return f"{where} ({heads_in_words(heads, cap.heads)})" if heads else where
 
 
-def heads_in_words(found: Iterable[tuple[int, int]], heads: int) -> str:
+def heads_in_words(places: Iterable[tuple[int, int]], heads: int) -> str:
     """Heads in a line, layers with the same heads together: "layers 2, 4: heads 0-3; layer 5: all heads"."""
     layers: dict[int, list[int]] = {}
-    for layer, head in sorted(set(found)):
+    for layer, head in sorted(set(places)):
         layers.setdefault(layer, []).append(head)
     alike: dict[tuple[int, ...], list[int]] = {}
     for layer, own in layers.items():
@@ -150,8 +150,8 @@ def touched(cap: Capture) -> dict[str, set[tuple[int, int]]]:
     names = [str(item.get("method")) for item in cap.correction]
     out = {}
     for number, (name, item) in enumerate(zip(names, cap.correction, strict=True)):
-        if found := acted(item):
-            out[f"{name} ({number + 1})" if names.count(name) > 1 else name] = found
+        if heads := acted(item):
+            out[f"{name} ({number + 1})" if names.count(name) > 1 else name] = heads
     return out
 
 
@@ -185,15 +185,15 @@ def _flat(value: Any) -> str:
     """A small document in one line."""
     if not isinstance(value, dict):
         return "—" if value is None else str(value)
-    shown = []
+    texts = []
     for key, item in value.items():
         if item is None:
             continue
         if isinstance(item, list) and len(item) > 4 and all(isinstance(i, int) for i in item):
-            shown.append(f"{key} {_ranges(item)}")
+            texts.append(f"{key} {_ranges(item)}")
         else:
-            shown.append(f"{key} {item if isinstance(item, str) else json.dumps(item)}")
-    return ", ".join(shown) or "—"
+            texts.append(f"{key} {item if isinstance(item, str) else json.dumps(item)}")
+    return ", ".join(texts) or "—"
 
 
 def _ranges(numbers: list[int]) -> str:

@@ -100,8 +100,8 @@ class _Painter:
         to_pixels = self._shape[1] / width
         self._boxes = {name: boxes.xyxy[s].astype(np.float64) * to_pixels for s, name in enumerate(boxes.speakers)}
         self._colors = speaker_colors(cap.scene)
-        said = {turn.speaker for turn in cap.scene.transcript if turn.start is not None}
-        self._lanes = [name for name in self._colors if name in said]
+        speaking = {turn.speaker for turn in cap.scene.transcript if turn.start is not None}
+        self._lanes = [name for name in self._colors if name in speaking]
         self._names = {name: current().written(name) for name in [*self._colors, *self._boxes]}
         self._top = self._line * len(self._title(title)) + MARGIN
         self._canvas = self._background(self._title(title), norm)
@@ -139,8 +139,8 @@ class _Painter:
         self._scale(canvas, draw, norm)
         for row, name in enumerate(self._lanes):
             y = self._lane(row)
-            shown = self._names[name]
-            draw.text((MARGIN, y + self._line / 2), shown, INK, _font(shown), anchor="lm")
+            text = self._names[name]
+            draw.text((MARGIN, y + self._line / 2), text, INK, _font(text), anchor="lm")
             for turn in self._cap.scene.transcript:
                 if turn.speaker == name and turn.start is not None:
                     ends = self._x(turn.start), max(self._x(turn.end or turn.start), self._x(turn.start) + 2)
@@ -197,13 +197,13 @@ class _Painter:
         x, bottom = self._x(moment), self._lane(len(self._lanes))
         draw.line((x, self._lane(0), x, bottom + 4), "#D55E00", 2)
         draw.text((self._shape[1] - MARGIN, bottom + 5), f"{moment:.1f} s", INK, _font("0", bold=True), anchor="ra")
-        said = [
+        words = [
             f"{turn.speaker}: {turn.text}" if turn.speaker else turn.text
             for turn in self._cap.scene.transcript
             if turn.start is not None and turn.start <= moment <= (turn.end or turn.start)
         ]
         room = self._shape[1] - 3 * MARGIN
-        text = current().written(printable(" / ".join(said), lines=False))
+        text = current().written(printable(" / ".join(words), lines=False))
         font = _font(text)
         draw.text((MARGIN, self._lane(-1)), _fit(text, font, room), INK, font)
 

@@ -98,10 +98,10 @@ def overlay_change(
     norm, extend = scale(on, [before, after])
     later = on if after_images is None else replace(on, images=grey(after_images))
     change = after - before
-    shown = on.placed & np.isfinite(change)
-    reach = np.percentile(np.abs(change[shown]), TOP) if shown.any() else 0.0
+    defined = on.placed & np.isfinite(change)
+    reach = np.percentile(np.abs(change[defined]), TOP) if defined.any() else 0.0
     change_norm = around_change(np.array([reach]), [np.array([_top(on, [before, after])])])
-    over = bool(shown.any() and np.abs(change[shown]).max() > (change_norm.vmax or 0.0))
+    over = bool(defined.any() and np.abs(change[defined]).max() > (change_norm.vmax or 0.0))
     for row, (values, name) in enumerate(((before, "Before"), (after, "After"), (change, "Change"))):
         for ax, f in zip(axes[row], frames, strict=True):
             colors = (change_norm, CHANGE) if row == 2 else (norm, COLORS)
@@ -172,14 +172,14 @@ def shade_bar(figure: Figure, norm: Normalize, cmap: str, axes: Sequence[Axes], 
     level = np.linspace(0, 1, 256)
     colors, opacity = shade(np.asarray(norm.inverse(level), np.float64)[None], norm, cmap)
     mixed = ListedColormap((1 - opacity[0, :, None]) + colors[0] * opacity[0, :, None])
-    drawn = ScalarMappable(norm, mixed)
-    return figure.colorbar(drawn, ax=list(axes), extend=extend, pad=0.015, aspect=aspect)
+    mappable = ScalarMappable(norm, mixed)
+    return figure.colorbar(mappable, ax=list(axes), extend=extend, pad=0.015, aspect=aspect)
 
 
 def _top(on: Backdrop, values: Sequence[NDArray[np.float64]]) -> float:
     """The number that few lie above, of tokens with places."""
-    shown = np.concatenate([some[on.placed] for some in values])
-    return float(np.nanpercentile(shown, TOP)) if np.isfinite(shown).any() else 0.0
+    placed = np.concatenate([some[on.placed] for some in values])
+    return float(np.nanpercentile(placed, TOP)) if np.isfinite(placed).any() else 0.0
 
 
 def draw_boxes(ax: Axes, on: Backdrop, frame: int, speaker: str | None, target: str | None = None) -> None:
@@ -187,8 +187,8 @@ def draw_boxes(ax: Axes, on: Backdrop, frame: int, speaker: str | None, target: 
     width, height = on.size
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
-    shown = {name: boxes[frame] for name, boxes in on.boxes.items() if np.isfinite(boxes[frame]).all()}
-    for name, (x0, y0, x1, y1) in shown.items():
+    visible = {name: boxes[frame] for name, boxes in on.boxes.items() if np.isfinite(boxes[frame]).all()}
+    for name, (x0, y0, x1, y1) in visible.items():
         chosen = name in (speaker, target)
         bright = TARGET if name == target else "white"
         for color, extra in (("black", 1.0), (bright, 0.0)):  # readable over light and dark
@@ -204,10 +204,10 @@ def draw_boxes(ax: Axes, on: Backdrop, frame: int, speaker: str | None, target: 
             )
             ax.add_patch(edge)
     room = ax.bbox.width / ax.figure.dpi * 72  # points across the frame, before the layout
-    current().learn(shown)
+    current().learn(visible)
     longest = max(6, int(WIDE * room / scaled(1) / LETTER))
-    texts = {name: middle(current().written(name), longest) for name in shown}
-    for name, (x, y) in place_names(shown, on.size, room / scaled(1), target or speaker, texts).items():
+    texts = {name: middle(current().written(name), longest) for name in visible}
+    for name, (x, y) in place_names(visible, on.size, room / scaled(1), target or speaker, texts).items():
         chosen = name in (speaker, target)
         ax.text(
             x,

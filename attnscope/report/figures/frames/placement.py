@@ -57,9 +57,11 @@ def _at(spot: tuple[float, float], w: float, h: float) -> Rectangle:
     return spot[0], spot[1], spot[0] + w, spot[1] + h
 
 
-def _covered(one: Rectangle, others: list[Rectangle]) -> float:
+def _covered(rectangle: Rectangle, others: list[Rectangle]) -> float:
     """Area that others cover of a rectangle."""
     total = 0.0
     for x0, y0, x1, y1 in others:
-        total += max(0.0, min(one[2], x1) - max(one[0], x0)) * max(0.0, min(one[3], y1) - max(one[1], y0))
+        total += max(0.0, min(rectangle[2], x1) - max(rectangle[0], x0)) * max(
+            0.0, min(rectangle[3], y1) - max(rectangle[1], y0)
+        )
     return total
