@@ -44,6 +44,7 @@ The examples run in the tests. They use a drawn clip of five people, the embedde
 | `cap`, `after` | captures of the scene: `run.h5`, and `after.h5` under `social` |
 | `tables`, `after_tables` | `metrics.compute(cap)` and `metrics.compute(after)` |
 | `about` | `metrics.clips.labels([cap, after], ["run", "after"])` |
+| `looks` | the rows of `metrics.answer_mass` of both, with a column `capture` |
 | `metrics`, `figures` | `attnscope.metrics` and `attnscope.report.figures` |
 | `np`, `pd` | numpy and pandas |
 """

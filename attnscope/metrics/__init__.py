@@ -12,7 +12,7 @@ from functools import partial
 
 import pandas as pd
 
-from attnscope.metrics import (
+from attnscope.metrics import (  # noqa: F401 - each family registers its metrics
     answer,
     balance,
     clips,
@@ -39,7 +39,6 @@ from attnscope.metrics.registry import (
     get,
     metric,
     one,
-    range_text,
 )
 from attnscope.metrics.segments import gamma_interval
 from attnscope.metrics.tables import Part, table_of
@@ -58,32 +57,19 @@ __all__ = [
     "OVER",
     "Metric",
     "Part",
-    "all",
     "all_metrics",
-    "answer",
-    "balance",
     "clips",
     "compute",
-    "decay",
     "definitions",
     "explain",
     "family",
     "gamma_interval",
     "get",
-    "grounding",
-    "heads",
     "jitter",
     "jitter_change",
     "long",
     "metric",
-    "modality",
     "one",
-    "pairs",
-    "range_text",
-    "rank",
-    "rollout",
-    "sinks",
-    "speakers",
     "table_of",
     "write",
 ]

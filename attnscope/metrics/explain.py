@@ -38,6 +38,10 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
 
     Returns:
         Sentences, none if everything is defined.
+
+    Example:
+        >>> print(metrics.explain(cap)[0])
+        Massive activations are not defined: a state of 128 channels cannot have a ratio above 20.
     """
     notes = _modality(cap) if cap.has("masses") else [NO_MASSES]
     notes += _not_computed(cap)

@@ -41,6 +41,10 @@ def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
     Raises:
         RequestError: for a metric that is not registered.
+
+    Example:
+        >>> metrics.long(tables).columns.tolist()
+        ['metric', 'layer', 'head', 'group', 'value', 'n', 'low', 'high', 'p', 'q', 'definition']
     """
     present = {str(c) for table in tables.values() for c in table.columns}
     first = [c for c in OF if c in present] + list(PLACE)
@@ -66,6 +70,11 @@ def write(table: pd.DataFrame, path: str | Path) -> None:
     Raises:
         RequestError: for another ending.
         RunError: if it cannot be written, or for parquet without the package pyarrow.
+
+    Example:
+        >>> metrics.write(tables["modality"], "modality.csv")
+        >>> len(pd.read_csv("modality.csv")) == len(tables["modality"])
+        True
     """
     path = Path(path)
     if path.suffix not in SUFFIXES:

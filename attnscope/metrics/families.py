@@ -31,6 +31,19 @@ def family(
 
     Raises:
         ValueError: If the name of a metric is taken.
+
+    Example:
+        >>> @metrics.family(
+        ...     metrics.Metric("top", "Top", "Largest attention of the group's mean query."),
+        ...     keys=("group",),
+        ...     needs=("maps",),
+        ... )
+        ... def top(cap):
+        ...     for group in ("question", "answer_position"):
+        ...         keys = {"layer": cap.layers, "head": np.arange(cap.heads), "group": group}
+        ...         yield metrics.Part("top", cap.maps(group=group).max("key"), 1, keys)
+        >>> len(metrics.top(cap)), metrics.get("top").id
+        (96, 'top/1')
     """
 
     def declare(measure: Callable[P, Iterable[Part]]) -> Callable[P, pd.DataFrame]:

@@ -77,6 +77,11 @@ def jitter(
 
     Raises:
         RequestError: for an option out of range, or a metric of another family.
+
+    Example:
+        >>> banded = metrics.jitter(cap, ["grounding_auc"], draws=5)["grounding"]
+        >>> bool((banded["low"] <= banded["high"]).any()), len(banded)
+        (True, 770)
     """
     how = check(draws=draws, level=level, amount=amount, unit=unit, drop=drop, grow=grow)
     known = [entry.name for entry in registry.all_metrics() if entry.family in MEASURES]
@@ -123,6 +128,12 @@ def jitter_change(
 
     Raises:
         RequestError: for an option out of range.
+
+    Example:
+        >>> pair = [{"answer": tables["answer"]}, {"answer": after_tables["answer"]}]
+        >>> before, later, change = metrics.jitter_change([cap, after], pair, draws=5)
+        >>> change["answer"].columns.tolist()[-4:]
+        ['after', 'change', 'low', 'high']
     """
     how = check(draws=draws, level=level, **how)
     cells = [_cells(cap, draws, threshold, seed, **how) for cap in caps]

@@ -65,6 +65,11 @@ class Metric:
             `metric`, `layer`, `head` (-1 = over all of them), the family's keys, `value`, `n`, and where there are
             any an interval `low`, `high`, a p-value `p` and its corrected form `q`.
         version: counts the changes of the definition; `id` names both.
+
+    Example:
+        >>> metric = metrics.get("mass_share")
+        >>> metric.id, metric.family, metric.unit, metric.range, metric.needs
+        ('mass_share/1', 'modality', '1', (0, 1), ('masses',))
     """
 
     name: str
@@ -110,6 +115,23 @@ def metric(
 
     Raises:
         ValueError: if the name is taken.
+
+    Example:
+        >>> @metrics.metric(
+        ...     name="focus",
+        ...     title="Focus",
+        ...     definition="Entropy of the answer position's attention.",
+        ...     source="ours",
+        ...     unit="nat",
+        ...     range=(0, None),
+        ...     needs=("stats",),
+        ... )
+        ... def focus(cap):
+        ...     values = cap.stat("entropy").sel(query=cap.prompt_length - 1)
+        ...     keys = {"layer": cap.layers, "head": np.arange(cap.heads)}
+        ...     return metrics.table_of([metrics.Part("focus", values, 1, keys)], keys=())
+        >>> len(metrics.focus(cap))
+        48
     """
 
     def register(compute: F) -> F:
@@ -132,7 +154,12 @@ def add(entry: Metric, compute: Compute, needs: tuple[str, ...], one_of: tuple[s
 
 
 def all_metrics() -> list[Metric]:
-    """Every registered metric as the files read: by family, in the order of the declarations."""
+    """Every registered metric as the files read: by family, in the order of the declarations.
+
+    Example:
+        >>> [metric.name for metric in metrics.all_metrics() if metric.family == "decay"][:3]
+        ['decay_gamma', 'decay_r2', 'decay_intercept']
+    """
     order = {family: i for i, family in enumerate(FAMILIES)}
     return sorted(_METRICS.values(), key=lambda m: order.get(m.family, len(order)))  # a stable sort
 
@@ -142,6 +169,10 @@ def get(name: str) -> Metric:
 
     Raises:
         RequestError: if there is none, with the names that exist.
+
+    Example:
+        >>> metrics.get("grounding_auc").chance, metrics.get("grounding_auc").title
+        ('0.5', 'Grounding AUC')
     """
     if name not in _METRICS:
         raise RequestError(f"unknown metric '{name}'; known: {', '.join(sorted(_METRICS))}")
@@ -177,6 +208,11 @@ def compute(
 
     Raises:
         RequestError: for an unknown metric or an option that no chosen metric takes.
+
+    Example:
+        >>> tables = metrics.compute(cap, ["mass_share", "grounding_auc"])
+        >>> {family: sorted(set(table["metric"])) for family, table in tables.items()}
+        {'modality': ['mass_share'], 'grounding': ['grounding_auc']}
     """
     chosen = all_metrics() if names is None else [get(name) for name in names]
     wanted = {entry.name for entry in chosen}
@@ -210,13 +246,22 @@ def one(name: str, cap: Capture, **options: Any) -> pd.DataFrame:
 
     Raises:
         RequestError: for an unknown metric or option.
+
+    Example:
+        >>> metrics.one("mass_share", cap).equals(metrics.mass_share(cap))
+        True
     """
     tables = compute(cap, [name], **options)
     return next(iter(tables.values()), pd.DataFrame(columns=pd.Index(["metric", "layer", "head", *FOUND])))
 
 
 def definitions() -> pd.DataFrame:
-    """The registry as a table: one row a metric, every attribute but the function."""
+    """The registry as a table: one row a metric, every attribute but the function.
+
+    Example:
+        >>> metrics.definitions().set_index("metric").loc["mass_share", ["unit", "range", "source"]].tolist()
+        ['1', '0 to 1', 'ours']
+    """
     rows = [
         {
             "metric": m.name,

@@ -138,6 +138,11 @@ def gamma_interval(
 
     Returns:
         (gamma, low, high); the bounds are NaN as in `interval`.
+
+    Example:
+        >>> curves = [rate ** np.arange(6.0) for rate in (0.50, 0.52, 0.54, 0.56, 0.58, 0.60)]
+        >>> [round(float(number), 2) for number in metrics.gamma_interval(range(6), curves)]
+        [0.55, 0.51, 0.58]
     """
     points = [logs(layers, alpha) for alpha in alphas]
     gamma = fit(np.concatenate([x for x, _ in points]), np.exp(np.concatenate([y for _, y in points]))).gamma

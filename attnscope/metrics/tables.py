@@ -91,6 +91,12 @@ class Part:
             that name; a table whose rows are the axis and whose columns become columns; or one text or number for all.
         p: P-values along the first axis, where the metric is tested.
         q: The same, corrected for many places.
+
+    Example:
+        >>> keys = {"layer": cap.layers, "head": np.arange(cap.heads), "query": "text"}
+        >>> part = metrics.Part("mine", np.zeros((6, 8)), 1, keys)
+        >>> metrics.table_of([part], keys=("query",)).columns.tolist()
+        ['metric', 'layer', 'head', 'query', 'value', 'n']
     """
 
     metric: str
@@ -136,6 +142,11 @@ def table_of(parts: Iterable[Part], keys: Sequence[str], **constants: object) ->
     Returns:
         Columns `metric`, `layer`, `head`, the keys, `value` (float64), `n` (int64), and `p` and `q` where a part is
         tested.
+
+    Example:
+        >>> part = metrics.Part("mine", [0.1, 0.2], 1, {"layer": [0, 1]})
+        >>> metrics.table_of([part], keys=()).to_dict("records")[1]
+        {'metric': 'mine', 'layer': 1, 'head': -1, 'value': 0.2, 'n': 1}
     """
     columns_of = [part.columns() for part in parts]
     tested = [name for name in ("p", "q") if any(name in part for part in columns_of)]

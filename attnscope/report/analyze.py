@@ -81,6 +81,11 @@ def analyze(
         RequestError: for an option out of range, an unknown speaker, captures that cannot be averaged or compared.
         FormatError: if a file is not a complete capture.
         RunError: if the output cannot be written.
+
+    Example:
+        >>> summary = attnscope.report.analyze("run.h5", "out", speaker="Dan")
+        >>> summary.report.name, sorted(path.name for path in summary.figures)[0]
+        ('report.html', 'answer_lift.png')
     """
     check_options(threshold, denominator)
     check_style(style)

@@ -80,6 +80,11 @@ def compare(
             an option is out of range.
         FormatError: if a file is not a complete capture.
         RunError: if the output cannot be written.
+
+    Example:
+        >>> summary = attnscope.report.compare("run.h5", "after.h5", "out")
+        >>> summary.report.name, summary.report.exists()
+        ('report.html', True)
     """
     check_options(threshold, denominator)
     with ExitStack() as stack:

@@ -51,8 +51,10 @@ def names(stack: ExitStack) -> dict[str, Any]:
     frames = read_scene_frames(scene)
     tables = metrics.compute(cap)
     after_tables = metrics.compute(after)
+    pair = (("run", cap), ("after", after))
     about = metrics.clips.labels([cap, after], ["run", "after"])
     return {
+        "__name__": "examples",
         "np": np,
         "pd": pd,
         "attnscope": attnscope,
@@ -68,6 +70,7 @@ def names(stack: ExitStack) -> dict[str, Any]:
         "tables": tables,
         "after_tables": after_tables,
         "about": about,
+        "looks": pd.concat(metrics.answer_mass(one).assign(capture=name) for name, one in pair),
     }
 
 

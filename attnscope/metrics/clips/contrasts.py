@@ -58,6 +58,12 @@ def paired(
 
     Raises:
         RequestError: as `attnscope.metrics.clips.pool.pooled`, and if no clip is in both sets, or a capture is.
+
+    Example:
+        >>> change = metrics.clips.paired(metrics.clips.shared(looks), about, ["run"], ["after"])
+        >>> row = change.query("asked and layer == 2 and head == -1")  # the one who is asked about
+        >>> row[["before", "after"]].round(2).values.tolist()
+        [[0.16, 1.0]]
     """
     both = sorted(set(before) & set(after))
     if both:
@@ -112,6 +118,12 @@ def contrast(
 
     Raises:
         RequestError: as `attnscope.metrics.clips.pool.pooled`, and if there are fewer than two groups.
+
+    Example:
+        >>> table = metrics.clips.contrast(metrics.clips.shared(looks), about, by="correction")
+        >>> row = table.query("asked and layer == 2 and head == -1")
+        >>> row[["base", "other", "value"]].round(2).values.tolist()
+        [['plain', 'social-bias', 0.84]]
     """
     sets = several_groups(about, by)
     keys, values = by_clip(table, about, list(sets.values()))

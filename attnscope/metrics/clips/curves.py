@@ -23,7 +23,13 @@ SCORED = (TEXT, VISUAL)
 
 
 def rows_of(table: pd.DataFrame, metric: str, **where: object) -> pd.DataFrame:
-    """Rows of one metric with given keys."""
+    """Rows of one metric with given keys.
+
+    Example:
+        >>> rows = metrics.clips.rows_of(tables["modality"], "mass_share", query="text", key="visual", sinks="with")
+        >>> len(rows), set(rows["metric"])
+        (54, {'mass_share'})
+    """
     keep = table["metric"] == metric
     for column, value in where.items():
         keep &= table[column] == value
@@ -31,7 +37,14 @@ def rows_of(table: pd.DataFrame, metric: str, **where: object) -> pd.DataFrame:
 
 
 def by_layer(table: pd.DataFrame, metric: str, **where: object) -> pd.DataFrame:
-    """Rows of one metric with given keys, of single layers and of the mean over heads."""
+    """Rows of one metric with given keys, of single layers and of the mean over heads.
+
+    Example:
+        >>> where = {"query": "text", "key": "visual", "sinks": "with"}
+        >>> rows = metrics.clips.by_layer(tables["modality"], "mass_share", **where)
+        >>> sorted(rows["layer"]), set(rows["head"])
+        ([0, 1, 2, 3, 4, 5], {-1})
+    """
     rows = rows_of(table, metric, **where)
     return rows[(rows["head"] == OVER) & (rows["layer"] != OVER)]
 
@@ -47,6 +60,11 @@ def over_clips(rows: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.Data
     Returns:
         The rows, with `low` and `high` (NaN for few clips) and `clips` (0 where the rows are of one capture). Where
         they are to be compared by `match`, only captures that define all of its values count.
+
+    Example:
+        >>> rows = metrics.clips.over_clips(metrics.clips.by_layer(looks, "answer_mass", asked=True), about)
+        >>> rows[["layer", "value", "clips"]].round(2).iloc[2].tolist()  # two captures of one clip
+        [2.0, 0.58, 0.0]
     """
     if "clips" in rows:
         return rows
@@ -65,7 +83,13 @@ def over_clips(rows: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.Data
 
 
 def layer_means(table: pd.DataFrame, about: pd.DataFrame | None = None, *metrics: str) -> pd.DataFrame:
-    """Single layers and the mean over heads of some metrics (all by default), as `over_clips`."""
+    """Single layers and the mean over heads of some metrics (all by default), as `over_clips`.
+
+    Example:
+        >>> rows = metrics.clips.layer_means(tables["speakers"], None, "speaker_consistency_lift")
+        >>> sorted(set(rows["layer"])), {"low", "high", "clips"} <= set(rows)
+        ([0, 1, 2, 3, 4, 5], True)
+    """
     rows = table[(table["head"] == OVER) & (table["layer"] != OVER)]
     return over_clips(rows[rows["metric"].isin(metrics)] if metrics else rows, about)
 
@@ -84,6 +108,11 @@ def attention_scores(
     Returns:
         As `over_clips`, with `metric` = `score` (mean attention per pair), `even` (the score over its lift) and
         `ratio` (text over visual, `key` ""), and `queries`: how many the scores are over.
+
+    Example:
+        >>> scores = metrics.clips.attention_scores(tables["modality"], "answer_position")
+        >>> sorted(set(scores["metric"])), sorted(set(scores["key"]))
+        (['even', 'ratio', 'score'], ['', 'text', 'visual'])
     """
     rows = modality[(modality["query"] == query) & modality["key"].isin(SCORED) & (modality["sinks"] == sinks)]
     on = ["capture", "layer"] if "capture" in rows else ["layer"]
@@ -105,6 +134,10 @@ def fit_means(decay: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.Data
     Args:
         decay: The table of the family.
         about: What the captures are of (`labels`).
+
+    Example:
+        >>> metrics.clips.fit_means(tables["decay"]).columns.tolist()
+        ['link', 'sinks', 'gamma', 'intercept', 'r2']
     """
     names = {f"decay_{name}": name for name in ("gamma", "intercept", "r2")}
     rows = over_clips(decay[decay["metric"].isin(list(names))], about)
@@ -123,6 +156,11 @@ def answer_shares(answer: pd.DataFrame, about: pd.DataFrame | None = None) -> pd
         As `over_clips`, with `curve` (the speaker, "asked speaker", "others, each" or "chance": even attention on the
         speakers) and `asked` (whether the question names the speaker), the asked one first and chance last. Curves
         without any value are left out.
+
+    Example:
+        >>> shares = metrics.clips.answer_shares(tables["answer"])
+        >>> list(dict.fromkeys(shares["curve"]))
+        ['Dan', 'Eva', 'Cleo', 'Ada', 'Ben', 'chance']
     """
     rows = by_layer(answer, "answer_share")
     rows = rows if "capture" in rows else rows.assign(capture="")

@@ -39,6 +39,11 @@ def labels(caps: Sequence[Capture], names: Sequence[str]) -> pd.DataFrame:
         One row a capture: `capture`, `clip` (the video), `question`, and a column "field:<name>" of texts for
         `speakers` (how many have a box), `correction` (the methods that the capture was made under, "plain" for none)
         and each field of the scenes, which wins over these two; a list is one label, "(none)" a missing field.
+
+    Example:
+        >>> about = metrics.clips.labels([cap, after], ["run", "after"])
+        >>> about[["capture", "question", "field:correction"]].values.tolist()
+        [['run', 'Who is Dan talking to?', 'plain'], ['after', 'Who is Dan talking to?', 'social-bias']]
     """
     rows = []
     for cap, name in zip(caps, names, strict=True):
@@ -55,6 +60,10 @@ def groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
 
     Raises:
         RequestError: if no scene has the field.
+
+    Example:
+        >>> metrics.clips.groups(about, "correction")
+        {'plain': ['run'], 'social-bias': ['after']}
     """
     column = f"field:{by}"
     if column not in about:
@@ -164,6 +173,11 @@ def shared(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Its columns without intervals and p; n = numbers that were averaged.
+
+    Example:
+        >>> table = metrics.clips.shared(looks)
+        >>> sorted(set(looks["speaker"])), sorted(set(table["speaker"]))
+        (['Ada', 'Ben', 'Cleo', 'Dan', 'Eva'], ['each'])
     """
     columns = ["capture", *keys_of(table)]
     number, keys = _numbered(table[columns])

@@ -55,6 +55,12 @@ def summarize(
 
     Raises:
         RequestError: as `contrast`.
+
+    Example:
+        >>> looked = {"answer": looks}
+        >>> summary = metrics.clips.summarize(looked, about, "correction", draws=50, permutations=99)
+        >>> list(summary), summary["pooled"]["metric"].unique().tolist()
+        (['pooled', 'groups', 'contrasts', 'paired'], ['answer_mass'])
     """
     common = {family: shared(table) for family, table in tables.items() if len(table)}
     summaries = {"pooled": {family: pooled(table, about, draws=draws, seed=seed) for family, table in common.items()}}
@@ -88,6 +94,12 @@ def pooled(
 
     Raises:
         RequestError: if no scene has the field, or the table names a number of a capture twice or an unknown capture.
+
+    Example:
+        >>> means = metrics.clips.pooled(metrics.clips.shared(looks), about, by="correction")
+        >>> rows = means.query("asked and layer == 2 and head == -1")
+        >>> rows[["label", "value", "n"]].round(2).values.tolist()
+        [['plain', 0.16, 1], ['social-bias', 1.0, 1]]
     """
     sets = {"": about["capture"].tolist()} if by is None else groups(about, by)
     keys, values = by_clip(table, about, list(sets.values()))

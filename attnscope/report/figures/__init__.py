@@ -46,7 +46,6 @@ __all__ = [
     "overlay_movie",
     "own_share_over_time",
     "read_backdrop",
-    "read_stage",
     "rows_of",
     "scores_by_layer",
     "shares_by_layer",

@@ -36,6 +36,11 @@ def speaker_shares(shares: pd.DataFrame, *, ax: Axes | None = None) -> Axes | No
     Args:
         shares: As from `attnscope.metrics.clips.answer_shares`.
         ax: Axes to draw into.
+
+    Example:
+        >>> ax = figures.speaker_shares(metrics.clips.answer_shares(tables["answer"]))
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('layer (n = 6)', 'share among the speakers')
     """
     if shares.empty:
         return None
@@ -56,6 +61,11 @@ def speaker_shares_change(
         before: As from `attnscope.metrics.clips.answer_shares`.
         after: The same of the second capture.
         fig: To draw into.
+
+    Example:
+        >>> before, corrected = (metrics.clips.answer_shares(some["answer"]) for some in (tables, after_tables))
+        >>> [ax.get_title() for ax in figures.speaker_shares_change(before, corrected)]
+        ['Before', 'After', 'Change']
     """
     if before.empty or after.empty:
         return None

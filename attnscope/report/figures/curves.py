@@ -43,6 +43,11 @@ def links_by_layer(modality: pd.DataFrame, *, fig: Figure | SubFigure | None = N
     Args:
         modality: the table of the family, of one capture, or over clips.
         fig: to draw into.
+
+    Example:
+        >>> axes = figures.links_by_layer(tables["modality"])
+        >>> [ax.get_title() for ax in axes]
+        ['All keys', 'Without sinks']
     """
     rows = as_curves(by_layer(modality, "pair_mean"))
     figure, axes = _two(fig, COLUMN, 2.6)
@@ -69,6 +74,11 @@ def links_change(
         after: of the second.
         fits: Both's fits, as from `attnscope.metrics.clips.fit_means`; then γ stands in the legend.
         fig: to draw into.
+
+    Example:
+        >>> axes = figures.links_change(tables["modality"], after_tables["modality"])
+        >>> [ax.get_title() for ax in axes]
+        ['All keys', 'Without sinks']
     """
     figure, axes = _two(fig, PAGE, 2.8)
     tables = {name: as_curves(by_layer(t, "pair_mean")) for name, t in (("before", before), ("after", after))}
@@ -92,6 +102,11 @@ def gap_by_layer(modality: pd.DataFrame, denominator: str = "max", *, ax: Axes |
         modality: the table of the family, of one capture, or over clips.
         denominator: of the gap, max, sum or self.
         ax: axes to draw into.
+
+    Example:
+        >>> ax = figures.gap_by_layer(tables["modality"])
+        >>> ax.get_xlabel(), ax.get_ylabel()
+        ('layer (n = 6)', 'gap |s − c| / max(s, c)')
     """
     rows = as_curves(by_layer(modality, "gap", denominator=denominator))
     even = as_curves(by_layer(modality, "gap_uniform", denominator=denominator, sinks="with"))
@@ -130,6 +145,11 @@ def decay_fits(
         modality: the table of the family, of one capture, or over clips.
         fits: As from `attnscope.metrics.clips.fit_means`.
         fig: to draw into.
+
+    Example:
+        >>> axes = figures.decay_fits(tables["modality"], metrics.clips.fit_means(tables["decay"]))
+        >>> [ax.get_yscale() for ax in axes]
+        ['log', 'log']
     """
     rows = as_curves(by_layer(modality, "pair_mean"))
     _, axes = _two(fig, COLUMN, 2.9)

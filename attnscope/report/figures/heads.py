@@ -41,7 +41,13 @@ LEAST_CHANGE = 0.05  # of the largest number: where the colours of a change end 
 
 @dataclass(frozen=True)
 class Grid:
-    """Numbers by layer and head: `values` [L, H] with the layers' and heads' numbers."""
+    """Numbers by layer and head: `values` [L, H] with the layers' and heads' numbers.
+
+    Example:
+        >>> grid = figures.Grid(np.zeros((2, 8)), layers=[2, 3], heads=list(range(8)))
+        >>> figures.heads_map(grid, title="Nothing", unit="share").get_title()
+        'Nothing'
+    """
 
     values: NDArray[np.float64]
     layers: list[int]
@@ -49,7 +55,13 @@ class Grid:
 
 
 def grid(table: pd.DataFrame) -> Grid:
-    """Arrange rows with a layer, a head and a value, of one capture or over clips."""
+    """Arrange rows with a layer, a head and a value, of one capture or over clips.
+
+    Example:
+        >>> rows = figures.rows_of(tables["modality"], "mass_share", query="text", key="visual", sinks="with")
+        >>> figures.grid(rows).values.shape
+        (6, 8)
+    """
     rows = as_curves(table[(table["layer"] != OVER) & (table["head"] != OVER)])
     wide = rows.pivot(index="layer", columns="head", values="value")
     return Grid(wide.to_numpy(np.float64), [int(n) for n in wide.index], [int(n) for n in wide.columns])
@@ -78,6 +90,12 @@ def heads_map(
         mark: what the dot means.
         norm: a colour scale to share with other maps, instead of the map's own.
         ax: axes to draw into.
+
+    Example:
+        >>> data = figures.grid(figures.rows_of(tables["answer"], "answer_mass", asked=True))
+        >>> ax = figures.heads_map(data, title="Answer's mass on Dan", unit="share")
+        >>> ax.get_title(), ax.get_xlabel(), ax.get_ylabel()
+        ("Answer's mass on Dan", 'head (n = 8)', 'layer (n = 6)')
     """
     ax = own_axes(ax, COLUMN, _height(data))
     if norm is None:
@@ -110,6 +128,15 @@ def heads_change(
         center: if given, the scale before and after is diverging about it.
         active: (layer, head) to outline: heads in which a correction acted.
         fig: to draw into.
+
+    Example:
+        >>> before, corrected = (
+        ...     figures.grid(figures.rows_of(some["answer"], "answer_mass", asked=True))
+        ...     for some in (tables, after_tables)
+        ... )
+        >>> axes = figures.heads_change(before, corrected, title="Answer's mass on Dan", unit="share")
+        >>> [ax.get_title() for ax in axes]
+        ['Before', 'After', 'Change']
     """
     figure = new_figure(PAGE, _height(before) + 0.25) if fig is None else fig
     axes = list(figure.subplots(1, 3, sharey=True))

@@ -73,6 +73,13 @@ def layer_curves(
 
     Raises:
         RequestError: for an unknown metric, or if `where` and `by` leave more than one number to a layer.
+
+    Example:
+        >>> names = {"matched": "the speaker", "mismatched": "the others"}
+        >>> pairs = {"frames": "live", "heads": "mean"}
+        >>> ax = figures.layer_curves(tables["pairs"], "speaker_pair_mean", "match", where=pairs, labels=names)
+        >>> len(ax.lines) >= 2, ax.get_xlabel()
+        (True, 'layer (n = 6)')
     """
     entry = get(metric)
     rows = by_layer(table, metric, **(where or {}))
@@ -149,6 +156,11 @@ def heads_by_layer(
         where: values of the key columns, for example `{"frames": "live"}`.
         title: by default that of the metric.
         ax: axes to draw into.
+
+    Example:
+        >>> ax = figures.heads_by_layer(tables["heads"], "cross_attention", title="Heads that look at the picture")
+        >>> ax.get_title(), ax.get_xlabel()
+        ('Heads that look at the picture', 'layer (n = 6)')
     """
     entry = get(metric)
     rows = rows_of(table, metric, **(where or {}))

@@ -75,6 +75,11 @@ def flow_by_layer(
         modality: the table of the family, of one capture, or over clips.
         queries: sets of queries (values of the column `query`) and what to call them; at most four.
         fig: to draw into.
+
+    Example:
+        >>> axes = figures.flow_by_layer(tables["modality"], {"role:question": "Question"})
+        >>> [ax.get_title() for ax in axes]
+        ['Question (n = 32)']
     """
     rows = as_curves(by_layer(modality, "mass_share"))
     defined = {name: text for name, text in queries.items() if rows.loc[rows["query"] == name, "value"].notna().any()}
@@ -112,6 +117,10 @@ def shares_by_layer(modality: pd.DataFrame, *, fig: Figure | SubFigure | None = 
     """Share of attention mass on each modality, for text and for visual queries; dashed without sinks.
 
     The curves of `flow_by_layer` for two sets of queries, each with its interval over clips.
+
+    Example:
+        >>> [ax.get_title().splitlines() for ax in figures.shares_by_layer(tables["modality"])]
+        [['Text queries', '(n = 62)'], ['Visual queries', '(n = 144)']]
     """
     rows = as_curves(by_layer(modality, "mass_share"))
     figure = new_figure(COLUMN, 2.6) if fig is None else fig
@@ -192,6 +201,12 @@ def scores_by_layer(
 
     Returns:
         The axes of the scores, and of their ratio.
+
+    Example:
+        >>> scores = metrics.clips.attention_scores(tables["modality"], "answer_position")
+        >>> axes = figures.scores_by_layer(scores, queries="answer position")
+        >>> len(axes), axes[-1].get_xlabel().splitlines()
+        (2, ['layer (n = 6)', 'n = 1 answer position'])
     """
     figure = new_figure(COLUMN, 3.0) if fig is None else fig
     axes = list(figure.subplots(2, 1, sharex=True, height_ratios=[1.7, 1]))
@@ -244,6 +259,10 @@ def sinks_by_layer(sinks: pd.DataFrame, *, fig: Figure | SubFigure | None = None
 
     Returns:
         Three axes, from top to bottom.
+
+    Example:
+        >>> [ax.get_title() for ax in figures.sinks_by_layer(tables["sinks"])]
+        ['Attention sinks and entropy', '', '']
     """
     figure = new_figure(COLUMN, 3.5) if fig is None else fig
     axes = list(figure.subplots(3, 1, sharex=True, height_ratios=[0.8, 1, 1]))

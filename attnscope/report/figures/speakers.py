@@ -55,6 +55,11 @@ def speaker_matrix(
         speakers: the table of the speaker metrics.
         head: layer and head; by default the mean over all of them.
         fig: to draw into.
+
+    Example:
+        >>> axes = figures.speaker_matrix(tables["speakers"], head=(2, 0))
+        >>> [label.get_text() for label in axes[0].get_xticklabels()]
+        ['Eva', 'Cleo', 'Ada', 'Dan', 'Ben']
     """
     layer, which = head or (OVER, OVER)
     rows = rows_of(speakers, "speaker_density", layer=layer, head=which)
@@ -78,6 +83,11 @@ def speaker_matrices(
         groups: how many groups of neighbouring layers, or first and last layer of each.
         frames: `live` or `all`.
         fig: to draw into.
+
+    Example:
+        >>> axes = figures.speaker_matrices(tables["speakers"], groups=[(0, 2), (3, 5)])
+        >>> [ax.get_title() for ax in axes]
+        ['layers 0-2', 'layers 3-5']
     """
     rows = rows_of(speakers, "speaker_density", head=OVER, frames=frames)
     rows = rows[rows["layer"] != OVER]
@@ -259,6 +269,11 @@ def grounding_maps(
 
     Returns:
         One axes for each choice of frames at which the AUC is defined; at least one.
+
+    Example:
+        >>> axes = figures.grounding_maps(tables["grounding"], "Dan")
+        >>> [ax.get_title().splitlines() for ax in axes]
+        [['Live frames', 'n = 2 cells'], ['All frames', 'n = 8 cells']]
     """
     maps: dict[str, tuple[Grid, str]] = {}
     for frames, label in FRAMES.items():

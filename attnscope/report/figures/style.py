@@ -151,6 +151,12 @@ def styled(name: str | None = None) -> Iterator[None]:
 
     Raises:
         RequestError: for an unknown style.
+
+    Example:
+        >>> with figures.styled("slides"):
+        ...     wide = figures.gap_by_layer(tables["modality"]).figure.get_figwidth()
+        >>> bool(wide > figures.gap_by_layer(tables["modality"]).figure.get_figwidth())
+        True
     """
     if name is not None:
         check_style(name)
@@ -249,7 +255,14 @@ def own_axes(ax: Axes | None, width: float, height: float) -> Axes:
 
 
 def figure_of(drawing: Drawing) -> Figure:
-    """The whole figure that axes are in."""
+    """The whole figure that axes are in.
+
+    Example:
+        >>> axes = figures.links_by_layer(tables["modality"])
+        >>> figures.figure_of(axes).savefig("links.png")
+        >>> open("links.png", "rb").read(4)[1:]
+        b'PNG'
+    """
     ax = drawing if isinstance(drawing, Axes) else drawing[0]
     figure: Figure | SubFigure | None = ax.figure
     while isinstance(figure, SubFigure):

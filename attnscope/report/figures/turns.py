@@ -64,6 +64,11 @@ def own_share_over_time(
 
     Returns:
         The axes of the share, and of the turns; None if the share is defined at no moment.
+
+    Example:
+        >>> axes = figures.own_share_over_time(tables["speakers"], scene)
+        >>> len(axes), axes[-1].get_xlabel()
+        (2, 'time (s; n = 4 moments)')
     """
     rows = rows_of(speakers, "own_share_time", frames="live")
     level = rows_of(speakers, "own_share_time_chance", frames="live").sort_values("time")

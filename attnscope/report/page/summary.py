@@ -21,6 +21,12 @@ class Summary:
         figures: PNG and SVG files.
         numbers: headline numbers, answers and settings, JSON-able.
         notes: sentences that a user should read.
+
+    Example:
+        >>> from pathlib import Path
+        >>> summary = attnscope.report.Summary(Path("report.html"), [], [], {"gap": float("nan")})
+        >>> summary.to_dict()
+        {'report': 'report.html', 'tables': [], 'figures': [], 'notes': [], 'gap': None}
     """
 
     report: Path

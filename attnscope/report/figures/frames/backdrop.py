@@ -29,6 +29,11 @@ class Backdrop:
         cells: of each token, [P, 4] (NaN without a place).
         first, last: frames that each token shows, [P].
         live: frames at which the chosen speaker talks, [F].
+
+    Example:
+        >>> backdrop = figures.read_backdrop(cap, "Dan")
+        >>> sorted(backdrop.boxes), int(backdrop.placed.sum())
+        (['Ada', 'Ben', 'Cleo', 'Dan', 'Eva'], 144)
     """
 
     images: NDArray[np.float64]
@@ -52,7 +57,13 @@ class Backdrop:
 
 
 def backdrop(cap: Capture, speaker: str | None) -> Backdrop:
-    """Read frames, places and boxes of a capture; frames at which `speaker` talks are marked live."""
+    """Read frames, places and boxes of a capture; frames at which `speaker` talks are marked live.
+
+    Example:
+        >>> backdrop = figures.read_backdrop(cap, "Dan")
+        >>> backdrop.times[backdrop.live].tolist()  # while Dan talks
+        [3.25, 3.75]
+    """
     times = np.asarray(cap.frames.times, dtype=np.float64)
     boxes = scene_boxes(cap.scene, cast("Frames", cap.frames))  # times, width and height are all it takes
     turns = [t for t in cap.scene.transcript if speaker is not None and t.speaker == speaker]

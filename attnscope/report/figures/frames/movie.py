@@ -70,6 +70,12 @@ def movie(
 
     Raises:
         RunError: if a file cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> figures.overlay_movie(cap, "answer_position", Path("answer.mp4"), title="Answer", fps=4)
+        >>> attnscope.scene.read_frames("answer.mp4").kind
+        'video'
     """
     at, rate = moments(cap, fps, most)
     painter = _Painter(cap, backdrop(cap, speaker), cell_lift(cap, group, layer, head), title, speaker, at)

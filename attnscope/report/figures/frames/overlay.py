@@ -52,6 +52,12 @@ def overlay(
 
     Returns:
         One axes a frame.
+
+    Example:
+        >>> lift = cap.maps(layer=2, head=0, group="answer_position").values * cap.prompt_length
+        >>> on = figures.read_backdrop(cap, "Dan")
+        >>> len(figures.overlay_frames(on, lift, title="Answer", speaker="Dan", most=4))
+        4
     """
     frames = choose(on, most)
     columns = min(columns, len(frames))
@@ -92,6 +98,15 @@ def overlay_change(
         most: frames to draw at most.
         after_images: [F, h, w, 3] what was shown after, where that may be something else.
         target: to whom a correction draws the attention: the box is drawn in full and in a colour of its own.
+
+    Example:
+        >>> before, corrected = (
+        ...     one.maps(layer=2, head=0, group="answer_position").values * one.prompt_length
+        ...     for one in (cap, after)
+        ... )
+        >>> on = figures.read_backdrop(cap, "Dan")
+        >>> len(figures.overlay_change(on, before, corrected, title="Answer", speaker="Dan", most=2))
+        6
     """
     frames = choose(on, most)
     figure, axes = canvas(on, 3, len(frames), PAGE)
