@@ -232,12 +232,19 @@ def compute(
         tables.setdefault(entry.family, []).append(table[table["metric"].isin(wanted)])
     if progress is not None:
         progress("metrics", len(functions), len(functions))
-    return {family: _joined(parts) for family, parts in tables.items()}
+    return {family: _joined(family, parts) for family, parts in tables.items()}
 
 
-def _joined(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """Several tables of a family under each other: all their keys, then what was found."""
+def _joined(family: str, parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Several tables of a family under each other: all their keys, then what was found.
+
+    Raises:
+        TypeError: If a key is a text in one table and a number in another, which no file of a table can hold.
+    """
     table = pd.concat(parts, ignore_index=True)
+    for name in table.columns:
+        if len({pd.api.types.is_numeric_dtype(part[name]) for part in parts if name in part and len(part)}) > 1:
+            raise TypeError(f"family '{family}': key '{name}' is a text in one metric's table and a number in another")
     return table[[c for c in table.columns if c not in FOUND] + [c for c in FOUND if c in table]]
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", np.float32, np.float64)
 ALL = pd.DataFrame({"layer": [OVER], "head": [OVER]})  # the place of a number that is the same for every head
-GAPS = {"layer": OVER, "head": OVER, "turn": OVER, "time": np.nan}  # where a number has no such key; "" for all others
+# Where a number has no such key; "" for all others
+GAPS = {"layer": OVER, "head": OVER, "turn": OVER, "time": np.nan, "threshold": np.nan}
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def table_of(parts: Iterable[Part], keys: Sequence[str], **constants: object) ->
     Args:
         parts: The numbers.
         keys: The key columns after `layer` and `head`, in order. Where a part has no such key stands -1 (`layer`,
-            `head`, `turn`), NaN (`time`) or "".
+            `head`, `turn`), NaN (`time`, `threshold`) or "".
         constants: Key columns with one value.
 
     Returns:

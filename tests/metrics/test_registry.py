@@ -10,7 +10,9 @@ import pytest
 from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
-from attnscope.metrics.registry import FAMILIES, FOUND, range_text
+from attnscope.metrics import families, registry
+from attnscope.metrics.registry import FAMILIES, FOUND, Metric, range_text
+from attnscope.metrics.tables import Part
 from attnscope.vocabulary import READINGS
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.metrics.test_sinks import with_stats
@@ -73,6 +75,26 @@ def test_unknown_names_and_options_are_refused(drawn):
         metrics.compute(cap, treshold=0.5)
     with pytest.raises(RequestError, match="no metric takes the option 'threshold'"):
         metrics.compute(cap, ["gap"], threshold=0.5)
+
+
+def test_a_key_is_a_text_or_a_number_in_all_of_a_family(drawn, monkeypatch):
+    """A metric of a file of its own, whose numbers have no `threshold`, and one whose key `turn` is a text."""
+    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
+    without = Metric("numberless", "Numberless", "The number 1, in a table whose other numbers have a threshold.")
+    named = Metric("named", "Named", "The number 1, with a turn that has a name.")
+    numbered = Metric("numbered", "Numbered", "The number 1, with a turn that has a number.")
+
+    def declare(entry, key, **keys):
+        families.family(entry, keys=(key,), needs=())(lambda _: [Part(entry.name, [1.0], 1, {"layer": [0]} | keys)])
+
+    declare(without, "threshold")
+    declare(named, "turn", turn="first")
+    declare(numbered, "turn", turn=0)
+    cap = drawn(room())
+    table = metrics.compute(cap, ["numberless"])["test_registry"]
+    assert np.isnan(table["threshold"].to_numpy(float)).all()
+    with pytest.raises(TypeError, match="family 'test_registry': key 'turn' is a text in one metric's table"):
+        metrics.compute(cap, ["named", "numbered"])
 
 
 def test_a_name_is_taken_once():
