@@ -138,9 +138,9 @@ def speakers(
     Args:
         cap: an open capture with the `maps` reading.
         threshold: covered fraction from which a cell counts as a speaker's.
-        limit: up to so many arrangements of labels the test is exact.
+        limit: the test is exact up to this number of arrangements of labels.
         draws: random arrangements otherwise.
-        shifts: up to so many temporal units every shift of the boxes is taken, else so many at random.
+        shifts: every shift of the boxes is taken up to this number of temporal units, else this number at random.
         seed: of the random numbers.
 
     Returns:

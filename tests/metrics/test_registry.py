@@ -116,3 +116,28 @@ def test_metrics_need_no_torch():
 
     code = "import sys, attnscope.metrics, attnscope.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_family_is_one_declaration(monkeypatch):
+    """Its parts become one table: keys in their order, the option as a column, gaps where a part has no such key."""
+    monkeypatch.setattr(metrics.registry, "_METRICS", {})
+    share = metrics.Metric("share", "Share", "The share of something in something else, by hand.")
+    other = metrics.Metric(
+        "count", "Count", "How many things there are, by hand, with a test.", unit="1", range=(0, None)
+    )
+
+    @metrics.family(share, other, keys=("threshold", "who", "turn"), needs=())
+    def counted(cap, *, threshold: float = 0.5):  # noqa: ARG001
+        yield metrics.Part("share", [[0.25, 0.5], [0.75, 1.0]], [3, 4], {"layer": [0, 1], "who": ["Ann", "Ben"]})
+        yield metrics.Part("count", 7, 1, {"turn": 2}, p=np.array([0.5]))
+
+    table = metrics.compute(None, threshold=0.25)["test_registry"]
+    assert list(table.columns) == ["metric", "layer", "head", "threshold", "who", "turn", "value", "n", "p"]
+    rows = table.fillna("-").to_numpy().tolist()
+    assert rows[:2] == [
+        ["share", 0, -1, 0.25, "Ann", -1, 0.25, 3, "-"],
+        ["share", 0, -1, 0.25, "Ben", -1, 0.5, 4, "-"],
+    ]
+    assert rows[4] == ["count", -1, -1, 0.25, "", 2, 7.0, 1, 0.5] and len(rows) == 5
+    assert [m.name for m in metrics.all()] == ["share", "count"] and metrics.get("share").source == "ours"
+    assert metrics.registry.get("count").range == (0, None) and counted.__name__ == "counted"

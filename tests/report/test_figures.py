@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -303,3 +305,22 @@ def test_figures_can_be_put_into_others(tables):
     )
     whole = figure_of(axes)
     assert {id(figure_of(ax)) for ax in axes} == {id(whole)} and len(whole.subfigs) == 2
+
+
+def test_several_captures_are_pooled_before_they_are_drawn(several):
+    table, about = several
+    message = "the table holds several captures: pool them first, metrics.clips.over_clips(table, about)"
+    with pytest.raises(RequestError, match=re.escape(message)):
+        figures.links_by_layer(table)
+    ax = figures.links_by_layer(over_clips(by_layer(table, "pair_mean"), about))[0]
+    assert "mean of 2 clips" in ax.get_xlabel()
+
+
+def test_a_modality_that_nobody_foresaw_is_drawn(tables):
+    table = tables["modality"]
+    audio = table[table["key"] == "special"].assign(key="audio")
+    table = pd.concat([table, audio], ignore_index=True)
+    figure = figure_of(figures.flow_by_layer(table))
+    assert figure.legends[0].get_texts()[0].get_text() == "on audio"
+    left = figures.shares_by_layer(table)[0]
+    assert lines(left)["on audio"] == pytest.approx(lines(left)["on special"], nan_ok=True)

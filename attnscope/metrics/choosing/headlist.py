@@ -90,7 +90,7 @@ class HeadList(_Part):
         model: whose heads they are.
         criterion: by what they were chosen.
         captures: the files they were chosen from.
-        shown: the clips in these, by what they hold; empty in files of before.
+        shown: the clips in these, by what they hold; empty in files of earlier versions.
         clips: how many clips these show.
         heads: the best first.
         stability, agreement: as `attnscope.metrics.choosing.ranking` returns them; null where not defined.
@@ -262,7 +262,7 @@ def overlap(heads: HeadList, scene: Scene, capture: str | Path | None = None) ->
     Args:
         heads: a heads file.
         scene: that a correction with these heads is tried on.
-        capture: the capture that is corrected, if it is one: heads files of before name captures only.
+        capture: the capture that is corrected, if it is one: heads files of earlier versions name captures only.
 
     Returns:
         What they share, and the capture it is of.

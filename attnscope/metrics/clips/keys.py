@@ -87,7 +87,7 @@ def several_groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
 
 
 def each_its_own(captures: Sequence[str]) -> pd.DataFrame:
-    """What is said of captures (`labels`) of which nothing is known: each is of a clip of its own."""
+    """The `labels` of captures of which nothing is known: each is of a clip of its own."""
     return pd.DataFrame({"capture": list(captures), "clip": list(captures)})
 
 

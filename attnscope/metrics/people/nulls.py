@@ -37,7 +37,7 @@ def arrangements(
 
     Args:
         labels: label of each item, [T].
-        limit: up to so many distinct arrangements, all are listed, the given one among them.
+        limit: all distinct arrangements are listed up to this number, the given one among them.
         draws: random arrangements if there are more.
         seed: of the random numbers.
 
@@ -110,7 +110,7 @@ def label_p(
     Args:
         flat: densities of turns on speakers, [X, T, S].
         turns: what they are of.
-        limit: up to so many arrangements of labels the test is exact.
+        limit: the test is exact up to this number of arrangements of labels.
         draws: random arrangements otherwise.
         seed: of the random numbers.
         null: densities [X, T, S] that labels are rearranged over, if they are others.
@@ -220,7 +220,7 @@ def shifted_cells(
     Args:
         cap: an open capture.
         threshold: covered fraction from which a cell counts as a speaker's.
-        shifts: up to so many units every shift is taken, of more a random choice of so many.
+        shifts: every shift is taken up to this number of units, of more a random choice of this number.
         seed: of the random numbers.
 
     Returns:

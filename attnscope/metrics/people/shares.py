@@ -96,7 +96,7 @@ def densities(cap: Capture, cells: NDArray[np.bool_], threshold: float, *, timed
         cap: an open capture with the `maps` reading.
         cells: D ways in which the speakers' cells may lie, [D, S, P].
         threshold: covered fraction from which a cell counts as a speaker's.
-        timed: of so many ways, from the first, the share by unit is read too.
+        timed: the share by unit is read too for this number of ways, from the first.
 
     Returns:
         One for each choice of frames.

@@ -39,6 +39,7 @@ from attnscope.report.figures.style import (
 
 FRAMES = {"live": "Live frames", "all": "All frames"}
 UNIT = "share of a row"
+DARK = 0.32  # distance of a colour from the middle of its scale from which white letters stand out
 MOST = 8  # cells side by side into which numbers fit
 GAP = 0.1  # inches between the heading and the titles under it
 TRIMS = 3
@@ -154,6 +155,8 @@ def draw_matrix(
         annot=texts, fmt="", annot_kws=font, xticklabels=1, yticklabels=1,
     )  # fmt: skip
     ax.set_facecolor(UNDEFINED)
+    for text, value in zip(ax.texts, part[rows][np.isfinite(part[rows])], strict=False):
+        text.set_color("white" if abs(float(norm(value)) - 0.5) > DARK else "black")  # seaborn's white is pale on blue
     for y, own in enumerate(rows):
         ax.add_patch(Rectangle((own, y), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1), clip_on=False))
     for y, x in zip(*np.nonzero(np.isnan(part[rows]) & numbers), strict=True):

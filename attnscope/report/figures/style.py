@@ -114,7 +114,7 @@ _RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str
 
 
 def theme(scale: float) -> dict[str, Any]:
-    """Seaborn's ticks and paper, as a column of a paper needs them, so many times as large."""
+    """Seaborn's ticks and paper, as a column of a paper needs them, times `scale`."""
     lengths = sns.plotting_context("paper", font_scale=8 / 9.6) | _LENGTHS
     look: dict[str, Any] = sns.axes_style("ticks", _LOOK)
     look |= _RC

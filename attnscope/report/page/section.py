@@ -1,4 +1,4 @@
-"""A section of a page: a heading, its figures with their captions, and what is said in words alone."""
+"""A section of a page: a heading, its figures with their captions, and remarks."""
 
 from __future__ import annotations
 

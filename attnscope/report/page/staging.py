@@ -50,7 +50,7 @@ def draft(folder: Path, page: str, document: str = "summary.json") -> Iterator[D
     new one does not are taken away. Files that it did not write stay.
 
     Args:
-        folder: made if it does not exist, before the block: what cannot be written to is said at once.
+        folder: made if it does not exist, before the block: a folder that cannot be written to is refused at once.
         page: name of the report's page, the file that is put there last.
         document: name of its JSON, which lists its tables and figures.
 
