@@ -107,7 +107,7 @@ gallery: $(VENV)/.installed-dev  ## regenerate reports/ and the pictures of the 
 	$(BIN)/python -m reports.generate
 
 bench: $(VENV)/.installed-dev  ## measure time and memory of a capture against peers, rewrite its part of benchmarks/README.md
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.recording
 
 bench-analyze: $(VENV)/.installed-dev  ## measure time and memory of analyze on a large capture, rewrite its part of the same page
 	$(BIN)/python -m benchmarks.analyze

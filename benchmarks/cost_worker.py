@@ -22,7 +22,7 @@ from attnscope.correct import Correction
 from attnscope.correct.registry import build
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from benchmarks.worker import forget_peak, peak
+from benchmarks.harness import forget_peak, peak
 
 QUESTION = "What does Ben have in his bag?"
 STEPS = 8  # decoding steps after the first token
@@ -143,7 +143,7 @@ class Bench:
         """Ratios of every case to the plain runs right before and after it, one a round."""
         prompts = {case.name: self.prompt(case) for case in cases}
         self.run(None, self.plain)  # warm
-        found: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
+        ratios: dict[str, list[dict[str, float]]] = {case.name: [] for case in cases}
         before = self.run(None, self.plain)
         for _ in range(repeats):
             for start in range(0, len(cases), PLAIN_EVERY):
@@ -151,10 +151,10 @@ class Bench:
                 runs = {case.name: self.run(case, prompts[case.name]) for case in some}
                 after = self.run(None, self.plain)
                 for name, run in runs.items():
-                    found[name].append({key: 2 * run[key] / (before[key] + after[key]) for key in run})
-                    found[name][-1]["plain_wall"] = (before["prefill_wall"] + after["prefill_wall"]) / 2
+                    ratios[name].append({key: 2 * run[key] / (before[key] + after[key]) for key in run})
+                    ratios[name][-1]["plain_wall"] = (before["prefill_wall"] + after["prefill_wall"]) / 2
                 before = after
-        return found
+        return ratios
 
     def forked(self, case: Case | None) -> dict[str, float]:
         """The same run in a fork of this process: its peak memory above that before the run, bytes, and its times."""
@@ -171,11 +171,11 @@ class Bench:
                 os._exit(0)
         os.close(writer)
         with os.fdopen(reader) as pipe:
-            said = pipe.read()
+            line = pipe.read()
         os.waitpid(child, 0)
-        if not said:
+        if not line:
             raise RuntimeError(f"{case.name if case else 'plain'}: the process died")
-        result: dict[str, float] = json.loads(said)
+        result: dict[str, float] = json.loads(line)
         return result
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.roundtable.settings import Model, find_model
+from benchmarks.studies.settings import Model, find_model
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,13 @@ from attnscope.correct import BoxesDrawn, ModaAlign, ModaMask, SocialBias, corre
 from attnscope.evaluate import score
 from attnscope.model import load
 from attnscope.scene import Scene
-from benchmarks.corrections import measure, sentences, tables
-from benchmarks.corrections.methods import FIRST, Method, at_best, at_default, at_doses, methods
-from benchmarks.corrections.settings import HARM, Chosen, Settings, chosen
-from benchmarks.roundtable import worker
-from benchmarks.roundtable.conditions import Condition
-from benchmarks.roundtable.scenes import Part, choose, write_part
-from benchmarks.roundtable.settings import NAMED, Model
+from benchmarks.studies import worker
+from benchmarks.studies.conditions import Condition
+from benchmarks.studies.corrections import measure, sentences, tables
+from benchmarks.studies.corrections.methods import FIRST, Method, at_best, at_default, at_doses, methods
+from benchmarks.studies.corrections.settings import HARM, Chosen, Settings, chosen
+from benchmarks.studies.scenes import Part, choose, write_part
+from benchmarks.studies.settings import NAMED, Model
 
 FOUND = Chosen(8.0, ((2, 0), (2, 1)), ((0, 4), (0, 5)))
 
@@ -196,7 +196,7 @@ def test_a_job_answers_several_corrections_together_and_those_that_change_what_i
 def test_a_whole_run_writes_its_page_and_a_second_one_finds_the_results(
     tmp_path: Path, work: Path, models: tuple[Model, Model]
 ) -> None:
-    from benchmarks.corrections.run import run
+    from benchmarks.studies.corrections.run import run
 
     settings = Settings(models[:1], 0.02, work, tmp_path / "docs", 1)
     text = run(settings).read_text(encoding="utf-8")

@@ -14,15 +14,16 @@ import torch
 
 from attnscope.evaluate.stats import mcnemar
 from attnscope.scene import Scene
-from benchmarks.roundtable import heads, intervals, sentences
-from benchmarks.roundtable.accuracy import accuracies, others
-from benchmarks.roundtable.conditions import Choice, Condition, grid, on_test, published, written
-from benchmarks.roundtable.corrections import compared, doses
-from benchmarks.roundtable.jitter import jittered, move
-from benchmarks.roundtable.looks import one_a_unit
-from benchmarks.roundtable.numbers import percent_in, points, probability
-from benchmarks.roundtable.scenes import Item
-from benchmarks.roundtable.settings import ALPHAS, FEWEST, MORE, NAMED
+from benchmarks.studies import heads, intervals
+from benchmarks.studies.conditions import Choice, Condition, compared, grid, on_test, published, written
+from benchmarks.studies.jitter import jittered, move
+from benchmarks.studies.looks import one_a_unit
+from benchmarks.studies.numbers import percent_in, points, probability
+from benchmarks.studies.roundtable import sentences
+from benchmarks.studies.roundtable.accuracy import accuracies, others
+from benchmarks.studies.roundtable.corrections import doses
+from benchmarks.studies.scenes import Item
+from benchmarks.studies.settings import ALPHAS, FEWEST, MORE, NAMED
 
 DATA = Path(__file__).parents[2] / "docs" / "data"
 CHOICE = Choice(2.0, ((1, 0), (0, 1)), ((5, 7), (5, 6)), ((2, 2), (3, 3)))

@@ -11,11 +11,11 @@ from attnscope.errors import RequestError
 from attnscope.evaluate import score
 from attnscope.model import build_prompt, load
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from benchmarks.roundtable import worker
-from benchmarks.roundtable.conditions import Choice, Condition, on_test, plain
-from benchmarks.roundtable.looks import check_against_captures
-from benchmarks.roundtable.scenes import Item, Part, choose, plan_parts, write_part
-from benchmarks.roundtable.settings import Model, Settings, find_model
+from benchmarks.studies import worker
+from benchmarks.studies.conditions import Choice, Condition, on_test, plain
+from benchmarks.studies.looks import check_against_captures
+from benchmarks.studies.scenes import Item, Part, choose, plan_parts, write_part
+from benchmarks.studies.settings import Model, Settings, find_model
 
 CHOICE = Choice(4.0, ((3, 1), (4, 2)), ((0, 0), (0, 1)), ((2, 2), (3, 3)))
 
@@ -98,7 +98,7 @@ def test_a_job_answers_as_evaluate_does_and_looks_as_captures_do(
 def test_a_whole_run_writes_its_page_and_a_second_one_finds_the_results(
     tmp_path: Path, work: Path, models: tuple[Model, Model]
 ) -> None:
-    from benchmarks.roundtable.run import run
+    from benchmarks.studies.roundtable.run import run
 
     settings = Settings(models, 0.01, work, tmp_path / "docs", 1)
     text = run(settings).read_text(encoding="utf-8")

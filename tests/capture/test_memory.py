@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
 
+from benchmarks.harness import measured
 from benchmarks.model import build, frames_for
 
 pytestmark = pytest.mark.slow
@@ -20,10 +17,8 @@ def bench(tmp_path_factory):
 
 
 def measure(bench, mode, tokens, *options):
-    command = [sys.executable, "-m", "benchmarks.worker", mode, *map(str, bench), "--frames", str(frames_for(tokens))]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=590, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    result = json.loads(done.stdout.splitlines()[-1])
+    arguments = (mode, *bench, "--frames", frames_for(tokens), *options)
+    result = measured("recording_worker", *arguments, timeout=590)
     assert abs(result["tokens"] / tokens - 1) < 0.12
     return result
 

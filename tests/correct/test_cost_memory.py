@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
 
 from attnscope.correct import corrections
 from benchmarks import cost
 from benchmarks.cost_worker import CASES
+from benchmarks.harness import measured
 from benchmarks.model import build, frames_for
 
 SIZES = (4096, 8192)
@@ -19,10 +16,7 @@ NOISE = 40 * 2**20
 
 
 def measure(bench, tokens):
-    command = [sys.executable, "-m", "benchmarks.cost_worker", *map(str, bench), "--frames", str(frames_for(tokens))]
-    done = subprocess.run([*command, "--memory"], capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    result = json.loads(done.stdout.splitlines()[-1])
+    result = measured("cost_worker", *bench, "--frames", frames_for(tokens), "--memory", timeout=900)
     assert abs(result["tokens"] / tokens - 1) < 0.12
     return result
 
