@@ -22,7 +22,7 @@ from attnscope import metrics
 from attnscope.metrics import registry
 from attnscope.report.page import output
 from docs import generate
-from docs.api import PACKAGES, example, function, is_documented, names
+from docs.api import PACKAGES, example, function, is_documented, methods, names
 from tests.docs import examples
 
 PUBLIC = list(names())
@@ -32,6 +32,13 @@ TO_COME = ("attnscope.correct",)  # without examples yet
 EXAMPLES = dict(
     item for item in DOCUMENTED.values() if is_documented(item[1]) and not item[1].__module__.startswith(TO_COME)
 )
+EXAMPLES |= {
+    f"{name}.{method}": member
+    for name, cls in EXAMPLES.items()
+    if isinstance(cls, type)
+    for method, member in methods(cls)
+    if example(member)
+}
 PAGES = [
     generate.ROOT / "README.md",
     *sorted(set((generate.ROOT / "docs").glob("*.md")) - {generate.ROOT / "docs/api.md"}),

@@ -86,6 +86,10 @@ class Capture(Contents):
 
         Raises:
             RequestError: If there is no reading of that name.
+
+        Example:
+            >>> cap.has("qk"), cap.has("full")
+            (True, False)
         """
         if reading not in READINGS:
             raise RequestError(f"'{reading}' is no reading; the readings are {', '.join(READINGS)}")
@@ -106,6 +110,11 @@ class Capture(Contents):
         Raises:
             RequestError: If the layer, head or a position is not in the capture.
             FormatError: If the capture has neither reading.
+
+        Example:
+            >>> rows = cap.attention(layer=2, head=5, queries=[219, 220])
+            >>> rows.shape, rows.sum(axis=1).round(3).tolist()
+            ((2, 222), [1.0, 1.0])
         """
         where = str(self.path)
         row = self._row(layer)
@@ -133,6 +142,10 @@ class Capture(Contents):
         Raises:
             RequestError: If the layer is not in the capture.
             FormatError: If the capture has no qk.
+
+        Example:
+            >>> cap.qk(layer=2).q[:].shape, cap.qk(layer=2).k[:].shape  # 8 query heads, 4 key heads
+            ((8, 222, 16), (4, 222, 16))
         """
         row = self._row(layer)
         self._need("qk")
@@ -152,11 +165,21 @@ class Capture(Contents):
         Raises:
             RequestError: If a layer or head is not in the capture.
             FormatError: If the capture has no masses.
+
+        Example:
+            >>> mass = cap.masses(layer=2, head=5).sel(key_group="visual:Ada")
+            >>> mass.dims, round(float(mass.sel(query=220)), 2)
+            (('query',), 0.38)
         """
         return self._labelled("masses", "rows", "masses", layer, head)
 
     def masses_allowed(self, layer: Choice = None) -> xr.DataArray:
-        """How many keys of every group each probed query may see: int32 (layer, query, key_group)."""
+        """How many keys of every group each probed query may see: int32 (layer, query, key_group).
+
+        Example:
+            >>> cap.masses_allowed(layer=2).sel(query=220, key_group="modality:visual").item()
+            144
+        """
         return self._labelled("masses", "rows_allowed", "masses_allowed", layer)
 
     def flow(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
@@ -169,11 +192,21 @@ class Capture(Contents):
         Raises:
             RequestError: If a layer or head is not in the capture.
             FormatError: If the capture has no masses.
+
+        Example:
+            >>> flow = cap.flow(layer=2).mean("head")
+            >>> round(float(flow.sel(query_group="role:question", key_group="modality:visual")), 2)
+            0.79
         """
         return self._labelled("masses", "flow", "flow", layer, head)
 
     def flow_pairs(self, layer: Choice = None) -> xr.DataArray:
-        """How many (query, key) pairs of two groups are allowed: int64 (layer, query_group, key_group)."""
+        """How many (query, key) pairs of two groups are allowed: int64 (layer, query_group, key_group).
+
+        Example:
+            >>> cap.flow_pairs(layer=2).sel(query_group="role:question", key_group="modality:visual").item()
+            4608
+        """
         return self._labelled("masses", "flow_pairs", "flow_pairs", layer)
 
     def maps(self, layer: Choice = None, head: Choice = None, group: str | list[str] | None = None) -> xr.DataArray:
@@ -190,6 +223,12 @@ class Capture(Contents):
         Raises:
             RequestError: If a layer, head or group is not in the capture.
             FormatError: If the capture has no maps.
+
+        Example:
+            >>> cap.maps(group="speaker:Dan").dims
+            ('layer', 'head', 'key')
+            >>> round(float(cap.maps(layer=2, head=5, group="answer_position").sum()), 3)
+            1.0
         """
         self._need("maps")
         names = self.query_groups["name"].tolist()
@@ -218,6 +257,11 @@ class Capture(Contents):
         Raises:
             RequestError: If the name, a layer or a head is not known.
             FormatError: If the capture has no stats.
+
+        Example:
+            >>> entropy = cap.stat("entropy", layer=2)
+            >>> entropy.dims, entropy.sizes["query"]
+            (('head', 'query'), 222)
         """
         self._need("stats")
         stats = _names("stats")
@@ -241,6 +285,10 @@ class Capture(Contents):
         Raises:
             RequestError: If the name or a layer is not known.
             FormatError: If the capture has no hidden.
+
+        Example:
+            >>> cap.hidden("singular_values", layer=2).dims, cap.hidden("massive").sizes["layer"]
+            (('group', 'component'), 7)
         """
         self._need("hidden")
         names = _names("hidden")

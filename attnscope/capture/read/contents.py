@@ -218,6 +218,10 @@ class Contents:
 
         Raises:
             RequestError: If the layer or a query is not in the capture.
+
+        Example:
+            >>> cap.allowed(layer=2, queries=[0, 220]).sum(axis=1).tolist()
+            [1, 221]
         """
         at = positions(str(self.path), "query", queries, self._positions)
         return self.mask(layer).allowed(self._store, at)
@@ -230,6 +234,10 @@ class Contents:
 
         Raises:
             RequestError: If the layer is not in the capture.
+
+        Example:
+            >>> cap.mask(layer=0) == cap.mask(layer=5)
+            True
         """
         return self._masks[self._row(layer)]
 
