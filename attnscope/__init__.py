@@ -5,7 +5,7 @@
 >>> cap = attnscope.capture(model, attnscope.Scene.read("scene.json"), "run.h5")
 >>> cap.masses(layer=12).sel(key_group="visual:Ann")
 >>> with attnscope.corrected(model, "scene.json", [attnscope.SocialBias(alpha=1.0)]) as block:
-...     model.model.generate(**block.prompts[0].inputs)
+...     block.answer()
 
 All corrections are in `attnscope.correct`, metrics in `attnscope.metrics`, figures in `attnscope.report.figures`;
 docs/api.md lists every public name. Names are imported on first use: reading a capture needs neither torch nor

@@ -20,7 +20,7 @@ MAX_WIDTH = 256
 MULTIPLE = 8
 # Rows that are few enough are read densely: a dense row costs several of a fused kernel's.
 DENSE_SHARE = 1 / 8
-SURE = 16  # a mass counts as read well if it is so many times what rounding of each key's weight can take from it
+SURE = 16  # a mass counts as read well if it is this many times what rounding of each key's weight can take from it
 
 
 def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCall:

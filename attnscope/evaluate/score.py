@@ -184,7 +184,7 @@ def _options(
     first: Sequence[Tensor],
     batch: int,
 ) -> list[Score]:
-    """Options of one token from the logits after the prompts; then the longer ones of all prompts, so many at once."""
+    """Options of one token from the logits after the prompts; then the longer ones of all prompts, `batch` at once."""
     ids = [[option_ids(model, prompt, option) for option in prompt.scene.options] for prompt in prompts]
     found = [
         [option_logprobs(model, [prompt], [tokens[:1]], [logits])[0] for tokens in options]

@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
     Metric(
         "effective_rank_share",
         "Effective rank of what is possible",
-        "The effective rank divided by the largest one that so many tokens in so many channels can have, "
+        "The effective rank divided by the largest that this number of tokens and channels allows, "
         "min(tokens, channels).",
     ),
     Metric(
