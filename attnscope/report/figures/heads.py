@@ -130,10 +130,8 @@ def heads_change(
         fig: to draw into.
 
     Example:
-        >>> before, corrected = (
-        ...     figures.grid(figures.rows_of(some["answer"], "answer_mass", asked=True))
-        ...     for some in (tables, after_tables)
-        ... )
+        >>> rows = [figures.rows_of(some["answer"], "answer_mass", asked=True) for some in (tables, after_tables)]
+        >>> before, corrected = map(figures.grid, rows)
         >>> axes = figures.heads_change(before, corrected, title="Answer's mass on Dan", unit="share")
         >>> [ax.get_title() for ax in axes]
         ['Before', 'After', 'Change']

@@ -100,10 +100,8 @@ def overlay_change(
         target: to whom a correction draws the attention: the box is drawn in full and in a colour of its own.
 
     Example:
-        >>> before, corrected = (
-        ...     one.maps(layer=2, head=0, group="answer_position").values * one.prompt_length
-        ...     for one in (cap, after)
-        ... )
+        >>> maps = [one.maps(layer=2, head=0, group="answer_position").values for one in (cap, after)]
+        >>> before, corrected = (values * cap.prompt_length for values in maps)
         >>> on = figures.read_backdrop(cap, "Dan")
         >>> len(figures.overlay_change(on, before, corrected, title="Answer", speaker="Dan", most=2))
         6
