@@ -6,7 +6,14 @@ The command line prints the message alone and exits with `exit_code`.
 
 from __future__ import annotations
 
+import json
+import math
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any, Self
+
 __all__ = [
+    "Argument",
     "AttnscopeError",
     "BusyError",
     "FormatError",
@@ -20,9 +27,66 @@ __all__ = [
     "SizeError",
 ]
 
+_LONGEST_VALUE = 60
+
+
+def show(value: object) -> str:
+    """A value as a message shows it: the way JSON writes it, in one line, shortened when long.
+
+    A lone surrogate, which no terminal can show, is written as its number.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = " ".join(_text(value).split())
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        return "a number of too many digits"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument that a message names: `batch=0` in Python; a command line writes its own flag in place of it.
+
+    Attributes:
+        name: As Python calls it; METHOD.NAME is a parameter of a correction.
+        value: What was given; `...` where only the name matters.
+
+    Example:
+        >>> str(attnscope.errors.Argument("batch", 0)), str(attnscope.errors.Argument("batch"))
+        ('batch=0', 'batch')
+    """
+
+    name: str
+    value: Any = ...
+
+    @property
+    def shown(self) -> str:
+        """The value as a message shows it; a path is never shortened."""
+        return str(self.value) if isinstance(self.value, PurePath) else show(self.value)
+
+    def __str__(self) -> str:
+        return self.name if self.value is ... else f"{self.name}={self.shown}"
+
 
 class AttnscopeError(Exception):
     """Base of all errors raised on purpose; `exit_code` is what the command line exits with.
+
+    The message is made of `args`: texts, and an `Argument` wherever an argument is named. Words before another error
+    keep its arguments when they are put before its parts: `RequestError(f"{path}: ", *error.args)`.
+
+    Attributes:
+        field: Name of the first argument in the message; None if it names none.
+        value: What was given for it.
+        reason: What is wrong: the message after that argument.
 
     Example:
         >>> try:
@@ -33,6 +97,32 @@ class AttnscopeError(Exception):
     """
 
     exit_code = 1
+
+    @classmethod
+    def of(cls, field: str, value: Any, *reason: object, where: str = "") -> Self:
+        """An error about one argument: WHERE FIELD=VALUE: REASON."""
+        return cls(where, Argument(field, value), ": ", *reason)
+
+    def __str__(self) -> str:
+        return "".join(str(part) for part in self.args)
+
+    @property
+    def field(self) -> str | None:
+        """Name of the first argument in the message."""
+        return next((part.name for part in self.args if isinstance(part, Argument)), None)
+
+    @property
+    def value(self) -> Any:
+        """What was given for `field`; None if the message does not say."""
+        value = next((part.value for part in self.args if isinstance(part, Argument)), None)
+        return None if value is ... else value
+
+    @property
+    def reason(self) -> str:
+        """What is wrong: the message after `field`."""
+        numbers = (number for number, part in enumerate(self.args) if isinstance(part, Argument))
+        after = "".join(str(part) for part in self.args[next(numbers, -1) + 1 :])
+        return after.removeprefix(": ")
 
 
 class RequestError(AttnscopeError):

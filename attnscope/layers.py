@@ -28,12 +28,10 @@ def select_layers(spec: str | Sequence[int] | None, available: Sequence[int], to
     wanted = _parse(spec, available, total) if isinstance(spec, str) else {int(n) for n in spec}
     missing = sorted(wanted - set(available))
     if missing:
-        raise RequestError(
-            f"--layers {spec}: layer {missing[0]} is not one of the layers with attention,"
-            f" {min(available)}-{max(available)}"
-        )
+        known = f"{min(available)}-{max(available)}"
+        raise RequestError.of("layers", spec, f"layer {missing[0]} is not one of the layers with attention, {known}")
     if not wanted:
-        raise RequestError(f"--layers {spec}: chooses no layer of {total}")
+        raise RequestError.of("layers", spec, f"chooses no layer of {total}")
     return sorted(wanted)
 
 
@@ -63,7 +61,6 @@ def _parse(spec: str, available: Sequence[int], total: int) -> set[int]:
                 # one layer beyond the last that there is says what is wrong; the others need not be counted
                 wanted.update(range(numbers[0], min(numbers[-1], max(numbers[0], total)) + 1))
         except ValueError:
-            raise RequestError(
-                f'--layers {spec}: "{part.strip()}" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'
-            ) from None
+            why = f'"{part.strip()}" is neither numbers like 0-9,20 nor a range of depth like 0.36-0.71'
+            raise RequestError.of("layers", spec, why) from None
     return wanted

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from attnscope.capture.file.specification import Rule, arrays_of
-from attnscope.errors import RequestError, SizeError
+from attnscope.errors import Argument, RequestError, SizeError
 from attnscope.layers import check_layers
 from attnscope.vocabulary import READINGS
 
@@ -137,7 +137,7 @@ class Plan:
         names = [name.strip() for name in text.split(",") if name.strip()]
         for name in names:
             if name not in READINGS:
-                raise RequestError(f'--plan {text}: "{name}" is not a reading; choose from {", ".join(READINGS)}')
+                raise RequestError.of("plan", text, f'"{name}" is not a reading; choose from {", ".join(READINGS)}')
         wanted: dict[str, Any] = {name: name in names for name in READINGS}
         return cls(**wanted, **fields)
 
@@ -188,14 +188,16 @@ class Plan:
         worst = max(sizes, key=lambda name: sizes[name])
         raise SizeError(
             f"plan {','.join(self.readings)}: {format_bytes(total)} is over the budget of {format_bytes(self.max_size)}"
-            f" ({worst} alone takes {format_bytes(sizes[worst])}); {self._cheaper(shape)}"
+            f" ({worst} alone takes {format_bytes(sizes[worst])}); ",
+            *self._cheaper(shape),
         )
 
     def _without(self, name: str) -> Plan:
         fewer: dict[str, Any] = {name: False}
         return replace(self, **fewer)
 
-    def _cheaper(self, shape: Shape) -> str:
+    def _cheaper(self, shape: Shape) -> list[object]:
+        """What to do about a plan that is too large, in parts of a message."""
         instead = replace(self, full=False, qk=True) if self.full else None
         half = replace(self, maps_dtype="float16") if self.maps and self.maps_dtype == "float32" else None
         fewer = [
@@ -204,10 +206,13 @@ class Plan:
         for plan in [p for p in (instead, half, *fewer) if p is not None]:
             size = sum(plan.sizes(shape).values())
             if size <= self.max_size:
-                how = "--plan " + ",".join(plan.readings) + (" --maps-dtype float16" if plan is half else "")
+                how = [
+                    Argument("plan", ",".join(plan.readings)),
+                    *[" ", Argument("maps_dtype", "float16")] * (plan is half),
+                ]
                 why = ", which gives the same maps exactly" if plan is instead else ""
-                return f"{how} takes {format_bytes(size)}{why}"
-        return "choose fewer layers with --layers, or raise --max-size"
+                return [*how, f" takes {format_bytes(size)}{why}"]
+        return ["choose fewer ", Argument("layers"), ", or raise ", Argument("max_size")]
 
 
 def format_bytes(size: float) -> str:
@@ -233,5 +238,5 @@ def parse_bytes(text: str) -> int:
     except (ValueError, OverflowError):
         value = 0
     if value <= 0:
-        raise RequestError(f'--max-size "{text}" is not a size such as 2GiB or 500M')
+        raise RequestError.of("max_size", text, "is not a size such as 2GiB or 500M")
     return value

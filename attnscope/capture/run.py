@@ -100,7 +100,7 @@ def check_new_tokens(most: int) -> None:
         RequestError: If `most` is below 1.
     """
     if most < 1:
-        raise RequestError(f"--max-new-tokens {most}: must be at least 1")
+        raise RequestError.of("max_new_tokens", most, "must be at least 1")
 
 
 def prepare(

@@ -136,7 +136,7 @@ class Correction(ABC):
             try:
                 check_layers(layers)
             except RequestError as error:
-                raise self.wrong("layers", str(error).partition(f" {layers}: ")[2]) from None
+                raise self.wrong("layers", error.reason) from None
 
     def wrong(self, name: str, why: str) -> RequestError:
         """What is wrong with a parameter: "METHOD.NAME=VALUE: WHY"."""

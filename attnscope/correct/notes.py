@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from attnscope.model import Prompt
 
 # What to do about a scene without boxes
-HOW_BOXES = "give boxes with --speakers or in scene.json, see docs/scene.md"
+HOW_BOXES = "give boxes in scene.json or a file of speakers, see docs/scene.md"
 
 
 def require_places(method: str, prompt: Prompt) -> None:

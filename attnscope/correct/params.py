@@ -9,9 +9,8 @@ from dataclasses import MISSING, Field, fields
 from numbers import Integral, Real
 from typing import Any
 
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 from attnscope.metrics.choosing.headlist import HeadList
-from attnscope.scene.problems import show
 
 # What a field may be annotated with, and how a message says it. HeadList: a heads file, given as its path or read.
 _KINDS: dict[str, tuple[type, str]] = {
@@ -28,12 +27,12 @@ _BOOLS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 
 
 def wrong(method: str, name: str, value: Any, why: str) -> RequestError:
-    """What is wrong with a parameter, said as `--set` takes it: "pai.alpha=-1.0: must be a number of at least 0".
+    """What is wrong with a parameter: "pai.alpha=-1.0: must be a number of at least 0".
 
     One form for the command line, correction.json and Python, so that it never names an option that is not there.
     Without a method, it is an argument of a function.
     """
-    return RequestError(f"{f'{method}.' if method else ''}{name}={show(value)}: {why}")
+    return RequestError.of(f"{method}.{name}" if method else name, value, why)
 
 
 def check_names(method: str, cls: type, given: Mapping[str, Any]) -> None:
@@ -72,7 +71,7 @@ def typed(method: str, cls: type, name: str, value: Any) -> Any:
     return value
 
 
-def parse(method: str, cls: type, name: str, text: str, flag: str = "") -> Any:
+def parse(method: str, cls: type, name: str, text: str, given: Argument | None = None) -> Any:
     """The value of a parameter that is written as text.
 
     Args:
@@ -80,14 +79,14 @@ def parse(method: str, cls: type, name: str, text: str, flag: str = "") -> Any:
         cls: Its class.
         name: Of the parameter.
         text: The value.
-        flag: How the user gave it, for messages; `--set` if not said.
+        given: The argument that messages name; METHOD.NAME if not given.
 
     Raises:
         RequestError: If the method has no such parameter, or the text is no value of its type.
     """
-    known, flag = _fields(cls), flag or f"--set {method}.{name}={text}"
+    known, given = _fields(cls), given or Argument(f"{method}.{name}", text)
     if name not in known:
-        raise RequestError(f"{flag}: {unknown(method, name, cls)}")
+        raise RequestError(given, f": {unknown(method, name, cls)}")
     kinds = _kinds(known[name])
     if "None" in kinds and text.lower() in _NONE:
         return None
@@ -101,7 +100,7 @@ def parse(method: str, cls: type, name: str, text: str, flag: str = "") -> Any:
                 continue
     if "str" in kinds or not kinds:
         return text
-    raise RequestError(f"{flag}: is not {said(known[name])}")
+    raise RequestError(given, f": is not {said(known[name])}")
 
 
 def names(cls: type) -> list[str]:

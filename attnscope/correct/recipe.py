@@ -97,7 +97,7 @@ def read(path: str | Path) -> list[Correction]:
         except RequestError as error:
             if str(error).startswith(str(path)):
                 raise
-            raise RequestError(f"{path}: corrections[{number}]: {error}") from None
+            raise RequestError(f"{path}: corrections[{number}]: ", *error.args) from None
     return found
 
 

@@ -10,7 +10,7 @@ from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction
 from attnscope.correct.recipe import read
 from attnscope.correct.registry import MOST, build, method_class
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 
 
 def requested(
@@ -19,54 +19,58 @@ def requested(
     settings: Sequence[str] = (),
     *,
     file: str | Path | None = None,
-    flag: str = "--method",
 ) -> list[Correction]:
     """Make corrections.
 
     Args:
         methods: Their names, in the order in which they are applied.
-        named: Parameters from options of their own (`--alpha`); None is not given. Each goes to the one method that
-            has such a parameter.
+        named: Parameters by name; None is not given. Each goes to the one method that has such a parameter.
         settings: Texts KEY=VALUE, for the one method that has the parameter, or METHOD.KEY=VALUE.
         file: Or all of it from a correction.json.
-        flag: The option that names methods, for messages.
 
     Raises:
         RequestError: If a method, parameter or value is wrong, if a parameter belongs to none of the methods or to
             several, or if there is a file and more.
     """
     if file is not None:
-        given = [_said(name, value) for name, value in named.items() if value is not None]
-        stray = [*(f"{flag} {method}" for method in methods), *given, *(f"--set {text}" for text in settings)]
+        stray = [
+            *(Argument("methods", method) for method in methods),
+            *(Argument(name, value) for name, value in named.items() if value is not None),
+            *(Argument("settings", text) for text in settings),
+        ]
         if stray:
-            raise RequestError(f"--correction {file}: says which corrections there are; leave {stray[0]} away")
+            raise RequestError.of("file", Path(file), "says which corrections there are; leave out ", stray[0])
         return read(file)
-    return [build(method, params) for method, params in steps(methods, named, settings, flag=flag)]
+    return [build(method, params) for method, params in steps(methods, named, settings)]
 
 
 def steps(
-    methods: Sequence[str], named: Mapping[str, Any], settings: Sequence[str] = (), *, flag: str = "--method"
+    methods: Sequence[str], named: Mapping[str, Any], settings: Sequence[str] = ()
 ) -> list[tuple[str, dict[str, Any]]]:
     """Each method with the parameters that are given for it; arguments and errors as of `requested`."""
     given = {name: value for name, value in named.items() if value is not None}
     if not methods and (given or settings):
-        said = f"--set {settings[0]}" if not given else _said(*next(iter(given.items())))
-        raise RequestError(f"{said}: is about a correction; say which with {flag}")
+        first = Argument(*next(iter(given.items()))) if given else Argument("settings", settings[0])
+        raise RequestError(first, ": is about a correction; say which with ", Argument("methods"))
     if len(methods) > MOST:
-        raise RequestError(f"{flag}: {len(methods):,} corrections are given; at most {MOST} are applied together")
+        raise RequestError.of(
+            "methods", ..., f"{len(methods):,} corrections are given; at most {MOST} are applied together"
+        )
     classes = [method_class(method) for method in methods]
     params: list[dict[str, Any]] = [{} for _ in methods]
     for name, value in given.items():
-        which = _whose(_said(name, value), name, methods, classes)
+        which = _whose(Argument(name, value), name, methods, classes)
         if isinstance(value, str):  # an option that is text for one method may be a number for another
-            value = parameters.parse(methods[which], classes[which], name, value, _said(name, value))
+            value = parameters.parse(methods[which], classes[which], name, value, Argument(name, value))
         params[which][name] = value
     for text in settings:
         method, name, value = _parts(text)
-        which = _whose(f"--set {text}", name, methods, classes, method)
+        which = _whose(Argument("settings", text), name, methods, classes, method)
         if name in params[which]:
-            raise RequestError(f"--set {text}: {name} is given twice")
-        params[which][name] = parameters.parse(methods[which], classes[which], name, value)
+            raise RequestError.of("settings", text, f"{name} is given twice")
+        params[which][name] = parameters.parse(
+            methods[which], classes[which], name, value, Argument("settings", f"{methods[which]}.{name}={value}")
+        )
     return list(zip(methods, params, strict=True))
 
 
@@ -75,28 +79,21 @@ def _parts(text: str) -> tuple[str, str, str]:
     key, equals, value = text.partition("=")
     method, _, name = key.strip().rpartition(".")
     if not equals or not name:
-        raise RequestError(f'--set "{text}": is not KEY=VALUE or METHOD.KEY=VALUE')
+        raise RequestError.of("settings", text, "is not KEY=VALUE or METHOD.KEY=VALUE")
     return method, name.replace("-", "_"), value.strip()
 
 
-def _whose(said: str, name: str, methods: Sequence[str], classes: Sequence[type], only: str = "") -> int:
+def _whose(given: Argument, name: str, methods: Sequence[str], classes: Sequence[type], only: str = "") -> int:
     """Number of the one method that has a parameter."""
     if only and only not in methods:
-        raise RequestError(f"{said}: {only} is none of the methods {', '.join(methods)}")
+        raise RequestError(given, f": {only} is none of the methods {', '.join(methods)}")
     among = [number for number, method in enumerate(methods) if only in ("", method)]
     having = [number for number in among if name in parameters.names(classes[number])]
     if not having:
-        raise RequestError(f"{said}: " + "; ".join(parameters.unknown(methods[n], name, classes[n]) for n in among))
+        raise RequestError(given, ": ", "; ".join(parameters.unknown(methods[n], name, classes[n]) for n in among))
     if len(having) > 1:
         both = " and ".join(methods[number] for number in having)
-        how = (
-            "a file with --correction"
-            if only or len({methods[n] for n in having}) == 1
-            else f"--set METHOD.{name}=VALUE"
-        )
-        raise RequestError(f"{said}: is a parameter of {both}; say which with {how}")
+        alone = only or len({methods[n] for n in having}) == 1
+        how = ["a file with ", Argument("file")] if alone else [Argument("settings", f"METHOD.{name}=VALUE")]
+        raise RequestError(given, f": is a parameter of {both}; say which with ", *how)
     return having[0]
-
-
-def _said(name: str, value: Any) -> str:
-    return f"--{name.replace('_', '-')} {value}"

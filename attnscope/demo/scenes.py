@@ -16,7 +16,7 @@ from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import TASKS, Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import Argument, RequestError, RunError
 from attnscope.files import LOCK, check_space, exists, is_folder, reason, unfinished_folder
 from attnscope.files.folders import claimed, unusable_folder
 
@@ -156,13 +156,13 @@ def _segment(box: tuple[float, float, float, float], scale: int) -> dict[str, An
 
 def _check(count: int, seed: int, split: str, people: Sequence[int]) -> None:
     if count < 1:
-        raise RequestError(f"--n {count}: must be at least 1")
+        raise RequestError.of("count", count, "must be at least 1")
     if seed < 0:
-        raise RequestError(f"--seed {seed}: must be at least 0")
+        raise RequestError.of("seed", seed, "must be at least 0")
     if split not in SPLITS:
-        raise RequestError(f'--split "{split}": choose from {", ".join(SPLITS)}')
+        raise RequestError.of("split", split, f"choose from {', '.join(SPLITS)}")
     if not people:
-        raise RequestError("--people: names no number")
+        raise RequestError.of("people", ..., "names no number")
     for number in people:
         check_people(number)
 
@@ -174,19 +174,19 @@ def check_people(number: int) -> None:
         RequestError: It is below 0 or above MOST_PEOPLE.
     """
     if not 0 <= number <= MOST_PEOPLE:
-        raise RequestError(f"--people {number}: must be from 0 to {MOST_PEOPLE}")
+        raise RequestError.of("people", number, f"must be from 0 to {MOST_PEOPLE}")
 
 
 @contextmanager
 def _unfinished(out: Path, count: int) -> Iterator[Path]:
     """A folder inside `out` whose content moves up when all is written; else it goes, and `out` if it is new."""
     if exists(out) and not is_folder(out):
-        raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+        raise RequestError(f"{out}: is not an empty folder; choose another for ", Argument("out"))
     with claimed(out), ExitStack() as stack:
         check_space(out, count * _CLIP, f"{count:,} clips")
         try:
             if any(path.name != LOCK for path in out.iterdir()):
-                raise RequestError(f"{out}: is not an empty folder; choose another with -o")
+                raise RequestError(f"{out}: is not an empty folder; choose another for ", Argument("out"))
             draft = stack.enter_context(unfinished_folder(out))
             for name in ("clips", "scenes"):
                 (draft / name).mkdir()

@@ -14,7 +14,7 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.run import Progress, capture
 from attnscope.correct import SocialBias, rerun
 from attnscope.demo.scenes import write_scenes
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 from attnscope.files import LOCK, exists, is_folder
 from attnscope.files.folders import claimed, unusable_folder
 from attnscope.model import load
@@ -126,7 +126,7 @@ def demo(out: str | Path, *, progress: Progress | None = None) -> Demo:
     """
     out = Path(out)
     if exists(out) and not is_folder(out):
-        raise RequestError(f"{out}: is a file; choose a folder with -o")
+        raise RequestError(f"{out}: is a file; choose a folder for ", Argument("out"))
     with claimed(out):
         _make_room(out)
         return _run_all(out, progress)
@@ -161,7 +161,9 @@ def _make_room(out: Path) -> None:
     try:
         inside = [path for path in out.iterdir() if path.name != LOCK]
         if inside and not exists(out / _MARK):
-            raise RequestError(f"{out}: is not empty and was not made by the demo; choose another folder with -o")
+            raise RequestError(
+                f"{out}: is not empty and was not made by the demo; choose another folder for ", Argument("out")
+            )
         for path in inside:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)

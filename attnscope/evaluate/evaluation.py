@@ -96,12 +96,12 @@ def evaluate(
     check(rule, batch, max_new_tokens)
     check_template(template)
     if limit is not None and limit < 1:
-        raise RequestError(f"--limit {limit}: must be at least 1")
+        raise RequestError.of("limit", limit, "must be at least 1")
     out, sampling = Path(out), sampling or Sampling()
     if exists(out) and not is_folder(out):
         raise RequestError(f"{out}: is a file; give a folder")
     if controls and not corrections:
-        raise RequestError("controls are of corrections, and there are none")
+        raise RequestError.of("controls", controls, "needs at least one correction")
     made = make_controls.controls(corrections) if controls is True else controls or {}
     conditions: dict[str, Sequence[Correction]] = {CORRECTED: corrections} if corrections else {}
     conditions |= {CONTROL + name: others for name, others in made.items()}

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import Argument, RequestError, RunError
 from attnscope.files import DATA_LIMIT, exists, read_bytes, reason, reread, write_whole
 from attnscope.files.folders import unusable_folder
 from attnscope.scene.problems import field_path, show
@@ -23,7 +23,7 @@ from attnscope.scene.problems import field_path, show
 logger = logging.getLogger("attnscope")
 RUN, SAMPLES = "run.json", "samples.jsonl"
 TABLES = ("accuracy.csv", "accuracy.json", "comparison.csv")
-_REMEDY = "choose another folder, or pass --force to start over"
+_REMEDY = ("; choose another folder, or pass ", Argument("force", True), " to start over")
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -37,9 +37,9 @@ def read_run(folder: Path) -> dict[str, Any]:
             raise RequestError(f"{folder}: holds no evaluation ({RUN} is missing)")
         run = json.loads(reread(folder / RUN))
     except (RecursionError, ValueError):
-        raise RequestError(f"{folder / RUN}: cannot be read; {_REMEDY}") from None
+        raise RequestError(f"{folder / RUN}: cannot be read", *_REMEDY) from None
     if not isinstance(run, dict):
-        raise RequestError(f"{folder / RUN}: is not an object; {_REMEDY}")
+        raise RequestError(f"{folder / RUN}: is not an object", *_REMEDY)
     return run
 
 
@@ -61,7 +61,7 @@ def read_samples(folder: Path) -> list[dict[str, Any]]:
                 raise ValueError
         except (RecursionError, ValueError, KeyError, TypeError):
             raise RequestError(
-                f"{path}: line {number + 1}: is not question {number} of an evaluation; {_REMEDY}"
+                f"{path}: line {number + 1}: is not question {number} of an evaluation", *_REMEDY
             ) from None
         samples.append(sample)
     return samples
@@ -79,13 +79,13 @@ def check_same(folder: Path, settings: dict[str, Any]) -> None:
     """
     if not exists(folder / RUN):
         if exists(folder / SAMPLES):
-            raise RequestError(f"{folder}: holds {SAMPLES} without {RUN}; {_REMEDY}")
+            raise RequestError(f"{folder}: holds {SAMPLES} without {RUN}", *_REMEDY)
         return
     differs = _difference(read_run(folder), json.loads(json.dumps(settings)))
     if differs is not None:
         where, old, new = differs
         values = f"{_short(old)}, not {_short(new)}"
-        raise RequestError(f"{folder}: holds an evaluation with another {field_path(where)}: {values}; {_REMEDY}")
+        raise RequestError(f"{folder}: holds an evaluation with another {field_path(where)}: {values}", *_REMEDY)
 
 
 def _difference(old: Any, new: Any, where: tuple[str | int, ...] = ()) -> tuple[tuple[str | int, ...], Any, Any] | None:

@@ -158,7 +158,7 @@ def _entry(where: str, line: str) -> dict[str, str]:
     except json.JSONDecodeError as error:
         raise RequestError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
     except RequestError as error:
-        raise RequestError(f"{where}: {error}") from None
+        raise RequestError(f"{where}: ", *error.args) from None
     except RecursionError:
         raise RequestError(f"{where}: nested too deeply") from None
     except ValueError:  # Python's limit, against numbers that take quadratic time
@@ -190,7 +190,7 @@ def _scene(where: str, folder: Path, name: str) -> Scene:
     try:
         scene = Scene.read(path)
     except SceneError as error:
-        raise RequestError(f"{where}: {error}") from None
+        raise RequestError(f"{where}: ", *error.args) from None
     if scene.question is None:
         raise RequestError(f"{where}: {path}: question: is missing")
     if len(scene.options) < 2:

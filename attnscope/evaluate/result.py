@@ -216,10 +216,10 @@ def check_groups(by: Sequence[str] | None, present: Sequence[str]) -> list[str]:
         return [name for name in USUAL_GROUPS if name in present]
     for name in by:
         if name in (*_COLUMNS, *_COMPARED):
-            raise RequestError(f"--by {name}: is a column of the tables; rename the field")
+            raise RequestError.of("by", name, "is a column of the tables; rename the field")
         if name not in present:
             known = f"the fields are {', '.join(present)}" if present else "the scenes have no fields"
-            raise RequestError(f"--by {name}: no scene has such a field; {known}")
+            raise RequestError.of("by", name, f"no scene has such a field; {known}")
     return list(dict.fromkeys(by))
 
 

@@ -16,7 +16,7 @@ from attnscope.capture.record.finite import broken_weight
 from attnscope.capture.record.generate import Answer, collate, generate, option_logprobs
 from attnscope.capture.run import check_new_tokens
 from attnscope.correct import Correction, corrected
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import Argument, RequestError, RunError
 from attnscope.model import option_ids
 from attnscope.scene.names import equal_but_for_case, find_name
 from attnscope.scene.problems import show
@@ -107,9 +107,9 @@ def score(
         try:
             scores += _score_batch(model, alike, corrections, rule, max_new_tokens, batch)
         except torch.OutOfMemoryError:
+            longest = max(len(p.tokens) for p in alike)
             raise RunError(
-                f"out of memory with {len(alike)} prompts of up to {max(len(p.tokens) for p in alike)} tokens;"
-                " try a smaller --batch"
+                f"out of memory with {len(alike)} prompts of up to {longest} tokens; try a smaller ", Argument("batch")
             ) from None
     return scores
 
@@ -122,9 +122,9 @@ def check(rule: str, batch: int, max_new_tokens: int) -> None:
     """
     check_new_tokens(max_new_tokens)
     if rule not in RULES:
-        raise RequestError(f'--score "{rule}": choose from {", ".join(RULES)}')
+        raise RequestError.of("rule", rule, f"choose from {', '.join(RULES)}")
     if batch < 1:
-        raise RequestError(f"--batch {batch}: must be at least 1")
+        raise RequestError.of("batch", batch, "must be at least 1")
 
 
 def batches(prompts: Sequence[Prompt], most: int) -> Iterator[list[Prompt]]:

@@ -77,9 +77,7 @@ def _not_computed(cap: Capture) -> list[str]:
             f"{MASSIVE:g}."
         )
     if missing := _missing(cap):
-        notes.append(
-            f"A capture has the readings of its plan; another with --plan {missing} holds all that is missing."
-        )
+        notes.append(f"A capture has the readings of its plan; one with the plan {missing} holds all that is missing.")
     return notes
 
 

@@ -46,7 +46,7 @@ def cost(first: Capture, second: Capture) -> Cost:
     before, after = first.run.get("cost"), second.run.get("cost")
     missing = [cap.path.name for cap, run_cost in ((first, before), (second, after)) if not run_cost]
     if not before or not after:
-        why = f"Not measured in {' and '.join(missing)}: made with --no-verify, or by an older attnscope."
+        why = f"Not measured in {' and '.join(missing)}: made without verification, or by an older attnscope."
         return Cost(note=why, title=title)
     if other := _other(first, second, before, after):
         return Cost(note=f"Not comparable: {other}.", title=title)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from attnscope.errors import SceneError
+from attnscope.errors import show as show
 from attnscope.files import read_bytes
 
-_LONGEST_VALUE = 60
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_KEY = re.compile(r"[\w-]+")
 
@@ -48,28 +47,6 @@ class _Repeated(dict[str, Any]):
     """A JSON object in which one key was written twice."""
 
     key: str = ""
-
-
-def show(value: object) -> str:
-    """A value as a message shows it: the way JSON writes it, in one line, shortened when long.
-
-    A lone surrogate, which no terminal can show, is written as its number.
-    """
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = " ".join(_text(value).split())
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
-
-
-def _text(value: object) -> str:
-    try:
-        return str(value)
-    except ValueError:
-        return "a number of too many digits"
 
 
 def seconds(value: float) -> str:

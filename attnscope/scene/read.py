@@ -41,7 +41,7 @@ def _video(path: Path, scene: Path | None) -> Path:
         path_status(path, SceneError)
         return Path(os.path.realpath(path))
     except SceneError as error:
-        raise SceneError(str(error) if scene is None else f"{scene}: video: {error}") from None
+        raise SceneError(*([] if scene is None else [f"{scene}: video: "]), *error.args) from None
 
 
 def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None]:

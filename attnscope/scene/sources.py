@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attnscope.errors import SceneError
+from attnscope.errors import Argument, SceneError
 from attnscope.scene.read import files_to_dict
 from attnscope.scene.scene import Scene
 
@@ -38,7 +38,7 @@ def scene_from_flags(
     """
     if scene is None:
         if video is None:
-            raise SceneError("capture: give a VIDEO, or a --scene that names one")
+            raise SceneError("capture: give a ", Argument("video"), ", or a ", Argument("scene"), " that names one")
         return Scene.from_files(video, transcript, speakers, question, options, answer, merge_rolling=merge_rolling)
     base = Scene.read(scene, video=video)
     replaced, notes = files_to_dict(base.video, transcript, speakers, None, merge_rolling)

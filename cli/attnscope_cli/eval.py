@@ -131,7 +131,7 @@ def run(
 
     given = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative}
     given |= {"rows": rows, "toward": toward, "heads": heads, "edges": edges, "strength": strength}
-    corrections = requested(correct or [], given, set or (), file=correction, flag="--correct")
+    corrections = requested(correct or [], given, set or (), file=correction)
     if controls and not corrections:
         raise RequestError("--controls: are those of a correction; give one with --correct or --correction")
     quiet_transformers()

@@ -33,6 +33,7 @@ from attnscope_cli import (
     validate,
 )
 from attnscope_cli._common import print_lines
+from attnscope_cli._flags import message
 from attnscope_cli._interrupt import interruptible
 from attnscope_cli._parameters import Command, check_default, shown
 from attnscope_cli._streams import checked_output, open_streams
@@ -63,7 +64,7 @@ class _OneLineErrors(TyperGroup):
                 _say(_usage(error))
                 code = error.exit_code
             except AttnscopeError as error:
-                _say(str(error))
+                _say(message(error))
                 code = error.exit_code
             except (KeyboardInterrupt, typer.Abort):
                 code = _INTERRUPTED
@@ -136,7 +137,7 @@ def _config(ctx: typer.Context, path: Path | None) -> Path | None:
     try:
         tables = tomllib.loads(read_bytes(path).decode())
     except RequestError as error:
-        raise RequestError(f"--config {error}") from None
+        raise RequestError("--config ", *error.args) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RequestError(f"--config {path}: not a TOML file: {error}") from None
     except RecursionError:

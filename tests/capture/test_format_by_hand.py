@@ -195,7 +195,7 @@ def test_attention_from_full(tmp_path: Path) -> None:
             cap.attention(6, 3, [50, 1], [0, 49]),
             oracle.attention[2, 3].astype(np.float32)[[50, 1]][:, [0, 49]],
         )
-        with pytest.raises(FormatError, match="has no 'stats' reading; capture again with --plan stats,full"):
+        with pytest.raises(FormatError, match=r"has no 'stats' reading; capture again with plan=.stats,full."):
             _ = cap.stat("lse")
 
 

@@ -180,11 +180,11 @@ def test_readings_that_are_not_there(tmp_path: Path) -> None:
     build(tmp_path / "run.h5", readings=("maps",))
     with open_capture(tmp_path / "run.h5") as cap:
         for read, plan in (
-            (lambda: cap.masses(), "'masses' reading; capture again with --plan masses,maps"),
-            (lambda: cap.flow(), "'masses' reading; capture again with --plan masses,maps"),
-            (lambda: cap.stat("max"), "'stats' reading; capture again with --plan maps,stats"),
-            (lambda: cap.attention(0), "'qk' reading; capture again with --plan maps,qk"),
-            (lambda: cap.qk(0), "'qk' reading; capture again with --plan maps,qk"),
+            (lambda: cap.masses(), "'masses' reading; capture again with plan=\"masses,maps\""),
+            (lambda: cap.flow(), "'masses' reading; capture again with plan=\"masses,maps\""),
+            (lambda: cap.stat("max"), "'stats' reading; capture again with plan=\"maps,stats\""),
+            (lambda: cap.attention(0), "'qk' reading; capture again with plan=\"maps,qk\""),
+            (lambda: cap.qk(0), "'qk' reading; capture again with plan=\"maps,qk\""),
         ):
             with pytest.raises(FormatError) as error:
                 read()

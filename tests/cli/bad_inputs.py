@@ -159,7 +159,7 @@ COMMAND_LINE = [
         '--plan nonsense: "nonsense" is not a reading; choose from masses, maps, stats, qk, full, hidden',
     ),
     Bad("C --plan ,", "plan: records nothing; choose from masses, maps, stats, qk, full, hidden"),
-    Bad("C --max-size lots", '--max-size "lots" is not a size such as 2GiB or 500M'),
+    Bad("C --max-size lots", "--max-size lots: is not a size such as 2GiB or 500M"),
     Bad("C --coverage 0", "plan: coverage 0.0 is not in (0, 1]"),
     Bad("C --coverage nan", "plan: coverage nan is not in (0, 1]"),
     Bad("C --maps-dtype int8", 'plan: maps_dtype "int8" is neither float32 nor float16'),
@@ -179,7 +179,7 @@ COMMAND_LINE = [
     Bad(
         "C --max-size 1k",
         "plan masses,maps,stats: 369.1 KiB is over the budget of 1.0 KiB (masses alone takes 184.4 KiB);"
-        " choose fewer layers with --layers, or raise --max-size",
+        " choose fewer --layers, or raise --max-size",
     ),
 ]
 
@@ -198,20 +198,20 @@ OUTPUT = [
         spoil=lambda: [Path("out").mkdir(), put("out/after.h5", "x")()],
     ),
     Bad("analyze run.h5 -o clip.mp4", "clip.mp4: cannot be used as the output folder: file exists"),
-    Bad("demo -o .", ".: is not empty and was not made by the demo; choose another folder with -o"),
+    Bad("demo -o .", ".: is not empty and was not made by the demo; choose another folder for --out"),
 ]
 
 NOT_A_NUMBER = "is neither a number nor a range like 2-5"
 DEMO_SCENES = [
-    Bad("demo-scenes -o .", ".: is not an empty folder; choose another with -o"),
-    Bad("demo-scenes -o clip.mp4", "clip.mp4: is not an empty folder; choose another with -o"),
+    Bad("demo-scenes -o .", ".: is not an empty folder; choose another for --out"),
+    Bad("demo-scenes -o clip.mp4", "clip.mp4: is not an empty folder; choose another for --out"),
     Bad("demo-scenes -o clip.mp4/out", "clip.mp4/out: cannot be used as the output folder: not a directory"),
     Bad("demo-scenes -o out --n 0", "--n 0: must be at least 1"),
     Bad("demo-scenes -o out --seed -1", "--seed -1: must be at least 0"),
-    Bad("demo-scenes -o out --split dev", '--split "dev": choose from train, calibration, test'),
+    Bad("demo-scenes -o out --split dev", "--split dev: choose from train, calibration, test"),
     Bad("demo-scenes -o out --people 5-7", "--people 7: must be from 0 to 6"),
     Bad("demo-scenes -o out --people 0-99999999999", "--people 99999999999: must be from 0 to 6"),
-    Bad("demo -o clip.mp4", "clip.mp4: is a file; choose a folder with -o"),
+    Bad("demo -o clip.mp4", "clip.mp4: is a file; choose a folder for --out"),
     Bad("demo -o clip.mp4/out", "clip.mp4/out: cannot be used as the output folder: not a directory"),
     Bad("demo-scenes -o out --people many", f'--people "many": "many" {NOT_A_NUMBER}'),
     Bad("demo-scenes -o out --people 3-1", f'--people "3-1": "3-1" {NOT_A_NUMBER}'),
@@ -407,7 +407,7 @@ CAPTURES = [
         "--alpha 2.0: is a parameter of pai and social-bias; say which with --set METHOD.alpha=VALUE",
     ),
     Bad("correct run.h5 --set alpha=much -o out", "--set social-bias.alpha=much: is not a number"),
-    Bad("correct run.h5 --set alpha -o out", '--set "alpha": is not KEY=VALUE or METHOD.KEY=VALUE'),
+    Bad("correct run.h5 --set alpha -o out", "--set alpha: is not KEY=VALUE or METHOD.KEY=VALUE"),
     Bad("correct run.h5 --correction gone.json -o out", "gone.json: no such file"),
     Bad(
         "correct run.h5 --correction scene.json -o out",
@@ -420,7 +420,7 @@ CAPTURES = [
     ),
     Bad(
         "correct run.h5 --correction c.json --alpha 2 -o out",
-        "--correction c.json: says which corrections there are; leave --alpha 2.0 away",
+        "--correction c.json: says which corrections there are; leave out --alpha 2.0",
     ),
     Bad("correct run.h5 --alpha -1 -o out", "social-bias.alpha=-1.0: must be a number of at least 0"),
     Bad("correct run.h5 --threshold 1 -o out", "social-bias.threshold=1.0: must be in [0, 1)"),
@@ -447,7 +447,7 @@ CAPTURES = [
     Bad(
         "correct boxless.h5 -o new/out",
         "{things}/clip.mp4: social-bias needs speakers with boxes, and the scene has none;"
-        " give boxes with --speakers or in scene.json, see docs/scene.md",
+        " give boxes in scene.json or a file of speakers, see docs/scene.md",
     ),
     Bad(
         "correct no_model.h5 -o out",
@@ -480,17 +480,17 @@ EVALUATIONS = [
     Bad(EVAL, "manifest.jsonl: line 1: scene: gone.json: no such file", spoil=asks({"scene": "gone.json"})),
     Bad("eval gone.jsonl --model ./gone", "gone.jsonl: no such file"),
     Bad("eval . --model ./gone", "./gone: no such model folder", spoil=asks(ONE)),
-    Bad(EVAL + " --score best", '--score "best": choose from logprob, generate'),
+    Bad(EVAL + " --score best", "--score best: choose from logprob, generate"),
     Bad(EVAL + " --batch 0", "--batch 0: must be at least 1"),
     Bad(EVAL + " --limit 0", "--limit 0: must be at least 1"),
     Bad(EVAL + " --max-new-tokens 0", "--max-new-tokens 0: must be at least 1"),
     Bad(EVAL + " --by task", "--by task: no scene has such a field; the scenes have no fields", spoil=asks(ONE)),
-    Bad(EVAL + " --alpha 2", "--alpha 2.0: is about a correction; say which with --correct"),
-    Bad(EVAL + " --set alpha=2", "--set alpha=2: is about a correction; say which with --correct"),
+    Bad(EVAL + " --alpha 2", "--alpha 2.0: is about a correction; say which with --method"),
+    Bad(EVAL + " --set alpha=2", "--set alpha=2: is about a correction; say which with --method"),
     Bad(EVAL + " --correct nope", 'there is no correction named "nope"; choose from adaptvis, …'),
     Bad(
         EVAL + " --correct pai --correction c.json",
-        "--correction c.json: says which corrections there are; leave --correct pai away",
+        "--correction c.json: says which corrections there are; leave out --method pai",
     ),
     Bad(EVAL + " --correct social-bias --alpha -1", "social-bias.alpha=-1.0: must be a number of at least 0"),
     Bad(

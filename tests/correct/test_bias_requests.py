@@ -65,7 +65,7 @@ def test_parameters_out_of_range(fields, message):
     assert str(caught.value) == message
 
 
-TOWARD = "say whose cells the answer is drawn to with --toward NAME"
+TOWARD = 'say whose cells the answer is drawn to with toward="NAME"'
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ TOWARD = "say whose cells the answer is drawn to with --toward NAME"
         (
             NOBODY,
             {"rows": "utterances,question"},
-            "--rows question needs a question that names a speaker with a visible box,"
+            'rows="question" needs a question that names a speaker with a visible box,'
             f' and the question "{NOBODY}" names none',
         ),
         (
             ADA,
             {"rows": "answer", "toward": "Eve"},
-            '--toward "Eve": is no speaker with a box; choose from Ada, Ben, or asked, other, everyone, visual, random',
+            'toward="Eve": is no speaker with a box; choose from Ada, Ben, or asked, other, everyone, visual, random',
         ),
     ],
 )
@@ -129,7 +129,7 @@ def test_speakers_out_of_sight(loaded, drawn):
     prompt = make_prompt(loaded, hidden.model_copy(update={"question": ADA}))
     for toward, message in {
         "Ben": "the answer is to be drawn to Ben, whose box covers no visual token",
-        "other": "--toward other needs a speaker with a visible box beside Ada, and the scene has none",
+        "other": 'toward="other" needs a speaker with a visible box beside Ada, and the scene has none',
     }.items():
         with pytest.raises(RequestError) as caught:
             bind(loaded, prompt, [SocialBias(rows="answer", toward=toward)])
@@ -144,8 +144,8 @@ def test_speakers_out_of_sight(loaded, drawn):
 @pytest.mark.parametrize(
     ("heads", "message"),
     [
-        ("0.1,9.0", "--heads 9.0: layer 9 is not one of the layers with attention, 0-3"),
-        ("0.1,0.4", "--heads 0.4: the model has heads 0-3 in each layer"),
+        ("0.1,9.0", 'heads="9.0": layer 9 is not one of the layers with attention, 0-3'),
+        ("0.1,0.4", 'heads="0.4": the model has heads 0-3 in each layer'),
     ],
 )
 def test_heads_that_the_model_has_not(loaded, ask, heads, message):

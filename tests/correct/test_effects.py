@@ -127,9 +127,9 @@ def test_heads_that_reach_nothing_have_no_effect(checkpoint, ask):
 
 
 def test_what_cannot_be_run_is_refused(loaded, ask):
-    with pytest.raises(RequestError, match="--batch 0: must be at least 1"):
+    with pytest.raises(RequestError, match="batch=0: must be at least 1"):
         knock_out(loaded, ask(), HEADS, batch=0)
-    with pytest.raises(RequestError, match=r"--heads 7\.1: layer 7 is not one of the layers"):
+    with pytest.raises(RequestError, match=r"heads=.7\.1.: layer 7 is not one of the layers"):
         knock_out(loaded, ask(), [(7, 1)])
 
 
@@ -246,7 +246,7 @@ def test_only_the_heads_that_are_named():
     named = only(found, every, "0.2,0.0")
     assert [(head.rank, head.head) for head in named.heads] == [(1, 0), (3, 2)]
     assert named.criterion == found.criterion
-    with pytest.raises(RequestError, match=r"--heads 0\.3: has no value of cross-mass in these captures"):
+    with pytest.raises(RequestError, match=r"heads=.0\.3.: has no value of cross-mass in these captures"):
         only(found, every, "0.3")
 
 

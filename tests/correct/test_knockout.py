@@ -365,15 +365,15 @@ def test_parameters_out_of_range(fields, message):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"edges": "answer:Zed"}, '--edges answer:Zed: "Zed": choose from visual, text, question, '),
+        ({"edges": "answer:Zed"}, 'edges="answer:Zed": "Zed": choose from visual, text, question, '),
         (
             {"edges": "Zed:visual"},
-            '--edges Zed:visual: "Zed": choose from answer, question, utterances, text, visual, Ada',
+            'edges="Zed:visual": "Zed": choose from answer, question, utterances, text, visual, Ada',
         ),
-        ({"edges": "answer:asked"}, "--edges answer:asked: the prompt has no one speaker with a box whom the question"),
-        ({"heads": "0.1", "rows": "lips"}, '--rows lips: "lips": choose from answer, '),
-        ({"heads": "9.0"}, "--heads 9.0: layer 9 is not one of the layers with attention, 0-3"),
-        ({"heads": "1.7"}, "--heads 1.7: the model has heads 0-3 in each layer"),
+        ({"edges": "answer:asked"}, 'edges="answer:asked": the prompt has no one speaker with a box whom the question'),
+        ({"heads": "0.1", "rows": "lips"}, 'rows="lips": "lips": choose from answer, '),
+        ({"heads": "9.0"}, 'heads="9.0": layer 9 is not one of the layers with attention, 0-3'),
+        ({"heads": "1.7"}, 'heads="1.7": the model has heads 0-3 in each layer'),
     ],
 )
 def test_what_the_prompt_or_the_model_does_not_have(prepared, fields, message):
@@ -395,6 +395,6 @@ def test_names_in_edges_are_compared_by_what_can_be_seen(prepared):
 def test_a_scene_without_what_an_edge_names(prepared, drawn, edges):
     loaded, _ = prepared("qwen2_5_vl")
     bare = Scene.read(drawn).model_copy(update={"speakers": {}, "transcript": [], "question": None, "options": []})
-    with pytest.raises(RequestError, match=f"--edges {edges}: the prompt has no ") as caught:
+    with pytest.raises(RequestError, match=f"edges=.{edges}.: the prompt has no ") as caught:
         bind(loaded, make_prompt(loaded, bare), [Knockout(edges=edges)])
-    assert ("give boxes with --speakers" in str(caught.value)) == (edges == "answer:speakers")
+    assert ("give boxes in" in str(caught.value)) == (edges == "answer:speakers")

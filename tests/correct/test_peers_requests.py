@@ -213,9 +213,9 @@ def test_parameters_out_of_range(method, fields, message):
 
 
 def test_what_the_model_does_not_have(loaded, prompt):
-    with pytest.raises(RequestError, match=r"--layers 2-9: layer 4 is not one of the layers with attention, 0-3"):
+    with pytest.raises(RequestError, match=r"layers=.2-9.: layer 4 is not one of the layers with attention, 0-3"):
         bind(loaded, prompt, [Pai(layers="2-9")])
-    with pytest.raises(RequestError, match=r"--heads 1.7: the model has heads 0-3 in each layer"):
+    with pytest.raises(RequestError, match=r"heads=.1.7.: the model has heads 0-3 in each layer"):
         bind(loaded, prompt, [Temperature(heads="1.7")])
     with pytest.raises(RequestError, match="adaptvis: has to run the model once before it acts"):
         AdaptVis(layers="0").bind([prompt], DECODER)

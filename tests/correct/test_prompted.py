@@ -130,7 +130,7 @@ def test_a_mean_box_that_says_little_is_noted(to, which):
     notes = settings.bind([SimpleNamespace(scene=scene, frames=frames)], None).record()["notes"]
     said = (
         "each box is the mean of the frames that show its speaker, and those of Ann do not all overlap their mean;"
-        " --set frames=all tells every frame"
+        " frames=all gives every frame"
     )
     assert notes[2:] == ([said] if (to, which) == (150, "mean") else [])
 

@@ -140,7 +140,7 @@ def test_heads_of_another_model_are_refused(loaded, drawn, tmp_path):
     with pytest.raises(RequestError) as caught:
         bind(loaded, prompted(loaded, drawn), [one])
     said = str(caught.value)
-    assert said.startswith(f"--heads {tmp_path / 'correction.json'}: model: the heads are of {loaded.id} (config 000")
+    assert said.startswith(f"heads={tmp_path / 'correction.json'}: model: the heads are of {loaded.id} (config 000")
     assert "\n" not in said
 
 

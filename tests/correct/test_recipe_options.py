@@ -27,34 +27,39 @@ def test_parameters_find_their_methods_and_methods_keep_their_order():
     assert requested([], {}) == []
 
 
-TWO = "pai and social-bias; say which with --set METHOD.alpha=VALUE"
+TWO = 'pai and social-bias; say which with settings="METHOD.alpha=VALUE"'
 
 
 @pytest.mark.parametrize(
     ("methods", "named", "settings", "message"),
     [
-        ("moda-align", {"strength": "much"}, [], "--strength much: is not a number"),
-        ("pai,social-bias", {"alpha": 2.0}, [], f"--alpha 2.0: is a parameter of {TWO}"),
-        ("pai,social-bias", {}, ["alpha=2"], f"--set alpha=2: is a parameter of {TWO}"),
-        ("pai,pai", {}, ["pai.alpha=2"], "--set pai.alpha=2: is a parameter of pai and pai; say which with a file"),
-        ("knockout", {"alpha": 2.0}, [], "--alpha 2.0: knockout has no parameter alpha; it has heads, edges, rows, "),
-        ("pai,vaf", {"edges": "a:b"}, [], "--edges a:b: pai has no parameter edges; it has alpha, layers; vaf has no"),
-        ("pai", {}, ["beta=2"], "--set beta=2: pai has no parameter beta; it has alpha, layers"),
-        ("pai", {}, ["vaf.enhance=2"], "--set vaf.enhance=2: vaf is none of the methods pai"),
-        ("pai", {}, ["alpha"], '--set "alpha": is not KEY=VALUE or METHOD.KEY=VALUE'),
-        ("pai", {}, ["pai.=2"], '--set "pai.=2": is not KEY=VALUE or METHOD.KEY=VALUE'),
-        ("pai", {}, ["alpha=much"], "--set pai.alpha=much: is not a number"),
-        ("social-bias", {}, ["topk=1.5"], "--set social-bias.topk=1.5: is not a whole number or none"),
-        ("social-bias", {}, ["lowest=2"], "--set social-bias.lowest=2: is not true or false"),
-        ("pai", {"alpha": 2.0}, ["alpha=3"], "--set alpha=3: alpha is given twice"),
+        ("moda-align", {"strength": "much"}, [], 'strength="much": is not a number'),
+        ("pai,social-bias", {"alpha": 2.0}, [], f"alpha=2.0: is a parameter of {TWO}"),
+        ("pai,social-bias", {}, ["alpha=2"], f'settings="alpha=2": is a parameter of {TWO}'),
+        (
+            "pai,pai",
+            {},
+            ["pai.alpha=2"],
+            'settings="pai.alpha=2": is a parameter of pai and pai; say which with a file',
+        ),
+        ("knockout", {"alpha": 2.0}, [], "alpha=2.0: knockout has no parameter alpha; it has heads, edges, rows, "),
+        ("pai,vaf", {"edges": "a:b"}, [], 'edges="a:b": pai has no parameter edges; it has alpha, layers; vaf has no'),
+        ("pai", {}, ["beta=2"], 'settings="beta=2": pai has no parameter beta; it has alpha, layers'),
+        ("pai", {}, ["vaf.enhance=2"], 'settings="vaf.enhance=2": vaf is none of the methods pai'),
+        ("pai", {}, ["alpha"], 'settings="alpha": is not KEY=VALUE or METHOD.KEY=VALUE'),
+        ("pai", {}, ["pai.=2"], 'settings="pai.=2": is not KEY=VALUE or METHOD.KEY=VALUE'),
+        ("pai", {}, ["alpha=much"], 'settings="pai.alpha=much": is not a number'),
+        ("social-bias", {}, ["topk=1.5"], 'settings="social-bias.topk=1.5": is not a whole number or none'),
+        ("social-bias", {}, ["lowest=2"], 'settings="social-bias.lowest=2": is not true or false'),
+        ("pai", {"alpha": 2.0}, ["alpha=3"], 'settings="alpha=3": alpha is given twice'),
         ("nope", {}, [], 'there is no correction named "nope"; choose from adaptvis, '),
-        ("", {"alpha": 2.0}, [], "--alpha 2.0: is about a correction; say which with --correct"),
-        ("", {}, ["alpha=2"], "--set alpha=2: is about a correction; say which with --correct"),
+        ("", {"alpha": 2.0}, [], "alpha=2.0: is about a correction; say which with methods"),
+        ("", {}, ["alpha=2"], 'settings="alpha=2": is about a correction; say which with methods'),
     ],
 )
 def test_what_belongs_nowhere_is_refused(methods, named, settings, message):
     with pytest.raises(RequestError) as caught:
-        requested([m for m in methods.split(",") if m], named, settings, flag="--correct")
+        requested([m for m in methods.split(",") if m], named, settings)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
 
@@ -64,10 +69,10 @@ def test_a_file_stands_alone(tmp_path):
     write_corrections(path, [Pai(), SocialBias(alpha=3.0)])
     assert requested([], {"alpha": None}, (), file=path) == [Pai(), SocialBias(alpha=3.0)]
     for more, said in (
-        ({"methods": ["pai"]}, "--method pai"),
-        ({"named": {"alpha": 2.0}}, "--alpha 2.0"),
-        ({"settings": ["alpha=2"]}, "--set alpha=2"),
+        ({"methods": ["pai"]}, 'methods="pai"'),
+        ({"named": {"alpha": 2.0}}, "alpha=2.0"),
+        ({"settings": ["alpha=2"]}, 'settings="alpha=2"'),
     ):
         with pytest.raises(RequestError) as caught:
             requested(**{"methods": [], "named": {}, **more}, file=path)
-        assert str(caught.value) == f"--correction {path}: says which corrections there are; leave {said} away"
+        assert str(caught.value) == f"file={path}: says which corrections there are; leave out {said}"

@@ -167,7 +167,7 @@ def test_rows_of_logits_are_not_in_queries_and_keys(checkpoint, drawn, tmp_path,
     with rerun(tmp_path / "masses,qk.h5", [make("pai")], tmp_path / "after.h5", model=loaded, verify=False) as cap:
         assert cap.run["plan"]["readings"] == ["masses"]
     assert "pai changes rows of logits, which queries and keys do not hold: the corrected capture is" in caplog.text
-    with pytest.raises(RequestError, match="and it has nothing else; capture with --plan masses,maps,qk"):
+    with pytest.raises(RequestError, match=r"and it has nothing else; capture with plan=.masses,maps,qk."):
         rerun(tmp_path / "qk.h5", [make("pai")], tmp_path / "again.h5", model=loaded)
     with rerun(tmp_path / "qk.h5", [Knockout(heads="0.1")], tmp_path / "cut.h5", model=loaded, verify=False) as cap:
         assert cap.run["plan"]["readings"] == ["qk"]

@@ -146,23 +146,26 @@ def test_a_correction_of_a_file_may_be_swept_over(loaded, before):
 @pytest.mark.parametrize(
     ("sweeps", "message"),
     [
-        ([], "--sweep: no parameter is given; say which, like --sweep alpha=0.5,1,2"),
-        (["alpha"], '--sweep "alpha": is not KEY=VALUE,VALUE like alpha=0.5,1,2'),
-        (["alpha=1,,2"], '--sweep "alpha=1,,2": is not KEY=VALUE,VALUE like alpha=0.5,1,2'),
-        (["alpha=1,two"], "--sweep alpha=two: is not a number"),
-        (["alpha=1,1.0"], '--sweep "alpha=1,1.0": 1 is there twice'),
-        (["alpha=1", "alpha=2"], '--sweep "alpha=2": alpha is swept twice; give all its values at once'),
-        (["rows=answer"], '--sweep "rows=answer": --rows utterances,answer is given too; give one of the two'),
+        ([], 'sweeps: no parameter is given; say which, like sweeps="alpha=0.5,1,2"'),
+        (["alpha"], 'sweeps="alpha": is not KEY=VALUE,VALUE like alpha=0.5,1,2'),
+        (["alpha=1,,2"], 'sweeps="alpha=1,,2": is not KEY=VALUE,VALUE like alpha=0.5,1,2'),
+        (["alpha=1,two"], 'sweeps="alpha=two": is not a number'),
+        (["alpha=1,1.0"], 'sweeps="alpha=1,1.0": 1 is there twice'),
+        (["alpha=1", "alpha=2"], 'sweeps="alpha=2": alpha is swept twice; give all its values at once'),
+        (["rows=answer"], 'sweeps="rows=answer": rows="utterances,answer" is given too; give one of the two'),
         (
             ["threshold=0,0.1", "alpha=1,-1"],
-            "--sweep threshold=0, alpha=-1: social-bias.alpha=-1.0: must be a number of at least 0",
+            'sweeps="threshold=0, alpha=-1": social-bias.alpha=-1.0: must be a number of at least 0',
         ),
-        (["knockout.heads=1.0"], '--sweep knockout.heads: "knockout" is none of the corrections in force, social-bias'),
+        (
+            ["knockout.heads=1.0"],
+            'sweeps="knockout.heads": "knockout" is none of the corrections in force, social-bias',
+        ),
         (
             ["alpha=" + ",".join(map(str, range(21))), "threshold=0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.85,0.9"],
-            "--sweep: 21 x 10 = 210 settings; at most 200 fit into one sweep",
+            "sweeps: 21 x 10 = 210 settings; at most 200 fit into one sweep",
         ),
-        (["heads=9.0"], "--sweep heads=9.0: --heads 9.0: layer 9 is not one of the layers with attention, 0-3"),
+        (["heads=9.0"], 'sweeps="heads=9.0": heads="9.0": layer 9 is not one of the layers with attention, 0-3'),
     ],
 )
 def test_a_wrong_request_is_refused_before_anything_runs(loaded, before, sweeps, message, monkeypatch):
@@ -173,13 +176,13 @@ def test_a_wrong_request_is_refused_before_anything_runs(loaded, before, sweeps,
 
 
 def test_unknown_parameters_name_those_there_are():
-    with pytest.raises(RequestError, match=r"--sweep gamma: social-bias has no parameter gamma; it has alpha, "):
+    with pytest.raises(RequestError, match=r"sweeps=.gamma.: social-bias has no parameter gamma; it has alpha, "):
         axes(["gamma=1"], [("social-bias", {})])
     with pytest.raises(RequestError, match=r'no correction named "peak"; choose from .*social-bias'):
         axes(["alpha=1"], [("peak", {})])
     with pytest.raises(RequestError) as caught:
         axes(["rows=answer"], [("social-bias", {}), ("knockout", {})])
-    assert str(caught.value) == "--sweep rows: several corrections have it; write social-bias.rows or knockout.rows"
+    assert str(caught.value) == 'sweeps="rows": several corrections have it; write social-bias.rows or knockout.rows'
 
 
 def test_progress_is_told_and_single_captures_are_silent(loaded, before, caplog):

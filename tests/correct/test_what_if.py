@@ -286,20 +286,20 @@ def test_what_a_capture_cannot_answer(loaded, prompt, before, tmp_path):
         (
             poor,
             DRAWN,
-            f"{poor}: has no queries and keys, which --what-if is answered from; capture again with --plan"
-            " masses,stats,qk",
+            f"{poor}: has no queries and keys, which a what-if is answered from; capture again with"
+            ' plan="masses,stats,qk"',
         ),
         (corrected, DRAWN, f"{corrected}: was itself made under social-bias; ask about a plain capture"),
         (
             before,
             Fainter(how="values"),
-            "fainter: needs the values of a layer, and a capture holds its queries and keys alone; run it without"
-            " --what-if",
+            "fainter: needs the values of a layer, and a capture holds its queries and keys alone; run the model"
+            " instead",
         ),
         (
             before,
             Fainter(how="answers"),
-            f"{before}: a correction needs what the model answers, which --what-if cannot say",
+            f"{before}: a correction needs what the model answers, which a what-if cannot say",
         ),
         (
             few,
@@ -311,7 +311,7 @@ def test_what_a_capture_cannot_answer(loaded, prompt, before, tmp_path):
             before,
             Louder(),
             "fainter: changes what the model is shown, and a capture holds only the queries and keys of what it was"
-            " shown; run it without --what-if",
+            " shown; run the model instead",
         ),
     ):
         with pytest.raises(RequestError) as caught:

@@ -152,12 +152,12 @@ def test_the_manifest_lists_every_scene_once(manifest: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"count": 0}, "--n 0: must be at least 1"),
-        ({"seed": -1}, "--seed -1: must be at least 0"),
-        ({"split": "dev"}, '--split "dev": choose from train, calibration, test'),
-        ({"people": (2, 7)}, "--people 7: must be from 0 to 6"),
-        ({"people": (-1,)}, "--people -1: must be from 0 to 6"),
-        ({"people": ()}, "--people: names no number"),
+        ({"count": 0}, "count=0: must be at least 1"),
+        ({"seed": -1}, "seed=-1: must be at least 0"),
+        ({"split": "dev"}, 'split="dev": choose from train, calibration, test'),
+        ({"people": (2, 7)}, "people=7: must be from 0 to 6"),
+        ({"people": (-1,)}, "people=-1: must be from 0 to 6"),
+        ({"people": ()}, "people: names no number"),
     ],
 )
 def test_wrong_arguments_are_one_line(wrong: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -189,8 +189,8 @@ def test_stopped_half_way_nothing_is_left(
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("x")
     for place, problem in (
-        (tmp_path, "is not an empty folder; choose another with -o"),
-        (tmp_path / "mine", "is not an empty folder; choose another with -o"),
+        (tmp_path, "is not an empty folder; choose another for out"),
+        (tmp_path / "mine", "is not an empty folder; choose another for out"),
         (tmp_path / "mine" / "new", "cannot be used as the output folder: not a directory"),
     ):
         with pytest.raises(RequestError) as error:

@@ -210,7 +210,7 @@ def test_another_evaluation_is_not_mixed_in(what: str, whole: Evaluation, questi
 
     with pytest.raises(RequestError) as error:
         evaluate(never, questions, whole.folder, **how)
-    remedy = "choose another folder, or pass --force to start over"
+    remedy = "choose another folder, or pass force=true to start over"
     assert str(error.value) == f"{whole.folder}: holds an evaluation with another {message}; {remedy}"
 
 
@@ -275,11 +275,11 @@ def test_what_is_wrong_before_the_first_question_leaves_nothing(
     wrong = SocialBias(rows="answer", heads="7.1")
     for manifest, corrections, how, message in (
         (tmp_path / "gone", (), {}, "gone: no such file"),
-        (questions, (), {"limit": 0}, "--limit 0: must be at least 1"),
-        (questions, (), {"by": ["seat"]}, "--by seat: no scene has such a field; the fields are task, people, seats"),
-        (questions, (), {"by": ["n"]}, "--by n: is a column of the tables; rename the field"),
+        (questions, (), {"limit": 0}, "limit=0: must be at least 1"),
+        (questions, (), {"by": ["seat"]}, 'by="seat": no scene has such a field; the fields are task, people, seats'),
+        (questions, (), {"by": ["n"]}, 'by="n": is a column of the tables; rename the field'),
         (questions, (), {"template": "x"}, "template 'x' lacks the field"),
-        (questions, [wrong], {}, "--heads 7.1: layer 7 is not one of the layers with attention"),
+        (questions, [wrong], {}, 'heads="7.1": layer 7 is not one of the layers with attention'),
     ):
         with pytest.raises(RequestError, match=message):
             evaluate(model, manifest, tmp_path / "out", corrections, **HOW | how)
@@ -318,7 +318,7 @@ def test_a_correction_that_fits_no_question_is_an_error(model: LoadedModel, ques
     for limit, said in ((8, "8"), (2, "2")):
         with pytest.raises(RequestError) as caught:
             evaluate(model, questions, tmp_path / f"out{limit}", nobody, limit=limit, **HOW)
-        assert str(caught.value).startswith(f'social-bias applied to none of {said} questions: --toward "Zoe": is no')
+        assert str(caught.value).startswith(f'social-bias applied to none of {said} questions: toward="Zoe": is no')
         assert "\n" not in str(caught.value)
         names = sorted(path.name for path in (tmp_path / f"out{limit}").iterdir())
         assert names == ["run.json", "samples.jsonl"]  # what was scored is kept; there is nothing to compare

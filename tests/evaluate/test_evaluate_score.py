@@ -155,9 +155,9 @@ def test_a_generated_answer_is_right_only_if_it_is_the_option(model: LoadedModel
 
 def test_what_cannot_be_scored(model: LoadedModel, questions: Path) -> None:
     prompts = make(model, questions, (0, 1))
-    with pytest.raises(RequestError, match=r"^--batch 0: must be at least 1$"):
+    with pytest.raises(RequestError, match=r"^batch=0: must be at least 1$"):
         score(model, prompts, batch=0)
-    with pytest.raises(RequestError, match=r'^--score "best": choose from logprob, generate$'):
+    with pytest.raises(RequestError, match=r'^rule="best": choose from logprob, generate$'):
         score(model, prompts, rule="best")
     with pytest.raises(RequestError, match=r'clip0.mp4: the question "Who speaks\?" names no speaker'):
         score(model, prompts, [ANSWER])
@@ -189,4 +189,4 @@ def test_a_batch_that_does_not_fit_says_what_to_do(model: LoadedModel, questions
             score(model, prompts)
     finally:
         hook.remove()
-    assert str(error.value) == f"out of memory with 2 prompts of up to {longest} tokens; try a smaller --batch"
+    assert str(error.value) == f"out of memory with 2 prompts of up to {longest} tokens; try a smaller batch"

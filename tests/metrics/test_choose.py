@@ -60,7 +60,7 @@ def test_localization_heads_look_at_the_video_and_at_one_place(drawn):
     assert "2 of 5 heads have a mass on the video above 0.1." in found.notes
     more = choose([drawn(sketch, a, name="b.h5")], ["x"], "localization", least=0.05)
     assert more.text == "0.1,0.2,0.0"  # in place of the elbow: 0 0 0.1 0.8 0.9 bends at 0.1
-    with pytest.raises(RequestError, match=r"c.h5: --min 0.95: no head has a mass on the video above it"):
+    with pytest.raises(RequestError, match=r"c.h5: least=0.95: no head has a mass on the video above it"):
         choose([drawn(sketch, a, name="c.h5")], ["x"], "localization", least=0.95)
 
 
@@ -77,19 +77,19 @@ def test_how_many_and_above_what_and_where(three, measured):
     for layers, number in (("0.5-1.0", 7), ("2", 2)):
         some = choose(caps, NAMES[:1], "active", layers=layers, top="34%", tables=tables)
         assert [head.layer for head in some.heads] == [number]  # 34 % of three heads is one
-    with pytest.raises(RequestError, match=r"0.h5: --min 1: no head is above it"):
+    with pytest.raises(RequestError, match=r"0.h5: least=1: no head is above it"):
         choose(caps, NAMES[:1], "active", least=1, tables=tables)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": "mass"}, "--by mass: is no criterion; choose from speaker-lift, "),
-        ({"top": "0"}, "--top 0: is neither a number of heads, like 10, nor a share of them, like 9%"),
-        ({"top": "1.5"}, "--top 1.5: is neither"),
-        ({"top": "101%"}, "--top 101%: is neither"),
-        ({"least": float("nan")}, "--min nan: is not a number"),
-        ({"layers": "3"}, "--layers 3: layer 3 is not one of the layers with attention, 2-7"),
+        ({"by": "mass"}, 'by="mass": is no criterion; choose from speaker-lift, '),
+        ({"top": "0"}, 'top="0": is neither a number of heads, like 10, nor a share of them, like 9%'),
+        ({"top": "1.5"}, 'top="1.5": is neither'),
+        ({"top": "101%"}, 'top="101%": is neither'),
+        ({"least": float("nan")}, "least=nan: is not a number"),
+        ({"layers": "3"}, 'layers="3": layer 3 is not one of the layers with attention, 2-7'),
     ],
 )
 def test_requests_that_are_refused(three, options, message):
@@ -100,10 +100,10 @@ def test_requests_that_are_refused(three, options, message):
 def test_what_captures_do_not_define_is_refused(drawn):
     silent, blind = drawn(room(turns=()), name="a.h5"), drawn(room(), readings=("masses",), name="b.h5")
     said = "not defined for any head (attnscope analyze says why); these are: cross-mass"
-    with pytest.raises(RequestError, match=re.escape(f"a.h5: --by speaker-lift: speaker_consistency_lift is {said}")):
+    with pytest.raises(RequestError, match=re.escape(f'a.h5: by="speaker-lift": speaker_consistency_lift is {said}')):
         choose([silent], ["a"])
     with pytest.raises(
-        RequestError, match=r"b.h5: --by active: cross_attention needs the reading 'maps', which is not"
+        RequestError, match=r"b.h5: by=.active.: cross_attention needs the reading 'maps', which is not"
     ):
         choose([blind], ["b"], "active")
     other = drawn(room(), noise(room(), 0, heads=4), name="c.h5")

@@ -84,8 +84,6 @@ def test_heads_are_of_one_model(chosen, tmp_path, id, config, same):
     if same:
         found.check_model(id, config)
         return
-    here = (
-        f"--heads {tmp_path / 'h.json'}: model: the heads are of drawn/by-hand (config 000000000000), and the model is"
-    )
+    here = f"heads={tmp_path / 'h.json'}: model: the heads are of drawn/by-hand (config 000000000000), and the model is"
     with pytest.raises(RequestError, match=re.escape(f"{here} {id} (config {config[:12]})")):
         found.check_model(id, config)

@@ -159,7 +159,7 @@ def test_a_cost_that_cannot_be_compared_says_so(found, said, before, after, tmp_
     one, two = with_cost(tmp_path / "one.h5", before), with_cost(tmp_path / "two.h5", after, **found)
     with open_capture(one) as a, open_capture(two) as b, open_capture(before) as bare:
         assert said in cost(a, b).note
-        assert cost(bare, b).note.startswith("Not measured in before.h5: made with --no-verify")
+        assert cost(bare, b).note.startswith("Not measured in before.h5: made without verification")
 
 
 @pytest.mark.usefixtures("few")

@@ -16,7 +16,7 @@ from attnscope.capture.file.specification import ALWAYS, RULES
 from attnscope.capture.read.dense import LayerMask, read_masks
 from attnscope.capture.read.frames import StoredFrames
 from attnscope.capture.read.labels import Choice, Indices, Positions, is_one, pick, positions
-from attnscope.errors import FormatError, RequestError, SceneError
+from attnscope.errors import Argument, FormatError, RequestError, SceneError
 from attnscope.vocabulary import READINGS, TOKEN_COLUMNS
 
 if TYPE_CHECKING:
@@ -291,4 +291,4 @@ class Contents:
 
     def _missing(self, reading: str) -> FormatError:
         plan = ",".join(name for name in READINGS if name == reading or name in self.readings)
-        return FormatError(f"{self.path}: has no '{reading}' reading; capture again with --plan {plan}")
+        return FormatError(f"{self.path}: has no '{reading}' reading; capture again with ", Argument("plan", plan))

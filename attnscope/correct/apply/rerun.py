@@ -18,7 +18,7 @@ from attnscope.correct.apply.source import Recorded
 from attnscope.correct.base import Correction, Running
 from attnscope.correct.peers.row_edits import RunningRows
 from attnscope.correct.recipe import write
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 from attnscope.files import real_path
 from attnscope.files.folders import made
 
@@ -108,7 +108,9 @@ def _plan(recorded: Recorded, running: Sequence[Running]) -> Plan:
     if rows and fields["qk"]:
         said = f"{rows[0]} changes rows of logits, which queries and keys do not hold"
         if recorded.run["plan"]["readings"] == ["qk"]:
-            raise RequestError(f"{recorded.path}: {said}, and it has nothing else; capture with --plan masses,maps,qk")
+            raise RequestError(
+                f"{recorded.path}: {said}, and it has nothing else; capture with ", Argument("plan", "masses,maps,qk")
+            )
         logger.warning("%s: the corrected capture is without qk", said)
         fields["qk"] = False
     return Plan(**fields, layers=tuple(recorded.layers))

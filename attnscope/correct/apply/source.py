@@ -19,7 +19,7 @@ from attnscope.capture.record.generate import bare, collate, logit_tolerance
 from attnscope.capture.run import prepare
 from attnscope.correct.apply.binding import prompted
 from attnscope.correct.base import Correction
-from attnscope.errors import ModelError, RequestError
+from attnscope.errors import Argument, ModelError, RequestError
 from attnscope.scene import Sampling, Scene
 from attnscope.weights import Match, match, where
 
@@ -86,7 +86,7 @@ class Recorded:
 
         was = str(self.model["id"])
         if model is None and Path(was).is_absolute() and not Path(was).exists():
-            raise ModelError(f"{self.path}: its model is no longer at {was}; say where it is with --model")
+            raise ModelError(f"{self.path}: its model is no longer at {was}; say where it is with ", Argument("model"))
         if model is None or isinstance(model, (str, Path)):
             how = {k: v for k, v in self.run["load"].items() if k != "model"}
             if model is None and self.model["revision"]:

@@ -11,7 +11,7 @@ from typing import Any
 from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction
 from attnscope.correct.registry import build, method_class
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 
 MOST = 200  # settings of one sweep
 Step = tuple[str, Mapping[str, Any]]  # a method and the parameters that are given for it
@@ -68,18 +68,18 @@ def axes(sweeps: Sequence[str], steps: Sequence[Step]) -> list[Axis]:
         name, equals, listed = text.partition("=")
         values = [part.strip() for part in listed.split(";" if ";" in listed else ",")]
         if not equals or not all([name.strip(), *values]):
-            raise RequestError(f'--sweep "{text}": is not KEY=VALUE,VALUE like alpha=0.5,1,2')
+            raise RequestError.of("sweeps", text, "is not KEY=VALUE,VALUE like alpha=0.5,1,2")
         step, key = _parameter(name.strip(), steps)
         method, given = steps[step]
         if given.get(key) is not None:
-            raise RequestError(f'--sweep "{text}": --{key} {said(given[key])} is given too; give one of the two')
+            raise RequestError.of("sweeps", text, Argument(key, given[key]), " is given too; give one of the two")
         long = f"{method}.{key}" if len(steps) > 1 else key
         typed = tuple(_typed(method, key, value) for value in values)
         for number, value in enumerate(typed):
             if value in typed[:number]:
-                raise RequestError(f'--sweep "{text}": {said(value)} is there twice')
+                raise RequestError.of("sweeps", text, f"{said(value)} is there twice")
         if any((step, key) == (axis.step, axis.key) for axis in found):
-            raise RequestError(f'--sweep "{text}": {key} is swept twice; give all its values at once')
+            raise RequestError.of("sweeps", text, f"{key} is swept twice; give all its values at once")
         found.append(Axis(step, key, long, typed))
     return found
 
@@ -91,11 +91,13 @@ def grid(axes: Sequence[Axis], steps: Sequence[Step]) -> list[Setting]:
         RequestError: If there are none or too many, or a value is out of range, naming it.
     """
     if not axes:
-        raise RequestError("--sweep: no parameter is given; say which, like --sweep alpha=0.5,1,2")
+        raise RequestError(
+            Argument("sweeps"), ": no parameter is given; say which, like ", Argument("sweeps", "alpha=0.5,1,2")
+        )
     count = prod(len(axis.values) for axis in axes)
     if count > MOST:
         times = " x ".join(str(len(axis.values)) for axis in axes)
-        raise RequestError(f"--sweep: {times} = {count} settings; at most {MOST} fit into one sweep")
+        raise RequestError.of("sweeps", ..., f"{times} = {count} settings; at most {MOST} fit into one sweep")
     found = []
     for values in product(*(axis.values for axis in axes)):
         swept = {axis.name: value for axis, value in zip(axes, values, strict=True)}
@@ -105,7 +107,7 @@ def grid(axes: Sequence[Axis], steps: Sequence[Step]) -> list[Setting]:
         try:
             made = tuple(build(method, own) for (method, _), own in zip(steps, params, strict=True))
         except RequestError as error:
-            raise RequestError(f"--sweep {Setting(swept, ()).text}: {error}") from None
+            raise RequestError.of("sweeps", Setting(swept, ()).text, *error.args) from None
         found.append(Setting(swept, made))
     return found
 
@@ -126,15 +128,15 @@ def _parameter(name: str, steps: Sequence[Step]) -> tuple[int, str]:
     own = [i for i, (asked, _) in enumerate(steps) if not dot or asked == method]
     if not own:
         methods = ", ".join(asked for asked, _ in steps)
-        raise RequestError(f'--sweep {name}: "{method}" is none of the corrections in force, {methods}')
+        raise RequestError.of("sweeps", name, f'"{method}" is none of the corrections in force, {methods}')
     classes = {i: method_class(steps[i][0]) for i in own}
     having = [i for i in own if key in parameters.names(classes[i])]
     if not having:
         listed = "; ".join(parameters.unknown(steps[i][0], key, classes[i]) for i in own)
-        raise RequestError(f"--sweep {name}: {listed}")
+        raise RequestError.of("sweeps", name, listed)
     if len(having) > 1:
         methods = " or ".join(dict.fromkeys(f"{steps[i][0]}.{key}" for i in having))
-        raise RequestError(f"--sweep {name}: several corrections have it; write {methods}")
+        raise RequestError.of("sweeps", name, f"several corrections have it; write {methods}")
     return having[0], key
 
 
@@ -144,7 +146,4 @@ def _typed(method: str, key: str, text: str) -> Any:
     Raises:
         RequestError: If it is none.
     """
-    try:
-        return parameters.parse(method, method_class(method), key, text)
-    except RequestError as error:
-        raise RequestError(f"--sweep {key}={text}: {str(error).partition(': ')[2]}") from None
+    return parameters.parse(method, method_class(method), key, text, Argument("sweeps", f"{key}={text}"))

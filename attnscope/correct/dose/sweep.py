@@ -45,7 +45,7 @@ def named(setting: Setting) -> Iterator[None]:
     try:
         yield
     except RequestError as error:
-        raise RequestError(f"--sweep {setting.text}: {error}") from None
+        raise RequestError.of("sweeps", setting.text, *error.args) from None
 
 
 class Runs:

@@ -75,7 +75,7 @@ def text(heads: str | HeadList) -> str:
 
 
 def parse(heads: str | HeadList, method: str = "") -> dict[int, list[int]]:
-    """Heads by layer, both increasing; empty for an empty text. Messages name the method, or else `--heads`.
+    """Heads by layer, both increasing; empty for an empty text. Messages name the parameter of `method`.
 
     Raises:
         RequestError: If they are not written as layer.head.
@@ -86,7 +86,7 @@ def parse(heads: str | HeadList, method: str = "") -> dict[int, list[int]]:
         match = re.fullmatch(r"([0-9]{1,9})\.([0-9]{1,9})", part.strip())
         if match is None:
             why = f"{show(part.strip())} is not a layer and a head, like 12.3"
-            raise wrong(method, "heads", written, why) if method else RequestError(f"--heads {written}: {why}")
+            raise wrong(method, "heads", written, why)
         found.setdefault(int(match[1]), set()).add(int(match[2]))
     return {layer: sorted(found[layer]) for layer in sorted(found)}
 
@@ -104,11 +104,11 @@ def heads_of(heads: str | HeadList, decoder: Decoder) -> dict[int, list[int]]:
     for layer, several in chosen.items():
         if layer not in decoder.layers:
             known = f"{min(decoder.layers)}-{max(decoder.layers)}"
-            raise RequestError(
-                f"--heads {layer}.{several[0]}: layer {layer} is not one of the layers with attention, {known}"
+            raise RequestError.of(
+                "heads", f"{layer}.{several[0]}", f"layer {layer} is not one of the layers with attention, {known}"
             )
         if several[-1] >= decoder.heads:
-            raise RequestError(
-                f"--heads {layer}.{several[-1]}: the model has heads 0-{decoder.heads - 1} in each layer"
+            raise RequestError.of(
+                "heads", f"{layer}.{several[-1]}", f"the model has heads 0-{decoder.heads - 1} in each layer"
             )
     return chosen

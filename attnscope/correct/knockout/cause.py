@@ -100,7 +100,7 @@ def only(found: HeadList, every: HeadList, heads: str) -> HeadList:
     Args:
         found: The ranking.
         every: The same ranking of all heads.
-        heads: As `--heads`: "2.3,4.0", or a heads file.
+        heads: "2.3,4.0", or a heads file.
 
     Raises:
         RequestError: If one of them is not in the ranking, or the heads file is of another model.
@@ -112,7 +112,7 @@ def only(found: HeadList, every: HeadList, heads: str) -> HeadList:
     missing = sorted(wanted - {(head.layer, head.head) for head in every.heads})
     if missing:
         layer, head = missing[0]
-        raise RequestError(f"--heads {layer}.{head}: has no value of {found.criterion.name} in these captures")
+        raise RequestError.of("heads", f"{layer}.{head}", f"has no value of {found.criterion.name} in these captures")
     named = [head for head in every.heads if (head.layer, head.head) in wanted]
     # All of them are among the first of all heads in every clip, which says nothing
     return found.model_copy(update={"heads": [head.model_copy(update={"top_share": None}) for head in named]})

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from attnscope.correct import params as parameters
 from attnscope.correct.notes import HOW_BOXES, require_places
-from attnscope.errors import NotApplicableError, RequestError
+from attnscope.errors import Argument, NotApplicableError, RequestError
 from attnscope.metrics.people.density import cells_at, live_frames
 from attnscope.scene.mentions import asked_speakers
 from attnscope.scene.names import did_you_mean, find_name
@@ -49,14 +49,14 @@ class Cut:
 
 
 def parse(edges: str, method: str = "") -> list[tuple[str, str]]:
-    """The pairs (queries, keys) of "answer:visual,Ann:own". Messages name the method, or else `--edges`.
+    """The pairs (queries, keys) of "answer:visual,Ann:own". Messages name the parameter of `method`.
 
     Raises:
         RequestError: If the text is not pairs.
     """
 
     def wrong(why: str) -> RequestError:
-        return parameters.wrong(method, "edges", edges, why) if method else RequestError(f'--edges "{edges}": {why}')
+        return parameters.wrong(method, "edges", edges, why)
 
     found = []
     for part in edges.split(",") if edges else []:
@@ -75,7 +75,7 @@ def cut_rows(prompt: Prompt, rows: str) -> Cut:
     Raises:
         RequestError: If there are no such tokens, or a word means nothing.
     """
-    n, groups = len(prompt.tokens), _Groups(prompt, 1.0, f"--rows {rows}")
+    n, groups = len(prompt.tokens), _Groups(prompt, 1.0, Argument("rows", rows))
     chosen = np.full(n + 1, rows == EVERY)
     for word in [] if rows == EVERY else rows.split(","):
         chosen |= groups.queries(word.strip())
@@ -90,7 +90,7 @@ def cut_edges(prompt: Prompt, edges: Sequence[tuple[str, str]], coverage: float)
     """
     pieces: list[tuple[Bools, Bools]] = []
     for queries, keys in edges:
-        groups = _Groups(prompt, coverage, f"--edges {queries}:{keys}")
+        groups = _Groups(prompt, coverage, Argument("edges", f"{queries}:{keys}"))
         rows = groups.queries(queries)
         pieces += groups.own(rows) if keys == "own" else [(rows, groups.keys(keys))]
     among = np.stack([rows for rows, _ in pieces])  # [P, N + 1]
@@ -103,11 +103,11 @@ def cut_edges(prompt: Prompt, edges: Sequence[tuple[str, str]], coverage: float)
 
 @dataclass(frozen=True)
 class _Groups:
-    """Sets of tokens of a prompt by the words that name them; `asked_for` is the option that a message names."""
+    """Sets of tokens of a prompt by the words that name them; `given` is the argument that messages name."""
 
     prompt: Prompt
     coverage: float
-    asked_for: str
+    given: Argument
 
     def queries(self, word: str) -> Bools:
         """Tokens [N + 1] whose rows a word means; a speaker's name: the tokens of that speaker's turns."""
@@ -165,7 +165,7 @@ class _Groups:
         names = covered_speakers(tokens)
         if not names:
             raise self._nothing(f"speakers with boxes; {HOW_BOXES}")
-        require_places(f"knockout: {self.asked_for}", self.prompt)
+        require_places(f"knockout: {self.given}", self.prompt)
         return {n: np.nan_to_num(tokens[group_name(COVERED, n)].to_numpy()) >= self.coverage for n in names}
 
     def _asked(self) -> str:
@@ -179,8 +179,8 @@ class _Groups:
         same = find_name(name, names)
         if same is None:
             known = ", ".join([*groups, *names]) + did_you_mean(name, [*groups, *names])
-            raise RequestError(f"{self.prompt.scene.video}: {self.asked_for}: {show(name)}: choose from {known}")
+            raise RequestError(f"{self.prompt.scene.video}: ", self.given, f": {show(name)}: choose from {known}")
         return same
 
     def _nothing(self, what: str) -> NotApplicableError:
-        return NotApplicableError(f"{self.prompt.scene.video}: {self.asked_for}: the prompt has no {what}")
+        return NotApplicableError(f"{self.prompt.scene.video}: ", self.given, f": the prompt has no {what}")

@@ -27,7 +27,7 @@ from attnscope.correct.apply.source import Recorded
 from attnscope.correct.knockout.edges import EVERY
 from attnscope.correct.knockout.knockout import Knockout, cut_in
 from attnscope.correct.knockout.running import RunningKnockout
-from attnscope.errors import RequestError, RunError
+from attnscope.errors import Argument, RequestError, RunError
 from attnscope.scene.problems import show
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def knock_out(
 
 def _settings(heads: Sequence[Place], edges: str, coverage: float, batch: int) -> Knockout:
     if batch < 1:
-        raise RequestError(f"--batch {batch}: must be at least 1")
+        raise RequestError.of("batch", batch, "must be at least 1")
     return Knockout(heads=",".join(f"{layer}.{head}" for layer, head in heads), edges=edges, coverage=coverage)
 
 
@@ -160,8 +160,8 @@ def _logprobs(
             found = [option_logprobs(model, prompts, [ids] * len(prompts), first) for ids in answers]
     except torch.OutOfMemoryError:
         raise RunError(
-            f"out of memory with {len(prompts)} copies of a prompt of {len(prompts[0].tokens)} tokens;"
-            " try a smaller --batch"
+            f"out of memory with {len(prompts)} copies of a prompt of {len(prompts[0].tokens)} tokens; try a smaller ",
+            Argument("batch"),
         ) from None
     return np.array(found, dtype=np.float64).T
 

@@ -97,7 +97,7 @@ class BoxesTold(Correction):
         return [
             "each box is the mean of the frames that show its speaker,"
             f" and those of {', '.join(away)} do not all overlap their mean;"
-            " --set frames=all tells every frame"
+            " frames=all gives every frame"
         ]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from attnscope.correct.notes import Caution, counted
 from attnscope.correct.social.boxes import Bools, Cells, find_cells
 from attnscope.correct.social.toward import names_whom, target
-from attnscope.errors import NotApplicableError
+from attnscope.errors import Argument, NotApplicableError
 from attnscope.metrics.people.density import cells_at, live_frames
 from attnscope.scene.mentions import mentions
 from attnscope.vocabulary import ANSWER, QUESTION
@@ -152,8 +152,9 @@ def _question(prompt: Prompt, cells: Cells, sets: _Sets) -> dict[int, int]:
     names = [(a, b, name) for a, b, name in mentions(prompt.scene) if name in drawn and drawn[name].any()]
     if not names:
         raise NotApplicableError(
-            f"{prompt.scene.video}: --rows question needs a question that names a speaker with a visible box,"
-            f" and {names_whom(prompt.scene, 'none')}"
+            f"{prompt.scene.video}: ",
+            Argument("rows", QUESTION),
+            f" needs a question that names a speaker with a visible box, and {names_whom(prompt.scene, 'none')}",
         )
     begin = prompt.text.index(str(prompt.scene.question), int(asked["char_start"].min()))
     for start, end, name in names:

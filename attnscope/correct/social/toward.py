@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from attnscope.correct.social.boxes import WHOSE, Bools, Cells, elsewhere, placed, random_note
-from attnscope.errors import NotApplicableError
+from attnscope.errors import Argument, NotApplicableError
 from attnscope.scene.mentions import asked_speakers
 from attnscope.scene.names import did_you_mean, find_name
 from attnscope.scene.problems import show
@@ -42,14 +42,17 @@ def target(prompt: Prompt, cells: Cells, settings: SocialBias) -> tuple[str, Boo
         other = cells.after(name)
         if other is None:
             raise NotApplicableError(
-                f"{scene.video}: --toward other needs a speaker with a visible box beside {name},"
-                " and the scene has none"
+                f"{scene.video}: ",
+                Argument("toward", "other"),
+                f" needs a speaker with a visible box beside {name}, and the scene has none",
             )
         name = other
     if name not in cells.boxed:
         raise NotApplicableError(
-            f"{scene.video}: --toward {show(name)}: is no speaker with a box;"
-            f" choose from {', '.join(cells.boxed)}, or {', '.join(TOWARD)}{did_you_mean(toward, cells.boxed)}"
+            f"{scene.video}: ",
+            Argument("toward", name),
+            f": is no speaker with a box; choose from {', '.join(cells.boxed)}, or {', '.join(TOWARD)}"
+            f"{did_you_mean(toward, cells.boxed)}",
         )
     if not cells.drawn[name].any():
         why = "cells are all in others' boxes too" if name in cells.visible else "box covers no visual token"
@@ -72,7 +75,8 @@ def _named(scene: Scene) -> str:
     if len(names) != 1:
         raise NotApplicableError(
             f"{scene.video}: {names_whom(scene, ' and '.join(names) or 'no speaker with a box')};"
-            " say whose cells the answer is drawn to with --toward NAME"
+            " say whose cells the answer is drawn to with ",
+            Argument("toward", "NAME"),
         )
     return names[0]
 

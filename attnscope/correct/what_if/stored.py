@@ -15,7 +15,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from attnscope.attention import AttentionCall, Edit, Kernel, RowEdit
 from attnscope.attention.dense import replace_rows
 from attnscope.correct.base import Decoder
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 from attnscope.vocabulary import READINGS, is_visual
 from attnscope.weights import rounded
 
@@ -38,7 +38,8 @@ def require_qk(cap: Capture) -> None:
     if not cap.has("qk"):
         plan = ",".join(name for name in READINGS if name == "qk" or cap.has(name))
         raise RequestError(
-            f"{cap.path}: has no queries and keys, which --what-if is answered from; capture again with --plan {plan}"
+            f"{cap.path}: has no queries and keys, which a what-if is answered from; capture again with ",
+            Argument("plan", plan),
         )
 
 
@@ -86,7 +87,7 @@ def _scout(cap: Capture, edits: Sequence[Edit]) -> Tensor:
         RequestError: If logits are all that is wanted, or the capture holds only some layers.
     """
     if not edits:
-        raise RequestError(f"{cap.path}: a correction needs what the model answers, which --what-if cannot say")
+        raise RequestError(f"{cap.path}: a correction needs what the model answers, which a what-if cannot say")
     depth = int(cap.model["layers"])
     if len(cap.layers) < depth:
         raise RequestError(

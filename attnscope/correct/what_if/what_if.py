@@ -147,7 +147,7 @@ def what_if(
         if type(one).show is not Correction.show:
             raise RequestError(
                 f"{one.method}: changes what the model is shown, and a capture holds only the queries and keys of what"
-                " it was shown; run it without --what-if"
+                " it was shown; run the model instead"
             )
     with open_capture(path) as cap, torch.inference_mode():
         require_qk(cap)
@@ -219,8 +219,7 @@ def _edit(call: AttentionCall, running: Sequence[Running], methods: Sequence[str
 
 def _needs_values(method: str) -> RequestError:
     return RequestError(
-        f"{method}: needs the values of a layer, and a capture holds its queries and keys alone; run it without"
-        " --what-if"
+        f"{method}: needs the values of a layer, and a capture holds its queries and keys alone; run the model instead"
     )
 
 

@@ -76,7 +76,7 @@ def criterion(name: str) -> Criterion:
     """
     known = criteria()
     if name not in known:
-        raise RequestError(f"--by {name}: is no criterion; choose from {', '.join(known)}")
+        raise RequestError.of("by", name, f"is no criterion; choose from {', '.join(known)}")
     return known[name]
 
 

@@ -1,6 +1,6 @@
 """The heads file: which heads were chosen, of which model, by what and from which captures.
 
-It is JSON, written by `attnscope heads` and taken by `--heads` of the commands that run a model under a correction.
+It is JSON, written by `attnscope heads` and taken by the commands that run a model under a correction.
 Heads belong to one model: the file names it, and another model is refused.
 """
 
@@ -141,11 +141,13 @@ class HeadList(_Part):
         """
         here = ModelId(id, config_sha256, weights_sha256)
         if not same_model(here, self.model.known):
-            raise RequestError(f"--heads {self._path}: model: the heads are of {self.model}, and the model is {here}")
+            raise RequestError.of(
+                "heads", Path(self._path), f"model: the heads are of {self.model}, and the model is {here}"
+            )
 
 
 def check_name(path: str | Path) -> None:
-    """Refuse a name by which `--heads` would not know a file, and a place where there can be none.
+    """Refuse a name that does not tell a heads file from heads in words, and a place where there can be none.
 
     Raises:
         RequestError: if it does not end in .json, is a folder, or is in none.

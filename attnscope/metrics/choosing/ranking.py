@@ -168,7 +168,7 @@ def choose(
     """
     chosen, model = criterion(by), _model(caps)
     if least is not None and not math.isfinite(least):
-        raise RequestError(f"--min {least}: is not a number")
+        raise RequestError.of("least", least, "is not a number")
     taking = select_layers(layers, [int(n) for n in caps[0].layers], model.layers)
     count, about = _how_many(top, len(taking) * model.heads), labels(caps, names)
     tables = measure(caps, names, threshold, progress) if tables is None else tables
@@ -179,14 +179,14 @@ def choose(
     defined = {name: of for name, of in found.items() if of is not None}
     if by not in defined:
         if chosen.gate is not None and least is not None and scores(tables, about, chosen, layers=taking) is not None:
-            raise RequestError(f"{_files(caps)}: --min {least:g}: no head has a mass on the video above it")
-        raise RequestError(f"{_files(caps)}: --by {by}: {_undefined(caps, chosen, defined)}")
+            raise RequestError.of("least", least, "no head has a mass on the video above it", where=f"{_files(caps)}: ")
+        raise RequestError.of("by", by, _undefined(caps, chosen, defined), where=f"{_files(caps)}: ")
     own = defined.pop(by)
     table = ranked(own, count)
     if least is not None and chosen.gate is None:
         table = table[table["value"] < least if chosen.lowest else table["value"] > least]
     if table.empty:
-        raise RequestError(f"{_files(caps)}: --min {least:g}: no head is above it")
+        raise RequestError.of("least", least, "no head is above it", where=f"{_files(caps)}: ")
     rows = agreement([own, *defined.values()], count)
     return HeadList(
         model=model,
@@ -255,7 +255,7 @@ def _how_many(top: str | int, heads: int) -> int:
     number = float(match[1]) if match else 0.0
     share = bool(match and match[2])
     if not number or (share and number > 100) or (not share and number % 1):
-        raise RequestError(f"--top {top}: is neither a number of heads, like 10, nor a share of them, like 9%")
+        raise RequestError.of("top", top, "is neither a number of heads, like 10, nor a share of them, like 9%")
     return min(heads, max(1, round(heads * number / 100)) if share else int(number))
 
 
