@@ -184,8 +184,8 @@ def test_validate_names_what_is_wrong_and_exits_with_1(json: bool, here: Path, c
 
 @pytest.mark.usefixtures("here")
 def test_an_error_that_nobody_foresaw_is_one_line_too(cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(path: Path) -> None:
-        raise ZeroDivisionError(f"{path}\nand more")
+    def fails(cap: attnscope.Capture) -> None:
+        raise ZeroDivisionError(f"{cap.path}\nand more")
 
     monkeypatch.setattr("attnscope.capture.read.describe.describe", fails)
     ran = cli("inspect", "run.h5")
