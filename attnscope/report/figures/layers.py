@@ -106,11 +106,6 @@ def layer_curves(
     return ax
 
 
-def definition(metric: str) -> str:
-    """What a metric means, as the registry says it."""
-    return get(metric).definition
-
-
 def chance_level(chance: str) -> float | None:
     """The number that a registry's chance level is, or begins with; None where it is none or depends on the scene."""
     match = re.match(r"(\d+(?:\.\d+)?)(?: \(|$)", chance)
@@ -203,7 +198,7 @@ PEOPLE = "speakers"
 
 
 @dataclass(frozen=True)
-class Panel:
+class LayerPanel:
     """One number by layer: the rows of each curve, and what even attention or chance would give."""
 
     title: str
@@ -214,20 +209,22 @@ class Panel:
     others: Mapping[str, object] = field(default_factory=dict)
 
 
-def panels(denominator: str, frames: str, target: str | None = None) -> list[Panel]:
+def panels(denominator: str, frames: str, target: str | None = None) -> list[LayerPanel]:
     """What is drawn by layer; of the answer, its lift on the asked speaker, and on one to whom it is drawn."""
     on_target = {PEOPLE: {"speaker": target, "asked": False}}
     crossing = {TEXT: {"query": TEXT, "key": VISUAL, "sinks": "with"}}
     gaps = {name: {"query": name, "sinks": "with", "denominator": denominator} for name in (TEXT, VISUAL)}
     everybody = {PEOPLE: {"speaker": "", "turn": OVER}}
     return [
-        Panel("Mass share, text → visual", "modality", "mass_share", crossing),
-        Panel("Lift, text → visual", "modality", "lift", crossing, 1.0),
-        Panel(f"Gap (/{denominator})", "modality", "gap", gaps),
-        Panel("Speaker consistency, lift", "speakers", "speaker_consistency_lift", {PEOPLE: {"frames": frames}}, 1.0),
-        Panel("Grounding AUC", "grounding", "grounding_auc", everybody, 0.5, {"frames": frames}),
-        Panel("Answer's lift on the asked", "answer", "answer_lift", {PEOPLE: ASKED}, 1.0),
-        *([Panel(f"Answer's lift on {target}", "answer", "answer_lift", on_target, 1.0)] if target else []),
+        LayerPanel("Mass share, text → visual", "modality", "mass_share", crossing),
+        LayerPanel("Lift, text → visual", "modality", "lift", crossing, 1.0),
+        LayerPanel(f"Gap (/{denominator})", "modality", "gap", gaps),
+        LayerPanel(
+            "Speaker consistency, lift", "speakers", "speaker_consistency_lift", {PEOPLE: {"frames": frames}}, 1.0
+        ),
+        LayerPanel("Grounding AUC", "grounding", "grounding_auc", everybody, 0.5, {"frames": frames}),
+        LayerPanel("Answer's lift on the asked", "answer", "answer_lift", {PEOPLE: ASKED}, 1.0),
+        *([LayerPanel(f"Answer's lift on {target}", "answer", "answer_lift", on_target, 1.0)] if target else []),
     ]
 
 
@@ -277,7 +274,7 @@ def layers_change(
     return axes[: len(defined)]
 
 
-def _rows(panel: Panel, before: Tables, after: Tables) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+def _rows(panel: LayerPanel, before: Tables, after: Tables) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
     """Rows before and after of each curve that is defined in both."""
     if panel.family not in before or panel.family not in after:
         return {}

@@ -71,6 +71,8 @@ STYLES = {"paper": 1.0, "slides": 1.9}  # how much larger than on paper; 1.9 tim
 _IN_FORCE: ContextVar[float | None] = ContextVar("style", default=None)
 
 _LENGTHS = {  # points on paper, where seaborn's are too large for a column
+    "font.size": 8,
+    "axes.labelsize": 8,
     "axes.titlesize": 8.5,
     "axes.linewidth": 0.6,
     "axes.titlepad": 4,
@@ -78,8 +80,10 @@ _LENGTHS = {  # points on paper, where seaborn's are too large for a column
     "lines.linewidth": 1.3,
     "lines.markersize": 3.2,
     "hatch.linewidth": 0.5,
+    "patch.linewidth": 1.0,
     "grid.linewidth": 0.5,
     "legend.fontsize": 7,
+    "legend.title_fontsize": 8,
 } | {
     f"{axis}tick.{name}": length
     for axis in "xy"
@@ -101,6 +105,9 @@ _LOOK = {
     "ytick.color": "black",
     "grid.color": "#e6e6e6",
     "patch.force_edgecolor": False,
+    "patch.edgecolor": "black",
+    "lines.solid_capstyle": "projecting",
+    "image.cmap": SEQUENTIAL,
 }
 _RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str in older ones
     "axes.titleweight": "bold",
@@ -115,7 +122,7 @@ _RC: Any = {  # typed by name of setting in newer versions of matplotlib, by str
 
 def theme(scale: float) -> dict[str, Any]:
     """Seaborn's ticks and paper, as a column of a paper needs them, times `scale`."""
-    lengths = sns.plotting_context("paper", font_scale=8 / 9.6) | _LENGTHS
+    lengths = sns.plotting_context("paper") | _LENGTHS
     look: dict[str, Any] = sns.axes_style("ticks", _LOOK)
     look |= _RC
     look |= {name: length * scale for name, length in lengths.items()}
