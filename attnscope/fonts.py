@@ -92,8 +92,8 @@ def _choose(missing: frozenset[str], region: str) -> tuple[list[str], frozenset[
 
 def _region(text: str) -> str:
     """Of whose fonts the forms of Chinese characters are taken."""
-    found = (mark for letter in text for low, high, mark in _REGIONS if low <= ord(letter) <= high)
-    return next(found, _PLAIN_REGION)
+    marks = (mark for letter in text for low, high, mark in _REGIONS if low <= ord(letter) <= high)
+    return next(marks, _PLAIN_REGION)
 
 
 def _ordered(names: Iterable[str], region: str) -> list[str]:
@@ -148,9 +148,9 @@ def _letters(name: str) -> frozenset[int]:
 
     faces = {_face(name), _face(name, bold=name == BASE)}
     maps = []
-    for one in faces:
+    for face in faces:
         try:
-            with TTFont(one.path, fontNumber=one.number, lazy=True) as font:
+            with TTFont(face.path, fontNumber=face.number, lazy=True) as font:
                 maps.append(frozenset(font.getBestCmap() or ()))
         except (OSError, TTLibError, KeyError):  # matplotlib lists it, and it is gone or has no letters
             return frozenset()
@@ -158,14 +158,14 @@ def _letters(name: str) -> frozenset[int]:
 
 
 @cache
-def _drawable(one: Face) -> bool:
+def _drawable(face: Face) -> bool:
     """Whether a font has outlines for its letters, and not coloured pictures in their place."""
     from fontTools.ttLib import TTFont, TTLibError
 
-    if not Path(one.path).is_file():
+    if not Path(face.path).is_file():
         return False
     try:
-        with TTFont(one.path, fontNumber=one.number, lazy=True) as font:
+        with TTFont(face.path, fontNumber=face.number, lazy=True) as font:
             tables = set(font.keys())
     except (OSError, TTLibError):
         return False

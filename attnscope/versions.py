@@ -130,7 +130,7 @@ def _warn_of_newer() -> None:
     _warned = True
     newer = [tested for tested in (*TESTED, *OPTIONAL) if tested.standing() == "newer"]
     if newer:
-        named = ", ".join(f"{one.package} {one.installed()} (tested up to {one.newest})" for one in newer)
+        named = ", ".join(f"{tested.package} {tested.installed()} (tested up to {tested.newest})" for tested in newer)
         _log.warning(
             "newer than the versions attnscope was tested with: %s; `attnscope doctor` checks that all still holds",
             named,

@@ -40,45 +40,45 @@ class ModelId(NamedTuple):
         return f"{self.id} (config {self.config_sha256[:_SHORT]}{weights})"
 
 
-def same_model(one: ModelId, other: ModelId) -> bool:
+def same_model(first: ModelId, second: ModelId) -> bool:
     """Whether two models may be one.
 
     Their configurations must be equal. Where both weights are known these decide; otherwise the names must be equal,
     unless one is a folder, which may have moved.
     """
-    if one.config_sha256 != other.config_sha256:
+    if first.config_sha256 != second.config_sha256:
         return False
-    if one.weights_sha256 and other.weights_sha256:
-        return one.weights_sha256 == other.weights_sha256
-    return one.id == other.id or any(Path(model.id).is_absolute() for model in (one, other))
+    if first.weights_sha256 and second.weights_sha256:
+        return first.weights_sha256 == second.weights_sha256
+    return first.id == second.id or any(Path(model.id).is_absolute() for model in (first, second))
 
 
 def rounded(model: Mapping[str, Any]) -> str | None:
     """The hash of the rounded weights in a capture's `/model`, None if it has none."""
     weights = model.get("weights")
-    found = weights.get("rounded_sha256") if isinstance(weights, Mapping) else None
-    return str(found) if found else None
+    digest = weights.get("rounded_sha256") if isinstance(weights, Mapping) else None
+    return str(digest) if digest else None
 
 
-def match(one: Mapping[str, Any], other: Mapping[str, Any]) -> Match:
+def match(first: Mapping[str, Any], second: Mapping[str, Any]) -> Match:
     """Compare the weights of two models.
 
     Args:
-        one: `/model` of a capture, or `LoadedModel.describe()`.
-        other: As `one`.
+        first: `/model` of a capture, or `LoadedModel.describe()`.
+        second: As `first`.
 
     Returns:
         `UNKNOWN` where one of the two has no fingerprint, or not all of its weights could be read, or a float16 model
         is compared with another precision: float16 cannot hold what bfloat16 rounds.
     """
-    a, b = one.get("weights"), other.get("weights")
+    a, b = first.get("weights"), second.get("weights")
     if not isinstance(a, Mapping) or not isinstance(b, Mapping) or a.get("method") != b.get("method"):
         return Match.UNKNOWN
     if a.get("unread") or b.get("unread"):
         return Match.UNKNOWN
     if a.get("sha256") == b.get("sha256"):
         return Match.SAME
-    precisions = {one.get("dtype"), other.get("dtype")}
+    precisions = {first.get("dtype"), second.get("dtype")}
     if len(precisions) == 1:
         return Match.OTHER
     if a.get("rounded_sha256") == b.get("rounded_sha256"):
@@ -86,13 +86,13 @@ def match(one: Mapping[str, Any], other: Mapping[str, Any]) -> Match:
     return Match.UNKNOWN if "float16" in precisions else Match.OTHER
 
 
-def where(one: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def where(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
     """In which parts two models of one precision differ, as the end of a sentence ("in lm_head"); "" if not known."""
-    if one.get("dtype") != other.get("dtype"):
+    if first.get("dtype") != second.get("dtype"):
         return ""
-    a, b = (model.get("weights", {}).get("parts", {}) for model in (one, other))
+    a, b = (model.get("weights", {}).get("parts", {}) for model in (first, second))
     names = [name for name in [*a, *(n for n in b if n not in a)] if a.get(name) != b.get(name)]
     if not names:
         return ""
-    first = names[0] if len(names) == 1 else f"{len(names)} of {len({*a, *b})} parts, first {names[0]}"
-    return f" in {first}"
+    parts = names[0] if len(names) == 1 else f"{len(names)} of {len({*a, *b})} parts, first {names[0]}"
+    return f" in {parts}"

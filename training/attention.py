@@ -2,7 +2,7 @@
 
 Packed questions leave out the pairs that their mask would hide. A row of a batch is a prefix of P tokens and K
 questions of S tokens each. A prefix token sees the prefix before it; a question's token sees the whole prefix and its
-own question before it. The dense equivalent is `Layout.mask`.
+own question before it. The dense equivalent is `PackedMask.mask`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKED, PLAIN = "attnscope_packed", "attnscope_plain"
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackedMask:
     """Sizes of a packed batch.
 
     Attributes:
@@ -45,7 +45,7 @@ class Layout:
 
 
 def attend(
-    _module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Layout, scaling: float, **_kwargs: Any
+    _module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: PackedMask, scaling: float, **_kwargs: Any
 ) -> tuple[Tensor, None]:
     """An attention function of transformers' registry; `attention_mask` is the layout.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from attnscope.demo.questions import Question, questions, shown_options
-from attnscope.demo.script import Clip, Split, Stage
+from attnscope.demo.script import Clip, ClipSampler, Split
 from training.packing import IGNORED, Packed, Packer
 from training.pixels import SLOTS, TOKENS
 from training.pool import Seen, see
@@ -191,7 +191,7 @@ def examine(
 ) -> dict[tuple[str, int], tuple[int, int]]:
     """Right answers and questions by (task, people) on new clips of a split, options shown."""
     packer = Packer(model, processor)
-    stage, generator = Stage(split, seed), torch.Generator().manual_seed(seed)
+    stage, generator = ClipSampler(split, seed), torch.Generator().manual_seed(seed)
     counts: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
     for number in people:
         for _ in range(0, clips, 16):

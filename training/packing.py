@@ -17,7 +17,7 @@ from torch import Tensor
 from attnscope.demo.cast import FPS, SLOT, THINGS
 from attnscope.demo.questions import SOCIAL, Question
 from attnscope.demo.script import Clip
-from training.attention import Layout
+from training.attention import PackedMask
 from training.pixels import SLOTS, TOKENS, grid
 
 IGNORED = -100
@@ -41,7 +41,7 @@ class Packed:
     positions: Tensor
     targets: Tensor
     places: Tensor
-    layout: Layout
+    layout: PackedMask
 
     def to(self, device: Any) -> Packed:
         """On another device."""
@@ -136,7 +136,7 @@ class Packer:
         positions = torch.from_numpy(text_position).expand(3, -1, -1).clone()
         positions[:, :, : len(self.head)] = self.positions[:, None]
         real = torch.arange(p) < torch.tensor([len(prefix) for prefix in prefixes])[:, None]
-        layout = Layout(p, k, s, real)
+        layout = PackedMask(p, k, s, real)
         return Packed(torch.from_numpy(ids), positions, torch.from_numpy(targets), torch.from_numpy(places), layout)
 
 

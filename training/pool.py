@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from attnscope.demo.cast import SLOT
-from attnscope.demo.script import Clip, Stage
+from attnscope.demo.script import Clip, ClipSampler
 from training.build import HIDDEN
 from training.pixels import LABELS, SLOTS, SPEAKING, TOKENS, draw_slots, labels, patches
 from training.tower import features, half, noisy
@@ -79,7 +79,7 @@ def fill_pool(model: Any, processor: Any, people: Sequence[int], seed: int, size
     # what is kept is made before the work begins: strewn among the work's temporaries it would hold on to gigabytes
     clips: list[Clip] = []
     for part in range(-(-size // _CHUNK)):
-        stage = Stage("train", seed, _POOL, part)
+        stage = ClipSampler("train", seed, _POOL, part)
         clips += [stage.clip(int(stage.rng.choice(people))) for _ in range(_CHUNK)]
     del clips[size:]
     tokens = torch.empty(size, SLOTS * TOKENS, HIDDEN, dtype=torch.float16)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from attnscope.demo.cast import FRAMES, SEATS
-from attnscope.demo.script import Clip, Stage
+from attnscope.demo.script import Clip, ClipSampler
 from training.build import HIDDEN
 from training.pixels import LABELS, SLOTS, TOKENS, draw_slots, grid, labels, patches
 from training.state import Optimisation
@@ -58,7 +58,7 @@ def with_free_arms(clip: Clip, rng: np.random.Generator) -> Clip:
     return replace(clip, picture=replace(clip.picture, people=tuple(people)))
 
 
-def draw_batch(stage: Stage, people: Sequence[int], size: int, free_arms: bool = False) -> tuple[Tensor, Tensor]:
+def draw_batch(stage: ClipSampler, people: Sequence[int], size: int, free_arms: bool = False) -> tuple[Tensor, Tensor]:
     """One slot of each of `size` new clips: frames [S, SLOT, 96, 96, 3] and labels [S, TOKENS, labels]."""
     frames, wanted = [], []
     for _ in range(size):
@@ -148,7 +148,7 @@ def train_tower(
     losses: list[float] = []
     while work.step < sight.steps:
         numbers = (seed, _FREE, work.step) if sight.free_arms else (seed, work.step)
-        stage, generator = Stage("train", *numbers), torch.Generator().manual_seed(seed * 10**6 + work.step)
+        stage, generator = ClipSampler("train", *numbers), torch.Generator().manual_seed(seed * 10**6 + work.step)
         frames, wanted = draw_batch(stage, people, batch, sight.free_arms)
         wanted = wanted.to(model.device)
         pixels = patches(noisy(frames, generator).to(model.device), processor)

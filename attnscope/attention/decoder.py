@@ -35,7 +35,7 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
         raise ModelError(
             f"{name} is an encoder-decoder model: its cross-attention does not pass through one decoder stream"
         )
-    found: dict[int, nn.Module] = {}
+    layers: dict[int, nn.Module] = {}
     unreachable: set[str] = set()
     for module in text_decoder(model).modules():
         number = getattr(module, "layer_idx", None)
@@ -47,18 +47,18 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
             raise ModelError(
                 f"{name}: layer {number} is cross-attention ({type(module).__name__}), which is not supported"
             )
-        elif number in found:
+        elif number in layers:
             raise ModelError(
                 f"{name} has two attention modules in layer {number}: cross-attention decoders are not supported"
             )
         else:
-            found[number] = module
-    if unreachable or not found:
+            layers[number] = module
+    if unreachable or not layers:
         missing = ", ".join(sorted(unreachable)) or "any decoder module with a layer_idx and an attention projection"
         raise ModelError(
             f"{name}: attention cannot be reached, because the transformers attention registry is not used by {missing}"
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(layers.items()))
 
 
 def _is_attention(module: nn.Module) -> bool:

@@ -142,12 +142,14 @@ class MaskCache:
         return self._known[-1]
 
 
-def _same_mask(one: AttentionCall, two: AttentionCall) -> bool:
+def _same_mask(first: AttentionCall, second: AttentionCall) -> bool:
     """Whether two layers' prefills allow the same pairs; accelerate copies a mask for every device."""
-    if (one.window, one.causal) != (two.window, two.causal):
+    if (first.window, first.causal) != (second.window, second.causal):
         return False
-    if one.mask is two.mask:
+    if first.mask is second.mask:
         return True
-    if not isinstance(one.mask, Tensor) or not isinstance(two.mask, Tensor) or one.mask.shape != two.mask.shape:
+    if not (isinstance(first.mask, Tensor) and isinstance(second.mask, Tensor)):
         return False
-    return torch.equal(one.mask, two.mask.to(one.mask.device))
+    if first.mask.shape != second.mask.shape:
+        return False
+    return torch.equal(first.mask, second.mask.to(first.mask.device))

@@ -120,8 +120,8 @@ def tapped(
     Raises:
         ModelError: If the model's attention cannot be reached; the message names the class and what was missing.
     """
-    found = decoder_layers(model)
-    chosen = {module: number for number, module in found.items() if layers is None or number in layers}
+    decoders = decoder_layers(model)
+    chosen = {module: number for number, module in decoders.items() if layers is None or number in layers}
     tap = _Tap(text_decoder(model), chosen, edits, readers)
     with ExitStack() as undo:
         undo.enter_context(uncompiled())
@@ -228,7 +228,7 @@ def _run(
     if call.row_edits:
         kernel = replace_rows(call, kernel)
     batch, kv_heads, n_keys, _ = call.value.shape
-    asked = [*(one.channels for one in call.rescales), *(reader.channels(call) for reader in readers)]
+    asked = [*(rescale.channels for rescale in call.rescales), *(reader.channels(call) for reader in readers)]
     blocks = [c.to(call.value).expand(batch, kv_heads, n_keys, -1) for c in asked if c is not None]
     channels = torch.cat(blocks, -1) if blocks else call.value[..., :0]
     out, weights, readings = read_with_output(call, kernel, channels)

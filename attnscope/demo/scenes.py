@@ -15,7 +15,7 @@ from attnscope.demo.cast import FPS, FRAMES
 from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import TASKS, Question, questions, shown_options
-from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, Split, Stage
+from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, ClipSampler, Split
 from attnscope.errors import Argument, RequestError, RunError
 from attnscope.files import LOCK, check_space, exists, is_folder, reason, unfinished_folder
 from attnscope.files.folders import claimed, unusable_folder
@@ -100,7 +100,7 @@ def _write(
     for number in range(count):
         if not any(left.values()):
             break
-        stage = Stage(cast(Split, split), seed, number)
+        stage = ClipSampler(cast(Split, split), seed, number)
         clip = stage.clip(people[number % len(people)])
         name = f"{split}-{seed}-{number:05d}"
         allowed = {question.task for question in questions(clip)}

@@ -124,7 +124,7 @@ def combinations_of(kind: str, size: int, split: Split) -> list[tuple[int, ...]]
     return [c for c in combinations(range(places), size) if split_of(kind, c) == split]
 
 
-class Stage:
+class ClipSampler:
     """Draws clips of one split by lot.
 
     Args:
@@ -154,9 +154,9 @@ class Stage:
             turns = int(rng.choice(MOST_TURNS, p=(0.6, 0.25, 0.15))) + 1
         if named is None:
             named = bool(rng.random() < 0.5)
-        said = self._turns(people, turns)
-        picture = Picture(self._people(people, said), self._things(1) if rng.random() < 0.5 else (), tint)
-        return Clip(picture, said, named)
+        spoken = self._turns(people, turns)
+        picture = Picture(self._people(people, spoken), self._things(1) if rng.random() < 0.5 else (), tint)
+        return Clip(picture, spoken, named)
 
     def _things(self, count: int) -> tuple[Thing, ...]:
         rng = self.rng

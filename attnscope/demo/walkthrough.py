@@ -152,9 +152,9 @@ def _run_all(out: Path, progress: Progress | None) -> Demo:
 
 def _run(what: str, path: Path) -> Run:
     with open_capture(path) as cap:
-        said, expected = str(cap.answer["text"]).strip(), cap.scene.answer or ""
+        answer, expected = str(cap.answer["text"]).strip(), cap.scene.answer or ""
         shares = {option["text"]: math.exp(option["logprob"]) for option in cap.answer["options"]}
-    return Run(what, path, said, said == expected, shares[expected] / sum(shares.values()))
+    return Run(what, path, answer, answer == expected, shares[expected] / sum(shares.values()))
 
 
 def _make_room(out: Path) -> None:

@@ -72,7 +72,10 @@ def assumptions(subject: Trial) -> Section:
     from attnscope import transformers_names
 
     model, inputs = subject.model.model, subject.prompt.inputs
-    rows = tuple(attempt(one.name, partial(one.check, model, inputs)) for one in transformers_names.ASSUMPTIONS)
+    rows = tuple(
+        attempt(assumption.name, partial(assumption.check, model, inputs))
+        for assumption in transformers_names.ASSUMPTIONS
+    )
     name = Path(subject.model.id).name
     return Section(f"Assumptions about transformers {transformers.__version__}, tried on {name}", rows)
 
@@ -86,7 +89,7 @@ def embedded(subject: Trial) -> Section:
     ]
     works, refusals = corrections(subject)
     rows.append(Finding("corrections", "ok", f"{len(works)} methods run"))
-    rows += [Finding(one.name, "fail", one.text) for one in refusals]
+    rows += [Finding(refusal.name, "fail", refusal.text) for refusal in refusals]
     return Section(f"A run of {subject.model.id}", tuple(rows))
 
 

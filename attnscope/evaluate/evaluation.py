@@ -114,8 +114,8 @@ def evaluate(
         "sampling": sampling.model_dump(),
         "template": template,
         "score": {"rule": rule} | ({"max_new_tokens": max_new_tokens} if rule == "generate" else {}),
-        "correction": _told(corrections),
-        "controls": {name: _told(others) for name, others in made.items()},
+        "correction": _documents(corrections),
+        "controls": {name: _documents(others) for name, others in made.items()},
         "conditions": [PLAIN, *conditions],  # also that there are no others
         "tasks": None if tasks is None else list(dict.fromkeys(tasks)),
         "per_task": per_task,
@@ -142,7 +142,7 @@ def evaluate(
             "controls_left_out": make_controls.left_out(corrections) if controls is True else {},
             "batch": batch,
         }
-        for warning in dict.fromkeys(foreign(getattr(one, "heads", ""), loaded) for one in corrections):
+        for warning in dict.fromkeys(foreign(getattr(correction, "heads", ""), loaded) for correction in corrections):
             if warning:
                 logger.warning("%s", warning)
         run["cautions"] = double_dipped(corrections, [(question.clip, question.scene) for question in questions])
@@ -154,10 +154,10 @@ def evaluate(
         _answer(scorer, folder, questions, batch, progress)
         scorer.tell_warnings()
         folder.begin()  # nothing was left to score: the folder is still as it was found
-        found = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
-        _check_applied(found, corrections)
-        folder.write_tables(found.to_dict())
-        return found
+        results = Evaluation(out, read_run(out), to_frame(folder.done[:limit]), by)
+        _check_applied(results, corrections)
+        folder.write_tables(results.to_dict())
+        return results
 
 
 def double_dipped(corrections: Sequence[Correction], asked: Sequence[tuple[str, Scene]]) -> list[str]:
@@ -168,33 +168,33 @@ def double_dipped(corrections: Sequence[Correction], asked: Sequence[tuple[str, 
         asked: Clip and scene of each question.
     """
     notes = []
-    for one in corrections:
-        found = dict[str, str]()
-        for (clip, _), warnings in zip(asked, double_dipping(one, [scene for _, scene in asked]), strict=True):
+    for correction in corrections:
+        by_clip = dict[str, str]()
+        for (clip, _), warnings in zip(asked, double_dipping(correction, [scene for _, scene in asked]), strict=True):
             for warning in warnings:
-                found.setdefault(clip, warning)
-        if found:
-            clips, first = len(dict.fromkeys(clip for clip, _ in asked)), next(iter(found))
-            notes.append(f"{one.method}: {len(found)} of {clips} clips, first {first}: {found[first]}")
+                by_clip.setdefault(clip, warning)
+        if by_clip:
+            clips, first = len(dict.fromkeys(clip for clip, _ in asked)), next(iter(by_clip))
+            notes.append(f"{correction.method}: {len(by_clip)} of {clips} clips, first {first}: {by_clip[first]}")
     return notes
 
 
-def _check_applied(found: Evaluation, corrections: Sequence[Correction]) -> None:
+def _check_applied(results: Evaluation, corrections: Sequence[Correction]) -> None:
     """Refuse to compare the plain model with itself; what was scored is kept.
 
     Raises:
         RequestError: With the commonest reason, if the corrections applied to no question.
     """
-    n = len(found.samples)
-    if found.not_applied == n:
-        methods = " and ".join(one.method for one in corrections)
-        (reason, times), *others = found.reasons()
+    n = len(results.samples)
+    if results.not_applied == n:
+        methods = " and ".join(correction.method for correction in corrections)
+        (reason, times), *others = results.reasons()
         more = f" ({times} of {n}; the others have {len(others)} other reasons)" if others else ""
         raise RequestError(f"{methods} applied to none of {n} questions: {reason}{more}")
 
 
-def _told(corrections: Sequence[Correction]) -> list[dict[str, Any]]:
-    return [{"method": one.method, "params": one.params()} for one in corrections]
+def _documents(corrections: Sequence[Correction]) -> list[dict[str, Any]]:
+    return [{"method": correction.method, "params": correction.params()} for correction in corrections]
 
 
 def _answer(
@@ -224,9 +224,9 @@ def _tell_time(seconds: float, scored: int, left: int) -> None:
     """Say how long the rest takes, from the time of the first batch, where that is long."""
     rest = seconds / scored * left
     if rest >= _LONG:
-        said = f"{rest / 60:.0f} minutes" if rest < 2 * 3600 else f"{rest / 3600:.1f} hours"
+        duration = f"{rest / 60:.0f} minutes" if rest < 2 * 3600 else f"{rest / 3600:.1f} hours"
         logger.info(
-            "the first %d questions took %.1f s; the other %s take about %s", scored, seconds, f"{left:,}", said
+            "the first %d questions took %.1f s; the other %s take about %s", scored, seconds, f"{left:,}", duration
         )
 
 

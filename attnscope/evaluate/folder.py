@@ -97,8 +97,8 @@ def _difference(old: Any, new: Any, where: tuple[str | int, ...] = ()) -> tuple[
         inner = [(number, *pair) for number, pair in enumerate(zip(old, new, strict=True))]
     else:
         return None if old == new else (where, old, new)
-    found = (_difference(before, after, (*where, key)) for key, before, after in inner)
-    return next((one for one in found if one is not None), None)
+    places = (_difference(before, after, (*where, key)) for key, before, after in inner)
+    return next((place for place in places if place is not None), None)
 
 
 def _short(value: Any) -> str:

@@ -41,7 +41,7 @@ class Scorer:
     rule: str
     max_new_tokens: int
     warned: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
-    shown: tuple[Any, Frames] | None = None
+    decoded: tuple[Any, Frames] | None = None
 
     def score(self, questions: Sequence[Question], first: int) -> list[dict[str, Any]]:
         """Lines of neighbours, of which `first` is the number of the first."""
@@ -54,13 +54,13 @@ class Scorer:
         ]
         for condition, corrections in self.conditions.items():
             fit = [of[condition] for of in prompts if not isinstance(of[condition], str)]
-            found = iter(score(self.model, fit, corrections, **how))
+            scores = iter(score(self.model, fit, corrections, **how))
             for line, question, before, of in zip(lines, questions, plain, prompts, strict=True):
                 reason = of[condition]
                 if isinstance(reason, str):
                     line[condition] = {"applied": False, "reason": reason} | _scored(question, before)
                 else:
-                    line[condition] = {"applied": True} | _scored(question, next(found))
+                    line[condition] = {"applied": True} | _scored(question, next(scores))
         return lines
 
     def _prompts(self, question: Question) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Scorer:
             raise type(error)(f"{self.manifest.path}: line {question.line}: ", *error.args) from None
         for condition, corrections in self.conditions.items():
             try:
-                shows = any(type(one).show is not Correction.show for one in corrections)
+                shows = any(type(correction).show is not Correction.show for correction in corrections)
                 prompt = self._build(question, frames, corrections) if shows else prompts[PLAIN]
                 check_applies(self.model, prompt, corrections)
                 prompts[condition] = prompt
@@ -88,11 +88,11 @@ class Scorer:
     def _frames(self, scene: Scene) -> Frames:
         """The frames of a scene; those of the last video are kept, since its questions are neighbours."""
         source = (scene.video, scene.frame_rate)
-        if self.shown is None or self.shown[0] != source:
-            self.shown = source, read_scene_frames(scene, self.sampling)
+        if self.decoded is None or self.decoded[0] != source:
+            self.decoded = source, read_scene_frames(scene, self.sampling)
         else:
-            check_against(scene, self.shown[1])
-        return self.shown[1]
+            check_against(scene, self.decoded[1])
+        return self.decoded[1]
 
     def _build(self, question: Question, frames: Frames, corrections: Sequence[Correction]) -> Prompt:
         prompt = prompted(self.model, question.scene, corrections, template=self.template, frames=frames)
@@ -120,15 +120,15 @@ def _describe(number: int, question: Question, plain: Score) -> dict[str, Any]:
 
 
 def _scored(question: Question, scored: Score) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    scores: dict[str, Any] = {
         "prediction": scored.prediction,
         "correct": scored.prediction == question.scene.answer,
     }
     if scored.text is not None:
-        return found | {"text": scored.text}
+        return scores | {"text": scored.text}
     numbers = {
         "logprobs": scored.logprobs,
         "probabilities": scored.probabilities,
         "logprobs_per_token": scored.per_token,
     }
-    return found | {name: [round(value, 6) for value in values] for name, values in numbers.items()}
+    return scores | {name: [round(value, 6) for value in values] for name, values in numbers.items()}

@@ -108,8 +108,8 @@ def read_manifest(path: str | Path) -> Manifest:
             raise RequestError(f"{where}: id: {show(name)} is also the id of line {lines[name]}")
         lines[name] = number
         questions.append(Question(name, number, scene, _clip(scene.video, path.parent)))
-    said = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
-    return Manifest(path, questions, _sha256(content), _sha256(json.dumps(said).encode()))
+    documents = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
+    return Manifest(path, questions, _sha256(content), _sha256(json.dumps(documents).encode()))
 
 
 def select_questions(

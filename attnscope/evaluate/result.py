@@ -1,4 +1,4 @@
-"""Why corrections did not apply to questions, counted: questions differ in names and words, reasons in few ways."""
+"""The results of an evaluation: one row a question, accuracies of groups of them, and why corrections did not apply."""
 
 from __future__ import annotations
 
@@ -13,47 +13,13 @@ from typing import Any
 import pandas as pd
 
 from attnscope.errors import RequestError
-from attnscope.evaluate import result, stats
+from attnscope.evaluate import stats
 from attnscope.evaluate.folder import read_run, read_samples
 from attnscope.metrics.clips.verdict import verdict
 from attnscope.metrics.tables import records
 
-MOST = 3  # that a person is told
+MOST = 3  # reasons that a person reads
 _QUOTED = re.compile(r'"[^"]*"')
-
-
-def counted(reasons: Iterable[str]) -> list[tuple[str, int]]:
-    """Reasons and how often each is there, the commonest first.
-
-    Reasons are alike if they are up to a semicolon, what stands in quotes apart; where they are not equal, what is said
-    is that part of them that is.
-    """
-    alike: dict[str, list[str]] = defaultdict(list)
-    for reason in reasons:
-        alike[_kind(reason)].append(reason)
-    found = [(_common(several), len(several)) for several in alike.values()]
-    return sorted(found, key=lambda one: -one[1])  # stable: of equal ones the first met
-
-
-def told(found: list[tuple[str, int]]) -> list[dict[str, Any]]:
-    """The same as JSON-able rows."""
-    return [{"reason": reason, "questions": n} for reason, n in found]
-
-
-def _kind(reason: str) -> str:
-    return _QUOTED.sub('"…"', reason).partition(";")[0]
-
-
-def _common(reasons: list[str]) -> str:
-    for said in (reasons, [reason.partition(";")[0] for reason in reasons]):
-        if len(set(said)) == 1:
-            return said[0]
-    return _kind(reasons[0])
-
-
-# What an evaluation found: one row a question, and accuracies of groups of them.
-
-
 USUAL_GROUPS = ("task", "people")
 ALL, NONE = "(all)", "(none)"
 _COLUMNS = ("condition", "n", "clips", "accuracy", "low", "high", "chance", "no_option")
@@ -114,9 +80,9 @@ class Evaluation:
         rows = []
         for group, part in self._groups(by):
             for condition in self.conditions:
-                found = stats.accuracy(*_counts(part, [f"{condition}.correct"]))
+                share = stats.accuracy(*_counts(part, [f"{condition}.correct"]))
                 row: dict[str, Any] = {"condition": condition, "n": len(part), "clips": part["clip"].nunique()}
-                row |= {"accuracy": found.estimate, "low": found.low, "high": found.high}
+                row |= {"accuracy": share.estimate, "low": share.low, "high": share.high}
                 row |= {"chance": float((1 / part["options"].map(len)).mean())}
                 if f"{condition}.text" in part:
                     row["no_option"] = int(part[f"{condition}.prediction"].isna().sum())
@@ -156,7 +122,7 @@ class Evaluation:
         if not self.not_applied:
             return []
         out = self.samples[~self.samples["corrected.applied"].astype(bool)]
-        return result.counted(out["corrected.reason"].astype(str))
+        return counted(out["corrected.reason"].astype(str))
 
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON-able values; an interval that is not defined becomes null."""
@@ -170,7 +136,7 @@ class Evaluation:
             "clips": self.samples["clip"].nunique(),
             "cautions": self.run.get("cautions", []),
             "not_applied": self.not_applied,
-            "reasons": result.told(self.reasons()),
+            "reasons": [{"reason": reason, "questions": n} for reason, n in self.reasons()],
             "accuracy": records(self.table()),
             "comparison": records(self.comparison()),
         }
@@ -192,14 +158,14 @@ def _compared(group: dict[str, Any], part: pd.DataFrame, condition: str) -> dict
     """One row of a comparison."""
     before, after = (part[f"{name}.correct"].astype(bool) for name in ("plain", condition))
     counts = _counts(part, ["plain.correct", f"{condition}.correct"])
-    found, clips_p = stats.difference(*counts), stats.clip_test(*counts[:2])
+    change, clips_p = stats.difference(*counts), stats.clip_test(*counts[:2])
     gained, lost = int((~before & after).sum()), int((before & ~after).sum())
     row: dict[str, Any] = {"condition": condition, "n": len(part), "clips": part["clip"].nunique()}
     row |= {"applied": int(part[f"{condition}.applied"].sum())}
-    row |= {"difference": found.estimate, "low": found.low, "high": found.high}
+    row |= {"difference": change.estimate, "low": change.low, "high": change.high}
     p = stats.mcnemar(gained, lost)
     row |= {"p": p, "p_clips": clips_p, "n01": gained, "n10": lost}
-    return group | row | {"verdict": verdict(found.low, found.high, p, clips_p)}
+    return group | row | {"verdict": verdict(change.low, change.high, p, clips_p)}
 
 
 def check_groups(by: Sequence[str] | None, present: Sequence[str]) -> list[str]:
@@ -239,7 +205,7 @@ def to_frame(lines: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def _label(value: Any) -> Any:
     """What a row of a table is called by: a list as its items, a missing field as such."""
     if isinstance(value, list):
-        return ", ".join(one if isinstance(one, str) else json.dumps(one) for one in value)
+        return ", ".join(item if isinstance(item, str) else json.dumps(item) for item in value)
     return NONE if value is None or value != value else value
 
 
@@ -248,3 +214,27 @@ def _counts(part: pd.DataFrame, columns: list[str]) -> list[Any]:
     clips = part.groupby("clip", sort=False)
     right = [part[column].astype(int).groupby(part["clip"], sort=False).sum().to_numpy() for column in columns]
     return [*right, clips.size().to_numpy()]
+
+
+def counted(reasons: Iterable[str]) -> list[tuple[str, int]]:
+    """Reasons and how often each is there, the commonest first.
+
+    Questions differ in names and words, reasons in few ways: reasons are alike if they are equal up to a semicolon,
+    what stands in quotes apart. Where they are not equal as a whole, the part that is equal stands for them.
+    """
+    alike: dict[str, list[str]] = defaultdict(list)
+    for reason in reasons:
+        alike[_kind(reason)].append(reason)
+    counts = [(_common(several), len(several)) for several in alike.values()]
+    return sorted(counts, key=lambda count: -count[1])  # stable: of equal ones the first met
+
+
+def _kind(reason: str) -> str:
+    return _QUOTED.sub('"…"', reason).partition(";")[0]
+
+
+def _common(reasons: list[str]) -> str:
+    for texts in (reasons, [reason.partition(";")[0] for reason in reasons]):
+        if len(set(texts)) == 1:
+            return texts[0]
+    return _kind(reasons[0])

@@ -155,15 +155,15 @@ def _score_batch(
     with _under(model, prompts, corrections):
         answers = generate(model, collate(prompts, model)[0], max_new_tokens if rule == "generate" else 1)
     if rule == "generate":
-        found = [_match(model, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
+        scores = [_match(model, prompt, answer) for prompt, answer in zip(prompts, answers, strict=True)]
     else:
-        found = _options(model, prompts, corrections, [answer.first_logits for answer in answers], batch)
-    for prompt, answer, scored in zip(prompts, answers, found, strict=True):
+        scores = _options(model, prompts, corrections, [answer.first_logits for answer in answers], batch)
+    for prompt, answer, scored in zip(prompts, answers, scores, strict=True):
         if not all(map(math.isfinite, [answer.logprobs[0], *scored.logprobs])):
             raise RunError(
                 f"{prompt.scene.video}: the logits after {show(prompt.scene.question)} are not finite{_why(model)}"
             )
-    return found
+    return scores
 
 
 def _why(model: LoadedModel) -> str:
@@ -186,7 +186,7 @@ def _options(
 ) -> list[Score]:
     """Options of one token from the logits after the prompts; then the longer ones of all prompts, `batch` at once."""
     ids = [[option_ids(model, prompt, option) for option in prompt.scene.options] for prompt in prompts]
-    found = [
+    scores = [
         [option_logprobs(model, [prompt], [tokens[:1]], [logits])[0] for tokens in options]
         for prompt, options, logits in zip(prompts, ids, first, strict=True)
     ]
@@ -197,10 +197,10 @@ def _options(
         with _under(model, asked, corrections):
             values = option_logprobs(model, asked, [ids[row][i] for row, i in some], [first[row] for row, _ in some])
         for (row, i), value in zip(some, values, strict=True):
-            found[row][i] = value
+            scores[row][i] = value
     return [
         Score(prompt.scene.options[max(range(len(values)), key=values.__getitem__)], values, list(map(len, options)))
-        for prompt, values, options in zip(prompts, found, ids, strict=True)
+        for prompt, values, options in zip(prompts, scores, ids, strict=True)
     ]
 
 

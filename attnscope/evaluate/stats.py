@@ -110,7 +110,7 @@ def _over_clips(statistic: Any, *counts: Counts) -> Interval:
     estimate = float(statistic(*data))
     if clips < FEWEST:
         return Interval(estimate, float("nan"), float("nan"))
-    found = bootstrap(
+    ends = bootstrap(
         data,
         statistic,
         paired=True,
@@ -121,4 +121,4 @@ def _over_clips(statistic: Any, *counts: Counts) -> Interval:
         method="percentile",
         random_state=np.random.default_rng(_SEED),
     ).confidence_interval
-    return Interval(estimate, float(found.low), float(found.high))
+    return Interval(estimate, float(ends.low), float(ends.high))

@@ -67,8 +67,8 @@ def with_adapter(model: Any, folder: Path) -> Any:
         with safe_open(folder / WEIGHTS, "pt") as file:
             given = set(file.keys())
     except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(f"{folder}: cannot load the adapter ({said[:200]})") from None
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ModelError(f"{folder}: cannot load the adapter ({reason[:200]})") from None
     inner = innermost(tuned)
     wanted = set(get_peft_model_state_dict(tuned))
     if given != wanted:  # peft only warns, and leaves what is missing as it was made

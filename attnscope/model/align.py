@@ -40,8 +40,8 @@ def align(loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], vis
     Raises:
         ModelError: the two do not fit together this way.
     """
-    found = loaded.tokenizer(rendered.text, return_offsets_mapping=True, **text_kwargs(loaded, rendered.text))
-    plain, offsets = found["input_ids"], np.array(found["offset_mapping"], np.int32).reshape(-1, 2)
+    encoding = loaded.tokenizer(rendered.text, return_offsets_mapping=True, **text_kwargs(loaded, rendered.text))
+    plain, offsets = encoding["input_ids"], np.array(encoding["offset_mapping"], np.int32).reshape(-1, 2)
     _close_gaps(offsets, rendered.text)
     media = {*visual_ids}
     head = _common(plain, input_ids, media)

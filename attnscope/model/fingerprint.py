@@ -94,7 +94,7 @@ def checksum(tensor: Tensor, *, rounded: bool = False) -> int:
     narrow = rounded and flat.is_floating_point() and flat.element_size() > 1
     length = _CHUNK // (2 if narrow else flat.element_size())
     factors = _factors(str(flat.device))
-    found = flat.numel()
+    sum_of_words = flat.numel()
     for chunk in flat.split(length):
         if narrow:
             chunk = chunk.to(torch.bfloat16)
@@ -104,8 +104,8 @@ def checksum(tensor: Tensor, *, rounded: bool = False) -> int:
         if data.storage_offset() % 8:
             data = data.clone()
         words = data.view(torch.int64)
-        found = (found * _STEP + int((words * factors[: len(words)]).sum())) & _MASK
-    return found
+        sum_of_words = (sum_of_words * _STEP + int((words * factors[: len(words)]).sum())) & _MASK
+    return sum_of_words
 
 
 @cache
@@ -173,11 +173,11 @@ def _held(module: Any, name: str, tensor: Tensor) -> Tensor | None:
     if not tensor.is_meta:
         return tensor
     hook = getattr(module, "_hf_hook", None)
-    for one in getattr(hook, "hooks", [hook]):
-        kept = getattr(one, "weights_map", None)
+    for inner in getattr(hook, "hooks", [hook]):
+        kept = getattr(inner, "weights_map", None)
         if kept is not None and name in kept:
-            found: Tensor = kept[name]
-            return found
+            weight: Tensor = kept[name]
+            return weight
     return None
 
 

@@ -1,4 +1,4 @@
-"""Look at a checkpoint before transformers does, so that an error names the folder and the missing file."""
+"""Where a checkpoint is, and whether it is whole: asked before transformers does, so that an error names the file."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")
 _INDEX = (".safetensors.index.json", ".bin.index.json")
 _LIMIT = 256 * 2**20  # bytes of a configuration or an index
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+_MODELS = Path(__file__).parent.parent / "demo" / "models"  # those that come with the package
 
 
 def local_folder(name: str) -> Path | None:
@@ -144,12 +145,6 @@ def _has(folder: Path, names: tuple[str, ...]) -> bool:
     return any((folder / name).is_file() for name in names)
 
 
-# Models that come with the package, by name.
-
-
-_FOLDER = Path(__file__).parent.parent / "demo" / "models"
-
-
 def embedded_folder(name: str) -> Path | None:
     """The checkpoint folder of an embedded model, None for any other name; "./roundtable" is a folder of one's own."""
-    return _FOLDER / name if name in EMBEDDED else None
+    return _MODELS / name if name in EMBEDDED else None

@@ -39,10 +39,10 @@ def innermost(model: Any) -> Any:
         compiled = getattr(inner, "_modules", {}).get("_orig_mod")
         if compiled is None and isinstance(inner, PreTrainedModel):
             return inner
-        found = compiled if compiled is not None else _inside(inner)
-        if found is None:
+        wrapped = compiled if compiled is not None else _inside(inner)
+        if wrapped is None:
             break
-        inner = found
+        inner = wrapped
     where = "" if inner is model else f", found in {type(model).__name__},"
     raise ModelError(f"{type(inner).__name__}{where} is not a transformers model; give the one that it runs")
 

@@ -82,8 +82,8 @@ class LoadedModel:
         from attnscope.model.fingerprint import stamp
 
         kept = self._fingerprint
-        found = kept[1] if kept is not None and kept[0] == stamp(self.model) else self.fingerprint()
-        return None if found["unread"] else str(found["rounded_sha256"])
+        fingerprint = kept[1] if kept is not None and kept[0] == stamp(self.model) else self.fingerprint()
+        return None if fingerprint["unread"] else str(fingerprint["rounded_sha256"])
 
     def describe(self) -> dict[str, Any]:
         """Return what a capture records about the model: the `/model` node of the file format."""

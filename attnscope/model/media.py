@@ -48,12 +48,12 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
     layout: Layout = LAYOUTS.get(loaded.family, NoLayout())
     kwargs = layout.processor_kwargs(loaded.processor, parts[0])
     if parts == ["video"]:
-        shown = frames.images
-        if missing := max(_least_frames(loaded, layout) - len(shown), 0):
-            shown = np.concatenate([shown, np.repeat(shown[-1:], missing, axis=0)])
+        images = frames.images
+        if missing := max(_least_frames(loaded, layout) - len(images), 0):
+            images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         kwargs |= {
-            "videos": [[shown]],  # nested: SmolVLM counts the videos of each prompt
-            "video_metadata": [_metadata(frames, len(shown))],
+            "videos": [[images]],  # nested: SmolVLM counts the videos of each prompt
+            "video_metadata": [_metadata(frames, len(images))],
             "do_sample_frames": False,
         }
         return _processed(loaded, text, [kwargs])
@@ -131,7 +131,7 @@ def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> tuple[dict[s
     return inputs, rest
 
 
-def _metadata(frames: Frames, shown: int) -> Any:
+def _metadata(frames: Frames, count: int) -> Any:
     """Describe the frames so that time stamps and the rate of sampling come out true.
 
     transformers computes time stamps as frames_indices / fps, and the rate of sampling as
@@ -141,9 +141,9 @@ def _metadata(frames: Frames, shown: int) -> Any:
     span = float(times[-1] - times[0])
     interval = span / (len(times) - 1) if len(times) > 1 and span > 0 else 1.0  # seconds; one frame: no rate
     indices = [round(float(time) * _TICKS) for time in times]
-    indices += indices[-1:] * (shown - len(indices))
+    indices += indices[-1:] * (count - len(indices))
     return video_metadata(
-        total_num_frames=max(round(shown * interval * _TICKS), 1),
+        total_num_frames=max(round(count * interval * _TICKS), 1),
         fps=float(_TICKS),
         width=frames.width,
         height=frames.height,

@@ -1,7 +1,8 @@
-"""Positions of visual tokens: families that place them in time, height and width must get what that takes.
+"""Positions of a prompt's tokens: whether visual ones get theirs, and whether all lie within the context window.
 
-A model of such a family that lacks an input counts its visual tokens as if they were text, and answers all the same. So
-what reaches the decoder is held against what the family's own rule makes of the processor's inputs.
+A model of a family that places visual tokens in time, height and width counts them as if they were text where it lacks
+an input, and answers all the same. So what reaches the decoder is held against what the family's own rule makes of the
+processor's inputs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
 
 logger = logging.getLogger("attnscope")
+
+CONTEXT = "the prompt takes"  # how the sentence about a prompt beyond the context window begins
 
 
 def require_type_ids(model: Any, given: Mapping[str, Any]) -> None:
@@ -99,11 +102,11 @@ def _expected(rule: Callable[..., Any] | None, given: Mapping[str, Any]) -> Tens
         return None
     names = inspect.signature(rule).parameters
     try:
-        found = rule(**{name: value for name, value in given.items() if name in names})
+        output = rule(**{name: value for name, value in given.items() if name in names})
     except Exception as error:  # a rule that wants more than the processor's inputs: the self-check still compares
         logger.debug("positions could not be computed beforehand: %s", error)
         return None
-    positions: Tensor = found[0] if isinstance(found, tuple) else found
+    positions: Tensor = output[0] if isinstance(output, tuple) else output
     return positions if positions.dim() == 3 else None
 
 
@@ -116,12 +119,6 @@ def _same(kwargs: Mapping[str, Any], expected: Tensor, real: Tensor) -> bool:
     if axes.shape != expected.shape:
         return True  # another arrangement than any that is known: the self-check compares the logits
     return bool((axes.to(expected.device) == expected)[:, real].all())
-
-
-# Prompts that are longer than what a model was made for.
-
-
-CONTEXT = "the prompt takes"  # how the sentence begins
 
 
 def context_note(loaded: LoadedModel, inputs: Mapping[str, Any]) -> str | None:

@@ -36,9 +36,9 @@ def read_config(name: str, common: dict[str, Any]) -> Any:
         if "does not recognize this architecture" in str(error):
             import transformers
 
-            found = str(error).split("model type `", 1)[-1].split("`", 1)[0]
+            model_type = str(error).split("model type `", 1)[-1].split("`", 1)[0]
             raise ModelError(
-                f"{name}: model type {found!r} is not known to transformers {transformers.__version__}"
+                f"{name}: model type {model_type!r} is not known to transformers {transformers.__version__}"
             ) from None
         raise ModelError(f"{name}: cannot read the configuration ({_one_line(error)})") from None
     except Exception as error:

@@ -175,10 +175,10 @@ def _refuse_special_tokens(loaded: LoadedModel, where: str, text: str) -> None:
 
 def _special_tokens(loaded: LoadedModel) -> list[str]:
     tokenizer, processor = loaded.tokenizer, loaded.processor
-    found = {str(token) for token in tokenizer.all_special_tokens}
-    found |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    tokens = {str(token) for token in tokenizer.all_special_tokens}
+    tokens |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
     media = (getattr(processor, name, None) for name in ("image_token", "video_token", "audio_token"))
-    return sorted(found | {token for token in media if isinstance(token, str) and token})
+    return sorted(tokens | {token for token in media if isinstance(token, str) and token})
 
 
 def _private_character(text: str) -> str:
@@ -216,8 +216,8 @@ def _system_prompt(loaded: LoadedModel, media: Sequence[str], block: str, mark: 
             probe = _apply(loaded, mark, media, block, plain=plain)
         except ModelError:
             continue
-        before, found, after = probe.partition(mark)
+        before, written, after = probe.partition(mark)
         printed_as_list = before.endswith("'text': '")
-        if found and mark not in after and not printed_as_list:
+        if written and mark not in after and not printed_as_list:
             return plain, before, after
     return None

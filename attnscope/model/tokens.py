@@ -71,7 +71,7 @@ def token_table(
     turn[in_block] = -1
     modality = np.where(special | (role == TEMPLATE), SPECIAL, TEXT).astype(object)
     modality[visual] = VISUAL
-    said_by = [said.speaker or "" for said in scene.transcript]
+    speakers = [turn.speaker or "" for turn in scene.transcript]
     texts = _texts(tokenizer, rendered.text, input_ids, alignment, in_block | special)
     covered, grid, box = _places(visual, places)
     if labelled:
@@ -85,7 +85,7 @@ def token_table(
         "modality": modality,
         "role": role,
         "turn": turn,
-        "speaker": np.array([said_by[t] if t >= 0 else "" for t in turn], object),
+        "speaker": np.array([speakers[t] if t >= 0 else "" for t in turn], object),
         "frame_first": covered[:, 0],
         "frame_last": covered[:, 1],
         "time": mean_times(covered, frames.times),
@@ -115,16 +115,16 @@ def _texts(
     The bytes of one character that takes several tokens (an emoji) all show that character.
     """
     known: dict[int, str] = {}
-    found = []
+    texts = []
     for position, token in enumerate(input_ids):
         start, end = alignment.spans[position]
         if not decode[position] and end > start:
-            found.append(text[start:end])
+            texts.append(text[start:end])
             continue
         if token not in known:
             known[token] = tokenizer.decode([token], clean_up_tokenization_spaces=False)
-        found.append(known[token])
-    return found
+        texts.append(known[token])
+    return texts
 
 
 def _places(

@@ -98,11 +98,11 @@ def boxes_at(speaker: Speaker, times: npt.ArrayLike) -> npt.NDArray[np.float64]:
         [[260.0, 323.0, 370.0, 453.0], [nan, nan, nan, nan]]
     """
     moments = np.atleast_1d(np.asarray(times, np.float64))
-    found = np.full((len(moments), 4), np.nan)
+    corners = np.full((len(moments), 4), np.nan)
     for segment in speaker.segments:
         inside = (segment.start <= moments) & ((moments < segment.end) | (moments == segment.start))
-        found[inside] = _interpolate(segment, moments[inside])
-    return found
+        corners[inside] = _interpolate(segment, moments[inside])
+    return corners
 
 
 def _interpolate(segment: Segment, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -102,7 +102,7 @@ def read_folder(path: Path, sampling: Sampling) -> Frames:
 
 def _numbered(folder: Path) -> tuple[list[Path], list[str]]:
     """The images of a folder in natural order, and a warning if their numbers have gaps."""
-    found: dict[tuple[object, ...], Path] = {}
+    by_number: dict[tuple[object, ...], Path] = {}
     try:
         names = sorted(folder.iterdir())
     except OSError as error:
@@ -114,13 +114,13 @@ def _numbered(folder: Path) -> tuple[list[Path], list[str]]:
         if len(parts) == 1:
             raise MediaError(f"{file}: the name holds no frame number")
         key = tuple(int(part) if i % 2 else part.lower() for i, part in enumerate(parts))
-        if key in found:
-            raise MediaError(f"{file}: has the same frame number as {found[key].name}")
-        found[key] = file
-    if not found:
+        if key in by_number:
+            raise MediaError(f"{file}: has the same frame number as {by_number[key].name}")
+        by_number[key] = file
+    if not by_number:
         raise MediaError(f"{folder}: holds no image ({', '.join(sorted(_SUFFIXES))})")
-    order = sorted(found, key=lambda key: [(isinstance(part, str), part) for part in key])
-    return [found[key] for key in order], _gaps(order)
+    order = sorted(by_number, key=lambda key: [(isinstance(part, str), part) for part in key])
+    return [by_number[key] for key in order], _gaps(order)
 
 
 def _gaps(order: list[tuple[object, ...]]) -> list[str]:
@@ -146,8 +146,8 @@ def _load(path: Path) -> npt.NDArray[np.uint8]:
     except Image.DecompressionBombError:
         raise MediaError(f"{path}: the image has too many pixels") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        said = str(error).split("(")[0].strip() if not isinstance(error, UnidentifiedImageError) else "not an image"
-        raise MediaError(f"{path}: the image cannot be read ({said or type(error).__name__})") from None
+        reason = str(error).split("(")[0].strip() if not isinstance(error, UnidentifiedImageError) else "not an image"
+        raise MediaError(f"{path}: the image cannot be read ({reason or type(error).__name__})") from None
 
 
 def on_white(image: Image.Image) -> Image.Image:

@@ -42,15 +42,15 @@ def _mentions(scene: Scene, flags: re.RegexFlag) -> list[tuple[int, int, str]]:
     if not names or scene.question is None:
         return []
     text, places = name_characters(scene.question)
-    found = []
+    mentions = []
     for match in re.finditer("|".join(map(_written, longest_first)), text, flags):
         after = text[match.end() : match.end() + 1]
         if after and is_word_character(after) and not after.isalnum():  # the mark of another letter
             continue
         key = name_key(match.group())
         name = names.get(key) or next(names[k] for k in longest_first if equal_but_for_case(k, key))
-        found.append((places[match.start()][0], places[match.end() - 1][1], name))
-    return found
+        mentions.append((places[match.start()][0], places[match.end() - 1][1], name))
+    return mentions
 
 
 def _written(key: str) -> str:

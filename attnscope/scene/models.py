@@ -210,12 +210,12 @@ def _are_labels(fields: Any) -> Any:
     """One message for a wrong label, where a union would give one for each of its types."""
     for name, label in fields.items() if isinstance(fields, dict) else ():
         where = field_path(("fields", str(name))).removeprefix("fields")
-        for one in label if isinstance(label, list) else [label]:
-            if not isinstance(one, (str, int, float)) or (isinstance(one, float) and not math.isfinite(one)):
+        for value in label if isinstance(label, list) else [label]:
+            if not isinstance(value, (str, int, float)) or (isinstance(value, float) and not math.isfinite(value)):
                 raise ValueError(f"{where}: {show(label)} is not text, a number, true or false, or a list of these")
-            if isinstance(one, int) and abs(one) >= 2**63:
-                raise ValueError(f"{where}: {show(one)} is a whole number of more than 64 bits")
-            bad = _impossible(one) if isinstance(one, str) else None
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise ValueError(f"{where}: {show(value)} is a whole number of more than 64 bits")
+            bad = _impossible(value) if isinstance(value, str) else None
             if bad is not None:
                 raise ValueError(f"{where}: {bad}")
     return fields

@@ -55,9 +55,9 @@ def same_but_for_case(name: str, names: Iterable[str]) -> list[str]:
     return [other for other in names if name_key(other) != name_key(name) and equal_but_for_case(name, other)]
 
 
-def equal_but_for_case(one: str, other: str) -> bool:
+def equal_but_for_case(name: str, other: str) -> bool:
     """Whether two texts are one name or answer, letter case aside."""
-    return name_key(one).casefold() == name_key(other).casefold()
+    return name_key(name).casefold() == name_key(other).casefold()
 
 
 def nearest_name(name: str, names: Iterable[str]) -> str | None:

@@ -19,7 +19,7 @@ _PLAIN_KEY = re.compile(r"[\w-]+")
 
 # pydantic's error types, said the way a person who wrote the file would say it; {value} is what the file
 # holds
-_SAID = {
+_MESSAGES = {
     "missing": "is missing",
     "extra_forbidden": "is not a field of this format",
     "finite_number": "{value} is not a finite number",
@@ -85,13 +85,13 @@ def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()
     path = field_path((*root, *first["loc"]))
     context = first.get("ctx", {})
     if first["type"] == "value_error":
-        said = str(context["error"])
-        if said.startswith((".", "[")):  # a validator of an object names the field inside it
-            path, said = (path + said if path else said.removeprefix(".")), ""
+        message = str(context["error"])
+        if message.startswith((".", "[")):  # a validator of an object names the field inside it
+            path, message = (path + message if path else message.removeprefix(".")), ""
     else:
-        said = _SAID.get(first["type"], first["msg"]).format(**{**context, "value": show(first["input"])})
+        message = _MESSAGES.get(first["type"], first["msg"]).format(**{**context, "value": show(first["input"])})
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    line = ": ".join(part for part in (source, path, said) if part) + more
+    line = ": ".join(part for part in (source, path, message) if part) + more
     return " ".join(line.encode("utf-8", "backslashreplace").decode().split())
 
 
@@ -166,9 +166,9 @@ def _find_repeated(data: Any, location: tuple[str | int, ...]) -> tuple[str | in
         return (*location, data.key)
     items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
     for key, value in items:
-        found = _find_repeated(value, (*location, key))
-        if found is not None:
-            return found
+        place = _find_repeated(value, (*location, key))
+        if place is not None:
+            return place
     return None
 
 

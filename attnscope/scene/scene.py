@@ -114,8 +114,8 @@ class Scene(SceneFields):
     @property
     def speaker_names(self) -> list[str]:
         """Everybody: speakers with boxes in their order, then those who only speak, as they come up."""
-        said = [turn.speaker for turn in self.transcript if turn.speaker is not None]
-        return list(dict.fromkeys([*self.speakers, *said]))
+        speaking = [turn.speaker for turn in self.transcript if turn.speaker is not None]
+        return list(dict.fromkeys([*self.speakers, *speaking]))
 
     @classmethod
     def read(cls, path: str | Path, *, video: str | Path | None = None) -> Self:

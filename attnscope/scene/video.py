@@ -117,8 +117,8 @@ class _Reader:
             # only, so a playlist cannot reach the network; the option for it crashes PyAV before 18.
             self.container = av.open(str(self.path.absolute()), **_LENIENT)
         except (FFmpegError, OSError) as error:
-            said = getattr(error, "strerror", None) or type(error).__name__
-            raise MediaError(f"{self.path}: not a video or image that can be read, or cut short ({said})") from None
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise MediaError(f"{self.path}: not a video or image that can be read, or cut short ({reason})") from None
         streams = [s for s in self.container.streams.video if not _is_cover(s)]
         if not streams:
             self._refuse("no video stream in it")
@@ -209,16 +209,16 @@ class _Reader:
             MediaError: there are not as many frames as packets.
         """
         self._reopen()
-        shown = [frame.pts for frame in self._frames]
+        displayed = [frame.pts for frame in self._frames]
         self._reopen()
-        if shown == sorted(p for p in pts if p is not None):
-            return build_timeline(self.path, self.stream, shown, keys, durations, broken)
+        if displayed == sorted(p for p in pts if p is not None):
+            return build_timeline(self.path, self.stream, displayed, keys, durations, broken)
         # decoding times rise with the packets; a file without them has display times, in another order
         places: list[Sequence[int | None]] = [slots, sorted(p for p in pts if p is not None)]
-        known = next((p for p in map(_rising, places) if len(p) == len(shown) == len(slots)), None)
+        known = next((p for p in map(_rising, places) if len(p) == len(displayed) == len(slots)), None)
         if known is None:
             self._refuse(
-                f"its {len(slots):,} packets hold {len(shown):,} frames, so the times of these are not known; "
+                f"its {len(slots):,} packets hold {len(displayed):,} frames, so the times of these are not known; "
                 "convert the video to another format"
             )
         return replace(build_timeline(self.path, self.stream, known, [], [], broken), counted=True)
@@ -286,7 +286,7 @@ class _Reader:
 
     def warnings(self, timeline: Timeline) -> list[str]:
         """What is unusual about this file."""
-        found = []
+        notes = []
         starts = [
             float(s.start_time * s.time_base)
             for s in self.container.streams.audio
@@ -294,18 +294,18 @@ class _Reader:
         ]
         lag = float(int(timeline.pts[0]) * timeline.tick) - min(starts, default=np.inf)
         if not timeline.counted and lag > _PLAYER_LAG:
-            found.append(f"the picture starts {seconds(lag)} s after the sound; times count from the first picture")
+            notes.append(f"the picture starts {seconds(lag)} s after the sound; times count from the first picture")
         if self.container.format.name == "avi" and timeline.counted and len(np.unique(np.diff(timeline.pts))) > 1:
-            found.append("AVI stores no display times; beside the gaps in this file they may be off by a few frames")
+            notes.append("AVI stores no display times; beside the gaps in this file they may be off by a few frames")
         if self._unseen:
-            found.append(
+            notes.append(
                 f"the file begins between two keyframes: {self._unseen} frames cannot be decoded, and times count from "
                 "the first that can"
             )
         shape = self.stream.sample_aspect_ratio
         if shape and shape != 1:
-            found.append(f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored")
-        return found
+            notes.append(f"pixels are not square ({shape.numerator}:{shape.denominator}); frames are used as stored")
+        return notes
 
 
 def _is_cover(stream: Any) -> bool:

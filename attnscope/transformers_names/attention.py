@@ -67,8 +67,8 @@ def implementations() -> list[str]:
 
 def _globals(module: Any) -> dict[str, Any]:
     forward: Any = inspect.unwrap(type(module).forward)
-    found: dict[str, Any] = getattr(forward, "__globals__", {})
-    return found
+    names: dict[str, Any] = getattr(forward, "__globals__", {})
+    return names
 
 
 def text_config(model: Any) -> Any:

@@ -43,8 +43,8 @@ def sound_ids(model: Any) -> list[int]:
     transformers 5.10 to 5.24.
     """
     parts = (model.config, getattr(model.config, "audio_config", None))
-    found = {getattr(part, name, None) for part in parts for name in ("audio_token_id", "audio_token_index")}
-    return sorted(value for value in found if isinstance(value, int))
+    ids = {getattr(part, name, None) for part in parts for name in ("audio_token_id", "audio_token_index")}
+    return sorted(value for value in ids if isinstance(value, int))
 
 
 def hears(model: Any) -> bool:
@@ -63,8 +63,8 @@ def visual_ids(config: Any) -> set[int]:
     """
     names = [f"{kind}_token_{end}" for kind in ("image", "video") for end in ("id", "index")]
     parts = (config, getattr(config, "vision_config", None))
-    found = {getattr(part, name, None) for part in parts for name in names}
-    return {value for value in found if isinstance(value, int)}
+    ids = {getattr(part, name, None) for part in parts for name in names}
+    return {value for value in ids if isinstance(value, int)}
 
 
 def video_metadata(**fields: Any) -> Any:

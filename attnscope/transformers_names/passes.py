@@ -30,7 +30,7 @@ def cache_of(output: Any) -> Any:
         output: What `forward` returns.
     """
     if isinstance(output, tuple):
-        return next((one for one in output if hasattr(one, "get_seq_length")), None)
+        return next((value for value in output if hasattr(value, "get_seq_length")), None)
     fields = dict(output) if isinstance(output, Mapping) else {}  # a copy: 5.24 warns when asked for the old name
     return cache_in(fields)
 
@@ -109,7 +109,7 @@ def position_rule(model: Any) -> Callable[..., Any] | None:
     """
     core = getattr(model, "base_model", model)
     rule: Callable[..., Any] | None = next(
-        (found for owner in (core, model) if callable(found := getattr(owner, "get_rope_index", None))), None
+        (function for owner in (core, model) if callable(function := getattr(owner, "get_rope_index", None))), None
     )
     return rule
 

@@ -11,7 +11,7 @@ import pytest
 from attnscope.demo.cast import CUPS, NAMES, THINGS
 from attnscope.demo.questions import NUMBERS, SOCIAL, TASKS, Question, questions, shown_options
 from attnscope.demo.scenes import scene_of
-from attnscope.demo.script import MOST_PEOPLE, Clip, Stage
+from attnscope.demo.script import MOST_PEOPLE, Clip, ClipSampler
 from tests.demo.by_eye import evidence, right_answers
 
 NAMING = ("target", "pronoun", "mention", "pointing", "cup")  # tasks whose question names somebody
@@ -19,7 +19,7 @@ MARKS = {"target": "you", "pronoun": "they", "mention": "[someone]"}  # what the
 
 
 def asked(people: int, clips: int = 30) -> list[tuple[Clip, Question]]:
-    stage = Stage("test", 1, people)
+    stage = ClipSampler("test", 1, people)
     drawn = [stage.clip(people) for _ in range(clips)]
     drawn += [stage.clip(people, turns=turns, named=named) for turns in (2, 3) for named in (True, False)]
     drawn += [clip.at_slot(number % 4) for number, clip in enumerate(drawn)]  # as the models' training shows them too
@@ -89,7 +89,7 @@ def test_which_numbers_of_people_allow_which_task() -> None:
 
 
 def test_everything_that_has_one_answer_is_asked() -> None:
-    stage = Stage("test", 2)
+    stage = ClipSampler("test", 2)
     for clip in (stage.clip(3, turns=1, named=named) for named in (True, False) for _ in range(10)):
         counts = Counter(question.task for question in questions(clip))
         pointing = sum(len(set(person.points_at) - {-1}) == 1 for person in clip.people)

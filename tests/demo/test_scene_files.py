@@ -14,7 +14,7 @@ from attnscope.demo.cast import CENTRE, FPS, FRAMES, THINGS, UNITS, Picture, Thi
 from attnscope.demo.draw import draw
 from attnscope.demo.questions import questions
 from attnscope.demo.scenes import MOTION, SCALE, write_scenes
-from attnscope.demo.script import Clip, Stage
+from attnscope.demo.script import Clip, ClipSampler
 from attnscope.errors import RequestError, RunError
 from attnscope.scene import Sampling, Scene, boxes_at, read_scene_frames
 
@@ -24,7 +24,7 @@ ARGUMENTS: dict[str, Any] = {"count": 4, "seed": 5, "split": "calibration", "peo
 
 def clip_of(number: int) -> Clip:
     """The clip that a number stands for, drawn once more."""
-    return Stage("calibration", 5, number).clip(PEOPLE[number % len(PEOPLE)])
+    return ClipSampler("calibration", 5, number).clip(PEOPLE[number % len(PEOPLE)])
 
 
 @pytest.fixture(scope="module")

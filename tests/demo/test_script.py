@@ -18,8 +18,8 @@ from attnscope.demo.script import (
     SPLITS,
     SPOTS,
     Clip,
+    ClipSampler,
     Split,
-    Stage,
     combinations_of,
     split_of,
 )
@@ -29,13 +29,13 @@ PLACES = {"people": SEATS, "things": len(SPOTS)}
 
 
 def clips(people: int, split: Split = "test", count: int = 40) -> list[Clip]:
-    stage = Stage(split, 7)
+    stage = ClipSampler(split, 7)
     return [stage.clip(people) for _ in range(count)]
 
 
 def test_a_seed_gives_the_same_clips_and_another_does_not() -> None:
     def drawn(split: Split, *seed: int) -> list[Clip]:
-        stage = Stage(split, *seed)
+        stage = ClipSampler(split, *seed)
         return [stage.clip(people) for people in (3, 0, 6)]
 
     assert drawn("train", 4, 2) == drawn("train", 4, 2)
@@ -46,7 +46,7 @@ def test_a_seed_gives_the_same_clips_and_another_does_not() -> None:
 
 def test_a_seed_gives_these_clips_on_every_machine() -> None:
     """The shipped weights were trained on them: a change here is a change of the training."""
-    stage = Stage("train", 0, 0)
+    stage = ClipSampler("train", 0, 0)
     drawn = [stage.clip(number % (MOST_PEOPLE + 1)) for number in range(70)]
     assert zlib.crc32("\n".join(map(written, drawn)).encode()) == 3495481494
 
@@ -172,7 +172,7 @@ def test_one_alone_addresses_nobody() -> None:
 
 
 def test_turns_and_names_can_be_ordered() -> None:
-    stage = Stage("train", 0)
+    stage = ClipSampler("train", 0)
     assert all(len(stage.clip(4, turns=n).turns) == n for n in (1, 2, 3) for _ in range(5))
     assert all(stage.clip(2, named=named).named is named for named in (True, False) for _ in range(5))
 

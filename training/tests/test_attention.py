@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from attnscope.demo.questions import questions, shown_options
-from attnscope.demo.script import Stage
-from training.attention import Layout, attend, attend_plain, training_attention
+from attnscope.demo.script import ClipSampler
+from training.attention import PackedMask, attend, attend_plain, training_attention
 from training.language import logits_of
 from training.packing import IGNORED, Packed, Packer
 from training.pixels import SLOTS, draw_slots, grid, patches
@@ -22,16 +22,16 @@ Models = tuple[Any, Any]
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 
-def layout(prefix: int, questions: int, length: int, *reals: int) -> Layout:
+def layout(prefix: int, questions: int, length: int, *reals: int) -> PackedMask:
     """`reals`: how many tokens of each row's prefix are no padding."""
-    return Layout(prefix, questions, length, torch.arange(prefix) < torch.tensor(reals)[:, None])
+    return PackedMask(prefix, questions, length, torch.arange(prefix) < torch.tensor(reals)[:, None])
 
 
 LAYOUTS = [layout(5, 3, 4, 5, 3), layout(6, 1, 2, 6), layout(4, 2, 1, 1, 4, 2), layout(1, 4, 3, 1)]
 
 
 @pytest.mark.parametrize("packed", LAYOUTS)
-def test_the_mask_is_what_a_token_may_see(packed: Layout) -> None:
+def test_the_mask_is_what_a_token_may_see(packed: PackedMask) -> None:
     mask = packed.mask()[:, 0]
     p, s = packed.prefix, packed.length
     for row, real in enumerate(packed.real.tolist()):
@@ -45,7 +45,7 @@ def test_the_mask_is_what_a_token_may_see(packed: Layout) -> None:
     assert mask.shape == (len(packed.real), p + packed.questions * s, p + packed.questions * s)
 
 
-def heads(packed: Layout, number: int, seed: int) -> Tensor:
+def heads(packed: PackedMask, number: int, seed: int) -> Tensor:
     """Random values of some heads, [B, heads, L, 16]."""
     width = packed.prefix + packed.questions * packed.length
     return torch.randn(len(packed.real), number, width, 16, generator=torch.Generator().manual_seed(seed)) * 2
@@ -53,7 +53,7 @@ def heads(packed: Layout, number: int, seed: int) -> Tensor:
 
 @pytest.mark.parametrize("packed", LAYOUTS)
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
-def test_attend_is_dense_attention_under_the_mask(packed: Layout, kv_heads: int) -> None:
+def test_attend_is_dense_attention_under_the_mask(packed: PackedMask, kv_heads: int) -> None:
     query, key, value = heads(packed, 4, 0), heads(packed, kv_heads, 1), heads(packed, kv_heads, 2)
     found, weights = attend(None, query, key, value, packed, 0.3)
     wanted = scaled_dot_product_attention(query, key, value, packed.mask(), scale=0.3, enable_gqa=True)
@@ -87,7 +87,7 @@ def test_the_model_has_its_own_attention_back(untrained: Models) -> None:
 def batch(untrained: Models) -> tuple[Packed, Tensor, list[Tensor]]:
     """A packed batch of clips with prefixes and questions of different lengths, visual tokens, and pixels."""
     model, processor = untrained
-    stage, rng = Stage("train", 5), np.random.default_rng(0)
+    stage, rng = ClipSampler("train", 5), np.random.default_rng(0)
     clips = [stage.clip(0), stage.clip(4, turns=3, named=True)]
     first, *_ = questions(clips[0])
     asked = [[(first, shown_options(first, rng))], [(question, ()) for question in questions(clips[1])[:2]]]

@@ -16,7 +16,7 @@ from attnscope.demo.cast import FPS, FRAMES, SLOT
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import Question, questions, shown_options
 from attnscope.demo.scenes import MOTION, SCALE, scene_of
-from attnscope.demo.script import Clip, Stage
+from attnscope.demo.script import Clip, ClipSampler
 from attnscope.model import build_prompt, load
 from attnscope.model.prompt import Prompt, option_ids
 from attnscope.scene import Frames, Scene, read_scene_frames
@@ -27,7 +27,7 @@ Models = tuple[Any, Any]
 
 
 def clips() -> dict[str, Clip]:
-    stage = Stage("train", 11)
+    stage = ClipSampler("train", 11)
     return {
         "things": stage.clip(0),
         "named": stage.clip(3, turns=1, named=True),
@@ -206,7 +206,7 @@ def test_to_moves_every_tensor(packer: Packer) -> None:
 def test_every_word_of_a_prompt_is_one_token(untrained: Models, packer: Packer) -> None:
     tokenizer = untrained[1].tokenizer
     split = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str
-    stage = Stage("test", 3)
+    stage = ClipSampler("test", 3)
     words: set[str] = set()
     for number in range(150):
         clip = stage.clip(number % 7)

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from attnscope.demo.questions import TASKS, questions
-from attnscope.demo.script import Stage
+from attnscope.demo.script import ClipSampler
 from training.build import build, save
 from training.language import Lesson, choose, for_glances, for_whole_clips
 from training.packing import IGNORED, WAYS
@@ -61,7 +61,7 @@ def test_faint_directions_are_not_blown_up(untrained: Models) -> None:
 
 def test_whitening_changes_the_last_layer_alone(untrained: Models) -> None:
     model = deepcopy(untrained[0])
-    stage = Stage("train", 3)
+    stage = ClipSampler("train", 3)
     seen = see(model, untrained[1], [stage.clip(2), stage.clip(0)], torch.Generator().manual_seed(0))
     assert [one.tokens.shape for one in seen] == [(SLOTS * TOKENS, 128)] * 2
     whiten(model, torch.cat([one.tokens for one in seen]))
@@ -103,7 +103,7 @@ def test_saved_weights_are_those_in_float16_and_load_as_float32(untrained: Model
 
 @pytest.mark.parametrize("options", [True, False])
 def test_questions_are_chosen_without_repeats(options: bool) -> None:
-    rng, stage = np.random.default_rng(0), Stage("train", 8)
+    rng, stage = np.random.default_rng(0), ClipSampler("train", 8)
     tasks = set()
     for number in range(60):
         clip = stage.clip(number % 7)
@@ -117,7 +117,7 @@ def test_questions_are_chosen_without_repeats(options: bool) -> None:
 
 
 def test_a_tower_batch_has_labels_of_its_frames() -> None:
-    frames, wanted = draw_batch(Stage("train", 1), (0, 3), 4)
+    frames, wanted = draw_batch(ClipSampler("train", 1), (0, 3), 4)
     assert (frames.dtype, wanted.dtype) == (torch.uint8, torch.int64)
     assert frames.shape == (4, 2, 96, 96, 3) and wanted.shape == (4, TOKENS, len(LABELS))
     grainy = noisy(frames, torch.Generator().manual_seed(0))
@@ -125,7 +125,7 @@ def test_a_tower_batch_has_labels_of_its_frames() -> None:
 
 
 def test_loss_and_accuracy_of_perfect_and_of_wrong_labels() -> None:
-    wanted = draw_batch(Stage("train", 1), (3,), 3)[1]
+    wanted = draw_batch(ClipSampler("train", 1), (3,), 3)[1]
     wanted[0, 0, 5:] = 1  # all labels occur
     sizes = list(LABELS.values())
     perfect = [nn.functional.one_hot(wanted[..., i], size).float() * 50 for i, size in enumerate(sizes)]
@@ -189,7 +189,7 @@ def test_the_curve_of_an_interrupted_training_has_each_step_once(tmp_path: Path)
 
 
 def test_free_arms_point_at_empty_seats_too_but_never_at_oneself() -> None:
-    stage, seats, taken = Stage("train", 5), Counter[int](), 0
+    stage, seats, taken = ClipSampler("train", 5), Counter[int](), 0
     for _ in range(80):
         clip = stage.clip(2)
         free = with_free_arms(clip, stage.rng)
@@ -205,7 +205,7 @@ def test_free_arms_point_at_empty_seats_too_but_never_at_oneself() -> None:
 
 
 def test_turns_are_counted_where_the_speaker_is_seen() -> None:
-    clip = Stage("train", 6).clip(3, turns=3)
+    clip = ClipSampler("train", 6).clip(3, turns=3)
     found = turns_of(clip).reshape(SLOTS, TOKENS)
     for slot in range(SLOTS):
         (number,) = (n for n, turn in enumerate(clip.turns, 1) if turn.start <= 2 * slot < turn.end)
@@ -232,7 +232,7 @@ def test_waypoints_are_scored_where_they_are_known() -> None:
 
 
 def test_lessons_weigh_clips() -> None:
-    stage = Stage("train", 9)
+    stage = ClipSampler("train", 9)
     assert [for_glances(stage.clip(people)) for people in range(5)] == [2, 0.5, 0.5, 1, 1]
     weights = {(t, n): for_whole_clips(stage.clip(3, turns=t, named=n)) for t in (1, 2) for n in (True, False)}
     assert weights == {(1, True): 1, (1, False): 1, (2, True): 1, (2, False): 4}

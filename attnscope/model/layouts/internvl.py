@@ -22,19 +22,19 @@ class InternVLLayout(Layout):
         """One view a frame, or one a tile and one for the thumbnail."""
         count, share = patches(model.config.vision_config)
         side = round(count * model.config.downsample_ratio)
-        shown = inputs["pixel_values"].shape[0]
+        tiles = inputs["pixel_values"].shape[0]
         source = whole(frames)
         if frames.kind != "image":
-            return [View.even(side, side, corner(source, share), first=i, last=i) for i in range(shown)]
-        rows, cols = _tiles(processor.image_processor, shown, frames)
+            return [View.even(side, side, corner(source, share), first=i, last=i) for i in range(tiles)]
+        rows, cols = _tiles(processor.image_processor, tiles, frames)
         tiles = [tile(source, row, col, rows, cols) for row in range(rows) for col in range(cols)]
         regions = tiles if len(tiles) == 1 else [*tiles, source]
         return [View.even(side, side, corner(region, share)) for region in regions]
 
 
-def _tiles(image_processor: Any, shown: int, frames: Frames) -> tuple[int, int]:
+def _tiles(image_processor: Any, tiles: int, frames: Frames) -> tuple[int, int]:
     """Rows and columns of tiles, as the image processor chose them."""
-    if shown == 1:
+    if tiles == 1:
         return 1, 1
     size = image_processor.size
     cols, rows = tiled_canvas(

@@ -27,5 +27,5 @@ class LlavaOnevisionLayout(Layout):
         pooled = math.ceil(count / 2)
         seen = squash_or_crop(processor.video_processor, frames.width, frames.height)
         region = corner(seen, share)
-        shown = inputs["pixel_values_videos"].shape[1]
-        return [*(View.even(pooled, pooled, region, first=i, last=i) for i in range(shown)), Blank()]
+        images = inputs["pixel_values_videos"].shape[1]
+        return [*(View.even(pooled, pooled, region, first=i, last=i) for i in range(images)), Blank()]

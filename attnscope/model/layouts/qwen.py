@@ -1,4 +1,4 @@
-"""What the three Qwen-VL families share: `*_grid_thw`, a merge of 2 x 2 patches, two frames a token."""
+"""The three Qwen-VL families: `*_grid_thw`, a merge of 2 x 2 patches, two frames a token."""
 
 from __future__ import annotations
 
@@ -50,25 +50,16 @@ class QwenLayout(Layout):
         ]
 
 
-# Qwen2-VL: 28 pixel cells, no text between frames.
-
-
 class Qwen2VLLayout(QwenLayout):
     """Qwen2-VL: 28 pixel cells, no text between frames."""
 
 
-# Qwen2.5-VL: as Qwen2-VL, with the seconds of a temporal step told to the model apart.
-
-
 class Qwen25VLLayout(QwenLayout):
-    """Qwen2.5-VL: as Qwen2-VL, with the seconds of a temporal step told to the model apart."""
-
-
-# Qwen3-VL: 32 pixel cells, and a time stamp ("<0.5 seconds>") before the tokens of each temporal step.
+    """Qwen2.5-VL: as Qwen2-VL, with the seconds of a temporal step given to the model apart."""
 
 
 class Qwen3VLLayout(QwenLayout):
-    """As the other Qwen-VL families, with time stamps; its resize needs a whole temporal step of frames."""
+    """Qwen3-VL: 32 pixel cells, and a time stamp ("<0.5 seconds>") before each temporal step of frames."""
 
-    min_frames = 2
+    min_frames = 2  # its resize needs a whole temporal step
     labelled = True

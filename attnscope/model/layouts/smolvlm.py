@@ -22,10 +22,10 @@ class SmolVLMLayout(Layout):
         count, share = patches(model.config.vision_config)
         side = count // model.config.scale_factor
         share *= side * model.config.scale_factor / count
-        shown = inputs["pixel_values"].shape[1]
+        tiles = inputs["pixel_values"].shape[1]
         source = whole(frames)
         if frames.kind != "image":
-            return [View.even(side, side, corner(source, share), first=i, last=i) for i in range(shown)]
+            return [View.even(side, side, corner(source, share), first=i, last=i) for i in range(tiles)]
         rows, cols = _tiles(processor.image_processor, frames)
         tiles = [tile(source, row, col, rows, cols) for row in range(rows) for col in range(cols)]
         return [View.even(side, side, corner(region, share)) for region in [*tiles, source]]
@@ -33,5 +33,5 @@ class SmolVLMLayout(Layout):
 
 def _tiles(image_processor: Any, frames: Frames) -> tuple[int, int]:
     """Rows and columns of tiles (0, 0 for none); only the image processor's own call reports them."""
-    found = image_processor([[frames.images[0]]], return_row_col_info=True, return_tensors="pt")
-    return int(found["rows"][0][0]), int(found["cols"][0][0])
+    encoding = image_processor([[frames.images[0]]], return_row_col_info=True, return_tensors="pt")
+    return int(encoding["rows"][0][0]), int(encoding["cols"][0][0])

@@ -45,14 +45,14 @@ def unrolled(
         last of them. A line without a name has the speaker of the line above it.
     """
     repeats = [0] * len(cues)
-    rolled, shown = 0, None
+    rolled, previous = 0, None
     for number, lines in enumerate(cues):
         if not lines:
             continue
-        if shown is not None and times[number][0] <= times[shown][1] + _GAP:
-            repeats[number] = _overlap(cues[shown], lines)
-            rolled += repeats[number] > 0 and list(lines) != list(cues[shown])
-        shown = number
+        if previous is not None and times[number][0] <= times[previous][1] + _GAP:
+            repeats[number] = _overlap(cues[previous], lines)
+            rolled += repeats[number] > 0 and list(lines) != list(cues[previous])
+        previous = number
     repeating = sum(count > 0 for count in repeats)
     spoken = sum(bool(lines) for lines in cues)
     if rolled < _LEAST or repeating < _SHARE * (spoken - 1):
@@ -77,7 +77,7 @@ def _left(
 ) -> tuple[list[list[Line]], list[float]]:
     left: list[list[Line]] = []
     ends = [end for _, end in times]
-    shown: list[Line] = []  # the lines of the cue before, with the speakers that they inherited
+    previous: list[Line] = []  # the lines of the cue before, with the speakers that they inherited
     kept: tuple[int, int] | None = None  # where the last line of the cue before stands in `left`
     for number, lines in enumerate(cues):
         left.append([])
@@ -86,14 +86,14 @@ def _left(
         speakers = list[Line]()
         for at, line in enumerate(lines):
             if at < repeats[number]:
-                speaker = line.speaker or shown[len(shown) - repeats[number] + at].speaker
+                speaker = line.speaker or previous[len(previous) - repeats[number] + at].speaker
             elif line.begins or at == 0:
                 speaker = line.speaker
             else:
                 speaker = speakers[-1].speaker
             speakers.append(replace(line, speaker=speaker))
         added = speakers[repeats[number] :]
-        grown = repeats[number] > 0 and speakers[repeats[number] - 1].words != shown[-1].words
+        grown = repeats[number] > 0 and speakers[repeats[number] - 1].words != previous[-1].words
         if grown and kept is not None:
             left[kept[0]][kept[1]] = replace(left[kept[0]][kept[1]], words=speakers[repeats[number] - 1].words)
             ends[kept[0]] = max(ends[kept[0]], times[number][1])
@@ -102,5 +102,5 @@ def _left(
         left[number].extend(added)
         if added:
             kept = (number, len(added) - 1)
-        shown = speakers
+        previous = speakers
     return left, ends

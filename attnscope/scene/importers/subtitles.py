@@ -1,4 +1,7 @@
-"""The cues of subtitle files, and whether each line of such a file belongs to one.
+"""Transcripts from subtitle files (.srt, .vtt) and .json: their cues, and who says which words in each.
+
+Subtitles name speakers in several ways; these are understood, and nothing else is guessed (rules: ours): `<v
+Name>words` (WebVTT), `Name: words`, `[Name]: words`, and a leading dash or `>>` for a change of speaker.
 
 A .vtt file is cut as the WebVTT specification says: an empty line ends a cue, and players drop text that stands alone.
 A .srt file has no specification: as in players, all text up to the next line of times belongs to a cue, with or without
@@ -23,6 +26,8 @@ from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.names import clean_name, is_word_character, without_format
 from attnscope.scene.problems import one_line, read_json, read_text, show
 
+logger = logging.getLogger(__name__)
+
 _STAMP = re.compile(r"(?:([0-9]{1,6}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?")
 _TIMES = re.compile(r"\s*([0-9:.,]+)\s*-->\s*([0-9:.,]+)(?:\s|$)")
 # What somebody meant as times: an arrow beside a digit, or two times with a broken arrow between them.
@@ -30,6 +35,16 @@ _MEANT = re.compile(r"[0-9]\s*-->|-->\s*[0-9]|^\s*[0-9:]+[.,][0-9]+\s*[-=~>\u201
 _HEADER = re.compile(r"WEBVTT(?:[ \t]|$)")
 _COMMENT = re.compile(r"NOTE(?:[ \t]|$)")
 _SETTINGS = re.compile(r"(?:STYLE|REGION)[ \t\f]*$")
+_VOICE = re.compile(r"<v(?:\.[^\s.<>]+)*\s+([^>\s][^>]*)>|(</v>)", re.IGNORECASE)
+_MARKUP = re.compile(r"</?[a-z][^<>]*>|<\d+:[\d:.]+>|\{\\[^}]*\}", re.IGNORECASE)
+_CHANGE = re.compile(r"^(?:[-\u2010-\u2015\u2212]+|>>+)\s*")
+_BRACKETED = re.compile(r"^[\[\u3010\uff3b]([^\[\]\u3010\u3011]{1,60})[\]\u3011\uff3d]\s*[:\uff1a]\s*(.*)$")
+# Signs that stand for a colon. White space follows all but the full-width ones, and 10:30 is a time in either.
+_COLON = re.compile(r"[:\u2236\ua789](?=\s|$)|(?<!\d)[\uff1a\ufe55\ufe13]|[\uff1a\ufe55\ufe13](?!\d)")
+_ANY_COLON = re.compile(r"[:\u2236\ua789\uff1a\ufe55\ufe13]")
+_ASIDE = re.compile(r"\s*[(\uff08][^()\uff08\uff09]{1,30}[)\uff09]$")
+_IN_NAMES = frozenset(".'\u2019\u02bc&-\u2010\u2011\u00b7\u30fb\u2022#/")
+_MOST_WORDS, _LONGEST_NAME = 4, 60
 
 
 @dataclass(frozen=True)
@@ -177,26 +192,6 @@ def _lost(path: Path, line: int, text: str) -> SceneError:
     return SceneError(
         f"{path}: line {line}: {show(text.strip())} belongs to no cue" + (f"; {remedy}" if remedy else "")
     )
-
-
-# Transcripts: subtitle files (.srt, .vtt) and .json.
-#
-# Subtitles name speakers in several ways; these are understood, and nothing else is guessed (rules: ours): `<v
-# Name>words` (WebVTT), `Name: words`, `[Name]: words`, and a leading dash or `>>` for a change of speaker.
-
-
-logger = logging.getLogger(__name__)
-
-_VOICE = re.compile(r"<v(?:\.[^\s.<>]+)*\s+([^>\s][^>]*)>|(</v>)", re.IGNORECASE)
-_MARKUP = re.compile(r"</?[a-z][^<>]*>|<\d+:[\d:.]+>|\{\\[^}]*\}", re.IGNORECASE)
-_CHANGE = re.compile(r"^(?:[-\u2010-\u2015\u2212]+|>>+)\s*")
-_BRACKETED = re.compile(r"^[\[\u3010\uff3b]([^\[\]\u3010\u3011]{1,60})[\]\u3011\uff3d]\s*[:\uff1a]\s*(.*)$")
-# Signs that stand for a colon. White space follows all but the full-width ones, and 10:30 is a time in either.
-_COLON = re.compile(r"[:\u2236\ua789](?=\s|$)|(?<!\d)[\uff1a\ufe55\ufe13]|[\uff1a\ufe55\ufe13](?!\d)")
-_ANY_COLON = re.compile(r"[:\u2236\ua789\uff1a\ufe55\ufe13]")
-_ASIDE = re.compile(r"\s*[(\uff08][^()\uff08\uff09]{1,30}[)\uff09]$")
-_IN_NAMES = frozenset(".'\u2019\u02bc&-\u2010\u2011\u00b7\u30fb\u2022#/")
-_MOST_WORDS, _LONGEST_NAME = 4, 60
 
 
 def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Turn]:

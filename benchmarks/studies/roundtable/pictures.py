@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 from attnscope.demo.cast import UNITS
 from attnscope.demo.draw import draw
 from attnscope.demo.scenes import SCALE
-from attnscope.demo.script import Stage
+from attnscope.demo.script import ClipSampler
 from attnscope.report.figures.style import PAGE, new_figure
 
 _SEED = 11  # clips of their own, asked nothing
@@ -22,7 +22,7 @@ def scenes(people: Sequence[int]) -> Figure:
     figure = new_figure(PAGE, 2.65)
     axes = figure.subplots(1, len(people))
     for ax, number in zip(axes, people, strict=True):
-        clip = Stage("test", _SEED, number).clip(number, turns=1, named=True)
+        clip = ClipSampler("test", _SEED, number).clip(number, turns=1, named=True)
         turn = clip.turns[0]
         mouths = clip.people[turn.speaker].mouth
         frame = max(range(len(mouths)), key=mouths.__getitem__)  # one in which the speaker is seen to speak
