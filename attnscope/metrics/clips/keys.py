@@ -194,9 +194,9 @@ def _nameless(keys: pd.DataFrame) -> pd.DataFrame:
     out = keys.copy()
     if "target" in keys:
         own = np.where(keys["target"] == keys["speaker"], OWN, OTHER)
-        out["target"] = np.where(_said(keys["target"]), own, "")
+        out["target"] = np.where(_is_given(keys["target"]), own, "")
     if "speaker" in keys:
-        out["speaker"] = np.where(_said(keys["speaker"]), EACH, "")
+        out["speaker"] = np.where(_is_given(keys["speaker"]), EACH, "")
     if "turn" in keys:
         out["turn"] = np.where(keys["turn"] == OVER, "", EACH)
     if "time" in keys:
@@ -207,7 +207,7 @@ def _nameless(keys: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _said(column: pd.Series[Any]) -> NDArray[np.bool_]:
+def _is_given(column: pd.Series[Any]) -> NDArray[np.bool_]:
     return (column.notna() & (column != "")).to_numpy(np.bool_)
 
 

@@ -9,7 +9,7 @@ from attnscope.report.figures import curves, heads, layers, modality
 from attnscope.report.inputs import Analysis
 from attnscope.report.page.section import Section
 from attnscope.report.sections.panels import bands
-from attnscope.vocabulary import MODALITIES, TEXT, VISUAL, hidden_groups
+from attnscope.vocabulary import GENERATED, MODALITIES, TEXT, VISUAL, hidden_groups
 
 TITLE = "Within and between modalities"
 
@@ -21,7 +21,9 @@ def of_captures(analysis: Analysis) -> Section:
     if "modality" not in analysis.tables:
         return section
     table, about = analysis.tables["modality"], analysis.about
-    means, intervals = layer_means(table, about), bands(table, about)
+    is_token = table["query"].str.startswith(f"{GENERATED}:")  # single tokens of the answer have no curve here
+    means = layer_means(table[~is_token], about, "mass_share", "pair_mean", "gap", "gap_uniform")
+    intervals = bands(table, about)
     section.draw(
         "scores",
         modality.scores_by_layer(attention_scores(table, about=about)),
