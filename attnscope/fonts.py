@@ -53,7 +53,7 @@ def choose(text: str) -> tuple[list[str], frozenset[str]]:
     """Families of installed fonts for what the base font lacks of a text, and the letters that no font has.
 
     Args:
-        text: as it is to be drawn.
+        text: As it is to be drawn.
 
     Returns:
         Families in their order, none if the base font suffices; and the letters that are in none of them.

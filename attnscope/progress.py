@@ -11,9 +11,9 @@ def part_of(progress: Progress | None, number: int, count: int) -> Progress | No
     """Progress of one of several equal parts, such as one capture of many.
 
     Args:
-        progress: of the whole; None if nobody wants to know.
-        number: of the part, from 0.
-        count: of parts.
+        progress: Progress of the whole; None if nobody wants to know.
+        number: Number of the part, from 0.
+        count: Number of parts.
     """
     if progress is None:
         return None

@@ -28,7 +28,8 @@ class ModelId(NamedTuple):
     Attributes:
         id: Name or folder.
         config_sha256: Hash of the configuration.
-        weights_sha256: Of the weights rounded to bfloat16, so that it is one in every precision; None if not known.
+        weights_sha256: SHA-256 of the weights rounded to bfloat16, so that every precision has the same; None if not
+            known.
     """
 
     id: str

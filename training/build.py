@@ -27,7 +27,7 @@ def build(seed: int) -> tuple[Any, Any]:
     """A model with random weights, and its processor.
 
     Args:
-        seed: Of the weights.
+        seed: Seed of the weights.
 
     Returns:
         `Qwen2_5_VLForConditionalGeneration` in float32 and `Qwen2_5_VLProcessor`.

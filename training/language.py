@@ -106,7 +106,7 @@ class Lesson:
     """A stage of the decoder's training.
 
     Attributes:
-        name: Of its state and its rows in the curve.
+        name: Name of its state and its rows in the curve.
         slots: How many slots of a clip are shown: one, drawn by lot, or all.
         steps: Optimiser steps.
         batch: Clips a step.
@@ -144,10 +144,10 @@ def train_language(
 
     Args:
         model: Trained in place; its vision tower does not change.
-        processor: Of the model.
+        processor: Processor of the model.
         pool: From `fill_pool`.
         lesson: What is shown, how often and how fast.
-        seed: Of the choice of clips and questions.
+        seed: Seed of the choice of clips and questions.
         saved: File of the state; training goes on from it if it is there.
 
     Yields:

@@ -10,14 +10,14 @@ class Recipe:
     """All that decides the weights, beside the code.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         people: Numbers of people in a training clip, drawn evenly; 0 is things alone.
-        seed: Of weights, clips, noise and questions.
-        tower_steps: Of 64 slots each.
+        seed: Seed of weights, clips, noise and questions.
+        tower_steps: Steps of 64 slots each.
         arms_steps: The same, with arms that point at any seat.
         pool: Clips that the decoder is trained on.
-        glance_steps: Of 48 clips each, of which one slot is shown.
-        language_steps: Of 24 whole clips each.
+        glance_steps: Steps of 48 clips each, of which one slot is shown.
+        language_steps: Steps of 24 whole clips each.
         exam: Clips of the test split for each number of people.
     """
 

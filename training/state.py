@@ -20,7 +20,7 @@ class Optimisation:
         parts: Modules by name; all their parameters are trained.
         rate: Largest learning rate.
         steps: Length of the schedule.
-        decay: Of the weights.
+        decay: Decay of the weights.
     """
 
     def __init__(self, parts: dict[str, nn.Module], rate: float, steps: int, decay: float = 0.01) -> None:

@@ -28,7 +28,7 @@ class Sight:
     """A stage of the tower's training.
 
     Attributes:
-        name: Of its state and its rows in the curve.
+        name: Name of its state and its rows in the curve.
         steps: Optimiser steps.
         free_arms: Whether people point at any seat, taken or empty, so that nothing but the arm tells where.
     """
@@ -132,10 +132,10 @@ def train_tower(
 
     Args:
         model: Trained in place; only its vision tower changes.
-        processor: Of the model.
+        processor: Processor of the model.
         heads: Trained in place, too.
         people: Numbers of people, drawn evenly.
-        seed: Of the clips and of the noise.
+        seed: Seed of the clips and of the noise.
         sight: What is shown and for how long.
         saved: File of the state; training goes on from it if it is there.
         batch: Slots a step.

@@ -28,7 +28,7 @@ class Waypoints(nn.Module):
         """Cross entropy over visual tokens; those that show a speaker weigh as much as all together.
 
         Args:
-            states: Of the visual tokens of all clips, [B * V, HIDDEN].
+            states: States of the visual tokens of all clips, [B * V, HIDDEN].
             turns: As in `Seen`, [B, V].
         """
         wanted = turns.reshape(-1)

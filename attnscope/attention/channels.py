@@ -87,7 +87,7 @@ def least_mass(dtype: torch.dtype, keys: int) -> float:
     Weights below the normal numbers of float32 and bfloat16 are lost; in float16 they come in steps of 6e-8.
 
     Args:
-        dtype: Of the values.
+        dtype: Dtype of the values.
         keys: How many the group has.
     """
     info = torch.finfo(dtype)

@@ -40,7 +40,7 @@ def softmax(z: Tensor, allowed: Tensor, sink_logits: Tensor | None = None) -> tu
         sink_logits: [H] logits that count in the denominator only.
 
     Returns:
-        attention [H, R, N] and lse [H, R]; rows with no allowed key are 0 and -inf.
+        Attention [H, R, N] and lse [H, R]; rows with no allowed key are 0 and -inf.
     """
     z = z.masked_fill(~allowed, float("-inf"))
     lse = torch.logsumexp(z, dim=-1)

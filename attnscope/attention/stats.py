@@ -71,7 +71,7 @@ def stats_from_channels(
         mask: The sample's mask.
 
     Returns:
-        lse and entropy (None without `mean_key`), [H, N]; NaN where the anchors' mass is below the kernel's precision.
+        Lse and entropy (None without `mean_key`), [H, N]; NaN where the anchors' mass is below the kernel's precision.
     """
     least = least_mass(call.value.dtype, len(mask.anchors(len(index), index.device)))
     known = _anchor_logits(call, sample, index, mask)

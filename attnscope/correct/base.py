@@ -146,7 +146,7 @@ class Correction(ABC):
         """Refuse a word that is none of its parameter's.
 
         Raises:
-            RequestError: naming them.
+            RequestError: Naming them.
         """
         for name, known in choices.items():
             if getattr(self, name) not in known:
@@ -156,7 +156,7 @@ class Correction(ABC):
         """Refuse numbers that are less than `least`, or not above it.
 
         Raises:
-            RequestError: naming the first one.
+            RequestError: Naming the first one.
         """
         for name in names:
             value = getattr(self, name)

@@ -34,7 +34,7 @@ def controls(
         jitter: Noise on the edges of boxes, as a fraction of their width or height.
         shift: How far boxes are moved, likewise.
         drop: Share of boxes that are missing.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         By name: "wrong speaker", "all boxes", "all visual tokens", "random box", "lowest-g heads", "jittered boxes",

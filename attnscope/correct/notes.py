@@ -17,7 +17,7 @@ def require_places(method: str, prompt: Prompt) -> None:
     """Refuse a prompt of a model whose visual tokens have no known place in the frames.
 
     Raises:
-        ModelError: naming the family, and what works with it.
+        ModelError: Naming the family, and what works with it.
     """
     if prompt.unplaced:
         raise ModelError(

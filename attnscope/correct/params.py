@@ -77,7 +77,7 @@ def parse(method: str, cls: type, name: str, text: str, given: Argument | None =
     Args:
         method: Its name.
         cls: Its class.
-        name: Of the parameter.
+        name: Name of the parameter.
         text: The value.
         given: The argument that messages name; METHOD.NAME if not given.
 

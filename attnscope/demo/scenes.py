@@ -43,7 +43,7 @@ def write_scenes(
     Args:
         out: Folder; must be new or empty.
         count: Clips, dealt evenly over `people`; each is asked one question of every task that it allows.
-        seed: Of the clips.
+        seed: Seed of the clips.
         split: Seat combinations: "train", "calibration" or "test"; they share none.
         people: Numbers of people; 0 is things alone.
         tasks: Which questions are written; a clip that allows none of them is left out.

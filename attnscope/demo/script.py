@@ -129,7 +129,7 @@ class ClipSampler:
 
     Args:
         split: Which seat combinations are allowed.
-        seed: Of everything that is drawn; several numbers name one part of a larger work.
+        seed: Seed of everything that is drawn; several numbers name one part of a larger work.
     """
 
     def __init__(self, split: Split, *seed: int) -> None:

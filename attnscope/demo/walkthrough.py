@@ -47,7 +47,7 @@ class Run:
         path: The capture.
         answer: What the model says.
         right: Whether that is the scene's answer.
-        probability: Of the right option among the options.
+        probability: Probability of the right option among the options.
     """
 
     what: str

@@ -50,8 +50,8 @@ class Manifest:
     Attributes:
         path: The file.
         questions: At least one.
-        sha256: Of the file.
-        scenes_sha256: Of everything that the scenes say (not of the videos' pixels).
+        sha256: SHA-256 of the file.
+        scenes_sha256: SHA-256 of everything that the scenes say (not of the videos' pixels).
 
     Example:
         >>> manifest = attnscope.evaluate.read_manifest("manifest.jsonl")

@@ -59,7 +59,7 @@ def mcnemar(gained: int, lost: int) -> float:
         lost: Questions that only the first condition answers rightly (n10).
 
     Returns:
-        p-value of a binomial test with probability 1/2; 1 where the conditions never differ. It takes questions as
+        P-value of a binomial test with probability 1/2; 1 where the conditions never differ. It takes questions as
         independent; the interval of `difference` and `clip_test` do not.
     """
     return float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0

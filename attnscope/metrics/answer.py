@@ -59,15 +59,15 @@ def answer(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     """Mass, lift and share of the answer position on each speaker (ours).
 
     Args:
-        cap: an open capture with the `maps` reading.
-        threshold: covered fraction from which a cell counts as a speaker's.
+        cap: An open capture with the `maps` reading.
+        threshold: Covered fraction from which a cell counts as a speaker's.
 
     Returns:
         One row a place and speaker; n = cells that count (for layer -1: in the layer with most). NaN where there is
         no such cell, and everywhere if the capture has no query group of the answer position.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     mass, counts, keys = _read(cap, speaker_cells(cap, threshold)[None])
     places, names, asked = Places.of(cap), list(cap.scene.speakers), asked_speakers(cap.scene)

@@ -70,11 +70,11 @@ def balance(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     NaN where the queries may see no key of one of the two modalities, or there is no such query.
 
     Args:
-        cap: an open capture with the `masses` reading.
-        token_heads: also every head of each generated token.
+        cap: An open capture with the `masses` reading.
+        token_heads: Also every head of each generated token.
 
     Raises:
-        FormatError: if the capture has no `masses` reading.
+        FormatError: If the capture has no `masses` reading.
     """
     parts = []
     for flow in _answers(cap, token_heads):
@@ -101,11 +101,11 @@ def attention_score(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Mean attention per pair on the keys of a modality (`key`); n = queries. NaN where no pair is allowed.
 
     Args:
-        cap: an open capture with the `masses` reading.
-        token_heads: also every head of each generated token.
+        cap: An open capture with the `masses` reading.
+        token_heads: Also every head of each generated token.
 
     Raises:
-        FormatError: if the capture has no `masses` reading.
+        FormatError: If the capture has no `masses` reading.
     """
     parts = []
     for flow in (_prompt(cap), *_answers(cap, token_heads)):
@@ -119,8 +119,8 @@ def indices(mass: Floats, keys: Floats) -> dict[str, Floats]:
     """MDI and AEI.
 
     Args:
-        mass: attention on text and on visual keys, [..., 2].
-        keys: how many there are, [..., 2], broadcast against it.
+        mass: Attention on text and on visual keys, [..., 2].
+        keys: How many there are, [..., 2], broadcast against it.
 
     Returns:
         By the metric's name, [...]; NaN where a modality has no key.

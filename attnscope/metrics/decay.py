@@ -119,7 +119,7 @@ def decay(cap: Capture) -> list[Part]:
     """Decay fits and E_DDA of every link, with and without sinks; n = layers that entered.
 
     Raises:
-        FormatError: if the capture has no `masses` reading.
+        FormatError: If the capture has no `masses` reading.
     """
     flow = modality_flow(cap).over_heads()
     means = per_pair(flow)[:, :, 0]  # [2, L, Q, K]
@@ -159,12 +159,12 @@ def across_captures(
     of them define, and the break is searched for again in every bootstrap sample.
 
     Args:
-        pair_means: rows of `pair_mean`, with a column `capture`.
-        unit: the column that names the samples, for example `clip` if several captures are of one clip, which are not
+        pair_means: Rows of `pair_mean`, with a column `capture`.
+        unit: The column that names the samples, for example `clip` if several captures are of one clip, which are not
             independent: their log alpha is averaged first.
-        level: coverage of the intervals.
-        draws: bootstrap samples.
-        seed: of the random numbers.
+        level: Coverage of the intervals.
+        draws: Bootstrap samples.
+        seed: Seed of the random numbers.
 
     Returns:
         Columns `metric` (decay_gamma, decay_break, decay_gamma_before, decay_gamma_after), `layer`, `head`, `link`,

@@ -33,8 +33,8 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
     """Say what the metrics leave undefined in this capture, and why.
 
     Args:
-        cap: an open capture.
-        threshold: covered fraction from which a cell counts as a speaker's.
+        cap: An open capture.
+        threshold: Covered fraction from which a cell counts as a speaker's.
 
     Returns:
         Sentences, none if everything is defined.

@@ -31,7 +31,7 @@ def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """All tables as one, for pandas, R and DuckDB alike: a row is a number of a (capture, metric, layer, head, group).
 
     Args:
-        tables: by family; of captures (a column `capture`), or pooled (`attnscope.metrics.clips.pool`).
+        tables: By family; of captures (a column `capture`), or pooled (`attnscope.metrics.clips.pool`).
 
     Returns:
         Columns `capture` (of pooled tables what they have of `field`, `label`, `base` and `other` instead), `metric`,
@@ -40,7 +40,7 @@ def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         `p_wilcoxon` and `q_wilcoxon`, and `definition` (the metric's name and the version of its definition).
 
     Raises:
-        RequestError: for a metric that is not registered.
+        RequestError: For a metric that is not registered.
 
     Example:
         >>> metrics.long(tables).columns.tolist()
@@ -64,12 +64,12 @@ def write(table: pd.DataFrame, path: str | Path) -> None:
     A number that is not defined is an empty field of a csv, and NaN in parquet.
 
     Args:
-        table: for example from `long`.
-        path: the file; replaced if it is there.
+        table: For example from `long`.
+        path: The file; replaced if it is there.
 
     Raises:
-        RequestError: for another ending.
-        RunError: if it cannot be written, or for parquet without the package pyarrow.
+        RequestError: For another ending.
+        RunError: If it cannot be written, or for parquet without the package pyarrow.
 
     Example:
         >>> metrics.write(tables["modality"], "modality.csv")

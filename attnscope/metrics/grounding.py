@@ -86,8 +86,8 @@ def grounding(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     """Attention as a detector of the speaker's box (ours): AUC, pointing game, IoU at half the mass.
 
     Args:
-        cap: an open capture with the `maps` reading.
-        threshold: covered fraction from which a cell counts as a speaker's.
+        cap: An open capture with the `maps` reading.
+        threshold: Covered fraction from which a cell counts as a speaker's.
 
     Returns:
         Columns `speaker` and `turn`: a turn has both (`turn` is its number in the transcript), all words of a speaker
@@ -96,7 +96,7 @@ def grounding(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
         tokens; the AUC also where the box fills the picture.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     return next(measure(cap, speaker_cells(cap, threshold)[None], threshold))
 

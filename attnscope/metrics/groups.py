@@ -46,13 +46,13 @@ class Flow:
     """Flow from Q sets of queries to the K modalities that a capture has, by layer and head.
 
     Attributes:
-        names: the modalities, [K].
-        sets: the sets of queries, [Q]; in `modality_flow` the first K are the modalities.
-        heads: the heads, [X]; the last one is OVER, the mean over heads.
-        queries: how many positions each set has, [Q].
-        mass: mean over the queries of a set of the sum of A over the keys of a modality, [2, L, X, Q, K]: with and
+        names: The modalities, [K].
+        sets: The sets of queries, [Q]; in `modality_flow` the first K are the modalities.
+        heads: The heads, [X]; the last one is OVER, the mean over heads.
+        queries: How many positions each set has, [Q].
+        mass: Mean over the queries of a set of the sum of A over the keys of a modality, [2, L, X, Q, K]: with and
             without the sinks among the keys.
-        counts: allowed pairs, likewise [2, L, Q, K].
+        counts: Allowed pairs, likewise [2, L, Q, K].
     """
 
     names: list[str]
@@ -131,7 +131,7 @@ def modality_flow(cap: Capture) -> Flow:
     The answer position is left out if it was not probed (a prompt that ends with a visual token).
 
     Raises:
-        FormatError: if the capture has no `masses` reading.
+        FormatError: If the capture has no `masses` reading.
     """
     groups = cap.key_groups
     as_query = np.cumsum((groups["family"] != SINK).to_numpy()) - 1  # groups of family sink are never queries
@@ -154,7 +154,7 @@ def answer_flow(cap: Capture) -> Flow:
     """The flow from each query of the answer: the answer position, and each generated token (`generated:<k>`).
 
     Raises:
-        FormatError: if the capture has no `masses` reading.
+        FormatError: If the capture has no `masses` reading.
     """
     last = cap.prompt_length - 1
     probes = cap.masses_allowed(int(cap.layers[0])).coords["query"].to_numpy()

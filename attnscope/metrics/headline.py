@@ -38,14 +38,14 @@ class Line:
     """One line: which rows of which table it averages, under which name, and what its n counts.
 
     Attributes:
-        group: heading that it stands under.
-        name: its own.
-        metric: of the rows.
-        where: values of their keys.
-        counts: what their n counts.
-        chance: a number to compare it with, or keys (of other rows than its own) that hold one.
-        highest: the largest value among single heads instead of the mean.
-        key: one of the few that are drawn where groups of captures are compared.
+        group: Heading that it stands under.
+        name: Its own.
+        metric: Metric of the rows.
+        where: Values of their keys.
+        counts: What their n counts.
+        chance: A number to compare it with, or keys (of other rows than its own) that hold one.
+        highest: The largest value among single heads instead of the mean.
+        key: One of the few that are drawn where groups of captures are compared.
     """
 
     group: str
@@ -151,9 +151,9 @@ def headline(tables: Tables, denominator: str = "max", about: pd.DataFrame | Non
     """One row a number: of a single capture as it is, of several the mean over clips.
 
     Args:
-        tables: the tables by family, with a column `capture`.
-        denominator: of the gap.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`); by default each is of its own clip.
+        tables: The tables by family, with a column `capture`.
+        denominator: Denominator of the gap.
+        about: What the captures are of (`attnscope.metrics.clips.keys.labels`); by default each is of its own clip.
 
     Returns:
         Columns `group`, `number`, `metric`, `value`, `low`, `high` (of several captures the 95 % bootstrap interval
@@ -185,11 +185,11 @@ def by_group(
     """The headline numbers of groups of captures, and how the groups differ.
 
     Args:
-        tables: as for `headline`.
-        about: what the captures are of.
-        by: a field of the scenes, `speakers` or `correction`, whose labels are the groups; at least two.
-        denominator: of the gap.
-        options: of `attnscope.metrics.clips.contrast` and `paired`: draws, permutations, seed.
+        tables: As for `headline`.
+        about: What the captures are of.
+        by: A field of the scenes, `speakers` or `correction`, whose labels are the groups; at least two.
+        denominator: Denominator of the gap.
+        options: Of `attnscope.metrics.clips.contrast` and `paired`: draws, permutations, seed.
 
     Returns:
         Columns `group`, `number`, `metric`, `label`, `value`, `n` (clips), `low`, `high`; and `group`, `number`,
@@ -198,7 +198,7 @@ def by_group(
         left out.
 
     Raises:
-        RequestError: as `attnscope.metrics.clips.contrast`.
+        RequestError: As `attnscope.metrics.clips.contrast`.
     """
     own = by_capture(tables, lines(denominator))
     own = own[own.groupby("number")["value"].transform("count") > 0]
@@ -222,9 +222,9 @@ def by_capture(tables: Tables, chosen: Sequence[Line], *, level: bool = False) -
     """A row for each line and capture: the mean over the rows (layers, mostly) that it selects, or the highest.
 
     Args:
-        tables: by family, with a column `capture`.
-        chosen: the lines.
-        level: of what they are compared with, instead of the lines themselves.
+        tables: By family, with a column `capture`.
+        chosen: The lines.
+        level: Level of what they are compared with, instead of the lines themselves.
 
     Returns:
         A tidy table: `capture`, `group`, `number`, `metric`, `layer` and `head` (-1), `value`, `n`, `counts`, and

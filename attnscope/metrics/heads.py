@@ -50,14 +50,14 @@ def cross_attention(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     """P1's criterion of active heads, g (2nd).
 
     Args:
-        cap: an open capture with the `maps` reading.
-        threshold: covered fraction from which a cell counts as a speaker's.
+        cap: An open capture with the `maps` reading.
+        threshold: Covered fraction from which a cell counts as a speaker's.
 
     Returns:
         One row a place; n = pairs of a token and a cell. NaN if nobody speaks, or no box covers a cell.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     cells = speaker_cells(cap, threshold).any(0)
     groups = cap.query_groups
@@ -91,14 +91,14 @@ def spatial_entropy(cap: Capture) -> list[Part]:
     """Into how many regions the answer position looks (code, with frames and without the floor: ours).
 
     Args:
-        cap: an open capture with the `maps` reading; without sinks only if it also has `masses` or `stats`.
+        cap: An open capture with the `maps` reading; without sinks only if it also has `masses` or `stats`.
 
     Returns:
         One row a place and choice of `sinks`; n = cells that count (for layer -1: in some layer). NaN where no cell
         exceeds twice the mean, and everywhere if the places of the visual tokens are unknown.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     choices = SINKS if cap.has("masses") or cap.has("stats") else SINKS[:1]
     parts, places = [], Places.of(cap).table
@@ -143,9 +143,9 @@ def region_entropy(maps: Floats, cells: NDArray[np.int64], kept: NDArray[np.bool
     """Entropy of the connected regions where maps exceed twice their mean.
 
     Args:
-        maps: attention on V cells, [X, V].
-        cells: view (a frame, mostly), row and column of each, [V, 3].
-        kept: cells that count, [V].
+        maps: Attention on V cells, [X, V].
+        cells: View (a frame, mostly), row and column of each, [V, 3].
+        kept: Cells that count, [V].
 
     Returns:
         [X], nats: the entropy of the regions of one view, averaged over the views by what exceeds in them. NaN where

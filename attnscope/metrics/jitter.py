@@ -54,18 +54,18 @@ def jitter(
     """Metrics with an error band from disturbed boxes (ours).
 
     Args:
-        cap: an open capture with the `maps` reading.
-        names: metrics of the families speakers, answer, grounding and pairs; all of them by default.
-        tables: of `compute`, with the same threshold, where they are there already.
-        draws: how many times the boxes are disturbed.
-        amount: standard deviation of the noise on each of the four edges of a box.
-        unit: of `amount`: `box` is a fraction of the box's width (left, right) or height (top, bottom), `px` pixels.
-        drop: probability that a box is missing in a frame.
-        grow: fraction of its width and height by which a box is first made larger on each side, so that neighbours
+        cap: An open capture with the `maps` reading.
+        names: Metrics of the families speakers, answer, grounding and pairs; all of them by default.
+        tables: Of `compute`, with the same threshold, where they are there already.
+        draws: How many times the boxes are disturbed.
+        amount: Standard deviation of the noise on each of the four edges of a box.
+        unit: Of `amount`: `box` is a fraction of the box's width (left, right) or height (top, bottom), `px` pixels.
+        drop: Probability that a box is missing in a frame.
+        grow: Fraction of its width and height by which a box is first made larger on each side, so that neighbours
             overlap; below 0 smaller.
-        level: share of the draws that the band holds.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        seed: of the random numbers.
+        level: Share of the draws that the band holds.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        seed: Seed of the random numbers.
 
     Returns:
         The tables of `compute` of these families, with columns `low` and `high`: quantiles over the draws in which the
@@ -76,7 +76,7 @@ def jitter(
         is another score; so do those of answer_share with as many people. Their lifts are over all draws.
 
     Raises:
-        RequestError: for an option out of range, or a metric of another family.
+        RequestError: For an option out of range, or a metric of another family.
 
     Example:
         >>> banded = metrics.jitter(cap, ["grounding_auc"], draws=5)["grounding"]
@@ -114,20 +114,20 @@ def jitter_change(
     """Two captures of one scene under the same disturbed boxes: bands of both, and of the change (ours).
 
     Args:
-        caps: before and after, open, with the `maps` reading.
-        tables: of `compute` of each, with the same threshold.
-        draws: how many times the boxes are disturbed.
-        level: share of the draws that a band holds.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        seed: of the random numbers.
-        how: boxes are disturbed: `amount`, `unit`, `drop`, `grow`, as of `jitter`.
+        caps: Before and after, open, with the `maps` reading.
+        tables: Of `compute` of each, with the same threshold.
+        draws: How many times the boxes are disturbed.
+        level: Share of the draws that a band holds.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        seed: Seed of the random numbers.
+        how: Boxes are disturbed: `amount`, `unit`, `drop`, `grow`, as of `jitter`.
 
     Returns:
         The tables of `jitter` before and after, and those of `attnscope.metrics.headline.change` with columns `low` and
         `high`: quantiles of the change from draw to draw, NaN where no draw defines both.
 
     Raises:
-        RequestError: for an option out of range.
+        RequestError: For an option out of range.
 
     Example:
         >>> pair = [{"answer": tables["answer"]}, {"answer": after_tables["answer"]}]

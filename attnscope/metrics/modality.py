@@ -55,8 +55,8 @@ def link_of(query: str, key: str) -> str:
     """`self`, `cross`, or `special` where special tokens are the queries or the keys.
 
     Args:
-        query: a set of queries.
-        key: a modality.
+        query: A set of queries.
+        key: A modality.
     """
     of = modality_of(query)
     if SPECIAL in (of, key):
@@ -93,8 +93,8 @@ def pair_mean(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Mean attention per allowed pair; n = pairs. NaN where no pair is allowed.
 
     Args:
-        cap: an open capture with the `masses` reading.
-        token_heads: also every head of each generated token.
+        cap: An open capture with the `masses` reading.
+        token_heads: Also every head of each generated token.
     """
     flows = _flows(cap, token_heads)
     return _parts("pair_mean", cap, [(flow, per_pair(flow), flow.counts[:, :, None]) for flow in flows])
@@ -114,8 +114,8 @@ def mass_share(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Attention mass from a set of queries to a modality; n = queries. NaN where no pair is allowed.
 
     Args:
-        cap: an open capture with the `masses` reading.
-        token_heads: also every head of each generated token.
+        cap: An open capture with the `masses` reading.
+        token_heads: Also every head of each generated token.
     """
     flows = _flows(cap, token_heads)
     return _parts("mass_share", cap, [(f, np.where(_allowed(f), f.mass, np.nan), f.queries[:, None]) for f in flows])
@@ -138,8 +138,8 @@ def gap(cap: Capture, *, token_heads: bool = False) -> list[Part]:
     """Gap D_m of each set of queries, by denominator; n = 1 for a layer, the number of layers for layer -1.
 
     Args:
-        cap: an open capture with the `masses` reading.
-        token_heads: also every head of each generated token.
+        cap: An open capture with the `masses` reading.
+        token_heads: Also every head of each generated token.
     """
     return _gaps("gap", cap, _flows(cap, token_heads))
 

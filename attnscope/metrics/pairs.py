@@ -115,9 +115,9 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> list[
     """Mean, maximum and mass over matched and mismatched pairs of words and cells (ours, after P1's AttnMax, AttnMean).
 
     Args:
-        cap: an open capture with the `maps` reading.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        exact: also take the maximum word by word, from `qk` or `full` where the capture has one (rows = token); that
+        cap: An open capture with the `maps` reading.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        exact: Also take the maximum word by word, from `qk` or `full` where the capture has one (rows = token); that
             computes the attention of every word in every head.
 
     Returns:
@@ -126,7 +126,7 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> list[
         where no such box is visible.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     cells = speaker_cells(cap, threshold)[None]
     parts = next(measure(cap, cells, threshold))

@@ -57,7 +57,7 @@ def from_spectra(cap: Capture) -> list[Part]:
     """Effective rank, its share, and the rank-one residual; n = tokens. NaN for no tokens, or nothing but zeros.
 
     Raises:
-        FormatError: if the capture has no `hidden` reading.
+        FormatError: If the capture has no `hidden` reading.
     """
     residual = cap.hidden("residual")
     values = np.asarray(cap.hidden("singular_values").values, np.float64)  # [L + 1, G, K]
@@ -99,11 +99,11 @@ def from_massive(cap: Capture, *, massive: float = MASSIVE) -> list[Part]:
     """Number and share of massive tokens by modality; n = tokens of it.
 
     Args:
-        cap: an open capture.
-        massive: the ratio above which a token is massive.
+        cap: An open capture.
+        massive: The ratio above which a token is massive.
 
     Raises:
-        FormatError: if the capture has no `hidden` reading.
+        FormatError: If the capture has no `hidden` reading.
     """
     sets = _members(cap)
     member = np.stack(list(sets.values()))  # [M, N]
@@ -130,11 +130,11 @@ def massive_sinks(cap: Capture, *, massive: float = MASSIVE) -> list[Part]:
     """Share of sinks that are massive, by modality; n = sinks of the layer. What leaves the last layer has no sinks.
 
     Args:
-        cap: an open capture.
-        massive: the ratio above which a token is massive.
+        cap: An open capture.
+        massive: The ratio above which a token is massive.
 
     Raises:
-        FormatError: if the capture has no `hidden` reading, or no sinks.
+        FormatError: If the capture has no `hidden` reading, or no sinks.
     """
     sets = _members(cap)
     member = np.stack(list(sets.values())).T.astype(np.float64)  # [N, M]

@@ -51,20 +51,20 @@ class Metric:
     """One number that attnscope reports.
 
     Attributes:
-        name: the value of the column `metric` in the tables.
-        title: a short name to print.
-        definition: one or two sentences, printed beside the number.
-        source: of the definition: `paper`, `code` (released code), `2nd` (a secondary summary) or `ours`.
-        unit: the unit, "1" if dimensionless.
-        range: smallest and largest possible value, None if unbounded.
-        chance: the value under attention that ignores content, as printed, "" if there is none.
-        family: the table it belongs to (the module that defines it).
-        needs: the readings that a capture must hold.
-        one_of: readings of which it must hold one.
-        compute: function of a Capture and keyword options, returning a tidy table with columns
+        name: The value of the column `metric` in the tables.
+        title: A short name to print.
+        definition: One or two sentences, printed beside the number.
+        source: Source of the definition: `paper`, `code` (released code), `2nd` (a secondary summary) or `ours`.
+        unit: The unit, "1" if dimensionless.
+        range: Smallest and largest possible value, None if unbounded.
+        chance: The value under attention that ignores content, as printed, "" if there is none.
+        family: The table it belongs to (the module that defines it).
+        needs: The readings that a capture must hold.
+        one_of: Readings of which it must hold one.
+        compute: Function of a Capture and keyword options, returning a tidy table with columns
             `metric`, `layer`, `head` (-1 = over all of them), the family's keys, `value`, `n`, and where there are
             any an interval `low`, `high`, a p-value `p` and its corrected form `q`.
-        version: counts the changes of the definition; `id` names both.
+        version: Counts the changes of the definition; `id` names both.
 
     Example:
         >>> metric = metrics.get("mass_share")
@@ -114,7 +114,7 @@ def metric(
     Args: As the attributes of `Metric`.
 
     Raises:
-        ValueError: if the name is taken.
+        ValueError: If the name is taken.
 
     Example:
         >>> @metrics.metric(
@@ -168,7 +168,7 @@ def get(name: str) -> Metric:
     """The metric called `name`.
 
     Raises:
-        RequestError: if there is none, with the names that exist.
+        RequestError: If there is none, with the names that exist.
 
     Example:
         >>> metrics.get("grounding_auc").chance, metrics.get("grounding_auc").title
@@ -197,17 +197,17 @@ def compute(
     A metric whose reading the capture does not hold gives no rows (`explain` says why).
 
     Args:
-        cap: an open capture.
-        names: which metrics; all of them by default.
-        progress: called with (what, done, total).
-        options: options of the metrics, for example `threshold=0.5`; each function takes those that it names.
+        cap: An open capture.
+        names: Which metrics; all of them by default.
+        progress: Called with (what, done, total).
+        options: Options of the metrics, for example `threshold=0.5`; each function takes those that it names.
 
     Returns:
         One tidy table for each family, in which every number asked for has its rows: `metric`, `layer`, `head`, the
         family's keys, and `value`, `n` and what else was found.
 
     Raises:
-        RequestError: for an unknown metric or an option that no chosen metric takes.
+        RequestError: For an unknown metric or an option that no chosen metric takes.
 
     Example:
         >>> tables = metrics.compute(cap, ["mass_share", "grounding_auc"])
@@ -252,7 +252,7 @@ def one(name: str, cap: Capture, **options: Any) -> pd.DataFrame:
     """One metric of one capture; no rows where the capture lacks the reading.
 
     Raises:
-        RequestError: for an unknown metric or option.
+        RequestError: For an unknown metric or option.
 
     Example:
         >>> metrics.one("mass_share", cap).equals(metrics.mass_share(cap))

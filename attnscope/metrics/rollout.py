@@ -55,9 +55,9 @@ def rollout(cap: Capture, *, threshold: float = 0.5, rollout_limit: float = LIMI
     """Rollout of the answer position by modality and speaker; n = keys of the prompt in the group.
 
     Args:
-        cap: an open capture with the `qk` or `full` reading.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        rollout_limit: no rows for a capture with more weights than this (layers x heads x prompt^2), see `obstacle`.
+        cap: An open capture with the `qk` or `full` reading.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        rollout_limit: No rows for a capture with more weights than this (layers x heads x prompt^2), see `obstacle`.
 
     Returns:
         One row a layer and group (head -1). NaN from the first layer on that was not recorded: all below must be known.
@@ -94,14 +94,14 @@ def rollout_rows(cap: Capture) -> tuple[Floats, Floats]:
     """The rollout's row of the answer position through layers 0 to l, for every recorded layer l.
 
     Args:
-        cap: an open capture with the `qk` or `full` reading.
+        cap: An open capture with the `qk` or `full` reading.
 
     Returns:
         That of the attention and that of uniform attention, each [L, N]; rows sum to 1, less what learned sink logits
         take. NaN from the first layer on that was not recorded.
 
     Raises:
-        FormatError: if the capture has neither reading.
+        FormatError: If the capture has neither reading.
     """
     numbers, count = cap.layers, cap.prompt_length
     known = _known(cap)

@@ -53,8 +53,8 @@ def fit(layers: ArrayLike, alpha: ArrayLike) -> Fit:
     """Fit an exponential decay by least squares on the logarithm.
 
     Args:
-        layers: number of each layer in the model, [L].
-        alpha: attention per pair, [L]; values that are NaN or not positive are left out.
+        layers: Number of each layer in the model, [L].
+        alpha: Attention per pair, [L]; values that are NaN or not positive are left out.
     """
     x, y = logs(layers, alpha)
     if len(np.unique(x)) < 2:
@@ -75,10 +75,10 @@ def fit_break(layers: ArrayLike, alpha: ArrayLike, *, draws: int = DRAWS, seed: 
     depends on the layers alone and is drawn.
 
     Args:
-        layers: number of each layer in the model, [L], increasing.
-        alpha: attention per pair, [L]; values that are NaN or not positive are left out.
-        draws: curves without a break; p = (k + 1) / (draws + 1).
-        seed: of the random numbers.
+        layers: Number of each layer in the model, [L], increasing.
+        alpha: Attention per pair, [L]; values that are NaN or not positive are left out.
+        draws: Curves without a break; p = (k + 1) / (draws + 1).
+        seed: Seed of the random numbers.
     """
     x, y = logs(layers, alpha)
     if len(x) < 2 * SIDE + 1:
@@ -110,8 +110,8 @@ def two_segments(x: Floats, y: Floats) -> Floats:
     """The best break of each curve.
 
     Args:
-        x: layers, [L], at least 2 `SIDE` + 1.
-        y: log alpha, [..., L].
+        x: Layers, [L], at least 2 `SIDE` + 1.
+        y: Log alpha, [..., L].
 
     Returns:
         Layer of the break, gamma before and gamma after it, [3, ...].
@@ -130,11 +130,11 @@ def gamma_interval(
     """Gamma of one fit through the curves of several captures, with a bootstrap interval over captures.
 
     Args:
-        layers: number of each layer, [L].
-        alphas: one curve [L] for each capture; at least one.
-        level: coverage of the interval.
-        draws: bootstrap samples.
-        seed: of the random numbers.
+        layers: Number of each layer, [L].
+        alphas: One curve [L] for each capture; at least one.
+        level: Coverage of the interval.
+        draws: Bootstrap samples.
+        seed: Seed of the random numbers.
 
     Returns:
         (gamma, low, high); the bounds are NaN as in `interval`.
@@ -164,11 +164,11 @@ def interval(
     """Bootstrap interval of a statistic of captures, whatever it is; percentiles as in `clips.resample`.
 
     Args:
-        statistic: numbers [...] of each set of drawn captures, from their indices [..., C].
-        captures: how many there are, C.
-        level: coverage of the interval.
-        draws: bootstrap samples.
-        seed: of the random numbers.
+        statistic: Numbers [...] of each set of drawn captures, from their indices [..., C].
+        captures: How many there are, C.
+        level: Coverage of the interval.
+        draws: Bootstrap samples.
+        seed: Seed of the random numbers.
 
     Returns:
         Low and high, [2, ...]; NaN for fewer than `FEWEST` captures, and where no draw defines the number.

@@ -45,7 +45,7 @@ def sink_keys(cap: Capture) -> list[Part]:
     """Number of sinks by modality (`key`; head -1), and its mean over layers; n = keys of the modality in the prompt.
 
     Raises:
-        FormatError: if the capture has neither masses nor stats, so that no sinks were looked for.
+        FormatError: If the capture has neither masses nor stats, so that no sinks were looked for.
     """
     sets = query_sets(cap)
     of = {"all": np.arange(len(cap.tokens)) < cap.prompt_length} | {m: sets[m] for m in cap.modalities if m in sets}
@@ -77,7 +77,7 @@ def from_stats(cap: Capture) -> list[Part]:
     """Mass on all sinks, and row entropy; n = queries.
 
     Raises:
-        FormatError: if the capture has no `stats` reading.
+        FormatError: If the capture has no `stats` reading.
     """
     sets = query_sets(cap)
     queries = np.stack(list(sets.values())).astype(np.float64)  # [Q, P]
@@ -119,7 +119,7 @@ def from_masses(cap: Capture) -> list[Part]:
     """Mass on the sinks of each modality, and the visual part of it; n = pairs with such a sink.
 
     Raises:
-        FormatError: if the capture has no `masses` reading.
+        FormatError: If the capture has no `masses` reading.
     """
     flow = modality_flow(cap)
     pairs = flow.counts[0] - flow.counts[1]  # [L, Q, K]
@@ -152,7 +152,7 @@ def bos_share(cap: Capture) -> list[Part]:
     """Mass on the first position; n = queries that may see it.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     groups = cap.query_groups
     rows = np.flatnonzero(groups["kind"].isin(KINDS).to_numpy())

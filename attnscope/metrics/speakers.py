@@ -136,12 +136,12 @@ def speakers(
     """Density matrix, consistency score with its chance level, lifts, p under four nulls, and share by turn and time.
 
     Args:
-        cap: an open capture with the `maps` reading.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        limit: the test is exact up to this number of arrangements of labels.
-        draws: random arrangements otherwise.
-        shifts: every shift of the boxes is taken up to this number of temporal units, else this number at random.
-        seed: of the random numbers.
+        cap: An open capture with the `maps` reading.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        limit: The test is exact up to this number of arrangements of labels.
+        draws: Random arrangements otherwise.
+        shifts: Every shift of the boxes is taken up to this number of temporal units, else this number at random.
+        seed: Seed of the random numbers.
 
     Returns:
         Columns `speaker` and `target` (of the density, else ""), `turn` (number in the transcript, -1: not of one

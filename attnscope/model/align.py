@@ -38,7 +38,7 @@ def align(loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], vis
     characters.
 
     Raises:
-        ModelError: the two do not fit together this way.
+        ModelError: The two do not fit together this way.
     """
     encoding = loaded.tokenizer(rendered.text, return_offsets_mapping=True, **text_kwargs(loaded, rendered.text))
     plain, offsets = encoding["input_ids"], np.array(encoding["offset_mapping"], np.int32).reshape(-1, 2)

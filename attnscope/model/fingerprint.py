@@ -85,7 +85,7 @@ def checksum(tensor: Tensor, *, rounded: bool = False) -> int:
     """The checksum of a tensor's numbers in their order, of 64 bits.
 
     Args:
-        tensor: Of any type, on any device.
+        tensor: Tensor of any type, on any device.
         rounded: Round floating-point numbers of 16 bits and more to bfloat16 first.
     """
     flat = tensor.detach().reshape(-1)

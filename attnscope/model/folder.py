@@ -45,7 +45,7 @@ def check_folder(folder: Path, *, use_safetensors: bool) -> None:
     """Refuse a folder that lacks what a checkpoint needs.
 
     Raises:
-        ModelError: config.json is missing, is no JSON object or states no model type; the processor's, the
+        ModelError: Config.json is missing, is no JSON object or states no model type; the processor's, the
             tokenizer's or the weights' files are missing; weights are pickles and `use_safetensors` is set.
     """
     check_files(folder)
@@ -71,7 +71,7 @@ def check_hub(name: str) -> None:
     Without this transformers retries for half a minute and then complains about a missing file.
 
     Raises:
-        ModelError: the hub's host name does not resolve (and no proxy is set), or offline mode is on.
+        ModelError: The hub's host name does not resolve (and no proxy is set), or offline mode is on.
     """
     from huggingface_hub import constants, try_to_load_from_cache
 
@@ -106,7 +106,7 @@ def check_files(folder: Path) -> None:
     """Refuse a folder in which reading would block, never end, or lead out of it.
 
     Raises:
-        ModelError: a file at its top is a FIFO, device or socket, or an index names weights outside the folder.
+        ModelError: A file at its top is a FIFO, device or socket, or an index names weights outside the folder.
     """
     try:
         paths = sorted(folder.iterdir())

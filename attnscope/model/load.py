@@ -150,7 +150,7 @@ def load(
         The model in eval mode with its processor.
 
     Raises:
-        ModelError: one line that names the model and what is missing or wrong.
+        ModelError: One line that names the model and what is missing or wrong.
         InstallError: If torch or transformers is missing or older than attnscope can use.
 
     Example:

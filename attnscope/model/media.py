@@ -42,7 +42,7 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
         Tensors with a batch of 1 on the CPU, as the processor gives them, `mm_token_type_ids` included.
 
     Raises:
-        ModelError: the processor fails.
+        ModelError: The processor fails.
     """
     parts = media_parts(loaded, frames)
     layout: Layout = LAYOUTS.get(loaded.family, NoLayout())

@@ -130,7 +130,7 @@ def context_note(loaded: LoadedModel, inputs: Mapping[str, Any]) -> str | None:
 
     Args:
         loaded: The model.
-        inputs: Of one prompt, by name.
+        inputs: Inputs of one prompt, by name.
 
     Returns:
         One sentence with both numbers.

@@ -26,7 +26,7 @@ def read_config(name: str, common: dict[str, Any]) -> Any:
         common: Keyword arguments that all `from_pretrained` get: `revision`, `trust_remote_code`.
 
     Raises:
-        ModelError: it cannot be read, or is of another kind of model.
+        ModelError: It cannot be read, or is of another kind of model.
     """
     from transformers import AutoConfig
 
@@ -54,7 +54,7 @@ def read_processor(name: str, common: dict[str, Any]) -> Any:
     """Load the processor and refuse one without images, character offsets or a chat template.
 
     Raises:
-        ModelError: it cannot be loaded, or lacks one of these.
+        ModelError: It cannot be loaded, or lacks one of these.
     """
     from transformers import AutoProcessor
 
@@ -78,7 +78,7 @@ def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
     """Load the model, and refuse one that has weights no file gave (they would be random).
 
     Raises:
-        ModelError: it cannot be loaded, or weights are missing.
+        ModelError: It cannot be loaded, or weights are missing.
     """
     loader = loader_of(config) or loader_of_code()
     try:
@@ -96,7 +96,7 @@ def quantization(name: str, how: str) -> Any:
     """What `from_pretrained` takes to keep the weights of linear layers in fewer bits.
 
     Args:
-        name: Of the model, for a message.
+        name: Name of the model, for a message.
         how: "int8": 8 bits a weight, with one scale a row (torchao); activations stay as they are.
 
     Raises:

@@ -85,8 +85,8 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
 
     Raises:
         RequestError: `template` is wrong.
-        SceneError: the scene's text holds a special token of this model.
-        ModelError: the chat template or the processor cannot be used, or do not fit the family's layout.
+        SceneError: The scene's text holds a special token of this model.
+        ModelError: The chat template or the processor cannot be used, or do not fit the family's layout.
 
     Example:
         >>> prompt = attnscope.model.build_prompt(model, scene, frames, template="{speaker} says: {text}")
@@ -157,7 +157,7 @@ def _visual_ids(loaded: LoadedModel, processed: dict[str, Any]) -> set[int]:
     """Ids of the tokens whose embeddings the model replaces by visual features.
 
     Raises:
-        ModelError: there are none in this prompt.
+        ModelError: There are none in this prompt.
     """
     present = set(processed["input_ids"][0].tolist())
     ids = visual_ids(loaded.model.config) & present
@@ -175,7 +175,7 @@ def _places(loaded: LoadedModel, processed: dict[str, Any], frames: Frames, coun
     """Place the visual tokens, None for a family without a layout.
 
     Raises:
-        ModelError: the layout does not give as many tokens as the processor made.
+        ModelError: The layout does not give as many tokens as the processor made.
     """
     layout = LAYOUTS.get(loaded.family)
     if layout is None:

@@ -67,8 +67,8 @@ def render(loaded: LoadedModel, scene: Scene, media: Sequence[str], template: st
 
     Raises:
         RequestError: `template` is wrong.
-        SceneError: the scene's text holds a special token of this model.
-        ModelError: the chat template cannot be rendered, or changes the text.
+        SceneError: The scene's text holds a special token of this model.
+        ModelError: The chat template cannot be rendered, or changes the text.
     """
     check_template(template)
     block, spans = _write(scene, template)

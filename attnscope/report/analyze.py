@@ -60,27 +60,27 @@ def analyze(
     Everything is put there at the end: what is interrupted leaves the folder as it was.
 
     Args:
-        paths: one capture, or several of one model (their numbers are then also averaged over clips).
-        out: folder to write into; made if it does not exist.
-        speaker: whose attention is drawn over the frames; by default the first with words and a box.
-        threshold: covered fraction from which a visual token counts as a speaker's.
-        denominator: of the gap between self and cross attention: `max`, `sum` or `self`.
-        by: with several captures, a field of the scenes (or `speakers`, how many have a box, or `correction`) whose
+        paths: One capture, or several of one model (their numbers are then also averaged over clips).
+        out: Folder to write into; made if it does not exist.
+        speaker: Whose attention is drawn over the frames; by default the first with words and a box.
+        threshold: Covered fraction from which a visual token counts as a speaker's.
+        denominator: Denominator of the gap between self and cross attention: `max`, `sum` or `self`.
+        by: With several captures, a field of the scenes (or `speakers`, how many have a box, or `correction`) whose
             labels are compared.
-        jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes get a band from disturbed boxes.
-        style: of figures: `paper` or `slides`.
-        films: also write the attention over the moving clip as mp4 and GIF, for the captures whose frames are shown;
+        jitter: Options of `attnscope.metrics.jitter`: numbers that depend on boxes get a band from disturbed boxes.
+        style: Style of figures: `paper` or `slides`.
+        films: Also write the attention over the moving clip as mp4 and GIF, for the captures whose frames are shown;
             takes seconds a clip.
-        caption: a sentence that readers must see first, under the title.
-        progress: called with (what, done, total); a total of 0 is not known.
+        caption: A sentence that readers must see first, under the title.
+        progress: Called with (what, done, total); a total of 0 is not known.
 
     Returns:
         Where everything is, the headline numbers, and notes on what is not defined and why.
 
     Raises:
-        RequestError: for an option out of range, an unknown speaker, captures that cannot be averaged or compared.
-        FormatError: if a file is not a complete capture.
-        RunError: if the output cannot be written.
+        RequestError: For an option out of range, an unknown speaker, captures that cannot be averaged or compared.
+        FormatError: If a file is not a complete capture.
+        RunError: If the output cannot be written.
 
     Example:
         >>> summary = attnscope.report.analyze("run.h5", "out", speaker="Dan")

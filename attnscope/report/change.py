@@ -40,7 +40,7 @@ class Change:
         pairing: How their positions are paired.
         before, after: Their tables by family.
         speaker: Whose attention is drawn over the frames, if somebody was asked for.
-        denominator: Of the gap.
+        denominator: Denominator of the gap.
     """
 
     output: Output

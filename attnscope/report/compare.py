@@ -61,25 +61,25 @@ def compare(
     replaced, with its tables and figures.
 
     Args:
-        before: the capture to compare with.
-        after: the capture of the changed run.
-        out: folder to write into; made if it does not exist.
-        speaker: whose attention is drawn over the frames; by default the first with words and a box.
-        threshold: covered fraction from which a visual token counts as a speaker's.
-        denominator: of the gap between self and cross attention.
-        jitter: options of `attnscope.metrics.jitter`: numbers that depend on boxes, and their changes, get a band from
+        before: The capture to compare with.
+        after: The capture of the changed run.
+        out: Folder to write into; made if it does not exist.
+        speaker: Whose attention is drawn over the frames; by default the first with words and a box.
+        threshold: Covered fraction from which a visual token counts as a speaker's.
+        denominator: Denominator of the gap between self and cross attention.
+        jitter: Options of `attnscope.metrics.jitter`: numbers that depend on boxes, and their changes, get a band from
             disturbed boxes, the same before and after.
-        caption: a sentence that readers must see first, under the title.
-        progress: called with (what, done, total); a total of 0 is not known.
+        caption: A sentence that readers must see first, under the title.
+        progress: Called with (what, done, total); a total of 0 is not known.
 
     Returns:
         Where everything is, the change of the headline numbers, of the answer and of the options, and notes.
 
     Raises:
-        RequestError: if the prompts differ in more than what a correction told the model, layers or heads differ, or
+        RequestError: If the prompts differ in more than what a correction told the model, layers or heads differ, or
             an option is out of range.
-        FormatError: if a file is not a complete capture.
-        RunError: if the output cannot be written.
+        FormatError: If a file is not a complete capture.
+        RunError: If the output cannot be written.
 
     Example:
         >>> summary = attnscope.report.compare("run.h5", "after.h5", "out")
@@ -259,8 +259,8 @@ def gaps(second: Capture, numbers: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a MODA method did to the gap that it is meant to lower: one sentence, none without such a method.
 
     Args:
-        second: the capture after.
-        numbers: headline rows of the change.
+        second: The capture after.
+        numbers: Headline rows of the change.
     """
     methods = [str(record["method"]) for record in second.correction if str(record["method"]).startswith("moda-")]
     rows = [row for row in numbers if row["metric"] == "gap" and not row["number"].endswith(NO_SINKS)]

@@ -27,8 +27,8 @@ class Cost:
     Attributes:
         rows: `what`, `unit`, `before`, `after`, `ratio`, `reliable`: whether the ratio can be believed; none if it was
             not measured in both captures.
-        note: how it was measured, or why it was not.
-        title: of what.
+        note: How it was measured, or why it was not.
+        title: What the panel shows.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)

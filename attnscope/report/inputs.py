@@ -36,7 +36,7 @@ class Analysis:
         tables: Their tables by family, with a column `capture`.
         about: What they are of (`attnscope.metrics.clips.labels`).
         speaker: Whose attention is drawn over the frames, if somebody was asked for.
-        denominator: Of the gap.
+        denominator: Denominator of the gap.
         films: Whether to write films.
     """
 
@@ -61,13 +61,13 @@ def open_all(paths: Sequence[str | Path], stack: ExitStack, *, one_model: bool =
     """Open captures that can be set side by side: the same recorded layers and heads.
 
     Args:
-        paths: the captures.
-        stack: closes them.
-        one_model: also refuse captures of several models, which must not be averaged.
+        paths: The captures.
+        stack: Closes them.
+        one_model: Also refuse captures of several models, which must not be averaged.
 
     Raises:
-        RequestError: if there is none, or their layers, heads or models differ.
-        FormatError: if a file is not a complete capture.
+        RequestError: If there is none, or their layers, heads or models differ.
+        FormatError: If a file is not a complete capture.
     """
     if not paths:
         raise RequestError("no capture given; name at least one .h5 file")
@@ -95,7 +95,7 @@ def refuse_twice(paths: Sequence[str | Path]) -> None:
     """Refuse a capture that is named twice: it would count twice.
 
     Raises:
-        RequestError: naming it.
+        RequestError: Naming it.
     """
     resolved = [real_path(path) for path in paths]
     twice = next((path for n, path in enumerate(paths) if resolved[n] in resolved[:n]), None)
@@ -107,7 +107,7 @@ def check_options(threshold: float, denominator: str) -> None:
     """Refuse a threshold outside (0, 1] and an unknown denominator.
 
     Raises:
-        RequestError: naming the option and its value.
+        RequestError: Naming the option and its value.
     """
     if not 0 < threshold <= 1:
         raise RequestError(f"threshold {threshold:g} is out of range; it is a covered fraction, above 0 and at most 1")
@@ -131,11 +131,11 @@ def compute_tables(
     """Every metric of every capture: one table a family, with the capture's name in the first column.
 
     Args:
-        caps: open captures.
-        names: of the captures.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        jitter: options of `attnscope.metrics.jitter`, whose bands numbers that depend on boxes then have.
-        progress: called with (what, done, total).
+        caps: Open captures.
+        names: Names of the captures.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        jitter: Options of `attnscope.metrics.jitter`, whose bands numbers that depend on boxes then have.
+        progress: Called with (what, done, total).
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
@@ -154,14 +154,14 @@ def subject(cap: Capture, speaker: str | None) -> tuple[str, str | None] | None:
     """Whose attention an overlay shows.
 
     Args:
-        cap: an open capture.
-        speaker: a speaker of the scene; by default the first with both text and a box, else the question.
+        cap: An open capture.
+        speaker: A speaker of the scene; by default the first with both text and a box, else the question.
 
     Returns:
         A query group and the speaker (None for the question); None if the capture has neither.
 
     Raises:
-        RequestError: if the speaker is not in the scene, or says nothing.
+        RequestError: If the speaker is not in the scene, or says nothing.
     """
     groups = cap.query_groups
     saying = [str(ref) for kind, ref in zip(groups["kind"], groups["ref"], strict=True) if kind == "speaker"]

@@ -23,8 +23,8 @@ class Pairing:
 
     Attributes:
         partner: [N] position in the second of each position of the first; -1 where it has none.
-        same: whether both prompts are the same tokens.
-        note: what a reader must know where they are not; "".
+        same: Whether both prompts are the same tokens.
+        note: What a reader must know where they are not; "".
     """
 
     partner: NDArray[np.int64]
@@ -43,7 +43,7 @@ def pair(first: Capture, second: Capture) -> Pairing:
     must show the same places. Positions are then paired from both ends of the prompts, and visual tokens by place.
 
     Raises:
-        RequestError: naming the first difference.
+        RequestError: Naming the first difference.
     """
     ids = [cap.tokens["token_id"].to_numpy()[: cap.prompt_length] for cap in (first, second)]
     if np.array_equal(ids[0], ids[1]):

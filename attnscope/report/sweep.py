@@ -65,18 +65,18 @@ def sweep(
     with its tables and figures.
 
     Args:
-        before: a plain capture.
-        steps: method and given parameters of each correction, applied in order; or corrections.
-        sweeps: swept parameters, "alpha=0.5,1,2".
-        out: folder to write into; made if it does not exist.
-        model: the model, if it is not to be loaded again from where the capture had it.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        denominator: of the gap between self and cross attention.
-        progress: called with (what, done, total).
+        before: A plain capture.
+        steps: Method and given parameters of each correction, applied in order; or corrections.
+        sweeps: Swept parameters, "alpha=0.5,1,2".
+        out: Folder to write into; made if it does not exist.
+        model: The model, if it is not to be loaded again from where the capture had it.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        denominator: Denominator of the gap between self and cross attention.
+        progress: Called with (what, done, total).
 
     Raises:
-        RequestError: as `attnscope.correct.dose.sweep.run_sweep`, or if the folder cannot be used.
-        RunError: if the output cannot be written.
+        RequestError: As `attnscope.correct.dose.sweep.run_sweep`, or if the folder cannot be used.
+        RunError: If the output cannot be written.
     """
     check_options(threshold, denominator)
     with draft(Path(out), PAGE, DOCUMENT) as report, styled():

@@ -43,16 +43,16 @@ def what_if(
     """Answer what corrections would change in each layer, and write a table (CSV, parquet), a figure, a page and JSON.
 
     Args:
-        path: a plain capture with the `qk` reading.
-        corrections: applied in order.
-        out: folder to write into; made if it does not exist.
-        layers: which of the captured layers to look at; None for all.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        progress: called with (what, done, total).
+        path: A plain capture with the `qk` reading.
+        corrections: Applied in order.
+        out: Folder to write into; made if it does not exist.
+        layers: Which of the captured layers to look at; None for all.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        progress: Called with (what, done, total).
 
     Raises:
-        RequestError: as `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
-        RunError: if the output cannot be written.
+        RequestError: As `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
+        RunError: If the output cannot be written.
     """
     with draft(Path(out), PAGE, DOCUMENT) as report, styled():
         result = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)

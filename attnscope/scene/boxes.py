@@ -19,8 +19,8 @@ class Boxes:
     Attributes:
         xyxy: float32 [S, F, 4], left, top, right, bottom in pixels of the upright source frame, clipped to
             it; NaN where the speaker is not visible.
-        speakers: names [S], in the order of the scene.
-        warnings: one sentence for each kind of trouble, with counts.
+        speakers: Names [S], in the order of the scene.
+        warnings: One sentence for each kind of trouble, with counts.
 
     Example:
         >>> boxes = attnscope.scene.scene_boxes(scene, frames)
@@ -40,8 +40,8 @@ def scene_boxes(scene: Scene, frames: Frames) -> Boxes:
     counted in a warning that names the speakers (rule: ours).
 
     Args:
-        scene: speakers with segments and keyframes, in pixels or fractions of the frame.
-        frames: sampled frames.
+        scene: Speakers with segments and keyframes, in pixels or fractions of the frame.
+        frames: Sampled frames.
 
     Returns:
         Boxes of S speakers in F frames.
@@ -87,11 +87,11 @@ def boxes_at(speaker: Speaker, times: npt.ArrayLike) -> npt.NDArray[np.float64]:
     held.
 
     Args:
-        speaker: segments with keyframes.
-        times: seconds [T].
+        speaker: Segments with keyframes.
+        times: Seconds [T].
 
     Returns:
-        xyxy [T, 4], NaN where not visible.
+        Xyxy [T, 4], NaN where not visible.
 
     Example:
         >>> attnscope.scene.boxes_at(scene.speakers["Dan"], [0.0, 9.0]).round().tolist()

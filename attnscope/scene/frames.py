@@ -29,13 +29,13 @@ class Frames:
         images: uint8 [F, H, W, 3], RGB.
         times: float64 [F], seconds from the first frame of the source; increasing.
         indices: int32 [F], frame numbers in the source, from 0; increasing.
-        width: pixels, after rotation.
-        height: pixels, after rotation.
-        kind: what the source is.
-        source_fps: mean frame rate of the source; None for an image.
-        duration: seconds, to the end of the last frame; None for an image.
-        total_frames: number of frames in the source.
-        warnings: what a user should know about the way they were read, one sentence each.
+        width: Pixels, after rotation.
+        height: Pixels, after rotation.
+        kind: What the source is.
+        source_fps: Mean frame rate of the source; None for an image.
+        duration: Seconds, to the end of the last frame; None for an image.
+        total_frames: Number of frames in the source.
+        warnings: What a user should know about the way they were read, one sentence each.
 
     Example:
         >>> frames = attnscope.scene.read_scene_frames(scene)
@@ -61,16 +61,16 @@ def choose(
     """Which frames are on screen at the wanted moments.
 
     Args:
-        times: seconds [n], when each frame of the source begins; increasing, the first is 0.
-        duration: seconds, when the last frame ends.
-        sampling: what is wanted.
-        path: named in errors.
+        times: Seconds [n], when each frame of the source begins; increasing, the first is 0.
+        duration: Seconds, when the last frame ends.
+        sampling: What is wanted.
+        path: Named in errors.
 
     Returns:
         Numbers of the frames [F], increasing, none twice; and warnings.
 
     Raises:
-        MediaError: the window is beyond the end.
+        MediaError: The window is beyond the end.
     """
     start = sampling.start or 0.0
     end = duration if sampling.end is None else sampling.end
@@ -95,7 +95,7 @@ def refuse_too_many(path: Path, count: int, width: int, height: int) -> None:
     """Refuse before decoding what would not fit into memory.
 
     Raises:
-        MediaError: the frames hold more than 4 GiB of pixels.
+        MediaError: The frames hold more than 4 GiB of pixels.
     """
     size = count * width * height * 3
     if size > _LARGEST:

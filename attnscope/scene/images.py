@@ -41,7 +41,7 @@ def read_image(path: Path, sampling: Sampling) -> Frames:
     """One frame at time 0.
 
     Raises:
-        MediaError: the image cannot be read, or a window of time was asked for.
+        MediaError: The image cannot be read, or a window of time was asked for.
     """
     for name in ("start", "end"):
         if getattr(sampling, name) is not None:
@@ -67,7 +67,7 @@ def read_folder(path: Path, sampling: Sampling) -> Frames:
     """Numbered images, in the order of their numbers: `f2.png` before `f10.png`.
 
     Raises:
-        MediaError: no image, a name without a number, one number twice, sizes that differ, or an unreadable
+        MediaError: No image, a name without a number, one number twice, sizes that differ, or an unreadable
             image.
     """
     files, warnings = _numbered(path)

@@ -23,11 +23,11 @@ def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
     1.
 
     Args:
-        path: the source.
-        sampling: which frames; default 8, spread evenly over the whole source.
+        path: The source.
+        sampling: Which frames; default 8, spread evenly over the whole source.
 
     Raises:
-        MediaError: the source is missing, empty, cut short, or holds no frame that can be read; or the window
+        MediaError: The source is missing, empty, cut short, or holds no frame that can be read; or the window
             does not lie inside it; or more than 4 GiB of pixels are asked for.
 
     Example:
@@ -62,8 +62,8 @@ def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
     """Read the frames of a scene, a folder at the scene's own rate, and check the scene against them.
 
     Raises:
-        MediaError: see `read_frames`.
-        SceneError: see `check_against`.
+        MediaError: See `read_frames`.
+        SceneError: See `check_against`.
 
     Example:
         >>> attnscope.scene.read_scene_frames(scene, attnscope.Sampling(fps=1)).times.tolist()
@@ -84,7 +84,7 @@ def check_against(scene: Scene, frames: Frames) -> None:
     end.
 
     Raises:
-        SceneError: the first turn or segment that is beyond the end, with its number and times.
+        SceneError: The first turn or segment that is beyond the end, with its number and times.
 
     Example:
         >>> attnscope.scene.check_against(scene, frames)

@@ -73,9 +73,9 @@ def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()
     """The first problem of a pydantic error in one line, and how many more there are.
 
     Args:
-        source: the file (or "scene", "sampling") that was read.
-        error: what pydantic raised.
-        root: where in the file the value that was validated stands, put before its paths.
+        source: The file (or "scene", "sampling") that was read.
+        error: What pydantic raised.
+        root: Where in the file the value that was validated stands, put before its paths.
 
     Returns:
         For example `scene.json: speakers.Guest.segments[0].start: -1 is less than 0`.
@@ -99,7 +99,7 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8, or in UTF-16 if it says so with a byte order mark.
 
     Raises:
-        SceneError: the file is missing, no regular file, unreadable, empty, in another encoding, or larger than
+        SceneError: The file is missing, no regular file, unreadable, empty, in another encoding, or larger than
             `attnscope.files.TEXT_LIMIT`.
     """
     raw = read_bytes(path, error=SceneError)
@@ -119,7 +119,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; a key that is written twice in one object is an error, not a silent choice.
 
     Raises:
-        SceneError: the file cannot be read, is not JSON, repeats a key, or holds text that no file can.
+        SceneError: The file cannot be read, is not JSON, repeats a key, or holds text that no file can.
     """
     try:
         data = json.loads(read_text(path), object_pairs_hook=_object)

@@ -35,7 +35,7 @@ def _video(path: Path, scene: Path | None) -> Path:
     """Where a video is, links followed; what cannot be a path at all is an error of the scene file that names it.
 
     Raises:
-        SceneError: the path is too long, holds a character that no name can, or its links lead in a circle.
+        SceneError: The path is too long, holds a character that no name can, or its links lead in a circle.
     """
     try:
         path_status(path, SceneError)
@@ -51,7 +51,7 @@ def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None
         Speakers by name, and the box units if the file states them.
 
     Raises:
-        SceneError: the file or a field is wrong.
+        SceneError: The file or a field is wrong.
 
     Example:
         >>> speakers, units = attnscope.scene.read_speakers("speakers.json")

@@ -122,11 +122,11 @@ class Scene(SceneFields):
         """Read a scene file; its `video` is taken relative to the file and must exist.
 
         Args:
-            path: a .json file as in docs/scene.md.
-            video: used in place of the file's `video` (relative to the working directory).
+            path: A .json file as in docs/scene.md.
+            video: Used in place of the file's `video` (relative to the working directory).
 
         Raises:
-            SceneError: the file or a field is wrong; the message names both.
+            SceneError: The file or a field is wrong; the message names both.
         """
         return read_scene(cls, Path(path), None if video is None else Path(video))
 
@@ -148,19 +148,19 @@ class Scene(SceneFields):
         """Put a scene together from separate files.
 
         Args:
-            video: a video, an image, or a folder of numbered images.
+            video: A video, an image, or a folder of numbered images.
             transcript: .srt, .vtt or .json.
             speakers: .json, the `speakers` of a scene file or the whole scene file.
-            question: what the model is asked.
-            options: answers to choose from.
-            answer: the right answer.
-            box_units: unit of the boxes; None = what the speakers' file says, else pixels.
-            system: system message of the prompt.
-            frame_rate: frames per second of a folder of frames.
-            merge_rolling: keep each line of rolling captions once.
+            question: What the model is asked.
+            options: Answers to choose from.
+            answer: The right answer.
+            box_units: Unit of the boxes; None = what the speakers' file says, else pixels.
+            system: System message of the prompt.
+            frame_rate: Frames per second of a folder of frames.
+            merge_rolling: Keep each line of rolling captions once.
 
         Raises:
-            SceneError: a file or a field is wrong; the message names both.
+            SceneError: A file or a field is wrong; the message names both.
         """
         if not str(video).strip():  # `Path("")` is the working directory
             raise SceneError("video: is empty")
@@ -176,7 +176,7 @@ class Scene(SceneFields):
         where a scene file of today could not spell them so.
 
         Raises:
-            SceneError: a field is wrong.
+            SceneError: A field is wrong.
         """
         scene = cls.model_validate(data, context={"recorded": True})
         return scene.model_copy(update={"video": real_path(Path(base or ".") / scene.video)})

@@ -49,15 +49,15 @@ def build_timeline(
     """Order what was read.
 
     Args:
-        path: named in errors.
-        stream: the PyAV stream.
-        pts: of every frame, in the order of the file.
-        keys: pts of the keyframes; empty if the stream cannot be seeked by time.
-        durations: of every frame, 0 = unknown; empty if none is known.
-        broken: whether reading stopped at an error.
+        path: Named in errors.
+        stream: The PyAV stream.
+        pts: Display times of every frame, in the order of the file.
+        keys: Pts of the keyframes; empty if the stream cannot be seeked by time.
+        durations: Durations of every frame, 0 = unknown; empty if none is known.
+        broken: Whether reading stopped at an error.
 
     Raises:
-        MediaError: there is no frame.
+        MediaError: There is no frame.
     """
     if not pts:
         raise MediaError(f"{path}: the video stream holds no frame that can be read")
@@ -105,7 +105,7 @@ def refuse_cut_short(path: Path, timeline: Timeline, sampling: Sampling) -> None
     """Refuse a file that ends early, unless the window ends before that.
 
     Raises:
-        MediaError: how much can be read.
+        MediaError: How much can be read.
     """
     if sampling.end is not None and sampling.end <= timeline.duration:
         return

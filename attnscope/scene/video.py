@@ -58,7 +58,7 @@ def read_video(path: Path, sampling: Sampling) -> Frames:
     """Read frames of a video file; see `attnscope.scene.read_frames`.
 
     Raises:
-        MediaError: not a video, no picture in it, cut short, a wanted frame that does not decode, or a wrong
+        MediaError: Not a video, no picture in it, cut short, a wanted frame that does not decode, or a wrong
             window.
     """
     check_versions("av")
@@ -206,7 +206,7 @@ class _Reader:
         """Frames come out of the decoder in the order in which they are shown, and each packet is one place in time.
 
         Raises:
-            MediaError: there are not as many frames as packets.
+            MediaError: There are not as many frames as packets.
         """
         self._reopen()
         displayed = [frame.pts for frame in self._frames]
@@ -257,7 +257,7 @@ class _Reader:
         """Frames from where the file stands. A broadcast may begin with packets that do not decode.
 
         Args:
-            from_key: after a seek: pass over what comes before a keyframe, for decoders that begin elsewhere give
+            from_key: After a seek: pass over what comes before a keyframe, for decoders that begin elsewhere give
                 frames the times of others. Give no frame at all if that keyframe has another time than in the
                 scan: program streams work times out from those of the packets before.
         """

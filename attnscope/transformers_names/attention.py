@@ -27,7 +27,7 @@ def local_entry(registry: Any, name: str) -> Any:
 
     Args:
         registry: As `registry_of` gives it.
-        name: Of an attention implementation.
+        name: Name of an attention implementation.
     """
     return registry._local_mapping.get(name)
 

@@ -31,7 +31,7 @@ def is_pixels(name: str) -> bool:
     transformers 5.10 to 5.24.
 
     Args:
-        name: Of an input of a model.
+        name: Name of an input of a model.
     """
     return "pixel_values" in name
 

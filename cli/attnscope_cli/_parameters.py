@@ -75,7 +75,7 @@ def check_default(where: str, command: Any, name: str, value: Any) -> None:
     Args:
         where: File and option, for the message.
         command: The command.
-        name: Of the option, as Python has it.
+        name: Name of the option, as Python has it.
         value: As TOML has it.
 
     Raises:

@@ -102,7 +102,7 @@ def test_sampling() -> None:
 
 
 def test_the_schema_is_up_to_date_and_accepts_the_clip(stage: Path) -> None:
-    """Written by `python -m attnscope.scene.schema docs/scene.schema.json`."""
+    """Written by `python -m docs.generate`."""
     schema = json.loads((DOCS / "scene.schema.json").read_text())
     assert schema == Scene.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -174,7 +174,7 @@ def wrong_types(path: str, document: object) -> Iterator[str]:
     """What of a document is of a wrong type, one line each.
 
     Args:
-        path: Of its node.
+        path: Path of its node.
         document: The parsed JSON.
     """
     if not isinstance(document, list if path == "/correction" else dict):

@@ -59,7 +59,7 @@ def write(file: h5py.Group, path: str, values: Any) -> None:
 
     Args:
         file: The capture.
-        path: Of the node, such as "/key_groups/member".
+        path: Path of the node, such as "/key_groups/member".
         values: A document, strings, byte strings or numbers, which are stored in the node's usual type.
 
     Raises:
@@ -158,7 +158,7 @@ def chunk_shape(shape: Sequence[int], itemsize: int, dims: Sequence[str], limit:
         shape: The dataset's shape; a dimension that starts empty and grows is given 256 to a chunk.
         itemsize: Bytes of one number.
         dims: The dimension names; `layer`, `head` and `kv_head` get 1.
-        limit: bytes.
+        limit: Bytes.
 
     Returns:
         The chunk's shape: the first dimensions are halved until it fits, so the last stays whole if it can.
@@ -186,12 +186,12 @@ def create_array(
     """Create a compressed, checksummed `array` to be filled later.
 
     Args:
-        group: where.
+        group: Where.
         name: Its name.
         shape: Its shape.
         dtype: Its type.
         dims: One name a dimension.
-        unit: Of the numbers, `"1"` if they have none.
+        unit: Unit of the numbers, `"1"` if they have none.
         chunks: The chunk's shape; by default `chunk_shape`.
         fill: What unwritten places hold; by default NaN for floats, 0 for integers.
         maxshape: How far it may grow (None = without limit); by default not at all.
@@ -237,7 +237,7 @@ def write_json(group: h5py.Group, name: str, document: Any) -> h5py.Dataset:
     """Write a JSON document.
 
     Args:
-        group: where.
+        group: Where.
         name: Its name.
         document: Dicts, lists, strings, numbers, also numpy's, and paths; a number that is not finite becomes
             null, which JSON has no other word for.
@@ -277,7 +277,7 @@ def write_table(
     """Write a table: numeric columns as arrays, the others as strings.
 
     Args:
-        group: where.
+        group: Where.
         name: Its name.
         frame: The columns, in order; the index is not written.
         units: The unit of a column, where it has one.

@@ -262,7 +262,7 @@ class Store:
         """The dataset of an `array`, not read yet.
 
         Args:
-            path: Of the node.
+            path: Path of the node.
             dims: The names that its dimensions must have.
 
         Raises:

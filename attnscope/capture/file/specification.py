@@ -33,7 +33,7 @@ class Rule:
     """One node of the specification.
 
     Attributes:
-        path: Of the node.
+        path: Path of the node.
         encoding: Its encoding-type.
         meaning: What it holds.
         need: `ALWAYS`, `MAY`, or the readings of which any makes it a MUST, separated by spaces.
@@ -265,8 +265,8 @@ class Field:
     """One field of a JSON document.
 
     Attributes:
-        path: Of the document.
-        name: Of the field; a dot goes one level down.
+        path: Path of the document.
+        name: Name of the field; a dot goes one level down.
         meaning: What it holds.
         since: The version of the format from which on it MUST be there; files of an older one MAY have it. None if it
             MAY be there in any version.

@@ -65,7 +65,7 @@ class Capture(Contents):
     all; a number takes its dimension away.
 
     Attributes:
-        path: Of the file.
+        path: Path of the file.
 
     Example:
         >>> cap.attention(layer=2, head=5, queries=[219, 220]).shape

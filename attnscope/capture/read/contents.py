@@ -29,7 +29,7 @@ class Contents:
     """A capture file without its readings; `Capture` adds those.
 
     Attributes:
-        path: Of the file.
+        path: Path of the file.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -26,8 +26,8 @@ class LayerMask:
 
     Attributes:
         kind: `causal`, `sliding` or `explicit`.
-        window: Of a sliding mask, in tokens, the query's own included.
-        node: Of an explicit mask, the path of its packed bits.
+        window: Window of a sliding mask, in tokens, the query's own included.
+        node: Node of an explicit mask, the path of its packed bits.
         positions: How many there are, P.
     """
 
@@ -79,7 +79,7 @@ class LayerQK:
 
     Args:
         store: The file.
-        number: Of the layer in the model.
+        number: Number of the layer in the model.
 
     Attributes:
         q, k: Queries [H, P, d] and keys [key heads, P, d] in the file; of bfloat16, the bits as uint16.
@@ -158,9 +158,9 @@ class LayerQK:
         """Attention [Q, P] of some rows of one head and the log of its denominator [Q], in float64.
 
         Args:
-            mask: Of the layer.
+            mask: Mask of the layer.
             head: A query head.
-            queries: positions.
+            queries: Positions.
             keys: What `keys` gives for this head.
         """
         q = self._float(self.store.rows(f"{self.path}/q", (head,), queries))

@@ -20,8 +20,8 @@ class StoredFrames:
 
     Attributes:
         kind: `video`, `image` or `folder`.
-        width: Of the source, in pixels.
-        height: Of the source, in pixels.
+        width: Width of the source, in pixels.
+        height: Height of the source, in pixels.
         times: Float64 [F], seconds in the source.
         indices: Int32 [F], numbers of the frames in the source.
     """

@@ -107,7 +107,7 @@ def gather(
 
     Args:
         store: The file.
-        path: Of an array whose first dimension is `layer`, and whose second is `head` unless `heads` is None.
+        path: Path of an array whose first dimension is `layer`, and whose second is `head` unless `heads` is None.
         layers: Rows of the first dimension.
         heads: Rows of the second.
         third: Rows of the third dimension; None for all.
@@ -140,7 +140,7 @@ def label(store: Store, path: str, data: npt.NDArray[Any], name: str, labels: di
 
     Args:
         store: The file.
-        path: Of the array in it.
+        path: Path of the array in it.
         data: The array.
         name: For the result.
         labels: For each dimension in order, numbers, names, or a table of groups: `name` labels, the other columns

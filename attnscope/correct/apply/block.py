@@ -34,7 +34,7 @@ class _Bound:
 
     Attributes:
         turn: Number of the prefill.
-        numbers: Of the prompts in the pool, as they are bound.
+        numbers: Numbers of the prompts in the pool, as they are bound.
         running: One a correction.
     """
 

@@ -27,7 +27,7 @@ class Shown:
 
     Attributes:
         pixels: Inputs of pixels by name, those of the rows one after the other.
-        rows: Of how many rows they are: fewer than the batch has where beams share them; None if of each.
+        rows: Rows of how many rows they are: fewer than the batch has where beams share them; None if of each.
     """
 
     pixels: dict[str, Tensor] = field(default_factory=dict)

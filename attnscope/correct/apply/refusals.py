@@ -23,11 +23,11 @@ def refuse_early(path: str | Path, several: Iterable[Sequence[Correction]]) -> N
     """Bind corrections to the prompt that a capture holds, as far as that goes without a model.
 
     Args:
-        path: a plain capture.
-        several: corrections that are to be applied in order, each sequence to the plain prompt.
+        path: A plain capture.
+        several: Corrections that are to be applied in order, each sequence to the plain prompt.
 
     Raises:
-        RequestError: if a correction does not apply to the scene, its tokens or the model.
+        RequestError: If a correction does not apply to the scene, its tokens or the model.
     """
     with open_capture(path) as cap, torch.no_grad():
         decoder, prompt = replace(stored_decoder(cap), scout=postpone), stored_prompt(cap)

@@ -37,7 +37,7 @@ class Recorded:
     """A capture's model, scene, frames and prompt, as they are written in it.
 
     Attributes:
-        path: Of the capture.
+        path: Path of the capture.
         model, run, answer: Its `/model`, `/run` and `/answer`.
         scene: Its scene.
         ids: Token ids of its prompt.

@@ -66,7 +66,7 @@ class Runs:
         """Refuse a setting that does not apply, as far as that can be said without running the model.
 
         Raises:
-            RequestError: naming the setting.
+            RequestError: Naming the setting.
         """
         with named(setting):
             check_applies(self.model, self._shown(setting), setting.corrections)
@@ -251,7 +251,7 @@ def run_sweep(
         sweeps: Swept parameters, as in `attnscope.correct.dose.grid.axes`.
         model: The model, if it is not to be loaded again from where the capture had it.
         threshold: Covered fraction from which a cell counts as a speaker's.
-        denominator: Of the gap between self and cross attention.
+        denominator: Denominator of the gap between self and cross attention.
         progress: Called with (what, done, total).
 
     Raises:

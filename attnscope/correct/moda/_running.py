@@ -96,7 +96,7 @@ class ModaRunning(Running):
         """Entries of a prompt's tokens on an axis of a call, false at padding.
 
         Args:
-            number: Of the prompt.
+            number: Number of the prompt.
             values: [..., N + 1] boolean.
             positions: Length of the axis.
             first: How many of the oldest tokens the axis does not hold.

@@ -60,7 +60,7 @@ def read(path: str | Path, model: dict[str, Any]) -> tuple[dict[str, Tensor], di
     """Parameters, and what they belong to.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         model: As from `describe`.
 
     Raises:
@@ -97,11 +97,11 @@ def fused_keys(
 
     Args:
         call: Attention call of a prefill.
-        row: Of the batch.
+        row: Row of the batch.
         order: Tokens, and those whose Gram matrix maps them.
         r: [D].
         fuser: [D, D] W.
-        settings: gram and norm, as in `ModaAlign`.
+        settings: Gram and norm, as in `ModaAlign`.
 
     Returns:
         Tokens [n] and their keys [H, n, D] in the type of the call's.
@@ -123,7 +123,7 @@ def put_back(
 
     Args:
         call: A cached step.
-        kept: Of each row, tokens [n] and fused keys [H, n, D] of each side.
+        kept: Kept of each row, tokens [n] and fused keys [H, n, D] of each side.
         first: Token of the oldest key that a sliding cache still holds.
     """
     key = call.key.clone()
@@ -195,8 +195,8 @@ class Batch:
         Args:
             model: The model.
             inputs: What it is called with.
-            ids: Of visual tokens.
-            settings: Of the adapter.
+            ids: Ids of visual tokens.
+            settings: Settings of the adapter.
             last: The batch whose cache is among the inputs; None if it is another cache, or there is none.
 
         Raises:
@@ -302,7 +302,7 @@ class ModaAdapter(nn.Module):
 
     Attributes:
         layers: Numbers of the layers that it changes.
-        settings: gram, norm, direction and scope, as in `ModaAlign`.
+        settings: Gram, norm, direction and scope, as in `ModaAlign`.
         r: [D] by side and layer, as in "visual_3".
         fuser: [D, D] likewise.
     """
@@ -478,7 +478,7 @@ class ModaAdapter(nn.Module):
 
         Args:
             model: The model that it was trained for.
-            path: Of the file.
+            path: Path of the file.
             freeze: As in the constructor.
 
         Raises:

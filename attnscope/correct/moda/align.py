@@ -43,7 +43,7 @@ class ModaAlign(Correction):
     tokens stay, and no Gram matrix takes them in. It goes before corrections that append channels.
 
     Attributes:
-        strength: r; 0 is the identity (ours; the paper learns it).
+        strength: R; 0 is the identity (ours; the paper learns it).
         gram: "code" (K^T V of normalised keys) or "paper" (K^T K).
         norm: "row" (code), "fro", "spectral" or "trace" (ours; only with "paper": K^T V has no such norm).
         direction: Whose keys are pulled: "visual" (code), "text" or "both" (paper).

@@ -152,7 +152,7 @@ class ModaCalibrate(Correction):
             the two that P2 prints for its model, 50 % of text and 41 % of visual tokens).
         change: "down", only heads whose gap is above the target, which the paper means to lower; "both", every head,
             also those whose gap has to be raised to meet it (ours).
-        denominator: Of the gap: "max", "sum" (s + c) or "self" (s) (ours).
+        denominator: Denominator of the gap: "max", "sum" (s + c) or "self" (s) (ours).
         queries: Whose rows: "text", "visual" (in a causal model they see the text before them only, mostly sinks; where
             there is none, nothing is done) or "both".
         limit: Largest constant; a head whose target is beyond gets the nearest gap.

@@ -26,7 +26,7 @@ def diagnose(cap: Capture, *, norm: str = "row", k: int = 4) -> pd.DataFrame:
 
     Args:
         cap: An open capture with the `qk` reading.
-        norm: Of the Gram matrix; the cosine depends on it only for "row".
+        norm: Norm of the Gram matrix; the cosine depends on it only for "row".
         k: How many eigenvectors of each Gram matrix span the subspaces that are compared; fewer where a head has fewer
             channels.
 

@@ -146,7 +146,7 @@ def check_alignment(gram: str, norm: str, direction: str, scope: str, method: st
     """Refuse options that are out of range, or do not go together.
 
     Raises:
-        RequestError: naming the option.
+        RequestError: Naming the option.
     """
     check_choices(("gram", gram, GRAMS), ("norm", norm, NORMS), method=method)
     check_choices(("direction", direction, DIRECTIONS), ("scope", scope, SCOPES), method=method)
@@ -159,7 +159,7 @@ def check_choices(*named: tuple[str, str, Sequence[str]], method: str = "") -> N
     """Refuse a parameter whose value is none of its choices; (name, value, choices) each.
 
     Raises:
-        RequestError: naming the first one.
+        RequestError: Naming the first one.
     """
     for name, value, choices in named:
         if value not in choices:

@@ -89,7 +89,7 @@ class SocialBias(Correction):
         box_shift: To compare with: how far each speaker's boxes are moved, in a random direction but the same in all
             frames, as a fraction of their width (sideways) and height (ours).
         box_drop: To compare with: the probability that a speaker's box is missing in a frame (ours).
-        seed: Of the random numbers, which also depend on the clip's boxes.
+        seed: Seed of the random numbers, which also depend on the clip's boxes.
     """
 
     method: ClassVar[str] = "social-bias"

@@ -29,7 +29,7 @@ def require_qk(cap: Capture) -> None:
     """Refuse a capture that holds no queries and keys, or those of a run that was corrected already.
 
     Raises:
-        RequestError: naming the plan that records them.
+        RequestError: Naming the plan that records them.
     """
     if cap.correction:
         raise RequestError(

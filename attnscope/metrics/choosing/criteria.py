@@ -29,11 +29,11 @@ class Criterion:
     """A number by which heads are ordered.
 
     Attributes:
-        name: as it is asked for.
-        metric: the metric; averaged over its keys that `where` leaves open (speakers, mostly).
-        where: rows of its table that count.
-        lowest: the lowest value is the best.
-        gate: rows of `mass_share` above whose elbow a head must be, if there is a second condition.
+        name: As it is asked for.
+        metric: The metric; averaged over its keys that `where` leaves open (speakers, mostly).
+        where: Rows of its table that count.
+        lowest: The lowest value is the best.
+        gate: Rows of `mass_share` above whose elbow a head must be, if there is a second condition.
     """
 
     name: str
@@ -72,7 +72,7 @@ def criterion(name: str) -> Criterion:
     """The criterion of that name.
 
     Raises:
-        RequestError: if there is none, with the names that exist.
+        RequestError: If there is none, with the names that exist.
     """
     known = criteria()
     if name not in known:
@@ -85,12 +85,12 @@ class Scores:
     """One number of X heads in C clips.
 
     Attributes:
-        criterion: which number.
-        frames: the choice of frames that it is of; "" if it has none.
-        places: columns `layer` and `head`, [X].
+        criterion: Which number.
+        frames: The choice of frames that it is of; "" if it has none.
+        places: Columns `layer` and `head`, [X].
         values: [X, C]; NaN where a clip does not define it, and everywhere for a head below the gate.
-        mass: the mean over clips of the gate's mass, [X]; NaN without a gate.
-        gate: what `mass` must exceed; NaN without a gate.
+        mass: The mean over clips of the gate's mass, [X]; NaN without a gate.
+        gate: What `mass` must exceed; NaN without a gate.
     """
 
     criterion: Criterion
@@ -117,11 +117,11 @@ def scores(
     """Take a criterion's numbers out of tables.
 
     Args:
-        tables: by family, of one or more captures, with a column `capture`.
+        tables: By family, of one or more captures, with a column `capture`.
         about: `labels` of the captures.
-        chosen: the criterion.
-        layers: the layers whose heads take part; all by default.
-        least_mass: in place of the gate's elbow.
+        chosen: The criterion.
+        layers: The layers whose heads take part; all by default.
+        least_mass: In place of the gate's elbow.
 
     Returns:
         The numbers; None if no head has one.

@@ -85,17 +85,17 @@ class HeadList(_Part):
     """A heads file.
 
     Attributes:
-        format, version: of the file.
-        attnscope: the version that made it.
-        model: whose heads they are.
-        criterion: by what they were chosen.
-        captures: the files they were chosen from.
-        shown: the clips in these, by what they hold; empty in files of earlier versions.
-        clips: how many clips these show.
-        heads: the best first.
-        stability, agreement: as `attnscope.metrics.choosing.ranking` returns them; null where not defined.
-        cause: what the heads' `effect` is of, and how it goes with the order; null where nothing was knocked out.
-        notes: sentences that a user should read.
+        format, version: Of the file.
+        attnscope: The version that made it.
+        model: Whose heads they are.
+        criterion: By what they were chosen.
+        captures: The files they were chosen from.
+        shown: The clips in these, by what they hold; empty in files of earlier versions.
+        clips: How many clips these show.
+        heads: The best first.
+        stability, agreement: As `attnscope.metrics.choosing.ranking` returns them; null where not defined.
+        cause: What the heads' `effect` is of, and how it goes with the order; null where nothing was knocked out.
+        notes: Sentences that a user should read.
     """
 
     format: Literal["attnscope heads"] = "attnscope heads"
@@ -122,8 +122,8 @@ class HeadList(_Part):
         """Write the file, complete or not at all.
 
         Raises:
-            RequestError: as `check_name`.
-            RunError: if it cannot be written.
+            RequestError: As `check_name`.
+            RunError: If it cannot be written.
         """
         check_name(path)
         write_whole(path, json.dumps(self.model_dump(), indent=2, ensure_ascii=False) + "\n")
@@ -132,12 +132,12 @@ class HeadList(_Part):
         """Refuse another model than the one of the file, as `same_model` tells them apart.
 
         Args:
-            id: of the model at hand.
-            config_sha256: of its configuration.
-            weights_sha256: of its weights, rounded to bfloat16; None if they are not known.
+            id: Of the model at hand.
+            config_sha256: SHA-256 of its configuration.
+            weights_sha256: SHA-256 of its weights, rounded to bfloat16; None if they are not known.
 
         Raises:
-            RequestError: if it is another one.
+            RequestError: If it is another one.
         """
         here = ModelId(id, config_sha256, weights_sha256)
         if not same_model(here, self.model.known):
@@ -150,7 +150,7 @@ def check_name(path: str | Path) -> None:
     """Refuse a name that does not tell a heads file from heads in words, and a place where there can be none.
 
     Raises:
-        RequestError: if it does not end in .json, is a folder, or is in none.
+        RequestError: If it does not end in .json, is a folder, or is in none.
     """
     path = Path(path)
     if path.suffix != SUFFIX:
@@ -165,7 +165,7 @@ def read(path: str | Path) -> HeadList:
     """Read a heads file.
 
     Raises:
-        RequestError: if there is none, or a field is wrong; the message names both.
+        RequestError: If there is none, or a field is wrong; the message names both.
     """
     document = read_json(Path(path))
     try:
@@ -198,10 +198,10 @@ class Shown(BaseModel):
     """A clip that heads were chosen on.
 
     Attributes:
-        capture: the capture's file.
-        video: the film's.
-        video_sha256: of the film (of 64 MiB and more: of pieces spread over it); "" where it was gone.
-        scene_sha256: of the scene's transcript and boxes; "" where it has neither.
+        capture: The capture's file.
+        video: The film's.
+        video_sha256: SHA-256 of the film (of 64 MiB and more: of pieces spread over it); "" where it was gone.
+        scene_sha256: SHA-256 of the scene's transcript and boxes; "" where it has neither.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -262,9 +262,9 @@ def overlap(heads: HeadList, scene: Scene, capture: str | Path | None = None) ->
     """How a scene meets what heads were chosen on; "" if it does not.
 
     Args:
-        heads: a heads file.
-        scene: that a correction with these heads is tried on.
-        capture: the capture that is corrected, if it is one: heads files of earlier versions name captures only.
+        heads: A heads file.
+        scene: That a correction with these heads is tried on.
+        capture: The capture that is corrected, if it is one: heads files of earlier versions name captures only.
 
     Returns:
         What they share, and the capture it is of.

@@ -43,10 +43,10 @@ def ranked(head_scores: Scores, top: int, *, draws: int = DRAWS, seed: int = 0) 
     """All heads that have a value, the best first.
 
     Args:
-        head_scores: the numbers.
-        top: how many of the first `top_share` is about.
-        draws: bootstrap samples.
-        seed: of the random numbers.
+        head_scores: The numbers.
+        top: How many of the first `top_share` is about.
+        draws: Bootstrap samples.
+        seed: Seed of the random numbers.
 
     Returns:
         Columns `rank` (from 1), `layer`, `head`, `value` (mean over clips), `low`, `high` (95 % bootstrap over clips,
@@ -102,8 +102,8 @@ def agreement(several: Sequence[Scores], top: int) -> pd.DataFrame:
     """Would other criteria choose the same heads?
 
     Args:
-        several: the numbers of several criteria over the same heads.
-        top: how many of the first are compared.
+        several: The numbers of several criteria over the same heads.
+        top: How many of the first are compared.
 
     Returns:
         One row a pair: `by`, `other`, `spearman` (of the means over clips, each with its better side up), `n` (heads
@@ -151,20 +151,20 @@ def choose(
     """Rank the heads of a model by what it did in captures, and take the best.
 
     Args:
-        caps: open captures of one model.
-        names: a short name for each.
-        by: a criterion (`attnscope.metrics.choosing.criteria`).
-        top: how many heads, or a share of those that take part ("9%").
-        least: only heads above this value (for `localization`: of the mass on the video, in place of the elbow).
-        layers: which layers take part, as numbers ("10-19") or a range of depth ("0.36-0.71").
-        threshold: covered fraction from which a cell counts as a speaker's.
-        tables: what `measure` returned for the captures and the threshold; measured if not given.
-        progress: called with (what, done, total).
+        caps: Open captures of one model.
+        names: A short name for each.
+        by: A criterion (`attnscope.metrics.choosing.criteria`).
+        top: How many heads, or a share of those that take part ("9%").
+        least: Only heads above this value (for `localization`: of the mass on the video, in place of the elbow).
+        layers: Which layers take part, as numbers ("10-19") or a range of depth ("0.36-0.71").
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        tables: What `measure` returned for the captures and the threshold; measured if not given.
+        progress: Called with (what, done, total).
 
     Raises:
-        RequestError: if the captures are of several models, do not define the criterion, or no head is above `least`;
+        RequestError: If the captures are of several models, do not define the criterion, or no head is above `least`;
             if an option is out of range.
-        FormatError: if a capture does not say of which model it is.
+        FormatError: If a capture does not say of which model it is.
     """
     chosen, model = criterion(by), _model(caps)
     if least is not None and not math.isfinite(least):

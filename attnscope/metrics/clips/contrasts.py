@@ -41,13 +41,13 @@ def paired(
     Where both sets hold the same question about a clip, its captures with other questions do not count.
 
     Args:
-        table: a tidy table of many captures, with a column `capture`.
-        about: their `labels`.
-        before: names of captures, for example plain ones.
-        after: names of others, for example corrected ones.
-        draws: bootstrap samples.
-        permutations: of signs; all are counted out if there are no more.
-        seed: of the random numbers.
+        table: A tidy table of many captures, with a column `capture`.
+        about: Their `labels`.
+        before: Names of captures, for example plain ones.
+        after: Names of others, for example corrected ones.
+        draws: Bootstrap samples.
+        permutations: Permutations of signs; all are counted out if there are no more.
+        seed: Seed of the random numbers.
 
     Returns:
         The table's keys, `before` and `after` (means over the clips that define both), `value` (the mean change), `n`
@@ -57,7 +57,7 @@ def paired(
         for fewer than six clips.
 
     Raises:
-        RequestError: as `attnscope.metrics.clips.pool.pooled`, and if no clip is in both sets, or a capture is.
+        RequestError: As `attnscope.metrics.clips.pool.pooled`, and if no clip is in both sets, or a capture is.
 
     Example:
         >>> change = metrics.clips.paired(metrics.clips.shared(looks), about, ["run"], ["after"])
@@ -102,12 +102,12 @@ def contrast(
     """Differences between groups of captures, for example those with many speakers and those with one object.
 
     Args:
-        table: a tidy table of many captures, with a column `capture`.
-        about: their `labels`.
-        by: a field of the scenes (or `speakers`, how many have a box) whose labels are the groups.
-        draws: bootstrap samples.
-        permutations: of labels over clips; all are counted out if there are no more.
-        seed: of the random numbers.
+        table: A tidy table of many captures, with a column `capture`.
+        about: Their `labels`.
+        by: A field of the scenes (or `speakers`, how many have a box) whose labels are the groups.
+        draws: Bootstrap samples.
+        permutations: Permutations of labels over clips; all are counted out if there are no more.
+        seed: Seed of the random numbers.
 
     Returns:
         One row a number and pair of groups: the table's keys, `field`, `base`, `other` (two labels), `value` (mean of
@@ -117,7 +117,7 @@ def contrast(
         labels cannot be exchanged: `paired` is for those.
 
     Raises:
-        RequestError: as `attnscope.metrics.clips.pool.pooled`, and if there are fewer than two groups.
+        RequestError: As `attnscope.metrics.clips.pool.pooled`, and if there are fewer than two groups.
 
     Example:
         >>> table = metrics.clips.contrast(metrics.clips.shared(looks), about, by="correction")

@@ -53,7 +53,7 @@ def over_clips(rows: pd.DataFrame, about: pd.DataFrame | None = None) -> pd.Data
     """Rows of one or more captures with an interval over clips.
 
     Args:
-        rows: Of a tidy table. With a column `capture` they are pooled; without one they are of a single capture, or
+        rows: A tidy table. With a column `capture` its rows are pooled; without one they are of a single capture, or
             pooled already.
         about: What the captures are of, as from `labels`; by default each is of its own clip.
 

@@ -32,8 +32,8 @@ def labels(caps: Sequence[Capture], names: Sequence[str]) -> pd.DataFrame:
     """What captures are of.
 
     Args:
-        caps: open captures.
-        names: their names in the column `capture` of tables.
+        caps: Open captures.
+        names: Their names in the column `capture` of tables.
 
     Returns:
         One row a capture: `capture`, `clip` (the video), `question`, and a column "field:<name>" of texts for
@@ -59,7 +59,7 @@ def groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
     """Names of captures by their label of a field; numbers in order, then texts, "(none)" last.
 
     Raises:
-        RequestError: if no scene has the field.
+        RequestError: If no scene has the field.
 
     Example:
         >>> metrics.clips.groups(about, "correction")
@@ -77,7 +77,7 @@ def several_groups(about: pd.DataFrame, by: str) -> dict[str, list[str]]:
     """As `groups`, of which there must be two.
 
     Raises:
-        RequestError: as `groups`, and if all captures have one label.
+        RequestError: As `groups`, and if all captures have one label.
     """
     captures_by_label = groups(about, by)
     if len(captures_by_label) < 2:
@@ -103,9 +103,9 @@ def same_questions(
     """Two sets of captures, less what would compare one question with another.
 
     Args:
-        about: what captures are of (`labels`); without a column `question` nothing is left out.
-        first_set: names of captures.
-        second_set: names of others.
+        about: What captures are of (`labels`); without a column `question` nothing is left out.
+        first_set: Names of captures.
+        second_set: Names of others.
 
     Returns:
         Both sets: of a clip of which both hold a question, only the captures with such a question.
@@ -127,16 +127,16 @@ def by_clip(
     """The numbers of a table by clip.
 
     Args:
-        table: a tidy table of many captures, with a column `capture`.
-        about: what they are of (`labels`).
-        sets: names of captures.
+        table: A tidy table of many captures, with a column `capture`.
+        about: What they are of (`labels`).
+        sets: Names of captures.
 
     Returns:
         The keys of the X numbers, and for each set their means over its captures of each clip, [X, C], clips by name;
         NaN where no capture defines the number.
 
     Raises:
-        RequestError: if the table names a number of a capture twice, or an unknown capture.
+        RequestError: If the table names a number of a capture twice, or an unknown capture.
     """
     unknown = set(table["capture"]) - set(about["capture"])
     if unknown:
@@ -169,7 +169,7 @@ def shared(table: pd.DataFrame) -> pd.DataFrame:
     that is one speaker's loses the name ("speaker:Ann" becomes "speaker:each").
 
     Args:
-        table: a tidy table of many captures, with a column `capture`.
+        table: A tidy table of many captures, with a column `capture`.
 
     Returns:
         Its columns without intervals and p; n = numbers that were averaged.

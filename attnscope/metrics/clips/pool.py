@@ -41,20 +41,20 @@ def summarize(
     Names of speakers, turns and moments belong to one clip and are averaged away (`keys.shared`).
 
     Args:
-        tables: by family, of many captures, with a column `capture`.
-        about: their `labels`.
-        by: a field of the scenes, `speakers` or `correction`: also compare the groups of captures that it makes.
-        heads: compare every head, not only the means over heads (`pooled` always holds every head).
-        draws: bootstrap samples.
-        permutations: of the tests.
-        seed: of the random numbers.
+        tables: By family, of many captures, with a column `capture`.
+        about: Their `labels`.
+        by: A field of the scenes, `speakers` or `correction`: also compare the groups of captures that it makes.
+        heads: Compare every head, not only the means over heads (`pooled` always holds every head).
+        draws: Bootstrap samples.
+        permutations: Permutations of the tests.
+        seed: Seed of the random numbers.
 
     Returns:
         Long tables (`attnscope.metrics.long`) of all families: `pooled`, and with `by` also `groups` (`pooled` for each
         label), `contrasts` (`contrast` for each pair of labels) and, if two labels share clips, `paired`.
 
     Raises:
-        RequestError: as `contrast`.
+        RequestError: As `contrast`.
 
     Example:
         >>> looked = {"answer": looks}
@@ -82,18 +82,18 @@ def pooled(
     """Mean over clips of every number of a table, with a 95 % bootstrap interval over clips.
 
     Args:
-        table: a tidy table of many captures, with a column `capture`.
-        about: their `labels`.
-        by: a field of the scenes: then the means of each group apart.
-        draws: bootstrap samples.
-        seed: of the random numbers.
+        table: A tidy table of many captures, with a column `capture`.
+        about: Their `labels`.
+        by: A field of the scenes: then the means of each group apart.
+        draws: Bootstrap samples.
+        seed: Seed of the random numbers.
 
     Returns:
         The table's keys, with `by` also `field` and `label`, then `value`, `n` (clips that define it), `low`, `high`
         (NaN for fewer than six clips, as `attnscope.metrics.clips.resample.interval`).
 
     Raises:
-        RequestError: if no scene has the field, or the table names a number of a capture twice or an unknown capture.
+        RequestError: If no scene has the field, or the table names a number of a capture twice or an unknown capture.
 
     Example:
         >>> means = metrics.clips.pooled(metrics.clips.shared(looks), about, by="correction")

@@ -46,8 +46,8 @@ def interval(values: Floats, less: Floats | None = None, *, draws: int = DRAWS, 
         values: [X, C].
         less: [X, C] of the same clips, whose mean is taken from that of `values`. Where no clip defines both, the two
             groups are drawn each by itself, else clips with all that they define.
-        draws: bootstrap samples; those in which no clip defines a number are left out.
-        seed: of the random numbers.
+        draws: Bootstrap samples; those in which no clip defines a number are left out.
+        seed: Seed of the random numbers.
 
     Returns:
         Low and high, each [X]; NaN where a mean is over fewer than `FEWEST` clips.
@@ -110,9 +110,9 @@ def sign_flips(change: Floats, *, permutations: int = PERMUTATIONS, seed: int = 
     """Two-sided permutation p of a mean change: would the changes of whole clips be as far from 0 with other signs?
 
     Args:
-        change: after less before, [X, C].
-        permutations: random ones; if there are no more than these, all are counted out.
-        seed: of the random numbers.
+        change: After less before, [X, C].
+        permutations: Random ones; if there are no more than these, all are counted out.
+        seed: Seed of the random numbers.
 
     Returns:
         [X]; NaN with fewer than two clips. The least p is 2 / (permutations + 1), or 2 / 2^C where all are counted.
@@ -139,9 +139,9 @@ def labels_exchanged(
 
     Args:
         values: [X, C].
-        first: which clips are in the first set; the others are in the second, [C].
-        permutations: random ones; if there are no more ways than these to choose the first set, all are counted out.
-        seed: of the random numbers.
+        first: Which clips are in the first set; the others are in the second, [C].
+        permutations: Random ones; if there are no more ways than these to choose the first set, all are counted out.
+        seed: Seed of the random numbers.
 
     Returns:
         [X]; NaN where one of the sets has no clip that defines the number.
@@ -193,7 +193,7 @@ def signed_ranks(change: Floats) -> Floats:
     """Two-sided p of Wilcoxon's signed-rank test; clips without a change are left out, as Wilcoxon did.
 
     Args:
-        change: after less before, [X, C].
+        change: After less before, [X, C].
 
     Returns:
         [X]; exact up to 50 clips without ties, else by the normal approximation. NaN with fewer than two clips, 1 where

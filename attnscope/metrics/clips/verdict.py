@@ -17,18 +17,18 @@ def verdict(low: float, high: float, *p: float, more: str = MORE, less: str = LE
     """What the interval and the tests of a difference say together (ours).
 
     Args:
-        low: lower end of the 95 % interval; NaN for none.
-        high: its upper end.
-        p: two-sided p-values of the same difference, at least one; NaN for a test that could not be made.
-        more: the word where the difference is shown to be above 0.
-        less: the word where it is shown to be below 0.
+        low: Lower end of the 95 % interval; NaN for none.
+        high: Its upper end.
+        p: Two-sided p-values of the same difference, at least one; NaN for a test that could not be made.
+        more: The word where the difference is shown to be above 0.
+        less: The word where it is shown to be below 0.
 
     Returns:
         `more` or `less` where the interval leaves out 0 and every p is at most 0.05; "no interval" without one; "no
         test" where the interval leaves out 0 and a test could not be made; else "no difference shown".
 
     Raises:
-        TypeError: without any p.
+        TypeError: Without any p.
 
     >>> verdict(0.008, 0.067, 0.125)
     'no difference shown'

@@ -71,7 +71,7 @@ def check(
         How boxes are disturbed, options of `disturb`.
 
     Raises:
-        RequestError: naming the option and its value.
+        RequestError: Naming the option and its value.
     """
     rules = (
         ("draws", draws, draws >= 1, "at least 1"),

@@ -23,17 +23,17 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
     then averaged over the layers and heads asked for (ours).
 
     Args:
-        cap: an open capture with the `maps` reading.
-        group: name of a query group, for example `speaker:Ann`.
-        layer: number of a layer in the model; all recorded layers by default.
-        head: a head; all by default.
+        cap: An open capture with the `maps` reading.
+        group: Name of a query group, for example `speaker:Ann`.
+        layer: Number of a layer in the model; all recorded layers by default.
+        head: A head; all by default.
 
     Returns:
         [P], unit 1: 1 is uniform attention.
 
     Raises:
-        RequestError: if the capture has no such query group.
-        FormatError: if the capture has no `maps` reading.
+        RequestError: If the capture has no such query group.
+        FormatError: If the capture has no `maps` reading.
     """
     names = cap.query_groups["name"].tolist()
     same = find_name(group, names)

@@ -29,9 +29,9 @@ class Units:
     """The F temporal units of the visual tokens, in the order of time.
 
     Attributes:
-        frames: first and last frame of each, [F, 2].
-        times: seconds, mean over the frames, [F].
-        of: unit of each token, -1 for one without a cell, [P].
+        frames: First and last frame of each, [F, 2].
+        times: Seconds, mean over the frames, [F].
+        of: Unit of each token, -1 for one without a cell, [P].
     """
 
     frames: NDArray[np.int64]
@@ -49,13 +49,13 @@ class Turns:
     """T turns of S speakers, and the visual tokens that count for each.
 
     Attributes:
-        speakers: names, [S], in the scene's order.
-        groups: query group of each turn, [T]; turns without tokens, or of nobody in `speakers`, are left out.
-        numbers: of the turns in the transcript, [T].
-        labels: who speaks, an index into `speakers`, [T].
-        tokens: tokens of each turn, [T].
-        live: units that count for a turn, [T, F].
-        cells: visual tokens that show a speaker in those units, [T, S].
+        speakers: Names, [S], in the scene's order.
+        groups: Query group of each turn, [T]; turns without tokens, or of nobody in `speakers`, are left out.
+        numbers: Numbers of the turns in the transcript, [T].
+        labels: Who speaks, an index into `speakers`, [T].
+        tokens: Tokens of each turn, [T].
+        live: Units that count for a turn, [T, F].
+        cells: Visual tokens that show a speaker in those units, [T, S].
     """
 
     speakers: list[str]
@@ -84,9 +84,9 @@ def live_frames(start: float | None, end: float | None, times: NDArray[np.float6
     """Which sampled frames are live for an utterance.
 
     Args:
-        start: seconds; an utterance with neither start nor end is live at all frames.
-        end: seconds; with only one of the two, the utterance is that instant.
-        times: of the sampled frames, seconds, [F].
+        start: Seconds; an utterance with neither start nor end is live at all frames.
+        end: Seconds; with only one of the two, the utterance is that instant.
+        times: Times of the sampled frames, seconds, [F].
 
     Returns:
         [F]: the frames inside [start, end], else the one nearest to it (the earlier of two).
@@ -130,8 +130,8 @@ def seen_cells(cap: Capture, threshold: float, frames: FrameChoice) -> Turns:
     """Which turns there are, and how many visual tokens of each speaker count for each; reads no attention.
 
     Args:
-        cap: an open capture.
-        threshold: covered fraction from which a cell counts as the speaker's.
+        cap: An open capture.
+        threshold: Covered fraction from which a cell counts as the speaker's.
         frames: `live`: only the frames that are live for the turn; `all`: every sampled frame.
     """
     speakers = list(cap.scene.speakers)
@@ -182,8 +182,8 @@ def unit_masses(maps: NDArray[np.float32], units: Units, weights: Sequence[NDArr
 
     Args:
         maps: [H, T, P].
-        units: the temporal units, at least one.
-        weights: of D ways in which the cells of S speakers may lie, see `unit_weights`.
+        units: The temporal units, at least one.
+        weights: Weights of D ways in which the cells of S speakers may lie, see `unit_weights`.
 
     Returns:
         [H, T, F, D * S].

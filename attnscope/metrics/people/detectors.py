@@ -26,9 +26,9 @@ def detect_units(
     """How well attention finds each speaker within each temporal unit.
 
     Args:
-        maps: attention of the words of S speakers, [R, S, P].
-        cells: of the same speakers, in D ways, [D, S, P].
-        units: the F units.
+        maps: Attention of the words of S speakers, [R, S, P].
+        cells: Cells of the same speakers, in D ways, [D, S, P].
+        units: The F units.
 
     Returns:
         AUC, pointing game and IoU [3, D, R, S, F], and the cells of each speaker in each unit [D, S, F].
@@ -46,14 +46,14 @@ class Detectors:
     """G query groups at one choice of frames, and the cells that they should find.
 
     Attributes:
-        frames: the choice.
-        groups: names of the query groups, [G]: turns, then the speakers who say them.
-        speakers: whose words they are, [G].
-        labels: the same as indices into the scene's speakers, [G].
-        turns: number of the turn, -1 for all words of the speaker, [G].
-        live: units that count for the group, [G, F].
-        tokens: positions of the visual tokens in those units, [G] arrays [N].
-        inside: which of them are in the speaker's box, in D ways, [G] arrays [D, N].
+        frames: The choice.
+        groups: Names of the query groups, [G]: turns, then the speakers who say them.
+        speakers: Whose words they are, [G].
+        labels: The same as indices into the scene's speakers, [G].
+        turns: Number of the turn, -1 for all words of the speaker, [G].
+        live: Units that count for the group, [G, F].
+        tokens: Positions of the visual tokens in those units, [G] arrays [N].
+        inside: Which of them are in the speaker's box, in D ways, [G] arrays [D, N].
     """
 
     frames: FrameChoice
@@ -144,7 +144,7 @@ def detect(maps: NDArray[np.floating], inside: NDArray[np.bool_]) -> NDArray[np.
     """AUC, pointing game and IoU of attention as a detector.
 
     Args:
-        maps: attention of R rows on N visual tokens, [R, N].
+        maps: Attention of R rows on N visual tokens, [R, N].
         inside: D sets of tokens to detect, [D, N].
 
     Returns:
@@ -189,7 +189,7 @@ def half_mass(maps: NDArray[np.floating], value: NDArray[np.floating]) -> NDArra
 
     Args:
         maps: [R, N].
-        value: the same, each row sorted.
+        value: The same, each row sorted.
     """
     held = np.cumsum(value[:, ::-1], axis=-1, dtype=np.float64)  # by the largest, the two largest, ...
     need = 1 + (held < HALF * held[:, -1:] * (1 - 1e-9)).sum(-1, keepdims=True)  # tokens in the set

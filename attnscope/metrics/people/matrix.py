@@ -17,8 +17,8 @@ def matrices(flat: NDArray[np.float64], turns: Turns) -> NDArray[np.float64]:
     """Density matrices.
 
     Args:
-        flat: densities of turns on speakers, [X, T, S].
-        turns: what they are of.
+        flat: Densities of turns on speakers, [X, T, S].
+        turns: What they are of.
 
     Returns:
         M [X, S, S]: means over the tokens of each row's turns; NaN where no turn counts.
@@ -49,9 +49,9 @@ def lifts(flat: NDArray[np.float64], turns: Turns, labels: NDArray[np.int64]) ->
     """Score over chance for many ways to label the turns, as `scores` of `matrices` but without making them.
 
     Args:
-        flat: densities of turns on speakers, [X, T, S].
-        turns: what they are of.
-        labels: speaker of each turn, [A, T]; nobody but those who speak in `turns`.
+        flat: Densities of turns on speakers, [X, T, S].
+        turns: What they are of.
+        labels: Speaker of each turn, [A, T]; nobody but those who speak in `turns`.
 
     Returns:
         [A, X]; NaN where no row enters.
@@ -82,8 +82,8 @@ def own_share(
     """Share of each turn's own speaker among all speakers who are visible.
 
     Args:
-        dense: densities of turns on speakers, [..., T, S]; NaN where a speaker has no cell.
-        turns: what they are of.
+        dense: Densities of turns on speakers, [..., T, S]; NaN where a speaker has no cell.
+        turns: What they are of.
 
     Returns:
         Share, chance level (1 / speakers with a cell) and number of those speakers, each [..., T]; NaN and 0 where the

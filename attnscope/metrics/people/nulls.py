@@ -36,10 +36,10 @@ def arrangements(
     """Rearrange labels.
 
     Args:
-        labels: label of each item, [T].
-        limit: all distinct arrangements are listed up to this number, the given one among them.
-        draws: random arrangements if there are more.
-        seed: of the random numbers.
+        labels: Label of each item, [T].
+        limit: All distinct arrangements are listed up to this number, the given one among them.
+        draws: Random arrangements if there are more.
+        seed: Seed of the random numbers.
 
     Returns:
         Arrangements [A, T], and whether they are all there are.
@@ -56,12 +56,12 @@ def p_value(
     """One-sided p: how often an arrangement scores at least as high as the labels as they are.
 
     Args:
-        observed: scores, [X].
-        null: scores of the arrangements, [A, X]; NaN where an arrangement has no score (it is not counted).
-        exact: the arrangements are all there are (p = k / n), else a sample of them (p = (k + 1) / (n + 1)).
+        observed: Scores, [X].
+        null: Scores of the arrangements, [A, X]; NaN where an arrangement has no score (it is not counted).
+        exact: The arrangements are all there are (p = k / n), else a sample of them (p = (k + 1) / (n + 1)).
 
     Returns:
-        p [X], NaN where the observed score is not defined, and n [X], the arrangements that were counted.
+        P [X], NaN where the observed score is not defined, and n [X], the arrangements that were counted.
     """
     scored = np.isfinite(null)
     tie = 1e-9 * np.abs(observed)  # the same sum in another order is still a tie
@@ -108,15 +108,15 @@ def label_p(
     """Permutation p of the lift: the speakers' labels are rearranged over the turns.
 
     Args:
-        flat: densities of turns on speakers, [X, T, S].
-        turns: what they are of.
-        limit: the test is exact up to this number of arrangements of labels.
-        draws: random arrangements otherwise.
-        seed: of the random numbers.
-        null: densities [X, T, S] that labels are rearranged over, if they are others.
+        flat: Densities of turns on speakers, [X, T, S].
+        turns: What they are of.
+        limit: The test is exact up to this number of arrangements of labels.
+        draws: Random arrangements otherwise.
+        seed: Seed of the random numbers.
+        null: Densities [X, T, S] that labels are rearranged over, if they are others.
 
     Returns:
-        p and arrangements counted, each [X]; NaN and 0 where there is no lift, or nobody to change places with.
+        P and arrangements counted, each [X]; NaN and 0 where there is no lift, or nobody to change places with.
     """
     enter, observed = turns.entering, lifts(flat, turns, turns.labels[None])[0]
     if not np.isfinite(observed).any() or enter.sum() < 2:
@@ -140,8 +140,8 @@ def without_drift(flat: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.f
     left alone.
 
     Args:
-        flat: densities of turns on speakers, [X, T, S].
-        turns: what they are of.
+        flat: Densities of turns on speakers, [X, T, S].
+        turns: What they are of.
 
     Returns:
         Two of [X, T, S]: the densities without drift; and the same with the logarithms as far from their mean as they
@@ -170,11 +170,11 @@ def drift_p(
     ways are compared in `benchmarks.nulls_tried`).
 
     Args:
-        flat: densities of turns on speakers, [X, T, S].
-        turns: what they are of.
-        limit: as of `label_p`.
-        draws: likewise.
-        seed: likewise.
+        flat: Densities of turns on speakers, [X, T, S].
+        turns: What they are of.
+        limit: As of `label_p`.
+        draws: Likewise.
+        seed: Likewise.
 
     Returns:
         Lift and p, each [X].
@@ -191,11 +191,11 @@ def exchanged_seats(
     """Lifts when the tracks of boxes are dealt to the speakers anew.
 
     Args:
-        flat: densities of turns on speakers, [X, T, S].
-        turns: what they are of.
-        limit: up to this number of ways, all are taken.
-        draws: random ways otherwise.
-        seed: of the random numbers.
+        flat: Densities of turns on speakers, [X, T, S].
+        turns: What they are of.
+        limit: Up to this number of ways, all are taken.
+        draws: Random ways otherwise.
+        seed: Seed of the random numbers.
 
     Returns:
         Lifts [K, X], the first as the boxes are, and whether the ways are all there are. Speakers who are never visible
@@ -218,10 +218,10 @@ def shifted_cells(
     """The cells that the scene's boxes cover when they are moved in time, by whole temporal units.
 
     Args:
-        cap: an open capture.
-        threshold: covered fraction from which a cell counts as a speaker's.
-        shifts: every shift is taken up to this number of units, of more a random choice of this number.
-        seed: of the random numbers.
+        cap: An open capture.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        shifts: Every shift is taken up to this number of units, of more a random choice of this number.
+        seed: Seed of the random numbers.
 
     Returns:
         Cells [K, S, P], the shifts [K] (the first is 0: the boxes as they are), and whether they are all there are.
@@ -251,8 +251,8 @@ def shift_p(
     """Lift over that with other boxes, and its p.
 
     Args:
-        null: lifts for each shift, or each exchange of seats, [K, X]; the first is that of the boxes as they are.
-        exact: these are all there are.
+        null: Lifts for each shift, or each exchange of seats, [K, X]; the first is that of the boxes as they are.
+        exact: These are all there are.
 
     Returns:
         First row over the mean of the others, p, and others that have a score, each [X]; NaN where there is none.
@@ -269,7 +269,7 @@ def q_values(p: NDArray[np.float64], places: pd.DataFrame) -> NDArray[np.float64
 
     Args:
         p: [X].
-        places: columns `layer` and `head`, X rows; means (-1) are not corrected, nor counted.
+        places: Columns `layer` and `head`, X rows; means (-1) are not corrected, nor counted.
 
     Returns:
         [X], NaN where p is, and for means.

@@ -32,13 +32,13 @@ class Densities:
     """Densities at one choice of frames, for D ways in which the speakers' cells may lie.
 
     Attributes:
-        frames: the choice.
-        times: of the temporal units, seconds, [F].
-        counts: cells of each speaker in each unit, [D, F, S].
-        turns: the turns in each way, [D].
-        places: the X places.
-        values: densities of turns on speakers, [D, L, H, T, S].
-        over_time: own speaker's share by unit, for the first ways, [N, X, F].
+        frames: The choice.
+        times: Times of the temporal units, seconds, [F].
+        counts: Cells of each speaker in each unit, [D, F, S].
+        turns: The turns in each way, [D].
+        places: The X places.
+        values: Densities of turns on speakers, [D, L, H, T, S].
+        over_time: Own speaker's share by unit, for the first ways, [N, X, F].
     """
 
     frames: FrameChoice
@@ -93,16 +93,16 @@ def densities(cap: Capture, cells: NDArray[np.bool_], threshold: float, *, timed
     """Read how densely each turn attends to the cells of each speaker, in one pass over the maps.
 
     Args:
-        cap: an open capture with the `maps` reading.
+        cap: An open capture with the `maps` reading.
         cells: D ways in which the speakers' cells may lie, [D, S, P].
-        threshold: covered fraction from which a cell counts as a speaker's.
-        timed: the share by unit is read too for this number of ways, from the first.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        timed: The share by unit is read too for this number of ways, from the first.
 
     Returns:
         One for each choice of frames.
 
     Raises:
-        FormatError: if the capture has no `maps` reading.
+        FormatError: If the capture has no `maps` reading.
     """
     units, places = units_of(cap), Places.of(cap)
     counts = unit_counts(units, cells)  # [D, F, S]
@@ -132,7 +132,7 @@ def time_share(dense: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.flo
 
     Args:
         dense: [..., F, T, S]; NaN where a unit does not count for a turn, or does not show a speaker.
-        turns: the turns.
+        turns: The turns.
 
     Returns:
         Share and number of turns, each [..., F].

@@ -31,10 +31,10 @@ class Words:
     """The words of T turns at one choice of frames, for D ways in which the cells of S speakers may lie.
 
     Attributes:
-        frames: the choice.
-        turns: who speaks when.
-        counts: cells of each speaker in each temporal unit, [D, F, S].
-        cells: of each speaker that count for each turn, [D, T, S].
+        frames: The choice.
+        turns: Who speaks when.
+        counts: Cells of each speaker in each temporal unit, [D, F, S].
+        cells: Cells of each speaker that count for each turn, [D, T, S].
     """
 
     frames: FrameChoice
@@ -89,12 +89,12 @@ class PairNumbers:
     """Mean, maximum and mass (K = 3) in L layers and (row L) in all of them, for D ways in which cells may lie.
 
     Attributes:
-        each: of every head, over all turns, [K, D, L, H, 2].
-        whole: of the heads put together as in `TOGETHER`, over all turns, [K, D, L + 1, 2, 2].
-        turn: the same by turn, [K, D, L + 1, 2, 2, T].
-        time: the same by temporal unit, [K, D, L + 1, 2, 2, F].
-        n: words behind them: [D, 2], [D, 2, T], [D, 2, F].
-        so_far: numbers on each speaker over the layers so far, sum of means and highest: of turns [2, K, D, 1, T, S]
+        each: Numbers of every head, over all turns, [K, D, L, H, 2].
+        whole: Numbers of the heads put together as in `TOGETHER`, over all turns, [K, D, L + 1, 2, 2].
+        turn: The same by turn, [K, D, L + 1, 2, 2, T].
+        time: The same by temporal unit, [K, D, L + 1, 2, 2, F].
+        n: Words behind them: [D, 2], [D, 2, T], [D, 2, F].
+        so_far: Numbers on each speaker over the layers so far, sum of means and highest: of turns [2, K, D, 1, T, S]
             and of turns in units [2, K, 1, T, F, D, S].
     """
 
@@ -172,10 +172,10 @@ class Boxes:
     """The distinct sets of cells that one speaker has in one temporal unit, over D ways in which cells may lie.
 
     Attributes:
-        unit: the unit.
-        speaker: the speaker.
-        cells: positions of the tokens of each set.
-        which: the set of each way, [D].
+        unit: The unit.
+        speaker: The speaker.
+        cells: Positions of the tokens of each set.
+        which: The set of each way, [D].
     """
 
     unit: int
@@ -199,7 +199,7 @@ def unit_peaks(maps: NDArray[np.float32], boxes: Sequence[Boxes], shape: tuple[i
 
     Args:
         maps: [H, T, P].
-        boxes: of all speakers and units, see `boxes_of`.
+        boxes: Boxes of all speakers and units, see `boxes_of`.
         shape: F, D, S.
 
     Returns:

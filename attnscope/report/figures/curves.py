@@ -41,8 +41,8 @@ def links_by_layer(modality: pd.DataFrame, *, fig: Figure | SubFigure | None = N
     """Mean attention per pair within (solid) and between (dashed) modalities, with and without sinks (logarithmic).
 
     Args:
-        modality: the table of the family, of one capture, or over clips.
-        fig: to draw into.
+        modality: The table of the family, of one capture, or over clips.
+        fig: To draw into.
 
     Example:
         >>> axes = figures.links_by_layer(tables["modality"])
@@ -70,10 +70,10 @@ def links_change(
     """Links by layer before (dashed) and after (solid), with and without sinks.
 
     Args:
-        before: the table of the family of the first capture.
-        after: of the second.
+        before: The table of the family of the first capture.
+        after: The tables of the second.
         fits: Both's fits, as from `attnscope.metrics.clips.fit_means`; then γ stands in the legend.
-        fig: to draw into.
+        fig: To draw into.
 
     Example:
         >>> axes = figures.links_change(tables["modality"], after_tables["modality"])
@@ -99,9 +99,9 @@ def gap_by_layer(modality: pd.DataFrame, denominator: str = "max", *, ax: Axes |
     """Gap between self and cross attention of each modality; dashed without sinks, dotted that of uniform attention.
 
     Args:
-        modality: the table of the family, of one capture, or over clips.
-        denominator: of the gap, max, sum or self.
-        ax: axes to draw into.
+        modality: The table of the family, of one capture, or over clips.
+        denominator: Denominator of the gap, max, sum or self.
+        ax: Axes to draw into.
 
     Example:
         >>> ax = figures.gap_by_layer(tables["modality"])
@@ -142,9 +142,9 @@ def decay_fits(
     """The links by layer and the exponentials fitted to them, with and without sinks (logarithmic).
 
     Args:
-        modality: the table of the family, of one capture, or over clips.
+        modality: The table of the family, of one capture, or over clips.
         fits: As from `attnscope.metrics.clips.fit_means`.
-        fig: to draw into.
+        fig: To draw into.
 
     Example:
         >>> axes = figures.decay_fits(tables["modality"], metrics.clips.fit_means(tables["decay"]))

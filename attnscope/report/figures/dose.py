@@ -37,10 +37,10 @@ def dose_response(
     """Numbers over the first swept parameter, a line for each setting of the others; dotted: the plain run.
 
     Args:
-        table: of a sweep; `number`, `value`, `plain`, `n`, `counts` and a column for each swept parameter.
-        swept: names of these columns.
-        panels: what is drawn, at least one.
-        fig: to draw into.
+        table: Table of a sweep; `number`, `value`, `plain`, `n`, `counts` and a column for each swept parameter.
+        swept: Names of these columns.
+        panels: What is drawn, at least one.
+        fig: To draw into.
     """
     columns = min(len(panels), 3 if len(panels) == 3 else 2)
     rows = -(-len(panels) // columns)

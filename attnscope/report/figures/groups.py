@@ -29,10 +29,10 @@ def numbers_by_group(
     """Mean over clips of each number in each group, with its 95 % bootstrap interval over clips.
 
     Args:
-        groups: rows with `number`, `label`, `value`, `n`, `low` and `high`; labels in the order of the axis.
-        by: what the labels are of.
-        chance: a dotted level, by number.
-        fig: to draw into.
+        groups: Rows with `number`, `label`, `value`, `n`, `low` and `high`; labels in the order of the axis.
+        by: What the labels are of.
+        chance: A dotted level, by number.
+        fig: To draw into.
 
     Returns:
         One axes a number.

@@ -82,14 +82,14 @@ def heads_map(
     """Heat map of layer by head.
 
     Args:
-        data: the numbers; NaN is drawn grey.
-        title: of the figure.
-        unit: label of the colour bar.
-        center: if given, a diverging scale symmetric about it; else a sequential one from 0.
-        marks: heads to mark with a dot, [L, H].
-        mark: what the dot means.
-        norm: a colour scale to share with other maps, instead of the map's own.
-        ax: axes to draw into.
+        data: The numbers; NaN is drawn grey.
+        title: Title of the figure.
+        unit: Label of the colour bar.
+        center: If given, a diverging scale symmetric about it; else a sequential one from 0.
+        marks: Heads to mark with a dot, [L, H].
+        mark: What the dot means.
+        norm: A colour scale to share with other maps, instead of the map's own.
+        ax: Axes to draw into.
 
     Example:
         >>> data = figures.grid(figures.rows_of(tables["answer"], "answer_mass", asked=True))
@@ -121,13 +121,13 @@ def heads_change(
     """Heat maps before and after on one scale, and of the difference on a diverging scale centred at 0.
 
     Args:
-        before: the numbers.
-        after: those of the same layers and heads.
-        title: of the figure.
-        unit: label of the colour bars.
-        center: if given, the scale before and after is diverging about it.
+        before: The numbers.
+        after: Those of the same layers and heads.
+        title: Title of the figure.
+        unit: Label of the colour bars.
+        center: If given, the scale before and after is diverging about it.
         active: (layer, head) to outline: heads in which a correction acted.
-        fig: to draw into.
+        fig: To draw into.
 
     Example:
         >>> rows = [figures.rows_of(some["answer"], "answer_mass", asked=True) for some in (tables, after_tables)]
@@ -244,10 +244,10 @@ def heads_touched(
     The cell of a head that several touched is divided among them.
 
     Args:
-        layers: numbers of the layers.
-        heads: of a layer.
+        layers: Numbers of the layers.
+        heads: Heads of a layer.
         touched: (layer, head) by correction.
-        ax: axes to draw into.
+        ax: Axes to draw into.
     """
     names = [name for name, heads_of in touched.items() if any(layer in layers for layer, _ in heads_of)]
     who = {

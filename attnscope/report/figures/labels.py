@@ -31,8 +31,8 @@ class Lettering:
     """What one report writes otherwise.
 
     Attributes:
-        names: short forms of long names.
-        stand_ins: marks such as [1] for runs of letters that cannot be drawn, with the reason.
+        names: Short forms of long names.
+        stand_ins: Marks such as [1] for runs of letters that cannot be drawn, with the reason.
     """
 
     names: dict[str, str] = field(default_factory=dict)

@@ -62,17 +62,17 @@ def layer_curves(
     """A metric by layer, mean over heads; of several captures over clips with a band for the interval.
 
     Args:
-        table: a tidy table that has the metric, of one capture, or over clips.
-        metric: its name in the registry.
-        by: a key column: one curve for each of its values.
-        where: values of the other key columns, for example `{"sinks": "with"}`.
-        labels: of the values of `by` in the legend; with it only these values are drawn, in this order.
-        log: logarithmic values.
-        title: by default that of the metric.
-        ax: axes to draw into.
+        table: A tidy table that has the metric, of one capture, or over clips.
+        metric: Its name in the registry.
+        by: A key column: one curve for each of its values.
+        where: Values of the other key columns, for example `{"sinks": "with"}`.
+        labels: Labels of the values of `by` in the legend; with it only these values are drawn, in this order.
+        log: Logarithmic values.
+        title: By default that of the metric.
+        ax: Axes to draw into.
 
     Raises:
-        RequestError: for an unknown metric, or if `where` and `by` leave more than one number to a layer.
+        RequestError: For an unknown metric, or if `where` and `by` leave more than one number to a layer.
 
     Example:
         >>> names = {"matched": "the speaker", "mismatched": "the others"}
@@ -146,11 +146,11 @@ def heads_by_layer(
     """A metric of every head, layer by layer; line: of the mean over heads; orange: q <= 0.05 (of a single capture).
 
     Args:
-        table: a tidy table that has the metric, of one capture, or over clips.
-        metric: its name in the registry.
-        where: values of the key columns, for example `{"frames": "live"}`.
-        title: by default that of the metric.
-        ax: axes to draw into.
+        table: A tidy table that has the metric, of one capture, or over clips.
+        metric: Its name in the registry.
+        where: Values of the key columns, for example `{"frames": "live"}`.
+        title: By default that of the metric.
+        ax: Axes to draw into.
 
     Example:
         >>> ax = figures.heads_by_layer(tables["heads"], "cross_attention", title="Heads that look at the picture")
@@ -241,12 +241,12 @@ def layers_change(
     """Numbers by layer, mean over heads: dashed before, solid after; only what is defined, None if nothing is.
 
     Args:
-        before: the tables of the first capture, by family.
-        after: of the second.
-        denominator: of the gap.
+        before: The tables of the first capture, by family.
+        after: The tables of the second.
+        denominator: Denominator of the gap.
         frames: `live` or `all`, of the numbers about speakers.
-        target: to whom a correction draws the answer.
-        fig: to draw into.
+        target: To whom a correction draws the answer.
+        fig: To draw into.
     """
     defined = [(panel, rows) for panel in panels(denominator, frames, target) if (rows := _rows(panel, before, after))]
     if not defined:

@@ -72,11 +72,11 @@ def layer_axis(ax: Axes, rows: pd.DataFrame, *, n: str = "", label: bool = True,
     """An axis whose x is the layer, and what stands there if nothing was drawn.
 
     Args:
-        ax: with the curves.
-        rows: what they show, from `as_curves`.
-        n: what the numbers are over, for a single capture ("15 queries").
-        label: whether to name the axis; of panels that share it only the lowest does.
-        narrow: whether there is no room to say what the bands are.
+        ax: With the curves.
+        rows: What they show, from `as_curves`.
+        n: What the numbers are over, for a single capture ("15 queries").
+        label: Whether to name the axis; of panels that share it only the lowest does.
+        narrow: Whether there is no room to say what the bands are.
     """
     layers = rows["layer"].nunique()
     if label:

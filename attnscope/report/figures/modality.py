@@ -72,9 +72,9 @@ def flow_by_layer(
     that of the next: what an answer owes to a token through all layers is the rollout's to say.
 
     Args:
-        modality: the table of the family, of one capture, or over clips.
-        queries: sets of queries (values of the column `query`) and what to call them; at most four.
-        fig: to draw into.
+        modality: The table of the family, of one capture, or over clips.
+        queries: Sets of queries (values of the column `query`) and what to call them; at most four.
+        fig: To draw into.
 
     Example:
         >>> axes = figures.flow_by_layer(tables["modality"], {"role:question": "Question"})
@@ -254,8 +254,8 @@ def sinks_by_layer(sinks: pd.DataFrame, *, fig: Figure | SubFigure | None = None
     """How many keys are sinks, how much attention they take, and the entropy of a row (1: attention is even).
 
     Args:
-        sinks: the table of the family, of one capture, or over clips.
-        fig: to draw into.
+        sinks: The table of the family, of one capture, or over clips.
+        fig: To draw into.
 
     Returns:
         Three axes, from top to bottom.

@@ -53,9 +53,9 @@ def speaker_matrix(
     """Density M[s, s'] as shares of its rows, at live and at all frames; white is chance.
 
     Args:
-        speakers: the table of the speaker metrics.
-        head: layer and head; by default the mean over all of them.
-        fig: to draw into.
+        speakers: The table of the speaker metrics.
+        head: Layer and head; by default the mean over all of them.
+        fig: To draw into.
 
     Example:
         >>> axes = figures.speaker_matrix(tables["speakers"], head=(2, 0))
@@ -80,10 +80,10 @@ def speaker_matrices(
     """The matrix by depth: densities, mean over heads and over the layers of a group, as shares of their rows.
 
     Args:
-        speakers: the table of the speaker metrics.
-        groups: how many groups of neighbouring layers, or first and last layer of each.
+        speakers: The table of the speaker metrics.
+        groups: How many groups of neighbouring layers, or first and last layer of each.
         frames: `live` or `all`.
-        fig: to draw into.
+        fig: To draw into.
 
     Example:
         >>> axes = figures.speaker_matrices(tables["speakers"], groups=[(0, 2), (3, 5)])
@@ -137,14 +137,14 @@ def draw_matrix(
     """One matrix [S, S] of the speakers, some of its rows, with names, own cells outlined.
 
     Args:
-        ax: axes to draw into.
-        part: the matrix.
-        names: of the speakers.
-        rows: which rows are drawn.
-        norm: the colour scale.
-        cmap: its colours.
-        numbers: whether to write them into the cells.
-        signed: whether they are changes, written with their sign.
+        ax: Axes to draw into.
+        part: The matrix.
+        names: Names of the speakers.
+        rows: Which rows are drawn.
+        norm: The colour scale.
+        cmap: Its colours.
+        numbers: Whether to write them into the cells.
+        signed: Whether they are changes, written with their sign.
     """
     labels = short_labels(names, LONGEST)
     cells = pd.DataFrame(part[rows], [labels[row] for row in rows], labels)
@@ -212,10 +212,10 @@ def matrices_change(
     """Density M[s, s'] as shares of its rows before and after on one scale, and the change on another.
 
     Args:
-        before: the table of the speaker metrics of the first capture.
-        after: of the second.
+        before: The table of the speaker metrics of the first capture.
+        after: The tables of the second.
         frames: `live` or `all`.
-        fig: to draw into.
+        fig: To draw into.
     """
     first, second, names = matrices_of(before, after, frames)
     rows = np.flatnonzero(np.isfinite(first).any(1) | np.isfinite(second).any(1))
@@ -266,9 +266,9 @@ def grounding_maps(
     """Grounding AUC of every head at the frames live for the words, and over all frames, on one scale.
 
     Args:
-        grounding: the table of the family, of one capture, or over clips.
-        speaker: whose words and box; by default the mean over speakers.
-        fig: to draw into.
+        grounding: The table of the family, of one capture, or over clips.
+        speaker: Whose words and box; by default the mean over speakers.
+        fig: To draw into.
 
     Returns:
         One axes for each choice of frames at which the AUC is defined; at least one.

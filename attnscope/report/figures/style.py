@@ -143,7 +143,7 @@ def check_style(name: str) -> None:
     """Refuse an unknown style.
 
     Raises:
-        RequestError: with the styles that exist.
+        RequestError: With the styles that exist.
     """
     if name not in STYLES:
         raise RequestError(f"unknown style '{name}'; known: {', '.join(STYLES)}")
@@ -157,7 +157,7 @@ def styled(name: str | None = None) -> Iterator[None]:
         name: `paper` or `slides`; by default the style in force, outside of any `paper`.
 
     Raises:
-        RequestError: for an unknown style.
+        RequestError: For an unknown style.
 
     Example:
         >>> with figures.styled("slides"):

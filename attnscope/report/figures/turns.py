@@ -57,10 +57,10 @@ def own_share_over_time(
     is seen, nothing is drawn.
 
     Args:
-        speakers: the table of the speaker metrics, of one capture.
-        scene: that of the capture.
-        heads: what to draw: layer and head (-1 for the mean over them) by their names in the legend.
-        fig: to draw into.
+        speakers: The table of the speaker metrics, of one capture.
+        scene: That of the capture.
+        heads: What to draw: layer and head (-1 for the mean over them) by their names in the legend.
+        fig: To draw into.
 
     Returns:
         The axes of the share, and of the turns; None if the share is defined at no moment.

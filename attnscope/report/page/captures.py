@@ -92,7 +92,7 @@ def together(options: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """Logarithm of the probability of all options together, `before` and `after`; None where no option has one.
 
     Args:
-        options: rows of `options_change`, as dicts with None where a number is not defined.
+        options: Rows of `options_change`, as dicts with None where a number is not defined.
     """
     out: dict[str, float | None] = {}
     for when in ("before", "after"):

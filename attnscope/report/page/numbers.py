@@ -38,9 +38,9 @@ def ranked(values: Sequence[float | None], digits: int = 3, *, change: bool = Fa
     """The numbers of one column in which an order is read: as many digits as tell neighbours apart.
 
     Args:
-        values: in any order; those that are not defined get a dash.
-        digits: significant digits to have at least.
-        change: whether the numbers are changes: they are ordered by their size and written with their sign.
+        values: In any order; those that are not defined get a dash.
+        digits: Significant digits to have at least.
+        change: Whether the numbers are changes: they are ordered by their size and written with their sign.
 
     Returns:
         A text for each number. Different numbers have different texts, unless they differ by less than a part in 1e9.
@@ -93,9 +93,9 @@ def aligned(row: Mapping[str, Any], of: str = "", least: int = 0) -> tuple[str, 
     """Before, after and change of a row, with as many decimals as the change needs to be seen in them.
 
     Args:
-        row: with `before`, `after` and `change`, None where not defined.
-        of: what comes before these names, as in `logprob_before`; the change is then `logprob_change`, or `change`.
-        least: decimals to have at least; small numbers then get no power of ten.
+        row: With `before`, `after` and `change`, None where not defined.
+        of: What comes before these names, as in `logprob_before`; the change is then `logprob_change`, or `change`.
+        least: Decimals to have at least; small numbers then get no power of ten.
     """
     before, after = row[f"{of}before"], row[f"{of}after"]
     change = row.get(f"{of}change", row["change"])

@@ -46,9 +46,9 @@ class Output:
     """The folder of a report.
 
     Attributes:
-        folder: where everything goes; made if it does not exist.
-        tables, figures: files written so far.
-        progress: called with ("figures", number of them, 0) before each is drawn.
+        folder: Where everything goes; made if it does not exist.
+        tables, figures: Files written so far.
+        progress: Called with ("figures", number of them, 0) before each is drawn.
     """
 
     folder: Path
@@ -60,7 +60,7 @@ class Output:
         """Make the folder.
 
         Raises:
-            RequestError: if it cannot be made.
+            RequestError: If it cannot be made.
         """
         try:
             for part in PARTS:
@@ -72,7 +72,7 @@ class Output:
         """Write a table as CSV and as parquet.
 
         Raises:
-            RunError: if the disk is full or the file cannot be written.
+            RunError: If the disk is full or the file cannot be written.
         """
         for kind in SUFFIXES:
             path = self.folder / "tables" / f"{name}{kind}"
@@ -83,7 +83,7 @@ class Output:
         """Write the figure that axes are in as PNG and as SVG.
 
         Raises:
-            RunError: if a file cannot be written.
+            RunError: If a file cannot be written.
         """
         if self.progress is not None:
             self.progress("figures", len(self.figures) // 2, 0)
@@ -106,14 +106,14 @@ class Output:
         """Have a film written among the figures, as mp4 and as GIF.
 
         Args:
-            name: of both files.
-            write: writes them.
+            name: Name of both files.
+            write: Writes them.
 
         Returns:
             Where they are, as seen from the page.
 
         Raises:
-            RunError: if a file cannot be written.
+            RunError: If a file cannot be written.
         """
         mp4, gif = (self.folder / "figures" / f"{name}.{kind}" for kind in ("mp4", "gif"))
         write(mp4, gif)
@@ -124,7 +124,7 @@ class Output:
         """Write a text file.
 
         Raises:
-            RunError: if it cannot be written.
+            RunError: If it cannot be written.
         """
         path = self.folder / name
         try:

@@ -48,8 +48,8 @@ def render(template: str, **values: Any) -> str:
     """Fill a template of this package.
 
     Args:
-        template: its file name.
-        values: what it shows; a missing one is an error, not a gap in the page.
+        template: Its file name.
+        values: What it shows; a missing one is an error, not a gap in the page.
 
     Returns:
         The page.

@@ -21,10 +21,10 @@ class Draft:
     """A report on its way into a folder.
 
     Attributes:
-        output: where it is written meanwhile.
-        folder: where it will be.
-        page: name of its page.
-        document: name of its JSON.
+        output: Where it is written meanwhile.
+        folder: Where it will be.
+        page: Name of its page.
+        document: Name of its JSON.
     """
 
     output: Output
@@ -50,16 +50,16 @@ def draft(folder: Path, page: str, document: str = "summary.json") -> Iterator[D
     new one does not are taken away. Files that it did not write stay.
 
     Args:
-        folder: made if it does not exist, before the block: a folder that cannot be written to is refused at once.
-        page: name of the report's page, the file that is put there last.
-        document: name of its JSON, which lists its tables and figures.
+        folder: Made if it does not exist, before the block: a folder that cannot be written to is refused at once.
+        page: Name of the report's page, the file that is put there last.
+        document: Name of its JSON, which lists its tables and figures.
 
     No other process writes into the folder meanwhile, and what killed ones left unfinished is removed.
 
     Raises:
-        BusyError: if another process is writing a report there.
-        RequestError: if the folder cannot be made.
-        RunError: if a file cannot be put there.
+        BusyError: If another process is writing a report there.
+        RequestError: If the folder cannot be made.
+        RunError: If a file cannot be put there.
     """
     with ExitStack() as stack:
         stack.enter_context(claimed(folder))
@@ -79,7 +79,7 @@ def _put(report: Draft, part: Path, earlier: Sequence[Path]) -> None:
     """Put what was written where it belongs, in place of what an earlier report left.
 
     Raises:
-        RunError: if a file cannot be put there.
+        RunError: If a file cannot be put there.
     """
     written = sorted((p for p in part.rglob("*") if p.is_file()), key=lambda p: p.name == report.page)
     targets = [report.final(path) for path in written]

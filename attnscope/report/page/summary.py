@@ -16,11 +16,11 @@ class Summary:
     """Result of a report.
 
     Attributes:
-        report: the HTML page.
+        report: The HTML page.
         tables: CSV and parquet files.
         figures: PNG and SVG files.
-        numbers: headline numbers, answers and settings, JSON-able.
-        notes: sentences that a user should read.
+        numbers: Headline numbers, answers and settings, JSON-able.
+        notes: Sentences that a user should read.
 
     Example:
         >>> from pathlib import Path

@@ -22,10 +22,10 @@ class Groups:
     """How groups of captures compare.
 
     Attributes:
-        by: the field that makes them.
-        labels: clips of each.
-        means, differences: as from `attnscope.metrics.headline.by_group`.
-        section: heading, lead and figure (none where no number is defined).
+        by: The field that makes them.
+        labels: Clips of each.
+        means, differences: As from `attnscope.metrics.headline.by_group`.
+        section: Heading, lead and figure (none where no number is defined).
     """
 
     by: str

@@ -60,8 +60,8 @@ def bands(table: pd.DataFrame, about: pd.DataFrame) -> str:
     """What the bands of curves are, for a caption; "" where there are none.
 
     Args:
-        table: what is drawn, with a column `capture`.
-        about: what the captures are of (`attnscope.metrics.clips.keys.labels`).
+        table: What is drawn, with a column `capture`.
+        about: What the captures are of (`attnscope.metrics.clips.keys.labels`).
     """
     clips = about.loc[about["capture"].isin(table["capture"].unique()), "clip"]
     return _BANDS if clips.nunique() > 1 else ""

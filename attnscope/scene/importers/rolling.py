@@ -20,9 +20,9 @@ class Line:
     """A line of a cue.
 
     Attributes:
-        speaker: who says it; None if the cue does not say.
-        words: without markup.
-        begins: whether a turn begins here.
+        speaker: Who says it; None if the cue does not say.
+        words: Without markup.
+        begins: Whether a turn begins here.
     """
 
     speaker: str | None
@@ -36,8 +36,8 @@ def unrolled(
     """Leave out the lines that repeat the cue before.
 
     Args:
-        times: start and end of each cue, in seconds.
-        cues: the lines of each cue.
+        times: Start and end of each cue, in seconds.
+        cues: The lines of each cue.
 
     Returns:
         The new lines of each cue, the end of each cue, and how many lines were left out: 0 if these are not rolling

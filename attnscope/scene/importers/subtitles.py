@@ -52,10 +52,10 @@ class Cue:
     """A stretch of time and the text that is shown in it.
 
     Attributes:
-        start: seconds.
-        end: seconds.
-        text: with its markup and line breaks.
-        line: number of the line of times, from 1.
+        start: Seconds.
+        end: Seconds.
+        text: With its markup and line breaks.
+        line: Number of the line of times, from 1.
     """
 
     start: float
@@ -200,14 +200,14 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
     Args:
         path: .srt or .vtt subtitles, or .json: a list of turns, `{"transcript": [turn, ...]}` or a whole
             scene file.
-        merge_rolling: keep each line of rolling captions once; see docs/scene.md. It says nothing to .json.
+        merge_rolling: Keep each line of rolling captions once; see docs/scene.md. It says nothing to .json.
 
     Returns:
         The turns in the order of the file. A cue with several speakers becomes several turns with the cue's
         times.
 
     Raises:
-        SceneError: the file cannot be read, holds no turn, or a turn is wrong.
+        SceneError: The file cannot be read, holds no turn, or a turn is wrong.
 
     Example:
         >>> [(turn.speaker, turn.text) for turn in attnscope.scene.read_transcript("clip.srt")][:2]
@@ -276,7 +276,7 @@ def split_speakers(raw: str) -> list[tuple[str | None, str]]:
     """Split the text of one cue into (speaker, words).
 
     Args:
-        raw: the cue's text with its markup and line breaks.
+        raw: The cue's text with its markup and line breaks.
 
     Returns:
         One pair for each speaker in order; speaker None where the cue does not say. Cues without words give

@@ -21,14 +21,14 @@ class Backdrop:
     """What an overlay is drawn on.
 
     Attributes:
-        images: frames in grey, [F, h, w, 3] in 0..1.
-        times: seconds, [F].
-        size: width and height of the source in pixels; boxes and cells are in these.
+        images: Frames in grey, [F, h, w, 3] in 0..1.
+        times: Seconds, [F].
+        size: Width and height of the source in pixels; boxes and cells are in these.
         kind: `video`, `image` or `folder`.
-        boxes: of each speaker, [F, 4] (NaN where not visible).
-        cells: of each token, [P, 4] (NaN without a place).
-        first, last: frames that each token shows, [P].
-        live: frames at which the chosen speaker talks, [F].
+        boxes: Boxes of each speaker, [F, 4] (NaN where not visible).
+        cells: Cells of each token, [P, 4] (NaN without a place).
+        first, last: Frames that each token shows, [P].
+        live: Frames at which the chosen speaker talks, [F].
 
     Example:
         >>> backdrop = figures.read_backdrop(cap, "Dan")
@@ -104,10 +104,10 @@ def paint(
     """The tokens' values as a picture [h, w]; NaN where there is no token, the larger where two overlap.
 
     Args:
-        on: the places.
-        values: one number a token, [P].
-        frame: which of the sampled frames.
-        shape: h and w; by default those of the images.
+        on: The places.
+        values: One number a token, [P].
+        frame: Which of the sampled frames.
+        shape: H and w; by default those of the images.
     """
     h, w = shape or on.images.shape[1:3]
     width, height = on.size

@@ -30,9 +30,9 @@ def moments(cap: Capture, fps: float, most: int) -> tuple[NDArray[np.float64], f
     """Even moments from the first sampled frame's share of the clip to the last one's, and their rate.
 
     Args:
-        cap: an open capture.
-        fps: moments a second, fewer where there would be more than `most`.
-        most: moments.
+        cap: An open capture.
+        fps: Moments a second, fewer where there would be more than `most`.
+        most: Moments.
     """
     times = np.asarray(cap.frames.times, dtype=np.float64)
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
@@ -45,9 +45,9 @@ def clip_frames(cap: Capture, at: NDArray[np.float64], shape: tuple[int, int]) -
     """What is on screen at some moments, grey, [h, w]: of the clip where it is still there, else of the stored frames.
 
     Args:
-        cap: an open capture.
-        at: seconds, increasing, evenly spread.
-        shape: h and w.
+        cap: An open capture.
+        at: Seconds, increasing, evenly spread.
+        shape: H and w.
     """
     done = 0
     if cap.frames.kind == "video" and Path(str(cap.scene.video)).is_file():
@@ -91,7 +91,7 @@ def write_films(images: Iterable[Pixels], rate: float, mp4: Path | None, gif: Pa
     """Write frames [H, W, 3] (even H and W) as H.264 (MPEG-4 where this PyAV lacks it) and as a GIF that repeats.
 
     Raises:
-        RunError: if a file cannot be written; neither is left behind.
+        RunError: If a file cannot be written; neither is left behind.
     """
     every = max(1, round(rate / 6))  # a GIF of six frames a second is large enough
     kept: list[Image.Image] = []

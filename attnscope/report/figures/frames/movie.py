@@ -57,19 +57,19 @@ def movie(
     Below run the turns, with the moments of the sampled frames, and the words that are being said.
 
     Args:
-        cap: an open capture with the `maps` reading.
-        group: name of a query group, for example `speaker:Ann`.
-        mp4: the film to write.
-        gif: the same as a GIF, smaller, at about six frames a second.
-        title: over the picture.
-        speaker: whose box is drawn in full.
-        layer: number of a layer in the model; all by default.
-        head: a head; all by default.
-        fps: frames a second.
-        most: frames of the film; of a longer clip fewer a second are taken.
+        cap: An open capture with the `maps` reading.
+        group: Name of a query group, for example `speaker:Ann`.
+        mp4: The film to write.
+        gif: The same as a GIF, smaller, at about six frames a second.
+        title: Over the picture.
+        speaker: Whose box is drawn in full.
+        layer: Number of a layer in the model; all by default.
+        head: A head; all by default.
+        fps: Frames a second.
+        most: Frames of the film; of a longer clip fewer a second are taken.
 
     Raises:
-        RunError: if a file cannot be written.
+        RunError: If a file cannot be written.
 
     Example:
         >>> from pathlib import Path

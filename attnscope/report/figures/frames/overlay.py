@@ -42,13 +42,13 @@ def overlay(
     """Attention over the frames in their order in time, on one colour scale.
 
     Args:
-        on: the frames and places.
-        values: one number a token, [P], relative to uniform attention.
-        title: of the figure.
-        speaker: whose box is drawn in full; other speakers' boxes are dashed.
-        most: frames to draw at most, evenly chosen, with those where the speaker talks preferred.
-        columns: frames side by side; two fit into a column of a paper.
-        width: of the figure, in inches on paper.
+        on: The frames and places.
+        values: One number a token, [P], relative to uniform attention.
+        title: Title of the figure.
+        speaker: Whose box is drawn in full; other speakers' boxes are dashed.
+        most: Frames to draw at most, evenly chosen, with those where the speaker talks preferred.
+        columns: Frames side by side; two fit into a column of a paper.
+        width: Width of the figure, in inches on paper.
 
     Returns:
         One axes a frame.
@@ -90,14 +90,14 @@ def overlay_change(
     """Attention before and after on one colour scale, and their difference; one column a frame.
 
     Args:
-        on: the frames and places.
-        before: one number a token, [P], relative to uniform attention.
-        after: the same of the second capture, in the places of the first.
-        title: of the figure.
-        speaker: whose box is drawn in full; other speakers' boxes are dashed.
-        most: frames to draw at most.
+        on: The frames and places.
+        before: One number a token, [P], relative to uniform attention.
+        after: The same of the second capture, in the places of the first.
+        title: Title of the figure.
+        speaker: Whose box is drawn in full; other speakers' boxes are dashed.
+        most: Frames to draw at most.
         after_images: [F, h, w, 3] what was shown after, where that may be something else.
-        target: to whom a correction draws the attention: the box is drawn in full and in a colour of its own.
+        target: To whom a correction draws the attention: the box is drawn in full and in a colour of its own.
 
     Example:
         >>> maps = [one.maps(layer=2, head=0, group="answer_position").values for one in (cap, after)]
@@ -137,10 +137,10 @@ def frames_change(on: Backdrop, before: NDArray[np.uint8], after: NDArray[np.uin
     """Frames before and after, in their colours.
 
     Args:
-        on: their places in time.
+        on: Their places in time.
         before: [F, h, w, 3] what was shown before.
-        after: the same of the second capture.
-        most: frames to draw at most.
+        after: The same of the second capture.
+        most: Frames to draw at most.
     """
     quiet = replace(on, live=np.zeros_like(on.live))
     frames = choose(quiet, most)

@@ -28,11 +28,11 @@ def place_names(
     where it covers least.
 
     Args:
-        boxes: of the people in a frame, xyxy.
-        size: of the frame.
-        room: points on paper across the frame.
-        first: whose name is placed first.
-        texts: what is written for a name, if not itself.
+        boxes: Boxes of the people in a frame, xyxy.
+        size: Size of the frame.
+        room: Points on paper across the frame.
+        first: Whose name is placed first.
+        texts: What is written for a name, if not itself.
     """
     width, height = size
     unit = width / room

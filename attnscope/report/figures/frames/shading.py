@@ -29,7 +29,7 @@ def ratio_scale(values: Sequence[Floats]) -> tuple[LogNorm, str]:
     """A scale of ratios, symmetric about 1: its ends are a factor of 2, 4, 8 ... from it.
 
     Args:
-        values: multiples of uniform attention that share the scale; NaN is not defined.
+        values: Multiples of uniform attention that share the scale; NaN is not defined.
 
     Returns:
         The scale, and at which of its ends numbers lie beyond it, as `extend` of a colour bar.
@@ -51,9 +51,9 @@ def shade(heat: Floats, norm: Normalize, cmap: str = COLORS) -> tuple[Floats, Fl
     """Colours and their opacity.
 
     Args:
-        heat: numbers [h, w]; NaN where there is none.
-        norm: a scale whose middle says that nothing is to be seen.
-        cmap: a diverging colour map.
+        heat: Numbers [h, w]; NaN where there is none.
+        norm: A scale whose middle says that nothing is to be seen.
+        cmap: A diverging colour map.
 
     Returns:
         Colours [h, w, 3] and opacity [h, w], both 0..1; the opacity is 0 where there is no number.
