@@ -70,8 +70,11 @@ class Argument:
 
     @property
     def shown(self) -> str:
-        """The value as a message shows it; a path is never shortened."""
-        return str(self.value) if isinstance(self.value, PurePath) else show(self.value)
+        """The value as a message shows it: as Python writes it, of a parameter of a correction as JSON does."""
+        if isinstance(self.value, PurePath):  # never shortened
+            return str(self.value)
+        is_python = "." not in self.name and (self.value is None or isinstance(self.value, bool))
+        return str(self.value) if is_python else show(self.value)
 
     def __str__(self) -> str:
         return self.name if self.value is ... else f"{self.name}={self.shown}"

@@ -16,7 +16,7 @@ from attnscope.correct import controls as make_controls
 from attnscope.correct.apply.binding import double_dipping
 from attnscope.correct.heads.fixed import foreign
 from attnscope.correct.registry import listed
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 from attnscope.evaluate.folder import Folder, check_same, read_run
 from attnscope.evaluate.lines import CONTROL, CORRECTED, PLAIN, Scorer
 from attnscope.evaluate.manifest import Question, clips, read_manifest, select_questions
@@ -101,7 +101,7 @@ def evaluate(
     if exists(out) and not is_folder(out):
         raise RequestError(f"{out}: is a file; give a folder")
     if controls and not corrections:
-        raise RequestError.of("controls", controls, "needs at least one correction")
+        raise RequestError(Argument("controls"), " need at least one correction")
     made = make_controls.controls(corrections) if controls is True else controls or {}
     conditions: dict[str, Sequence[Correction]] = {CORRECTED: corrections} if corrections else {}
     conditions |= {CONTROL + name: others for name, others in made.items()}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from tests.cli.bad_inputs import BAD_CAPTURE, Bad, Spoil, model, put, scene
+from tests.cli.bad import Bad, Spoil, model, put, scene
+from tests.cli.bad_scenes import BAD_CAPTURE
 
 
 def fifo(name: str) -> Spoil:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.cli.bad_inputs import CAPTURE, Bad, put
+from tests.cli.bad import CAPTURE, Bad, put
 from tests.cli.bad_inputs import TABLE as ROWS
 from tests.cli.conftest import Ran
 from tests.cli.hostile_inputs import HOSTILE

@@ -15,7 +15,7 @@ from PIL import Image
 
 import attnscope
 from attnscope.capture.check.validate import validate
-from tests.cli.bad_inputs import CAPTURE, put
+from tests.cli.bad import CAPTURE, put
 from tests.cli.conftest import Ran
 from tests.scene.films import bars
 

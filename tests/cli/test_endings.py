@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from attnscope.files.locks import PART
-from tests.cli.bad_inputs import CAPTURE, asks
+from tests.cli.bad import CAPTURE
+from tests.cli.bad_inputs import asks
 from tests.cli.conftest import Ran
 from tests.cli.test_bad_inputs import files
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.bad_inputs import put
+from tests.cli.bad import put
 from tests.cli.conftest import SCENE, Ran
 
 Cli = Callable[..., Ran]
@@ -83,7 +83,7 @@ def test_a_correction_that_fits_no_question(cli: Cli) -> None:
     ran = cli(*EVAL, *ANSWER, "--toward", "Zoe")
     assert (ran.code, ran.out) == (2, "")
     said = (
-        'attnscope: social-bias applied to none of 4 questions: --toward "Zoe": is no speaker with a box; choose from'
+        'attnscope: social-bias applied to none of 4 questions: toward="Zoe": is no speaker with a box; choose from'
     )
     assert ran.err.startswith(said) and ran.err.count("\n") == 1
     assert not Path("out/comparison.csv").exists()

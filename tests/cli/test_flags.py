@@ -95,7 +95,7 @@ def test_an_error_carries_field_value_and_reason() -> None:
     ("argument", "python", "typed"),
     [
         (Argument("max_size"), "max_size", "--max-size"),
-        (Argument("force", True), "force=true", "--force"),
+        (Argument("force", True), "force=True", "--force"),
         (Argument("count", 0), "count=0", "--n 0"),
         (Argument("plan", "masses,qk"), 'plan="masses,qk"', "--plan masses,qk"),
         (Argument("rows", "a b"), 'rows="a b"', '--rows "a b"'),

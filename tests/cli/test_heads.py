@@ -13,7 +13,8 @@ import attnscope
 from attnscope.correct import make, rerun
 from attnscope.metrics import get, one
 from attnscope.metrics.choosing.ranking import NOT_CAUSE
-from tests.cli.bad_inputs import asks, put
+from tests.cli.bad import put
+from tests.cli.bad_inputs import asks
 from tests.cli.conftest import Ran
 
 Cli = Callable[..., Ran]

@@ -59,7 +59,7 @@ def test_other_controls_are_another_evaluation(model: LoadedModel, questions: Pa
     evaluate(model, questions, tmp_path / "out", [ANSWER], limit=2, **HOW)
     with pytest.raises(RequestError, match="holds an evaluation with another controls"):
         evaluate(model, questions, tmp_path / "out", [ANSWER], controls={"same": [ANSWER]}, limit=2, **HOW)
-    with pytest.raises(RequestError, match="needs at least one correction"):
+    with pytest.raises(RequestError, match="controls need at least one correction"):
         evaluate(model, questions, tmp_path / "plain", controls={"same": [ANSWER]}, **HOW)
 
 

@@ -210,7 +210,7 @@ def test_another_evaluation_is_not_mixed_in(what: str, whole: Evaluation, questi
 
     with pytest.raises(RequestError) as error:
         evaluate(never, questions, whole.folder, **how)
-    remedy = "choose another folder, or pass force=true to start over"
+    remedy = "choose another folder, or pass force=True to start over"
     assert str(error.value) == f"{whole.folder}: holds an evaluation with another {message}; {remedy}"
 
 
