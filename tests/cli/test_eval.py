@@ -82,9 +82,7 @@ def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
 def test_a_correction_that_fits_no_question(cli: Cli) -> None:
     ran = cli(*EVAL, *ANSWER, "--toward", "Zoe")
     assert (ran.code, ran.out) == (2, "")
-    said = (
-        'attnscope: social-bias applied to none of 4 questions: toward="Zoe": is no speaker with a box; choose from'
-    )
+    said = 'attnscope: social-bias applied to none of 4 questions: toward="Zoe": is no speaker with a box; choose from'
     assert ran.err.startswith(said) and ran.err.count("\n") == 1
     assert not Path("out/comparison.csv").exists()
 
