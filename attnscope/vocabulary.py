@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # ---- modalities: what a token is made from. A capture declares its own; these are the ones that attnscope writes.
 
 TEXT, VISUAL, SPECIAL = "text", "visual", "special"
+Text = Literal["text"]  # for annotations, such as Visual | Text | Literal["both"]
+Visual = Literal["visual"]
 MODALITIES: dict[str, str] = {
     TEXT: "what was written (system prompt, transcript, question), and every generated token",
     VISUAL: "tokens that the model fills with features of frames",

@@ -3,8 +3,8 @@
 - docs/commands.md: every command and option, from the same objects that `--help` prints
 - docs/api.md: every public name with its example, from the docstrings
 - docs/scene.schema.json: the JSON Schema of scene files
-- docs/methods.md, between markers: the tables of metrics and corrections, from their registries, and one of measured
-  numbers, from docs/data/nulls.csv (`make bench-nulls`)
+- docs/methods.md, between markers: the tables of metrics, corrections and their parameters, from their registries, and
+  one of measured numbers, from docs/data/nulls.csv (`make bench-nulls`)
 - docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
 - docs/format.md, between markers: the tables of nodes, fields, columns and words, from the specification of captures
 - README.md, between markers: the table of model families
@@ -129,7 +129,26 @@ def methods_page() -> str:
         text = between(text, f"metrics {family}", table(["metric", *columns], body))
     body = [[f"`{c['method']}`", c["summary"], c["source"], c["parameters"]] for c in catalogue()]
     text = between(text, "corrections", table(["method", "what it does", "source", "parameters"], body))
+    for c in catalogue():
+        text = between(text, f"parameters {c['method']}", _parameters(c["fields"]))
+    controls = next(c["controls"] for c in catalogue() if c["controls"])
+    text = between(text, "parameters control", _parameters(controls))
     return between(text, "nulls", nulls_table(pd.read_csv(ROOT / "docs/data/nulls.csv")))
+
+
+def _parameters(fields: Sequence[dict[str, Any]]) -> list[str]:
+    """The table of a correction's declared parameters."""
+    body = [
+        [
+            f"`{field['name']}`",
+            f"`{field['default']}`",
+            ", ".join(f"`{choice}`" for choice in field["choices"]) or field["values"],
+            field["meaning"],
+            field["source"],
+        ]
+        for field in fields
+    ]
+    return table(["parameter", "default", "values", "meaning", "source"], body)
 
 
 def guide_page() -> str:

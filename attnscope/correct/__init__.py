@@ -4,28 +4,35 @@ from attnscope.correct.apply.binding import bind, check_applies, prompted
 from attnscope.correct.apply.block import Corrected, corrected
 from attnscope.correct.apply.rerun import rerun
 from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.correct.controls import Controlled
+from attnscope.correct.heads.selection import HeadRule
 from attnscope.correct.knockout.knockout import Knockout
 from attnscope.correct.moda import ModaAdapter, ModaAlign, ModaCalibrate, ModaMask, ModaPseudo, diagnose
+from attnscope.correct.params import parameter
 from attnscope.correct.peers.adaptvis import AdaptVis
+from attnscope.correct.peers.boxes_described import BoxesDescribed
 from attnscope.correct.peers.boxes_drawn import BoxesDrawn
-from attnscope.correct.peers.boxes_told import BoxesTold
 from attnscope.correct.peers.pai import Pai
 from attnscope.correct.peers.temperature import Temperature
 from attnscope.correct.peers.vaf import Vaf
 from attnscope.correct.peers.var import Var
 from attnscope.correct.recipe import read as read_corrections
 from attnscope.correct.recipe import write as write_corrections
-from attnscope.correct.registry import catalogue, correction, corrections, make
+from attnscope.correct.registry import catalogue, correction, corrections, make, schema
 from attnscope.correct.request import requested
 from attnscope.correct.social.bias import SocialBias
 
+BoxesTold = BoxesDescribed  # the name of before
+
 __all__ = [
     "AdaptVis",
+    "BoxesDescribed",
     "BoxesDrawn",
-    "BoxesTold",
+    "Controlled",
     "Corrected",
     "Correction",
     "Decoder",
+    "HeadRule",
     "Knockout",
     "ModaAdapter",
     "ModaAlign",
@@ -46,9 +53,11 @@ __all__ = [
     "corrections",
     "diagnose",
     "make",
+    "parameter",
     "prompted",
     "read_corrections",
     "requested",
     "rerun",
+    "schema",
     "write_corrections",
 ]

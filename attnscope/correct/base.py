@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attnscope.correct import params as parameters
 from attnscope.correct.notes import Caution
+from attnscope.correct.params import Parameter, parameter
 from attnscope.correct.placing import Placing
 from attnscope.errors import RequestError
 from attnscope.layers import check_layers
+from attnscope.metrics.choosing.headlist import HeadList
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from attnscope.attention import AttentionCall, Edit
+    from attnscope.correct.controls.wrapper import Controlled
     from attnscope.model import Prompt
     from attnscope.scene import Frames, Scene
+
+# What a correction changes: what the model is shown, queries and keys, rows of logits, what heads write.
+Changed = Literal["prompt", "keys", "rows", "outputs"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Decoder:
         scout: Runs the plain model on the prompts that a correction is bound to, under edits that only look (they
             return their call), and returns the logits after each prompt [B, vocabulary]. It costs one prefill. None
             where there is no model, only what a capture holds of it.
+        control: The control that a correction is bound under: other cells, worse boxes or other heads take the place
+            of its own, where it asks `find_cells` and `choose`. None as a rule.
     """
 
     layers: tuple[int, ...]
@@ -44,6 +52,7 @@ class Decoder:
     config_sha256: str
     scout: Callable[[Sequence[Edit]], Tensor] | None = None
     weights: Callable[[], str | None] = lambda: None
+    control: Controlled | None = None
 
     @property
     def weights_sha256(self) -> str | None:
@@ -65,10 +74,12 @@ class Running(ABC):
     """A correction at work on a batch of prompts: an edit of the seam (`attnscope.attention.Edit`).
 
     Attributes:
+        settings: The correction, as records name it.
         warnings: Cautions of each prompt that are about the request rather than about what the correction did, such as
             heads that were chosen on the very clip; none where nothing was noticed.
     """
 
+    settings: Correction
     warnings: Sequence[Sequence[str]] = ()
 
     @abstractmethod
@@ -82,11 +93,11 @@ class Running(ABC):
             length: Column at which every prompt of the batch ends.
         """
         for value in vars(self).values():
-            for one in value if isinstance(value, (list, tuple)) else [value]:
-                if isinstance(one, Placing):
-                    one.padded = length
-                elif isinstance(one, Running):
-                    one.padded_to(length)
+            for part in value if isinstance(value, (list, tuple)) else [value]:
+                if isinstance(part, Placing):
+                    part.padded = length
+                elif isinstance(part, Running):
+                    part.padded_to(length)
 
     @abstractmethod
     def records(self) -> list[dict[str, Any]]:
@@ -94,13 +105,12 @@ class Running(ABC):
 
     def documents(self) -> list[dict[str, Any]]:
         """`records` as a capture keeps them: with what its readers, who need no torch, should know of the method."""
-        from attnscope.correct.registry import about
-
-        found = [record | about(str(record["method"])) for record in self.records()]
-        for record, own in zip(found, self.warnings or [[]] * len(found), strict=True):
+        about = type(self.settings).about()
+        documents = [record | about for record in self.records()]
+        for document, warnings in zip(documents, self.warnings or [[]] * len(documents), strict=True):
             for kind in ("notes", "cautions"):
-                record[kind] = [*own, *record.get(kind, [])]
-        return found
+                document[kind] = [*warnings, *document.get(kind, [])]
+        return documents
 
     def record(self) -> dict[str, Any]:
         """What was done to the only prompt.
@@ -108,60 +118,74 @@ class Running(ABC):
         Raises:
             RequestError: If the correction was bound to several prompts.
         """
-        found = self.records()
-        if len(found) != 1:
-            raise RequestError(f"the correction was bound to {len(found)} prompts; ask for records(), one a prompt")
-        return found[0]
+        records = self.records()
+        if len(records) != 1:
+            raise RequestError(f"the correction was bound to {len(records)} prompts; ask for records(), one a prompt")
+        return records[0]
+
+
+class _WithControls(ABCMeta):
+    """Lets names of controls stand among the parameters of a correction that has controls, as in correction.json."""
+
+    def __call__(cls, *args: Any, **params: Any) -> Any:
+        wrapper: Any = getattr(cls, "control", None)
+        if wrapper is None:
+            return super().__call__(*args, **params)
+        own = parameters.declared(cls)
+        control = {name: params.pop(name) for name in parameters.declared(wrapper) if name in params.keys() - own}
+        correction = super().__call__(*args, **params)
+        return wrapper.around(correction, control) if control else correction
 
 
 @dataclass(frozen=True)
-class Correction(ABC):
-    """Base of all corrections; fields are its parameters."""
+class Correction(metaclass=_WithControls):
+    """Base of all corrections; fields, declared with `attnscope.correct.parameter`, are its parameters.
+
+    Attributes:
+        method: The name, for the command line and files.
+        source: Of the method: `paper`, `code`, `2nd` (a secondary summary) or `ours`.
+        summary: One sentence.
+        changes: What it changes. Queries and keys (`qk`) are left out of a capture under a change of rows, which they
+            do not hold.
+        control: What wraps it for controls; None if it draws to no cells and chooses no heads.
+    """
 
     method: ClassVar[str]
     source: ClassVar[str]
     summary: ClassVar[str]
+    changes: ClassVar[tuple[Changed, ...]] = ("keys",)
+    control: ClassVar[type[Correction] | None] = None
 
     def __post_init__(self) -> None:
-        """Check types and sizes, and layers; a correction that checks more calls this first.
+        """Check every parameter by its declaration; a correction that checks more calls this first.
 
         Raises:
             RequestError: "METHOD.NAME=VALUE: " and what is wrong.
         """
-        for field in fields(self):
-            value = parameters.typed(self.method, type(self), field.name, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
-        if "layers" in parameters.names(type(self)):
-            layers = str(vars(self)["layers"])
-            try:
-                check_layers(layers)
-            except RequestError as error:
-                raise self.wrong("layers", error.reason) from None
+        parameters.check(self)
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """The declared parameters by name, those of its controls last."""
+        return parameters.declared(cls) | (parameters.declared(cls.control) if cls.control else {})
+
+    @classmethod
+    def about(cls) -> dict[str, Any]:
+        """Source mark, summary and default parameters, and whether it changes what the model is shown."""
+        known = cls.parameters()
+        defaults = {name: None if own.default is parameters.REQUIRED else own.default for name, own in known.items()}
+        return {"source": cls.source, "summary": cls.summary, "defaults": defaults, "shows": "prompt" in cls.changes}
 
     def wrong(self, name: str, why: str) -> RequestError:
         """What is wrong with a parameter: "METHOD.NAME=VALUE: WHY"."""
         return parameters.wrong(self.method, name, getattr(self, name), why)
 
-    def check_choices(self, choices: Mapping[str, Sequence[str]]) -> None:
-        """Refuse a word that is none of its parameter's.
+    def refuse_control(self, control: Controlled) -> None:
+        """Refuse a control that contradicts the parameters; most contradict none.
 
         Raises:
-            RequestError: Naming them.
+            RequestError: Naming the parameter of the control.
         """
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise self.wrong(name, f"choose from {', '.join(known)}")
-
-    def check_least(self, least: float, *names: str, above: bool = False) -> None:
-        """Refuse numbers that are less than `least`, or not above it.
-
-        Raises:
-            RequestError: Naming the first one.
-        """
-        for name in names:
-            value = getattr(self, name)
-            if value < least or (above and value == least):
-                raise self.wrong(name, f"must be a number {'above' if above else 'of at least'} {least:g}")
 
     def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
         """What the model is shown in place of a scene and its frames; most corrections change nothing here.
@@ -180,8 +204,12 @@ class Correction(ABC):
         """
 
     def params(self) -> dict[str, Any]:
-        """The parameters, as stored in a capture."""
-        return asdict(self)
+        """The parameters, as stored in a capture; of a heads file, the heads."""
+        return {name: v.text if isinstance(v, HeadList) else v for name, v in self.values().items()}
+
+    def values(self) -> dict[str, Any]:
+        """The parameters as they were given."""
+        return {name: getattr(self, name) for name in parameters.declared(type(self))}
 
     def unused(self) -> list[str]:
         """Parameters that play no role beside the others' values, for a report to grey."""
@@ -206,3 +234,16 @@ class Correction(ABC):
             "cautions": [str(note) for note in notes if isinstance(note, Caution)],
             "unused": self.unused(),
         }
+
+
+def _layers(spec: str, method: str) -> str:
+    try:
+        check_layers(spec)
+    except RequestError as error:
+        raise parameters.wrong(method, "layers", spec, error.reason) from None
+    return spec
+
+
+def layers_parameter(default: str = "0.0-1.0", meaning: str = "Layers where it acts.", source: str = "ours") -> Any:
+    """Declare the parameter `layers`: numbers, or a range of depth."""
+    return parameter(default, meaning, source, read=_layers)

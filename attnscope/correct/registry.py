@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
 from typing import Any
 
 from attnscope.correct import params as parameters
@@ -36,11 +35,11 @@ def listed(given: Correction | Sequence[Correction]) -> list[Correction]:
     several = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
     if len(several) > MOST:
         raise RequestError(f"corrections: {len(several):,} are given; at most {MOST} are applied together")
-    for one in several:
-        if not isinstance(one, Correction):
-            said = one.__name__ if isinstance(one, type) else show(one)
+    for member in several:
+        if not isinstance(member, Correction):
+            name = member.__name__ if isinstance(member, type) else show(member)
             like = "make one with attnscope.correct.make(NAME), or as SocialBias(alpha=1.0)"
-            raise RequestError(f"{said} is not a correction; {like}")
+            raise RequestError(f"{name} is not a correction; {like}")
     return several
 
 
@@ -60,7 +59,7 @@ def build(method: str, params: Mapping[str, Any]) -> Correction:
         RequestError: As `make`.
     """
     cls = method_class(method)
-    parameters.check_names(method, cls, params)
+    parameters.check_names(method, cls.parameters(), params)
     make_it: Callable[..., Correction] = cls
     return make_it(**params)
 
@@ -80,26 +79,29 @@ def method_class(method: str) -> type[Correction]:
 
 def about(method: str) -> dict[str, Any]:
     """Source mark, summary and default parameters of a method, and whether it changes what the model is shown."""
-    if method not in _METHODS:
-        return {}
-    cls = _METHODS[method]
-    defaults = {field.name: None if field.default is MISSING else field.default for field in fields(cls)}
-    shows = cls.show is not Correction.show
-    return {"source": cls.source, "summary": cls.summary, "defaults": defaults, "shows": shows}
+    return _METHODS[method].about() if method in _METHODS else {}
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """What each correction is: method, summary, source mark, parameters with their defaults, and what these mean."""
+    """What each correction is: method, summary, source mark, what it changes, and its declared parameters."""
     return [
         {
             "method": method,
             "summary": cls.summary,
             "source": cls.source,
-            "parameters": ", ".join(f"{f.name}={written(f.default)}" for f in fields(cls)),
-            "fields": [
-                {"name": f.name, "default": written(f.default), "meaning": parameters.meanings(cls)[f.name]}
-                for f in fields(cls)
-            ],
+            "changes": list(cls.changes),
+            "parameters": ", ".join(f"{p.name}={written(p.default)}" for p in parameters.declared(cls).values()),
+            "fields": parameters.described(parameters.declared(cls)),
+            "controls": parameters.described(parameters.declared(cls.control)) if cls.control else [],
         }
         for method, cls in sorted(_METHODS.items())
     ]
+
+
+def schema(method: str) -> dict[str, Any]:
+    """The JSON Schema of a method's parameters.
+
+    Raises:
+        RequestError: If there is no such method.
+    """
+    return parameters.schema(method, method_class(method).parameters())

@@ -8,6 +8,7 @@ from typing import Any
 
 from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction
+from attnscope.correct.params import Parameter
 from attnscope.correct.recipe import read
 from attnscope.correct.registry import MOST, build, method_class
 from attnscope.errors import Argument, RequestError
@@ -56,20 +57,20 @@ def steps(
         raise RequestError.of(
             "methods", ..., f"{len(methods):,} corrections are given; at most {MOST} are applied together"
         )
-    classes = [method_class(method) for method in methods]
+    known = [method_class(method).parameters() for method in methods]
     params: list[dict[str, Any]] = [{} for _ in methods]
     for name, value in given.items():
-        which = _whose(Argument(name, value), name, methods, classes)
+        which = _whose(Argument(name, value), name, methods, known)
         if isinstance(value, str):  # an option that is text for one method may be a number for another
-            value = parameters.parse(methods[which], classes[which], name, value, Argument(name, value))
+            value = parameters.parse(methods[which], known[which], name, value, Argument(name, value))
         params[which][name] = value
     for text in settings:
         method, name, value = _parts(text)
-        which = _whose(Argument("settings", text), name, methods, classes, method)
+        which = _whose(Argument("settings", text), name, methods, known, method)
         if name in params[which]:
             raise RequestError.of("settings", text, f"{name} is given twice")
         params[which][name] = parameters.parse(
-            methods[which], classes[which], name, value, Argument("settings", f"{methods[which]}.{name}={value}")
+            methods[which], known[which], name, value, Argument("settings", f"{methods[which]}.{name}={value}")
         )
     return list(zip(methods, params, strict=True))
 
@@ -83,14 +84,16 @@ def _parts(text: str) -> tuple[str, str, str]:
     return method, name.replace("-", "_"), value.strip()
 
 
-def _whose(given: Argument, name: str, methods: Sequence[str], classes: Sequence[type], only: str = "") -> int:
+def _whose(
+    given: Argument, name: str, methods: Sequence[str], known: Sequence[Mapping[str, Parameter]], only: str = ""
+) -> int:
     """Number of the one method that has a parameter."""
     if only and only not in methods:
         raise RequestError(given, f": {only} is none of the methods {', '.join(methods)}")
     among = [number for number, method in enumerate(methods) if only in ("", method)]
-    having = [number for number in among if name in parameters.names(classes[number])]
+    having = [number for number in among if name in known[number]]
     if not having:
-        raise RequestError(given, ": ", "; ".join(parameters.unknown(methods[n], name, classes[n]) for n in among))
+        raise RequestError(given, ": ", "; ".join(parameters.unknown(methods[n], name, known[n]) for n in among))
     if len(having) > 1:
         both = " and ".join(methods[number] for number in having)
         alone = only or len({methods[n] for n in having}) == 1

@@ -77,7 +77,7 @@ class Scorer:
             raise type(error)(f"{self.manifest.path}: line {question.line}: ", *error.args) from None
         for condition, corrections in self.conditions.items():
             try:
-                shows = any(type(correction).show is not Correction.show for correction in corrections)
+                shows = any("prompt" in correction.changes for correction in corrections)
                 prompt = self._build(question, frames, corrections) if shows else prompts[PLAIN]
                 check_applies(self.model, prompt, corrections)
                 prompts[condition] = prompt

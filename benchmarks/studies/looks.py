@@ -118,7 +118,7 @@ def _rows(unit: pd.Series) -> list[np.ndarray]:
 
 def _drawn(model: LoadedModel, prompt: Prompt) -> Any:
     try:
-        return bind(model, prompt, [_ASKED])[0].drawn[0]  # type: ignore[attr-defined]
+        return bind(model, prompt, [_ASKED])[0].targets[0]  # type: ignore[attr-defined]
     except RequestError:
         return None
 

@@ -63,12 +63,13 @@ def own_cells(prompt, settings, instead=None):
     cells = boxed
     if settings.overlap == "none":
         cells = {s: [j for j in boxed[s] if not any(j in boxed[o] for o in boxed if o != s)] for s in boxed}
-    if settings.whose == "other":
+    whose = getattr(settings, "whose", "own")  # of a control
+    if whose == "other":
         seen = [s for s in boxed if boxed[s]]
         return {s: cells[(seen * 2)[seen.index(s) + 1]] if boxed[s] else [] for s in boxed}, boxed
-    if settings.whose == "everyone":
+    if whose == "everyone":
         return dict.fromkeys(boxed, sorted({j for inside in boxed.values() for j in inside})), boxed
-    if settings.whose == "visual":
+    if whose == "visual":
         return dict.fromkeys(boxed, _placed(tokens)), boxed
     return instead or cells, boxed
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import attnscope
 from attnscope.correct import SocialBias, bind, make
-from attnscope.correct.social.boxes import _worse, elsewhere
+from attnscope.correct.cells import elsewhere
+from attnscope.correct.controls.boxes import worse_boxes
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.scene import Scene, scene_boxes
 from tests.capture.eager import make_prompt
@@ -76,7 +77,7 @@ CASES = {
 def test_equals_an_explicit_edit_of_the_map(loaded, prompt, case):
     fields, names = CASES[case]
     bias = SocialBias(alpha=0.7, negative="gap", **EVERYWHERE | ALL | fields)
-    instead = random_cells(prompt, bias) if bias.whose == "random" else None
+    instead = random_cells(prompt, bias) if case == "random" else None
     plain, _ = targets(prompt, SocialBias(**ALL), names)
     assert targets(prompt, bias, names, instead)[0] != plain
     _, calls = run(loaded, prompt.inputs, bind(loaded, prompt, [bias]))
@@ -102,12 +103,12 @@ def test_a_random_place_is_as_many_cells_of_the_same_shape_in_each_frame(loaded,
     places = set()
     for seed in range(12):
         running = bind(loaded, prompt, [SocialBias(rows="answer", toward="random", seed=seed)])
-        drawn_to = running[0].drawn[0].cells[running[0].drawn[0].answer].nonzero()[:, 0].tolist()
+        drawn_to = running[0].targets[0].cells[running[0].targets[0].answer].nonzero()[:, 0].tolist()
         (step,) = {tuple(to - at) for at, to in zip(spot[cells["Ada"]], spot[drawn_to], strict=True)}
         assert step[0] == 0 and step[1:] != (0, 0)
         assert not set(drawn_to) & set(cells["Ada"])
         again = bind(loaded, prompt, [SocialBias(rows="answer", toward="random", seed=seed)])
-        assert torch.equal(again[0].drawn[0].cells, running[0].drawn[0].cells)
+        assert torch.equal(again[0].targets[0].cells, running[0].targets[0].cells)
         places.add(step)
     assert len(places) > 2
 
@@ -119,7 +120,7 @@ def test_a_random_place_of_a_box_too_large_to_leave_says_how_much_is_the_same(on
     prompt = make_prompt(one, Scene.from_dict(data).model_copy(update={"question": ADA}))
     running = bind(one, prompt, [SocialBias(rows="answer", toward="random")])
     own = set(own_cells(prompt, SocialBias())[0]["Ada"])
-    found = set(running[0].drawn[0].cells[0].nonzero()[:, 0].tolist())
+    found = set(running[0].targets[0].cells[0].nonzero()[:, 0].tolist())
     assert len(found) == len(own) and found & own and found != own
     told = f"as many cells as Ada's at a random place (seed 0; {len(found & own)} of {len(own)} cells are the speaker's"
     assert told in running[0].record()["notes"][1]
@@ -142,7 +143,7 @@ def test_shares_are_measured(one, crowded):
             f"{len(both) / len(wanted):.1%} of {len(wanted)} target cells are in the boxes of several speakers"
             f" ({done})",
         ]
-        got = running[0].drawn[0].cells.any(0).nonzero()[:, 0].tolist()
+        got = running[0].targets[0].cells.any(0).nonzero()[:, 0].tolist()
         assert set(got) == (wanted - both if overlap == "none" else wanted)
 
 
@@ -167,12 +168,12 @@ def test_rows_that_a_window_keeps_from_their_cells_are_counted(drawn, tmp_path):
 
 def test_worse_boxes_are_the_corrections_alone(one, apart):
     """The token table, from which metrics are made, keeps the true boxes."""
-    before, exact = apart.tokens.copy(), bind(one, apart, [SocialBias(**ALL)])[0].drawn[0]
+    before, exact = apart.tokens.copy(), bind(one, apart, [SocialBias(**ALL)])[0].targets[0]
     for fields in ({"box_jitter": 0.3}, {"box_shift": 0.6}, {"box_drop": 0.5, "seed": 1}):
         running = bind(one, apart, [SocialBias(**ALL | fields)])
-        again = bind(one, apart, [SocialBias(**ALL | fields)])[0].drawn[0]
-        assert not torch.equal(running[0].drawn[0].visual, exact.visual)
-        assert torch.equal(running[0].drawn[0].visual, again.visual)
+        again = bind(one, apart, [SocialBias(**ALL | fields)])[0].targets[0]
+        assert not torch.equal(running[0].targets[0].visual, exact.visual)
+        assert torch.equal(running[0].targets[0].visual, again.visual)
         assert any(note.startswith("boxes worse than they are") for note in running[0].record()["notes"])
     assert apart.tokens.equals(before)
 
@@ -182,7 +183,7 @@ def test_moved_boxes_keep_their_size_and_path(apart):
     side = (true[..., 2:] - true[..., :2]).mean(1)  # [S, 2]
     steps = []
     for seed in range(5):
-        moved = _worse(apart, SocialBias(box_shift=0.1, seed=seed))
+        moved = worse_boxes(apart, 0.0, 0.1, 0.0, seed)
         step = (moved - true).reshape(len(true), -1, 2)
         inside = (moved[..., :2] > 0).all((1, 2)) & (moved[..., 2:] < [apart.frames.width, apart.frames.height]).all(
             (1, 2)
@@ -198,7 +199,7 @@ def test_missing_boxes_leave_the_others_as_they_are(apart):
     true = scene_boxes(apart.scene, apart.frames).xyxy
     lost = 0
     for seed in range(20):
-        left = _worse(apart, SocialBias(box_drop=0.25, seed=seed))
+        left = worse_boxes(apart, 0.0, 0.0, 0.25, seed)
         there = np.isfinite(left[..., 0])
         np.testing.assert_array_equal(left[there], true[there])
         lost += int((~there).sum())

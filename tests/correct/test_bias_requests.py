@@ -98,7 +98,7 @@ def test_a_question_that_does_not_say_whose_cells(loaded, ask, question, fields,
 def test_names_are_compared_by_what_can_be_seen(loaded, ask):
     prompt = ask(NOBODY)
     drawn = [
-        bind(loaded, prompt, [SocialBias(rows="answer", toward=name)])[0].drawn[0].cells
+        bind(loaded, prompt, [SocialBias(rows="answer", toward=name)])[0].targets[0].cells
         for name in ("Ada", "\u200fAda\u00a0", "A\u200bda")
     ]
     assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
@@ -112,7 +112,7 @@ def test_the_right_answer_is_not_read(loaded, drawn):
     drawn = []
     for answer in ("Ada", "Ben", None):
         prompt = make_prompt(loaded, scene.model_copy(update={"question": ADA, "answer": answer}))
-        drawn.append(bind(loaded, prompt, [SocialBias(rows="answer")])[0].drawn[0].cells)
+        drawn.append(bind(loaded, prompt, [SocialBias(rows="answer")])[0].targets[0].cells)
     assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
     with pytest.raises(RequestError, match="names no speaker with a box"):
         asked = scene.model_copy(update={"question": NOBODY, "answer": "Ben"})

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
 
 import attnscope
-from attnscope.correct import Knockout, SocialBias, bind, recipe
+from attnscope.correct import Controlled, Knockout, SocialBias, bind, recipe
 from attnscope.correct.controls import controls, left_out
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
@@ -57,7 +57,8 @@ def test_a_control_changes_what_it_is_about_alone():
     changed |= {"lowest-g heads": "heads topk layers lowest"}
     made = controls([ANSWER], jitter=0.2, shift=0.7, drop=0.3, seed=5)
     for name, (one,) in made.items():
-        now, was = asdict(one), asdict(ANSWER)
+        now, was = one.params(), Controlled(ANSWER).params()
+        assert one.of.params().keys() == ANSWER.params().keys()
         assert {field for field in now if now[field] != was[field]} == set(changed[name].split())
     assert [made[name][0].seed for name in NAMES] == [0, 0, 0, 5, 0, 5, 5, 5]
     assert (made["jittered boxes"][0].box_jitter, made["missing boxes"][0].box_drop) == (0.2, 0.3)

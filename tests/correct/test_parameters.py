@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,10 @@ from attnscope.correct.registry import listed
 from attnscope.errors import RequestError
 
 NEEDED = {"knockout": {"heads": "1.2"}}
-NUMBERS = [
-    (method, field.name)
-    for method, cls in sorted(corrections().items())
-    for field in fields(cls)
-    if "float" in str(field.type) or "int" in str(field.type)
-]
-WORDS = [
-    (method, field.name)
-    for method, cls in sorted(corrections().items())
-    for field in fields(cls)
-    if "str" in str(field.type)
-]
+KNOWN = [(method, one) for method, cls in sorted(corrections().items()) for one in cls.parameters().values()]
+NUMBERS = [(method, one.name) for method, one in KNOWN if {float, int} & {*one.kinds}]
+WORDS = [(method, one.name) for method, one in KNOWN if str in one.kinds]
+CHOICES = [(method, one.name) for method, one in KNOWN if one.choices]
 
 
 def refused(make_it, *args, **kwargs) -> str:
@@ -48,8 +39,28 @@ def test_what_is_no_text(method, name, value):
     assert said.startswith(f"{method}.{name}=") and said.endswith(": is not text")
 
 
+@pytest.mark.parametrize("value", ["nothing of the kind", ["answer"], 3, None])
+@pytest.mark.parametrize(("method", "name"), CHOICES)
+def test_what_is_none_of_the_choices(method, name, value):
+    listed_choices = ", ".join(corrections()[method].parameters()[name].choices)
+    assert refused(corrections()[method], **NEEDED.get(method, {}) | {name: value}).endswith(
+        f": choose from {listed_choices}"
+    )
+    if isinstance(value, str):
+        line = refused(requested, [method], {}, [f"{name}={value}"])
+        assert line == f'{method}.{name}="{value}": choose from {listed_choices}'
+
+
+def test_every_parameter_belongs_to_one_kind_and_says_what_it_means():
+    assert len({*NUMBERS, *WORDS, *CHOICES}) == len(NUMBERS) + len(WORDS) + len(CHOICES)
+    others = {(m, one.name) for m, one in KNOWN} - {*NUMBERS, *WORDS, *CHOICES}
+    assert others == {("social-bias", "lowest")}
+    for method, one in KNOWN:
+        assert one.meaning.endswith((".", "?")) and one.source in {"paper", "code", "2nd", "ours"}, (method, one.name)
+
+
 def test_the_same_line_from_python_options_and_a_name():
-    line = "social-bias.topk=0: must be a number of heads, at least 1"
+    line = "social-bias.topk=0: must be a number of at least 1"
     assert refused(SocialBias, topk=0) == line
     assert refused(make, "social-bias", topk=0) == line
     assert refused(requested, ["social-bias"], {}, ["topk=0"]) == line

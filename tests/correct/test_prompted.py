@@ -14,8 +14,8 @@ from attnscope import fonts
 from attnscope.capture.record.groups import key_groups, query_groups
 from attnscope.correct import bind, corrected, make
 from attnscope.correct.notes import HOW_BOXES
+from attnscope.correct.peers.boxes_described import BoxesDescribed
 from attnscope.correct.peers.boxes_drawn import COLOURS, BoxesDrawn
-from attnscope.correct.peers.boxes_told import BoxesTold
 from attnscope.errors import NotApplicableError, RequestError
 from attnscope.model import build_prompt
 from attnscope.scene import Frames, Sampling, Scene, read_scene_frames, scene_boxes
@@ -114,7 +114,7 @@ def test_what_cannot_be_drawn_as_it_should_is_told(monkeypatch):
     ],
 )
 def test_boxes_are_told_in_percent(which, line):
-    scene, frames = BoxesTold(frames=which).show(moving(), plain := blank())
+    scene, frames = BoxesDescribed(frames=which).show(moving(), plain := blank())
     assert frames is plain
     (turn,) = scene.transcript
     assert (turn.speaker, turn.text, turn.start, turn.end) == (None, HEAD + line, None, None)
@@ -125,7 +125,7 @@ def test_a_mean_box_that_says_little_is_noted(to, which):
     """Ann moves by her width, and overlaps her mean in all frames; or by seven times that, and does not."""
     data = moving().to_dict()
     data["speakers"]["Ann"]["segments"][0]["keyframes"][1]["xyxy"] = [to, 20, to + 20, 60]
-    settings, frames = BoxesTold(frames=which), blank()
+    settings, frames = BoxesDescribed(frames=which), blank()
     scene, _ = settings.show(Scene.from_dict(data), frames)
     notes = settings.bind([SimpleNamespace(scene=scene, frames=frames)], None).record()["notes"]
     said = (

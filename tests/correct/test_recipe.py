@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -82,7 +83,6 @@ def test_every_correction_is_read_as_it_was_written(tmp_path):
 def test_none_is_a_value(tmp_path):
     """A parameter whose default is not None stays None; `make` is for options that are not given."""
     from dataclasses import dataclass
-    from typing import ClassVar
 
     from attnscope.correct import registry
 

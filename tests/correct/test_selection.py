@@ -20,7 +20,7 @@ from attnscope.capture.run import capture_prompts
 from attnscope.correct import SocialBias, bind, corrected, make
 from attnscope.correct.base import Decoder
 from attnscope.correct.heads.scores import Pairs
-from attnscope.correct.heads.selection import Selection, choose, take
+from attnscope.correct.heads.selection import HeadRule, choose, take
 from attnscope.errors import RequestError
 from attnscope.metrics import registry
 from attnscope.metrics.choosing.ranking import choose as choose_heads
@@ -207,9 +207,9 @@ def test_zero_strength_is_the_plain_run(loaded, prompts):
 
 @given(
     values=st.lists(st.floats(0, 1) | st.just(np.nan), min_size=1, max_size=30),
-    rule=st.builds(Selection, topk=st.integers(1, 40))
-    | st.builds(Selection, quantile=st.floats(0, 0.99))
-    | st.builds(Selection, threshold=st.floats(0, 0.9)),
+    rule=st.builds(HeadRule, topk=st.integers(1, 40))
+    | st.builds(HeadRule, quantile=st.floats(0, 0.99))
+    | st.builds(HeadRule, threshold=st.floats(0, 0.9)),
 )
 @settings(max_examples=15, deadline=None)
 def test_what_is_taken_is_above_the_cut_and_the_rest_is_not(values, rule):
@@ -226,7 +226,7 @@ def test_what_is_taken_is_above_the_cut_and_the_rest_is_not(values, rule):
 
 
 def test_a_rule_for_other_corrections(loaded, prompts, g):
-    """`Selection` by itself, with P1's pairs."""
+    """`HeadRule` by itself, with P1's pairs."""
     tokens, seen = prompts[0].tokens, []
     said = ((tokens["turn"] >= 0) & (tokens["speaker"] != "")).to_numpy()
     covered = tokens[["covered:Ada", "covered:Ben"]].to_numpy() >= 0.5
@@ -237,7 +237,7 @@ def test_a_rule_for_other_corrections(loaded, prompts, g):
         with torch.no_grad():
             return run(loaded, prompts[0].inputs, edits)[0][:, -1]
 
-    rule = Selection(topk=2, layers="0-3")
+    rule = HeadRule(topk=2, layers="0-3")
     (chosen,) = choose(rule, "mine", prompts[:1], decoder, [pairs])
     best = np.argsort(-g.ravel())[:2]
     assert {(at, h) for at, hs in chosen.heads.items() for h in hs} == {divmod(int(i), g.shape[1]) for i in best}
@@ -249,7 +249,7 @@ def test_a_rule_for_other_corrections(loaded, prompts, g):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"topk": 0}, "social-bias.topk=0: must be a number of heads, at least 1"),
+        ({"topk": 0}, "social-bias.topk=0: must be a number of at least 1"),
         ({"quantile": 1.0}, "social-bias.quantile=1.0: must be in [0, 1)"),
         ({"by": "mass"}, 'social-bias.by="mass": choose from active, localization'),
         (

@@ -69,7 +69,7 @@ def test_bias_identity_with_one_layer_of_the_running_model(loaded, prompt):
     running = bind(loaded, prompt, [SocialBias(alpha=1.0, threshold=0.0, layers="0")])
     _, before = run(loaded, prompt.inputs, [])
     _, after = run(loaded, prompt.inputs, running)
-    drawn = running[0].drawn[0]
+    drawn = running[0].targets[0]
     z = logits(before[0].query[0], before[0].key[0], scaling=before[0].scaling)
     old, new = whole_map(before[0]).double(), whole_map(after[0]).double()
     checked = 0
@@ -88,7 +88,7 @@ def test_bias_identity_with_one_layer_of_the_running_model(loaded, prompt):
 @pytest.mark.parametrize("negative", ["clamp", "gap"])
 def test_variants_never_lower_a_speakers_own_cells(loaded, prompt, negative):
     running = bind(loaded, prompt, [SocialBias(threshold=0.0, layers="0", negative=negative)])
-    drawn = running[0].drawn[0]
+    drawn = running[0].targets[0]
     _, before = run(loaded, prompt.inputs, [])
     _, after = run(loaded, prompt.inputs, running)
     for place, row in zip(drawn.rows.tolist(), drawn.group.tolist(), strict=True):
@@ -102,7 +102,7 @@ def test_the_share_of_negative_rows_is_told(loaded, prompt):
     running = bind(loaded, prompt, [SocialBias(threshold=0.0, layers="0")])
     _, calls = run(loaded, prompt.inputs, running)
     z = logits(calls[0].query[0, ..., :16], calls[0].key[0, ..., :16], scaling=calls[0].scaling)
-    drawn = running[0].drawn[0]
+    drawn = running[0].targets[0]
     paired = drawn.rows[drawn.group >= 0]
     peaks = z[:, paired][..., drawn.visual].amax(-1)
     negative, rows = running[0].negative[0][0]

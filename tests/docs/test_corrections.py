@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,9 @@ import pytest
 import attnscope
 from attnscope import correct
 from attnscope.correct import SocialBias, corrections, read_corrections
-from attnscope.correct.controls import controls
-from attnscope.correct.heads.selection import FIELDS
+from attnscope.correct.controls import Controlled, controls
+from attnscope.correct.heads.selection import HeadRule
+from attnscope.correct.params import declared
 from attnscope.correct.recipe import Recipe, Step
 from attnscope.metrics.choosing.headlist import By, Head, HeadList, OfModel
 from docs import generate
@@ -47,18 +47,20 @@ def test_every_correction_is_explained(method: str) -> None:
     assert f"`{method}`" in README
 
 
-def test_every_parameter_of_the_bias_is_explained() -> None:
-    text = part("social-bias")
-    assert all(f"`{field.name}`" in text for field in fields(SocialBias))
-    assert set(rows(part("Which heads"))) >= {name for name in FIELDS if name not in ("by", "layers")}
+def test_every_parameter_is_explained() -> None:
+    for method, cls in corrections().items():
+        assert set(rows(part(method))) >= set(declared(cls)), method
+    assert set(rows(part("Controls"))) >= set(declared(Controlled))
+    rule = {name for name in declared(HeadRule) if name not in ("by", "layers")}
+    assert set(rows(part("Which heads"))) >= rule | {"lowest"}
 
 
 def test_controls_are_those_of_the_code() -> None:
     table, plain = rows(part("Controls")), SocialBias(rows="answer")
-    made = controls([plain])
+    made, default = controls([plain]), Controlled(plain).params()
     assert set(made) < set(table)
     for name, (changed,) in made.items():
-        params = {key: value for key, value in changed.params().items() if value != plain.params()[key]}
+        params = {key: value for key, value in changed.params().items() if value != default[key]}
         ((key, value),) = params.items()
         assert (f"`{key}`" if value is True else f"`{key}={value}`") in table[name], name
 

@@ -16,7 +16,7 @@ from PIL import Image
 from attnscope import metrics
 from attnscope.capture.file import encode
 from attnscope.capture.read.capture import open as open_capture
-from attnscope.correct import BoxesTold, SocialBias
+from attnscope.correct import BoxesDescribed, SocialBias
 from attnscope.correct.registry import about
 from attnscope.errors import RequestError
 from attnscope.metrics.headline import NO_SINKS
@@ -32,7 +32,7 @@ from tests.metrics.sketch import CELL, Token, draw
 from tests.report.conftest import answer, attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
 
-TOLD = {"method": "boxes-told", "params": BoxesTold().params(), "active": [], "notes": ["no attention is changed"]}
+TOLD = {"method": "boxes-told", "params": BoxesDescribed().params(), "active": [], "notes": ["no attention is changed"]}
 TOLD |= about("boxes-told")
 ALIGN = {
     "method": "moda-align",

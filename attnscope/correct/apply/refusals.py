@@ -34,7 +34,7 @@ def refuse_early(path: str | Path, several: Iterable[Sequence[Correction]]) -> N
         for corrections in several:
             scene, frames = cap.scene, _frames(cap)
             for one in corrections:
-                if type(one).show is not Correction.show:  # it changes the prompt, and is bound to the changed one
+                if "prompt" in one.changes:  # it changes the prompt, and is bound to the changed one
                     scene, frames = one.show(scene, frames)
                 elif scene is cap.scene:  # the text is that of the capture
                     try:

@@ -15,8 +15,7 @@ from attnscope.correct.apply.binding import bind, double_dipping
 from attnscope.correct.apply.block import corrected
 from attnscope.correct.apply.refusals import refuse_early
 from attnscope.correct.apply.source import Recorded
-from attnscope.correct.base import Correction, Running
-from attnscope.correct.peers.row_edits import RunningRows
+from attnscope.correct.base import Correction
 from attnscope.correct.recipe import write
 from attnscope.errors import Argument, RequestError
 from attnscope.files import real_path
@@ -72,13 +71,13 @@ def rerun(
         loaded = recorded.load(model)
         prompt = recorded.prompt_under(loaded, corrections, logits=verify)
         running = bind(loaded, prompt, corrections)
-        for one, correction in zip(running, corrections, strict=True):
-            one.warnings = double_dipping(correction, [recorded.scene], before)
+        for bound, correction in zip(running, corrections, strict=True):
+            bound.warnings = double_dipping(correction, [recorded.scene], before)
         (cap,) = capture_prompts(
             loaded,
             [prompt],
             [out],
-            plan=_plan(recorded, running),
+            plan=_plan(recorded, corrections),
             sampling=recorded.sampling,
             max_new_tokens=run["max_new_tokens"],
             template=run["template"],
@@ -97,20 +96,20 @@ def correction_file(out: str | Path) -> Path:
     return out.with_name(RECIPE if out.stem == "after" else f"{out.stem}.{RECIPE}")
 
 
-def _plan(recorded: Recorded, running: Sequence[Running]) -> Plan:
+def _plan(recorded: Recorded, corrections: Sequence[Correction]) -> Plan:
     """The plan of a capture, as far as it can be recorded under corrections.
 
     Raises:
         RequestError: If nothing of it can.
     """
     fields = {k: v for k, v in recorded.run["plan"].items() if k not in ("readings", "layers")}
-    rows = [one.settings.method for one in running if isinstance(one, RunningRows)]
+    rows = [correction.method for correction in corrections if "rows" in correction.changes]
     if rows and fields["qk"]:
-        said = f"{rows[0]} changes rows of logits, which queries and keys do not hold"
+        reason = f"{rows[0]} changes rows of logits, which queries and keys do not hold"
         if recorded.run["plan"]["readings"] == ["qk"]:
             raise RequestError(
-                f"{recorded.path}: {said}, and it has nothing else; capture with ", Argument("plan", "masses,maps,qk")
+                f"{recorded.path}: {reason}, and it has nothing else; capture with ", Argument("plan", "masses,maps,qk")
             )
-        logger.warning("%s: the corrected capture is without qk", said)
+        logger.warning("%s: the corrected capture is without qk", reason)
         fields["qk"] = False
     return Plan(**fields, layers=tuple(recorded.layers))

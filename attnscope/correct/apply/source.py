@@ -189,7 +189,7 @@ class Recorded:
             RequestError: If the plain prompt is no longer the one captured, or a correction does not apply.
         """
         plain = self.prompt(model, logits=logits)
-        if all(type(one).show is Correction.show for one in corrections):
+        if not any("prompt" in one.changes for one in corrections):
             return plain
         return prompted(model, self.scene, corrections, self.sampling, self.run["template"], frames=plain.frames)
 

@@ -129,10 +129,10 @@ def _parameter(name: str, steps: Sequence[Step]) -> tuple[int, str]:
     if not own:
         methods = ", ".join(asked for asked, _ in steps)
         raise RequestError.of("sweeps", name, f'"{method}" is none of the corrections in force, {methods}')
-    classes = {i: method_class(steps[i][0]) for i in own}
-    having = [i for i in own if key in parameters.names(classes[i])]
+    known = {i: method_class(steps[i][0]).parameters() for i in own}
+    having = [i for i in own if key in known[i]]
     if not having:
-        listed = "; ".join(parameters.unknown(steps[i][0], key, classes[i]) for i in own)
+        listed = "; ".join(parameters.unknown(steps[i][0], key, known[i]) for i in own)
         raise RequestError.of("sweeps", name, listed)
     if len(having) > 1:
         methods = " or ".join(dict.fromkeys(f"{steps[i][0]}.{key}" for i in having))
@@ -146,4 +146,4 @@ def _typed(method: str, key: str, text: str) -> Any:
     Raises:
         RequestError: If it is none.
     """
-    return parameters.parse(method, method_class(method), key, text, Argument("sweeps", f"{key}={text}"))
+    return parameters.parse(method, method_class(method).parameters(), key, text, Argument("sweeps", f"{key}={text}"))

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -73,7 +73,7 @@ class Runs:
 
     def _shown(self, setting: Setting) -> Prompt:
         """The prompt as the setting has the model see it."""
-        if all(type(one).show is Correction.show for one in setting.corrections):
+        if not any("prompt" in one.changes for one in setting.corrections):
             return self.prompt
         scene, run = self.prompt.scene, self.recorded.run
         how = {"sampling": self.recorded.sampling, "template": run["template"], "frames": self.prompt.frames}
@@ -292,7 +292,7 @@ def run_sweep(
 def _step(one: Step | Correction) -> Step:
     """Method and parameters; None in what was given by hand is not given."""
     if isinstance(one, Correction):
-        return one.method, {field.name: getattr(one, field.name) for field in fields(one) if field.init}
+        return one.method, one.values()
     return one[0], {key: value for key, value in one[1].items() if value is not None}
 
 

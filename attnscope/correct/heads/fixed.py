@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from attnscope.correct.base import Decoder
-from attnscope.correct.params import wrong
+from attnscope.correct.params import parameter, wrong
 from attnscope.errors import RequestError
 from attnscope.metrics.choosing.headlist import SUFFIX, HeadList, read
 from attnscope.scene.problems import show
 from attnscope.weights import ModelId, same_model
+
+if TYPE_CHECKING:
+    from attnscope.correct.base import Decoder
 
 
 class ModelLike(Protocol):
@@ -64,9 +66,14 @@ def opened(heads: str | HeadList, method: str) -> str | HeadList:
     Raises:
         RequestError: If there is no such file, a field of it is wrong, or the text is not layer.head.
     """
-    found = read(heads) if isinstance(heads, str) and heads.endswith(SUFFIX) else heads
-    parse(found, method)
-    return found
+    heads = read(heads) if isinstance(heads, str) and heads.endswith(SUFFIX) else heads
+    parse(heads, method)
+    return heads
+
+
+def heads_parameter(meaning: str) -> Any:
+    """Declare the parameter `heads`: layer.head, or a heads file."""
+    return parameter("", meaning, read=opened)
 
 
 def text(heads: str | HeadList) -> str:

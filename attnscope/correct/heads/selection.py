@@ -8,104 +8,107 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.correct import params as parameters
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Decoder, layers_parameter
 from attnscope.correct.heads import fixed
 from attnscope.correct.heads.scores import ActiveScores, HeadScores, LocalizationScores, Pairs
 from attnscope.correct.notes import counted, require_places
+from attnscope.correct.params import check, parameter, wrong
 from attnscope.errors import RequestError
 from attnscope.layers import select_layers
 from attnscope.metrics.choosing.headlist import HeadList
 
 if TYPE_CHECKING:
+    from attnscope.correct.controls.wrapper import Controlled
     from attnscope.model import Prompt
 
 THRESHOLD = 5e-5
 LAYERS = "0.36-0.71"
-BY = ("active", "localization")
 FEW = 3  # localization heads, where neither topk nor quantile says how many (paper of those heads: three suffice)
-FIELDS = ("heads", "threshold", "topk", "quantile", "by", "lowest", "layers")
 
 
-@dataclass(frozen=True)
-class Selection:
-    """A rule that chooses heads; corrections that act on heads have fields of these names.
+@dataclass(frozen=True, kw_only=True)
+class HeadRule:
+    """A rule that chooses heads; corrections that act on chosen heads inherit its parameters.
 
-    Attributes:
-        heads: Fixed heads: "2.3,4.0", or a heads file, which may be of many clips; then `layers` and `threshold` play
-            no role.
-        threshold: A head is active if its g, the mean attention from some rows to speakers' cells, is above this (2nd:
-            lambda = 5e-5); decided in every call anew.
-        topk: The `topk` heads with the highest g across all `layers`.
-        quantile: The heads above this quantile of all heads in `layers`: 0.91 for about 9 % of them.
-        by: What makes a head good: "active", its g; or "localization": among the heads whose attention from the last
-            position to visual tokens is above the elbow, a low spatial entropy of that attention (code; sinks do not
-            count and three heads where nothing is said: ours). Both as `attnscope heads` has them.
-        lowest: A control: as many heads as the rule would choose, but the lowest-ranked of those that see the cells.
-        layers: Layers in which heads may be chosen (2nd: layers 10-19 of 28).
-        method: Whose rule it is, for messages.
+    It is used by itself with `choose`, or as a base beside `Correction`: `class Mine(HeadRule, Correction)`.
     """
 
-    heads: str | HeadList = ""
-    threshold: float = THRESHOLD
-    topk: int | None = None
-    quantile: float | None = None
-    by: str = "active"
-    lowest: bool = False
-    layers: str = LAYERS
-    method: str = "heads"
+    method: ClassVar[str] = "heads"  # whose rule it is, for messages
+
+    threshold: float = parameter(
+        THRESHOLD,
+        "A head is active if g, its mean attention from the chosen rows of the prompt to speakers' visual tokens,"
+        " exceeds this, decided in every call anew (2nd, for utterance tokens: lambda = 5e-5). It is a mean over pairs"
+        " and so shrinks with the length of the prompt.",
+        "2nd",
+        ge=0,
+        lt=1,
+    )
+    layers: str = layers_parameter(
+        LAYERS,
+        "Layers in which heads may be chosen (2nd: layers 10-19 of 28; ours: the same fraction of other depths).",
+        "2nd",
+    )
+    heads: str | HeadList = fixed.heads_parameter(
+        "Heads that are always active, `2.3,4.0` for head 3 of layer 2 and head 0 of layer 4, or a heads file (.json),"
+        " which only its own model takes; then `threshold` and `layers` play no role. Empty: heads are chosen by"
+        " `threshold`."
+    )
+    topk: int | None = parameter(
+        None, "The `topk` heads with the highest g across all `layers`, in place of `threshold`.", ge=1
+    )
+    quantile: float | None = parameter(
+        None, "The heads above this quantile of all in `layers`, 0.91 for about 9 % of them, likewise.", ge=0, lt=1
+    )
+    by: Literal["active", "localization"] = parameter(
+        "active",
+        "What makes a head good: `active`, its g (2nd), or `localization`: among the heads whose attention from the"
+        " last position to visual tokens is above the elbow, a low spatial entropy of that attention (code; sinks do"
+        " not count and three heads where neither `topk` nor `quantile` is given: ours). Both as `attnscope heads` has"
+        " them.",
+        "2nd",
+    )
 
     def __post_init__(self) -> None:
         """Check ranges, refuse contradictions, and read the heads file."""
-        if not 0 <= self.threshold < 1:
-            raise self._wrong("threshold", "must be in [0, 1)")
-        if self.topk is not None and self.topk < 1:
-            raise self._wrong("topk", "must be a number of heads, at least 1")
-        if self.quantile is not None and not 0 <= self.quantile < 1:
-            raise self._wrong("quantile", "must be in [0, 1)")
-        if self.by not in BY:
-            raise self._wrong("by", f"choose from {', '.join(BY)}")
-        object.__setattr__(self, "heads", fixed.opened(self.heads, self.method))
-        self._check_alone()
+        check(self)
+        rules = [f"{name}={getattr(self, name)}" for name in ("topk", "quantile") if getattr(self, name) is not None]
+        if len(rules) > 1:
+            raise self._contradicts("topk", f"{rules[1]} says otherwise how many heads are chosen; give one of them")
+        rules += [f"by={self.by}"] * (self.by != "active")
+        if rules and self.threshold != THRESHOLD:
+            raise self._contradicts("threshold", f"{rules[0]} chooses the heads; give one of them")
+        if rules and self.heads:
+            raise self._contradicts("heads", f"are fixed, and {rules[0]} chooses others")
 
-    def _wrong(self, name: str, why: str) -> RequestError:
+    def _contradicts(self, name: str, why: str) -> RequestError:
         value = getattr(self, name)
-        return parameters.wrong(self.method, name, fixed.text(value) if name == "heads" else value, why)
+        return wrong(self.method, name, fixed.text(value) if name == "heads" else value, why)
 
-    def _check_alone(self) -> None:
-        """Refuse two rules at once; a threshold left at its default is none."""
-        ruled = [f"{name}={getattr(self, name)}" for name in ("topk", "quantile") if getattr(self, name) is not None]
-        if len(ruled) > 1:
-            other = f"{ruled[1]} says otherwise how many heads are chosen; give one of them"
-            raise self._wrong("topk", other)
-        ruled += [f"by={self.by}"] * (self.by != "active")
-        if ruled and self.threshold != THRESHOLD:
-            raise self._wrong("threshold", f"{ruled[0]} chooses the heads; give one of them")
-        ruled += ["lowest=true"] * self.lowest
-        if ruled and self.heads:
-            raise self._wrong("heads", f"are fixed, and {ruled[0]} chooses others")
-
-    @classmethod
-    def of(cls, correction: Correction) -> Selection:
-        """The rule that a correction's fields state; those of `FIELDS` that it lacks keep their default.
+    def refuse_control(self, control: Controlled) -> None:
+        """Refuse the lowest heads where heads are fixed.
 
         Raises:
-            RequestError: If one is out of range, or two contradict each other.
+            RequestError: If they are.
         """
-        own = {name: getattr(correction, name) for name in FIELDS if hasattr(correction, name)}
-        return cls(**own, method=correction.method)
+        if control.lowest and self.heads:
+            raise self._contradicts("heads", "are fixed, and lowest=true chooses others")
+
+    def unused_rules(self) -> set[str]:
+        """Parameters of the rule that others rule out."""
+        chosen = self.topk is not None or self.quantile is not None or self.by != "active"
+        others = {"layers", "topk", "quantile", "by", "lowest"} if self.heads else set[str]()
+        return others | ({"threshold"} if self.heads or chosen else set())
 
     @property
     def looks(self) -> bool:
         """Whether the plain model has to be run once before heads can be chosen."""
-        return not self.heads and (
-            self.topk is not None or self.quantile is not None or self.by != "active" or self.lowest
-        )
+        return not self.heads and (self.topk is not None or self.quantile is not None or self.by != "active")
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ class Chosen:
 
 
 def choose(
-    rule: Selection, method: str, prompts: Sequence[Prompt], decoder: Decoder, pairs: Sequence[Pairs]
+    rule: HeadRule, method: str, prompts: Sequence[Prompt], decoder: Decoder, pairs: Sequence[Pairs]
 ) -> list[Chosen]:
     """Choose heads for each prompt, with one look at the plain model if the rule has to know all layers first.
 
@@ -132,7 +135,7 @@ def choose(
         rule: The rule.
         method: Whose heads, for messages.
         prompts: A left-padded batch.
-        decoder: The model.
+        decoder: The model, and the control that asks for the lowest-ranked heads in place of the best.
         pairs: One a prompt: the rows and cells that g is over.
 
     Raises:
@@ -143,7 +146,8 @@ def choose(
         note = f"{counted(sum(map(len, given.values())), 'fixed head')} in {counted(len(given), 'layer')}"
         return [Chosen(given, note, fixed.foreign(rule.heads, decoder))] * len(prompts)
     layers = select_layers(rule.layers, decoder.layers, decoder.depth)
-    if not rule.looks:
+    lowest = decoder.control is not None and decoder.control.lowest
+    if not (rule.looks or lowest):
         return [Chosen(None)] * len(prompts)
     scores: HeadScores
     if rule.by == "localization":
@@ -153,30 +157,30 @@ def choose(
     else:
         scores = ActiveScores(prompts, layers, pairs)
     decoder.look(method, [scores])
-    return [_chosen(rule, scores, number, len(prompt.tokens)) for number, prompt in enumerate(prompts)]
+    return [_chosen(rule, scores, number, len(prompt.tokens), lowest) for number, prompt in enumerate(prompts)]
 
 
-def _chosen(rule: Selection, scores: HeadScores, number: int, length: int) -> Chosen:
+def _chosen(rule: HeadRule, scores: HeadScores, number: int, length: int, lowest: bool) -> Chosen:
     """Apply a rule to the numbers of one prompt."""
-    found = scores.of(number)
-    taken, cut = take(rule, found.rank, found.value)
-    count, ranked = len(taken), int(np.isfinite(found.value).sum())
-    note = f"{count} of {counted(len(found.value), 'head')} in {counted(len(scores.layers), 'layer')}, "
+    ranking = scores.of(number)
+    taken, cut = take(rule, ranking.rank, ranking.value)
+    count, ranked = len(taken), int(np.isfinite(ranking.value).sum())
+    note = f"{count} of {counted(len(ranking.value), 'head')} in {counted(len(scores.layers), 'layer')}, "
     if rule.topk is not None and rule.topk > ranked:
-        there = f"only {ranked} of them can be chosen" if ranked < len(found.value) else "there are no more"
+        there = f"only {ranked} of them can be chosen" if ranked < len(ranking.value) else "there are no more"
         note += f"where topk asks for {rule.topk} and {there}, "
     if rule.by == "localization":
         note += (
-            f"of the {ranked} with image mass above {found.gate:.3g} (the elbow)"
+            f"of the {ranked} with image mass above {ranking.gate:.3g} (the elbow)"
             f" those of the lowest spatial entropy, below {-cut:.3g} nat"
         )
     else:
-        above = "at or above" if cut in found.value[taken] else "above"  # equal heads at the cut
+        above = "at or above" if cut in ranking.value[taken] else "above"  # equal heads at the cut
         note += f"those whose mean attention to speakers' pixels (g) is {above} {cut:.3g};"
         note += f" {of_even(cut, length)} at the cut"
-    if rule.lowest:
-        low = found.rank[::-1]
-        low = low[found.sees[low]][:count]
+    if lowest:
+        low = ranking.rank[::-1]
+        low = low[ranking.sees[low]][:count]
         both = len(set(low.tolist()) & set(taken.tolist()))
         note += f"; in their place the {len(low)} lowest-ranked that see the cells"
         note += f", {both} of them the same heads" if both else ""
@@ -193,11 +197,11 @@ def of_even(g: float, length: int) -> str:
     return f"g × prompt length = {g * length:.3g} (1: attention spread evenly over the prompt)"
 
 
-def take(rule: Selection, rank: NDArray[np.int64], value: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
+def take(rule: HeadRule, rank: NDArray[np.int64], value: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
     """The heads that a rule takes, best first, and the cut: that value above which exactly these lie, ties apart.
 
     Args:
-        rule: The rule; `lowest` is not its business.
+        rule: The rule.
         rank: [X] heads, the best first.
         value: [X] number of each head, more is better; NaN: not to be chosen.
     """

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Correction, Decoder, layers_parameter
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
 from attnscope.correct.moda.gram import Step, check_alignment, cosine, mapped_keys, steps
 from attnscope.correct.notes import Caution
+from attnscope.correct.params import parameter
 from attnscope.correct.registry import correction
 from attnscope.errors import ModelError, NotApplicableError, RequestError
-from attnscope.vocabulary import TEXT, VISUAL
+from attnscope.vocabulary import TEXT, VISUAL, Text, Visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -41,27 +42,29 @@ class ModaAlign(Correction):
     A key belongs to all query heads of its group, so there is no choice of heads. Keys are those that the kernel
     receives, after the position embedding (code). Special and template tokens count as text (code). Keys of generated
     tokens stay, and no Gram matrix takes them in. It goes before corrections that append channels.
-
-    Attributes:
-        strength: R; 0 is the identity (ours; the paper learns it).
-        gram: "code" (K^T V of normalised keys) or "paper" (K^T K).
-        norm: "row" (code), "fro", "spectral" or "trace" (ours; only with "paper": K^T V has no such norm).
-        direction: Whose keys are pulled: "visual" (code), "text" or "both" (paper).
-        scope: "prompt", the Gram matrix of all prompt tokens of the other modality (code; not causal: a visual key
-            then depends on the question after it); "prefix", of those before each run of aligned tokens (ours; causal).
-        layers: Layers where it acts.
     """
 
     method: ClassVar[str] = "moda-align"
     source: ClassVar[str] = "code"
     summary: ClassVar[str] = "pulls the keys of one modality by the Gram matrix of the other's"
 
-    strength: float = 1.0
-    gram: str = "code"
-    norm: str = "row"
-    direction: str = VISUAL
-    scope: str = "prompt"
-    layers: str = "0.0-1.0"
+    strength: float = parameter(1.0, "r; 0 is the identity (the paper learns it).")
+    gram: Literal["paper", "code"] = parameter("code", "`code` (K^T V of normalised keys) or `paper` (K^T K).", "code")
+    norm: Literal["row", "fro", "spectral", "trace"] = parameter(
+        "row",
+        "`row` (code), `fro`, `spectral` or `trace` (ours; only with `paper`: K^T V has no such norm).",
+        "code",
+    )
+    direction: Visual | Text | Literal["both"] = parameter(
+        VISUAL, "Whose keys are pulled: `visual` (code), `text` or `both` (paper).", "code"
+    )
+    scope: Literal["prefix", "prompt"] = parameter(
+        "prompt",
+        "`prompt`, the Gram matrix of all prompt tokens of the other modality (code; not causal: a visual key then"
+        " depends on the question after it); `prefix`, of those before each run of aligned tokens (ours; causal).",
+        "code",
+    )
+    layers: str = layers_parameter()
 
     def __post_init__(self) -> None:
         """Check ranges."""

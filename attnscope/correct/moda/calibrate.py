@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, masses
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Correction, Decoder, layers_parameter
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
-from attnscope.correct.moda.gram import DIRECTIONS
 from attnscope.correct.notes import Caution, counted
+from attnscope.correct.params import parameter
 from attnscope.correct.registry import correction
 from attnscope.errors import NotApplicableError
-from attnscope.vocabulary import TEXT, VISUAL
+from attnscope.vocabulary import TEXT, VISUAL, Text, Visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -132,8 +132,6 @@ def _root(rows: Rows, wanted: float, denominator: str, limit: float, zero: Tenso
 # meets a target in the layer as it now runs: on inputs that earlier layers have changed already.
 
 
-DENOMINATORS = ("max", "sum", "self")
-CHANGES = ("down", "both")
 RAISED = 0.005  # what a mean gap must grow by to be called so: below is rounding
 _SIDE = {VISUAL: 0, TEXT: 1}  # in `Modalities.member`
 
@@ -146,39 +144,39 @@ class ModaCalibrate(Correction):
     Text and visual tokens as in the gap of `analyze`: pairs with special and template tokens are neither self nor
     cross. Generated tokens, which are text, get their head's constant of the prompt. Not for models that cap their
     logits.
-
-    Attributes:
-        target: The gap of every head, at least 0; at most 1 for "max" and "sum" (ours; the default is a gap between
-            the two that P2 prints for its model, 50 % of text and 41 % of visual tokens).
-        change: "down", only heads whose gap is above the target, which the paper means to lower; "both", every head,
-            also those whose gap has to be raised to meet it (ours).
-        denominator: Denominator of the gap: "max", "sum" (s + c) or "self" (s) (ours).
-        queries: Whose rows: "text", "visual" (in a causal model they see the text before them only, mostly sinks; where
-            there is none, nothing is done) or "both".
-        limit: Largest constant; a head whose target is beyond gets the nearest gap.
-        layers: Layers where it acts.
     """
 
     method: ClassVar[str] = "moda-calibrate"
     source: ClassVar[str] = "ours"
     summary: ClassVar[str] = "lowers the gap between self and cross attention of every head to a target"
 
-    target: float = 0.45
-    change: str = "down"
-    denominator: str = "max"
-    queries: str = TEXT
-    limit: float = 20.0
-    layers: str = "0.0-1.0"
+    target: float = parameter(
+        0.45,
+        "The gap of every head, at most 1 for `max` and `sum` (the default is a gap between the two that P2 prints for"
+        " its model, 50 % of text and 41 % of visual tokens).",
+        ge=0,
+    )
+    change: Literal["down", "both"] = parameter(
+        "down",
+        "`down`, only heads whose gap is above the target, which the paper means to lower; `both`, every head, also"
+        " those whose gap has to be raised to meet it.",
+    )
+    denominator: Literal["max", "sum", "self"] = parameter("max", "Of the gap: `max`, `sum` (s + c) or `self` (s).")
+    queries: Visual | Text | Literal["both"] = parameter(
+        TEXT,
+        "Whose rows: `text`, `visual` (in a causal model they see the text before them only, mostly sinks; where there"
+        " is none, nothing is done) or `both`.",
+    )
+    limit: float = parameter(
+        20.0, "Largest constant; a head whose target is beyond gets the nearest gap.", gt=0, le=100
+    )
+    layers: str = layers_parameter()
 
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        self.check_choices({"change": CHANGES, "denominator": DENOMINATORS, "queries": DIRECTIONS})
-        if self.denominator != "self" and not 0 <= self.target <= 1:
+        if self.denominator != "self" and self.target > 1:
             raise self.wrong("target", "must be in [0, 1]")
-        self.check_least(0, "target")
-        if not 0 < self.limit <= 100:
-            raise self.wrong("limit", "must be in (0, 100]")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningCalibrate:
         """Find the modalities of each prompt's tokens.

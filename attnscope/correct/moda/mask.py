@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_rows, least_mass, masses
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Correction, Decoder, layers_parameter
 from attnscope.correct.knockout.running import CUT
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
-from attnscope.correct.moda.gram import DIRECTIONS
 from attnscope.correct.notes import Caution
+from attnscope.correct.params import parameter
 from attnscope.correct.registry import correction
-from attnscope.vocabulary import TEXT, VISUAL
+from attnscope.vocabulary import TEXT, VISUAL, Text, Visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
@@ -65,7 +65,6 @@ def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Ten
 # sinks out of both softmaxes.
 
 
-COMBINE = ("fixed", "natural")
 RAISED = 0.005  # what a gap must grow by to be called so: below is rounding
 
 
@@ -75,33 +74,32 @@ class ModaMask(Correction):
     """Give self and cross attention a softmax each, and add them by a gate.
 
     Generated tokens are text, and gated like it. Not for models that cap their logits.
-
-    Attributes:
-        combine: "fixed", by `gate` (ours); "natural", by each row's own mass on the other modality, which is the plain
-            attention: a check of the machinery (ours).
-        gate: Share of a row's attention that the other modality gets, in [0, 1]: 0 cuts cross attention, 1 leaves
-            nothing else; if not given, the share of the row's keys that are of the other modality, which gives both
-            sides the same mean per pair (ours). Rows that see one side only stay as they are.
-        queries: Whose rows: "text", "visual" or "both" (paper). In a causal model, visual rows see the text before
-            them only: system prompt, template and sinks.
-        layers: Layers where it acts.
     """
 
     method: ClassVar[str] = "moda-mask"
     source: ClassVar[str] = "paper"
     summary: ClassVar[str] = "gives attention within and between modalities a softmax each, added by a gate"
 
-    combine: str = "fixed"
-    gate: float | None = None
-    queries: str = "both"
-    layers: str = "0.0-1.0"
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        super().__post_init__()
-        self.check_choices({"combine": COMBINE, "queries": DIRECTIONS})
-        if self.gate is not None and not 0 <= self.gate <= 1:
-            raise self.wrong("gate", "must be in [0, 1]")
+    combine: Literal["fixed", "natural"] = parameter(
+        "fixed",
+        "`fixed`, by `gate`; `natural`, by each row's own mass on the other modality, which is the plain attention: a"
+        " check of the machinery.",
+    )
+    gate: float | None = parameter(
+        None,
+        "Share of a row's attention that the other modality gets: 0 cuts cross attention, 1 leaves nothing else; if not"
+        " given, the share of the row's keys that are of the other modality, which gives both sides the same mean per"
+        " pair. Rows that see one side only stay as they are.",
+        ge=0,
+        le=1,
+    )
+    queries: Visual | Text | Literal["both"] = parameter(
+        "both",
+        "Whose rows: `text`, `visual` or `both`. In a causal model, visual rows see the text before them only: system"
+        " prompt, template and sinks.",
+        "paper",
+    )
+    layers: str = layers_parameter()
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningMask:
         """Find the two sides of each prompt.

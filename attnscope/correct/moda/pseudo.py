@@ -12,22 +12,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, Rescale
 from attnscope.attention.stats import ANCHOR_GAIN, stats_of_all
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Changed, Correction, Decoder, layers_parameter
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
 from attnscope.correct.notes import Caution
+from attnscope.correct.params import parameter
 from attnscope.correct.registry import correction
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
-
-LEVELS = ("logit", "row")
 
 
 @correction
@@ -37,32 +36,32 @@ class ModaPseudo(Correction):
 
     Row i of the n prompt tokens has n - i pseudo scores; the last token of the prompt and generated ones have none, so
     decoding steps are plain.
-
-    Attributes:
-        p_base: The first pseudo score. Not published; the default 0 is the logit of a key that is orthogonal to the
-            query (ours).
-        beta: How much less each next one is, at least 0. Not published; with the default 1 all pseudo keys of a row
-            together weigh at most 1.58 keys of score `p_base` (ours); 0 makes them all alike.
-        level: What `p_base` is measured from: "logit", 0 (paper; what it does then depends on the level of a model's
-            logits, which attention itself does not), or "row", the log-sum-exp of the row's logits (ours: the factor
-            of a row then depends on its position alone). A very low `p_base` is the identity, -100 for example.
-        layers: Layers where it acts.
     """
 
     method: ClassVar[str] = "moda-pseudo"
     source: ClassVar[str] = "paper"
     summary: ClassVar[str] = "takes mass from early rows as if the keys that they cannot see had scores"
 
-    p_base: float = 0.0
-    beta: float = 1.0
-    level: str = "logit"
-    layers: str = "0.0-1.0"
+    changes: ClassVar[tuple[Changed, ...]] = ("outputs",)
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        super().__post_init__()
-        self.check_least(0, "beta")
-        self.check_choices({"level": LEVELS})
+    p_base: float = parameter(
+        0.0,
+        "The first pseudo score. Not published; the default 0 is the logit of a key that is orthogonal to the query.",
+    )
+    beta: float = parameter(
+        1.0,
+        "How much less each next one is. Not published; with the default 1 all pseudo keys of a row together weigh at"
+        " most 1.58 keys of score `p_base`; 0 makes them all alike.",
+        ge=0,
+    )
+    level: Literal["logit", "row"] = parameter(
+        "logit",
+        "What `p_base` is measured from: `logit`, 0 (what it does then depends on the level of a model's logits, which"
+        " attention itself does not), or `row`, the log-sum-exp of the row's logits (ours: the factor of a row then"
+        " depends on its position alone). A very low `p_base` is the identity, -100 for example.",
+        "paper",
+    )
+    layers: str = layers_parameter()
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningPseudo:
         """Count the pseudo keys of each row.

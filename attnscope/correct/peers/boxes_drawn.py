@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope import fonts
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Changed, Correction, Decoder
+from attnscope.correct.params import parameter
 from attnscope.correct.peers.inputs import Shown, not_shown, visible_boxes
 from attnscope.correct.registry import correction
 
@@ -34,26 +35,23 @@ class BoxesDrawn(Correction):
 
     A prompt must be built with `attnscope.correct.prompted`. Places do not change: the token table is that of the
     plain frames.
-
-    Attributes:
-        line: Width of a line, as a fraction of the frame's height, at least one pixel (ours).
-        label: Height of a name, as a fraction of the frame's height, at least 9 pixels; 0 for no names (ours).
     """
 
     method: ClassVar[str] = "boxes-drawn"
     source: ClassVar[str] = "2nd"
     summary: ClassVar[str] = "draws the box and the name of every speaker on the frames (visual prompting)"
 
-    line: float = 0.01
-    label: float = 0.06
+    changes: ClassVar[tuple[Changed, ...]] = ("prompt",)
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        super().__post_init__()
-        if not 0 < self.line <= 0.2:
-            raise self.wrong("line", "must be in (0, 0.2]")
-        if not 0 <= self.label <= 0.5:
-            raise self.wrong("label", "must be in [0, 0.5]")
+    line: float = parameter(
+        0.01, "Width of a line, as a fraction of the frame's height, at least one pixel.", gt=0, le=0.2
+    )
+    label: float = parameter(
+        0.06,
+        "Height of a name, as a fraction of the frame's height, at least 9 pixels; 0 for no names.",
+        ge=0,
+        le=0.5,
+    )
 
     def show(self, scene: Scene, frames: Frames) -> tuple[Scene, Frames]:
         """The same scene, and its frames with boxes.
@@ -72,12 +70,12 @@ class BoxesDrawn(Correction):
                 for image, xyxy in zip(frames.images, boxes.xyxy.swapaxes(0, 1), strict=True)
             ]
         )
-        told = [f"{self._begin} {', '.join(boxes.speakers)}"]
+        notes = [f"{self._begin} {', '.join(boxes.speakers)}"]
         if strange := [name for name, font in labels.items() if not _writes(font, name)]:
-            told.append(f"{self.method}: the labels of {', '.join(strange)} lack letters that no installed font has")
+            notes.append(f"{self.method}: the labels of {', '.join(strange)} lack letters that no installed font has")
         if len(order) > len(COLOURS):
-            told.append(f"{self.method}: {len(order)} speakers share {len(COLOURS)} colours")
-        return scene, replace(frames, images=images, warnings=[*frames.warnings, *told])
+            notes.append(f"{self.method}: {len(order)} speakers share {len(COLOURS)} colours")
+        return scene, replace(frames, images=images, warnings=[*frames.warnings, *notes])
 
     @property
     def _begin(self) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Changed, Correction, Decoder, layers_parameter
+from attnscope.correct.params import parameter
 from attnscope.correct.peers.row_edits import RunningScale, Scale
 from attnscope.correct.peers.tokens import Tokens, image_keys
 from attnscope.correct.registry import correction
@@ -29,10 +30,6 @@ class Pai(Correction):
     """Raise the image's logits in the answer's rows by a share of their size; guidance of the logits is left out.
 
     Prefill and cached decoding give what one pass over the whole text gives.
-
-    Attributes:
-        alpha: Share of |z| that is added; 0 is the identity (code: 0.2).
-        layers: Layers that are edited (code: from layer 2 of 32 on, which is depth 0.0625).
     """
 
     method: ClassVar[str] = "pai"
@@ -41,13 +38,12 @@ class Pai(Correction):
         "raises the image's logits in the answer's rows by a share of their size (without the guidance of logits)"
     )
 
-    alpha: float = 0.2
-    layers: str = "0.0625-1.0"
+    changes: ClassVar[tuple[Changed, ...]] = ("rows",)
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        super().__post_init__()
-        self.check_least(0, "alpha")
+    alpha: float = parameter(0.2, "Share of |z| that is added; 0 is the identity (code: 0.2).", "code", ge=0)
+    layers: str = layers_parameter(
+        "0.0625-1.0", "Layers that are edited (code: from layer 2 of 32 on, which is depth 0.0625).", "code"
+    )
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningScale:
         """Find the answer's row and the image's keys.

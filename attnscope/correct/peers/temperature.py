@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
 from attnscope.attention import AttentionCall
-from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.correct.base import Correction, Decoder, Running, layers_parameter
 from attnscope.correct.heads import fixed
 from attnscope.correct.notes import Caution, counted
+from attnscope.correct.params import parameter
 from attnscope.correct.peers.tokens import ROWS, Places, Tokens
 from attnscope.correct.placing import Placing
 from attnscope.correct.registry import correction
@@ -35,35 +36,23 @@ class Temperature(Correction):
     Unlike a factor on some keys, it does not depend on the level of the logits. In half precision the divided queries
     are rounded once more; a temperature that is a power of 2 is exact. A model that caps its logits is refused. Prefill
     and cached decoding give what one pass over the whole text gives.
-
-    Attributes:
-        temperature: T; below 1 sharpens, above 1 flattens, 1 is the identity.
-        rows: "answer", the answer position and every later token, "text", also all text after the first visual token,
-            or "all".
-        heads: Heads that are edited, "2.3,4.0" for head 3 of layer 2 and head 0 of layer 4, or a heads file (.json),
-            which only its own model takes; then `layers` plays no role. Empty: all heads of `layers`.
-        layers: Layers that are edited.
     """
 
     method: ClassVar[str] = "temperature"
     source: ClassVar[str] = "ours"
     summary: ClassVar[str] = "divides logits by a temperature, on chosen heads and rows"
 
-    temperature: float = 0.5
-    rows: str = "answer"
-    heads: str | HeadList = ""
-    layers: str = "0.0-1.0"
-
-    def __post_init__(self) -> None:
-        """Check ranges, and read the heads file."""
-        super().__post_init__()
-        self.check_least(0, "temperature", above=True)
-        self.check_choices({"rows": tuple(ROWS)})
-        object.__setattr__(self, "heads", fixed.opened(self.heads, self.method))
-
-    def params(self) -> dict[str, Any]:
-        """The parameters, as stored in a capture; of a heads file, the heads."""
-        return super().params() | {"heads": fixed.text(self.heads)}
+    temperature: float = parameter(0.5, "T; below 1 sharpens, above 1 flattens, 1 is the identity.", gt=0)
+    rows: Literal["answer", "text", "all"] = parameter(
+        "answer",
+        "`answer`, the answer position and every later token, `text`, also all text after the first visual token, or"
+        " `all`.",
+    )
+    heads: str | HeadList = fixed.heads_parameter(
+        "Heads that are edited, `2.3,4.0` for head 3 of layer 2 and head 0 of layer 4, or a heads file (.json), which"
+        " only its own model takes; then `layers` plays no role. Empty: all heads of `layers`."
+    )
+    layers: str = layers_parameter(meaning="Layers that are edited.")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningTemperature:
         """Find the heads and the rows.
@@ -81,11 +70,13 @@ class Temperature(Correction):
 class RunningTemperature(Running):
     """A temperature bound to a left-padded batch."""
 
+    settings: Temperature
+
     def __init__(
         self, settings: Temperature, heads: dict[int, list[int]], tokens: Sequence[Tokens], warning: str = ""
     ) -> None:
         self.settings, self.heads, self.prompts, self.warning = settings, heads, len(tokens), warning
-        self._placing = Placing(settings.method, [one.length for one in tokens])
+        self._placing = Placing(settings.method, [own.length for own in tokens])
         self._places = Places(self._placing, tokens)
         self._rounded: torch.dtype | None = None
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Changed, Correction, Decoder, layers_parameter
+from attnscope.correct.params import parameter
 from attnscope.correct.peers.row_edits import RunningScale, Scale
 from attnscope.correct.peers.tokens import Tokens, image_keys, keys_before_image
 from attnscope.correct.registry import correction
@@ -29,25 +30,19 @@ class Vaf(Correction):
     after the one image), and every later token. The system prompt is all that stands before the first visual token, as
     in their code, also in a model without a system message. Every text row is computed densely. Prefill and cached
     decoding give what one pass over the whole text gives.
-
-    Attributes:
-        enhance: Factor on the logits of the image's keys; 1 leaves them as they are (code: 1.15).
-        suppress: Factor on the logits of the system prompt's keys (code: 0.95).
-        layers: Layers that are edited (code: 9-14 of 32).
     """
 
     method: ClassVar[str] = "vaf"
     source: ClassVar[str] = "code"
     summary: ClassVar[str] = "multiplies the logits of text towards the image, and towards the system prompt"
 
-    enhance: float = 1.15
-    suppress: float = 0.95
-    layers: str = "0.28-0.47"
+    changes: ClassVar[tuple[Changed, ...]] = ("rows",)
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        super().__post_init__()
-        self.check_least(0, "enhance", "suppress", above=True)
+    enhance: float = parameter(
+        1.15, "Factor on the logits of the image's keys; 1 leaves them as they are (code: 1.15).", "code", gt=0
+    )
+    suppress: float = parameter(0.95, "Factor on the logits of the system prompt's keys (code: 0.95).", "code", gt=0)
+    layers: str = layers_parameter("0.28-0.47", "Layers that are edited (code: 9-14 of 32).", "code")
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningScale:
         """Find the text's rows, and the keys of the image and the system prompt.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,8 +16,9 @@ from torch import Tensor
 
 from attnscope.attention import AttentionCall, classify, softmax
 from attnscope.capture.record.rows import find_sinks, read_probes
-from attnscope.correct.base import Correction, Decoder
+from attnscope.correct.base import Changed, Correction, Decoder, layers_parameter
 from attnscope.correct.notes import Caution
+from attnscope.correct.params import parameter
 from attnscope.correct.peers.row_edits import Part, RunningRows
 from attnscope.correct.peers.tokens import Place, Tokens, image_keys, on_axis
 from attnscope.correct.registry import correction
@@ -38,42 +39,37 @@ class Var(Correction):
     channels). Text sinks, such as the first token, are cut as well as visual ones; a layer without a visual sink is
     edited too (their code leaves it alone). Finding them reads those rows densely in every layer. Prefill and cached
     decoding give what one pass over the whole text gives.
-
-    Attributes:
-        keep: What sinks keep of their attention; 1 is the identity (code: 0.6).
-        sink_share: Largest share of a head's image mass that visual sinks hold in a row where it is edited (code: 0.5).
-        image_mass: Least image mass of a head in a row where it is edited (code: 0.2).
-        rows: "answer", the answer position and every later token (ours), or "text", also all text after the first
-            visual token (code).
-        layers: Layers that are edited (code: from layer 2 of 32 on, which is depth 0.0625).
-        sink_mass: Least mean mass of a sink (ours).
-        sink_ratio: Least multiple of uniform attention (ours).
     """
 
     method: ClassVar[str] = "var"
     source: ClassVar[str] = "code"
     summary: ClassVar[str] = "moves attention from sinks to the other visual keys, on heads that look at the image"
 
-    keep: float = 0.6
-    sink_share: float = 0.5
-    image_mass: float = 0.2
-    rows: str = "answer"
-    layers: str = "0.0625-1.0"
-    sink_mass: float = 0.05
-    sink_ratio: float = 10.0
+    changes: ClassVar[tuple[Changed, ...]] = ("rows",)
 
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        super().__post_init__()
-        if not 0 < self.keep <= 1:
-            raise self.wrong("keep", "must be in (0, 1]")
-        for name in ("sink_share", "image_mass"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise self.wrong(name, "must be in [0, 1]")
-        if not 0 <= self.sink_mass < 1:
-            raise self.wrong("sink_mass", "must be in [0, 1)")
-        self.check_least(1, "sink_ratio")
-        self.check_choices({"rows": ("answer", "text")})
+    keep: float = parameter(
+        0.6, "What sinks keep of their attention; 1 is the identity (code: 0.6).", "code", gt=0, le=1
+    )
+    sink_share: float = parameter(
+        0.5,
+        "Largest share of a head's image mass that visual sinks hold in a row where it is edited (code: 0.5).",
+        "code",
+        ge=0,
+        le=1,
+    )
+    image_mass: float = parameter(
+        0.2, "Least image mass of a head in a row where it is edited (code: 0.2).", "code", ge=0, le=1
+    )
+    rows: Literal["answer", "text"] = parameter(
+        "answer",
+        "`answer`, the answer position and every later token (ours), or `text`, also all text after the first visual"
+        " token (code).",
+    )
+    layers: str = layers_parameter(
+        "0.0625-1.0", "Layers that are edited (code: from layer 2 of 32 on, which is depth 0.0625).", "code"
+    )
+    sink_mass: float = parameter(0.05, "Least mean mass of a sink.", ge=0, lt=1)
+    sink_ratio: float = parameter(10.0, "Least multiple of uniform attention.", ge=1)
 
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> RunningVar:
         """Find the rows that are edited, and those that tell the sinks.
@@ -83,7 +79,7 @@ class Var(Correction):
         """
         tokens = [Tokens.of(prompt, self.rows, image_keys(prompt)) for prompt in prompts]
         if self.keep == 1:
-            tokens = [one.nowhere() for one in tokens]
+            tokens = [own.nowhere() for own in tokens]
         return RunningVar(self, decoder, select_layers(self.layers, decoder.layers, decoder.depth), tokens)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attnscope.correct.cells import Bools, Cells, find_cells
 from attnscope.correct.notes import Caution, counted
-from attnscope.correct.social.boxes import Bools, Cells, find_cells
 from attnscope.correct.social.toward import names_whom, target
 from attnscope.errors import Argument, NotApplicableError
 from attnscope.metrics.people.density import cells_at, live_frames
@@ -18,6 +18,7 @@ from attnscope.scene.mentions import mentions
 from attnscope.vocabulary import ANSWER, QUESTION
 
 if TYPE_CHECKING:
+    from attnscope.correct.controls.wrapper import Controlled
     from attnscope.correct.social.bias import SocialBias
     from attnscope.model import Prompt
     from attnscope.scene import Turn
@@ -26,8 +27,8 @@ ROWS = ("utterances", QUESTION, ANSWER)
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The tokens of one prompt of N tokens that a bias is about.
+class Targets:
+    """What a bias draws to what in one prompt of N tokens.
 
     Attributes:
         length: N.
@@ -36,8 +37,8 @@ class Drawn:
         cells: [G, N] boolean, sets of visual tokens; equal sets are there once.
         answer: The row of `cells` that every position after the prompt is drawn to, -1 for none.
         visual: [V] positions of the cells of all speakers.
-        told: What is drawn where, in words.
-        said: What else a user should know, one sentence each.
+        where: The tokens that are drawn, in words.
+        notes: What else a user should know, one sentence each.
     """
 
     length: int
@@ -46,10 +47,10 @@ class Drawn:
     cells: Tensor
     answer: int
     visual: Tensor
-    told: str
-    said: tuple[str, ...]
+    where: str
+    notes: tuple[str, ...]
 
-    def to(self, device: torch.device) -> Drawn:
+    def to(self, device: torch.device) -> Targets:
         """The same on another device."""
         moved = {name: getattr(self, name).to(device) for name in ("rows", "group", "cells", "visual")}
         return replace(self, **moved)
@@ -73,40 +74,40 @@ class _Sets:
         return self.numbers[cells.tobytes()]
 
 
-def draw(prompt: Prompt, settings: SocialBias) -> Drawn:
-    """Find the tokens of a prompt and the cells that each is drawn to.
+def draw(prompt: Prompt, settings: SocialBias, control: Controlled | None = None) -> Targets:
+    """Find the tokens of a prompt and the cells that each is drawn to, under a control if there is one.
 
     Raises:
         NotApplicableError: If the scene has no boxes, or there is nothing to do for one of the kinds of rows.
     """
-    cells = find_cells(prompt, settings)
-    sets, group, told, answer = _Sets(), dict[int, int](), list[str](), -1
-    said = list(cells.said)
+    cells = find_cells(prompt, settings.method, settings.coverage, overlap=settings.overlap, control=control)
+    sets, group, where, answer = _Sets(), dict[int, int](), list[str](), -1
+    notes = list(cells.notes)
     if "utterances" in settings.kinds:
         group |= _utterances(prompt, cells, settings.window, sets)
-        told.append("the prompt's utterance tokens")
+        where.append("the prompt's utterance tokens")
         lost = sum(number < 0 for number in group.values())
         if lost:
             cells_of = f"{lost / len(group):.1%} of {len(group)} utterance tokens have no cell of their speaker"
-            said.append(Caution(f"{cells_of} to be drawn to while they are said"))
+            notes.append(Caution(f"{cells_of} to be drawn to while they are said"))
     if QUESTION in settings.kinds:
         named = _question(prompt, cells, sets)
         group |= named
-        told.append(f"{counted(len(named), 'token')} of names in the question")
+        where.append(f"{counted(len(named), 'token')} of names in the question")
     if ANSWER in settings.kinds:
         who, own, whole = target(prompt, cells, settings)
         answer = group[len(prompt.tokens) - 1] = sets.number(own, whole)
-        told.append(f"the answer (drawn to {who})")
+        where.append(f"the answer (drawn to {who})")
     rows = sorted(group)
-    return Drawn(
+    return Targets(
         length=len(prompt.tokens),
         rows=torch.tensor(rows),
         group=torch.tensor([group[row] for row in rows]),
         cells=torch.from_numpy(np.stack(sets.sets)),
         answer=answer,
         visual=torch.from_numpy(np.flatnonzero(cells.all)),
-        told=", ".join(told),
-        said=(*said, *_overlaps(sets, cells, settings.overlap)),
+        where=", ".join(where),
+        notes=(*notes, *_overlaps(sets, cells, settings.overlap)),
     )
 
 
@@ -116,40 +117,41 @@ def _overlaps(sets: _Sets, cells: Cells, overlap: str) -> list[str]:
     both = int((wanted & cells.shared).sum())
     if not both:
         return []
-    done = "left out" if overlap == "none" else "drawn to for each of them"
-    return [f"{both / wanted.sum():.1%} of {wanted.sum()} target cells are in the boxes of several speakers ({done})"]
+    effect = "left out" if overlap == "none" else "drawn to for each of them"
+    share = f"{both / wanted.sum():.1%} of {wanted.sum()} target cells"
+    return [f"{share} are in the boxes of several speakers ({effect})"]
 
 
 def _utterances(prompt: Prompt, cells: Cells, window: float, sets: _Sets) -> dict[int, int]:
     """Tokens of turns with a speaker (2nd: the set U), each drawn to its speaker where the turn is live."""
     tokens, times = prompt.tokens, np.asarray(prompt.frames.times)
     of_turn: dict[int, int] = {}
-    for number, said in enumerate(prompt.scene.transcript):
-        if said.speaker not in cells.boxed:
+    for number, spoken in enumerate(prompt.scene.transcript):
+        if spoken.speaker not in cells.boxed:
             continue
-        live = cells_at(tokens, live_frames(*_widened(said, window), times))
-        of_turn[number] = sets.number(cells.drawn[said.speaker] & live, cells.whole[said.speaker] & live)
+        live = cells_at(tokens, live_frames(*_widened(spoken, window), times))
+        of_turn[number] = sets.number(cells.targets[spoken.speaker] & live, cells.whole[spoken.speaker] & live)
     if max(of_turn.values(), default=-1) < 0:
         raise NotApplicableError(
             f"{prompt.scene.video}: social-bias needs a speaker with words and a box covering visual tokens,"
             " and the scene has none"
         )
     turn = tokens["turn"].to_numpy()
-    spoken = np.flatnonzero((turn >= 0) & (tokens["speaker"] != "").to_numpy())
-    return {int(row): of_turn.get(int(turn[row]), -1) for row in spoken}
+    words = np.flatnonzero((turn >= 0) & (tokens["speaker"] != "").to_numpy())
+    return {int(row): of_turn.get(int(turn[row]), -1) for row in words}
 
 
-def _widened(said: Turn, window: float) -> tuple[float | None, float | None]:
-    known = [t for t in (said.start, said.end) if t is not None]
+def _widened(turn: Turn, window: float) -> tuple[float | None, float | None]:
+    known = [t for t in (turn.start, turn.end) if t is not None]
     return (min(known) - window, max(known) + window) if known else (None, None)
 
 
 def _question(prompt: Prompt, cells: Cells, sets: _Sets) -> dict[int, int]:
     """Tokens of the question that write the name of a visible speaker, each drawn to that speaker (ours)."""
-    tokens, found = prompt.tokens, dict[int, int]()
+    tokens, groups = prompt.tokens, dict[int, int]()
     asked = tokens[tokens["role"] == QUESTION]
-    drawn = cells.drawn
-    names = [(a, b, name) for a, b, name in mentions(prompt.scene) if name in drawn and drawn[name].any()]
+    targets = cells.targets
+    names = [(a, b, name) for a, b, name in mentions(prompt.scene) if name in targets and targets[name].any()]
     if not names:
         raise NotApplicableError(
             f"{prompt.scene.video}: ",
@@ -158,6 +160,6 @@ def _question(prompt: Prompt, cells: Cells, sets: _Sets) -> dict[int, int]:
         )
     begin = prompt.text.index(str(prompt.scene.question), int(asked["char_start"].min()))
     for start, end, name in names:
-        touched = (asked["char_start"] < begin + end) & (asked["char_end"] > begin + start)
-        found |= dict.fromkeys(map(int, asked["position"][touched]), sets.number(drawn[name], cells.whole[name]))
-    return found
+        inside = (asked["char_start"] < begin + end) & (asked["char_end"] > begin + start)
+        groups |= dict.fromkeys(map(int, asked["position"][inside]), sets.number(targets[name], cells.whole[name]))
+    return groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from attnscope.correct.social.boxes import WHOSE, Bools, Cells, elsewhere, placed, random_note
+from attnscope.correct.cells import Bools, Cells, elsewhere, placed, random_note
 from attnscope.errors import Argument, NotApplicableError
 from attnscope.scene.mentions import asked_speakers
 from attnscope.scene.names import did_you_mean, find_name
@@ -54,15 +54,15 @@ def target(prompt: Prompt, cells: Cells, settings: SocialBias) -> tuple[str, Boo
             f": is no speaker with a box; choose from {', '.join(cells.boxed)}, or {', '.join(TOWARD)}"
             f"{did_you_mean(toward, cells.boxed)}",
         )
-    if not cells.drawn[name].any():
+    if not cells.targets[name].any():
         why = "cells are all in others' boxes too" if name in cells.visible else "box covers no visual token"
         raise NotApplicableError(f"{scene.video}: the answer is to be drawn to {name}, whose {why}")
     if toward == "random":
-        random = elsewhere(prompt, settings.seed, name, cells.drawn[name])
-        note = random_note(settings.seed, [(random, cells.drawn[name])])
+        random = elsewhere(prompt, settings.seed, name, cells.targets[name])
+        note = random_note(settings.seed, [(random, cells.targets[name])])
         return f"as many cells as {name}'s at a random place{note}", random, random
-    who = name if settings.whose == "own" else f"{WHOSE[settings.whose]}, in place of {name}"
-    return who, cells.drawn[name], cells.whole[name]
+    who = f"{cells.instead}, in place of {name}" if cells.instead else name
+    return who, cells.targets[name], cells.whole[name]
 
 
 def _named(scene: Scene) -> str:

@@ -144,7 +144,7 @@ def what_if(
             cannot be answered from them alone: it changes what the model is shown, or needs values or a run of it.
     """
     for one in corrections:
-        if type(one).show is not Correction.show:
+        if "prompt" in one.changes:
             raise RequestError(
                 f"{one.method}: changes what the model is shown, and a capture holds only the queries and keys of what"
                 " it was shown; run the model instead"

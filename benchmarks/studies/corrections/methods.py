@@ -8,8 +8,8 @@ from typing import Any
 
 from attnscope.correct import (
     AdaptVis,
+    BoxesDescribed,
     BoxesDrawn,
-    BoxesTold,
     Correction,
     Knockout,
     ModaAlign,
@@ -145,7 +145,7 @@ def _peers(found: Chosen) -> list[Method]:
         Method("var, answer row", "peers", "code, sinks and rows ours", (Var(),), "keep", keeps),
         Method("temperature, chosen heads", "peers", "ours", (temperature,), "temperature", (1.5, 0.8, 0.5, 0.25, 0.1)),
         Method("boxes drawn on the frames", "shown", "2nd, drawing ours", (BoxesDrawn(),)),
-        Method("boxes told in the prompt", "shown", "ours", (BoxesTold(),)),
+        Method("boxes told in the prompt", "shown", "ours", (BoxesDescribed(),)),
     ]
 
 

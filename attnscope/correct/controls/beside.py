@@ -2,18 +2,20 @@
 
 A correction that helps because of whose pixels it draws to should not help with another person's, with everybody's or
 with a random box; one that helps through its heads should not help on those of lowest g in each prompt; and jittered,
-moved and missing boxes say how good the boxes have to be (ours). A control is made of ordinary corrections, so it can
-be written to correction.json and evaluated like any other.
+moved and missing boxes say how good the boxes have to be (ours). A control is a correction too, so it can
+be written to correction.json and evaluated like any other (`attnscope.correct.controls.Controlled`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from attnscope.correct.base import Correction
+from attnscope.correct.controls.wrapper import Controlled
 from attnscope.correct.heads import fixed
+from attnscope.correct.params import declared
 from attnscope.errors import RequestError
 from attnscope.vocabulary import VISUAL
 
@@ -51,7 +53,7 @@ def left_out(corrections: Sequence[Correction]) -> dict[str, str]:
 def _made(
     corrections: Sequence[Correction], jitter: float, shift: float, drop: float, seed: int
 ) -> tuple[dict[str, list[Correction]], dict[str, str]]:
-    # Which fields a control sets: a correction takes part in it if it has them
+    # What a control sets: a correction takes part in it if it knows controls
     changes: dict[str, dict[str, Any]] = {
         "wrong speaker": {"whose": "other"},
         "all boxes": {"whose": "everyone"},
@@ -66,31 +68,34 @@ def _made(
     why: dict[str, str] = {}
     for name, change in changes.items():
         try:
-            changed = [_changed(one, change) for one in corrections]
+            changed = [_changed(correction, change) for correction in corrections]
         except RequestError as error:
             why[name] = str(error)
             continue
-        if any(one is not None for one in changed):
+        if any(correction is not None for correction in changed):
             made[name] = [new or old for new, old in zip(changed, corrections, strict=True)]
         else:
-            methods = ", ".join(one.method for one in corrections) or "nothing"
+            methods = ", ".join(correction.method for correction in corrections) or "nothing"
             about = "heads" if "lowest" in change else "speakers' boxes"
             why[name] = f"{methods}: chooses nothing by {about}, or is this control already"
     return made, why
 
 
-def _changed(one: Correction, change: dict[str, Any]) -> Correction | None:
-    """A correction with some fields changed; None if it has no such fields, or nothing would change.
+def _changed(correction: Correction, change: dict[str, Any]) -> Correction | None:
+    """A correction under a control; None if it knows no controls, or nothing would change.
 
     Raises:
-        RequestError: If the correction contradicts the change.
+        RequestError: If the correction contradicts the control.
     """
-    known: dict[str, Any] = {field.name: field.default for field in fields(one)}
-    heads: Any = getattr(one, "heads", "")
-    if not set(change) <= set(known):
+    own, before = correction, dict[str, Any]()
+    if isinstance(correction, Controlled):
+        own, before = correction.of, {name: getattr(correction, name) for name in declared(Controlled)}
+    if own.control is None:
         return None
+    heads: Any = own.values().get("heads", "")
     if "lowest" in change and heads:  # as many, chosen by g from all layers
         count = sum(len(several) for several in fixed.parse(heads).values())
-        change = change | {"heads": "", "topk": count, "layers": EVERY_LAYER, "threshold": known["threshold"]}
-    changed = replace(one, **change)
-    return None if changed == one else changed
+        threshold = own.parameters()["threshold"].default
+        own = replace(own, **{"heads": "", "topk": count, "layers": EVERY_LAYER, "threshold": threshold})
+    changed = Controlled.around(own, before | change)
+    return None if changed == correction else changed
