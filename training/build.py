@@ -110,7 +110,7 @@ def _corpus() -> Iterator[str]:
     asked = "Who is the first second third speaker talking to does mean by point at What colour cup of How many people"
     around = "system user assistant You are a helpful Options Answer with one the options are there Which thing"
     words = {*NAMES, *CUPS, *THINGS, *NUMBERS, *asked.split(), *around.split()}
-    words |= {word.strip(".,?![]") for said in SENTENCES.values() for line in said for word in line.split()}
+    words |= {word.strip(".,?![]") for lines in SENTENCES.values() for line in lines for word in line.split()}
     for word in sorted(words):
         yield from [f"{word} {word}"] * 20
 

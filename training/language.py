@@ -163,8 +163,8 @@ def train_language(
     while work.step < lesson.steps:
         rng = np.random.default_rng([seed, lesson.slots, work.step])
         views = [lesson.view(pool[i], rng) for i in rng.choice(len(pool), size=lesson.batch, p=chances)]
-        shown = bool(rng.random() < lesson.shown)
-        asked = [choose(view.clip, rng, PER_CLIP, options=shown) for view in views]
+        with_options = bool(rng.random() < lesson.shown)
+        asked = [choose(view.clip, rng, PER_CLIP, options=with_options) for view in views]
         packed = packer.pack([view.clip for view in views], asked).to(model.device)
         tokens = torch.stack([view.tokens for view in views]).to(model.device).float()
         turns = torch.stack([view.turns for view in views]).to(model.device)

@@ -85,8 +85,9 @@ class Packer:
         ids = torch.tensor([self.head])
         kinds = (ids == self.video).long() * 2
         seconds = torch.tensor([SLOT / FPS])
-        found, _ = model.model.get_rope_index(ids, kinds, video_grid_thw=grid(self.slots), second_per_grid_ts=seconds)
-        return torch.as_tensor(found)[:, 0]
+        grids = grid(self.slots)
+        positions, _ = model.model.get_rope_index(ids, kinds, video_grid_thw=grids, second_per_grid_ts=seconds)
+        return torch.as_tensor(positions)[:, 0]
 
     def transcript(self, clip: Clip) -> list[int]:
         """The lines before the question."""

@@ -90,8 +90,8 @@ class Curve:
             accuracy: Shares of right labels or answers, by name.
         """
         seconds = self._offset + time.monotonic() - self._began
-        told = " ".join(f"{name}={share:.3f}" for name, share in accuracy.items())
-        row = dict(zip(_COLUMNS, (stage, step, f"{seconds:.0f}", f"{loss:.4f}", told), strict=True))
+        shares = " ".join(f"{name}={share:.3f}" for name, share in accuracy.items())
+        row = dict(zip(_COLUMNS, (stage, step, f"{seconds:.0f}", f"{loss:.4f}", shares), strict=True))
         new = not self.path.exists()
         with self.path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, _COLUMNS)

@@ -103,19 +103,22 @@ def loss_of(logits: Sequence[Tensor], wanted: Tensor) -> Tensor:
     for column, scores in enumerate(logits):
         target = wanted[..., column].reshape(-1)
         each = cross_entropy(scores.reshape(len(target), -1), target, reduction="none")
-        shown = target > 0
-        total = total + each[shown].mean() + 0.5 * each[~shown].mean() if shown.any() else total + 0.5 * each.mean()
+        present = target > 0
+        if present.any():
+            total = total + each[present].mean() + 0.5 * each[~present].mean()
+        else:
+            total = total + 0.5 * each.mean()
     return total / len(logits)
 
 
 def accuracy_of(logits: Sequence[Tensor], wanted: Tensor) -> dict[str, float]:
     """Share of right labels among the tokens that show something."""
-    found = {}
+    accuracies = {}
     for column, (name, scores) in enumerate(zip(LABELS, logits, strict=True)):
         target = wanted[..., column]
         right = (scores.argmax(-1) == target)[target > 0]
-        found[name] = float(right.float().mean())
-    return found
+        accuracies[name] = float(right.float().mean())
+    return accuracies
 
 
 def train_tower(

@@ -33,8 +33,8 @@ class Waypoints(nn.Module):
         """
         wanted = turns.reshape(-1)
         each = cross_entropy(self.turn(self.norm(states.float())), wanted, reduction="none")
-        shown = wanted > 0
-        return each.mean() / 2 + (each[shown].mean() / 2 if shown.any() else 0.0)
+        present = wanted > 0
+        return each.mean() / 2 + (each[present].mean() / 2 if present.any() else 0.0)
 
     def place_loss(self, states: Tensor, places: Tensor) -> Tensor:
         """Mean cross entropy over the places that are known, 0 if none is.

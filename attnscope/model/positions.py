@@ -65,8 +65,8 @@ def placed(model: Any, given: Mapping[str, Any]) -> Iterator[None]:
     real = (given["input_ids"] == given["input_ids"]) if mask is None else mask.bool()
 
     def check(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
-        shown = kwargs.get("inputs_embeds")
-        if shown is not None and shown.shape[1] == real.shape[1] and not _same(kwargs, expected, real):
+        embedded = kwargs.get("inputs_embeds")
+        if embedded is not None and embedded.shape[1] == real.shape[1] and not _same(kwargs, expected, real):
             raise ModelError(
                 f"{type(model).__name__}: its visual tokens lost their positions in time, height and width; code that"
                 f" replaced a forward keeps {TYPE_IDS} from the model"

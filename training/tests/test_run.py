@@ -65,7 +65,7 @@ def step_in(path: Path) -> int:
     return int(torch.load(path, weights_only=True)["step"])
 
 
-def told(work: Path) -> list[dict[str, Any]]:
+def records_of(work: Path) -> list[dict[str, Any]]:
     """The curve but for its times."""
     return [{name: row[name] for name in row if name != "seconds"} for row in Curve(work / "curve.csv").rows()]
 
@@ -86,10 +86,10 @@ def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> Non
     assert (folder, again) == (whole / "tiny", pieces / "tiny")
     for name in ("model.safetensors", "config.json", "tokenizer.json", "processor_config.json"):
         assert (folder / name).read_bytes() == (again / name).read_bytes(), name
-    assert told(whole) == told(pieces)
+    assert records_of(whole) == records_of(pieces)
     steps = [line.split(",")[1] for line in (pieces / "curve.csv").read_text().splitlines()[1:]]
     assert steps == list("12334" * 4)  # it went on from step 2, not from the beginning
-    assert [(row["stage"], row["step"]) for row in told(whole)] == [
+    assert [(row["stage"], row["step"]) for row in records_of(whole)] == [
         (stage, str(step)) for stage in ("tower", "arms", "glance", "language") for step in (1, 2, 3, 4)
     ]
     with pytest.raises(RequestError) as error:

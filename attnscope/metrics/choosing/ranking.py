@@ -172,11 +172,11 @@ def choose(
     taking = select_layers(layers, [int(n) for n in caps[0].layers], model.layers)
     count, about = _how_many(top, len(taking) * model.heads), labels(caps, names)
     tables = measure(caps, names, threshold, progress) if tables is None else tables
-    found = {
+    by_criterion = {
         name: scores(tables, about, other, layers=taking, least_mass=least if name == by else None)
         for name, other in criteria().items()
     }
-    defined = {name: of for name, of in found.items() if of is not None}
+    defined = {name: of for name, of in by_criterion.items() if of is not None}
     if by not in defined:
         if chosen.gate is not None and least is not None and scores(tables, about, chosen, layers=taking) is not None:
             raise RequestError.of("least", least, "no head has a mass on the video above it", where=f"{_files(caps)}: ")
