@@ -70,8 +70,9 @@ def commands_page() -> str:
 
 def _section(title: str, command: Any, rest: str) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
-    # typer's own two options depend on the machine, and are named at the top of the page
+    # typer's own two options depend on the machine, and are named at the top of the page; old names are not shown
     options = [p for p in command.params if p.param_type_name == "option" and "completion" not in p.name]
+    options = [p for p in options if not p.hidden]
     usage = " ".join(word for word in (title, "[OPTIONS]", *map(_argument, arguments), rest) if word)
     lines = [f"## {title}", "", "```console", f"$ {usage}", "```", "", _paragraphs(command.help), ""]
     if arguments:

@@ -1,4 +1,7 @@
-"""What TAB offers where a list of values is closed. Written out: a shell does not wait for torch to be imported."""
+"""What TAB offers where a list of values is closed. Written out: a shell does not wait for torch to be imported.
+
+A test compares each list with the library's own.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,44 @@ METHODS = (
     "vaf",
     "var",
 )
-CRITERIA = ("speaker-lift", "grounding-auc", "cross-mass", "answer-lift", "active", "localization")
-READINGS = tuple(vocabulary.READINGS)
 ROWS = ("utterances", vocabulary.QUESTION, vocabulary.ANSWER, vocabulary.TEXT, vocabulary.VISUAL, "all")
+TOWARD = ("asked", "other", "everyone", vocabulary.VISUAL, "random")
+NEGATIVE = ("paper", "clamp", "gap")
+STRENGTHS = ("logit", "constant")
+CUT_QUERIES = (vocabulary.ANSWER, vocabulary.QUESTION, "utterances", vocabulary.TEXT, vocabulary.VISUAL)
+CUT_KEYS = (vocabulary.VISUAL, vocabulary.TEXT, vocabulary.QUESTION, "utterances", "speakers", "asked")
+EDGES = (*(f"{query}:{key}" for query in CUT_QUERIES for key in CUT_KEYS), "utterances:own")
+
+READINGS = tuple(vocabulary.READINGS)
+MAPS_DTYPES = ("float32", "float16")
+CRITERIA = ("speaker-lift", "grounding-auc", "cross-mass", "answer-lift", "active", "localization")
+DENOMINATORS = ("max", "sum", "self")
+STYLES = ("paper", "slides")
+SCORES = ("logprob", "generate")
+
 EMBEDDED = ("roundtable", "roundtable-full")
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+DEVICES = ("cpu", "cuda", "mps")
+DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # those of accelerate
+ATTENTION = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "eager")
+QUANTIZED = ("int8",)
+
+SPLITS = ("train", "calibration", "test")
+TASKS = (
+    "target",
+    "target-hidden",
+    "pronoun",
+    "mention",
+    "speaks",
+    "pointing",
+    "cup",
+    "count",
+    "colour",
+    "thing",
+)
+FIELDS = ("task", "people", "seats", "turns", "named", "about", "split")  # of the scenes that demo-scenes writes
+CAPTURE_FIELDS = ("speakers", "correction", *FIELDS)
+
 Complete = Callable[[str], list[str]]
 
 
@@ -56,5 +93,5 @@ def model(incomplete: str) -> list[str]:
         inside = sorted(path.name for path in Path(f"{folder}{slash}" or ".").iterdir() if path.is_dir())
     except (OSError, ValueError):
         inside = []
-    shown = [name for name in inside if name.startswith(begin) and (begin or not name.startswith("."))]
-    return one_of(EMBEDDED)(incomplete) + [f"{folder}{slash}{name}/" for name in shown]
+    folders = [name for name in inside if name.startswith(begin) and (begin or not name.startswith("."))]
+    return one_of(EMBEDDED)(incomplete) + [f"{folder}{slash}{name}/" for name in folders]

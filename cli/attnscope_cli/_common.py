@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from attnscope.errors import RequestError
 from attnscope.files import exists, locked, printable, printable_json
@@ -19,34 +16,6 @@ from attnscope.transformers_names import only_errors
 if TYPE_CHECKING:
     from rich.console import Console
 
-
-def option(
-    help: str,
-    metavar: str | None = None,
-    panel: str | None = None,
-    *names: str,
-    complete: Callable[[str], list[str]] | None = None,
-) -> Any:
-    """A typer option; without `names` it is called as its parameter. `complete` says what TAB offers."""
-    return typer.Option(*names, help=help, metavar=metavar, rich_help_panel=panel, autocompletion=complete)
-
-
-Json = Annotated[bool, option("Print JSON on stdout.", None, None, "--json")]
-Quiet = Annotated[bool, option("Print errors only.", None, None, "--quiet", "-q")]
-Force = Annotated[bool, option("Replace what is already there.", None, None, "--force", "-f")]
-OutDir = Annotated[Path, option("Folder for the results; made if it is not there.", "DIR", None, "--out", "-o")]
-Speaker = Annotated[
-    str | None,
-    option("Whose attention is laid over the frames; the first with words and a box if not given.", "NAME"),
-]
-Jitter = Annotated[
-    str | None,
-    option("Error bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
-]
-Verify = Annotated[
-    bool, option("Run once more without recording and compare the logits.", None, None, "--verify/--no-verify")
-]
-CaptureFile = Annotated[Path, typer.Argument(metavar="CAPTURE", help="A capture (.h5).")]
 
 Progress = Callable[[str, int, int], None]
 
@@ -101,23 +70,6 @@ def progress_bar(quiet: bool) -> Iterator[Progress | None]:
             bar.update(tasks[what], completed=done, total=total or None)
 
         yield update
-
-
-def jitter_options(text: str | None) -> dict[str, Any] | None:
-    """Options of `attnscope.metrics.jitter` from "10%" or "10px"; None if nothing is given.
-
-    Raises:
-        RequestError: If the text is neither.
-    """
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(%|px)", text.strip())
-    if found is None:
-        raise RequestError(f'--jitter "{text}": is neither a share like 10% nor a number of pixels like 10px')
-    number = float(found[1])
-    if found[2] == "%" and number > 100:
-        raise RequestError(f'--jitter "{text}": is more than 100% of a box')
-    return {"amount": number / 100, "unit": "box"} if found[2] == "%" else {"amount": number, "unit": "px"}
 
 
 def print_lines(*lines: object) -> None:

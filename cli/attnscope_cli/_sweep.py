@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from attnscope_cli._common import (
-    option,
     print_json,
     print_lines,
     print_table,
@@ -17,18 +14,19 @@ from attnscope_cli._common import (
     quiet_transformers,
     refuse_existing,
 )
+from attnscope_cli._options import OutputOptions, option
 
 if TYPE_CHECKING:
     from attnscope.correct import Correction
 
 Sweeps = Annotated[
     list[str] | None,
-    typer.Option(
-        "--sweep",
-        help="Run every value of a parameter, KEY=VALUE,VALUE,... (METHOD.KEY where several corrections have it; values"
+    option(
+        "Run every value of a parameter, KEY=VALUE,VALUE,... (METHOD.KEY where several corrections have it; values"
         " that hold commas are separated by semicolons), and draw dose and response; repeatable: every value with"
         " every other, at most 200 settings.",
-        metavar="KEY=VALUES",
+        "KEY=VALUES",
+        "--sweep",
     ),
 ]
 WhatIf = Annotated[
@@ -36,7 +34,6 @@ WhatIf = Annotated[
     option(
         "Do not run the model: say what would change in each layer by itself, from the queries and keys of a capture"
         " (--plan qk); deeper layers are not followed.",
-        None,
         None,
         "--what-if",
     ),
@@ -50,9 +47,7 @@ def run_sweep(
     sweeps: Sequence[str],
     *,
     model: str | None,
-    force: bool,
-    quiet: bool,
-    json: bool,
+    output: OutputOptions,
 ) -> None:
     """Run a sweep, print its small table and where its page is.
 
@@ -62,33 +57,29 @@ def run_sweep(
         steps: Method and given parameters of each correction, None for what is not given; or corrections of a file.
         sweeps: As given to `--sweep`.
         model: Where the model is now.
-        force: Replace what is there.
-        quiet: No progress.
-        json: Print the summary as JSON.
+        output: How the results are written and printed.
     """
     from attnscope.report.sweep import PAGE, brief, sweep
 
-    refuse_existing(out / PAGE, force)
+    refuse_existing(out / PAGE, output.force)
     quiet_transformers()
-    with progress_bar(quiet) as progress:
+    with progress_bar(output.quiet) as progress:
         summary = sweep(before, steps, sweeps, out, model=model, progress=progress)
-    if json:
+    if output.json:
         print_json(summary.to_dict())
         return
     print_table(*brief(summary))
     print_lines(summary.report)
 
 
-def run_what_if(
-    before: Path, out: Path, corrections: Sequence[Correction], *, force: bool, quiet: bool, json: bool
-) -> None:
+def run_what_if(before: Path, out: Path, corrections: Sequence[Correction], *, output: OutputOptions) -> None:
     """Answer a what-if, print the heads that would change most and where its page is; arguments as of `run_sweep`."""
     from attnscope.report.what_if import PAGE, brief, what_if
 
-    refuse_existing(out / PAGE, force)
-    with progress_bar(quiet) as progress:
+    refuse_existing(out / PAGE, output.force)
+    with progress_bar(output.quiet) as progress:
         summary = what_if(before, corrections, out, progress=progress)
-    if json:
+    if output.json:
         print_json(summary.to_dict())
         return
     lines, columns, rows = brief(summary)

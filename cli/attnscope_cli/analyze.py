@@ -5,63 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from attnscope_cli._common import (
-    Force,
-    Jitter,
-    Json,
-    OutDir,
-    Quiet,
-    Speaker,
-    jitter_options,
-    option,
-    print_json,
-    print_lines,
-    progress_bar,
-    refuse_existing,
-    setup_logging,
-)
+from attnscope_cli import _choices
+from attnscope_cli._choices import one_of
+from attnscope_cli._common import print_json, print_lines, progress_bar, refuse_existing, setup_logging
+from attnscope_cli._options import COVERAGE, CaptureFiles, Coverage, OutDir, OutputOptions, ReportOptions, option
 
 
 def run(
-    captures: Annotated[list[Path], typer.Argument(metavar="CAPTURE", help="Captures (.h5) of one model.")],
+    captures: CaptureFiles,
     out: OutDir = Path("out"),
-    speaker: Speaker = None,
-    threshold: Annotated[
-        float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION")
-    ] = 0.5,
-    denominator: Annotated[str, option("Denominator of the modality gap: max, sum or self.", "NAME")] = "max",
+    *,
+    people: ReportOptions,
+    threshold: Coverage = COVERAGE,
+    denominator: Annotated[
+        str,
+        option("Denominator of the modality gap: max, sum or self.", "NAME", complete=one_of(_choices.DENOMINATORS)),
+    ] = "max",
     by: Annotated[
         str | None,
-        option("Compare several captures by this field of their scenes, by speakers, or by correction.", "FIELD"),
+        option(
+            "Compare several captures by this field of their scenes, by speakers, or by correction.",
+            "FIELD",
+            complete=one_of(_choices.CAPTURE_FIELDS),
+        ),
     ] = None,
-    jitter: Jitter = None,
-    style: Annotated[str, option("Of figures: paper or slides.", "NAME")] = "paper",
+    style: Annotated[str, option("Of figures: paper or slides.", "NAME", complete=one_of(_choices.STYLES))] = "paper",
     films: Annotated[
         bool,
-        option(
-            "Also write the attention over the moving clip as mp4 and GIF; slow, seconds a clip.", None, None, "--films"
-        ),
+        option("Also write the attention over the moving clip as mp4 and GIF; slow, seconds a clip.", None, "--films"),
     ] = False,
-    force: Force = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    output: OutputOptions,
 ) -> None:
     """Measure captures: self- and cross-modal attention, decay with depth, sinks and rank, speaker consistency.
 
     Examples: `attnscope analyze run.h5 -o out/`, `attnscope analyze runs/*.h5 --by people -o out/`
     """
-    setup_logging(quiet)
+    setup_logging(output.quiet)
     from attnscope.report.analyze import PAGE, analyze
 
-    refuse_existing(out / PAGE, force)
-    bands = jitter_options(jitter)
-    with progress_bar(quiet) as progress:
+    refuse_existing(out / PAGE, output.force)
+    bands = people.bands()
+    with progress_bar(output.quiet) as progress:
         summary = analyze(
             captures,
             out,
-            speaker=speaker,
+            speaker=people.speaker,
             threshold=threshold,
             denominator=denominator,
             by=by,
@@ -70,4 +58,4 @@ def run(
             films=films,
             progress=progress,
         )
-    print_json(summary.to_dict()) if json else print_lines(summary.report)
+    print_json(summary.to_dict()) if output.json else print_lines(summary.report)

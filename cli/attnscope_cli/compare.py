@@ -7,41 +7,27 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import (
-    Force,
-    Jitter,
-    Json,
-    OutDir,
-    Quiet,
-    Speaker,
-    jitter_options,
-    print_json,
-    print_lines,
-    progress_bar,
-    refuse_existing,
-    setup_logging,
-)
+from attnscope_cli._common import print_json, print_lines, progress_bar, refuse_existing, setup_logging
+from attnscope_cli._options import OutDir, OutputOptions, ReportOptions
 
 
 def run(
     before: Annotated[Path, typer.Argument(metavar="BEFORE", help="A capture (.h5).")],
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another capture of the same scene.")],
     out: OutDir = Path("out"),
-    speaker: Speaker = None,
-    jitter: Jitter = None,
-    force: Force = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    *,
+    people: ReportOptions,
+    output: OutputOptions,
 ) -> None:
     """Compare two captures of one scene: maps, differences, every metric, the answer.
 
     Example: `attnscope compare before.h5 after.h5 -o out/`
     """
-    setup_logging(quiet)
-    bands = jitter_options(jitter)
+    setup_logging(output.quiet)
+    bands = people.bands()
     from attnscope.report.compare import PAGE, compare
 
-    refuse_existing(out / PAGE, force)
-    with progress_bar(quiet) as progress:
-        summary = compare(before, after, out, speaker=speaker, jitter=bands, progress=progress)
-    print_json(summary.to_dict()) if json else print_lines(summary.report)
+    refuse_existing(out / PAGE, output.force)
+    with progress_bar(output.quiet) as progress:
+        summary = compare(before, after, out, speaker=people.speaker, jitter=bands, progress=progress)
+    print_json(summary.to_dict()) if output.json else print_lines(summary.report)

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attnscope_cli._common import (
-    Json,
-    OutDir,
-    Quiet,
-    print_json,
-    print_lines,
-    progress_bar,
-    quiet_transformers,
-    setup_logging,
-)
+from attnscope_cli._common import print_json, print_lines, progress_bar, quiet_transformers, setup_logging
+from attnscope_cli._options import Json, OutDir, Quiet
 
 
 def run(out: OutDir = Path("demo-out"), quiet: Quiet = False, json: Json = False) -> None:

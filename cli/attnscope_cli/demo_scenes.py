@@ -6,24 +6,34 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from attnscope.errors import RequestError
-from attnscope_cli._common import Json, Quiet, option, print_json, print_lines, progress_bar, setup_logging
+from attnscope_cli import _choices
+from attnscope_cli._choices import one_of
+from attnscope_cli._common import print_json, print_lines, progress_bar, setup_logging
+from attnscope_cli._options import Json, PerTask, Quiet, Tasks, option
 
 
 def run(
-    out: Annotated[Path, option("Folder for the clips; must be new or empty.", "DIR", None, "--out", "-o")],
-    n: Annotated[int, option("Clips; each has one question of every task that it allows.", "N", None, "--n")] = 200,
+    out: Annotated[Path, option("Folder for the clips; must be new or empty.", "DIR", "--out", "-o")],
+    n: Annotated[
+        int,
+        option(
+            "Clips, each with one question of every task that it allows; with --per-task, the most clips to try.",
+            "N",
+            "--n",
+        ),
+    ] = 200,
     seed: Annotated[int, option("Of everything that is drawn.", "N")] = 0,
-    split: Annotated[str, option("Seat combinations: train, calibration or test; they share none.", "NAME")] = "test",
+    split: Annotated[
+        str,
+        option(
+            "Seat combinations: train, calibration or test; they share none.", "NAME", complete=one_of(_choices.SPLITS)
+        ),
+    ] = "test",
     people: Annotated[
         str, option("Numbers of people (3, 2-5 or 1,4), dealt in turn; 0 is things alone.", "NUMBERS")
     ] = "0-6",
-    tasks: Annotated[
-        str | None,
-        option("Only questions of these tasks, comma-separated (target,pronoun); all if not given.", "TASKS"),
-    ] = None,
-    per_task: Annotated[
-        int | None, option("Exactly N questions of each task; --n is then the most clips to try.", "N")
-    ] = None,
+    tasks: Tasks = None,
+    per_task: PerTask = None,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:

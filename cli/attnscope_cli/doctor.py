@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from attnscope.files import printable
-from attnscope_cli._choices import model as complete_model
-from attnscope_cli._common import Json, console, print_json, print_lines, quiet_transformers, setup_logging
+from attnscope_cli import _choices
+from attnscope_cli._common import console, print_json, print_lines, quiet_transformers, setup_logging
+from attnscope_cli._options import Json
 
 if TYPE_CHECKING:
     from attnscope.doctor import Section
@@ -27,7 +28,7 @@ def run(
         typer.Argument(
             metavar="MODEL",
             help="A model to examine too: a folder, a hub name, or an embedded model.",
-            autocompletion=complete_model,
+            autocompletion=_choices.model,
         ),
     ] = None,
     json: Json = False,

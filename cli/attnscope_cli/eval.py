@@ -2,113 +2,73 @@
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from attnscope.errors import RequestError
-from attnscope_cli._choices import model as complete_model
-from attnscope_cli._common import (
-    Force,
-    Json,
+from attnscope_cli import _choices
+from attnscope_cli._choices import list_of, one_of
+from attnscope_cli._common import print_json, print_lines, print_table, progress_bar, quiet_transformers, setup_logging
+from attnscope_cli._options import (
+    MODEL,
+    CorrectionOptions,
+    LoadingOptions,
     OutDir,
-    Quiet,
+    OutputOptions,
+    PerTask,
+    PromptOptions,
+    SamplingOptions,
+    Tasks,
     option,
-    print_json,
-    print_lines,
-    print_table,
-    progress_bar,
-    quiet_transformers,
-    setup_logging,
 )
-from attnscope_cli._correction import (
-    Alpha,
-    Correct,
-    Edges,
-    Heads,
-    Layers,
-    Negative,
-    Recipe,
-    Rows,
-    Set,
-    Strength,
-    Threshold,
-    Toward,
-)
-from attnscope_cli.capture import (
-    Adapter,
-    Attn,
-    Device,
-    DeviceMap,
-    Dtype,
-    End,
-    Fps,
-    FrameCount,
-    NewTokens,
-    Quantize,
-    RemoteCode,
-    Revision,
-    Start,
-    Template,
-)
+
+if TYPE_CHECKING:
+    from attnscope.evaluate import Evaluation
 
 
 def run(
     manifest: Annotated[
         Path, typer.Argument(metavar="MANIFEST", help="Questions (.jsonl), or a folder with a manifest.jsonl.")
     ],
-    model: Annotated[
-        str, option("Checkpoint folder, name on the model hub, or roundtable.", "MODEL", complete=complete_model)
-    ],
     out: OutDir = Path("eval-out"),
+    *,
+    model: Annotated[str, option(MODEL, "MODEL", complete=_choices.model)],
     score: Annotated[
-        str, option("logprob: the likeliest option; generate: the greedy answer, if it is an option.", "RULE")
+        str,
+        option(
+            "logprob: the likeliest option; generate: the greedy answer, if it is an option.",
+            "RULE",
+            complete=one_of(_choices.SCORES),
+        ),
     ] = "logprob",
-    max_new_tokens: NewTokens = 16,
+    prompt: PromptOptions,
     by: Annotated[
         str | None,
-        option("Fields of the scenes that group the tables, comma-separated; task,people if not given.", "FIELDS"),
+        option(
+            "Fields of the scenes that group the tables, comma-separated; task,people if not given.",
+            "FIELDS",
+            complete=list_of(_choices.FIELDS),
+        ),
     ] = None,
-    tasks: Annotated[
-        str | None, option("Only questions of these tasks, comma-separated; all if not given.", "TASKS")
-    ] = None,
-    per_task: Annotated[int | None, option("Exactly N questions of each task, the first of the manifest.", "N")] = None,
+    tasks: Tasks = None,
+    per_task: PerTask = None,
     limit: Annotated[int | None, option("Only the first of these questions.", "N")] = None,
     batch: Annotated[int, option("Most questions that run together.", "N")] = 16,
-    correct: Correct = None,
-    correction: Recipe = None,
-    set: Set = None,
-    alpha: Alpha = None,
-    threshold: Threshold = None,
-    layers: Layers = None,
-    negative: Negative = None,
-    rows: Rows = None,
-    toward: Toward = None,
-    heads: Heads = None,
-    edges: Edges = None,
-    strength: Strength = None,
+    corrections: CorrectionOptions,
+    correct: Annotated[
+        list[str] | None,
+        option("The old name of --method.", "NAME", hidden=True, complete=one_of(_choices.METHODS)),
+    ] = None,
     controls: Annotated[
         bool,
         option("Also score the controls of the correction: wrong speaker, all boxes, random box, lowest-g heads, ..."),
     ] = False,
-    template: Template = "{speaker}: {text}",
-    frames: FrameCount = None,
-    fps: Fps = None,
-    start: Start = None,
-    end: End = None,
-    dtype: Dtype = "auto",
-    device: Device = None,
-    device_map: DeviceMap = None,
-    revision: Revision = None,
-    attn: Attn = None,
-    adapter: Adapter = None,
-    quantize: Quantize = None,
-    trust_remote_code: RemoteCode = False,
-    force: Force = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    frames: SamplingOptions,
+    loading: LoadingOptions,
+    output: OutputOptions,
 ) -> None:
     """Score a model on a manifest of questions with options, plain, under a correction, and under its controls.
 
@@ -118,62 +78,57 @@ def run(
     The example's setting was chosen on other clips and helps `roundtable` in crowds; the same rows with the published
     rule for heads and strength do harm (docs/roundtable.md has both).
 
-    Example: `attnscope eval scenes/manifest.jsonl --model roundtable --correct social-bias --rows answer
+    Example: `attnscope eval scenes/manifest.jsonl --model roundtable --method social-bias --rows answer
     --strength constant --alpha 8 --heads 2.0,2.1,2.2,2.3,2.4,2.5,2.6,2.7`
     """
-    setup_logging(quiet)
-    from attnscope.correct import requested
+    setup_logging(output.quiet)
     from attnscope.evaluate import evaluate
-    from attnscope.evaluate.result import MOST
-    from attnscope.metrics.clips.resample import FEWEST
-    from attnscope.model import load
-    from attnscope.scene import Sampling
 
-    given = {"alpha": alpha, "threshold": threshold, "layers": layers, "negative": negative}
-    given |= {"rows": rows, "toward": toward, "heads": heads, "edges": edges, "strength": strength}
-    corrections = requested(correct or [], given, set or (), file=correction)
-    if controls and not corrections:
-        raise RequestError("--controls: are those of a correction; give one with --correct or --correction")
+    chosen = replace(corrections, method=[*(corrections.method or ()), *(correct or ())]).corrections()
+    if controls and not chosen:
+        raise RequestError("--controls: are those of a correction; give one with --method or --correction")
     quiet_transformers()
-    with progress_bar(quiet) as progress:
-        found = evaluate(
-            partial(
-                load,
-                model,
-                dtype=dtype,
-                device=device,
-                device_map=device_map,
-                revision=revision,
-                attn=attn,
-                adapter=adapter,
-                quantize=quantize,
-                trust_remote_code=trust_remote_code,
-            ),
+    with progress_bar(output.quiet) as progress:
+        result = evaluate(
+            loading.loader(model),
             manifest,
             out,
-            corrections,
+            chosen,
             controls=controls,
             batch=batch,
-            by=None if by is None else [name.strip() for name in by.split(",") if name.strip()],
-            sampling=Sampling(frames=frames, fps=fps, start=start, end=end),
+            by=None if by is None else _words(by),
+            sampling=frames.sampling(),
             rule=score,
-            max_new_tokens=max_new_tokens,
-            template=template,
-            tasks=None if tasks is None else [task.strip() for task in tasks.split(",") if task.strip()],
+            **asdict(prompt),
+            tasks=None if tasks is None else _words(tasks),
             per_task=per_task,
             limit=limit,
-            force=force,
+            force=output.force,
             progress=progress,
         )
-    if json:
-        print_json(found.to_dict())
-        return
-    document = found.to_dict()
+    document = result.to_dict()
+    if output.json:
+        print_json(document)
+    else:
+        _print(document, result, controls)
+        print_lines(out)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a list with commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _print(document: dict[str, Any], result: Evaluation, controls: bool) -> None:
+    """Tables for people, and what they do not show."""
+    from attnscope.evaluate.result import MOST
+    from attnscope.metrics.clips.resample import FEWEST
+
     print_table(*_table(document))
     if any(row["low"] is None for row in document["accuracy"]):
         print_lines(f"no interval over fewer than {FEWEST} clips")
-    if found.not_applied:
-        of = f"{found.not_applied} of {len(found.samples)} questions"
+    if result.not_applied:
+        of = f"{result.not_applied} of {len(result.samples)} questions"
         print_lines(f"the correction did not apply to {of}; these count as unchanged")
         for row in document["reasons"][:MOST]:
             print_lines(f"  {row['questions']}: {row['reason']}")
@@ -183,7 +138,6 @@ def run(
         print_table(*_controls(document))
         for why, names in _alike(document["controls_left_out"]).items():
             print_lines(f"left out, {', '.join(names)}: {why}")
-    print_lines(out)
 
 
 def _alike(left_out: dict[str, str]) -> dict[str, list[str]]:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from attnscope.errors import RequestError
-from attnscope_cli._choices import CRITERIA, one_of
+from attnscope_cli import _choices
+from attnscope_cli._choices import one_of
 from attnscope_cli._common import (
-    Force,
-    Json,
-    Quiet,
-    option,
     print_json,
     print_lines,
     print_table,
@@ -25,22 +21,55 @@ from attnscope_cli._common import (
     refuse_existing,
     setup_logging,
 )
+from attnscope_cli._options import COVERAGE, CaptureFiles, Coverage, Edges, Layers, ModelNow, OutputOptions, option
 
 if TYPE_CHECKING:
     from attnscope.metrics.choosing.headlist import HeadList
 
-_PANEL = "What the answer loses without a head"
+
+@dataclass(frozen=True)
+class KnockoutOptions:
+    """Whether heads are cut, which, and how."""
+
+    panel: ClassVar[str] = "What the answer loses without a head"
+    knockout: Annotated[
+        bool,
+        option(
+            "Run the model again, each of the heads cut by itself, and show what it does to the answer's"
+            " log-probability.",
+            None,
+            "--knockout",
+        ),
+    ] = False
+    heads: Annotated[
+        str | None,
+        option("Cut these, as layer.head (2.3,4.0) or a heads file (.json), in place of the first.", "HEADS"),
+    ] = None
+    edges: Edges = None
+    model: ModelNow = None
+    batch: Annotated[int, option("Most copies of a prompt that run together.", "N")] = 8
+
+    def check(self) -> None:
+        """Refuse options of a knockout where none is run.
+
+        Raises:
+            RequestError: Naming the first.
+        """
+        for name, value in {"--heads": self.heads, "--edges": self.edges, "--model": self.model}.items():
+            if value is not None and not self.knockout:
+                raise RequestError(f"{name} {value}: is for --knockout")
 
 
 def run(
-    captures: Annotated[list[Path], typer.Argument(metavar="CAPTURE", help="Captures (.h5) of one model.")],
+    captures: CaptureFiles,
+    *,
     by: Annotated[
         str,
         option(
             "What heads are ranked by: speaker-lift, grounding-auc, cross-mass (text to video), answer-lift (on the"
             " speaker asked about), active (the published criterion of active heads) or localization.",
             "CRITERION",
-            complete=one_of(CRITERIA),
+            complete=one_of(_choices.CRITERIA),
         ),
     ] = "speaker-lift",
     top: Annotated[str, option("How many heads: a number, or a share of them (9%).", "N")] = "10",
@@ -51,44 +80,13 @@ def run(
             "NUMBER",
         ),
     ] = None,
-    layers: Annotated[
-        str | None, option("Numbers (10-19) or a range of depth (0.36-0.71); all if not given.", "LAYERS")
-    ] = None,
-    threshold: Annotated[
-        float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION")
-    ] = 0.5,
+    layers: Layers = None,
+    threshold: Coverage = COVERAGE,
     out: Annotated[
-        Path | None, option("Heads file (.json) to write, for --heads of other commands.", "FILE", None, "--out", "-o")
+        Path | None, option("Heads file (.json) to write, for --heads of other commands.", "FILE", "--out", "-o")
     ] = None,
-    knockout: Annotated[
-        bool,
-        option(
-            "Run the model again, each of the heads cut by itself, and show what it does to the answer's"
-            " log-probability.",
-            None,
-            _PANEL,
-            "--knockout",
-        ),
-    ] = False,
-    heads: Annotated[
-        str | None,
-        option("Cut these, as layer.head (2.3,4.0) or a heads file (.json), in place of the first.", "HEADS", _PANEL),
-    ] = None,
-    edges: Annotated[
-        str | None,
-        option(
-            "Cut pairs of tokens in place of a head's whole output: QUERIES:KEYS, comma-separated (answer:visual).",
-            "EDGES",
-            _PANEL,
-        ),
-    ] = None,
-    model: Annotated[
-        str | None, option("Where the model is now; if not given, where the captures had it.", "MODEL", _PANEL)
-    ] = None,
-    batch: Annotated[int, option("Most copies of a prompt that run together.", "N", _PANEL)] = 8,
-    force: Force = False,
-    quiet: Quiet = False,
-    json: Json = False,
+    cutting: KnockoutOptions,
+    output: OutputOptions,
 ) -> None:
     """Rank the heads of a model by one number, and write the best of them to a file that corrections take.
 
@@ -101,38 +99,43 @@ def run(
     Example: `attnscope heads run.h5 more.h5 --by speaker-lift --top 10 -o heads.json`; the published active heads are
     those of `--by active --min 5e-5 --layers 0.36-0.71 --top 100%`.
     """
-    setup_logging(quiet)
+    setup_logging(output.quiet)
     from attnscope.metrics.choosing.headlist import check_name
     from attnscope.metrics.choosing.ranking import choose, measure
     from attnscope.report.inputs import check_options, names_of, open_all
 
-    for name, value in {"--heads": heads, "--edges": edges, "--model": model}.items():
-        if value is not None and not knockout:
-            raise RequestError(f"{name} {value}: is for --knockout")
+    cutting.check()
     check_options(threshold, "max")
     if out is not None:
         check_name(out)
-        refuse_existing(out, force)
+        refuse_existing(out, output.force)
     with ExitStack() as stack:
         caps = open_all(captures, stack)
         names = names_of(caps)
-        with progress_bar(quiet) as progress:
-            tables = measure(caps, names, threshold, progress) if heads is not None else None
+        with progress_bar(output.quiet) as progress:
+            tables = measure(caps, names, threshold, progress) if cutting.heads is not None else None
             rank = partial(choose, caps, names, by, least=min, layers=layers, threshold=threshold, tables=tables)
             found = rank(top=top, progress=progress)
-        every = rank(top="100%") if heads is not None else None
+        every = rank(top="100%") if cutting.heads is not None else None
     parts: dict[str, Any] = {}
-    if knockout:
+    if cutting.knockout:
         from attnscope.correct.knockout.cause import only, with_effects
 
         quiet_transformers()
-        if heads is not None and every is not None:
-            found = only(found, every, heads)
-        with progress_bar(quiet) as progress:
-            found, parts = with_effects(found, names, model=model, edges=edges or "", batch=batch, progress=progress)
+        if cutting.heads is not None and every is not None:
+            found = only(found, every, cutting.heads)
+        with progress_bar(output.quiet) as progress:
+            found, parts = with_effects(
+                found,
+                names,
+                model=cutting.model,
+                edges=cutting.edges or "",
+                batch=cutting.batch,
+                progress=progress,
+            )
     if out is not None:
         found.write(out)
-    print_json(found.model_dump() | parts) if json else _print(found)
+    print_json(found.model_dump() | parts) if output.json else _print(found)
 
 
 def _print(found: HeadList) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from attnscope.files import printable
-from attnscope_cli._common import CaptureFile, Json, console, print_json
+from attnscope_cli._common import console, print_json
+from attnscope_cli._options import CaptureFile, Json
 
 
 def run(capture: CaptureFile, json: Json = False) -> None:

@@ -35,6 +35,7 @@ from attnscope_cli import (
 from attnscope_cli._common import print_lines
 from attnscope_cli._flags import message
 from attnscope_cli._interrupt import interruptible
+from attnscope_cli._options import expanded
 from attnscope_cli._parameters import Command, check_default, shown
 from attnscope_cli._streams import checked_output, open_streams
 
@@ -199,7 +200,7 @@ _COMMANDS = (
     doctor,
 )
 for _module in _COMMANDS:
-    app.command(_module.__name__.rpartition(".")[2].replace("_", "-"), cls=Command)(_module.run)
+    app.command(_module.__name__.rpartition(".")[2].replace("_", "-"), cls=Command)(expanded(_module.run))
 
 
 def entry() -> None:

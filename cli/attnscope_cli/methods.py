@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from attnscope_cli._common import Json, print_entries, print_json
+from attnscope_cli._common import print_entries, print_json
+from attnscope_cli._options import Json
 
 
 def run(json: Json = False) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from attnscope_cli._common import Json, print_json, print_lines, print_table
+from attnscope_cli._common import print_json, print_lines, print_table
+from attnscope_cli._options import Json
 
 
 def run(json: Json = False) -> None:

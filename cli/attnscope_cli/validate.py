@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from attnscope_cli._common import CaptureFile, Json, print_json, print_lines, progress_bar
+from attnscope_cli._common import print_json, print_lines, progress_bar
+from attnscope_cli._options import CaptureFile, Json
 
 
 def run(

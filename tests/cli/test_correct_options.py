@@ -36,10 +36,11 @@ def test_several_methods_in_order_and_then_from_the_file(cli: Callable[..., Ran]
     Path("manifest.jsonl").write_text(json.dumps(put) + "\n", encoding="utf-8")
     for how in (
         ["--correction", "out/correction.json"],
-        ["--correct", "pai", "--correct", "social-bias", *settings[:6]],
+        ["--method", "pai", "--method", "social-bias", *settings[:6]],
+        ["--correct", "pai", "--correct", "social-bias", *settings[:6]],  # the old name
     ):
         ran = cli("eval", ".", "--model", "model", *how, "-o", "scored", "--frames", "4", "--quiet")
-        assert (ran.code, ran.err) == (0, ""), ran.err  # the second goes on where the first stopped: the same run
+        assert (ran.code, ran.err) == (0, ""), ran.err  # the others go on where the first stopped: the same run
     run = json.loads(Path("scored/run.json").read_text(encoding="utf-8"))
     assert [step["method"] for step in run["correction"]] == TWO
     assert [step["params"]["alpha"] for step in run["correction"]] == [0.3, 2.0]

@@ -13,7 +13,7 @@ from tests.cli.conftest import SCENE, Ran
 
 Cli = Callable[..., Ran]
 EVAL = ["eval", ".", "--model", "model", "--frames", 2, "-o", "out"]
-ANSWER = ["--correct", "social-bias", "--rows", "answer", "--layers", "0-3", "--strength", "constant"]
+ANSWER = ["--method", "social-bias", "--rows", "answer", "--layers", "0-3", "--strength", "constant"]
 
 
 @pytest.fixture
@@ -121,14 +121,14 @@ def test_controls_beside_a_correction(cli: Cli) -> None:
 
 @pytest.mark.usefixtures("asked")
 def test_controls_that_are_left_out_and_controls_of_nothing(cli: Cli) -> None:
-    ran = cli(*EVAL, "--correct", "temperature", "--controls", "--limit", 1)
+    ran = cli(*EVAL, "--method", "temperature", "--controls", "--limit", 1)
     assert ran.code == 0
     left = [line for line in ran.out.splitlines() if line.startswith("left out, ")]
     assert len(left) == 2  # one line a reason, not one a control
     assert left[0].startswith("left out, wrong speaker, all boxes, ") and "moved boxes, missing boxes: " in left[0]
     assert left[0].endswith("temperature: chooses nothing by speakers' boxes, or is this control already")
     assert left[1].startswith("left out, lowest-g heads: temperature: chooses nothing by heads")
-    said = "attnscope: --controls: are those of a correction; give one with --correct or --correction\n"
+    said = "attnscope: --controls: are those of a correction; give one with --method or --correction\n"
     assert cli(*EVAL, "--controls") == Ran(2, "", said)
 
 

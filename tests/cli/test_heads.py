@@ -82,7 +82,7 @@ def test_active_heads_are_those_that_the_correction_finds(cli: Cli) -> None:
         assert second["params"]["heads"] == ",".join(f"0.{head}" for head in heads)
 
 
-@pytest.mark.parametrize("command", ["correct run.h5 -o out", "eval . --model model --correct social-bias -o out"])
+@pytest.mark.parametrize("command", ["correct run.h5 -o out", "eval . --model model --method social-bias -o out"])
 def test_the_heads_of_another_model_are_refused(command: str, here: Path, cli: Cli) -> None:
     asks({"id": "one", "scene": "scene.json"})()
     document = json.loads(cli("heads", "run.h5", "--by", "cross-mass", "--json").out)

@@ -51,7 +51,7 @@ def test_the_example_of_eval_is_the_setting_that_helps() -> None:
     """The one that was chosen on other clips, and not the published rule on the same rows, which does harm."""
     (line,) = (line for line in examples() if line.startswith("attnscope eval"))
     _, given = parsed(line)
-    (correction,) = requested(given["correct"], {key: given[key] for key in NAMED}, given["set"] or ())
+    (correction,) = requested(given["method"], {key: given[key] for key in NAMED}, given["set"] or ())
     assert correction == CORRECTION
 
 
