@@ -1,6 +1,7 @@
 """Corrections, applied under the model's own kernel: one file each, a registry, and their use around any code."""
 
-from attnscope.correct.apply.binding import bind, check_applies, prompted
+from attnscope.correct.apply.binding import bind, prompted
+from attnscope.correct.apply.binding import check_applies as check_applies  # not public
 from attnscope.correct.apply.block import Corrected, corrected
 from attnscope.correct.apply.rerun import rerun
 from attnscope.correct.base import Correction, Decoder, Running
@@ -19,7 +20,7 @@ from attnscope.correct.peers.var import Var
 from attnscope.correct.recipe import read as read_corrections
 from attnscope.correct.recipe import write as write_corrections
 from attnscope.correct.registry import catalogue, correction, corrections, make, schema
-from attnscope.correct.request import requested
+from attnscope.correct.request import requested as requested  # not public: for the command line
 from attnscope.correct.social.bias import SocialBias
 
 BoxesTold = BoxesDescribed  # the name of before
@@ -47,7 +48,6 @@ __all__ = [
     "Var",
     "bind",
     "catalogue",
-    "check_applies",
     "corrected",
     "correction",
     "corrections",
@@ -56,7 +56,6 @@ __all__ = [
     "parameter",
     "prompted",
     "read_corrections",
-    "requested",
     "rerun",
     "schema",
     "write_corrections",

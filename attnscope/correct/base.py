@@ -43,6 +43,11 @@ class Decoder:
             where there is no model, only what a capture holds of it.
         control: The control that a correction is bound under: other cells, worse boxes or other heads take the place
             of its own, where it asks `find_cells` and `choose`. None as a rule.
+
+    Example:
+        >>> decoder = attnscope.correct.Decoder(tuple(range(6)), 6, 8, model.id, model.config_sha256)
+        >>> attnscope.correct.Pai(layers="0.0-0.4").bind([prompt], decoder).record()["active"][0]
+        [0, [0, 1, 2, 3, 4, 5, 6, 7]]
     """
 
     layers: tuple[int, ...]
@@ -71,12 +76,17 @@ class Decoder:
 
 
 class Running(ABC):
-    """A correction at work on a batch of prompts: an edit of the seam (`attnscope.attention.Edit`).
+    """A correction at work on a batch of prompts: an edit of attention calls.
 
     Attributes:
         settings: The correction, as records name it.
         warnings: Cautions of each prompt that are about the request rather than about what the correction did, such as
             heads that were chosen on the very clip; none where nothing was noticed.
+
+    Example:
+        >>> [running] = attnscope.correct.bind(model, prompt, [attnscope.correct.Pai(layers="0.0-0.4")])
+        >>> running.record()["active"][0]  # of the first layer, the heads
+        [0, [0, 1, 2, 3, 4, 5, 6, 7]]
     """
 
     settings: Correction
@@ -148,6 +158,10 @@ class Correction(metaclass=_WithControls):
         changes: What it changes. Queries and keys (`qk`) are left out of a capture under a change of rows, which they
             do not hold.
         control: What wraps it for controls; None if it draws to no cells and chooses no heads.
+
+    Example:
+        >>> isinstance(social, attnscope.correct.Correction), social.method, social.params()["alpha"]
+        (True, 'social-bias', 8.0)
     """
 
     method: ClassVar[str]
@@ -197,7 +211,7 @@ class Correction(metaclass=_WithControls):
 
     @abstractmethod
     def bind(self, prompts: Sequence[Prompt], decoder: Decoder) -> Running:
-        """Prepare for a left-padded batch of prompts (`attnscope.capture.record.generate.collate`), perhaps of one.
+        """Prepare for a left-padded batch of prompts, perhaps of one.
 
         Raises:
             RequestError: If the correction needs something that a scene or the model does not have.

@@ -171,8 +171,15 @@ def parameter(
         The field.
 
     Example:
-        >>> from attnscope.correct import parameter
-        >>> alpha: float = parameter(1.0, "Strength; 0 is the identity.", "paper", ge=0)
+        >>> from dataclasses import dataclass
+        >>> @attnscope.correct.correction
+        ... @dataclass(frozen=True)
+        ... class Louder(attnscope.correct.Pai):
+        ...     method = "louder"
+        ...     limit: float = attnscope.correct.parameter(2.0, "Largest share.", ge=0)
+        >>> attnscope.correct.make("louder", limit=-1.0)
+        Traceback (most recent call last):
+        attnscope.errors.RequestError: louder.limit=-1.0: ...
     """
     known = Parameter(meaning, source, ge, gt, le, lt, read) if declared else None
     return field(default=MISSING if default is REQUIRED else default, metadata={"parameter": known})

@@ -65,6 +65,11 @@ def write(path: str | Path, corrections: Sequence[Correction], model: ModelLike 
 
     Raises:
         RunError: If it cannot be written.
+
+    Example:
+        >>> attnscope.correct.write_corrections("mine.json", [attnscope.correct.Pai(alpha=0.5)])
+        >>> attnscope.correct.read_corrections("mine.json")
+        [Pai(alpha=0.5, layers='0.0625-1.0')]
     """
     steps = [Step(method=one.method, params=_saved(one), heads_of=_owner(one, model)) for one in corrections]
     document = Recipe(corrections=steps).model_dump()
@@ -80,6 +85,10 @@ def read(path: str | Path) -> list[Correction]:
 
     Raises:
         RequestError: If there is no such file, or a field, method or parameter of it is wrong.
+
+    Example:
+        >>> attnscope.correct.read_corrections("correction.json") == [social]
+        True
     """
     document = read_json(Path(path))
     try:

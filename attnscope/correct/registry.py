@@ -16,13 +16,26 @@ _METHODS: dict[str, type[Correction]] = {}
 
 
 def correction(cls: type[Correction]) -> type[Correction]:
-    """Class decorator: register a correction under its `method`."""
+    """Class decorator: register a correction under its `method`.
+
+    Example:
+        >>> @attnscope.correct.correction
+        ... class Stronger(attnscope.correct.Pai):
+        ...     method = "pai-stronger"
+        >>> attnscope.correct.make("pai-stronger", alpha=1.0).params()
+        {'alpha': 1.0, 'layers': '0.0625-1.0'}
+    """
     _METHODS[cls.method] = cls
     return cls
 
 
 def corrections() -> dict[str, type[Correction]]:
-    """All corrections by method name."""
+    """All corrections by method name.
+
+    Example:
+        >>> attnscope.correct.corrections()["social-bias"].__name__
+        'SocialBias'
+    """
     return dict(_METHODS)
 
 
@@ -48,6 +61,10 @@ def make(method: str, **params: Any) -> Correction:
 
     Raises:
         RequestError: If there is no such method or parameter, or a parameter is out of range.
+
+    Example:
+        >>> attnscope.correct.make("pai", alpha=0.5)
+        Pai(alpha=0.5, layers='0.0625-1.0')
     """
     return build(method, {name: value for name, value in params.items() if value is not None})
 
@@ -83,7 +100,12 @@ def about(method: str) -> dict[str, Any]:
 
 
 def catalogue() -> list[dict[str, Any]]:
-    """What each correction is: method, summary, source mark, what it changes, and its declared parameters."""
+    """What each correction is: method, summary, source mark, what it changes, and its declared parameters.
+
+    Example:
+        >>> [entry["method"] for entry in attnscope.correct.catalogue()][:3]
+        ['adaptvis', 'boxes-drawn', 'boxes-told']
+    """
     return [
         {
             "method": method,
@@ -103,5 +125,10 @@ def schema(method: str) -> dict[str, Any]:
 
     Raises:
         RequestError: If there is no such method.
+
+    Example:
+        >>> schema = attnscope.correct.schema("pai")
+        >>> sorted(schema["properties"]), schema["properties"]["alpha"]["default"]
+        (['alpha', 'layers'], 0.2)
     """
     return parameters.schema(method, method_class(method).parameters())

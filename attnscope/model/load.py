@@ -70,7 +70,7 @@ class LoadedModel:
         return text_config(self.model)
 
     def fingerprint(self) -> dict[str, Any]:
-        """The fingerprint of the weights as they are now (`attnscope.model.fingerprint`)."""
+        """The fingerprint of the weights as they are now."""
         from attnscope.model.fingerprint import fingerprint, stamp
 
         self._fingerprint = stamp(self.model), fingerprint(self.model)

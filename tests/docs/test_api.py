@@ -19,6 +19,7 @@ import pytest
 
 import attnscope
 from attnscope import metrics
+from attnscope.correct import registry as methods_registry
 from attnscope.metrics import registry
 from attnscope.report.page import output
 from docs import generate
@@ -28,10 +29,7 @@ from tests.docs import examples
 PUBLIC = list(names())
 METRICS = {metric.name for metric in metrics.all_metrics()}
 DOCUMENTED = {id(t): (f"{package}.{name}", t) for package, name, t in ((p, n, function(t)) for p, n, t in PUBLIC)}
-TO_COME = ("attnscope.correct",)  # without examples yet
-EXAMPLES = dict(
-    item for item in DOCUMENTED.values() if is_documented(item[1]) and not item[1].__module__.startswith(TO_COME)
-)
+EXAMPLES = dict(item for item in DOCUMENTED.values() if is_documented(item[1]))
 EXAMPLES |= {
     f"{name}.{method}": member
     for name, cls in EXAMPLES.items()
@@ -39,10 +37,7 @@ EXAMPLES |= {
     for method, member in methods(cls)
     if example(member)
 }
-PAGES = [
-    generate.ROOT / "README.md",
-    *sorted(set((generate.ROOT / "docs").glob("*.md")) - {generate.ROOT / "docs/api.md"}),
-]
+PAGES = [generate.ROOT / "README.md", *sorted((generate.ROOT / "docs").glob("*.md"))]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -64,6 +59,7 @@ def test_the_example_of_every_public_name_runs(
     name: str, files: Path, prepared: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))  # some examples register
+    monkeypatch.setattr(methods_registry, "_METHODS", dict(methods_registry._METHODS))
     monkeypatch.setattr(output, "lay_out", lambda figure: figure.set_layout_engine("none"))  # most of a report's time
     test = doctest.DocTestParser().get_doctest(example(EXAMPLES[name]), dict(prepared), name, None, 0)
     assert any(line.want for line in test.examples), "an example shows a result"

@@ -43,6 +43,11 @@ def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Se
 
     Raises:
         RequestError: If a correction does not apply to a scene or the model.
+
+    Example:
+        >>> pair = attnscope.correct.bind(model, prompt, [social, attnscope.correct.Pai()])
+        >>> [running.record()["method"] for running in pair]
+        ['social-bias', 'pai']
     """
     several = prompts if isinstance(prompts, Sequence) else [prompts]
     if not several:
@@ -141,6 +146,10 @@ def prompted(
     Raises:
         NotApplicableError: If the scene lacks what a correction shows.
         RequestError: If the scene, its video or the template is wrong.
+
+    Example:
+        >>> attnscope.correct.prompted(model, "scene.json").text == prompt.text
+        True
     """
     from attnscope.model import build_prompt
     from attnscope.model.render import check_template

@@ -51,7 +51,7 @@ class InForce(Running):
 
     def __call__(self, call: AttentionCall) -> AttentionCall:
         """Edit a call as the correction that is bound to the prompts at hand."""
-        running = self._block.running()
+        running = self._block._running()
         return running[self._place](call) if running else call
 
     def records(self) -> list[dict[str, Any]]:
@@ -67,6 +67,13 @@ class Corrected(list[InForce]):
         plain: How many prompts were run plain because they are unknown (`unknown="plain"`).
         open: Whether the block is entered: corrections are in force.
         generating: What `generate` is given while the block is open.
+
+    Example:
+        >>> with attnscope.corrected(model, scene, social) as block:
+        ...     block.answer(), len(block.prompts)
+        ('Eva', 1)
+        >>> block.open, block.records()[0]["corrections"][0]["active"]
+        (False, [[2, [0, 1, 2, 3, 4, 5, 6, 7]]])
     """
 
     def __init__(
@@ -121,7 +128,7 @@ class Corrected(list[InForce]):
             for number in sorted(self._done)
         ]
 
-    def running(self) -> list[Running]:
+    def _running(self) -> list[Running]:
         """The corrections bound to what is running; none where that is to run plain.
 
         Raises:
@@ -136,7 +143,7 @@ class Corrected(list[InForce]):
             )
         return self._now.running
 
-    def before(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _before(self, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Forward pre-hook: bind to the prompts of the batch, or follow those whose cache is continued."""
         if scouting.on:
             return None
@@ -166,7 +173,7 @@ class Corrected(list[InForce]):
         self._layout = Layout.aligned(rows, ids.shape[1], split_logits(inputs)[1])
         return (), self._layout.move(inputs, int(self._model.tokenizer.pad_token_id or 0), prompts)
 
-    def after(self, _module: Any, _args: Any, _kwargs: dict[str, Any], out: Any) -> Any:
+    def _after(self, _module: Any, _args: Any, _kwargs: dict[str, Any], out: Any) -> Any:
         """Forward hook, also after an exception: remember whose cache it is."""
         if scouting.on:
             return None
@@ -300,6 +307,11 @@ def corrected(
     Raises:
         RequestError: If a correction does not apply to a scene or the model, or the model is given other prompts in
             the block, or embeddings in place of token ids.
+
+    Example:
+        >>> with attnscope.corrected(model, "scene.json", social) as block:
+        ...     block.answer()
+        'Eva'
     """
     if unknown not in UNKNOWN:
         raise RequestError(f'unknown "{unknown}": choose from {", ".join(UNKNOWN)}')
@@ -323,8 +335,8 @@ def corrected(
     check_applies(model, prompts, corrections)
     block = Corrected(model, prompts, corrections, unknown)
     hooks = [
-        model.model.register_forward_pre_hook(block.before, with_kwargs=True),
-        model.model.register_forward_hook(block.after, with_kwargs=True, always_call=True),
+        model.model.register_forward_pre_hook(block._before, with_kwargs=True),
+        model.model.register_forward_hook(block._after, with_kwargs=True, always_call=True),
     ]
     try:
         with tapped(model.model, edits=block), block.generating.watched():

@@ -60,6 +60,11 @@ def rerun(
     Raises:
         RequestError: If the model, its weights, its answer or the scene is no longer what was captured, or a correction
             does not apply.
+
+    Example:
+        >>> with attnscope.correct.rerun("run.h5", [social], "corrected/after.h5", model=model) as after:
+        ...     after.answer["text"], after.correction[0]["method"]
+        ('Eva', 'social-bias')
     """
     recorded = Recorded.read(before, to="correct")
     if real_path(out) == real_path(before):

@@ -40,6 +40,12 @@ class Controlled(Correction):
 
     Attributes:
         of: The correction.
+
+    Example:
+        >>> control = attnscope.correct.Controlled(social, whose="everyone")
+        >>> with attnscope.corrected(model, scene, control) as block:
+        ...     block.answer()  # drawn to everybody, the model answers as without a correction
+        'Ben'
     """
 
     method: ClassVar[str] = "control"

@@ -36,6 +36,11 @@ class HeadRule:
     """A rule that chooses heads; corrections that act on chosen heads inherit its parameters.
 
     It is used by itself with `choose`, or as a base beside `Correction`: `class Mine(HeadRule, Correction)`.
+
+    Example:
+        >>> rule = attnscope.correct.HeadRule(topk=8, layers="0.0-1.0")
+        >>> isinstance(social, attnscope.correct.HeadRule), rule.topk
+        (True, 8)
     """
 
     method: ClassVar[str] = "heads"  # whose rule it is, for messages

@@ -290,11 +290,6 @@ _NAME = "moda_adapter"  # the submodule of the model while it is attached
 class ModaAdapter(nn.Module):
     """Trainable alignment of keys around any supported model.
 
-    >>> adapter = ModaAdapter(model)
-    >>> with adapter:
-    ...     Trainer(model, args, train_dataset=data).train()
-    >>> adapter.save("moda.safetensors")
-
     While it is attached it is a submodule of the model, so that optimizers find its parameters, and the model's own are
     frozen; leaving the block restores the model. Visual tokens are found by the placeholder ids in `input_ids`; every
     other token that the attention mask lets be seen is text. Sequences may be padded on either side. Gradient
@@ -305,6 +300,14 @@ class ModaAdapter(nn.Module):
         settings: Gram, norm, direction and scope, as in `ModaAlign`.
         r: [D] by side and layer, as in "visual_3".
         fuser: [D, D] likewise.
+
+    Example:
+        >>> adapter = attnscope.correct.ModaAdapter(model, layers="0.0-0.4")
+        >>> list(adapter.layers), sum(parameter.numel() for parameter in adapter.parameters())
+        ([0, 1], 544)
+        >>> with adapter:  # untrained, it changes nothing
+        ...     attnscope.evaluate.score(model, [prompt])[0].prediction
+        'Ben'
     """
 
     def __init__(

@@ -42,6 +42,12 @@ class ModaAlign(Correction):
     A key belongs to all query heads of its group, so there is no choice of heads. Keys are those that the kernel
     receives, after the position embedding (code). Special and template tokens count as text (code). Keys of generated
     tokens stay, and no Gram matrix takes them in. It goes before corrections that append channels.
+
+    Example:
+        >>> edit = attnscope.correct.ModaAlign(strength=1.0)
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -9.1
     """
 
     method: ClassVar[str] = "moda-align"

@@ -144,6 +144,12 @@ class ModaCalibrate(Correction):
     Text and visual tokens as in the gap of `analyze`: pairs with special and template tokens are neither self nor
     cross. Generated tokens, which are text, get their head's constant of the prompt. Not for models that cap their
     logits.
+
+    Example:
+        >>> edit = attnscope.correct.ModaCalibrate(target=0.0)
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -9.8
     """
 
     method: ClassVar[str] = "moda-calibrate"

@@ -39,6 +39,11 @@ def diagnose(cap: Capture, *, norm: str = "row", k: int = 4) -> pd.DataFrame:
     Raises:
         RequestError: If `norm` or `k` is out of range, the capture has no queries and keys, or those of a correction
             that appends channels, or its prompt lacks one of the modalities.
+
+    Example:
+        >>> table = attnscope.correct.diagnose(cap)
+        >>> table.columns.tolist()[:4], len(table)
+        (['layer', 'kv_head', 'cosine_visual', 'cosine_text'], 24)
     """
     check_choices(("norm", norm, NORMS))
     if k < 1:

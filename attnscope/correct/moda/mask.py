@@ -74,6 +74,12 @@ class ModaMask(Correction):
     """Give self and cross attention a softmax each, and add them by a gate.
 
     Generated tokens are text, and gated like it. Not for models that cap their logits.
+
+    Example:
+        >>> edit = attnscope.correct.ModaMask(gate=0.5)
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -7.9
     """
 
     method: ClassVar[str] = "moda-mask"

@@ -36,6 +36,12 @@ class ModaPseudo(Correction):
 
     Row i of the n prompt tokens has n - i pseudo scores; the last token of the prompt and generated ones have none, so
     decoding steps are plain.
+
+    Example:
+        >>> edit = attnscope.correct.ModaPseudo(p_base=2.0)
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -9.8
     """
 
     method: ClassVar[str] = "moda-pseudo"

@@ -28,6 +28,12 @@ class AdaptVis(Correction):
 
     The plain model is run once on the prompts before (one more prefill). Prefill and cached decoding give what one
     pass over the whole text gives.
+
+    Example:
+        >>> edit = attnscope.correct.AdaptVis(w_high=1.5)
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -10.4
     """
 
     method: ClassVar[str] = "adaptvis"

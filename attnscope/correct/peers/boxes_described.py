@@ -33,6 +33,11 @@ class BoxesDescribed(Correction):
     The line stands after the transcript and before the question, as a turn that nobody speaks: numbers of turns stay as
     they are, and it belongs to no speaker's words. A prompt must be built with
     `attnscope.correct.prompted`. Speakers who are in no sampled frame are left out.
+
+    Example:
+        >>> other = attnscope.correct.prompted(model, scene, [attnscope.correct.BoxesDescribed()])
+        >>> other.scene.transcript[-1].text[:67]
+        'Boxes in percent of the frame (left, top, right, bottom): Eva (24, '
     """
 
     method: ClassVar[str] = "boxes-told"

@@ -35,6 +35,11 @@ class BoxesDrawn(Correction):
 
     A prompt must be built with `attnscope.correct.prompted`. Places do not change: the token table is that of the
     plain frames.
+
+    Example:
+        >>> marked = attnscope.correct.prompted(model, scene, [attnscope.correct.BoxesDrawn()])
+        >>> bool((marked.frames.images != prompt.frames.images).any()), len(marked.tokens) == len(prompt.tokens)
+        (True, True)
     """
 
     method: ClassVar[str] = "boxes-drawn"

@@ -30,6 +30,12 @@ class Pai(Correction):
     """Raise the image's logits in the answer's rows by a share of their size; guidance of the logits is left out.
 
     Prefill and cached decoding give what one pass over the whole text gives.
+
+    Example:
+        >>> edit = attnscope.correct.Pai(alpha=0.5)
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -10.5
     """
 
     method: ClassVar[str] = "pai"

@@ -30,6 +30,12 @@ class Vaf(Correction):
     after the one image), and every later token. The system prompt is all that stands before the first visual token, as
     in their code, also in a model without a system message. Every text row is computed densely. Prefill and cached
     decoding give what one pass over the whole text gives.
+
+    Example:
+        >>> edit = attnscope.correct.Vaf(enhance=2.0, layers="0.0-1.0")
+        >>> [score] = attnscope.evaluate.score(model, [prompt], [edit])
+        >>> round(score.logprobs[-1], 1)  # of the right answer; -9.6 without the edit
+        -10.6
     """
 
     method: ClassVar[str] = "vaf"

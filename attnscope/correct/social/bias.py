@@ -40,6 +40,12 @@ class SocialBias(HeadRule, Correction):
 
     The heads are those of a `HeadRule`. Parameters of a control (`Controlled`) may stand among those of the correction,
     and then a control of it is made.
+
+    Example:
+        >>> bias = attnscope.SocialBias(rows="answer", strength="constant", alpha=8.0, heads="2.0,2.1,2.2,2.3")
+        >>> with attnscope.corrected(model, scene, bias) as block:
+        ...     block.answer()
+        'Eva'
     """
 
     method: ClassVar[str] = "social-bias"
