@@ -114,7 +114,7 @@ def test_page_and_json(done):
     ):
         assert said in text, said
     shown = parameters(summary.report)
-    assert list(shown) == [field.name for field in fields(SocialBias)]
+    assert list(shown) == list(SocialBias().params()) and set(shown) == {field.name for field in fields(SocialBias)}
     own = {name: value for name, (value, differs) in shown.items() if differs}
     assert own == {
         "alpha": "swept: 0.25, 0.5, 1.0, 2.0, 4.0 (default 1.0)",
