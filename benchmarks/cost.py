@@ -120,7 +120,7 @@ def text(numbers: Numbers, repeats: int) -> list[str]:
     """This part of the page."""
     sizes = ", ".join(f"{name} {value}" for name, value in SIZES.items())
     lengths = [str(numbers[tokens]["tokens"]) for tokens in TOKENS]
-    plain = statistics.median(one["plain_wall"] for one in numbers[COUNTS]["time"][CASES[0].name])
+    plain = statistics.median(run["plain_wall"] for run in numbers[COUNTS]["time"][CASES[0].name])
     return [
         "What corrections cost: one prefill with its first token, float32, on a CPU. Regenerate this part with",
         "`python -m benchmarks.cost` (under 15 minutes). **No GPU was measured.**",

@@ -98,22 +98,22 @@ def sample(strength: float, captures: int, seed: int = 0, design: str = DEALT) -
         return pd.concat([p_values(Path(folder), rng, strength, design) for _ in range(captures)], ignore_index=True)
 
 
-def row(strength: float, found: pd.DataFrame) -> dict[str, float]:
+def row(strength: float, sampled: pd.DataFrame) -> dict[str, float]:
     """What becomes of one null at one strength; KS is against the uniform distribution."""
-    ks = kstest(found["u"], "uniform")
-    out = {"strength": strength, "n": len(found), "ks": ks.statistic, "ks_p": ks.pvalue}
+    ks = kstest(sampled["u"], "uniform")
+    out = {"strength": strength, "n": len(sampled), "ks": ks.statistic, "ks_p": ks.pvalue}
     for level in (0.05, 0.01):
-        out[f"share_{level}"] = float((found["p"] <= level).mean())
-    ci = binomtest(int((found["p"] <= 0.05).sum()), len(found)).proportion_ci(method="wilson")
+        out[f"share_{level}"] = float((sampled["p"] <= level).mean())
+    ci = binomtest(int((sampled["p"] <= 0.05).sum()), len(sampled)).proportion_ci(method="wilson")
     return out | {"low": ci.low, "high": ci.high}
 
 
 def table(samples: dict[float, pd.DataFrame], design: str = DEALT) -> pd.DataFrame:
     """One row for each null, choice of frames and strength."""
     rows = [
-        {"design": design, "null": null, "frames": frames} | row(strength, found)
+        {"design": design, "null": null, "frames": frames} | row(strength, part)
         for strength, sampled in samples.items()
-        for (null, frames), found in sampled.groupby(["null", "frames"])
+        for (null, frames), part in sampled.groupby(["null", "frames"])
     ]
     return pd.DataFrame(rows).sort_values(["null", "frames", "strength"], ignore_index=True)
 
@@ -150,8 +150,8 @@ def main() -> None:
             known = pd.read_csv(out)
             parts.append(known[known["design"] == design])
             continue
-        few = max(1, args.captures // 3)
-        samples = {s: sample(s, few if s else args.captures, design=design) for s in strengths}
+        fewer = max(1, args.captures // 3)
+        samples = {s: sample(s, fewer if s else args.captures, design=design) for s in strengths}
         parts.append(table(samples, design))
     rows = pd.concat(parts, ignore_index=True)
     out.parent.mkdir(exist_ok=True)

@@ -97,8 +97,8 @@ def shares() -> dict[str, list[float]]:
 def main() -> None:
     """Print the table."""
     print(f"| null | {' | '.join(CASES)} |\n|{'---|' * (1 + len(CASES))}")
-    for name, found in shares().items():
-        print(f"| {name} | {' | '.join(f'{share:.2f}' for share in found)} |")
+    for name, values in shares().items():
+        print(f"| {name} | {' | '.join(f'{share:.2f}' for share in values)} |")
 
 
 if __name__ == "__main__":

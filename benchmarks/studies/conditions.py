@@ -50,7 +50,7 @@ class Condition:
     @property
     def shown(self) -> tuple[int, tuple[Correction, ...]]:
         """What decides the prompts: how far a box is moved, and the corrections that change what the model is shown."""
-        return self.jitter, tuple(one for one in self.corrections if type(one).show is not Correction.show)
+        return self.jitter, tuple(each for each in self.corrections if "prompt" in each.changes)
 
     def wants(self, item: Item) -> bool:
         """Whether a question is asked under it."""
@@ -132,18 +132,18 @@ def published(choice: Choice) -> dict[str, tuple[SocialBias, str]]:
     """The paper's rows and rules, with the mark of their source: by name."""
     fixed = _answer(choice.alpha, choice.heads)
     gap = replace(fixed, strength="logit", negative="gap", alpha=1.0)
-    found = {"utterances, as published (dynamic heads)": (SocialBias(), "2nd")}
-    found["utterances, dynamic heads, gap"] = (SocialBias(negative="gap"), "2nd, gap ours")
-    found["answer, all else as published (dynamic heads)"] = (SocialBias(rows="answer"), "2nd, rows ours")
+    rules = {"utterances, as published (dynamic heads)": (SocialBias(), "2nd")}
+    rules["utterances, dynamic heads, gap"] = (SocialBias(negative="gap"), "2nd, gap ours")
+    rules["answer, all else as published (dynamic heads)"] = (SocialBias(rows="answer"), "2nd, rows ours")
     for rows in ("utterances", "question", "answer"):
         mark = "2nd, heads and gap ours" if rows == "utterances" else "ours"
-        found[f"{rows}, logit rule with gap"] = (replace(gap, rows=rows), mark)
+        rules[f"{rows}, logit rule with gap"] = (replace(gap, rows=rows), mark)
         if rows != "answer":
-            found[f"{rows}, constant"] = (
+            rules[f"{rows}, constant"] = (
                 replace(fixed, rows=rows),
                 "2nd, heads and constant ours" if rows == "utterances" else "ours",
             )
-    return found
+    return rules
 
 
 def _answer(alpha: float, heads: Sequence[Head]) -> SocialBias:

@@ -56,13 +56,13 @@ def gap(
     groups = np.split(np.arange(len(sums)), ends[:-1])
     estimate = float(_stratified(*(sums[group].sum(0) for group in groups)))
     p = _exchanged(parts, seed)
-    few = min(frame[frame["right"] == kind]["clip"].nunique() for kind in (True, False)) < FEWEST_CLIPS
-    if few or any(len(group) < 2 for group in groups):
+    too_few = min(frame[frame["right"] == kind]["clip"].nunique() for kind in (True, False)) < FEWEST_CLIPS
+    if too_few or any(len(group) < 2 for group in groups):
         return Interval(estimate, nothing, nothing), p, len(parts)
 
-    def statistic(*drawn: Any, axis: int = -1) -> Any:
+    def statistic(*resampled: Any, axis: int = -1) -> Any:
         assert axis == -1  # clips stand last
-        return _stratified(*(sums[np.asarray(group, dtype=np.int64)].sum(-2) for group in drawn))
+        return _stratified(*(sums[np.asarray(group, dtype=np.int64)].sum(-2) for group in resampled))
 
     return _interval(estimate, groups, statistic, paired=False), p, len(parts)
 
@@ -141,7 +141,7 @@ def _over_clips(statistic: Any, *columns: pd.Series) -> Interval:
 def _interval(estimate: float, data: Any, statistic: Any, *, paired: bool) -> Interval:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateDataWarning)  # all resamples alike, or some not defined
-        drawn = bootstrap(
+        resampled = bootstrap(
             data,
             statistic,
             paired=paired,
@@ -153,5 +153,5 @@ def _interval(estimate: float, data: Any, statistic: Any, *, paired: bool) -> In
             random_state=np.random.default_rng(0),
         ).bootstrap_distribution
     tail = 50 * (1 - CONFIDENCE)
-    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
     return Interval(estimate, float(low), float(high))

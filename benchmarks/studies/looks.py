@@ -54,12 +54,12 @@ class Looks:
         """Read the rows of one layer; what runs after the prompt, such as long options, is not looked at."""
         if call.query.shape[2] != self.padded or call.layer in next((m for m in self._mass if m), {}):
             return
-        for number, one in enumerate(self.drawn):
-            if one is None:
+        for number, subject in enumerate(self.drawn):
+            if subject is None:
                 continue
-            place = self.padded - one.length
-            cells = one.cells[one.answer].nonzero()[:, 0] + place
-            rows = one.rows + place
+            place = self.padded - subject.length
+            cells = subject.cells[subject.answer].nonzero()[:, 0] + place
+            rows = subject.rows + place
             some = self.matched[number] + place
             parts = [
                 torch.stack([part[..., cells].sum(-1), part[..., some].sum(-1)])
@@ -71,7 +71,7 @@ class Looks:
             self._lift[number][call.layer] = mass * allowed / len(cells)
             self._matched[number][call.layer] = matched * allowed / len(some)
 
-    def found(self) -> list[dict[str, Any] | None]:
+    def readings(self) -> list[dict[str, Any] | None]:
         """For each prompt, None where the question names nobody who is seen; else:
 
         cells: how many visual tokens the box covers by half; for "answer" (the answer position) and "name" (mean over
@@ -79,18 +79,18 @@ class Looks:
         "matched", the lift of the one cell of each temporal unit that is nearest to the middle of the box, [L, H].
         """
         return [
-            None if one is None else self._numbers(number, int(one.cells[one.answer].sum()))
-            for number, one in enumerate(self.drawn)
+            None if subject is None else self._numbers(number, int(subject.cells[subject.answer].sum()))
+            for number, subject in enumerate(self.drawn)
         ]
 
     def _numbers(self, number: int, cells: int) -> dict[str, Any]:
-        found: dict[str, Any] = {"cells": cells}
+        numbers: dict[str, Any] = {"cells": cells}
         read = {"mass": self._mass, "lift": self._lift, "matched": self._matched}
         for what, by_layer in ((what, several[number]) for what, several in read.items()):
             values = torch.stack([by_layer[layer] for layer in sorted(by_layer)])  # [L, H, R], the answer last
             for rows, part in (("answer", values[..., -1]), ("name", values[..., :-1].mean(-1))):
-                found[f"{rows} {what}"] = [[float(f"{x:.6g}") for x in heads] for heads in part.tolist()]
-        return found
+                numbers[f"{rows} {what}"] = [[float(f"{x:.6g}") for x in heads] for heads in part.tolist()]
+        return numbers
 
 
 def one_a_unit(prompt: Prompt, cells: Tensor) -> Tensor:

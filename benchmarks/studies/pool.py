@@ -74,22 +74,22 @@ class Pool:
                 name = f"{step}-{part.folder.name}-{key}-{ids[:8]}.json"
                 jobs.append(worker.Job(wanted, conditions, read, self.settings.work / "results" / name))
         self._do(step, worker.run, [job for job in jobs if not job.result.exists()], len(jobs))
-        found = [json.loads(job.result.read_text(encoding="utf-8")) for job in jobs]
-        self.spent[step] = sum(one["seconds"] for one in found)
+        results = [json.loads(job.result.read_text(encoding="utf-8")) for job in jobs]
+        self.spent[step] = sum(result["seconds"] for result in results)
         items = [item for job in jobs for item in job.items]
-        return _labelled([row for one in found for row in one["scores"]], items), _labelled(
-            [row for one in found for row in one["looks"]], items
+        return _labelled([row for result in results for row in result["scores"]], items), _labelled(
+            [row for result in results for row in result["looks"]], items
         )
 
     def _key(self, conditions: Sequence[Condition], read: bool) -> str:
         """Changes with everything that decides a result: the code, the models, the conditions."""
-        said = {
+        decides = {
             "code": digest([*LIBRARY.rglob("*.py"), *map(Path, (worker.__file__, looks.__file__, jitter.__file__))]),
             "models": [model.sha256 for model in self.settings.models],
             "conditions": [_told(condition) for condition in conditions],
             "looks": read,
         }
-        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
     def _do(self, step: str, work: Callable[[Any], Any], jobs: Sequence[Any], total: int) -> None:
         begun, done = time.monotonic(), total - len(jobs)
@@ -107,7 +107,9 @@ class Pool:
 
 
 def _told(condition: Condition) -> dict[str, Any]:
-    return asdict(condition) | {"corrections": [[one.method, one.params()] for one in condition.corrections]}
+    return asdict(condition) | {
+        "corrections": [[correction.method, correction.params()] for correction in condition.corrections]
+    }
 
 
 def _labelled(rows: Sequence[dict[str, Any]], items: Sequence[Item]) -> pd.DataFrame:

@@ -67,13 +67,15 @@ class Item:
 def plan_parts(settings: Settings, split: Split) -> list[Part]:
     """The parts of a split; calibration has the numbers of people that heads are chosen at, and things alone."""
     people = (THINGS_ALONE, *CALIBRATION_PEOPLE) if split == "calibration" else range(MOST_PEOPLE + 1)
-    drawn = digest(path for path in (LIBRARY / "demo").glob("*.py") if path.name != "run.py")  # the demo draws nothing
+    version = digest(
+        path for path in (LIBRARY / "demo").glob("*.py") if path.name != "walkthrough.py"
+    )  # it draws nothing
     parts = []
     for number in people:
         clips = settings.clips(split, number)
         for part in range(math.ceil(clips / PART)):
             count = min(PART, clips - part * PART)
-            folder = settings.work / f"scenes-{drawn}" / f"{split}-{number}-{part:03d}-of-{count}"
+            folder = settings.work / f"scenes-{version}" / f"{split}-{number}-{part:03d}-of-{count}"
             parts.append(Part(split, number, part, count, folder))
     return parts
 
@@ -101,12 +103,15 @@ def choose(parts: Iterable[Part], most: int, dose: int) -> dict[Part, list[Item]
     chosen: dict[Part, list[Item]] = {}
     for part in parts:
         items = []
-        for scene, told in _questions(part):
-            fields, options = told["fields"], tuple(told["options"])
+        for scene, document in _questions(part):
+            fields, options = document["fields"], tuple(document["options"])
             cell = fields["task"], part.people
             if taken[cell] < most:
-                clip, said = Path(told["video"]).stem, (fields["task"], part.people, fields["named"], fields["seats"])
-                items.append(Item(scene, clip, options, *said, dose=taken[cell] < dose))
+                clip, labels = (
+                    Path(document["video"]).stem,
+                    (fields["task"], part.people, fields["named"], fields["seats"]),
+                )
+                items.append(Item(scene, clip, options, *labels, dose=taken[cell] < dose))
                 taken[cell] += 1
         chosen[part] = items
     return chosen

@@ -94,8 +94,8 @@ class Settings:
         """How many clips are drawn."""
         if split == "calibration":
             return math.ceil(self.calibration_per_cell * (CLIPS_PER_QUESTION if people else 1))
-        few = {0: 1.0, 1: 2.0, 2: 2.0}  # not about social tasks, or trivial there
-        return math.ceil(self.per_cell * few.get(people, CLIPS_PER_QUESTION))
+        per_question = {0: 1.0, 1: 2.0, 2: 2.0}  # not about social tasks, or trivial there
+        return math.ceil(self.per_cell * per_question.get(people, CLIPS_PER_QUESTION))
 
     def _scaled(self, count: int) -> int:
         return max(2, round(count * self.scale))

@@ -87,20 +87,20 @@ def run(job: Job) -> Path:
     """Do a job and write its result: {"scores": [...], "looks": [...], "seconds": ...}."""
     begun = time.monotonic()
     asked = list(_asked(job))
-    found: dict[str, Any] = {"scores": [], "looks": []}
+    results: dict[str, Any] = {"scores": [], "looks": []}
     for batch, conditions in _batches(asked, job.conditions):
         for condition in conditions:
-            found["looks"] += _answer(batch, condition, job.read and condition.name == PLAIN, found["scores"])
-    found["scores"] += [
-        _row(one.item, condition, None, reason=one.reasons[condition.name])
-        for one in asked
+            results["looks"] += _answer(batch, condition, job.read and condition.name == PLAIN, results["scores"])
+    results["scores"] += [
+        _row(question.item, condition, None, reason=question.reasons[condition.name])
+        for question in asked
         for condition in job.conditions
-        if condition.wants(one.item) and condition.name in one.reasons
+        if condition.wants(question.item) and condition.name in question.reasons
     ]
-    found["seconds"] = time.monotonic() - begun
+    results["seconds"] = time.monotonic() - begun
     job.result.parent.mkdir(parents=True, exist_ok=True)
     draft = job.result.with_suffix(".part")
-    draft.write_text(json.dumps(found), encoding="utf-8")
+    draft.write_text(json.dumps(results), encoding="utf-8")
     draft.replace(job.result)
     return job.result
 
@@ -111,29 +111,29 @@ def _asked(job: Job) -> Iterator[Asked]:
         scene = Scene.read(item.scene)
         if scene.video not in frames:
             frames[scene.video] = read_scene_frames(scene, Sampling())
-        one = Asked(item, scene, {}, {})
+        question = Asked(item, scene, {}, {})
         known: dict[Any, str | None] = {}
         for condition in job.conditions:
             if condition.wants(item):
                 kind = condition.jitter, tuple(map(_kind, condition.corrections))
                 if kind not in known:
-                    known[kind] = _fit(one, condition, frames[scene.video])
+                    known[kind] = _fit(question, condition, frames[scene.video])
                 reason = known[kind]
                 if reason is not None:
-                    one.reasons[condition.name] = reason
-        yield one
+                    question.reasons[condition.name] = reason
+        yield question
 
 
-def _fit(one: Asked, condition: Condition, frames: Frames) -> str | None:
+def _fit(question: Asked, condition: Condition, frames: Frames) -> str | None:
     """Build the prompt that a condition needs; why the condition does not apply to the question."""
     far, _ = condition.shown
-    scene = one.scene
+    scene = question.scene
     if far:
-        scene = jittered(scene, str(scene.fields["about"]), far, zlib.crc32(f"{one.item.id} {far}".encode()))
+        scene = jittered(scene, str(scene.fields["about"]), far, zlib.crc32(f"{question.item.id} {far}".encode()))
     try:
-        if condition.shown not in one.prompts:
-            one.prompts[condition.shown] = prompted(_any_model(), scene, condition.corrections, frames=frames)
-        check_applies(_any_model(), one.prompts[condition.shown], condition.corrections)
+        if condition.shown not in question.prompts:
+            question.prompts[condition.shown] = prompted(_any_model(), scene, condition.corrections, frames=frames)
+        check_applies(_any_model(), question.prompts[condition.shown], condition.corrections)
     except NotApplicableError as error:
         return str(error).removeprefix(f"{scene.video}: ")
     return None
@@ -141,8 +141,8 @@ def _fit(one: Asked, condition: Condition, frames: Frames) -> str | None:
 
 def _kind(correction: Correction) -> tuple[Any, ...]:
     """What decides whether a correction applies to a question: all but how strongly, and on which heads."""
-    told = correction.params().items()
-    decides = (item for item in told if item[0].startswith("box") or not isinstance(item[1], float))
+    parameters = correction.params().items()
+    decides = (item for item in parameters if item[0].startswith("box") or not isinstance(item[1], float))
     return correction.method, *(item for item in decides if item[0] != "heads")
 
 
@@ -153,9 +153,9 @@ def _any_model() -> LoadedModel:
 def _batches(asked: Sequence[Asked], conditions: Sequence[Condition]) -> Iterator[tuple[list[Asked], list[Condition]]]:
     """Questions that are answered under the same conditions, so that every batch is the same under all of them."""
     groups: dict[tuple[int, ...], list[Asked]] = {}
-    for one in asked:
-        wanted = (c.wants(one.item) and c.name not in one.reasons for c in conditions)
-        groups.setdefault(tuple(n for n, want in enumerate(wanted) if want), []).append(one)
+    for question in asked:
+        wanted = (c.wants(question.item) and c.name not in question.reasons for c in conditions)
+        groups.setdefault(tuple(n for n, want in enumerate(wanted) if want), []).append(question)
     for numbers, group in groups.items():
         # conditions of one model that show the same stand together: its tower then runs once a batch
         same = sorted((conditions[n] for n in numbers), key=lambda c: (c.role, c.jitter, str(c.shown)))
@@ -168,20 +168,20 @@ def _answer(
 ) -> list[dict[str, Any]]:
     """Answer a batch, add the rows of its scores, and hand back where the model looked if that was to be read."""
     model = _models[condition.role]
-    prompts = [one.prompts[condition.shown] for one in batch]
+    prompts = [question.prompts[condition.shown] for question in batch]
     with ExitStack() as stack:
         looks = Looks(model, prompts) if read else None
         if looks is not None:
             stack.enter_context(tapped(model.model, readers=[looks]))
         scores = score(model, prompts, condition.corrections, batch=BATCH)
-    for one, scored in zip(batch, scores, strict=True):
-        rows.append(_row(one.item, condition, scored.prediction, one.scene))
+    for question, scored in zip(batch, scores, strict=True):
+        rows.append(_row(question.item, condition, scored.prediction, question.scene))
     if looks is None:
         return []
     return [
-        {"id": one.item.id, "role": condition.role, **found}
-        for one, found in zip(batch, looks.found(), strict=True)
-        if found is not None
+        {"id": question.item.id, "role": condition.role, **numbers}
+        for question, numbers in zip(batch, looks.readings(), strict=True)
+        if numbers is not None
     ]
 
 

@@ -42,7 +42,7 @@ def measured(model: Model, items: Sequence[Item], tried: Sequence[Method]) -> pd
     """
     loaded = load(model.folder, device="cpu")
     conditions: dict[str, tuple[Correction, ...]] = {PLAIN: ()}
-    conditions |= {one.name: one.corrections for one in tried if one.family == "moda"}
+    conditions |= {method.name: method.corrections for method in tried if method.family == "moda"}
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for item in items:
@@ -50,19 +50,19 @@ def measured(model: Model, items: Sequence[Item], tried: Sequence[Method]) -> pd
             prompt = build_prompt(loaded, scene, read_scene_frames(scene, Sampling()))
             prompt.scene.options.clear()  # not to be scored
             for name, corrections in conditions.items():
-                found = _gaps(loaded, prompt, corrections, Path(folder) / "run.h5")
+                numbers = _gaps(loaded, prompt, corrections, Path(folder) / "run.h5")
                 if name == PLAIN:
                     rows.append(
-                        {"clip": item.clip, "method": UNIFORM} | {side: found[f"{side}_uniform"] for side in SIDES}
+                        {"clip": item.clip, "method": UNIFORM} | {side: numbers[f"{side}_uniform"] for side in SIDES}
                     )
-                rows.append({"clip": item.clip, "method": name} | {side: found[side] for side in SIDES})
+                rows.append({"clip": item.clip, "method": name} | {side: numbers[side] for side in SIDES})
     return summary(pd.DataFrame(rows), [*conditions, UNIFORM])
 
 
 def summary(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Means over clips, and changes from plain clip by clip; see `measured`."""
     plain = rows[rows["method"] == PLAIN].set_index("clip")
-    found = []
+    rows = []
     for name in names:
         own = rows[rows["method"] == name].set_index("clip")
         row: dict[str, Any] = {"method": name, "n": len(own)}
@@ -75,8 +75,8 @@ def summary(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
                 row |= {what: number.estimate, f"{what}_low": number.low, f"{what}_high": number.high}
                 if what != side:
                     row[f"{what}_p"] = float(sign_flips(values.to_numpy(float)[None])[0])
-        found.append(row)
-    return pd.DataFrame(found)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def _gaps(loaded: LoadedModel, prompt: Prompt, corrections: Sequence[Correction], out: Path) -> dict[str, float]:
@@ -86,10 +86,10 @@ def _gaps(loaded: LoadedModel, prompt: Prompt, corrections: Sequence[Correction]
     (cap,) = capture_prompts(loaded, [prompt], [out], plan=plan, max_new_tokens=1, corrections=running, verify=False)
     with cap:
         tables = {"": gap(cap), "_uniform": gap_uniform(cap)} if not corrections else {"": gap(cap)}
-    found = {}
+    numbers = {}
     for end, table in tables.items():
         name = "gap_uniform" if end else "gap"
         kept = table[(table["metric"] == name) & (table["layer"] == OVER) & (table["head"] == OVER)]
         kept = kept[(kept["sinks"] == "with") & (kept["denominator"] == DENOMINATOR)].set_index("query")["value"]
-        found |= {f"{side}{end}": float(kept.get(side, np.nan)) for side in SIDES}
-    return found
+        numbers |= {f"{side}{end}": float(kept.get(side, np.nan)) for side in SIDES}
+    return numbers

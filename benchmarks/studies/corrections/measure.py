@@ -26,11 +26,11 @@ def doses(scores: pd.DataFrame, tried: Sequence[Method]) -> pd.DataFrame:
     """
     plain = {"method": PLAIN, "parameter": "", "dose": float("nan"), "default": False, "applied": 0}
     rows = [plain | _accuracy(scores, PLAIN)]
-    for one in tried:
-        for dose in one.doses:
-            name = dosed(one, dose)
+    for method in tried:
+        for dose in method.doses:
+            name = dosed(method, dose)
             applied = int(scores[scores["condition"] == name]["reason"].isna().sum())
-            row = {"method": one.name, "parameter": one.dose, "dose": dose, "default": dose == one.default}
+            row = {"method": method.name, "parameter": method.dose, "dose": dose, "default": dose == method.default}
             rows.append(row | {"applied": applied} | _accuracy(scores, name))
     return pd.DataFrame(rows)
 
@@ -117,18 +117,18 @@ def _order(cell: tuple[str, int]) -> tuple[int, int]:
 
 
 def _accuracy(scores: pd.DataFrame, name: str) -> dict[str, Any]:
-    found = compared(scores, "limited", PLAIN, name)
-    row = found.table([]).to_dict("records")[1]
-    right = int(found.samples["corrected.correct"].sum())
+    evaluation = compared(scores, "limited", PLAIN, name)
+    row = evaluation.table([]).to_dict("records")[1]
+    right = int(evaluation.samples["corrected.correct"].sum())
     return {"n": row["n"], "clips": row["clips"], "right": right} | {k: row[k] for k in ("accuracy", "low", "high")}
 
 
 def _changed(scores: pd.DataFrame, name: str, tasks: Sequence[str], people: Sequence[int]) -> dict[str, Any]:
     part = scores[scores["fields.task"].isin(tasks) & scores["fields.people"].isin(people)]
-    found = compared(part, "limited", PLAIN, name)
-    row = found.comparison([]).to_dict("records")[0]
+    evaluation = compared(part, "limited", PLAIN, name)
+    row = evaluation.comparison([]).to_dict("records")[0]
     numbers = {key: row[key] for key in ("n", "clips", "applied")}
-    plain, after = (float(found.samples[f"{name}.correct"].mean()) for name in ("plain", "corrected"))
+    plain, after = (float(evaluation.samples[f"{name}.correct"].mean()) for name in ("plain", "corrected"))
     numbers |= {"plain": plain, "accuracy": after}
     numbers |= {key: row[key] for key in ("difference", "low", "high", "p", "p_clips", "n01", "n10")}
     return numbers

@@ -61,16 +61,16 @@ class Method:
         return replace(self.corrections[0], **change), *self.corrections[1:]
 
 
-def methods(found: Chosen) -> list[Method]:
+def methods(choice: Chosen) -> list[Method]:
     """All of them, in the order of the page."""
-    return [*_social(found), *_moda(), *_peers(found), *_knockouts(found)]
+    return [*_social(choice), *_moda(), *_peers(choice), *_knockouts(choice)]
 
 
-def _social(found: Chosen) -> list[Method]:
-    answer = SocialBias(alpha=found.alpha, rows="answer", heads=written(found.heads), strength="constant")
+def _social(choice: Chosen) -> list[Method]:
+    answer = SocialBias(alpha=choice.alpha, rows="answer", heads=written(choice.heads), strength="constant")
     dynamic = replace(answer, heads="", layers=EVERY_LAYER)
-    count = len(found.heads)
-    alphas = tuple(sorted({1.0, 2.0, 4.0, 8.0, 16.0, found.alpha}))
+    count = len(choice.heads)
+    alphas = tuple(sorted({1.0, 2.0, 4.0, 8.0, 16.0, choice.alpha}))
     made = [
         Method(FIRST, "social-bias", "ours", (answer,), "alpha", alphas),
         Method("social-bias, as published", "social-bias", "2nd", (SocialBias(),), "alpha", (0.5, 1.0, 2.0, 4.0, 8.0)),
@@ -134,8 +134,8 @@ def _moda() -> list[Method]:
     ]
 
 
-def _peers(found: Chosen) -> list[Method]:
-    temperature = Temperature(heads=written(found.heads))
+def _peers(choice: Chosen) -> list[Method]:
+    temperature = Temperature(heads=written(choice.heads))
     keeps = (0.8, 0.6, 0.4, 0.2)
     return [
         Method("pai, attention only", "peers", "code", (Pai(),), "alpha", (0.1, 0.2, 0.4, 0.8, 1.6)),
@@ -149,41 +149,43 @@ def _peers(found: Chosen) -> list[Method]:
     ]
 
 
-def _knockouts(found: Chosen) -> list[Method]:
+def _knockouts(choice: Chosen) -> list[Method]:
     return [
-        Method("knockout of the chosen heads", "knockout", "ours", (Knockout(heads=written(found.heads)),)),
+        Method("knockout of the chosen heads", "knockout", "ours", (Knockout(heads=written(choice.heads)),)),
         Method(
             "knockout of the heads ranked lowest on calibration clips",
             "knockout",
             "ours",
-            (Knockout(heads=written(found.lowest)),),
+            (Knockout(heads=written(choice.lowest)),),
         ),
     ]
 
 
 def at_default(tried: Sequence[Method]) -> list[Condition]:
     """Every correction at its default on test clips."""
-    return [Condition(one.name, corrections=one.corrections, tasks=ASKED, people=TEST_PEOPLE) for one in tried]
+    return [Condition(method.name, corrections=method.corrections, tasks=ASKED, people=TEST_PEOPLE) for method in tried]
 
 
 def at_doses(tried: Sequence[Method]) -> list[Condition]:
     """Every correction that has a strength, at every dose, on calibration clips."""
     return [
-        Condition(dosed(one, dose), corrections=one.at(dose), tasks=NAMED, people=())
-        for one in tried
-        for dose in one.doses
+        Condition(dosed(method, dose), corrections=method.at(dose), tasks=NAMED, people=())
+        for method in tried
+        for dose in method.doses
     ]
 
 
 def at_best(tried: Sequence[Method], best: dict[str, float]) -> list[Condition]:
     """Those whose best dose on calibration clips is not their default, at that dose, on test clips."""
     return [
-        Condition(dosed(one, best[one.name]), corrections=one.at(best[one.name]), tasks=ASKED, people=TEST_PEOPLE)
-        for one in tried
-        if one.name in best and best[one.name] != one.default
+        Condition(
+            dosed(method, best[method.name]), corrections=method.at(best[method.name]), tasks=ASKED, people=TEST_PEOPLE
+        )
+        for method in tried
+        if method.name in best and best[method.name] != method.default
     ]
 
 
-def dosed(one: Method, dose: float) -> str:
+def dosed(method: Method, dose: float) -> str:
     """Name of a condition at a dose."""
-    return f"{one.name}, {one.dose} = {dose:g}"
+    return f"{method.name}, {method.dose} = {dose:g}"

@@ -31,8 +31,8 @@ def run(settings: Settings) -> Path:
         The page.
     """
     begun, code = time.monotonic(), commit()  # before the run writes into the clone
-    found = chosen()
-    tried = methods(found)
+    choice = chosen()
+    tried = methods(choice)
     plain = [Condition(PLAIN, tasks=(), people=())]
     calibration = _parts(settings, "calibration", CALIBRATION_PEOPLE)
     test = _parts(settings, "test", TEST_PEOPLE)
@@ -51,24 +51,26 @@ def run(settings: Settings) -> Path:
     results = page.Results(
         tried=tried,
         doses=doses,
-        main=measure.rows_of(scores, {one.name: {"family": one.family, "source": one.source} for one in tried}),
+        main=measure.rows_of(
+            scores, {method.name: {"family": method.family, "source": method.source} for method in tried}
+        ),
         best=measure.rows_of(
             scores,
             {
-                (one.name if best[one.name] == one.default else dosed(one, best[one.name])): {
-                    "method": one.name,
-                    "parameter": one.dose,
-                    "default": one.default,
-                    "best": best[one.name],
+                (method.name if best[method.name] == method.default else dosed(method, best[method.name])): {
+                    "method": method.name,
+                    "parameter": method.dose,
+                    "default": method.default,
+                    "best": best[method.name],
                 }
-                for one in tried
-                if one.doses
+                for method in tried
+                if method.doses
             },
         ),
-        cells=measure.cells(scores, [one.name for one in tried]),
-        short=measure.by_task_and_people(scores, [one.name for one in tried]),
+        cells=measure.cells(scores, [method.name for method in tried]),
+        short=measure.by_task_and_people(scores, [method.name for method in tried]),
         gaps=gaps.measured(settings.models[0], named_at_more(questions, settings), tried),
-        chosen=found,
+        chosen=choice,
         facts=_facts(settings, _took(pool, time.monotonic() - begun), code),
     )
     return page.write(results, settings.out)
@@ -95,12 +97,12 @@ def run_gaps(settings: Settings) -> Path:
 
 def named_at_more(questions: dict[Part, list[Item]], settings: Settings) -> list[Item]:
     """The first questions that name a person at more people than were trained on, each of another clip."""
-    found: dict[str, Item] = {}
+    by_clip: dict[str, Item] = {}
     for part, items in questions.items():
         own = [item for item in items if item.task in NAMED and part.people in MORE]
         for item in own[: math.ceil(settings.gap_clips / len(MORE))]:
-            found.setdefault(item.clip, item)
-    by_people = {people: [item for item in found.values() if item.people == people] for people in MORE}
+            by_clip.setdefault(item.clip, item)
+    by_people = {people: [item for item in by_clip.values() if item.people == people] for people in MORE}
     most = math.ceil(settings.gap_clips / len(MORE))
     return [item for items in by_people.values() for item in items[:most]]
 
@@ -124,10 +126,10 @@ def _parts(settings: Settings, split: Split, people: tuple[int, ...]) -> list[Pa
     return [part for part in plan_parts(settings, split) if part.people in people]
 
 
-def _only(questions: dict[Part, list[Item]], few: tuple[str, ...]) -> dict[Part, list[Item]]:
+def _only(questions: dict[Part, list[Item]], others: tuple[str, ...]) -> dict[Part, list[Item]]:
     """The questions that name a person, and the first of each other kind in `few`."""
     return {
-        part: [item for item in items if item.task in NAMED or (item.task in few and item.dose)]
+        part: [item for item in items if item.task in NAMED or (item.task in others and item.dose)]
         for part, items in questions.items()
     }
 
@@ -135,9 +137,9 @@ def _only(questions: dict[Part, list[Item]], few: tuple[str, ...]) -> dict[Part,
 def _took(pool: Pool, seconds: float) -> str:
     """What the run cost, in words."""
     steps = ", ".join(f"{step} {took:.0f} s" for step, took in pool.seconds.items())
-    said = f"{seconds / 60:.1f} minutes on {pool.settings.workers} processes of one thread each ({steps})"
+    text = f"{seconds / 60:.1f} minutes on {pool.settings.workers} processes of one thread each ({steps})"
     if pool.reused:
         spent = sum(pool.spent.values()) / 60
-        said += f"; {' and '.join(pool.reused)} in part from an earlier run. All answers took {spent:.0f} minutes of"
-        said += " one process, drawing the clips not counted"
-    return said
+        text += f"; {' and '.join(pool.reused)} in part from an earlier run. All answers took {spent:.0f} minutes of"
+        text += " one process, drawing the clips not counted"
+    return text

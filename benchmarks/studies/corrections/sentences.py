@@ -24,7 +24,7 @@ def summary(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     """The few sentences at the top: the plain model, and which corrections help, do nothing, and hurt."""
     first = main.iloc[0]
     n = f"n = {first['more_n']}, {first['more_clips']} clips"
-    said = [
+    sentences = [
         f"Plain, the model is right in {percent(first['more_plain'])} % of the questions that name a person at {CROWD}"
         f" ({n}), and in {percent(first['fewest_plain'])} % at {FEWEST} people (n = {first['fewest_n']})."
     ]
@@ -33,13 +33,13 @@ def summary(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
         rows = own[own["more_verdict"] == verdict].sort_values("more_difference", ascending=False)
         if len(rows):
             of = f"{len(rows)} of {len(own)} corrections"
-            said.append(f"{of} {word} there at the settings of the first table: {_listed(rows)}.")
+            sentences.append(f"{of} {word} there at the settings of the first table: {_listed(rows)}.")
     helping = own[own["more_verdict"] == verdicts.MORE]["condition"]
     better = best[(best["more_verdict"] == verdicts.MORE) & ~best["method"].isin(helping)]
     if len(better):
         listed = "; ".join(f"{r['condition']} {_points(r)}" for _, r in better.iterrows())
-        said.append(f"At the dose that was best on calibration clips, these help too: {listed}.")
-    return said
+        sentences.append(f"At the dose that was best on calibration clips, these help too: {listed}.")
+    return sentences
 
 
 def controls(main: pd.DataFrame, ranked_lowest: Any | None = None) -> list[str]:
@@ -50,16 +50,16 @@ def controls(main: pd.DataFrame, ranked_lowest: Any | None = None) -> list[str]:
         ranked_lowest: Row of roundtable.md of its own control by heads, which stands beside the one of here.
     """
     first = main[main["condition"] == FIRST].iloc[0]
-    said = [f"{FIRST}: {_points(first)} points."]
+    sentences = [f"{FIRST}: {_points(first)} points."]
     for _, row in main[main["family"].isin(("controls", "knockout"))].iterrows():
-        said.append(f"{row['condition']}: {_points(row)} points, {row['more_verdict']}.")
+        sentences.append(f"{row['condition']}: {_points(row)} points, {row['more_verdict']}.")
         if row["condition"] == f"control: {LOWEST_G}" and ranked_lowest is not None:
-            said[-1] += (
+            sentences[-1] += (
                 " These are the heads of lowest g in each prompt. The heads that were ranked lowest on calibration"
                 f" clips, the same for every prompt, are another control: {points(ranked_lowest)} points,"
                 f" {ranked_lowest['verdict']} ([roundtable](roundtable.md), n = {ranked_lowest['n']})."
             )
-    return said
+    return sentences
 
 
 def gaps(table: pd.DataFrame) -> list[str]:
@@ -67,7 +67,7 @@ def gaps(table: pd.DataFrame) -> list[str]:
     changed = table[table["text_change"].notna()]
     for side in SIDES:
         changed = judged(changed, f"{side}_change_", "raise", "lower")
-    said = []
+    sentences = []
     for side in SIDES:
         for word in ("lower", "raise"):
             rows = changed[changed[f"{side}_change_verdict"] == word]
@@ -75,44 +75,46 @@ def gaps(table: pd.DataFrame) -> list[str]:
                 f"{r['method']} {points(r, f'{side}_change', f'{side}_change_low', f'{side}_change_high')}"
                 for _, r in rows.iterrows()
             )
-            said.append(
+            sentences.append(
                 f"{len(rows)} of {len(changed)} {word} the gap of {side} queries" + (f": {listed}." if listed else ".")
             )
-    return said
+    return sentences
 
 
 def harm(main: pd.DataFrame) -> list[str]:
     """What breaks that worked: at few people, and at questions about cups and things."""
-    said = []
+    sentences = []
     own = main[~main["family"].isin(("controls", "knockout"))]
     for part, where in (("fewest", f"at {FEWEST} people"), ("harm", "on questions about cups and things")):
         for verdict, word in ((verdicts.LESS, "hurt"), (verdicts.MORE, "help")):
             rows = own[own[f"{part}_verdict"] == verdict].sort_values(f"{part}_difference")
             if len(rows):
-                said.append(f"{len(rows)} of {len(own)} corrections {word} {where}: {_listed(rows, part)}.")
+                sentences.append(f"{len(rows)} of {len(own)} corrections {word} {where}: {_listed(rows, part)}.")
             elif verdict == verdicts.LESS:
-                said.append(f"None of {len(own)} corrections is shown to hurt {where}.")
-    return said
+                sentences.append(f"None of {len(own)} corrections is shown to hurt {where}.")
+    return sentences
 
 
 def doses(table: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     """Which doses were chosen, and which corrections are no better than the plain model at any of them."""
     plain = float(table[table["method"] == PLAIN]["accuracy"].iloc[0])
-    said = [f"Plain, {percent(plain)} % of the calibration questions are right."]
+    sentences = [f"Plain, {percent(plain)} % of the calibration questions are right."]
     top = table[table["method"] != PLAIN].groupby("method", sort=False)["accuracy"].max()
     none = [str(name) for name, value in top.items() if value <= plain]
     if none:
-        said.append(f"At no dose better than the plain model on them: {', '.join(none)}.")
+        sentences.append(f"At no dose better than the plain model on them: {', '.join(none)}.")
     edge = [f"{r['method']} ({r['parameter']} = {short(r['best'])})" for r in _at_the_end(table, best)]
     if edge:
-        said.append(f"Best at the last dose that was tried, so that a stronger one may be better: {', '.join(edge)}.")
-    return said
+        sentences.append(
+            f"Best at the last dose that was tried, so that a stronger one may be better: {', '.join(edge)}."
+        )
+    return sentences
 
 
 def nothing(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
     """Everything that did not help, at its default and at its best dose."""
-    found = best.set_index("method")
-    said = []
+    by_method = best.set_index("method")
+    sentences = []
     for _, row in main[~main["family"].isin(("controls", "knockout"))].iterrows():
         name = row["condition"]
         if row["more_verdict"] == verdicts.MORE:
@@ -120,11 +122,11 @@ def nothing(main: pd.DataFrame, best: pd.DataFrame) -> list[str]:
         text = f"{name}: {_points(row)} points (p {_p(row)}), {row['more_verdict']}"
         if not any(row[f"{part}_{n}"] for part in PARTS for n in ("n01", "n10")):
             text += "; not one answer of all questions turned right or wrong"
-        if name in found.index and found.loc[name, "best"] != found.loc[name, "default"]:
-            again = found.loc[name]
+        if name in by_method.index and by_method.loc[name, "best"] != by_method.loc[name, "default"]:
+            again = by_method.loc[name]
             text += f"; with {again['parameter']} = {short(again['best'])} {_points(again)} points (p {_p(again)})"
-        said.append(text + ".")
-    return said
+        sentences.append(text + ".")
+    return sentences
 
 
 def _at_the_end(table: pd.DataFrame, best: pd.DataFrame) -> Iterator[Any]:
@@ -136,8 +138,8 @@ def _at_the_end(table: pd.DataFrame, best: pd.DataFrame) -> Iterator[Any]:
 
 
 def _listed(rows: pd.DataFrame, part: str = "more") -> str:
-    said: Sequence[str] = [f"{row['condition']} ({_points(row, part)})" for _, row in rows.iterrows()]
-    return "; ".join(said)
+    sentences: Sequence[str] = [f"{row['condition']} ({_points(row, part)})" for _, row in rows.iterrows()]
+    return "; ".join(sentences)
 
 
 def _points(row: Any, part: str = "more") -> str:
@@ -145,5 +147,5 @@ def _points(row: Any, part: str = "more") -> str:
 
 
 def _p(row: Any) -> str:
-    said = probability(row["more_p"])
-    return said if said.startswith("<") else f"= {said}"
+    sentences = probability(row["more_p"])
+    return sentences if sentences.startswith("<") else f"= {sentences}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -18,7 +17,7 @@ from benchmarks.studies.settings import FEWEST
 _TESTED = ("difference", "gained / lost", "p", "verdict")
 
 
-def main(found: pd.DataFrame) -> str:
+def main(results: pd.DataFrame) -> str:
     """Every correction at its default."""
     rows = [
         [
@@ -31,17 +30,17 @@ def main(found: pd.DataFrame) -> str:
             f"{r['harm_applied']} of {r['harm_n']}",
             _of(r, "harm"),
         ]
-        for _, r in found.iterrows()
+        for _, r in results.iterrows()
     ]
     columns = ["correction", "source", "applied", "%", *_TESTED]
     return markdown([*columns, f"difference at {FEWEST} people", "applied", "difference, cups and things"], rows)
 
 
-def best(found: pd.DataFrame, doses: pd.DataFrame) -> str:
+def best(results: pd.DataFrame, doses: pd.DataFrame) -> str:
     """Every correction that has a strength, at the best of the doses."""
     on = doses.set_index(["method", "dose"])["accuracy"]
     rows = []
-    for _, r in found.iterrows():
+    for _, r in results.iterrows():
         which = f"{r['parameter']} = {short(r['best'])}" + (" (as above)" if r["best"] == r["default"] else "")
         calibrated = percent(on.loc[(r["method"], r["best"])])
         rows.append([r["method"], which, calibrated, percent(r["more_accuracy"]), *_difference(r)])
@@ -50,23 +49,23 @@ def best(found: pd.DataFrame, doses: pd.DataFrame) -> str:
     return markdown([*columns, f"difference at {FEWEST} people", "difference, cups and things"], rows)
 
 
-def compact(found: pd.DataFrame) -> str:
+def compact(results: pd.DataFrame) -> str:
     """Differences in points; bold where they are shown to help or to hurt."""
-    over = list(dict.fromkeys(found["over"]))
+    over = list(dict.fromkeys(results["over"]))
     rows = []
-    for name, part in found.groupby("condition", sort=False):
+    for name, part in results.groupby("condition", sort=False):
         numbers = part.set_index("over")
-        rows.append([str(name), *(_bold(numbers.loc[one]) for one in over)])
-    first = found[found["condition"] == found["condition"].iloc[0]].set_index("over")
-    plain = ["plain, percent right", *(percent(first.loc[one, "plain"]) for one in over)]
-    asked = ["questions", *(str(first.loc[one, "n"]) for one in over)]
+        rows.append([str(name), *(_bold(numbers.loc[column]) for column in over)])
+    first = results[results["condition"] == results["condition"].iloc[0]].set_index("over")
+    plain = ["plain, percent right", *(percent(first.loc[column, "plain"]) for column in over)]
+    asked = ["questions", *(str(first.loc[column, "n"]) for column in over)]
     return markdown(["", *over], [asked, plain, *rows])
 
 
-def gaps(found: pd.DataFrame) -> str:
+def gaps(results: pd.DataFrame) -> str:
     """The gap of text and of visual queries under each method, in percent."""
     rows = []
-    for _, r in found.iterrows():
+    for _, r in results.iterrows():
         row = [str(r["method"])]
         for side in SIDES:
             row += [percent_in(r, side, f"{side}_low", f"{side}_high")]
@@ -84,14 +83,18 @@ def _changes(row: Any, side: str) -> bool:
 def settings(tried: Sequence[Method]) -> str:
     """The corrections as they are written on a command line."""
     rows = [
-        [one.name, " then ".join(map(_told, one.corrections)), one.dose and f"{one.dose} = {_listed(one.doses)}"]
-        for one in tried
+        [
+            method.name,
+            " then ".join(map(_typed, method.corrections)),
+            method.dose and f"{method.dose} = {_listed(method.doses)}",
+        ]
+        for method in tried
     ]
     return markdown(["correction", "method, and parameters that are not its defaults", "doses"], rows)
 
 
-def _told(correction: Correction) -> str:
-    defaults = {field.name: field.default for field in fields(correction)}
+def _typed(correction: Correction) -> str:
+    defaults = correction.about()["defaults"]
     changed = [f"{name}={value}" for name, value in correction.params().items() if value != defaults[name]]
     return f"`{' '.join([correction.method, *changed])}`"
 
@@ -101,8 +104,8 @@ def _listed(doses: Sequence[float]) -> str:
 
 
 def _bold(row: Any) -> str:
-    said = signed(row["difference"])
-    return f"**{said}**" if row["verdict"] in (MORE, LESS) else said
+    text = signed(row["difference"])
+    return f"**{text}**" if row["verdict"] in (MORE, LESS) else text
 
 
 def _of(row: Any, part: str) -> str:

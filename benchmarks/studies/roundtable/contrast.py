@@ -43,7 +43,7 @@ def attention(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.DataFram
         half), clips, cells (mean), and for the mean over layers and heads ("all") and the best head ("best", its
         layer and head beside it) per_pair, mass and lift, each with _low and _high.
     """
-    found = []
+    records = []
     for role, rows, task, part, head in _parts(test, calibration, list(CELLS)):
         for people in CELLS[task]:
             cell = part[part["fields.people"] == people]
@@ -60,8 +60,8 @@ def attention(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.DataFram
                     number = mean(values, cell["clip"])
                     row |= {f"{view}_{what}": number.estimate}
                     row |= {f"{view}_{what}_low": number.low, f"{view}_{what}_high": number.high}
-            found.append(row)
-    return pd.DataFrame(found)
+            records.append(row)
+    return pd.DataFrame(records)
 
 
 def alike(test: pd.DataFrame) -> pd.DataFrame:
@@ -77,7 +77,7 @@ def alike(test: pd.DataFrame) -> pd.DataFrame:
     Returns:
         Columns role, rows, task, people, n, clips, cells (mean), and mass, lift and matched, each with _low and _high.
     """
-    found = []
+    records = []
     for role in test["role"].unique():
         for rows in ROWS:
             for task, numbers in ALIKE.items():
@@ -89,8 +89,8 @@ def alike(test: pd.DataFrame) -> pd.DataFrame:
                     for what in ("mass", "lift", "matched") if len(cell) else ():
                         number = mean(_view(cell, f"{rows} {what}", None), cell["clip"])
                         row |= {what: number.estimate, f"{what}_low": number.low, f"{what}_high": number.high}
-                    found.append(row)
-    return pd.DataFrame(found)
+                    records.append(row)
+    return pd.DataFrame(records)
 
 
 def right_and_wrong(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
@@ -106,7 +106,7 @@ def right_and_wrong(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.Da
         whatever the number of people), difference (within numbers of people), low, high and p.
     """
     plain = scores[scores["condition"] == PLAIN].set_index(["role", "id"])["correct"]
-    found = []
+    records = []
     for role, rows, task, part, head in _parts(test[test["fields.people"].isin(MORE)], calibration, list(ERRORS)):
         correct = pd.Series([bool(plain[role, name]) for name in part["id"]], index=part.index)
         for view in ("all", "best"):
@@ -117,8 +117,8 @@ def right_and_wrong(test: pd.DataFrame, calibration: pd.DataFrame, scores: pd.Da
             row |= {"right": int(correct.sum()), "wrong": int((~correct).sum()), "strata": strata}
             row |= {"lift_right": lift[correct].mean(), "lift_wrong": lift[~correct].mean()}
             row |= {"pooled": lift[correct].mean() - lift[~correct].mean()}
-            found.append(row | {"difference": number.estimate, "low": number.low, "high": number.high, "p": p})
-    return pd.DataFrame(found)
+            records.append(row | {"difference": number.estimate, "low": number.low, "high": number.high, "p": p})
+    return pd.DataFrame(records)
 
 
 def _parts(

@@ -39,14 +39,14 @@ def controls(scores: pd.DataFrame, choice: Choice) -> pd.DataFrame:
         correction's accuracy less this one's) likewise.
     """
     rows = []
-    for group, name, shown, source in _listed(choice):
+    for group, name, label, source in _listed(choice):
         row = _row(scores, "limited", name, NAMED, MORE)
-        few = _row(scores, "limited", name, NAMED, TEST_PEOPLE[:1])
+        fewest = _row(scores, "limited", name, NAMED, TEST_PEOPLE[:1])
         ahead = _row(scores, "limited", CHOSEN, NAMED, MORE, before=name)
-        for part, numbers in (("fewest", few), ("ahead", ahead)):
+        for part, numbers in (("fewest", fewest), ("ahead", ahead)):
             ends = {key: numbers[key] for key in ("low", "high", "p", "p_clips")}
             row |= {part: numbers["difference"], **{f"{part}_{key}": value for key, value in ends.items()}}
-        rows.append({"group": group, "name": name, "condition": shown, "source": source, **row})
+        rows.append({"group": group, "name": name, "condition": label, "source": source, **row})
     return pd.DataFrame(rows).drop(columns=["task", "people"])
 
 
@@ -67,22 +67,22 @@ def doses(scores: pd.DataFrame, choice: Choice) -> pd.DataFrame:
         Columns line, alpha (0: plain), n, clips, accuracy, low, high, chance.
     """
     rows = []
-    few = scores[scores["fields.dose"].astype(bool) & scores["fields.people"].isin(MORE)]
+    asked = scores[scores["fields.dose"].astype(bool) & scores["fields.people"].isin(MORE)]
     for line in LINES:
         for alpha in (0.0, *ALPHAS):
             name = line if alpha in (0.0, choice.alpha) else dose(line, alpha)
-            samples = compared(few[few["fields.task"].isin(NAMED)], "limited", PLAIN, name)
-            found = samples.table([]).to_dict("records")[0 if alpha == 0 else 1]  # plain, corrected
-            rows.append({"line": line, "alpha": alpha, **{key: found[key] for key in _ACCURACY}})
+            samples = compared(asked[asked["fields.task"].isin(NAMED)], "limited", PLAIN, name)
+            numbers = samples.table([]).to_dict("records")[0 if alpha == 0 else 1]  # plain, corrected
+            rows.append({"line": line, "alpha": alpha, **{key: numbers[key] for key in _ACCURACY}})
     return pd.DataFrame(rows)
 
 
 def _listed(choice: Choice) -> list[tuple[str, str, str, str]]:
     """Group, name, what a reader sees and source mark of every condition of the table."""
     marks = {name: mark for name, (_, mark) in published(choice).items()}
-    found = [("lines", line, shown, "ours") for line, shown in LINES.items()]
-    found += [("rows", name, name, mark) for name, mark in marks.items()]
-    return found + [("boxes", f"jitter {far}", f"box moved by {far} units", "ours") for far in JITTER]
+    listed = [("lines", line, label, "ours") for line, label in LINES.items()]
+    listed += [("rows", name, name, mark) for name, mark in marks.items()]
+    return listed + [("boxes", f"jitter {far}", f"box moved by {far} units", "ours") for far in JITTER]
 
 
 def _row(
@@ -91,13 +91,14 @@ def _row(
     part = scores[scores["fields.task"].isin(tasks) & scores["fields.people"].isin(people)]
     samples = compared(part, role, before, name)
     accuracy = samples.table([]).set_index("condition")["accuracy"]
-    found = samples.comparison([]).to_dict("records")[0]
+    comparison = samples.comparison([]).to_dict("records")[0]
     labels = {
         "task": tasks[0] if len(tasks) == 1 else ALL,
         "people": f"{people[0]}" if len(people) == 1 else f"{people[0]}-{people[-1]}",
     }
     numbers = {
-        key: found[key] for key in ("n", "clips", "applied", "difference", "low", "high", "p", "p_clips", "n01", "n10")
+        key: comparison[key]
+        for key in ("n", "clips", "applied", "difference", "low", "high", "p", "p_clips", "n01", "n10")
     }
     both = {"plain": accuracy["plain"], "corrected": accuracy["corrected"]}
     return {**labels, **both, **numbers}

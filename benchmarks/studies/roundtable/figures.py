@@ -43,10 +43,19 @@ def accuracy(table: pd.DataFrame, names: Mapping[str, str], most_people: int) ->
     for ax, task in zip(axes.flat, tasks, strict=False):
         rows = table[table["task"] == task]
         ax.axvspan(most_people + 0.5, 6.5, color=_SHADE, zorder=0, label=f"more people than {names['limited']} saw")
-        few = rows.drop_duplicates("people")
-        ax.plot(few["people"], few["chance"], "--", color=_CHANCE, linewidth=0.9, label="chance: one of the options")
-        if few["chance_others"].notna().any():
-            ax.plot(few["people"], few["chance_others"], ":", color=_CHANCE, linewidth=1.1, label="one of the others")
+        chances = rows.drop_duplicates("people")
+        ax.plot(
+            chances["people"], chances["chance"], "--", color=_CHANCE, linewidth=0.9, label="chance: one of the options"
+        )
+        if chances["chance_others"].notna().any():
+            ax.plot(
+                chances["people"],
+                chances["chance_others"],
+                ":",
+                color=_CHANCE,
+                linewidth=1.1,
+                label="one of the others",
+            )
         for shift, (role, name) in zip((-0.06, 0.06), names.items(), strict=True):
             mine = rows[rows["role"] == role]
             _points(ax, mine["people"] + shift, mine, *MODELS[role], name)
@@ -97,7 +106,7 @@ def contrast(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     figure = new_figure(PAGE, 4.0)
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
     cells = [(task, people) for task, numbers in CELLS.items() for people in numbers]
-    for line, view, said in ((0, "all", "mean of all heads"), (1, "best", "best head")):
+    for line, view, words in ((0, "all", "mean of all heads"), (1, "best", "best head")):
         for ax, (rows, where) in zip(axes[line], ROWS.items(), strict=True):
             for shift, (role, name) in zip((-0.1, 0.1), names.items(), strict=True):
                 part = table[(table["role"] == role) & (table["rows"] == rows)].set_index(["task", "people"])
@@ -106,7 +115,7 @@ def contrast(table: pd.DataFrame, names: Mapping[str, str]) -> Figure:
                     some = [number for number, cell in enumerate(cells) if cell[0] == task]
                     _points(ax, np.array(some) + shift, part.iloc[some], *MODELS[role], name)
             ax.axhline(1, color=_CHANCE, linestyle="--", linewidth=0.9, label="uniform attention")
-            ax.set_title(f"{where.removeprefix('the ').capitalize()}, {said}", fontsize=8)
+            ax.set_title(f"{where.removeprefix('the ').capitalize()}, {words}", fontsize=8)
             _log(ax)
     for ax in axes[:, 0]:
         ax.set_ylabel("attention to the asked box\n(× uniform)")

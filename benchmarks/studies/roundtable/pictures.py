@@ -32,9 +32,9 @@ def scenes(people: Sequence[int]) -> Figure:
             ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, color="#222222", linewidth=0.9))
             at = {"x": left + 0.8, "y": bottom - 0.8, "s": person.name, "va": "bottom", "fontsize": 6.5}
             ax.text(**at, color="white", path_effects=[withStroke(linewidth=1.6, foreground="black")])
-        said = f"{clip.people[turn.speaker].name}: {turn.text}"
+        line = f"{clip.people[turn.speaker].name}: {turn.text}"
         ax.set_title(f"{number} {'person' if number == 1 else 'people'}", fontsize=8)
-        ax.set_xlabel(f"“{said}”", fontsize=7.5)
+        ax.set_xlabel(f"“{line}”", fontsize=7.5)
         ax.set(xticks=[], yticks=[])
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)

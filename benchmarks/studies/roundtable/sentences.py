@@ -21,15 +21,15 @@ _HELPS, _HURTS, _NOTHING = verdicts.MORE, verdicts.LESS, verdicts.NOTHING
 
 def summary(accuracy: pd.DataFrame, cells: pd.DataFrame, full: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
     """The few sentences at the top."""
-    said = []
+    sentences = []
     for role, table in (("limited", cells), ("full", full)):
         known, more = _pooled(table, FEWEST), table.iloc[0]
-        said.append(
+        sentences.append(
             f"On the four tasks whose question names one person, {names[role]} is right in {percent(known['plain'])} %"
             f" at {FEWEST} people (n = {known['n']}) and {percent(more['plain'])} % at {CROWD} (n = {more['n']})."
         )
     first, other = cells.iloc[0], full.iloc[0]
-    said.append(
+    sentences.append(
         f"The correction chosen on calibration clips changes {names['limited']} by {points(first)} points at {CROWD}"
         f" (p {_p(first)}): {_verb(first['verdict'])}. The same rule on {names['full']}:"
         f" {points(other)} points (p {_p(other)}): {_verb(other['verdict'])}."
@@ -37,10 +37,10 @@ def summary(accuracy: pd.DataFrame, cells: pd.DataFrame, full: pd.DataFrame, nam
     counting = accuracy[(accuracy["role"] == "limited") & (accuracy["task"] == "count") & accuracy["people"].isin(MORE)]
     if len(counting):
         right = float((counting["accuracy"] * counting["n"]).sum() / counting["n"].sum())
-        said.append(
+        sentences.append(
             f"Asked to count {CROWD}, {names['limited']} is right in {percent(right)} % (n = {counting['n'].sum()})."
         )
-    return said
+    return sentences
 
 
 def did_not_work(
@@ -54,15 +54,15 @@ def did_not_work(
     trained: Mapping[str, int],
 ) -> list[str]:
     """What models miss though they were trained on it, and everything that hurt, made no difference, or is level."""
-    said = [sentence for role, name in names.items() for sentence in _missed(accuracy, role, name, trained[role])]
-    said += [*_cells(cells, names["limited"]), *_cells(full, names["full"])]
-    said += _conditions(controls[controls["group"] != "lines"])
+    sentences = [sentence for role, name in names.items() for sentence in _missed(accuracy, role, name, trained[role])]
+    sentences += [*_cells(cells, names["limited"]), *_cells(full, names["full"])]
+    sentences += _conditions(controls[controls["group"] != "lines"])
     for _, row in nobody.iterrows():
-        said.append(
+        sentences.append(
             f"{row['task']}: the question names nobody, so the correction applied to {row['applied']} of {row['n']}"
             f" questions; {percent(row['plain'])} % stays as it is."
         )
-    return [*said, *_errors(errors, names)]
+    return [*sentences, *_errors(errors, names)]
 
 
 def control_lines(controls: pd.DataFrame, lowest_g: Any | None = None) -> list[str]:
@@ -72,22 +72,22 @@ def control_lines(controls: pd.DataFrame, lowest_g: Any | None = None) -> list[s
         controls: Table of `corrections.controls`.
         lowest_g: Row of corrections.md of its own control by heads, which stands beside the one of here.
     """
-    said = []
+    sentences = []
     lines = controls[(controls["group"] == "lines") & (controls["name"] != CHOSEN)]
     for _, row in lines.iterrows():
         wanted = _HURTS if row["name"] == "other" else _NOTHING
         how = "as it should" if row["verdict"] == wanted else f"it should say: {wanted}"
-        said.append(
+        sentences.append(
             f"Drawn to {row['condition']}: {points(row)} points at {CROWD}, {row['verdict']} ({how});"
             f" {points(row, 'fewest', 'fewest_low', 'fewest_high')} points at {FEWEST} people."
         )
         if row["name"] == "lowest" and lowest_g is not None:
-            said[-1] += (
+            sentences[-1] += (
                 " These heads are the same for every prompt. The heads of lowest g in each prompt are another control:"
                 f" {points(lowest_g, 'more_difference', 'more_low', 'more_high')} points there,"
                 f" {lowest_g['more_verdict']} ([corrections](corrections.md), n = {lowest_g['more_n']})."
             )
-    return said
+    return sentences
 
 
 def paper_claim(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
@@ -97,21 +97,23 @@ def paper_claim(table: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
         table: Of `contrast.alike`.
         names: Of the models, by role.
     """
-    said = []
+    sentences = []
     for role, name in names.items():
         for rows, where in ROWS.items():
             mine = table[(table["role"] == role) & (table["rows"] == rows)].set_index(["task", "people"])
             if ("colour", 0) not in mine.index or mine.loc[("colour", 0), "n"] == 0:
                 continue
             thing = mine.loc["colour", 0]
-            found = [
+            comparisons = [
                 _against(thing, mine.loc[cell], cell)
                 for cell in (("cup", 1), ("cup", 6), ("pointing", 6), ("target", 6))
             ]
-            said.append(
-                f"{name}, {where}, mean over all heads: a thing alone gets {_both(thing)}. " + "; ".join(found) + "."
+            sentences.append(
+                f"{name}, {where}, mean over all heads: a thing alone gets {_both(thing)}. "
+                + "; ".join(comparisons)
+                + "."
             )
-    return said
+    return sentences
 
 
 def _both(row: Any) -> str:
@@ -152,36 +154,38 @@ def _missed(accuracy: pd.DataFrame, role: str, name: str, most: int) -> list[str
 
 def _cells(table: pd.DataFrame, name: str) -> list[str]:
     single = table[table["task"] != ALL]
-    said = []
+    sentences = []
     for verdict, words in ((_HURTS, "hurts"), (_NOTHING, "shows no difference")):
         rows = single[single["verdict"] == verdict]
         if len(rows):
             listed = "; ".join(f"{r['task']} at {r['people']} people ({points(r)})" for _, r in rows.iterrows())
-            said.append(f"On {name}, the chosen correction {words} in {len(rows)} of {len(single)} cells: {listed}.")
-    return said
+            sentences.append(
+                f"On {name}, the chosen correction {words} in {len(rows)} of {len(single)} cells: {listed}."
+            )
+    return sentences
 
 
 def _conditions(controls: pd.DataFrame) -> list[str]:
-    said = []
+    sentences = []
     others = controls[controls["name"] != CHOSEN]
     for verdict, words in ((_HURTS, "hurt"), (_NOTHING, "no difference shown")):
         rows = others[others["verdict"] == verdict]
-        said += [
+        sentences += [
             f"{_told(row)}: {points(row)} points at {CROWD} (n = {row['n']}), {words}." for _, row in rows.iterrows()
         ]
     level = others[(others["verdict"] == _HELPS) & (others["ahead_verdict"] == _NOTHING)]
-    said += [
+    sentences += [
         f"{_told(row)} helps too ({points(row)} points), and the chosen correction is not shown to be ahead of it"
         f" ({points(row, 'ahead', 'ahead_low', 'ahead_high')} points)."
         for _, row in level.iterrows()
     ]
     hurt = controls[controls["fewest_verdict"] == _HURTS]
-    said += [
+    sentences += [
         f"{_told(row)}: {points(row, 'fewest', 'fewest_low', 'fewest_high')} points at {FEWEST} people: it breaks what"
         " worked."
         for _, row in hurt.iterrows()
     ]
-    return said
+    return sentences
 
 
 def _told(row: Any) -> str:
@@ -191,7 +195,7 @@ def _told(row: Any) -> str:
 
 def _errors(errors: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
     """Of the attention of right and wrong answers: where it does not go together."""
-    said = []
+    sentences = []
     for role, name in names.items():
         mine = errors[errors["role"] == role]
         weak = mine[mine["verdict"] != "lower when wrong"]
@@ -200,11 +204,11 @@ def _errors(errors: pd.DataFrame, names: Mapping[str, str]) -> list[str]:
             for verdict, rows in weak.groupby("verdict"):
                 where = (f"{r['task']} ({_FROM[r['rows']]}, {r['view']})" for _, r in rows.iterrows())
                 listed.append(f"{verdict} for {', '.join(where)}")
-            said.append(
+            sentences.append(
                 f"{name}: attention to the asked box is shown to be lower when the answer is wrong in"
                 f" {len(mine) - len(weak)} of {len(mine)} comparisons; it is {'; '.join(listed)}."
             )
-    return said
+    return sentences
 
 
 def _pooled(table: pd.DataFrame, people: int) -> pd.Series:

@@ -14,26 +14,26 @@ from benchmarks.studies.settings import FEWEST
 
 def tasks(known: Mapping[str, str]) -> str:
     """What the tasks are."""
-    return markdown(["task", "what is asked"], [[task, said] for task, said in known.items()])
+    return markdown(["task", "what is asked"], [[task, meaning] for task, meaning in known.items()])
 
 
-def accuracy(found: pd.DataFrame, names: Mapping[str, str]) -> str:
+def accuracy(results: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Both models side by side."""
     rows = []
-    for (task, people), both in found.groupby(["task", "people"], sort=False):
-        one, by_role = both.iloc[0], both.set_index("role")
+    for (task, people), both in results.groupby(["task", "people"], sort=False):
+        first, by_role = both.iloc[0], both.set_index("role")
         cells = [percent_in(by_role.loc[role]) for role in names]
-        chances = [percent(one["chance"]), percent(one["chance_others"])]
-        rows.append([str(task), str(people), str(one["n"]), str(one["seats"]), *cells, *chances])
+        chances = [percent(first["chance"]), percent(first["chance_others"])]
+        rows.append([str(task), str(people), str(first["n"]), str(first["seats"]), *cells, *chances])
     return markdown(["task", "people", "n", "seats", *names.values(), "chance", "others"], rows)
 
 
 def heads(ranked: pd.DataFrame) -> str:
     """The first sixteen and the last four."""
-    shown = pd.concat([ranked.iloc[:16], ranked.iloc[-4:]]).drop_duplicates("rank")
+    ranks = pd.concat([ranked.iloc[:16], ranked.iloc[-4:]]).drop_duplicates("rank")
     rows = [
         [str(int(r["rank"])), f"{int(r['layer'])}.{int(r['head'])}", short(r["lift"]), short(r["mass"])]
-        for _, r in shown.iterrows()
+        for _, r in ranks.iterrows()
     ]
     return markdown(["rank", "layer.head", "lift", "mass"], rows)
 
@@ -56,34 +56,34 @@ def correction(cells: pd.DataFrame) -> str:
     return markdown(columns, rows)
 
 
-def controls(found: pd.DataFrame) -> str:
+def controls(results: pd.DataFrame) -> str:
     """Every condition in one table."""
     rows = [
         [r["condition"], r["source"], f"{r['applied']} of {r['n']}", percent(r["corrected"]), points(r), *_tested(r)]
-        for _, r in found.iterrows()
+        for _, r in results.iterrows()
     ]
-    for row, (_, r) in zip(rows, found.iterrows(), strict=True):
+    for row, (_, r) in zip(rows, results.iterrows(), strict=True):
         row += [_ahead(r), points(r, "fewest", "fewest_low", "fewest_high")]
     columns = ["condition", "source", "applied", "%", "difference", "gained / lost", "p", "verdict", "ahead"]
     return markdown([*columns, f"difference at {FEWEST} people"], rows)
 
 
-def nobody(found: pd.DataFrame) -> str:
+def nobody(results: pd.DataFrame) -> str:
     """Questions without a name."""
     rows = [
         [r["task"], f"{r['applied']} of {r['n']}", percent(r["plain"]), percent(r["corrected"])]
-        for _, r in found.iterrows()
+        for _, r in results.iterrows()
     ]
     return markdown(["task", "applied", "plain %", "with the correction in force %"], rows)
 
 
-def contrast(found: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, str]]:
+def contrast(results: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, str]]:
     """A title and a table for each model and kind of row."""
     columns = ["task", "people", "n", "cells", "per pair", "mass", "lift", "best head", "its mass", "its lift"]
     made = []
     for role, name in names.items():
         for kind, where in ROWS.items():
-            part = found[(found["role"] == role) & (found["rows"] == kind) & (found["n"] > 0)]
+            part = results[(results["role"] == role) & (results["rows"] == kind) & (results["n"] > 0)]
             rows = [
                 [r["task"], str(r["people"]), str(r["n"]), f"{r['cells']:.1f}"]
                 + [short_in(r, f"all_{what}") for what in ("per_pair", "mass", "lift")]
@@ -94,18 +94,18 @@ def contrast(found: pd.DataFrame, names: Mapping[str, str]) -> list[tuple[str, s
     return made
 
 
-def alike(found: pd.DataFrame, names: Mapping[str, str]) -> str:
+def alike(results: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Boxes of unlike size side by side."""
     rows = [
         [names[r["role"]], ROWS[r["rows"]], r["task"], str(r["people"]), str(r["n"]), f"{r['cells']:.1f}"]
         + [short_in(r, what) for what in ("mass", "matched", "lift")]
-        for _, r in found[found["n"] > 0].iterrows()
+        for _, r in results[results["n"] > 0].iterrows()
     ]
     columns = ["model", "from", "task", "people", "n", "cells", "mass", "lift, one cell a unit", "lift, whole box"]
     return markdown(columns, rows)
 
 
-def errors(found: pd.DataFrame, names: Mapping[str, str]) -> str:
+def errors(results: pd.DataFrame, names: Mapping[str, str]) -> str:
     """Right less wrong."""
     rows = [
         [
@@ -119,7 +119,7 @@ def errors(found: pd.DataFrame, names: Mapping[str, str]) -> str:
             "" if r["p"] != r["p"] else probability(r["p"]),
             r["verdict"],
         ]
-        for _, r in found.iterrows()
+        for _, r in results.iterrows()
     ]
     columns = [
         "model",
