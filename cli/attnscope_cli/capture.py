@@ -119,8 +119,8 @@ def run(
 
     What is recorded: masses (attention on groups of tokens), maps (from every turn, speaker and answer token to every
     token), stats (entropy, log-sum-exp, sinks), qk (queries and keys, from which any attention is recomputed exactly),
-    full (all of it), hidden (what each layer receives, summed up: massive activations, rank). The size is told before
-    the run.
+    full (all of it), hidden (what each layer receives, summed up: massive activations, rank). The command
+    prints the size before the run.
 
     Example: `attnscope capture Qwen/Qwen2.5-VL-7B-Instruct --scene scene.json --plan masses,maps,stats,qk -o run.h5`
     """

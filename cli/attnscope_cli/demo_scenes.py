@@ -59,11 +59,11 @@ def _numbers(text: str) -> list[int]:
     """
     from attnscope.demo.scenes import check_people
 
-    found: list[int] = []
+    numbers: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and int(high) < int(low)):
             raise RequestError(f'--people "{text}": "{part.strip()}" is neither a number nor a range like 2-5')
         check_people(int(high or low))  # before a range is made of it
-        found += range(int(low), int(high or low) + 1)
-    return found
+        numbers += range(int(low), int(high or low) + 1)
+    return numbers

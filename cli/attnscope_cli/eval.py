@@ -142,10 +142,10 @@ def _print(document: dict[str, Any], result: Evaluation, controls: bool) -> None
 
 def _alike(left_out: dict[str, str]) -> dict[str, list[str]]:
     """Controls that are left out, by reason."""
-    found: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
     for name, why in left_out.items():
-        found.setdefault(why, []).append(name)
-    return found
+        alike.setdefault(why, []).append(name)
+    return alike
 
 
 def _table(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -115,7 +115,7 @@ def run(
         with progress_bar(output.quiet) as progress:
             tables = measure(caps, names, threshold, progress) if cutting.heads is not None else None
             rank = partial(choose, caps, names, by, least=min, layers=layers, threshold=threshold, tables=tables)
-            found = rank(top=top, progress=progress)
+            headlist = rank(top=top, progress=progress)
         every = rank(top="100%") if cutting.heads is not None else None
     parts: dict[str, Any] = {}
     if cutting.knockout:
@@ -123,10 +123,10 @@ def run(
 
         quiet_transformers()
         if cutting.heads is not None and every is not None:
-            found = only(found, every, cutting.heads)
+            headlist = only(headlist, every, cutting.heads)
         with progress_bar(output.quiet) as progress:
-            found, parts = with_effects(
-                found,
+            headlist, parts = with_effects(
+                headlist,
                 names,
                 model=cutting.model,
                 edges=cutting.edges or "",
@@ -134,25 +134,25 @@ def run(
                 progress=progress,
             )
     if out is not None:
-        found.write(out)
-    print_json(found.model_dump() | parts) if output.json else _print(found)
+        headlist.write(out)
+    print_json(headlist.model_dump() | parts) if output.json else _print(headlist)
 
 
-def _print(found: HeadList) -> None:
-    by, several = found.criterion, found.clips > 1
-    effects = any(head.effect is not None for head in found.heads)
-    clips = f"{found.clips} clip{'s' if several else ''}"
+def _print(headlist: HeadList) -> None:
+    by, several = headlist.criterion, headlist.clips > 1
+    effects = any(head.effect is not None for head in headlist.heads)
+    clips = f"{headlist.clips} clip{'s' if several else ''}"
     print_lines(f"{by.name}: {by.metric}, {'lowest' if by.lowest else 'highest'} first, {clips}")
-    shares = several and any(head.top_share is not None for head in found.heads)
+    shares = several and any(head.top_share is not None for head in headlist.heads)
     columns = ["head", "value", *["95 % interval"] * several, *[f"in top {by.top}"] * shares, *["effect"] * effects]
-    values, changes = (_ranked([getattr(head, name) for head in found.heads]) for name in ("value", "effect"))
+    values, changes = (_ranked([getattr(head, name) for head in headlist.heads]) for name in ("value", "effect"))
     rows = []
-    for head, value, change in zip(found.heads, values, changes, strict=True):
+    for head, value, change in zip(headlist.heads, values, changes, strict=True):
         row = [f"{head.layer}.{head.head}", value]
         row += [_interval(head.low, head.high)] * several + [_share(head.top_share)] * shares
         rows.append(row + [change] * effects)
     print_table(columns, rows)
-    if found.agreement:
+    if headlist.agreement:
         columns = ["other criterion", "Spearman", "heads", f"shared of top {by.top}", "by chance"]
         rows = [
             [
@@ -162,14 +162,14 @@ def _print(found: HeadList) -> None:
                 _share(row["overlap"]),
                 _share(row["chance"]),
             ]
-            for row in found.agreement
+            for row in headlist.agreement
         ]
         print_table(columns, rows)
     if several:
-        order = found.stability
-        said = f"Kendall's W {_number(order['kendall_w'])}, mean Spearman {_number(order['spearman'])}"
-        print_lines(f"agreement of {_number(order['clips'])} clips on {_number(order['heads'])} heads: {said}")
-    for note in found.notes:
+        order = headlist.stability
+        agreement = f"Kendall's W {_number(order['kendall_w'])}, mean Spearman {_number(order['spearman'])}"
+        print_lines(f"agreement of {_number(order['clips'])} clips on {_number(order['heads'])} heads: {agreement}")
+    for note in headlist.notes:
         print_lines(note)
 
 
