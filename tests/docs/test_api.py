@@ -54,12 +54,21 @@ def prepared(files: Path) -> Iterator[dict[str, Any]]:
         yield examples.names(stack)
 
 
+@pytest.fixture
+def nothing_stays_registered() -> Iterator[None]:
+    registries: list[Any] = [registry._METRICS, methods_registry._METHODS]
+    known = [set(entries) for entries in registries]
+    yield
+    for entries, before in zip(registries, known, strict=True):
+        for name in set(entries) - before:
+            del entries[name]
+
+
+@pytest.mark.usefixtures("nothing_stays_registered")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of_every_public_name_runs(
     name: str, files: Path, prepared: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))  # some examples register
-    monkeypatch.setattr(methods_registry, "_METHODS", dict(methods_registry._METHODS))
     monkeypatch.setattr(output, "lay_out", lambda figure: figure.set_layout_engine("none"))  # most of a report's time
     test = doctest.DocTestParser().get_doctest(example(EXAMPLES[name]), dict(prepared), name, None, 0)
     assert any(line.want for line in test.examples), "an example shows a result"
