@@ -1,12 +1,14 @@
 """The supported model families as a table to print, and the embedded models: what `attnscope models` says.
 
 The rules themselves are code, one layout file a family in `attnscope.model.layouts`; a test holds the two together.
-This module imports nothing, so that listing the families is instant.
+This module imports no model code, so that listing the families is instant.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+
+from attnscope.plugins import find_plugins
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ FAMILIES = (
     Family("internvl", "InternVL3 (-hf checkpoints)", "cell of the frame squashed to a square", _TILES, 1),
     Family("smolvlm", "SmolVLM2", "cell of the frame squashed to a square", _TILES, 1),
 )
+
+ADDED: list[Family] = []  # of plugins, see `attnscope.model.layouts.add_layout`
+
+
+def families() -> list[Family]:
+    """All supported families, those of plugins included."""
+    find_plugins("layouts")
+    return [*FAMILIES, *ADDED]
+
 
 # What cannot be known of any other family
 NO_PLACES = (

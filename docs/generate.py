@@ -5,6 +5,7 @@
 - docs/scene.schema.json: the JSON Schema of scene files
 - docs/methods.md, between markers: the tables of metrics, corrections and their parameters, from their registries, and
   one of measured numbers, from docs/data/nulls.csv (`make bench-nulls`)
+- docs/plugins.md, between markers: the files of the example
 - docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
 - docs/format.md, between markers: the tables of nodes, fields, columns and words, from the specification of captures
 - README.md, between markers: the table of model families
@@ -20,6 +21,7 @@ from typing import Any
 
 import pandas as pd
 
+from attnscope.plugins import KINDS
 from docs.api import api_page
 from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
 from docs.specified import format_tables
@@ -152,6 +154,15 @@ def _parameters(fields: Sequence[dict[str, Any]]) -> list[str]:
     return table(["parameter", "default", "values", "meaning", "source"], body)
 
 
+def plugins_page() -> str:
+    """docs/plugins.md with the files of the example, which a test installs."""
+    text = read("docs/plugins.md")
+    for name in ("pyproject.toml", *(f"attnscope_example/{kind}.py" for kind in KINDS)):
+        lines = read(f"tests/plugins/example/{name}").rstrip("\n").split("\n")
+        text = between(text, f"example {name}", [f"```{'toml' if name.endswith('toml') else 'python'}", *lines, "```"])
+    return text
+
+
 def guide_page() -> str:
     """docs/guide.md with its tables of measured numbers renewed."""
     found = pd.read_csv(ROOT / "docs/data/guide.csv", dtype={"item": str})
@@ -198,6 +209,7 @@ def between(text: str, name: str, lines: Sequence[str]) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/commands.md": commands_page,
+    "docs/plugins.md": plugins_page,
     "docs/api.md": api_page,
     "docs/scene.schema.json": schema_page,
     "docs/methods.md": methods_page,

@@ -170,6 +170,12 @@ class Correction(metaclass=_WithControls):
     changes: ClassVar[tuple[Changed, ...]] = ("keys",)
     control: ClassVar[type[Correction] | None] = None
 
+    def __init_subclass__(cls) -> None:
+        """A correction that has its own `show` changes what the model is shown, whether it says so or not."""
+        super().__init_subclass__()
+        if "show" in vars(cls) and "prompt" not in cls.changes:
+            cls.changes = (*cls.changes, "prompt")
+
     def __post_init__(self) -> None:
         """Check every parameter by its declaration; a correction that checks more calls this first.
 

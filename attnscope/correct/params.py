@@ -1,6 +1,6 @@
 """Parameters of corrections: each is declared once, as a dataclass field, and everything else comes from that.
 
-Constructors check by the declaration, `--set NAME=VALUE` is read by it, and help texts, tables of the documentation and
+Constructors check by the declaration, texts NAME=VALUE are read by it, and help texts, tables of the documentation and
 the JSON Schema are written from it.
 """
 

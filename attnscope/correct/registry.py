@@ -9,6 +9,7 @@ from typing import Any
 from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction
 from attnscope.errors import RequestError
+from attnscope.plugins import find_plugins
 from attnscope.scene.problems import show, written
 
 MOST = 64  # corrections that are applied together
@@ -25,17 +26,20 @@ def correction(cls: type[Correction]) -> type[Correction]:
         >>> attnscope.correct.make("pai-stronger", alpha=1.0).params()
         {'alpha': 1.0, 'layers': '0.0625-1.0'}
     """
+    if cls.method in _METHODS and _METHODS[cls.method].__qualname__ != cls.__qualname__:
+        raise ValueError(f"correction '{cls.method}' is defined twice")
     _METHODS[cls.method] = cls
     return cls
 
 
 def corrections() -> dict[str, type[Correction]]:
-    """All corrections by method name.
+    """All corrections by method name, those of plugins included.
 
     Example:
         >>> attnscope.correct.corrections()["social-bias"].__name__
         'SocialBias'
     """
+    find_plugins("corrections")
     return dict(_METHODS)
 
 
@@ -87,16 +91,18 @@ def method_class(method: str) -> type[Correction]:
     Raises:
         RequestError: If there is none.
     """
-    if method not in _METHODS:
-        near = difflib.get_close_matches(method.lower().replace("_", "-"), _METHODS, 1)
+    known = corrections()
+    if method not in known:
+        near = difflib.get_close_matches(method.lower().replace("_", "-"), known, 1)
         meant = f"did you mean {near[0]}? There are" if near else "choose from"
-        raise RequestError(f"there is no correction named {show(method)}; {meant} {', '.join(sorted(_METHODS))}")
-    return _METHODS[method]
+        raise RequestError(f"there is no correction named {show(method)}; {meant} {', '.join(sorted(known))}")
+    return known[method]
 
 
 def about(method: str) -> dict[str, Any]:
     """Source mark, summary and default parameters of a method, and whether it changes what the model is shown."""
-    return _METHODS[method].about() if method in _METHODS else {}
+    known = corrections()
+    return known[method].about() if method in known else {}
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -116,7 +122,7 @@ def catalogue() -> list[dict[str, Any]]:
             "fields": parameters.described(parameters.declared(cls)),
             "controls": parameters.described(parameters.declared(cls.control)) if cls.control else [],
         }
-        for method, cls in sorted(_METHODS.items())
+        for method, cls in sorted(corrections().items())
     ]
 
 

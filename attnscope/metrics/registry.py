@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pandas as pd
 
 from attnscope.errors import RequestError
+from attnscope.plugins import find_plugins
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -161,6 +162,7 @@ def all_metrics() -> list[Metric]:
         ['decay_gamma', 'decay_r2', 'decay_intercept']
     """
     order = {family: i for i, family in enumerate(FAMILIES)}
+    find_plugins("metrics")
     return sorted(_METRICS.values(), key=lambda m: order.get(m.family, len(order)))  # a stable sort
 
 
@@ -174,6 +176,7 @@ def get(name: str) -> Metric:
         >>> metrics.get("grounding_auc").chance, metrics.get("grounding_auc").title
         ('0.5', 'Grounding AUC')
     """
+    find_plugins("metrics")
     if name not in _METRICS:
         raise RequestError(f"unknown metric '{name}'; known: {', '.join(sorted(_METRICS))}")
     return _METRICS[name]

@@ -1,4 +1,4 @@
-"""`attnscope methods`: every metric and correction, with its definition and where it comes from."""
+"""`attnscope methods`: every metric, correction and importer, with its definition and where it comes from."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ from attnscope_cli._options import Json
 
 
 def run(json: Json = False) -> None:
-    """List metrics and corrections with their definitions, sources, ranges and chance levels.
+    """List metrics, corrections and importers of scenes with their definitions, sources, ranges and chance levels.
 
     Sources: paper (published), code (released code), 2nd (read in a secondary summary), ours.
 
     Example: `attnscope methods`
     """
     from attnscope import metrics
-    from attnscope.correct import catalogue
+    from attnscope.correct import catalogue, schema
+    from attnscope.scene.importers import importers
 
-    found: dict[str, Any] = {"metrics": metrics.definitions().to_dict(orient="records"), "corrections": catalogue()}
+    found: dict[str, Any] = {
+        "metrics": metrics.definitions().to_dict(orient="records"),
+        "corrections": [entry | {"schema": schema(entry["method"])} for entry in catalogue()],
+        "importers": [{"name": i.name, "reads": i.reads, "gives": i.gives} for i in importers().values()],
+    }
     if json:
         print_json(found)
         return
@@ -27,4 +32,7 @@ def run(json: Json = False) -> None:
         print_entries([(f"{m['metric']}  ({m['family']}: {m['title']})", [str(m["definition"]), facts])])
     for c in found["corrections"]:
         named = [f"{field['name']}={field['default']}: {field['meaning']}" for field in c["fields"]]
+        named += [f"{field['name']}={field['default']} (control): {field['meaning']}" for field in c["controls"]]
         print_entries([(f"{c['method']}  (correction)", [c["summary"], f"source: {c['source']}", *named])])
+    for i in found["importers"]:
+        print_entries([(f"{i['name']}  (importer)", [f"reads {i['reads']}, gives {i['gives']}"])])

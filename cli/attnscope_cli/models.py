@@ -14,11 +14,11 @@ def run(json: Json = False) -> None:
 
     Example: `attnscope models`
     """
-    from attnscope.families import EMBEDDED, FAMILIES
+    from attnscope.families import EMBEDDED, families
 
     if json:
-        print_json([family.to_dict() for family in FAMILIES])
+        print_json([family.to_dict() for family in families()])
         return
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
-    print_table(columns, [[str(v) for v in family.to_dict().values()] for family in FAMILIES])
+    print_table(columns, [[str(v) for v in family.to_dict().values()] for family in families()])
     print_lines(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")

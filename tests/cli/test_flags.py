@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 import attnscope
-from attnscope.correct.params import names as parameters_of
+from attnscope.correct.params import declared as parameters_of
 from attnscope.correct.registry import corrections
 from attnscope.errors import Argument, FormatError, RequestError, SizeError
 from attnscope_cli._flags import FLAGS, message

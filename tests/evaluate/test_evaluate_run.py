@@ -194,7 +194,7 @@ def test_warnings_of_one_kind_are_one_line_and_a_count(
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "frames": ({"sampling": Sampling(frames=3)}, "sampling.frames: 2, not 3"),
     "alpha": ({"corrections": [replace(ANSWER, alpha=1.0)]}, "correction[0].params.alpha: 2.0, not 1.0"),
-    "plain": ({"corrections": []}, 'correction: [{"method": "social-bias", "params": {"alpha": 2.0, "thresh…, not []'),
+    "plain": ({"corrections": []}, 'correction: [{"method": "social-bias", "params": {"alpha": 2.0, "rows":…, not []'),
     "rule": ({"rule": "generate"}, 'score.rule: "logprob", not "generate"'),
     "template": ({"template": "{text}"}, 'template: "{speaker}: {text}", not "{text}"'),
 }

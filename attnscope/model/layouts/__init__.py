@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from attnscope.families import ADDED, Family
 from attnscope.model.layouts.base import Blank, Layout, NoLayout, Places, View, place
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
 from attnscope.model.layouts.qwen import Qwen2VLLayout, Qwen3VLLayout, Qwen25VLLayout
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
+from attnscope.plugins import find_plugins
 
 # by the configuration's `model_type`
 LAYOUTS: dict[str, Layout] = {
@@ -20,4 +22,27 @@ LAYOUTS: dict[str, Layout] = {
     "smolvlm": SmolVLMLayout(),
 }
 
-__all__ = ["LAYOUTS", "Blank", "Layout", "NoLayout", "Places", "View", "place"]
+
+def layouts() -> dict[str, Layout]:
+    """All layouts by `model_type`, those of plugins included."""
+    find_plugins("layouts")
+    return LAYOUTS
+
+
+def add_layout(family: Family, layout: Layout) -> None:
+    """Add a family whose visual tokens have places, as a plugin does.
+
+    Args:
+        family: What the family is, in words; its name is the configuration's `model_type`.
+        layout: Where its tokens are.
+
+    Raises:
+        ValueError: If the family has a layout.
+    """
+    if family.family in LAYOUTS:
+        raise ValueError(f"family '{family.family}' has a layout")
+    LAYOUTS[family.family] = layout
+    ADDED.append(family)
+
+
+__all__ = ["LAYOUTS", "Blank", "Family", "Layout", "NoLayout", "Places", "View", "add_layout", "layouts", "place"]

@@ -21,6 +21,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
+from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.rolling import Line, unrolled
 from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.names import clean_name, is_word_character, without_format
@@ -194,6 +195,7 @@ def _lost(path: Path, line: int, text: str) -> SceneError:
     )
 
 
+@importer("subtitles", "subtitles (.srt, .vtt) and turns (.json)", "transcript")
 def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Turn]:
     """Read a transcript.
 
