@@ -142,13 +142,28 @@ def test_tools_that_read_the_code_find_every_name() -> None:
     assert where == attnscope._WHERE
 
 
+# What docs/plugins.md promises to plugins beside the public names, by the names that it lists itself.
+FOR_PLUGINS = {
+    "attnscope.attention.add_bias",
+    "attnscope.correct.cells.find_cells",
+    "attnscope.model.layouts.Family",
+    "attnscope.model.layouts.Layout",
+    "attnscope.model.layouts.View",
+    "attnscope.model.layouts.add_layout",
+    "attnscope.plugins",
+    "attnscope.scene.importers.importer",
+    "attnscope.vocabulary.is_visual",
+}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_use_public_names_alone(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     used = {name for block in blocks for name in _used(ast.parse(block))}
     used |= set(re.findall(r"`(attnscope(?:\.\w+)+)", text))
-    assert sorted(name for name in used if not _is_public(name)) == []
+    allowed = FOR_PLUGINS if page.name == "plugins.md" else set()
+    assert sorted(name for name in used if not _is_public(name) and name not in allowed) == []
 
 
 def _used(tree: ast.Module) -> Iterator[str]:
