@@ -149,6 +149,7 @@ FOR_PLUGINS = {
     "attnscope.model.layouts.Family",
     "attnscope.model.layouts.Layout",
     "attnscope.model.layouts.View",
+    "attnscope.model.layouts.View.even",
     "attnscope.model.layouts.add_layout",
     "attnscope.plugins",
     "attnscope.scene.importers.importer",
