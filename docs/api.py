@@ -37,7 +37,7 @@ such a class without an underscore; fields stand in `help` of the class. Every o
 whatever it is called, and may change in any release ([0029](decisions/0029-public-is-what-is-listed.md)).
 `help(name)` shows arguments, units, errors and results.
 
-Plugins need a few more names, which the example in [plugins.md](plugins.md) imports; they change as public names do.
+Plugins use these names too; [plugins.md](plugins.md) has an example of every kind.
 
 The examples run in the tests. They use a drawn clip of five people, the embedded model `roundtable`, and these names:
 

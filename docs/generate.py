@@ -21,7 +21,6 @@ from typing import Any
 
 import pandas as pd
 
-from attnscope.plugins import KINDS
 from docs.api import api_page
 from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
 from docs.specified import format_tables
@@ -157,7 +156,7 @@ def _parameters(fields: Sequence[dict[str, Any]]) -> list[str]:
 def plugins_page() -> str:
     """docs/plugins.md with the files of the example, which a test installs."""
     text = read("docs/plugins.md")
-    for name in ("pyproject.toml", *(f"attnscope_example/{kind}.py" for kind in KINDS)):
+    for name in ("pyproject.toml", "attnscope_example.py"):
         lines = read(f"tests/plugins/example/{name}").rstrip("\n").split("\n")
         text = between(text, f"example {name}", [f"```{'toml' if name.endswith('toml') else 'python'}", *lines, "```"])
     return text
@@ -182,10 +181,12 @@ def format_page() -> str:
 
 def readme_page() -> str:
     """README.md with the table of model families renewed."""
-    from attnscope.families import FAMILIES
+    from attnscope.model.layouts import families
 
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
-    rows = [[f"`{f.family}`", f.models, f.video, f.image, str(f.frames)] for f in FAMILIES]
+    rows = [
+        [f"`{f['family']}`", *(str(f[part]) for part in ("models", "video", "image", "frames"))] for f in families()
+    ]
     return between(read("README.md"), "families", table(columns, rows))
 
 

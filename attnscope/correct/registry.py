@@ -9,15 +9,18 @@ from typing import Any
 from attnscope.correct import params as parameters
 from attnscope.correct.base import Correction
 from attnscope.errors import RequestError
-from attnscope.plugins import find_plugins
+from attnscope.plugins import Registry
 from attnscope.scene.problems import show, written
 
 MOST = 64  # corrections that are applied together
-_METHODS: dict[str, type[Correction]] = {}
+_METHODS: Registry[type[Correction]] = Registry("correction", "method", "source", "summary")
 
 
 def correction(cls: type[Correction]) -> type[Correction]:
     """Class decorator: register a correction under its `method`.
+
+    Raises:
+        ValueError: If the name is taken.
 
     Example:
         >>> @attnscope.correct.correction
@@ -26,20 +29,17 @@ def correction(cls: type[Correction]) -> type[Correction]:
         >>> attnscope.correct.make("pai-stronger", alpha=1.0).params()
         {'alpha': 1.0, 'layers': '0.0625-1.0'}
     """
-    if cls.method in _METHODS and _METHODS[cls.method].__qualname__ != cls.__qualname__:
-        raise ValueError(f"correction '{cls.method}' is defined twice")
-    _METHODS[cls.method] = cls
+    _METHODS.add(cls.method, cls, cls.__module__)
     return cls
 
 
 def corrections() -> dict[str, type[Correction]]:
-    """All corrections by method name, those of plugins included.
+    """All corrections by method name.
 
     Example:
         >>> attnscope.correct.corrections()["social-bias"].__name__
         'SocialBias'
     """
-    find_plugins("corrections")
     return dict(_METHODS)
 
 
@@ -91,18 +91,16 @@ def method_class(method: str) -> type[Correction]:
     Raises:
         RequestError: If there is none.
     """
-    known = corrections()
-    if method not in known:
-        near = difflib.get_close_matches(method.lower().replace("_", "-"), known, 1)
+    if method not in _METHODS:
+        near = difflib.get_close_matches(method.lower().replace("_", "-"), _METHODS, 1)
         meant = f"did you mean {near[0]}? There are" if near else "choose from"
-        raise RequestError(f"there is no correction named {show(method)}; {meant} {', '.join(sorted(known))}")
-    return known[method]
+        raise RequestError(f"there is no correction named {show(method)}; {meant} {', '.join(sorted(_METHODS))}")
+    return _METHODS[method]
 
 
 def about(method: str) -> dict[str, Any]:
     """Source mark, summary and default parameters of a method, and whether it changes what the model is shown."""
-    known = corrections()
-    return known[method].about() if method in known else {}
+    return _METHODS[method].about() if method in _METHODS else {}
 
 
 def catalogue() -> list[dict[str, Any]]:
@@ -117,12 +115,13 @@ def catalogue() -> list[dict[str, Any]]:
             "method": method,
             "summary": cls.summary,
             "source": cls.source,
+            "plugin": _METHODS.plugin(method),
             "changes": list(cls.changes),
             "parameters": ", ".join(f"{p.name}={written(p.default)}" for p in parameters.declared(cls).values()),
             "fields": parameters.described(parameters.declared(cls)),
             "controls": parameters.described(parameters.declared(cls.control)) if cls.control else [],
         }
-        for method, cls in sorted(corrections().items())
+        for method, cls in sorted(_METHODS.items())
     ]
 
 

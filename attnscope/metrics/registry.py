@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pandas as pd
 
 from attnscope.errors import RequestError
-from attnscope.plugins import find_plugins
+from attnscope.plugins import Registry, distribution
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -92,7 +92,7 @@ class Metric:
         return f"{self.name}/{self.version}"
 
 
-_METRICS: dict[str, Metric] = {}
+_METRICS: Registry[Metric] = Registry("metric")
 
 
 def metric(
@@ -145,13 +145,17 @@ def metric(
 def add(entry: Metric, compute: Compute, needs: tuple[str, ...], one_of: tuple[str, ...] = ()) -> None:
     """Register a metric with the function that computes it; the function's module names the family.
 
+    A plugin's is the whole path of the module (`package.module` is `package_module`), so that no two share a table.
+
     Raises:
-        ValueError: If the name is taken.
+        ValueError: If the name is taken, or a plugin's module is called like a family of attnscope.
     """
-    if entry.name in _METRICS:
-        raise ValueError(f"metric '{entry.name}' is defined twice")
-    family = compute.__module__.rsplit(".", 1)[-1]
-    _METRICS[entry.name] = replace(entry, family=family, needs=needs, one_of=one_of, compute=compute)
+    module = compute.__module__
+    family = module.replace(".", "_") if distribution(module) else module.rpartition(".")[2]
+    if distribution(module) and family in FAMILIES:
+        raise ValueError(f"metric '{entry.name}' is in a module named like the family '{family}' of attnscope")
+    entry = replace(entry, family=family, needs=needs, one_of=one_of, compute=compute)
+    _METRICS.add(entry.name, entry, module)
 
 
 def all_metrics() -> list[Metric]:
@@ -162,7 +166,6 @@ def all_metrics() -> list[Metric]:
         ['decay_gamma', 'decay_r2', 'decay_intercept']
     """
     order = {family: i for i, family in enumerate(FAMILIES)}
-    find_plugins("metrics")
     return sorted(_METRICS.values(), key=lambda m: order.get(m.family, len(order)))  # a stable sort
 
 
@@ -176,7 +179,6 @@ def get(name: str) -> Metric:
         >>> metrics.get("grounding_auc").chance, metrics.get("grounding_auc").title
         ('0.5', 'Grounding AUC')
     """
-    find_plugins("metrics")
     if name not in _METRICS:
         raise RequestError(f"unknown metric '{name}'; known: {', '.join(sorted(_METRICS))}")
     return _METRICS[name]
@@ -266,7 +268,7 @@ def one(name: str, cap: Capture, **options: Any) -> pd.DataFrame:
 
 
 def definitions() -> pd.DataFrame:
-    """The registry as a table: one row a metric, every attribute but the function.
+    """The registry as a table: one row a metric, every attribute but the function, and the plugin that added it.
 
     Example:
         >>> metrics.definitions().set_index("metric").loc["mass_share", ["unit", "range", "source"]].tolist()
@@ -283,6 +285,7 @@ def definitions() -> pd.DataFrame:
             "range": range_text(m),
             "chance": m.chance,
             "family": m.family,
+            "plugin": _METRICS.plugin(m.name),
         }
         for m in all_metrics()
     ]

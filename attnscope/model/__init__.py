@@ -1,9 +1,32 @@
 """The model: load a checkpoint, build the prompt of a scene, know where every token comes from."""
 
-from attnscope.model.layouts import LAYOUTS
+from __future__ import annotations
+
+from typing import Any
+
+from attnscope.model.layouts import LAYOUTS, Blank, Layout, View, layout
 from attnscope.model.load import LoadedModel, around, load
 from attnscope.model.prompt import Prompt, build_prompt, option_ids
 
-SUPPORTED_FAMILIES = tuple(LAYOUTS)
+SUPPORTED_FAMILIES: tuple[str, ...]
 
-__all__ = ["SUPPORTED_FAMILIES", "LoadedModel", "Prompt", "around", "build_prompt", "load", "option_ids"]
+
+def __getattr__(name: str) -> Any:
+    if name == "SUPPORTED_FAMILIES":  # asked for late, for plugins add to it
+        return tuple(LAYOUTS)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+__all__ = [
+    "SUPPORTED_FAMILIES",
+    "Blank",
+    "Layout",
+    "LoadedModel",
+    "Prompt",
+    "View",
+    "around",
+    "build_prompt",
+    "layout",
+    "load",
+    "option_ids",
+]

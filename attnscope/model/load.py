@@ -12,7 +12,7 @@ from attnscope.errors import ModelError
 from attnscope.model.adapter import base_of, is_adapter, with_adapter
 from attnscope.model.folder import check_folder, check_hub, embedded_folder, local_folder
 from attnscope.model.innermost import innermost
-from attnscope.model.layouts import layouts
+from attnscope.model.layouts import LAYOUTS
 from attnscope.model.pretrained import config_sha256, quantization, read_config, read_processor, read_weights
 from attnscope.transformers_names import implementation_of, implementations, text_config
 from attnscope.versions import check as check_versions
@@ -194,7 +194,7 @@ def load(
         processor=processor,
         id=name,
         revision=(getattr(config, "_commit_hash", None) or revision) if folder is None else None,
-        family=config.model_type if config.model_type in layouts() else "unknown",
+        family=config.model_type if config.model_type in LAYOUTS else "unknown",
         config_sha256=digest,
         attention=str(implementation_of(text_config(loaded))),
         load_args={
@@ -262,7 +262,7 @@ def around(model: Any, processor: Any) -> LoadedModel:
         processor=processor,
         id=name,
         revision=getattr(config, "_commit_hash", None),
-        family=config.model_type if config.model_type in layouts() else "unknown",
+        family=config.model_type if config.model_type in LAYOUTS else "unknown",
         config_sha256=config_sha256(config),
         attention=attention,
         load_args={"model": name} | known,

@@ -2,7 +2,8 @@
 
 from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
 from attnscope.scene.frames import Frames
-from attnscope.scene.importers.subtitles import read_transcript
+from attnscope.scene.importers.registry import importer
+from attnscope.scene.importers.transcripts import read_transcript
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
 from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
 from attnscope.scene.read import read_speakers
@@ -19,6 +20,7 @@ __all__ = [
     "Turn",
     "boxes_at",
     "check_against",
+    "importer",
     "read_frames",
     "read_scene_frames",
     "read_speakers",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attnscope_cli._common import print_json, print_lines, print_table
+from attnscope_cli._common import print_json, print_lines, print_table, setup_logging
 from attnscope_cli._options import Json
 
 
@@ -14,11 +14,17 @@ def run(json: Json = False) -> None:
 
     Example: `attnscope models`
     """
-    from attnscope.families import EMBEDDED, families
+    from attnscope.model.folder import EMBEDDED
+    from attnscope.model.layouts import families
 
+    setup_logging(quiet=False)  # for warnings of plugins
+    rows = families()
     if json:
-        print_json([family.to_dict() for family in families()])
+        print_json(rows)
         return
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
-    print_table(columns, [[str(v) for v in family.to_dict().values()] for family in families()])
+    print_table(columns, [[str(v) for v in row.values()][: len(columns)] for row in rows])
+    for row in rows:
+        if row["plugin"]:
+            print_lines(f"{row['family']}: of the plugin {row['plugin']}")
     print_lines(f"\nembedded, to be named as MODEL: {', '.join(EMBEDDED)} (family qwen2_5_vl)")

@@ -14,8 +14,8 @@ import pytest
 from typer.main import get_command
 
 import attnscope
-from attnscope.families import FAMILIES, Family
 from attnscope.model import build_prompt
+from attnscope.model.layouts import LAYOUTS, families
 from attnscope.scene import read_scene_frames
 from attnscope_cli.main import app
 from docs import generate
@@ -108,13 +108,15 @@ def test_the_pages_are_up_to_date() -> None:
         ("docs/methods.md", "| `speaker_consistency_lift` | Speaker"),
         ("docs/methods.md", "| permuted labels | live |"),
         ("docs/guide.md", "| `speaker_pair_mean` | matched |"),
+        ("docs/plugins.md", "class Softening(Running)"),
         ("README.md", "| `smolvlm` | SmolVLM2"),
     ],
 )
 def test_a_stale_page_is_named_and_renewed(
     name: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for page in [*generate.PAGES, "docs/data/nulls.csv", "docs/data/guide.csv"]:
+    example = [f"tests/plugins/example/{name}" for name in ("pyproject.toml", "attnscope_example.py")]
+    for page in [*generate.PAGES, "docs/data/nulls.csv", "docs/data/guide.csv", *example]:
         (tmp_path / page).parent.mkdir(exist_ok=True, parents=True)
         shutil.copyfile(generate.ROOT / page, tmp_path / page)
     monkeypatch.setattr(generate, "ROOT", tmp_path)
@@ -137,19 +139,18 @@ def test_missing_markers_are_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_table_of_families_is_that_of_the_layouts() -> None:
-    from attnscope.model.layouts import LAYOUTS
     from tests.families import SUPPORTED
 
-    assert [family.family for family in FAMILIES] == list(LAYOUTS) == list(SUPPORTED)
+    assert [row["family"] for row in families()] == list(LAYOUTS) == list(SUPPORTED)
     readme = (generate.ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in readme for name in LAYOUTS)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.family)
-def test_frames_per_token(family: Family, checkpoint: Callable[[str], Path], things: Path) -> None:
+@pytest.mark.parametrize("family", list(LAYOUTS))
+def test_frames_per_token(family: str, checkpoint: Callable[[str], Path], things: Path) -> None:
     """As the real processor and the layout place the tokens of four frames."""
-    model = attnscope.load(checkpoint(family.family), device="cpu")
+    model = attnscope.load(checkpoint(family), device="cpu")
     scene = attnscope.Scene.read(things / "scene.json")
     tokens = build_prompt(model, scene, read_scene_frames(scene, attnscope.Sampling(frames=4))).tokens
     placed = tokens[(tokens["modality"] == "visual") & (tokens["frame_first"] >= 0)]
-    assert set(placed["frame_last"] - placed["frame_first"] + 1) == {family.frames}
+    assert set(placed["frame_last"] - placed["frame_first"] + 1) == {LAYOUTS[family].frames_per_token}

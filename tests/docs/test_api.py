@@ -22,6 +22,7 @@ from attnscope import metrics
 from attnscope.correct import registry as methods_registry
 from attnscope.metrics import registry
 from attnscope.report.page import output
+from attnscope.scene.importers import registry as importers_registry
 from docs import generate
 from docs.api import PACKAGES, example, function, is_documented, methods, names
 from tests.docs import examples
@@ -56,7 +57,7 @@ def prepared(files: Path) -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def nothing_stays_registered() -> Iterator[None]:
-    registries: list[Any] = [registry._METRICS, methods_registry._METHODS]
+    registries: list[Any] = [registry._METRICS, methods_registry._METHODS, importers_registry.IMPORTERS]
     known = [set(entries) for entries in registries]
     yield
     for entries, before in zip(registries, known, strict=True):
@@ -142,29 +143,13 @@ def test_tools_that_read_the_code_find_every_name() -> None:
     assert where == attnscope._WHERE
 
 
-# What docs/plugins.md promises to plugins beside the public names, by the names that it lists itself.
-FOR_PLUGINS = {
-    "attnscope.attention.add_bias",
-    "attnscope.correct.cells.find_cells",
-    "attnscope.model.layouts.Family",
-    "attnscope.model.layouts.Layout",
-    "attnscope.model.layouts.View",
-    "attnscope.model.layouts.View.even",
-    "attnscope.model.layouts.add_layout",
-    "attnscope.plugins",
-    "attnscope.scene.importers.importer",
-    "attnscope.vocabulary.is_visual",
-}
-
-
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_use_public_names_alone(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"^```(?:python|py)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     used = {name for block in blocks for name in _used(ast.parse(block))}
     used |= set(re.findall(r"`(attnscope(?:\.\w+)+)", text))
-    allowed = FOR_PLUGINS if page.name == "plugins.md" else set()
-    assert sorted(name for name in used if not _is_public(name) and name not in allowed) == []
+    assert sorted(name for name in used if not _is_public(name)) == []
 
 
 def _used(tree: ast.Module) -> Iterator[str]:

@@ -13,6 +13,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics import families, registry
 from attnscope.metrics.registry import FAMILIES, FOUND, Metric, range_text
 from attnscope.metrics.tables import Part
+from attnscope.plugins import Registry
 from attnscope.vocabulary import READINGS
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.metrics.test_sinks import with_stats
@@ -79,7 +80,7 @@ def test_unknown_names_and_options_are_refused(drawn):
 
 def test_a_key_is_a_text_or_a_number_in_all_of_a_family(drawn, monkeypatch):
     """A metric of a file of its own, whose numbers have no `threshold`, and one whose key `turn` is a text."""
-    monkeypatch.setattr(registry, "_METRICS", dict(registry._METRICS))
+    monkeypatch.setattr(registry, "_METRICS", registry._METRICS.copy())
     without = Metric("numberless", "Numberless", "The number 1, in a table whose other numbers have a threshold.")
     named = Metric("named", "Named", "The number 1, with a turn that has a name.")
     numbered = Metric("numbered", "Numbered", "The number 1, with a turn that has a number.")
@@ -120,7 +121,7 @@ def test_metrics_need_no_torch():
 
 def test_a_family_is_one_declaration(monkeypatch):
     """Its parts become one table: keys in their order, the option as a column, gaps where a part has no such key."""
-    monkeypatch.setattr(metrics.registry, "_METRICS", {})
+    monkeypatch.setattr(metrics.registry, "_METRICS", Registry("metric"))
     share = metrics.Metric("share", "Share", "The share of something in something else, by hand.")
     other = metrics.Metric(
         "count", "Count", "How many things there are, by hand, with a test.", unit="1", range=(0, None)

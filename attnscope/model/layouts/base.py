@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from attnscope.scene import Frames
 
 Region = tuple[float, float, float, float]
+TILES = "cell of a tile, or of the whole image"
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class View:
         first: First sampled frame that its tokens cover.
         last: Last sampled frame that its tokens cover.
         newline: Each row ends with one more token that has no cell.
+
+    Example:
+        >>> attnscope.model.View.even(2, 2, (0, 0, 640, 360)).ys.tolist()
+        [[0.0, 180.0], [180.0, 360.0]]
     """
 
     ys: NDArray[np.float64]
@@ -49,7 +54,12 @@ class View:
 
 @dataclass(frozen=True)
 class Blank:
-    """Visual tokens that have no place (a learned separator)."""
+    """Visual tokens that have no place (a learned separator).
+
+    Example:
+        >>> attnscope.model.Blank(count=2).count
+        2
+    """
 
     count: int = 1
 
@@ -74,13 +84,33 @@ class Places:
 
 
 class Layout(ABC):
-    """How one family shows frames to its model; one subclass a family.
+    """How one family shows frames to its model; one subclass a family, registered with `layout`.
 
     Attributes:
+        family: `model_type` of the configuration.
+        models: Published models that belong to it.
+        video: What one token of a video covers, in words.
+        image: What one token of a single image covers, in words.
+        frames_per_token: Sampled frames that one token of a video covers.
         min_frames: Fewest frames of a video that the processor takes; the last one is repeated to reach it.
         labelled: Text before each frame's tokens belongs to that frame ("Frame1: ", "<0.5 seconds>").
+
+    Example:
+        >>> class Whole(attnscope.model.Layout):
+        ...     family, models = "one_token_vl", "OneToken-VL"
+        ...     video = image = "the whole frame"
+        ...
+        ...     def views(self, model, processor, inputs, frames):
+        ...         return [attnscope.model.View.even(1, 1, (0, 0, frames.width, frames.height))]
+        >>> Whole().views(None, None, {}, frames)[0].xs.tolist()
+        [[0.0, 480.0]]
     """
 
+    family: ClassVar[str]
+    models: ClassVar[str]
+    video: ClassVar[str]
+    image: ClassVar[str]
+    frames_per_token: ClassVar[int] = 1
     min_frames = 1
     labelled = False
 

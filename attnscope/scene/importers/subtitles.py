@@ -1,4 +1,4 @@
-"""Transcripts from subtitle files (.srt, .vtt) and .json: their cues, and who says which words in each.
+"""Transcripts from subtitle files (.srt, .vtt): their cues, and who says which words in each.
 
 Subtitles name speakers in several ways; these are understood, and nothing else is guessed (rules: ours): `<v
 Name>words` (WebVTT), `Name: words`, `[Name]: words`, and a leading dash or `>>` for a change of speaker.
@@ -11,23 +11,19 @@ empty lines.
 from __future__ import annotations
 
 import html
-import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.rolling import Line, unrolled
-from attnscope.scene.models import SceneFields, Turn
+from attnscope.scene.models import Turn
 from attnscope.scene.names import clean_name, is_word_character, without_format
-from attnscope.scene.problems import one_line, read_json, read_text, show
-
-logger = logging.getLogger(__name__)
+from attnscope.scene.problems import one_line, read_text, show
 
 _STAMP = re.compile(r"(?:([0-9]{1,6}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?")
 _TIMES = re.compile(r"\s*([0-9:.,]+)\s*-->\s*([0-9:.,]+)(?:\s|$)")
@@ -195,59 +191,9 @@ def _lost(path: Path, line: int, text: str) -> SceneError:
     )
 
 
-@importer("subtitles", "subtitles (.srt, .vtt) and turns (.json)", "transcript")
-def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Turn]:
-    """Read a transcript.
-
-    Args:
-        path: .srt or .vtt subtitles, or .json: a list of turns, `{"transcript": [turn, ...]}` or a whole
-            scene file.
-        merge_rolling: Keep each line of rolling captions once; see docs/scene.md. It says nothing to .json.
-
-    Returns:
-        The turns in the order of the file. A cue with several speakers becomes several turns with the cue's
-        times.
-
-    Raises:
-        SceneError: The file cannot be read, holds no turn, or a turn is wrong.
-
-    Example:
-        >>> [(turn.speaker, turn.text) for turn in attnscope.scene.read_transcript("clip.srt")][:2]
-        [('Ada', 'will you help me?'), ('Cleo', 'they look happy today.')]
-    """
-    turns, notes = transcript_and_notes(Path(path), merge_rolling)
-    for note in notes:
-        logger.warning("%s", note)
-    return turns
-
-
-def transcript_and_notes(path: Path, merge_rolling: bool) -> tuple[list[Turn], list[str]]:
-    """Read a transcript, and say in one sentence each what a user should know about it; see `read_transcript`."""
-    kind = path.suffix.lower()
-    if kind not in (".srt", ".vtt", ".json"):
-        raise SceneError(f'{path}: a transcript is .srt, .vtt or .json, not "{path.suffix}"')
-    turns, notes = (_json_turns(path), []) if kind == ".json" else _cue_turns(path, merge_rolling)
-    if not turns:
-        raise SceneError(f"{path}: the transcript holds no words")
-    return turns, notes
-
-
-def _json_turns(path: Path) -> list[Turn]:
-    data: Any = read_json(path)
-    if isinstance(data, dict):
-        unknown = sorted(data.keys() - SceneFields.model_fields.keys())
-        if unknown:
-            raise SceneError(f"{path}: {unknown[0]}: is not a field of this format")
-        if "transcript" not in data:
-            raise SceneError(f"{path}: transcript: is missing")
-        data = data["transcript"]
-    try:
-        return TypeAdapter(list[Turn]).validate_python(data)
-    except ValidationError as error:
-        raise SceneError(one_line(str(path), error, ("transcript",))) from None
-
-
-def _cue_turns(path: Path, merge_rolling: bool) -> tuple[list[Turn], list[str]]:
+@importer(name="subtitles", suffixes=(".srt", ".vtt"), yields="transcript")
+def read_subtitles(path: Path, *, merge_rolling: bool = True) -> tuple[list[Turn], list[str]]:
+    """Read the turns of subtitles, and say in one sentence each what a user should know about them."""
     cues = read_cues(path)
     lines = [spoken_lines(cue.text) for cue in cues]
     ends = [cue.end for cue in cues]
