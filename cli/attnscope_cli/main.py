@@ -212,7 +212,7 @@ def entry() -> None:
     """
     open_streams()
     try:
-        app()
+        app(prog_name="attnscope")  # and not "python -m attnscope"
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0
         try:

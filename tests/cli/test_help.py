@@ -36,9 +36,14 @@ def test_everything_that_is_printed_goes_through_one_escape() -> None:
     }
 
 
-def test_the_package_runs_as_a_module() -> None:
-    ran = subprocess.run([sys.executable, "-m", "attnscope", "--version"], capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (0, f"attnscope {attnscope.__version__}\n")
+def test_the_package_runs_as_a_module_under_the_name_of_the_command() -> None:
+    version, wrong = (
+        subprocess.run([sys.executable, "-m", "attnscope", word], capture_output=True, text=True, check=False)
+        for word in ("--version", "inspect")
+    )
+    assert (version.returncode, version.stdout) == (0, f"attnscope {attnscope.__version__}\n")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr == "attnscope: missing argument 'CAPTURE'; see attnscope inspect --help\n"
 
 
 def test_the_signature_of_the_callable_package_is_that_of_the_function() -> None:
