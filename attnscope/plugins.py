@@ -92,6 +92,11 @@ class Registry(MutableMapping[str, T]):
         return len(self._things)
 
 
+def are_installed() -> bool:
+    """Whether there is any plugin."""
+    return bool(_entries())
+
+
 def load() -> None:
     """Load every plugin, once in a process; one that fails adds nothing, and a warning says why."""
     global _is_loaded

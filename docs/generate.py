@@ -181,7 +181,7 @@ def format_page() -> str:
 
 def readme_page() -> str:
     """README.md with the table of model families renewed."""
-    from attnscope.model.layouts import families
+    from attnscope.families import families
 
     columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
     rows = [

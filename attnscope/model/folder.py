@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 from attnscope.errors import ModelError
+from attnscope.families import EMBEDDED
 from attnscope.files import check_regular, exists, is_folder, read_bytes, reason
 from attnscope.scene.problems import show
 
-EMBEDDED = ("roundtable", "roundtable-full")  # checkpoints that come with the package, each with a model card
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model", "tekken.json")
 _SAFETENSORS = ("model.safetensors", "model.safetensors.index.json")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnscope.errors import ModelError, RequestError
+from attnscope.families import NO_PLACES
 from attnscope.model.align import align
-from attnscope.model.layouts import LAYOUTS, NO_PLACES, Places, place
+from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
 from attnscope.model.positions import context_note

@@ -14,8 +14,7 @@ def run(json: Json = False) -> None:
 
     Example: `attnscope models`
     """
-    from attnscope.model.folder import EMBEDDED
-    from attnscope.model.layouts import families
+    from attnscope.families import EMBEDDED, families
 
     setup_logging(quiet=False)  # for warnings of plugins
     rows = families()

@@ -8,7 +8,7 @@ import pytest
 import attnscope
 from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
-from attnscope.model.layouts import NO_PLACES
+from attnscope.families import NO_PLACES
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
 from tests.families import EAGER, SUPPORTED
 

@@ -95,9 +95,9 @@ def test_what_is_completed_is_what_there_is() -> None:
     from attnscope.demo.questions import TASKS
     from attnscope.demo.script import SPLITS
     from attnscope.evaluate.score import RULES
+    from attnscope.families import EMBEDDED
     from attnscope.metrics.choosing.criteria import criteria
     from attnscope.metrics.modality import DENOMINATORS
-    from attnscope.model.folder import EMBEDDED
     from attnscope.model.load import DTYPES, QUANTIZED
     from attnscope.report.figures.style import STYLES
     from attnscope.vocabulary import READINGS

@@ -14,8 +14,9 @@ import pytest
 from typer.main import get_command
 
 import attnscope
+from attnscope.families import families
 from attnscope.model import build_prompt
-from attnscope.model.layouts import LAYOUTS, families
+from attnscope.model.layouts import LAYOUTS
 from attnscope.scene import read_scene_frames
 from attnscope_cli.main import app
 from docs import generate
@@ -146,11 +147,11 @@ def test_the_table_of_families_is_that_of_the_layouts() -> None:
     assert all(f"| `{name}` |" in readme for name in LAYOUTS)
 
 
-@pytest.mark.parametrize("family", list(LAYOUTS))
-def test_frames_per_token(family: str, checkpoint: Callable[[str], Path], things: Path) -> None:
+@pytest.mark.parametrize(("family", "frames"), [(row["family"], row["frames"]) for row in families()])
+def test_frames_per_token(family: str, frames: int, checkpoint: Callable[[str], Path], things: Path) -> None:
     """As the real processor and the layout place the tokens of four frames."""
     model = attnscope.load(checkpoint(family), device="cpu")
     scene = attnscope.Scene.read(things / "scene.json")
     tokens = build_prompt(model, scene, read_scene_frames(scene, attnscope.Sampling(frames=4))).tokens
     placed = tokens[(tokens["modality"] == "visual") & (tokens["frame_first"] >= 0)]
-    assert set(placed["frame_last"] - placed["frame_first"] + 1) == {LAYOUTS[family].frames_per_token}
+    assert set(placed["frame_last"] - placed["frame_first"] + 1) == {frames}

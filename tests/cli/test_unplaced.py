@@ -16,7 +16,7 @@ from attnscope.capture import Capture
 from attnscope.correct import make, requested, rerun
 from attnscope.correct.what_if.what_if import what_if
 from attnscope.errors import ModelError, RequestError
-from attnscope.model.layouts import NO_PLACES
+from attnscope.families import NO_PLACES
 from tests.cli.conftest import SCENE
 from tests.scene.films import film
 

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from attnscope.errors import ModelError, RequestError, SceneError
+from attnscope.families import NO_PLACES
 from attnscope.model import SUPPORTED_FAMILIES, LoadedModel, build_prompt, load, option_ids
-from attnscope.model.layouts import LAYOUTS, NO_PLACES, Blank
+from attnscope.model.layouts import LAYOUTS, Blank
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.scene import Frames, Scene
 from attnscope.vocabulary import TOKEN_COLUMNS

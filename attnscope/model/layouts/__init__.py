@@ -14,14 +14,7 @@ from attnscope.plugins import Registry
 
 SomeLayout = TypeVar("SomeLayout", bound=type[Layout])
 
-# What cannot be known of any other family
-NO_PLACES = (
-    "the places of its visual tokens are unknown, so there will be no metrics of speakers, grounding, pairs, active "
-    "heads, spatial entropy or of where the answer looks, and no correction that draws to or cuts a speaker's pixels "
-    "(social-bias, knockout of them); attention between modalities, decay, sinks, rank and all other corrections work"
-)
-
-LAYOUTS: Registry[Layout] = Registry("family", "models", "video", "image")  # by the configuration's `model_type`
+LAYOUTS: Registry[Layout] = Registry("family")  # by the configuration's `model_type`
 
 
 def layout(cls: SomeLayout) -> SomeLayout:
@@ -42,36 +35,23 @@ def layout(cls: SomeLayout) -> SomeLayout:
         Traceback (most recent call last):
         ValueError: family 'qwen3_vl' is defined twice
     """
+    for words in ("models", "video", "image"):
+        if not hasattr(cls, words):
+            raise TypeError(f"family '{cls.family}' has no `{words}`")
     LAYOUTS.add(cls.family, cls(), cls.__module__)
     return cls
 
 
-# A new family is a file, and its class here: in the order in which families are listed.
-for _layout in (
-    Qwen2VLLayout,
-    Qwen25VLLayout,
-    Qwen3VLLayout,
-    LlavaNextVideoLayout,
-    LlavaOnevisionLayout,
-    InternVLLayout,
-    SmolVLMLayout,
+# A new family is a file, its line here and its words in `attnscope.families`.
+for _family, _layout in (
+    ("qwen2_vl", Qwen2VLLayout()),
+    ("qwen2_5_vl", Qwen25VLLayout()),
+    ("qwen3_vl", Qwen3VLLayout()),
+    ("llava_next_video", LlavaNextVideoLayout()),
+    ("llava_onevision", LlavaOnevisionLayout()),
+    ("internvl", InternVLLayout()),
+    ("smolvlm", SmolVLMLayout()),
 ):
-    layout(_layout)
+    LAYOUTS.add(_family, _layout, __name__)
 
-
-def families() -> list[dict[str, str | int]]:
-    """The families as rows of a table: where their visual tokens are, in words, and the plugin that added them."""
-    return [
-        {
-            "family": family,
-            "models": entry.models,
-            "video": entry.video,
-            "image": entry.image,
-            "frames": entry.frames_per_token,
-            "plugin": LAYOUTS.plugin(family),
-        }
-        for family, entry in LAYOUTS.items()
-    ]
-
-
-__all__ = ["LAYOUTS", "NO_PLACES", "Blank", "Layout", "NoLayout", "Places", "View", "families", "layout", "place"]
+__all__ = ["LAYOUTS", "Blank", "Layout", "NoLayout", "Places", "View", "layout", "place"]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from attnscope.scene import Frames
 
 Region = tuple[float, float, float, float]
-TILES = "cell of a tile, or of the whole image"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Layout(ABC):
     """How one family shows frames to its model; one subclass a family, registered with `layout`.
 
     Attributes:
-        family: `model_type` of the configuration.
+        family: `model_type` of the configuration; this and the next four are for `layout`, which plugins use.
         models: Published models that belong to it.
         video: What one token of a video covers, in words.
         image: What one token of a single image covers, in words.

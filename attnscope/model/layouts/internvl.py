@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnscope.model.layouts.base import TILES, Blank, Layout, View, corner, tile, whole
+from attnscope.model.layouts.base import Blank, Layout, View, corner, tile, whole
 from attnscope.model.layouts.tower import patches
 from attnscope.transformers_names import tiled_canvas
 
@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 class InternVLLayout(Layout):
     """A token is a block of `1 / downsample_ratio` patches a side."""
 
-    family = "internvl"
-    models = "InternVL3 (-hf checkpoints)"
-    video = "cell of the frame squashed to a square"
-    image = TILES
     labelled = True
 
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:

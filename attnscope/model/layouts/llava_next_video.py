@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnscope.model.layouts.anyres import anyres_views
-from attnscope.model.layouts.base import TILES, Blank, Layout, View, corner
+from attnscope.model.layouts.base import Blank, Layout, View, corner
 from attnscope.model.layouts.tower import patches, squash_or_crop
 
 if TYPE_CHECKING:
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 class LlavaNextVideoLayout(Layout):
     """What lies outside the centre crop has no token; an image is tiled (any resolution)."""
-
-    family = "llava_next_video"
-    models = "LLaVA-NeXT-Video"
-    video = "pooled cell of the centre crop; none outside it"
-    image = TILES
 
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view a frame, or the base view and the tiles of an image."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attnscope.model.layouts.anyres import anyres_views
-from attnscope.model.layouts.base import TILES, Blank, Layout, View, corner
+from attnscope.model.layouts.base import Blank, Layout, View, corner
 from attnscope.model.layouts.tower import patches, squash_or_crop
 
 if TYPE_CHECKING:
@@ -16,11 +16,6 @@ if TYPE_CHECKING:
 
 class LlavaOnevisionLayout(Layout):
     """A pooled token gets its ideal cell, an equal share of the patches (ours)."""
-
-    family = "llava_onevision"
-    models = "LLaVA-OneVision"
-    video = "pooled cell of the frame squashed to a square"
-    image = TILES
 
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view a frame and one blank token, or the base view and the tiles of an image."""

@@ -18,10 +18,6 @@ class QwenLayout(Layout):
     alone.
     """
 
-    video = "28 pixel cell of the resized frame"
-    image = "28 pixel cell of the resized image"
-    frames_per_token = 2
-
     def processor_kwargs(self, processor: Any, kind: str) -> dict[str, Any]:
         """Say how pixels are capped: as the checkpoint says, else not at all (transformers' own default)."""
         video = processor.video_processor
@@ -57,26 +53,13 @@ class QwenLayout(Layout):
 class Qwen2VLLayout(QwenLayout):
     """Qwen2-VL: 28 pixel cells, no text between frames."""
 
-    family = "qwen2_vl"
-    models = "Qwen2-VL"
-
 
 class Qwen25VLLayout(QwenLayout):
     """Qwen2.5-VL: as Qwen2-VL, with the seconds of a temporal step given to the model apart."""
 
-    family = "qwen2_5_vl"
-    models = "Qwen2.5-VL"
-
 
 class Qwen3VLLayout(QwenLayout):
-    """Qwen3-VL: 32 pixel cells, and a time stamp ("<0.5 seconds>") before the tokens of each temporal step.
+    """Qwen3-VL: 32 pixel cells, and a time stamp ("<0.5 seconds>") before each temporal step of frames."""
 
-    Its resize needs a whole temporal step of frames.
-    """
-
-    family = "qwen3_vl"
-    models = "Qwen3-VL"
-    video = "32 pixel cell of the resized frame"
-    image = "32 pixel cell of the resized image"
-    min_frames = 2
+    min_frames = 2  # its resize needs a whole temporal step
     labelled = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnscope.model.layouts.base import TILES, Blank, Layout, View, corner, tile, whole
+from attnscope.model.layouts.base import Blank, Layout, View, corner, tile, whole
 from attnscope.model.layouts.tower import patches
 
 if TYPE_CHECKING:
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 class SmolVLMLayout(Layout):
     """A token is a block of `scale_factor` x `scale_factor` patches."""
 
-    family = "smolvlm"
-    models = "SmolVLM2"
-    video = "cell of the frame squashed to a square"
-    image = TILES
     labelled = True
 
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:

@@ -1,0 +1,72 @@
+"""The supported model families as a table to print, and the embedded models: what `attnscope models` says.
+
+The rules themselves are code, one layout file a family in `attnscope.model.layouts`; a test holds the two together. A
+layout of a plugin carries its words itself. Where no plugin is installed, listing the families imports no layout.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from attnscope.plugins import are_installed
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the visual tokens of one family are, in words.
+
+    Attributes:
+        family: `model_type` of the configuration, and name of the layout.
+        models: Published models that belong to it.
+        video: What one token of a video covers.
+        image: What one token of a single image covers.
+        frames: Sampled frames that one token of a video covers.
+        plugin: The distribution that added it, "" for attnscope itself.
+    """
+
+    family: str
+    models: str
+    video: str
+    image: str
+    frames: int
+
+    plugin: str = ""
+
+
+_TILES = "cell of a tile, or of the whole image"
+
+FAMILIES = (
+    Family("qwen2_vl", "Qwen2-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
+    Family("qwen2_5_vl", "Qwen2.5-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
+    Family("qwen3_vl", "Qwen3-VL", "32 pixel cell of the resized frame", "32 pixel cell of the resized image", 2),
+    Family("llava_next_video", "LLaVA-NeXT-Video", "pooled cell of the centre crop; none outside it", _TILES, 1),
+    Family("llava_onevision", "LLaVA-OneVision", "pooled cell of the frame squashed to a square", _TILES, 1),
+    Family("internvl", "InternVL3 (-hf checkpoints)", "cell of the frame squashed to a square", _TILES, 1),
+    Family("smolvlm", "SmolVLM2", "cell of the frame squashed to a square", _TILES, 1),
+)
+
+
+def families() -> list[dict[str, str | int]]:
+    """The families as rows of a table, those of plugins last."""
+    rows = list(FAMILIES)
+    if are_installed():
+        from attnscope.model.layouts import LAYOUTS
+
+        added = [(LAYOUTS.plugin(name), layout) for name, layout in LAYOUTS.items()]
+        rows += [
+            Family(own.family, own.models, own.video, own.image, own.frames_per_token, plugin)
+            for plugin, own in added
+            if plugin
+        ]
+    return [asdict(row) for row in rows]
+
+
+# What cannot be known of any other family
+NO_PLACES = (
+    "the places of its visual tokens are unknown, so there will be no metrics of speakers, grounding, pairs, active "
+    "heads, spatial entropy or of where the answer looks, and no correction that draws to or cuts a speaker's pixels "
+    "(social-bias, knockout of them); attention between modalities, decay, sinks, rank and all other corrections work"
+)
+
+# Checkpoints in attnscope/demo/models, each with a model card.
+EMBEDDED = ("roundtable", "roundtable-full")
