@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from attnscope.report.page import output
 from tests.support.clip import render_clip
 
 
@@ -38,6 +39,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scene file of the drawn clip of Ada and Ben, for tests that name them."""
     return render_clip(tmp_path_factory.mktemp("drawn"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_reports() -> Iterator[None]:
+    """Reports of this process are drawn without laying out, most of their time; test_figures_look lays figures out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(output, "lay_out", lambda figure: figure.set_layout_engine("none"))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,6 @@ import attnscope
 from attnscope import metrics
 from attnscope.correct import registry as methods_registry
 from attnscope.metrics import registry
-from attnscope.report.page import output
 from attnscope.scene.importers import registry as importers_registry
 from docs import generate
 from docs.api import PACKAGES, example, function, is_documented, methods, names
@@ -68,9 +67,8 @@ def nothing_stays_registered() -> Iterator[None]:
 @pytest.mark.usefixtures("nothing_stays_registered")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of_every_public_name_runs(
-    name: str, files: Path, prepared: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, files: Path, prepared: dict[str, Any], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(output, "lay_out", lambda figure: figure.set_layout_engine("none"))  # most of a report's time
     test = doctest.DocTestParser().get_doctest(example(EXAMPLES[name]), dict(prepared), name, None, 0)
     assert any(line.want for line in test.examples), "an example shows a result"
     assert not any(doctest.SKIP in line.options for line in test.examples)

@@ -1,25 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from attnscope.report.page import output
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 NAMES = ("Ann", "Ben", "Cleo")
 ACTIVE = [(1, 0), (1, 2)]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick() -> Iterator[None]:
-    """Reports are drawn without laying them out, which takes most of the time; test_figures_look lays out."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "lay_out", lambda figure: figure.set_layout_engine("none"))
-        yield
 
 
 def scenery(**options: Any) -> Sketch:
