@@ -62,7 +62,7 @@ def measured(model: Model, items: Sequence[Item], tried: Sequence[Method]) -> pd
 def summary(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Means over clips, and changes from plain clip by clip; see `measured`."""
     plain = rows[rows["method"] == PLAIN].set_index("clip")
-    rows = []
+    means = []
     for name in names:
         own = rows[rows["method"] == name].set_index("clip")
         row: dict[str, Any] = {"method": name, "n": len(own)}
@@ -75,8 +75,8 @@ def summary(rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
                 row |= {what: number.estimate, f"{what}_low": number.low, f"{what}_high": number.high}
                 if what != side:
                     row[f"{what}_p"] = float(sign_flips(values.to_numpy(float)[None])[0])
-        rows.append(row)
-    return pd.DataFrame(rows)
+        means.append(row)
+    return pd.DataFrame(means)
 
 
 def _gaps(loaded: LoadedModel, prompt: Prompt, corrections: Sequence[Correction], out: Path) -> dict[str, float]:

@@ -38,11 +38,11 @@ def run(settings: Settings) -> Path:
     test = _parts(settings, "test", TEST_PEOPLE)
     with Pool(settings) as pool:
         pool.write_scenes([*calibration, *test])
-        named = _only(choose(calibration, settings.calibration_per_cell, 0), few=())
+        named = _only(choose(calibration, settings.calibration_per_cell, 0), others=())
         swept, _ = pool.answer("doses", named, [*plain, *at_doses(tried)])
         doses = measure.doses(swept, tried)
         best = measure.best(doses)
-        questions = _only(choose(test, settings.per_cell, settings.dose_per_cell), few=HARM)
+        questions = _only(choose(test, settings.per_cell, settings.dose_per_cell), others=HARM)
         scores, _ = pool.answer("corrections", questions, [*plain, *at_default(tried)])
         again, _ = pool.answer("best", questions, at_best(tried, best))
     tell("tables")
@@ -87,7 +87,7 @@ def run_gaps(settings: Settings) -> Path:
     test = [part for part in _parts(settings, "test", MORE) if part.number < first]
     with Pool(settings) as pool:
         pool.write_scenes(test)
-    questions = _only(choose(test, settings.per_cell, settings.dose_per_cell), few=HARM)
+    questions = _only(choose(test, settings.per_cell, settings.dose_per_cell), others=HARM)
     table = gaps.measured(
         settings.models[0], named_at_more(questions, settings), methods(chosen(settings.out / "data"))
     )
@@ -127,7 +127,7 @@ def _parts(settings: Settings, split: Split, people: tuple[int, ...]) -> list[Pa
 
 
 def _only(questions: dict[Part, list[Item]], others: tuple[str, ...]) -> dict[Part, list[Item]]:
-    """The questions that name a person, and the first of each other kind in `few`."""
+    """The questions that name a person, and the first of each kind in `others`."""
     return {
         part: [item for item in items if item.task in NAMED or (item.task in others and item.dose)]
         for part, items in questions.items()
