@@ -16,7 +16,7 @@ from attnscope.capture.record.generate import collate, generate
 from attnscope.capture.run import DEFAULT_TEMPLATE, check_new_tokens
 from attnscope.correct.apply.binding import bind, check_applies, prompted, scouting
 from attnscope.correct.apply.lookup import Pool, Row
-from attnscope.correct.apply.padding import Layout, is_aligned
+from attnscope.correct.apply.padding import Realignment, is_aligned
 from attnscope.correct.apply.pixels import Generating
 from attnscope.correct.base import Correction, Running
 from attnscope.correct.registry import listed
@@ -86,7 +86,7 @@ class Corrected(list[InForce]):
         self._pool, self._thread = Pool(prompts), threading.get_ident()
         self._now: _Bound | None = None  # of the forward that is running
         self._last: _Bound | None = None
-        self._layout: Layout | None = None
+        self._realignment: Realignment | None = None
         self._of_cache: WeakKeyDictionary[Any, tuple[_Bound, int | None]] = WeakKeyDictionary()
         self._runs: dict[int, int] = {}
         self._done: dict[int, tuple[int, list[dict[str, Any]]]] = {}
@@ -170,20 +170,20 @@ class Corrected(list[InForce]):
         if not rows or is_aligned(rows):
             return None
         prompts = [self.prompts[row.number] for row in rows]
-        self._layout = Layout.aligned(rows, ids.shape[1], split_logits(inputs)[1])
-        return (), self._layout.move(inputs, int(self._model.tokenizer.pad_token_id or 0), prompts)
+        self._realignment = Realignment.aligned(rows, ids.shape[1], split_logits(inputs)[1])
+        return (), self._realignment.move(inputs, int(self._model.tokenizer.pad_token_id or 0), prompts)
 
     def _after(self, _module: Any, _args: Any, _kwargs: dict[str, Any], out: Any) -> Any:
         """Forward hook, also after an exception: remember whose cache it is."""
         if scouting.on:
             return None
-        (bound, self._now), (layout, self._layout) = (self._now, None), (self._layout, None)
+        (bound, self._now), (realignment, self._realignment) = (self._now, None), (self._realignment, None)
         if bound is None or out is None:
             return None
         cache = cache_of(out)
         if cache is not None:
             self._of_cache[cache] = bound, cached_tokens(cache)
-        return None if layout is None else layout.restore(out)
+        return None if realignment is None else realignment.restore(out)
 
     def _follow(self, cache: Any, ids: Any) -> _Bound:
         bound, held = self._of_cache.get(cache, (None, None))
@@ -285,7 +285,7 @@ def corrected(
     sequences), a `transformers.Trainer`, an evaluation harness. Each row of a batch is known by its token ids: it is
     one of the prompts, perhaps with more tokens after it, in any order, number and padding that the attention mask
     states. Whoever built the prompt, it is the one of a scene if its ids are those that attnscope builds
-    (`attnscope.correct.prompted`); prompts with the same ids are told apart by their pixels, or by their order.
+    (`attnscope.correct.prompted`); pixels, or else the order, distinguish prompts with the same ids.
 
     Corrections are applied in their order: what the model is shown, then queries and keys, then rows of logits, then
     factors on outputs. A correction that looks at the plain model first costs one more prefill a batch.

@@ -24,7 +24,7 @@ _IGNORED = -100  # label of a token that the loss is not about
 
 
 @dataclass(frozen=True)
-class Layout:
+class Realignment:
     """Columns of a batch of R rows.
 
     Attributes:
@@ -40,8 +40,8 @@ class Layout:
     keep: Any
 
     @classmethod
-    def aligned(cls, rows: Sequence[Row], width: int, keep: Any) -> Layout:
-        """The layout in which all prompts end in one column."""
+    def aligned(cls, rows: Sequence[Row], width: int, keep: Any) -> Realignment:
+        """The realignment after which all prompts end in one column."""
         longest = max(row.end - row.start for row in rows)
         total = longest + max(row.stop - row.end for row in rows)
         columns = torch.arange(total)
@@ -54,7 +54,7 @@ class Layout:
         return cls(width, there, back.where((old >= start) & (old < stop), longest - 1), keep)
 
     def move(self, inputs: dict[str, Any], padding: int, prompts: Sequence[Prompt]) -> dict[str, Any]:
-        """The inputs of the model in this layout; without a cache, which could not be continued.
+        """The inputs of the model, realigned; without a cache, which could not be continued.
 
         An input that the prompts have too is per token if it is so in them; another one (labels, positions) by its
         shape, [R, N] or [k, R, N].

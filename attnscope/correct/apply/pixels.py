@@ -1,4 +1,4 @@
-"""The pixels that a model is shown: prompts of the same tokens are told apart by them, also under `generate`."""
+"""The pixels that a model is shown: they distinguish prompts of the same tokens, also under `generate`."""
 
 from __future__ import annotations
 
