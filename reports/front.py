@@ -15,6 +15,7 @@ from attnscope.report.figures.frames.backdrop import Backdrop, backdrop
 from attnscope.report.figures.frames.overlay import draw, draw_boxes, scale, shade_bar
 from attnscope.report.figures.frames.shading import COLORS, label_ratios
 from attnscope.report.figures.style import PAGE, new_figure, scaled, styled
+from attnscope.vocabulary import ANSWER_POSITION
 
 LAYER, ASKED = 2, "Dan"  # the layer that the demo's correction acts in, and whom its question names
 Floats = NDArray[np.float64]
@@ -32,9 +33,7 @@ def front(before: Path, after: Path, out: Path) -> None:
     with attnscope.open(before) as plain, attnscope.open(after) as corrected, styled():
         figure = new_figure(PAGE, 3.5)
         axes = list(figure.subplots(1, 2))
-        views = [
-            whole_clip(backdrop(cap, None), cell_lift(cap, "answer_position", LAYER)) for cap in (plain, corrected)
-        ]
+        views = [whole_clip(backdrop(cap, None), cell_lift(cap, ANSWER_POSITION, LAYER)) for cap in (plain, corrected)]
         norm, extend = scale(views[0][0], [values for _, values in views])
         for ax, cap, (on, values), how in zip(
             axes, (plain, corrected), views, ("Uncorrected", f"Attention drawn to {ASKED}"), strict=True

@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from attnscope.capture.read.describe import nodes, size_text
 from attnscope.scene import scene_boxes
+from attnscope.vocabulary import ANSWER_POSITION
 
 if TYPE_CHECKING:
     from attnscope.capture.read.capture import Capture
     from attnscope.scene import Frames
 
-GROUP = "answer_position"
 COLOUR, OUTLINE = "#e8590c", "#1864ab"
 FAINTEST = 1.0  # cells at or below this multiple of the mean stay clear
 _WIDTH = 480  # pixels on the page
@@ -47,9 +47,9 @@ def overlay(cap: Capture) -> str:
     cells = cap.tokens[["x0", "y0", "x1", "y1"]].to_numpy(np.float64)  # [P, 4]
     first, last = (cap.tokens[name].to_numpy(np.int64) for name in ("frame_first", "frame_last"))
     placed = np.isfinite(cells).all(1) & (first >= 0)
-    if not cap.has("maps") or not placed.any() or GROUP not in cap.query_groups["name"].tolist():
+    if not cap.has("maps") or not placed.any() or ANSWER_POSITION not in cap.query_groups["name"].tolist():
         return ""
-    attention = cap.maps(group=GROUP).mean(("layer", "head")).to_numpy().astype(np.float64)  # [P]
+    attention = cap.maps(group=ANSWER_POSITION).mean(("layer", "head")).to_numpy().astype(np.float64)  # [P]
     level = attention[placed].mean()
     if not level > 0:
         return ""

@@ -1,4 +1,11 @@
-"""The file of an adapter: safetensors, with what it belongs to in the metadata."""
+"""MODA's alignment as parameters: r and the fuser of every layer, trained with any loop that calls the model.
+
+code: fused keys (K + r * mapped K) W, with r [D] learned from 0 and W a learned linear map without bias, both
+shared by the heads of a layer; the mapped keys are those of `gram` (see there). Ours: W begins as the identity, not
+at random, so that the adapter changes no logit before it is trained; the Gram matrix never takes in a token that
+the loss is about, nor anything after it (the released code does, and its visual keys then tell of the answer);
+generated tokens see the fused keys.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +34,8 @@ from attnscope.vocabulary import TEXT, VISUAL
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
+
+# ---- the file of an adapter: safetensors, with what it belongs to in the metadata
 
 FORMAT = "attnscope moda adapter"
 VERSION = 1
@@ -273,15 +282,6 @@ def _orders(row: int, visual: Tensor, text: Tensor, settings: dict[str, str]) ->
     sides = {VISUAL: (visual, text), TEXT: (text, visual)}
     wanted = sides if settings["direction"] == "both" else {settings["direction"]: sides[settings["direction"]]}
     return {side: steps(*pair, settings["scope"]) for side, pair in wanted.items()}
-
-
-# MODA's alignment as parameters: r and the fuser of every layer, trained with any loop that calls the model.
-#
-# code: fused keys (K + r * mapped K) W, with r [D] learned from 0 and W a learned linear map without bias, both
-# shared by the heads of a layer; the mapped keys are those of `gram` (see there). Ours: W begins as the identity, not
-# at random, so that the adapter changes no logit before it is trained; the Gram matrix never takes in a token that
-# the loss is about, nor anything after it (the released code does, and its visual keys then tell of the answer);
-# generated tokens see the fused keys.
 
 
 _NAME = "moda_adapter"  # the submodule of the model while it is attached

@@ -1,7 +1,9 @@
-"""The gap between self and cross attention of a layer's heads, as a function of a constant on the cross logits.
+"""Token focus correction: self and cross attention of every head brought to one gap (ours).
 
-With c on the cross logits, a row's masses self, cross, rest become self, cross e^c, rest over their sum (the mixture
-identity): the gap under any c follows from one reading of the masses.
+A constant c on the cross logits of one modality's rows, one a layer and head, multiplies the odds of cross against
+self attention by e^c. It is solved from the row masses of the prompt, so that the head's gap D_m = |s_m - c_m| /
+max between mean attention per pair within and across modalities (ours; the paper prints gaps without a formula)
+meets a target in the layer as it now runs: on inputs that earlier layers have changed already.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from attnscope.vocabulary import TEXT, VISUAL, Text, Visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
+
+# ---- the gap as a function of a constant c on the cross logits: a row's masses self, cross, rest become self,
+# cross e^c, rest over their sum (the mixture identity), so one reading of the masses gives the gap under any c
 
 _STEPS = 40  # halvings of the range of c
 
@@ -122,14 +127,6 @@ def _root(rows: Rows, wanted: float, denominator: str, limit: float, zero: Tenso
         above = rows.signed_gap(middle, denominator) > wanted  # the gap has to fall: a larger c
         low, high = torch.where(above, middle, low), torch.where(above, high, middle)
     return (low + high) / 2
-
-
-# Token focus correction: self and cross attention of every head brought to one gap (ours).
-#
-# A constant c on the cross logits of one modality's rows, one a layer and head, multiplies the odds of cross against
-# self attention by e^c. It is solved from the row masses of the prompt, so that the head's gap D_m = |s_m - c_m| /
-# max between mean attention per pair within and across modalities (ours; the paper prints gaps without a formula)
-# meets a target in the layer as it now runs: on inputs that earlier layers have changed already.
 
 
 RAISED = 0.005  # what a mean gap must grow by to be called so: below is rounding

@@ -1,4 +1,15 @@
-"""Log-odds of a row's attention to visual keys against all others, for every row, and nothing N x N."""
+"""Attention within and between modalities, each with a softmax of its own (Zhang et al., ICML 2025, Eq. 7 and 8).
+
+paper: masks M^m and M^m' split a row's keys into those of its own modality (self) and the others (cross), and each
+part has its own softmax. How the two are added is not printed, and the released code has no such mask. ours: the
+row is (1 - gate) self + gate cross. The joint softmax is the same sum with its own gate, rho = the row's mass on
+the other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused
+kernel. By default the gate of a row is the share of its keys that are of the other modality, so that both sides
+have the same mean per pair: a share of one half would give the side with fewer keys more for each of them, and
+widen the gap per pair that the paper means to lower. There are two sides: visual tokens, and all others. Special
+and template tokens count as text (ours): the paper knows two modalities, and left out they would keep the attention
+sinks out of both softmaxes.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +32,8 @@ from attnscope.vocabulary import TEXT, VISUAL, Text, Visual
 
 if TYPE_CHECKING:
     from attnscope.model import Prompt
+
+# ---- log-odds of a row's attention to visual keys against all others, and nothing N x N
 
 
 def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Tensor:
@@ -50,19 +63,6 @@ def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Ten
             each = [z.masked_fill(~(seen & keys[sample]), -torch.inf).logsumexp(-1) for keys in (one, two)]
             odds[sample][:, part] = each[0] - each[1]
     return odds.where(both[:, None], 0.0)
-
-
-# Attention within and between modalities, each with a softmax of its own (Zhang et al., ICML 2025, Eq. 7 and 8).
-#
-# paper: masks M^m and M^m' split a row's keys into those of its own modality (self) and the others (cross), and each
-# part has its own softmax. How the two are added is not printed, and the released code has no such mask. ours: the
-# row is (1 - gate) self + gate cross. The joint softmax is the same sum with its own gate, rho = the row's mass on
-# the other modality, so one bias on the cross logits, logit(gate) - logit(rho), makes it exact under any fused
-# kernel. By default the gate of a row is the share of its keys that are of the other modality, so that both sides
-# have the same mean per pair: a share of one half would give the side with fewer keys more for each of them, and
-# widen the gap per pair that the paper means to lower. There are two sides: visual tokens, and all others. Special
-# and template tokens count as text (ours): the paper knows two modalities, and left out they would keep the attention
-# sinks out of both softmaxes.
 
 
 RAISED = 0.005  # what a gap must grow by to be called so: below is rounding
