@@ -1,4 +1,8 @@
-"""The runs of a sweep: one prompt under one setting after the other, each captured small and measured."""
+"""Dose and response: one captured prompt under many settings of corrections, the model loaded once.
+
+sweep = run_sweep("run.h5", [("social-bias", {"rows": "answer"})], ["alpha=0.25,0.5,1,2,4"])
+sweep.table   # a row per setting and number, with a column per swept parameter
+"""
 
 from __future__ import annotations
 
@@ -191,12 +195,6 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-# Dose and response: one captured prompt under many settings of corrections, the model loaded once.
-#
-# found = run_sweep("run.h5", [("social-bias", {"rows": "answer"})], ["alpha=0.25,0.5,1,2,4"]) found.table # a row per
-# setting and number, with a column per swept parameter
 
 
 __all__ = ["ANSWER", "HEADS", "PLAIN", "Progress", "Sweep", "run_sweep"]

@@ -1,6 +1,10 @@
-"""What the rows that a what-if shows do not show: other rows that change, and outputs that are multiplied.
+"""What a correction would do to one layer by itself, from a capture's queries and keys: no model is run.
 
-And what corrections say of a run, which a what-if is not.
+answers = what_if("run.h5", [SocialBias(alpha=1.0, rows="answer")])
+answers.table   # layer, head, query_group, keys: before, after, change
+
+The layer's own queries and keys are those of the plain run, and so is everything before it: for the first layer that a
+correction changes this is what the corrected model does. Deeper layers would be given something else.
 """
 
 from __future__ import annotations
@@ -27,6 +31,8 @@ from attnscope.correct.what_if.stored import require_qk, stored_call, stored_dec
 from attnscope.errors import ModelError, RequestError
 from attnscope.layers import select_layers
 from attnscope.scene.mentions import asked_speakers
+
+# ---- notes: rows that change and are not shown, outputs that are multiplied, and what corrections say of a run
 
 # What the selection of heads says where it looks at the plain model, and what is true where it looks at a capture.
 RUN = "chosen in a run of the plain prompt, which costs one more prefill"
@@ -78,15 +84,6 @@ def _touched(call: AttentionCall, edited: AttentionCall) -> Tensor:
     touched = (query[..., :width] != call.query[0]).any(-1).any(0) | (query[..., width:] != 0).any(-1).any(0)
     touched[edited.edited_rows(0)] = True
     return touched
-
-
-# What a correction would do to one layer by itself, from a capture's queries and keys: no model is run.
-#
-# found = what_if("run.h5", [SocialBias(alpha=1.0, rows="answer")]) found.table # layer, head, query_group, keys:
-# before, after, change
-#
-# The layer's own queries and keys are those of the plain run, and so is everything before it: for the first layer
-# that a correction changes this is what the corrected model does. Deeper layers would be given something else.
 
 
 ALONE = (
