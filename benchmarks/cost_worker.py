@@ -22,7 +22,7 @@ from attnscope.correct import Correction
 from attnscope.correct.registry import build
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from benchmarks.harness import forget_peak, peak
+from benchmarks.harness import allocated, forget_peak, peak
 
 QUESTION = "What does Ben have in his bag?"
 STEPS = 8  # decoding steps after the first token
@@ -156,6 +156,11 @@ class Bench:
                 before = after
         return ratios
 
+    def tensors(self, case: Case | None) -> int:
+        """Most bytes of tensors that the same run needs at one time."""
+        prompt = self.prompt(case)
+        return allocated(lambda: self.run(case, prompt))
+
     def forked(self, case: Case | None) -> dict[str, float]:
         """The same run in a fork of this process: its peak memory above that before the run, bytes, and its times."""
         prompt = self.prompt(case)
@@ -187,6 +192,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, required=True)
     parser.add_argument("--repeats", type=int, default=0, help="rounds of time; 0 for none")
     parser.add_argument("--memory", action="store_true", help="peak memory too, one fork a case")
+    parser.add_argument("--tensors", action="store_true", help="bytes of tensors too, equal in every run")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -198,6 +204,9 @@ def main() -> None:
         result["plain"] = [bench.forked(None), bench.forked(None)]
         result["memory"] = {case.name: bench.forked(case) for case in cases}
         result["plain"].append(bench.forked(None))
+    if args.tensors:
+        bench.run(None, bench.plain)
+        result["tensors"] = {case.name if case else "plain": bench.tensors(case) for case in [None, *cases]}
     if args.repeats:
         result["time"] = bench.rounds(cases, args.repeats)
     print(json.dumps(result))

@@ -16,7 +16,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,20 @@ def peak(process: int | str = "self") -> int:
     """
     status = Path(f"/proc/{process}/status").read_text()
     return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def allocated(work: Callable[[], object]) -> int:
+    """Most bytes that the tensors of some work need at one time, above what there was before it.
+
+    What torch's allocator hands out and takes back is counted, so the number is equal in every run on one thread; peak
+    resident memory also holds pages that the system has not taken back.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        work()
+    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate((event.nbytes() for event in events), initial=0))
 
 
 def machine(used: int | None = None) -> str:
