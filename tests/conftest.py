@@ -20,9 +20,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 
     def build(name: str) -> Path:
         if name not in built:
-            from tests.families import FAMILIES, OTHERS
+            from tests.families import FAMILIES, OTHERS, PLACED
 
-            built[name] = (FAMILIES | OTHERS)[name](tmp_path_factory.mktemp("checkpoints") / name)
+            built[name] = (FAMILIES | OTHERS | PLACED)[name](tmp_path_factory.mktemp("checkpoints") / name)
         return built[name]
 
     return build

@@ -37,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, checkpoint: Callable[[str], Pa
     film(folder / "clip.mp4")
     (folder / "scene.json").write_text(json.dumps(SCENE), encoding="utf-8")
     how: dict[str, Any] = {"sampling": attnscope.Sampling(frames=2), "max_new_tokens": 1}
-    model = attnscope.load(checkpoint("gemma3"), device="cpu")
+    model = attnscope.load(checkpoint("idefics2"), device="cpu")
     attnscope.capture(model, folder / "scene.json", folder / "run.h5", plan=attnscope.Plan(qk=True), **how).close()
     return folder / "run.h5"
 
@@ -49,7 +49,7 @@ def test_the_family_is_the_reason_and_not_the_boxes(
     """It is said from the capture, before a model is loaded."""
     monkeypatch.setattr("attnscope.model.load", lambda *_, **__: pytest.fail("a model was loaded"))
     with pytest.raises(
-        ModelError, match="for the model family Gemma3ForConditionalGeneration that is unknown"
+        ModelError, match="for the model family Idefics2ForConditionalGeneration that is unknown"
     ) as found:
         rerun(run, requested([method], given), tmp_path / "after.h5")
     assert found.value.exit_code == 2
@@ -66,7 +66,7 @@ def test_what_the_capture_says_is_what_is_there(run: Path) -> None:
     """Whatever the warning names is undefined, and whatever it says works is defined."""
     with attnscope.open(run) as cap:
         assert sum(NO_PLACES in warning for warning in cap.prompt["warnings"]) == 1
-        assert any("(Gemma3ForConditionalGeneration)" in note for note in metrics.explain(cap))
+        assert any("(Idefics2ForConditionalGeneration)" in note for note in metrics.explain(cap))
         tables = metrics.compute(cap)
     without = {"speakers", "grounding", "pairs", "answer", "heads"}
     for family, table in tables.items():

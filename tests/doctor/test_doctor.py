@@ -25,7 +25,7 @@ from attnscope_cli.main import app
 @pytest.fixture(scope="module")
 def diagnosis(checkpoint: Callable[[str], Path]) -> Diagnosis:
     """Of this installation, with a model whose family has no layout."""
-    return examine(str(checkpoint("gemma3")))
+    return examine(str(checkpoint("idefics2")))
 
 
 def _findings(section: Section) -> dict[str, Finding]:
@@ -56,7 +56,7 @@ def test_every_assumption_is_tried_on_both_models(diagnosis: Diagnosis) -> None:
 def test_a_model_without_layout_is_told_what_it_loses(diagnosis: Diagnosis) -> None:
     found = _findings(diagnosis.sections[-1])
     assert found["family"] == Finding(
-        "family", "note", "gemma3 has no layout: tokens have a modality, but no place in the picture"
+        "family", "note", "idefics2 has no layout: tokens have a modality, but no place in the picture"
     )
     assert found["places"].state == "note" and ", 0 of these placed" in found["places"].text
     assert found["social-bias"].state == "note"
@@ -112,7 +112,7 @@ def test_a_model_that_cannot_be_read_does_not_stop_the_report(
 ) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
-    for file in checkpoint("gemma3").iterdir():
+    for file in checkpoint("idefics2").iterdir():
         (folder / file.name).write_bytes(file.read_bytes())
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "of_tomorrow"}))

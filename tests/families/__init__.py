@@ -1,9 +1,10 @@
 """Tiny checkpoints of real families: real classes and processors, random weights, a second each.
 
-`SUPPORTED` are the families with a layout, `FAMILIES` adds the variants that attention tests need: `sliding`
-(a window smaller than the prompt), `softcap` (Gemma 2 logits) and `sink_logits` (GPT-OSS; load both with
-`attn="eager"`), `gemma3` (images see themselves in both directions), `gemma4` (layers that read other
-layers' keys), `ernie4_5_vl` (an input per token of its own name), `idefics3` (another family without a layout).
+`SUPPORTED` are the seven families with a layout that the default tests run on, `PLACED` the other families with one,
+which slow tests run on, and `OTHERS` those without. `FAMILIES` adds to `SUPPORTED` the variants that attention tests
+need: `sliding` (a window smaller than the prompt), `softcap` (Gemma 2 logits) and `sink_logits` (GPT-OSS; load both
+with `attn="eager"`), `gemma3` (images see themselves in both directions), `gemma4` (layers that read other layers'
+keys), `ernie4_5_vl` (an input per token of its own name), `idefics3` (images in tiles).
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
     "smolvlm": build_smolvlm,
 }
 
-# Families whose checkpoints are built for a test of their own; most have no layout.
+# Families with a layout beyond the seven, by the name of their checkpoint (two may be of the same model type).
+PLACED: dict[str, Callable[[Path], Path]] = {}
+
+# Families without a layout.
 OTHERS: dict[str, Callable[[Path], Path]] = {
     "qwen3_vl_moe": build_qwen3_vl_moe,
     "qwen2_5_omni": build_qwen2_5_omni,

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from attnscope.errors import ModelError
-from attnscope.model import around, load
+from attnscope.model import SUPPORTED_FAMILIES, around, load
 from tests.families import EAGER, FAMILIES, SUPPORTED
 
 
@@ -21,7 +21,7 @@ from tests.families import EAGER, FAMILIES, SUPPORTED
 def test_families(checkpoint: Callable[[str], Path], name: str) -> None:
     folder = checkpoint(name)
     loaded = load(folder, device="cpu", attn="eager" if name in EAGER else None)
-    family = name if name in SUPPORTED else "llava_next_video" if name == "sliding" else "unknown"
+    family = "llava_next_video" if name == "sliding" else name if name in SUPPORTED_FAMILIES else "unknown"
     assert loaded.family == family
     assert not loaded.model.training
     assert loaded.attention == ("eager" if name in EAGER else "sdpa")
