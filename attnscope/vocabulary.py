@@ -89,6 +89,15 @@ def roles(modalities: Iterable[str]) -> tuple[str, ...]:
     return (*names[:2], *media(modalities), *names[2:])
 
 
+# ---- placings: how the visual tokens of a prompt got their places in the frames.
+
+LAYOUT, PROBED, NOWHERE = "layout", "probed", "none"
+PLACINGS: dict[str, str] = {
+    LAYOUT: "by the rules that attnscope or a plugin has for the model's family",
+    PROBED: "by changing pixels and looking which tokens change",
+    NOWHERE: "not at all: no visual token has a cell",
+}
+
 # ---- sets of keys and of queries. The name of a set that is about one thing is "<kind>:<thing>".
 
 MODALITY, ROLE = "modality", "role"

@@ -17,13 +17,13 @@ def require_places(method: str, prompt: Prompt) -> None:
     """Refuse a prompt of a model whose visual tokens have no known place in the frames.
 
     Raises:
-        ModelError: Naming the family, and what works with it.
+        ModelError: Naming the reason, and what works without places.
     """
     if prompt.unplaced:
         raise ModelError(
-            f"{method}: needs to know where in the frame each visual token lies, and for the model family "
-            f"{prompt.unplaced} that is unknown; the boxes of the scene are not the reason. Corrections that need no "
-            "places (knockout of heads, the moda and peer methods, boxes-drawn, boxes-told) work with it"
+            f"{method}: needs to know where in the frame each visual token lies, which is unknown ({prompt.unplaced}); "
+            "the boxes of the scene are not the reason. Corrections that need no places (knockout of heads, the moda "
+            "and peer methods, boxes-drawn, boxes-told) work"
         )
 
 

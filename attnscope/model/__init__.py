@@ -6,6 +6,7 @@ from typing import Any
 
 from attnscope.model.layouts import LAYOUTS, Blank, Layout, View, layout
 from attnscope.model.load import LoadedModel, around, load
+from attnscope.model.placing import Placing
 from attnscope.model.prompt import Prompt, build_prompt, option_ids
 
 SUPPORTED_FAMILIES: tuple[str, ...]
@@ -22,6 +23,7 @@ __all__ = [
     "Blank",
     "Layout",
     "LoadedModel",
+    "Placing",
     "Prompt",
     "View",
     "around",

@@ -13,6 +13,7 @@ from attnscope.model.align import align
 from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
+from attnscope.model.placing import Placing, no_layout, placed_count
 from attnscope.model.positions import context_note
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
@@ -21,6 +22,7 @@ from attnscope.scene import scene_boxes
 from attnscope.scene.mentions import question_notes
 from attnscope.scene.speaking import speaker_notes
 from attnscope.transformers_names import modalities_in, visual_ids
+from attnscope.vocabulary import LAYOUT, NOWHERE, is_visual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +46,7 @@ class Prompt:
         warnings: What a user should know, one sentence each.
         rest: What else the processor made, which no code of the family names; `inputs` and these are all of it.
         token_inputs: Names of the inputs that hold one value for each token; by their shapes if not given.
-        unplaced: The model family, where the places of its visual tokens are unknown; "" where they are known.
+        placing: How the visual tokens got their places, or why they have none.
 
     Example:
         >>> prompt = attnscope.model.build_prompt(model, scene, frames)
@@ -60,11 +62,22 @@ class Prompt:
     warnings: list[str] = field(default_factory=list)
     rest: dict[str, torch.Tensor] = field(default_factory=dict)
     token_inputs: tuple[str, ...] = ()
-    unplaced: str = ""
+    placing: Placing = field(default_factory=lambda: Placing(LAYOUT))
 
     def __post_init__(self) -> None:
-        """Find the inputs that hold one value for each token."""
+        """Find the inputs that hold one value for each token.
+
+        Raises:
+            ValueError: If the token table has places and `placing` says that it has none, or the other way round.
+        """
         self.token_inputs = self.token_inputs or token_inputs(self.inputs | self.rest)
+        if is_visual(self.tokens).any() and (self.placing.how == NOWHERE) == bool(placed_count(self.tokens)):
+            raise ValueError(f"{placed_count(self.tokens)} visual tokens have a cell, but placing is {self.placing}")
+
+    @property
+    def unplaced(self) -> str:
+        """Why the places of the visual tokens are unknown; "" where they are known."""
+        return self.placing.reason
 
 
 def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE) -> Prompt:
@@ -102,9 +115,9 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     boxes = scene_boxes(scene, frames)
     warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene), *question_notes(scene)]
     warnings += sound_note(loaded, scene.video)
-    places, kind = _places(loaded, processed, frames, int(visual.sum())), str(loaded.model.config.model_type)
-    if places is None:
-        warnings.append(f"family {kind} has no layout: {NO_PLACES}")
+    places, placing = _places(loaded, processed, frames, int(visual.sum()))
+    if placing.how == NOWHERE:
+        warnings.append(f"{placing.reason}: {NO_PLACES}")
     alignment = align(loaded, rendered, input_ids, ids)
     tokens = token_table(
         loaded.tokenizer,
@@ -116,16 +129,14 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         visual,
         places,
         boxes,
-        labelled=places is not None and LAYOUTS[loaded.family].labelled,
+        labelled=placing.how == LAYOUT and LAYOUTS[loaded.family].labelled,
     )
     inputs, rest = model_inputs(loaded, processed)
     per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{rendered.text} and so on", frames))
     beyond = context_note(loaded, inputs)
     if beyond is not None:
         warnings.append(beyond)
-    return Prompt(
-        rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token, kind if places is None else ""
-    )
+    return Prompt(rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token, placing)
 
 
 def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:
@@ -171,19 +182,23 @@ def _visual_ids(loaded: LoadedModel, processed: dict[str, Any]) -> set[int]:
     return ids
 
 
-def _places(loaded: LoadedModel, processed: dict[str, Any], frames: Frames, count: int) -> Places | None:
-    """Place the visual tokens, None for a family without a layout.
+def _places(
+    loaded: LoadedModel, processed: dict[str, Any], frames: Frames, count: int
+) -> tuple[Places | None, Placing]:
+    """Place the visual tokens, and say how; no places for a family without a layout.
 
     Raises:
-        ModelError: The layout does not give as many tokens as the processor made.
+        ModelError: The layout does not give as many tokens as the processor made, or gives none a cell.
     """
     layout = LAYOUTS.get(loaded.family)
     if layout is None:
-        return None
+        return None, Placing(NOWHERE, reason=no_layout(str(loaded.model.config.model_type)))
     places = place(layout.views(loaded.model, loaded.processor, processed, frames), frames)
     if len(places) != count:
         raise ModelError(
             f"{loaded.id}: the layout of family {loaded.family} places {len(places)} visual tokens, "
             f"but the processor made {count}"
         )
-    return places
+    if np.isnan(places.box).any(axis=1).all():
+        raise ModelError(f"{loaded.id}: the layout of family {loaded.family} gives none of {count} tokens a cell")
+    return places, Placing(LAYOUT)

@@ -12,7 +12,7 @@ import pytest
 
 from attnscope.errors import ModelError, RequestError, SceneError
 from attnscope.families import NO_PLACES
-from attnscope.model import SUPPORTED_FAMILIES, LoadedModel, build_prompt, load, option_ids
+from attnscope.model import SUPPORTED_FAMILIES, LoadedModel, Placing, build_prompt, load, option_ids
 from attnscope.model.layouts import LAYOUTS, Blank
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.scene import Frames, Scene
@@ -196,7 +196,8 @@ def test_default_system_message(qwen: LoadedModel) -> None:
 def test_unknown_family_says_so_once(checkpoint: Callable[[str], Path]) -> None:
     prompt = build_prompt(load_tiny(checkpoint, "idefics3"), scene(question="Who?"), frames())
     assert prompt.warnings == [f"family idefics3 has no layout: {NO_PLACES}"]
-    assert prompt.unplaced == "idefics3"
+    assert prompt.placing == Placing("none", reason="family idefics3 has no layout")
+    assert prompt.unplaced == prompt.placing.reason
     assert (prompt.tokens.modality == "visual").sum() == 3 * 36
 
 

@@ -22,6 +22,7 @@ from attnscope.vocabulary import READINGS, TOKEN_COLUMNS
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attnscope.model.placing import Placing
     from attnscope.scene import Scene
 
 
@@ -160,6 +161,23 @@ class Contents:
         """
         _ = self.tokens  # checked against what is declared
         return self._store.modalities
+
+    @cached_property
+    def placing(self) -> Placing:
+        """How the visual tokens got their places, or why they have none.
+
+        Files before version 1.3 do not say: `layout` where a visual token has a cell, else `none`.
+        """
+        from attnscope.model.placing import Placing, placing_of
+
+        stated = self.prompt.get("placing")
+        if stated is None:
+            family = str(self.model.get("family", "unknown"))
+            return placing_of(self.tokens, family if family != "unknown" else str(self.model.get("class")))
+        try:
+            return Placing(*(stated.get(name) for name in ("how", "verified", "reason")))
+        except ValueError as error:
+            raise self._store.error("/prompt", f"field 'placing': {error}") from error
 
     @cached_property
     def frames(self) -> StoredFrames:

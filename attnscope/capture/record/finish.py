@@ -106,7 +106,12 @@ def finish(
         "model": described,
         "scene": job.prompt.scene.to_dict(),
         "run": run | {"plan": job.plan.to_dict()},
-        "prompt": {"text": job.prompt.text, "length": recorder.length, "warnings": job.prompt.warnings},
+        "prompt": {
+            "text": job.prompt.text,
+            "length": recorder.length,
+            "warnings": job.prompt.warnings,
+            "placing": job.prompt.placing.to_dict(),
+        },
         "answer": {"text": text, "tokens": tokens, "options": options, "first": likeliest(answer)},
         "check": self_check(model, recorder, answer, plain),
     }

@@ -16,7 +16,7 @@ from attnscope.attention import AttentionCall, Edit, Kernel, RowEdit
 from attnscope.attention.dense import replace_rows
 from attnscope.correct.base import Decoder
 from attnscope.errors import Argument, RequestError
-from attnscope.vocabulary import READINGS, is_visual
+from attnscope.vocabulary import READINGS
 from attnscope.weights import rounded
 
 if TYPE_CHECKING:
@@ -50,17 +50,8 @@ def stored_prompt(cap: Capture) -> Prompt:
     tokens = cap.tokens.iloc[: cap.prompt_length]
     ids = torch.from_numpy(tokens["token_id"].to_numpy(np.int64))[None]
     return Prompt(
-        cap.prompt_text, {"input_ids": ids}, tokens, cast("Frames", cap.frames), cap.scene, unplaced=_unplaced(cap)
+        cap.prompt_text, {"input_ids": ids}, tokens, cast("Frames", cap.frames), cap.scene, placing=cap.placing
     )
-
-
-def _unplaced(cap: Capture) -> str:
-    """The model family, where a capture has places for none of its visual tokens; "" where it has."""
-    visual = is_visual(cap.tokens)
-    if not visual.any() or cap.tokens.loc[visual, "x0"].notna().any():
-        return ""
-    family = str(cap.model.get("family", "unknown"))
-    return str(cap.model["class"]) if family == "unknown" else family
 
 
 def stored_decoder(cap: Capture) -> Decoder:

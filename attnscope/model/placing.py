@@ -1,0 +1,84 @@
+"""How a prompt's visual tokens got their places, or why they have none."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from attnscope.vocabulary import LAYOUT, NOWHERE, PLACINGS, is_visual
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How the visual tokens of a prompt got their places.
+
+    Attributes:
+        how: One of `attnscope.vocabulary.PLACINGS`.
+        verified: Share of the tokens tried, from 0 to 1, that changed with the pixels of their cell and with no
+            others; None if none was tried.
+        reason: Why there are no places, in words that a sentence can begin with; "" where there are.
+
+    Example:
+        >>> attnscope.model.Placing("probed", verified=1.0).words("qwen3_vl", 1196)
+        'probed (100 % of 1,196 tokens answer to their cell)'
+    """
+
+    how: str
+    verified: float | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no prompt can have.
+
+        Raises:
+            ValueError: If `how` is unknown, `verified` is no share, or the reason does not go with `how`.
+        """
+        if self.how not in PLACINGS:
+            raise ValueError(f"how='{self.how}' is none of {', '.join(PLACINGS)}")
+        if self.verified is not None and (self.how == NOWHERE or not 0 <= self.verified <= 1):
+            raise ValueError(f"verified={self.verified} is no share of tokens that have a cell")
+        if (self.how == NOWHERE) != bool(self.reason):
+            raise ValueError(f"how='{self.how}' with the reason '{self.reason}': only tokens without places have one")
+
+    def words(self, family: str, count: int) -> str:
+        """The placing as the end of a sentence that begins with "placed".
+
+        Args:
+            family: Name of the model's layout, for tokens that one placed.
+            count: How many visual tokens have a cell.
+        """
+        if self.how == NOWHERE:
+            return f"nowhere: {self.reason}"
+        by = f"by the layout of {family}" if self.how == LAYOUT else self.how
+        if self.verified is None:
+            return by
+        percent = math.floor(100 * self.verified + 1e-9)  # 100 only where every token answered
+        return f"{by} ({percent} % of {count:,} tokens answer to their cell)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As in a capture: `how`, `verified` and `reason`."""
+        return asdict(self)
+
+
+def placed_count(tokens: pd.DataFrame) -> int:
+    """How many visual tokens of a table have a cell."""
+    return int((is_visual(tokens) & tokens["x0"].notna().to_numpy(bool)).sum())
+
+
+def placing_of(tokens: pd.DataFrame, family: str) -> Placing:
+    """The placing of tokens of which none is stated, as in captures before version 1.3.
+
+    Args:
+        tokens: A token table.
+        family: The model's family, to be named where there are no places.
+    """
+    return Placing(LAYOUT) if placed_count(tokens) else Placing(NOWHERE, reason=no_layout(family))
+
+
+def no_layout(family: str) -> str:
+    """The reason of a family that no layout places."""
+    return f"family {family} has no layout"
