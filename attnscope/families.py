@@ -34,6 +34,8 @@ class Family:
 
 
 _TILES = "cell of a tile, or of the whole image"
+_SQUARE = "pooled cell of the {} squashed to a square"
+_RESIZED = "48 pixel cell of the resized {}"
 
 FAMILIES = (
     Family("qwen2_vl", "Qwen2-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
@@ -43,6 +45,9 @@ FAMILIES = (
     Family("llava_onevision", "LLaVA-OneVision", "pooled cell of the frame squashed to a square", _TILES, 1),
     Family("internvl", "InternVL3 (-hf checkpoints)", "cell of the frame squashed to a square", _TILES, 1),
     Family("smolvlm", "SmolVLM2", "cell of the frame squashed to a square", _TILES, 1),
+    Family("gemma3", "Gemma 3", _SQUARE.format("frame"), _SQUARE.format("image"), 1),
+    Family("gemma4", "Gemma 4", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
+    Family("gemma4_unified", "Gemma 4 12B", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
 )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.families.ernie import build_ernie4_5_vl
-from tests.families.gemma import build_gemma3, build_gemma4
+from tests.families.gemma import build_gemma3, build_gemma4, build_gemma4_unified
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
 from tests.families.llava import (
@@ -39,7 +39,11 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
 }
 
 # Families with a layout beyond the seven, by the name of their checkpoint (two may be of the same model type).
-PLACED: dict[str, Callable[[Path], Path]] = {}
+PLACED: dict[str, Callable[[Path], Path]] = {
+    "gemma3": build_gemma3,
+    "gemma4": build_gemma4,
+    "gemma4_unified": build_gemma4_unified,
+}
 
 # Families without a layout.
 OTHERS: dict[str, Callable[[Path], Path]] = {

@@ -1,11 +1,9 @@
-"""Gemma 3: images see themselves in both directions, and most layers have a window. Gemma 4: layers share keys.
-
-Neither has a layout.
-"""
+"""Gemma 3: images see themselves in both directions, and most layers have a window. Gemma 4: layers share keys."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from transformers import (
     Gemma3Config,
@@ -64,23 +62,62 @@ def build_gemma3(folder: Path, window: int = 48) -> Path:
     return save_checkpoint(folder, model, processor, seed=6)
 
 
-def build_gemma4(folder: Path, shared: int = 2, window: int = 64) -> Path:
-    """The last layers read the keys of earlier ones; 70 tokens a frame, and every second layer has a window."""
+def build_gemma3n(folder: Path) -> Path:
+    """256 tokens an image, from a narrow tower of convolutions; needs timm. The last layers read earlier ones' keys."""
+    import transformers
+
     special = ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"]
-    media = {"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>"}
-    media |= {"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"}
-    tokenizer = train_tokenizer(
-        [*special, *media.values(), "<|video|>"], bos="<bos>", eos="<eos>", pad="<pad>", attributes=media
-    )
-    number = tokenizer.convert_tokens_to_ids
-    config = Gemma4Config(
+    media = {f"{kind}_token": f"<{kind}_soft_token>" for kind in ("image", "audio")}
+    media |= {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
+    media |= {"boa_token": "<start_of_audio>", "eoa_token": "<end_of_audio>"}
+    tokenizer = train_tokenizer([*special, *media.values()], bos="<bos>", eos="<eos>", pad="<pad>", attributes=media)
+    size = len(tokenizer)
+    config = transformers.Gemma3nConfig(
         text_config=tiny_text_config(tokenizer)
         | {
             "head_dim": 16,
-            "global_head_dim": 16,
-            "num_global_key_value_heads": 2,
+            "vocab_size_per_layer_input": size,
+            "hidden_size_per_layer_input": 8,
+            "num_kv_shared_layers": 2,
             "layer_types": ["sliding_attention", "full_attention"] * 2,
-            "sliding_window": window,
+            "sliding_window": 64,
+            "laurel_rank": 8,
+            "activation_sparsity_pattern": [0.0] * 4,
+            "altup_num_inputs": 2,
+        },
+        vision_config={
+            "hidden_size": 2048,
+            "model_args": {"channel_multiplier": 0.1},
+            "vocab_size": 8,
+            "vocab_offset": size,
+        },
+        audio_config={
+            "hidden_size": 32,
+            "vocab_size": 8,
+            "vocab_offset": size + 8,
+            "conf_num_hidden_layers": 1,
+            "conf_num_attention_heads": 2,
+            "sscp_conv_channel_size": [8, 4],
+        },
+        **{f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in media.items()},
+    )
+    processor = transformers.Gemma3nProcessor(
+        transformers.Gemma3nAudioFeatureExtractor(),
+        transformers.SiglipImageProcessor(size={"height": 768, "width": 768}),
+        tokenizer,
+        chat_template=TURNS.replace("<start_of_image>", "<image_soft_token>"),
+    )
+    model = transformers.Gemma3nForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, processor, seed=15)
+
+
+def build_gemma4(folder: Path, shared: int = 2, window: int = 64) -> Path:
+    """The last layers read the keys of earlier ones; up to 70 tokens a frame, and every second layer has a window."""
+    tokenizer = _gemma4_tokenizer()
+    config = Gemma4Config(
+        text_config=_gemma4_text(tokenizer, window)
+        | {
             "num_kv_shared_layers": shared,
             "hidden_size_per_layer_input": 8,
             "vocab_size_per_layer_input": len(tokenizer),
@@ -96,20 +133,74 @@ def build_gemma4(folder: Path, shared: int = 2, window: int = 64) -> Path:
             "patch_size": 16,
         },
         audio_config=None,
-        video_token_id=number("<|video|>"),
-        **{f"{name}_id": number(token) for name, token in media.items()},
+        **_gemma4_ids(tokenizer),
     )
     processor = Gemma4Processor(
         Gemma4AudioFeatureExtractor(),
         Gemma4ImageProcessor(),
         tokenizer,
         Gemma4VideoProcessor(),
-        chat_template=TURNS.replace("<start_of_image>", "<|image|>").replace(
-            "{% elif part['type'] == 'text' %}",
-            "{% elif part['type'] == 'video' %}<|video|>{% elif part['type'] == 'text' %}",
-        ),
+        chat_template=_GEMMA4_TURNS,
         image_seq_length=280,
     )
     model = Gemma4ForConditionalGeneration(config)
     model.generation_config = generation(tokenizer)
     return save_checkpoint(folder, model, processor, seed=8)
+
+
+def build_gemma4_unified(folder: Path, window: int = 64) -> Path:
+    """No tower: a token is a linear map of the pixels of its cell; up to 70 tokens a frame."""
+    import transformers
+
+    tokenizer = _gemma4_tokenizer()
+    config = transformers.Gemma4UnifiedConfig(
+        text_config=_gemma4_text(tokenizer, window),
+        vision_config={"patch_size": 16, "mm_embed_dim": 32, "output_proj_dims": 32},
+        audio_config=None,
+        **_gemma4_ids(tokenizer),
+    )
+    processor = transformers.Gemma4UnifiedProcessor(
+        transformers.Gemma4UnifiedAudioFeatureExtractor(),
+        transformers.Gemma4UnifiedImageProcessor(),
+        tokenizer,
+        transformers.Gemma4UnifiedVideoProcessor(),
+        chat_template=_GEMMA4_TURNS,
+        image_seq_length=280,
+    )
+    model = transformers.Gemma4UnifiedForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, processor, seed=14)
+
+
+_GEMMA4_MEDIA = {
+    "image_token": "<|image|>",
+    "boi_token": "<|image>",
+    "eoi_token": "<image|>",
+    "audio_token": "<|audio|>",
+    "boa_token": "<|audio>",
+    "eoa_token": "<audio|>",
+}
+_GEMMA4_TURNS = TURNS.replace("<start_of_image>", "<|image|>").replace(
+    "{% elif part['type'] == 'text' %}", "{% elif part['type'] == 'video' %}<|video|>{% elif part['type'] == 'text' %}"
+)
+
+
+def _gemma4_tokenizer() -> Any:
+    special = ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>", *_GEMMA4_MEDIA.values(), "<|video|>"]
+    return train_tokenizer(special, bos="<bos>", eos="<eos>", pad="<pad>", attributes=_GEMMA4_MEDIA)
+
+
+def _gemma4_text(tokenizer: Any, window: int) -> dict[str, Any]:
+    return tiny_text_config(tokenizer) | {
+        "head_dim": 16,
+        "global_head_dim": 16,
+        "num_global_key_value_heads": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "sliding_window": window,
+    }
+
+
+def _gemma4_ids(tokenizer: Any) -> dict[str, int]:
+    """Ids of the tokens that stand for images, video and sound, and of those around them."""
+    names = _GEMMA4_MEDIA | {"video_token": "<|video|>"}
+    return {f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()}

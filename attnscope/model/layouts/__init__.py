@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from attnscope.model.layouts.base import Blank, Layout, NoLayout, Places, View, place
+from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
@@ -51,6 +52,9 @@ for _family, _layout in (
     ("llava_onevision", LlavaOnevisionLayout()),
     ("internvl", InternVLLayout()),
     ("smolvlm", SmolVLMLayout()),
+    ("gemma3", Gemma3Layout()),
+    ("gemma4", Gemma4Layout()),
+    ("gemma4_unified", Gemma4UnifiedLayout()),
 ):
     LAYOUTS.add(_family, _layout, __name__)
 
