@@ -36,6 +36,8 @@ class Family:
 _TILES = "cell of a tile, or of the whole image"
 _SQUARE = "pooled cell of the {} squashed to a square"
 _RESIZED = "48 pixel cell of the resized {}"
+_CROP = "patch of the centre crop"
+_EACH = "as an image; each frame is one"
 
 FAMILIES = (
     Family("qwen2_vl", "Qwen2-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
@@ -48,6 +50,14 @@ FAMILIES = (
     Family("gemma3", "Gemma 3", _SQUARE.format("frame"), _SQUARE.format("image"), 1),
     Family("gemma4", "Gemma 4", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
     Family("gemma4_unified", "Gemma 4 12B", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
+    Family("idefics3", "Idefics3, first SmolVLM", _EACH, _TILES, 1),
+    Family("llava", "LLaVA-1.5, Pixtral 12B", _EACH, f"{_CROP}; Pixtral: of the whole image", 1),
+    Family("llava_next", "LLaVA-NeXT (1.6)", _EACH, _TILES, 1),
+    Family("vipllava", "VipLLaVA", _EACH, _CROP, 1),
+    Family("video_llava", "Video-LLaVA", "patch of the centre crop; none for the class token", _CROP, 1),
+    Family("mistral3", "Mistral Small 3.1 and 3.2", _EACH, "28 pixel cell of the resized image", 1),
+    Family("cohere2_vision", "Command A Vision", _EACH, _TILES, 1),
+    Family("aya_vision", "Aya Vision", _EACH, _TILES, 1),
 )
 
 

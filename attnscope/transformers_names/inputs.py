@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 TYPE_IDS = "mm_token_type_ids"
@@ -93,18 +94,27 @@ def best_canvas(size: list[int], canvases: Any) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def tiled_canvas(size: tuple[int, int], tile: tuple[int, int], least: int, most: int) -> tuple[int, int]:
-    """Columns and rows of tiles that InternVL's processor cuts an image into.
+def tiled_canvas(
+    image_processor: Any, size: tuple[int, int], tile: tuple[int, int], least: int, most: int
+) -> tuple[int, int]:
+    """Columns and rows of tiles that an image processor cuts an image into.
 
-    Known: `get_optimal_tiled_canvas` of GOT-OCR2's image processor, which InternVL takes, transformers 5.10 to 5.24.
+    Known: `get_optimal_tiled_canvas` in the module of the processor's class or of a class that it extends: GOT-OCR2's,
+    which InternVL and Aya Vision take, and Cohere2-Vision's, transformers 5.10 to 5.24.
 
     Args:
+        image_processor: The image processor.
         size: Height and width of the image.
         tile: Height and width of a tile.
         least: Fewest tiles.
         most: Most tiles.
-    """
-    from transformers.models.got_ocr2.image_processing_got_ocr2 import get_optimal_tiled_canvas
 
-    columns, rows = get_optimal_tiled_canvas(size, tile, least, most)
-    return int(columns), int(rows)
+    Raises:
+        LookupError: If no class of the image processor comes with that function.
+    """
+    for cls in type(image_processor).__mro__:
+        choose = getattr(import_module(cls.__module__), "get_optimal_tiled_canvas", None)
+        if choose is not None:
+            columns, rows = choose(size, tile, least, most)
+            return int(columns), int(rows)
+    raise LookupError(f"{type(image_processor).__name__} does not say how it cuts an image into tiles")

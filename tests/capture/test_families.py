@@ -159,14 +159,14 @@ def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path
 
 
 def test_a_family_without_a_layout_is_captured_with_its_places_unknown(checkpoint, stage, tmp_path, caplog):
-    """Idefics3 takes images only and has no layout: modality is right, places are unknown, and that is said once."""
+    """Idefics2 has a resampler and no layout: modality is right, places are unknown, and that is said once."""
     from PIL import Image
 
     picture = tmp_path / "scene.png"
     Image.new("RGB", (320, 180), (90, 120, 150)).save(picture)
     scene = attnscope.Scene.read(stage).model_copy(update={"video": picture})
-    folder = checkpoint("idefics3")
-    loaded = load(folder, "idefics3")
+    folder = checkpoint("idefics2")
+    loaded = load(folder, "idefics2")
     with attnscope.capture(loaded, scene, tmp_path / "run.h5", plan=ALL, max_new_tokens=3) as cap:
         visual = (cap.tokens["modality"] == "visual").to_numpy()
         ids = cap.tokens["token_id"].to_numpy()
@@ -174,7 +174,7 @@ def test_a_family_without_a_layout_is_captured_with_its_places_unknown(checkpoin
         assert visual.any() and (visual[: cap.prompt_length] == (ids == image_token)[: cap.prompt_length]).all()
         assert (cap.tokens["frame_first"][visual] == -1).all() and cap.tokens["x0"][visual].isna().all()
         assert [w for w in cap.prompt["warnings"] if "no layout" in w] == [
-            f"family idefics3 has no layout: {NO_PLACES}"
+            f"family idefics2 has no layout: {NO_PLACES}"
         ]
         assert sum("no layout" in record.getMessage() for record in caplog.records) == 1
         oracle = eager_oracle(folder, make_prompt(loaded, scene), [t["id"] for t in cap.answer["tokens"]])

@@ -21,6 +21,7 @@ from attnscope.scene import read_scene_frames
 from attnscope_cli.main import app
 from docs import generate
 from tests.cli.conftest import Ran
+from tests.families import SUPPORTED
 
 GROUP: Any = get_command(app)
 COMMANDS: dict[str, Any] = {"attnscope": GROUP} | {f"attnscope {n}": c for n, c in GROUP.commands.items()}
@@ -145,7 +146,13 @@ def test_the_table_of_families_is_that_of_the_layouts() -> None:
     assert all(f"| `{name}` |" in readme for name in LAYOUTS)
 
 
-@pytest.mark.parametrize(("family", "frames"), [(row["family"], row["frames"]) for row in families()])
+@pytest.mark.parametrize(
+    ("family", "frames"),
+    [
+        pytest.param(row["family"], row["frames"], marks=() if row["family"] in SUPPORTED else pytest.mark.slow)
+        for row in families()
+    ],
+)
 def test_frames_per_token(family: str, frames: int, checkpoint: Callable[[str], Path], things: Path) -> None:
     """As the real processor and the layout place the tokens of four frames."""
     model = attnscope.load(checkpoint(family), device="cpu")

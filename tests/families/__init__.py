@@ -12,18 +12,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.families.cohere import build_aya_vision, build_cohere2_vision
 from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4, build_gemma4_unified
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
 from tests.families.llava import (
+    build_llava,
+    build_llava_next,
     build_llava_next_video,
     build_llava_onevision,
     build_sink_logits,
     build_sliding,
     build_softcap,
+    build_video_llava,
+    build_vipllava,
 )
 from tests.families.omni import build_qwen2_5_omni
+from tests.families.pixtral import build_mistral3, build_pixtral
 from tests.families.qwen import build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 from tests.support.checkpoint import build_tiny_qwen2_5_vl
@@ -43,6 +49,15 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "gemma3": build_gemma3,
     "gemma4": build_gemma4,
     "gemma4_unified": build_gemma4_unified,
+    "idefics3": build_idefics3,
+    "llava": build_llava,
+    "pixtral": build_pixtral,
+    "llava_next": build_llava_next,
+    "vipllava": build_vipllava,
+    "video_llava": build_video_llava,
+    "mistral3": build_mistral3,
+    "cohere2_vision": build_cohere2_vision,
+    "aya_vision": build_aya_vision,
 }
 
 # Families without a layout.

@@ -1,4 +1,4 @@
-"""LLaVA-NeXT-Video and LLaVA-OneVision; LLaVA over Gemma 2 as the one with a softcap."""
+"""The kin of LLaVA with a fixed square input; LLaVA over Gemma 2 as the one with a softcap."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from transformers import (
     CLIPImageProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
+    LlavaNextConfig,
+    LlavaNextForConditionalGeneration,
     LlavaNextImageProcessor,
+    LlavaNextProcessor,
     LlavaNextVideoConfig,
     LlavaNextVideoForConditionalGeneration,
     LlavaNextVideoProcessor,
@@ -20,10 +23,20 @@ from transformers import (
     LlavaOnevisionProcessor,
     LlavaOnevisionVideoProcessor,
     LlavaProcessor,
+    PreTrainedTokenizerBase,
+    VideoLlavaConfig,
+    VideoLlavaForConditionalGeneration,
+    VideoLlavaImageProcessor,
+    VideoLlavaProcessor,
+    VideoLlavaVideoProcessor,
+    VipLlavaConfig,
+    VipLlavaForConditionalGeneration,
 )
 
 from tests.families.common import CHATML, VICUNA, clip_tower, generation, siglip_tower
 from training.checkpoint import save_checkpoint, tiny_text_config, train_tokenizer
+
+_SIDE = 112  # of LLaVA's square input: 8 x 8 patches
 
 
 def build_llava_next_video(folder: Path, **text: Any) -> Path:
@@ -105,24 +118,102 @@ def build_sink_logits(folder: Path) -> Path:
     return build_llava(folder, {"model_type": "gpt_oss", "num_local_experts": 4, "sliding_window": 48, "head_dim": 16})
 
 
-def build_llava(folder: Path, text: dict[str, Any]) -> Path:
-    """LLaVA 1.5 (images only, no layout) over any decoder."""
-    tokenizer = train_tokenizer(["<pad>", "<eos>", "<bos>", "<image>"], bos="<bos>", eos="<eos>", pad="<pad>")
-    size = 112
+def build_llava(folder: Path, text: dict[str, Any] | None = None) -> Path:
+    """LLaVA 1.5 over any decoder: centre crop of 112 pixels, 8 x 8 patches, the class token dropped."""
+    tokenizer = _llama_tokenizer("<image>")
     config = LlavaConfig(
-        vision_config=clip_tower(size),
-        text_config=tiny_text_config(tokenizer) | {"tie_word_embeddings": False} | text,
+        vision_config=clip_tower(_SIDE),
+        text_config=_decoder(tokenizer) | (text or {"model_type": "llama"}),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=64,
     )
-    processor = LlavaProcessor(
-        CLIPImageProcessor(size={"shortest_edge": size}, crop_size={"height": size, "width": size}),
+    model = LlavaForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, _llava_processor(tokenizer), seed=5)
+
+
+def build_vipllava(folder: Path) -> Path:
+    """As LLaVA 1.5, with features of five layers of the tower side by side."""
+    tokenizer = _llama_tokenizer("<image>")
+    config = VipLlavaConfig(
+        vision_config=clip_tower(_SIDE) | {"num_hidden_layers": 3},
+        text_config=_decoder(tokenizer) | {"model_type": "llama"},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layers=[-1, -2, 1],
+        image_seq_length=64,
+    )
+    model = VipLlavaForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, _llava_processor(tokenizer), seed=13)
+
+
+def build_llava_next(folder: Path) -> Path:
+    """Images only: the image squashed to 112 pixels, then tiles of 112 pixels of a padded canvas."""
+    tokenizer = _llama_tokenizer("<image>")
+    pinpoints = [[_SIDE * rows, _SIDE * cols] for rows in (1, 2, 3) for cols in (1, 2, 3) if 1 < rows * cols < 5]
+    config = LlavaNextConfig(
+        vision_config=clip_tower(_SIDE),
+        text_config=_decoder(tokenizer) | {"model_type": "llama"},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_grid_pinpoints=pinpoints,
+        image_seq_length=64,
+    )
+    processor = LlavaNextProcessor(
+        LlavaNextImageProcessor(**_crop(), image_grid_pinpoints=pinpoints),
         tokenizer,
         patch_size=14,
         vision_feature_select_strategy="default",
         chat_template=VICUNA,
         num_additional_image_tokens=1,
     )
-    model = LlavaForConditionalGeneration(config)
+    model = LlavaNextForConditionalGeneration(config)
     model.generation_config = generation(tokenizer)
-    return save_checkpoint(folder, model, processor, seed=5)
+    return save_checkpoint(folder, model, processor, seed=14)
+
+
+def build_video_llava(folder: Path) -> Path:
+    """Centre crop of 112 pixels: a class token and 8 x 8 patches a frame; an image without the class token."""
+    tokenizer = _llama_tokenizer("<image>", "<video>")
+    config = VideoLlavaConfig(
+        vision_config=clip_tower(_SIDE),
+        text_config=_decoder(tokenizer) | {"model_type": "llama"},
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_seq_length=64,
+        video_seq_length=8 * 65,
+    )
+    processor = VideoLlavaProcessor(
+        VideoLlavaImageProcessor(**_crop()),
+        VideoLlavaVideoProcessor(**_crop()),
+        tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        chat_template=VICUNA,
+        num_additional_image_tokens=1,
+    )
+    model = VideoLlavaForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, processor, seed=15)
+
+
+def _llama_tokenizer(*media: str) -> PreTrainedTokenizerBase:
+    return train_tokenizer(["<pad>", "<eos>", "<bos>", *media], bos="<bos>", eos="<eos>", pad="<pad>")
+
+
+def _decoder(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    return tiny_text_config(tokenizer) | {"tie_word_embeddings": False}
+
+
+def _crop() -> dict[str, Any]:
+    return {"size": {"shortest_edge": _SIDE}, "crop_size": {"height": _SIDE, "width": _SIDE}}
+
+
+def _llava_processor(tokenizer: PreTrainedTokenizerBase) -> LlavaProcessor:
+    return LlavaProcessor(
+        CLIPImageProcessor(**_crop()),
+        tokenizer,
+        patch_size=14,
+        vision_feature_select_strategy="default",
+        chat_template=VICUNA,
+        num_additional_image_tokens=1,
+    )

@@ -1,4 +1,4 @@
-"""SmolVLM, and Idefics3 as a family that attnscope has no layout for (and that takes images only)."""
+"""SmolVLM, and Idefics3, which takes images only."""
 
 from __future__ import annotations
 
@@ -78,20 +78,18 @@ def build_smolvlm(folder: Path) -> Path:
 
 
 def build_idefics3(folder: Path) -> Path:
-    """An image model without a video processor: a clip reaches it as a row of images."""
+    """4 x 4 tokens a tile of 96 pixels; without a video processor a clip is a row of images."""
     tokenizer = train_tokenizer(
         SPECIAL_TOKENS, eos="<end_of_utterance>", pad="<|im_end|>", bos="<|im_start|>", begin=False
     )
     config = Idefics3Config(
-        vision_config=tower(144, 12),
+        vision_config=tower(96, 12),
         text_config={"model_type": "llama"} | tiny_text_config(tokenizer),
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
         scale_factor=2,
     )
-    image_processor = Idefics3ImageProcessor(
-        size={"longest_edge": 144}, max_image_size={"longest_edge": 144}, do_image_splitting=False
-    )
-    processor = Idefics3Processor(image_processor, tokenizer, image_seq_len=36, chat_template=TEMPLATE)
+    image_processor = Idefics3ImageProcessor(size={"longest_edge": 192}, max_image_size={"longest_edge": 96})
+    processor = Idefics3Processor(image_processor, tokenizer, image_seq_len=16, chat_template=TEMPLATE)
     model = Idefics3ForConditionalGeneration(config)
     model.generation_config = generation(tokenizer)
     return save_checkpoint(folder, model, processor, seed=8)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import TypeVar
 
 from attnscope.model.layouts.base import Blank, Layout, NoLayout, Places, View, place
+from attnscope.model.layouts.cohere import CohereVisionLayout
 from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout
 from attnscope.model.layouts.internvl import InternVLLayout
+from attnscope.model.layouts.llava import LlavaLayout, VideoLlavaLayout
+from attnscope.model.layouts.llava_next import LlavaNextLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
+from attnscope.model.layouts.pixtral import Mistral3Layout
 from attnscope.model.layouts.qwen import Qwen2VLLayout, Qwen3VLLayout, Qwen25VLLayout
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
 from attnscope.plugins import Registry
@@ -55,6 +59,14 @@ for _family, _layout in (
     ("gemma3", Gemma3Layout()),
     ("gemma4", Gemma4Layout()),
     ("gemma4_unified", Gemma4UnifiedLayout()),
+    ("idefics3", SmolVLMLayout()),
+    ("llava", LlavaLayout()),
+    ("llava_next", LlavaNextLayout()),
+    ("vipllava", LlavaLayout()),
+    ("video_llava", VideoLlavaLayout()),
+    ("mistral3", Mistral3Layout()),
+    ("cohere2_vision", CohereVisionLayout()),
+    ("aya_vision", CohereVisionLayout()),
 ):
     LAYOUTS.add(_family, _layout, __name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -146,6 +146,20 @@ def place(views: Sequence[View | Blank], frames: Frames) -> Places:
         grid=np.concatenate([part.grid for part in parts]),
         box=np.concatenate([part.box for part in parts]),
     )
+
+
+def of_each_image(views: Sequence[View | Blank], frames: Frames) -> list[View | Blank]:
+    """Return the views of one image for each of a row of images, which is how a model without video sees a clip.
+
+    Args:
+        views: Of one image; all images of a clip have the same size, so they have the same views.
+        frames: What was shown.
+    """
+    return [
+        view if isinstance(view, Blank) else replace(view, first=i, last=i)
+        for i in range(len(frames.images))
+        for view in views
+    ]
 
 
 def even_spans(start: float, end: float, count: int) -> NDArray[np.float64]:

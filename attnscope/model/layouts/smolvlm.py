@@ -1,11 +1,11 @@
-"""SmolVLM: frames squashed to a square ("Frame from 00:01:" before each); images in tiles, then whole."""
+"""SmolVLM and Idefics3: frames squashed to a square ("Frame from 00:01:" before each); images in tiles, then whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attnscope.model.layouts.base import Blank, Layout, View, corner, tile, whole
+from attnscope.model.layouts.base import Blank, Layout, View, corner, of_each_image, tile, whole
 from attnscope.model.layouts.tower import patches
 
 if TYPE_CHECKING:
@@ -13,22 +13,21 @@ if TYPE_CHECKING:
 
 
 class SmolVLMLayout(Layout):
-    """A token is a block of `scale_factor` x `scale_factor` patches."""
+    """A token is a block of `scale_factor` x `scale_factor` patches; Idefics3 sees a clip as a row of images."""
 
     labelled = True
 
-    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:  # noqa: ARG002
         """One view a frame, or one a tile and one for the whole image."""
         count, share = patches(model.config.vision_config)
         side = count // model.config.scale_factor
         share *= side * model.config.scale_factor / count
-        tiles = inputs["pixel_values"].shape[1]
         source = whole(frames)
-        if frames.kind != "image":
-            return [View.even(side, side, corner(source, share), first=i, last=i) for i in range(tiles)]
-        rows, cols = _tiles(processor.image_processor, frames)
-        tiles = [tile(source, row, col, rows, cols) for row in range(rows) for col in range(cols)]
-        return [View.even(side, side, corner(region, share)) for region in [*tiles, source]]
+        regions = [source]
+        if frames.kind == "image" or getattr(processor, "video_processor", None) is None:
+            rows, cols = _tiles(processor.image_processor, frames)
+            regions = [*(tile(source, row, col, rows, cols) for row in range(rows) for col in range(cols)), source]
+        return of_each_image([View.even(side, side, corner(region, share)) for region in regions], frames)
 
 
 def _tiles(image_processor: Any, frames: Frames) -> tuple[int, int]:

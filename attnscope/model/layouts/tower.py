@@ -27,14 +27,19 @@ def patches(vision_config: Any) -> tuple[int, float]:
     return count, count * patch / size
 
 
-def squash_or_crop(video_processor: Any, width: int, height: int) -> Region:
+def squash_or_crop(part: Any, width: int, height: int) -> Region:
     """Return the rectangle of the source that a resize to (`size`) and a centre crop leave, in source pixels.
 
     It reaches over the source's edge where the processor pads a frame smaller than the crop.
+
+    Args:
+        part: The image processor or the video processor.
+        width: Width of the source.
+        height: Height of the source.
     """
-    size = video_processor.size
+    size = part.size
     new_width, new_height = float(width), float(height)
-    if video_processor.do_resize:
+    if part.do_resize:
         if size.get("shortest_edge"):
             edge = size["shortest_edge"]
             short, long = sorted((width, height))
@@ -43,11 +48,30 @@ def squash_or_crop(video_processor: Any, width: int, height: int) -> Region:
         else:
             new_width, new_height = size["width"], size["height"]
     x_scale, y_scale = width / new_width, height / new_height  # source pixels a processed pixel
-    if not video_processor.do_center_crop:
+    if not part.do_center_crop:
         return (0.0, 0.0, float(width), float(height))
-    crop_width, crop_height = video_processor.crop_size["width"], video_processor.crop_size["height"]
+    crop_width, crop_height = part.crop_size["width"], part.crop_size["height"]
     left, top = _crop_start(new_width, crop_width), _crop_start(new_height, crop_height)
     return (left * x_scale, top * y_scale, (left + crop_width) * x_scale, (top + crop_height) * y_scale)
+
+
+def leading_tokens(processor: Any, strategy: str) -> int:
+    """Return how many tokens without a place, such as a class token, stand before the patches of an image.
+
+    Args:
+        processor: One of LLaVA's processors, which counts the tokens that its tower adds to the patches.
+        strategy: `vision_feature_select_strategy`: "default" drops the first token of the tower, "full" keeps it.
+
+    Raises:
+        ModelError: If a patch is dropped, because the tower has no class token.
+    """
+    added = int(processor.num_additional_image_tokens)
+    if strategy == "default" and not added:
+        raise ModelError(
+            "vision_feature_select_strategy is 'default' and num_additional_image_tokens is 0: the first patch of each"
+            " image would be dropped"
+        )
+    return added - (strategy == "default")
 
 
 def _crop_start(size: float, crop: int) -> int:
