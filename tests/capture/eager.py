@@ -43,3 +43,11 @@ def eager_oracle(folder, prompt, generated):
     with torch.no_grad():
         out = model(**inputs, output_attentions=True, use_cache=False)
     return Oracle([a[0].numpy() for a in out.attentions], generated)
+
+
+def eager_maps(folder, prompt):
+    """[H, N, N] maps a layer of one full eager forward of a prompt, no cache, no attnscope."""
+    model = attnscope.load(str(folder), attn="eager", dtype="float32", device="cpu").model
+    with torch.no_grad():
+        out = model(**prompt.inputs, output_attentions=True, use_cache=False)
+    return [a[0].numpy() for a in getattr(out, "language_model_outputs", out).attentions]  # BLIP-2 nests its decoder's

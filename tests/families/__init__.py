@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.families.cohere import build_aya_vision, build_cohere2_vision
 from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4, build_gemma4_unified
+from tests.families.grids import GRIDS
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
 from tests.families.llava import (
@@ -32,6 +33,7 @@ from tests.families.omni import build_qwen2_5_omni
 from tests.families.pixtral import build_mistral3, build_pixtral
 from tests.families.qwen import build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
 from tests.families.smolvlm import build_idefics3, build_smolvlm
+from tests.families.squares import SQUARES
 from tests.support.checkpoint import build_tiny_qwen2_5_vl
 
 SUPPORTED: dict[str, Callable[[Path], Path]] = {
@@ -67,6 +69,8 @@ OTHERS: dict[str, Callable[[Path], Path]] = {
     "idefics2": build_idefics2,
     "got_ocr2": build_got_ocr2,
     "paligemma": build_paligemma,
+    **SQUARES,
+    **GRIDS,
 }
 
 EAGER = ("softcap", "sink_logits")  # sdpa has neither

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from training.checkpoint import save_checkpoint, train_tokenizer
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -35,6 +38,28 @@ def generation(tokenizer: PreTrainedTokenizerBase) -> GenerationConfig:
         pad_token_id=tokenizer.pad_token_id,
         do_sample=False,
     )
+
+
+def chatml_tokenizer(*marks: str, **named: str) -> PreTrainedTokenizerBase:
+    """A tokenizer for `CHATML`.
+
+    Args:
+        marks: More special tokens.
+        named: Special tokens that the family's processor asks for by an attribute, such as `image_token`.
+    """
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *marks, *named.values()]
+    return train_tokenizer([*dict.fromkeys(special)], eos="<|im_end|>", pad="<|endoftext|>", attributes=named)
+
+
+def chatml(image: str, video: str = "<video>") -> str:
+    """`CHATML` with other marks of media."""
+    return CHATML.replace("<image>", image).replace("<video>", video)
+
+
+def save(folder: Path, model: Any, processor: Any, *, seed: int) -> Path:
+    """Draw the weights and write everything, with greedy generation."""
+    model.generation_config = generation(processor.tokenizer)
+    return save_checkpoint(folder, model, processor, seed=seed)
 
 
 def clip_tower(size: int, patch: int = 14) -> dict[str, Any]:

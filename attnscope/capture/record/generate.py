@@ -245,10 +245,12 @@ def _forced(model: LoadedModel, inputs: dict[str, Tensor], answers: Sequence[Seq
     """
     length, padding = inputs["input_ids"].shape[1], _padding_id(model)
 
+    def wanted(row: int, step: int) -> int:
+        return answers[row][step] if step < len(answers[row]) else padding
+
     def lead(ids: Tensor, scores: Tensor) -> Tensor:
-        step = ids.shape[1] - length
-        wanted = [answer[step] if step < len(answer) else padding for answer in answers]
-        index = torch.tensor(wanted, device=scores.device)[:, None]
+        tokens = [wanted(row, ids.shape[1] - length) for row in range(len(answers))]
+        index = torch.tensor(tokens, device=scores.device)[:, None]
         return torch.full_like(scores, float("-inf")).scatter(1, index, 0.0)
 
     with running(model), placed(model.model, inputs), open_to(model.model, frozenset(inputs)), torch.inference_mode():
@@ -256,7 +258,8 @@ def _forced(model: LoadedModel, inputs: dict[str, Tensor], answers: Sequence[Seq
             **inputs,
             **PLAIN_GREEDY,
             max_new_tokens=max(map(len, answers)),
-            logits_processor=[lead],
+            logits_processor=[lead],  # the last word, over whatever the checkpoint's settings suppress
+            prefix_allowed_tokens_fn=lambda row, ids: [wanted(row, len(ids) - length)],  # Janus drops the one above
             pad_token_id=padding,
             return_dict_in_generate=True,
             output_logits=True,
