@@ -71,6 +71,17 @@ def is_visual(tokens: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return of_modality(tokens, VISUAL)
 
 
+def has_cell(tokens: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which tokens of a table are visual and have a cell in the frames, bool [P]."""
+    return is_visual(tokens) & tokens["x0"].notna().to_numpy(bool)
+
+
+def token_notes(tokens: pd.DataFrame) -> dict[str, int]:
+    """The notes in a token table, and how many tokens have each."""
+    counts = tokens.loc[tokens["note"] != "", "note"].value_counts()
+    return {str(note): int(count) for note, count in counts.items()}
+
+
 # ---- roles: what a token is for.
 
 SYSTEM, TEMPLATE, TRANSCRIPT, QUESTION, ANSWER = "system", "template", "transcript", "question", "answer"
@@ -221,6 +232,13 @@ _COLUMNS = (
     Column("y0", "float32", f"upper edge {_CORNER}", NAN, "px"),
     Column("x1", "float32", f"right edge {_CORNER}", NAN, "px"),
     Column("y1", "float32", f"lower edge {_CORNER}", NAN, "px"),
+    Column(
+        "note",
+        STRINGS,
+        "what else a reader of its numbers must know of the token, such as that its neighbours are pooled into it",
+        "",
+        since=(1, 3),
+    ),
 )
 TOKEN_COLUMNS: dict[str, Column] = {column.name: column for column in _COLUMNS}
 COVERED_COLUMN = Column(

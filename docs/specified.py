@@ -26,6 +26,7 @@ def format_tables() -> Iterator[tuple[str, list[str]]]:
     columns = [*words.TOKEN_COLUMNS.values(), words.COVERED_COLUMN]
     rows = [[f"`{c.name}`", c.dtype, _missing(c.missing), _dash(c.unit), c.meaning] for c in columns]
     yield "columns", table(["column", "type", "missing", "unit", "content"], rows)
+    yield "placings", _terms("placing", words.PLACINGS)
     yield "modalities", _terms("modality", words.MODALITIES)
     yield "roles", _terms("role", words.ROLES)
     yield "families", _terms("family", words.KEY_FAMILIES)

@@ -15,7 +15,7 @@ from attnscope.metrics.rank import MASSIVE
 from attnscope.metrics.registry import all_metrics, lacking
 from attnscope.metrics.rollout import obstacle
 from attnscope.scene.mentions import asked_speakers
-from attnscope.vocabulary import READINGS, SPECIAL
+from attnscope.vocabulary import NOWHERE, READINGS, SPECIAL
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -50,15 +50,9 @@ def explain(cap: Capture, *, threshold: float = 0.5) -> list[str]:
     undefined = f"{OF_PEOPLE} are not defined"
     if not cap.scene.speakers:
         return [*notes, f"{undefined}: the scene names no speaker boxes."]
-    if not np.isfinite(cap.tokens["x0"].to_numpy(np.float64)).any():
-        return [*notes, f"{undefined}: the places of this model family's visual tokens are unknown ({_family(cap)})."]
+    if cap.placing.how == NOWHERE:
+        return [*notes, f"{undefined}: the places of the visual tokens are unknown ({cap.placing.reason})."]
     return notes + _speakers(cap, threshold) + _answer(cap, threshold)
-
-
-def _family(cap: Capture) -> str:
-    """The model's family, or its class where the family has no layout."""
-    family = str(cap.model.get("family", "unknown"))
-    return f"family {family}" if family != "unknown" else str(cap.model.get("class", "of an unknown class"))
 
 
 def _not_computed(cap: Capture) -> list[str]:

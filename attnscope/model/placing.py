@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from attnscope.vocabulary import LAYOUT, NOWHERE, PLACINGS, is_visual
+from attnscope.vocabulary import LAYOUT, NOWHERE, PLACINGS, has_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +54,9 @@ class Placing:
         """
         if self.how == NOWHERE:
             return f"nowhere: {self.reason}"
-        by = f"by the layout of {family}" if self.how == LAYOUT else self.how
+        by = self.how
+        if self.how == LAYOUT:
+            by = "by a layout" if family == "unknown" else f"by the layout of {family}"
         if self.verified is None:
             return by
         percent = math.floor(100 * self.verified + 1e-9)  # 100 only where every token answered
@@ -64,9 +67,14 @@ class Placing:
         return asdict(self)
 
 
-def placed_count(tokens: pd.DataFrame) -> int:
-    """How many visual tokens of a table have a cell."""
-    return int((is_visual(tokens) & tokens["x0"].notna().to_numpy(bool)).sum())
+def stated_placing(prompt: Mapping[str, Any]) -> Placing | None:
+    """What a capture's `/prompt` states; None if it is of a version before 1.3, which states nothing.
+
+    Raises:
+        ValueError: If it states what no prompt can have.
+    """
+    stated = prompt.get("placing")
+    return None if stated is None else Placing(str(stated.get("how")), stated.get("verified"), stated.get("reason", ""))
 
 
 def placing_of(tokens: pd.DataFrame, family: str) -> Placing:
@@ -76,7 +84,7 @@ def placing_of(tokens: pd.DataFrame, family: str) -> Placing:
         tokens: A token table.
         family: The model's family, to be named where there are no places.
     """
-    return Placing(LAYOUT) if placed_count(tokens) else Placing(NOWHERE, reason=no_layout(family))
+    return Placing(LAYOUT) if has_cell(tokens).any() else Placing(NOWHERE, reason=no_layout(family))
 
 
 def no_layout(family: str) -> str:

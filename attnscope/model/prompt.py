@@ -13,7 +13,7 @@ from attnscope.model.align import align
 from attnscope.model.layouts import LAYOUTS, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
-from attnscope.model.placing import Placing, no_layout, placed_count
+from attnscope.model.placing import Placing, no_layout
 from attnscope.model.positions import context_note
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
@@ -22,7 +22,7 @@ from attnscope.scene import scene_boxes
 from attnscope.scene.mentions import question_notes
 from attnscope.scene.speaking import speaker_notes
 from attnscope.transformers_names import modalities_in, visual_ids
-from attnscope.vocabulary import LAYOUT, NOWHERE, is_visual
+from attnscope.vocabulary import LAYOUT, NOWHERE, has_cell, is_visual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,8 +71,9 @@ class Prompt:
             ValueError: If the token table has places and `placing` says that it has none, or the other way round.
         """
         self.token_inputs = self.token_inputs or token_inputs(self.inputs | self.rest)
-        if is_visual(self.tokens).any() and (self.placing.how == NOWHERE) == bool(placed_count(self.tokens)):
-            raise ValueError(f"{placed_count(self.tokens)} visual tokens have a cell, but placing is {self.placing}")
+        cells = int(has_cell(self.tokens).sum())
+        if is_visual(self.tokens).any() and (self.placing.how == NOWHERE) == bool(cells):
+            raise ValueError(f"{cells} visual tokens have a cell, but placing is {self.placing}")
 
     @property
     def unplaced(self) -> str:

@@ -73,7 +73,7 @@ def token_table(
     modality[visual] = VISUAL
     speakers = [turn.speaker or "" for turn in scene.transcript]
     texts = _texts(tokenizer, rendered.text, input_ids, alignment, in_block | special)
-    covered, grid, box = _places(visual, places)
+    covered, grid, box, note = _places(visual, places)
     if labelled:
         label_frames(covered, visual, alignment.media, texts)
     columns: dict[str, Any] = {
@@ -92,6 +92,7 @@ def token_table(
         "grid_y": grid[:, 0],
         "grid_x": grid[:, 1],
         **{name: box[:, side] for side, name in enumerate(("x0", "y0", "x1", "y1"))},
+        "note": note,
     }
     for name, xyxy in zip(boxes.speakers, boxes.xyxy, strict=True):
         columns[group_name(COVERED, name)] = coverage(box, covered, xyxy)
@@ -129,11 +130,12 @@ def _texts(
 
 def _places(
     visual: NDArray[np.bool_], places: Places | None
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Spread the places of the visual positions over all positions: frames, grid, cells."""
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.object_]]:
+    """Spread the places of the visual positions over all positions: frames, grid, cells, notes."""
     count = len(visual)
     covered, grid = np.full((count, 2), -1, np.int32), np.full((count, 2), -1, np.int32)
-    box = np.full((count, 4), np.nan, np.float32)
+    box, note = np.full((count, 4), np.nan, np.float32), np.full(count, "", object)
     if places is not None:
         covered[visual], grid[visual], box[visual] = places.frames, places.grid, places.box
-    return covered, grid, box
+        note[visual] = "" if places.note is None else list(places.note)
+    return covered, grid, box, note

@@ -30,7 +30,7 @@ from attnscope.report.inputs import (
     subject,
 )
 from attnscope.report.page import provenance
-from attnscope.report.page.captures import capture_page, notes, options
+from attnscope.report.page.captures import capture_page, notes, options, placing
 from attnscope.report.page.output import Output
 from attnscope.report.page.page import Page
 from attnscope.report.page.section import Section
@@ -138,6 +138,7 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
         "settings": dict(settings),
         "headline": records(numbers),
         "answers": {own["name"]: {"answer": own["answer"], "options": own["options"]} for own in pages},
+        "placing": {name: cap.placing.to_dict() for cap, name in zip(caps, names, strict=True)},
     }
     return page.write(report, document if groups is None else document | {"groups": groups.to_dict()})
 
@@ -155,7 +156,7 @@ def write_tables(
     about: pd.DataFrame,
     by: str | None = None,
 ) -> None:
-    """Write the tables of all families, all as one, what many captures say together, the options, the definitions."""
+    """Write the tables of all families, all as one, what many captures say together, options, placing, definitions."""
     for family, table in tables.items():
         output.table(family, table)
     output.table("metrics", metrics.long(tables))
@@ -167,6 +168,7 @@ def write_tables(
             output.table("decay_fits", across_captures(clips, unit="clip"))
     answers = [options(cap).assign(capture=name) for name, cap in zip(names, caps, strict=True)]
     output.table("options", pd.concat(answers, ignore_index=True))
+    output.table("placing", pd.DataFrame([placing(cap, name) for cap, name in zip(caps, names, strict=True)]))
     output.table("definitions", metrics.definitions())
 
 

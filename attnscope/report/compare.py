@@ -248,6 +248,9 @@ def cautions(first: Capture, second: Capture, paired: Pairing, *, nothing: bool)
         a, b = first.model.get(field), second.model.get(field)
         if a != b:
             sentences.append(f"The runs differ in {field} ({a} before, {b} after), which changes numbers by itself.")
+    if first.placing.how != second.placing.how:
+        how = f"{first.placed} before, {second.placed} after"
+        sentences.append(f"Visual tokens were placed in two ways ({how}), which changes numbers of speakers by itself.")
     if _sinks_differ(first, second, paired):
         sentences.append("Other keys are sinks after than before; numbers without sinks are over other keys.")
     sentences += [f"{c.path.name}: the self-check FAILED." for c in (first, second) if c.check.get("passed") is False]

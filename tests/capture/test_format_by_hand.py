@@ -150,7 +150,8 @@ def test_stats(pair: Pair) -> None:
 
 def test_tokens_groups_and_sinks(pair: Pair) -> None:
     oracle, cap = pair
-    pd.testing.assert_frame_equal(cap.tokens, oracle.tokens, check_dtype=True)
+    assert (cap.tokens["note"] == "").all()  # a column of 1.3, and the file is of 1.0
+    pd.testing.assert_frame_equal(cap.tokens.drop(columns="note"), oracle.tokens, check_dtype=True)
     pd.testing.assert_frame_equal(cap.key_groups, oracle.key_groups, check_dtype=False)
     pd.testing.assert_frame_equal(cap.query_groups, oracle.query_groups, check_dtype=False)
     np.testing.assert_array_equal(cap.key_member, oracle.key_member)

@@ -46,11 +46,11 @@ def text(value: object) -> str:
 def test_every_node_that_is_written_stands_in_the_specification(written: Path) -> None:
     paths: list[str] = []
     with h5py.File(written) as file:
-        assert text(file.attrs["encoding-version"]) == "1.2"
+        assert text(file.attrs["encoding-version"]) == "1.3"
         file.visit(lambda name: paths.append(f"/{name}"))
         for path in paths:
             node = file[path]
-            assert text(node.attrs["encoding-version"]) == "1.2"
+            assert text(node.attrs["encoding-version"]) == "1.3"
             if path.startswith("/tokens/"):
                 continue
             rule = rule_of(path)
@@ -78,6 +78,8 @@ def test_a_plan_has_a_field_for_each_reading() -> None:
 def test_documents_have_the_fields_of_their_version() -> None:
     assert "weights" in required_fields("/model", (1, 1)) and "weights" not in required_fields("/model", (1, 0))
     assert required_fields("/model", (1, 2)) == required_fields("/model", (1, 1))
+    placed = {"placing.how", "placing.verified", "placing.reason"}
+    assert placed == {*required_fields("/prompt", (1, 3))} - {*required_fields("/prompt", (1, 2))}
     assert len({(field.path, field.name) for field in FIELDS}) == len(FIELDS)
 
 

@@ -206,6 +206,7 @@ def _table(sketch: Sketch) -> pd.DataFrame:
             "y0": 0 if placed else np.nan,
             "x1": (t.cell + 1) * CELL if placed else np.nan,
             "y1": CELL if placed else np.nan,
+            "note": "",
         }
         for name in sketch.scene["speakers"]:
             row[f"covered:{name}"] = float(name in t.covered) if placed else np.nan
@@ -262,7 +263,7 @@ def _documents(
             "load": {},
             "template": "{speaker}: {text}",
         },
-        "prompt": {"text": "w " * prompt, "length": prompt, "warnings": []},
+        "prompt": {"text": "w " * prompt, "length": prompt, "warnings": [], "placing": _placing(sketch)},
         "answer": {"first": []}
         | (answer or {"text": "Ann", "tokens": [{"id": 1, "text": "Ann", "logprob": -1.0}], "options": options}),
         "check": check
@@ -274,6 +275,15 @@ def _documents(
     }
     for name, document in documents.items():
         encode.write_json(file, name, document)
+
+
+def _placing(sketch: Sketch) -> dict[str, Any]:
+    placed = any(token.cell >= 0 and token.modality == "visual" for token in sketch.tokens)
+    return {
+        "how": "layout" if placed else "none",
+        "verified": None,
+        "reason": "" if placed else "family drawn has no layout",
+    }
 
 
 def _frames(file: h5py.File, sketch: Sketch) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from attnscope.model import Placing, build_prompt, load
+from attnscope.model import Blank, Placing, View, build_prompt, load
+from attnscope.model.layouts import place
 from attnscope.model.placing import placing_of
 from attnscope.scene import Scene
 from tests.model.test_places import frames
@@ -67,3 +68,13 @@ def test_tokens_without_a_stated_placing(x0: list[float], expected: Placing) -> 
     """Only visual tokens count."""
     table = pd.DataFrame({"modality": ["text", "visual"], "x0": x0})
     assert placing_of(table, "some_vl") == expected
+
+
+def test_notes_of_cells_stand_at_their_tokens() -> None:
+    shown = frames(64, 48, 1)
+    plain = View.even(2, 2, (0, 0, 64, 48))
+    noted = replace(plain, newline=True, note=["", "dim", "", "cut"])
+    assert place([plain], shown).note is None
+    assert place([plain, Blank(), noted], shown).note == [*[""] * 5, "", "dim", "", "", "cut", ""]
+    with pytest.raises(ValueError, match="cannot reshape array of size 3"):
+        place([replace(plain, note=["", "", ""])], shown)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +16,7 @@ from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.people.cells import cell_lift
 from attnscope.report.compare import NO_BAND, compare
+from tests.capture.test_lies import edit
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.report.conftest import ACTIVE, attention, scenery
 from tests.report.pages import assert_self_contained
@@ -152,6 +156,16 @@ def test_nothing_changed(before, tmp_path):
     assert summary.notes[0] == "These are the same capture, before.h5: nothing can differ."
     assert not any("correction" in note for note in summary.notes)
     assert "(unchanged)" in assert_self_contained(summary.report).text
+
+
+def test_places_of_two_kinds_are_a_caution(before, tmp_path):
+    probed = Path(shutil.copy(before, tmp_path / "probed.h5"))
+    with h5py.File(probed, "r+") as file:
+        edit(file, "prompt", lambda document: document.update(placing={"how": "probed", "verified": 1.0, "reason": ""}))
+    summary = compare(before, probed, tmp_path / "out")
+    sentence = "Visual tokens were placed in two ways (by a layout before, probed (100 % of "
+    assert sum(note.startswith(sentence) for note in summary.notes) == 1
+    assert not any("two ways" in note for note in compare(probed, probed, tmp_path / "same").notes)
 
 
 def test_generated_tokens_may_differ(before, tmp_path):

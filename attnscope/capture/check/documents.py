@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -56,9 +56,16 @@ class _Run(_Document):
     plan: dict[str, Any] = {}
 
 
+class _Placing(_Document):
+    how: Literal["layout", "probed", "none"]
+    verified: Annotated[float, Field(ge=0, le=1)] | None = None
+    reason: str = ""
+
+
 class _Prompt(_Document):
     text: str = ""
     length: Whole = 0
+    placing: _Placing | None = None
 
 
 class _Token(_Document):

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture.check.arrays import check_strings
+from attnscope.capture.check.documents import wrong_types
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.file import encode
 from attnscope.capture.file.nodes import Store
@@ -19,6 +20,7 @@ from attnscope.vocabulary import (
     BASIC,
     COVERED,
     MODALITY,
+    NOWHERE,
     ROLE,
     SPEAKER,
     STRINGS,
@@ -27,6 +29,7 @@ from attnscope.vocabulary import (
     column_of,
     covered_speakers,
     group_name,
+    has_cell,
     media,
     roles,
 )
@@ -50,7 +53,7 @@ def check_tokens(store: Store) -> Iterator[Problem]:
     if broken:
         return
     tokens = store.table("/tokens")
-    for part in (_ranges, _order, _text, _places, _generated):
+    for part in (_ranges, _order, _text, _places, _placing, _generated):
         yield from guarded("/tokens", partial(part, store, tokens))
     yield from guarded("/scene", partial(_scene, store, tokens))
 
@@ -184,6 +187,23 @@ def _places(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     right = inside & (cells[:, 0] < cells[:, 2]) & (cells[:, 1] < cells[:, 3]) & (first >= 0)
     for row in np.flatnonzero(there.any(1) & ~(there.all(1) & right))[:1]:
         yield Problem("/tokens/x0", f"row {row}: the cell {cells[row].tolist()} is none of a {width} x {height} frame")
+
+
+def _placing(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+    """That what is said of the places, if it is said, goes with the cells that there are."""
+    from attnscope.model.placing import stated_placing
+
+    prompt = store.json("/prompt")
+    if list(wrong_types("/prompt", prompt)):
+        return  # said by the documents
+    try:
+        stated = stated_placing(prompt)
+    except ValueError as error:
+        yield Problem("/prompt", f"field 'placing': {error}")
+        return
+    cells = int(has_cell(tokens).sum())
+    if stated is not None and (stated.how == NOWHERE) == bool(cells):
+        yield Problem("/prompt", f"placing.how is '{stated.how}', and {cells} visual tokens have a cell")
 
 
 def _alike(node: str, stored: npt.NDArray[Any], expected: npt.NDArray[Any], who: str) -> Iterator[Problem]:

@@ -15,7 +15,7 @@ from functools import cache
 from attnscope import vocabulary as words
 
 FORMAT = "attnscope-capture"
-VERSION = "1.2"
+VERSION = "1.3"
 ENCODING_TYPE = "encoding-type"
 ENCODING_VERSION = "encoding-version"
 DECLARED_MODALITIES = (1, 2)  # from this version on a capture lists its modalities
@@ -279,11 +279,12 @@ class Field:
 
 
 _LATER: Version = (1, 1)
+_PLACED: Version = (1, 3)
 FIELDS: tuple[Field, ...] = (
     Field("/model", "id", "name of the checkpoint, or its folder"),
     Field("/model", "revision", "of the checkpoint, or null"),
     Field("/model", "class", "name of the model's class"),
-    Field("/model", "family", "name of the layout by which tokens have their places"),
+    Field("/model", "family", "name of the layout of the model, or `unknown` if attnscope had none"),
     Field("/model", "config_sha256", "hex digest of the configuration"),
     Field("/model", "dtype", "of the weights, as torch writes it"),
     Field("/model", "device", "where the model ran"),
@@ -324,6 +325,15 @@ FIELDS: tuple[Field, ...] = (
     ),
     Field("/prompt", "text", "the chat prompt as rendered by the template, before media placeholders are expanded"),
     Field("/prompt", "length", "N"),
+    Field("/prompt", "placing.how", "how the visual tokens got their places: one of the words below", _PLACED),
+    Field(
+        "/prompt",
+        "placing.verified",
+        "share of the tokens tried, from 0 to 1, that changed with the pixels of their cell and with no others; null "
+        "if none was tried",
+        _PLACED,
+    ),
+    Field("/prompt", "placing.reason", "why there are no places; empty where there are", _PLACED),
     Field("/answer", "text", "the answer"),
     Field("/answer", "tokens", "[{`id`, `text`, `logprob`}]"),
     Field("/answer", "options", "[{`text`, `tokens`, `logprob`}]; the last is the sum over the option's tokens"),

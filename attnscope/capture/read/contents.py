@@ -17,7 +17,7 @@ from attnscope.capture.read.dense import LayerMask, read_masks
 from attnscope.capture.read.frames import StoredFrames
 from attnscope.capture.read.labels import Choice, Indices, Positions, is_one, pick, positions
 from attnscope.errors import Argument, FormatError, RequestError, SceneError
-from attnscope.vocabulary import READINGS, TOKEN_COLUMNS
+from attnscope.vocabulary import READINGS, TOKEN_COLUMNS, has_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,16 +168,21 @@ class Contents:
 
         Files before version 1.3 do not say: `layout` where a visual token has a cell, else `none`.
         """
-        from attnscope.model.placing import Placing, placing_of
+        from attnscope.model.placing import placing_of, stated_placing
 
-        stated = self.prompt.get("placing")
-        if stated is None:
-            family = str(self.model.get("family", "unknown"))
-            return placing_of(self.tokens, family if family != "unknown" else str(self.model.get("class")))
         try:
-            return Placing(*(stated.get(name) for name in ("how", "verified", "reason")))
+            stated = stated_placing(self.prompt)
         except ValueError as error:
             raise self._store.error("/prompt", f"field 'placing': {error}") from error
+        if stated is not None:
+            return stated
+        family = str(self.model.get("family", "unknown"))
+        return placing_of(self.tokens, family if family != "unknown" else str(self.model.get("class")))
+
+    @property
+    def placed(self) -> str:
+        """The placing in words, such as "by the layout of qwen3_vl"."""
+        return self.placing.words(str(self.model.get("family")), int(has_cell(self.tokens).sum()))
 
     @cached_property
     def frames(self) -> StoredFrames:

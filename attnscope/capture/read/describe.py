@@ -10,6 +10,7 @@ import numpy as np
 
 from attnscope.capture.file.nodes import Store, read_attribute
 from attnscope.capture.file.specification import ENCODING_TYPE
+from attnscope.vocabulary import token_notes
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -27,10 +28,10 @@ def describe(cap: Capture) -> dict[str, Any]:
 
     Returns:
         A JSON-able dict: `path`, `size` (bytes of the file), `created`, `attnscope_version`, `model`, `scene`
-        (speakers, turns, frames, question), `positions`, `layers`, `heads`, `readings`, `plan`, `answer`,
-        `check`, `correction`, and `nodes`: one dict a node, in the order of the file's tree, with `path`,
-        `type`, and for datasets `shape`, `dims`, `dtype`, `unit`, `chunks`, `raw` and `stored` (bytes), and
-        `ratio` (raw / stored).
+        (speakers, turns, frames, question), `positions`, `placing` (`how`, `verified`, `reason`, and `words` that say
+        all of it), `notes` (how many tokens have each), `layers`, `heads`, `readings`, `plan`, `answer`, `check`,
+        `correction`, and `nodes`: one dict a node, in the order of the file's tree, with `path`, `type`, and for
+        datasets `shape`, `dims`, `dtype`, `unit`, `chunks`, `raw` and `stored` (bytes), and `ratio` (raw / stored).
 
     Raises:
         FormatError: If the file is damaged.
@@ -44,6 +45,8 @@ def describe(cap: Capture) -> dict[str, Any]:
         "model": cap.model,
         "scene": _scene(cap),
         "positions": {"prompt": cap.prompt_length, "generated": len(cap.tokens) - cap.prompt_length},
+        "placing": cap.placing.to_dict() | {"words": cap.placed},
+        "notes": token_notes(cap.tokens),
         "layers": cap.layers.tolist(),
         "heads": cap.heads,
         "readings": cap.readings,
@@ -148,6 +151,8 @@ def _facts(d: dict[str, Any]) -> list[str]:
         f"scene  {scene['video']}: {scene['frames']} frames of {scene['width']} x {scene['height']}, "
         f"{scene['turns']} turns; speakers: {speakers}",
         f"positions  {positions['prompt']} of the prompt, {positions['generated']} generated",
+        f"placed  {d['placing']['words']}",
+        *(f"note  {count:,} visual tokens {note}" for note, count in d["notes"].items()),
         f"layers  {len(d['layers'])} of {model.get('layers')}, {d['heads']} heads, {model.get('kv_heads')} key heads",
         f"plan  {', '.join(d['readings'])}",
         f"answer  {d['answer'].get('text')!r}",

@@ -32,6 +32,7 @@ class View:
         first: First sampled frame that its tokens cover.
         last: Last sampled frame that its tokens cover.
         newline: Each row ends with one more token that has no cell.
+        note: What else a reader must know of the cells, "" nothing; one a cell, row by row, or None.
 
     Example:
         >>> attnscope.model.View.even(2, 2, (0, 0, 640, 360)).ys.tolist()
@@ -43,6 +44,7 @@ class View:
     first: int = 0
     last: int = 0
     newline: bool = False
+    note: Sequence[str] | None = None
 
     @classmethod
     def even(cls, rows: int, cols: int, region: Region, first: int = 0, last: int = 0) -> View:
@@ -71,11 +73,13 @@ class Places:
         frames: First and last sampled frame, -1 none; int32 [V, 2].
         grid: Row and column in the grid of its view, -1 none; int32 [V, 2].
         box: x0, y0, x1, y1 in source pixels, clipped to the source, NaN none; float32 [V, 4].
+        note: What else a reader must know of each token, "" nothing; V of them, or None if there is nothing of any.
     """
 
     frames: NDArray[np.int32]
     grid: NDArray[np.int32]
     box: NDArray[np.float32]
+    note: Sequence[str] | None = None
 
     def __len__(self) -> int:
         """Number of visual tokens."""
@@ -145,7 +149,14 @@ def place(views: Sequence[View | Blank], frames: Frames) -> Places:
         frames=np.concatenate([part.frames for part in parts]),
         grid=np.concatenate([part.grid for part in parts]),
         box=np.concatenate([part.box for part in parts]),
+        note=_notes(parts),
     )
+
+
+def _notes(parts: Sequence[Places]) -> list[str] | None:
+    if all(part.note is None for part in parts):
+        return None
+    return [note for part in parts for note in (part.note or [""] * len(part))]
 
 
 def of_each_image(views: Sequence[View | Blank], frames: Frames) -> list[View | Blank]:
@@ -203,7 +214,19 @@ def _cells(view: View, frames: Frames) -> Places:
         grid = _with_column(grid.reshape(rows, cols, 2), -1)
         box = _with_column(box.reshape(rows, cols, 4), np.nan)
     covered = np.tile(np.array([[view.first, view.last]], np.int32), (len(grid), 1))
-    return Places(frames=covered, grid=grid, box=box)
+    return Places(frames=covered, grid=grid, box=box, note=_cell_notes(view))
+
+
+def _cell_notes(view: View) -> list[str] | None:
+    """The notes of a grid's tokens, none of a newline's.
+
+    Raises:
+        ValueError: If there is not one for each cell.
+    """
+    if view.note is None:
+        return None
+    notes = np.array(view.note, object).reshape(len(view.ys), len(view.xs))
+    return [*(np.column_stack([notes, [""] * len(notes)]) if view.newline else notes).ravel()]
 
 
 def _with_column(values: NDArray[Any], fill: float) -> NDArray[Any]:

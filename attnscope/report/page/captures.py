@@ -13,6 +13,7 @@ from attnscope.report.page import provenance
 from attnscope.report.page.summary import records
 from attnscope.report.sections.panels import MOST_OVERLAYS
 from attnscope.scene.names import equal_but_for_case
+from attnscope.vocabulary import has_cell
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -72,6 +73,19 @@ def options(cap: Capture) -> pd.DataFrame:
         for i, o in enumerate(scored)
     ]
     return pd.DataFrame(rows, columns=pd.Index(COLUMNS))
+
+
+def placing(cap: Capture, name: str) -> dict[str, Any]:
+    """How the visual tokens got their places: `capture`, `placed`, `family`, `cells`, `verified`, `reason`."""
+    how = cap.placing
+    return {
+        "capture": name,
+        "placed": how.how,
+        "family": str(cap.model.get("family")),
+        "cells": int(has_cell(cap.tokens).sum()),
+        "verified": np.nan if how.verified is None else how.verified,
+        "reason": how.reason,
+    }
 
 
 def options_change(before: Capture, after: Capture) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import numpy as np
 from attnscope.report import pairing
 from attnscope.report.figures.style import short
 from attnscope.scene.problems import written
-from attnscope.vocabulary import ANSWER
+from attnscope.vocabulary import ANSWER, token_notes
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -43,6 +43,7 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
         ),
         ("heads", f"{cap.heads} query heads, {model.get('kv_heads')} key heads"),
         ("positions", f"{len(cap.tokens) - generated} of the prompt, {generated} generated"),
+        ("placed", places(cap)),
         ("video", str(cap.scene_dict.get("video"))),
         (
             "frames",
@@ -51,6 +52,11 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
         ("sampling", _flat(run.get("sampling"))),
         ("plan", _flat(run.get("plan"))),
     ]
+
+
+def places(cap: Capture) -> str:
+    """How the visual tokens got their places, and what the token table notes of some of them."""
+    return "; ".join([cap.placed, *(f"{count:,} of them {note}" for note, count in token_notes(cap.tokens).items())])
 
 
 def checks(cap: Capture) -> tuple[str, list[tuple[str, str, str, str]]]:
