@@ -33,6 +33,8 @@ class Family:
     plugin: str = ""
 
 
+_CELLS_28 = ("28 pixel cell of the resized frame", "28 pixel cell of the resized image")
+_CELLS_32 = ("32 pixel cell of the resized frame", "32 pixel cell of the resized image")
 _TILES = "cell of a tile, or of the whole image"
 _SQUARE = "pooled cell of the {} squashed to a square"
 _RESIZED = "48 pixel cell of the resized {}"
@@ -40,9 +42,9 @@ _CROP = "patch of the centre crop"
 _EACH = "as an image; each frame is one"
 
 FAMILIES = (
-    Family("qwen2_vl", "Qwen2-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
-    Family("qwen2_5_vl", "Qwen2.5-VL", "28 pixel cell of the resized frame", "28 pixel cell of the resized image", 2),
-    Family("qwen3_vl", "Qwen3-VL", "32 pixel cell of the resized frame", "32 pixel cell of the resized image", 2),
+    Family("qwen2_vl", "Qwen2-VL", *_CELLS_28, 2),
+    Family("qwen2_5_vl", "Qwen2.5-VL", *_CELLS_28, 2),
+    Family("qwen3_vl", "Qwen3-VL", *_CELLS_32, 2),
     Family("llava_next_video", "LLaVA-NeXT-Video", "pooled cell of the centre crop; none outside it", _TILES, 1),
     Family("llava_onevision", "LLaVA-OneVision", "pooled cell of the frame squashed to a square", _TILES, 1),
     Family("internvl", "InternVL3 (-hf checkpoints)", "cell of the frame squashed to a square", _TILES, 1),
@@ -58,6 +60,14 @@ FAMILIES = (
     Family("mistral3", "Mistral Small 3.1 and 3.2", _EACH, "28 pixel cell of the resized image", 1),
     Family("cohere2_vision", "Command A Vision", _EACH, _TILES, 1),
     Family("aya_vision", "Aya Vision", _EACH, _TILES, 1),
+    Family("qwen3_vl_moe", "Qwen3-VL with experts", *_CELLS_32, 2),
+    Family("qwen3_5", "Qwen3.5", *_CELLS_32, 2),
+    Family("qwen3_5_moe", "Qwen3.5 with experts", *_CELLS_32, 2),
+    Family("qwen2_5_omni_thinker", "Qwen2.5-Omni", *_CELLS_28, 2),
+    Family("qwen3_omni_moe_thinker", "Qwen3-Omni", *_CELLS_32, 2),
+    Family("glm4v", "GLM-4.1V", *_CELLS_28, 2),
+    Family("glm46v", "GLM-4.6V", *_CELLS_28, 2),
+    Family("glm4v_moe", "GLM-4.5V", *_CELLS_28, 2),
 )
 
 

@@ -56,6 +56,8 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
             "video_metadata": [_metadata(frames, len(images))],
             "do_sample_frames": False,
         }
+        if layout.states_rate:
+            kwargs["fps"] = 1 / _interval(frames)
         return _processed(loaded, text, [kwargs])
     pictures = [Image.fromarray(image) for image in frames.images]  # which every processor takes
     # Nested, because some count the images of each prompt; flat for those that know no prompts of several images
@@ -137,9 +139,7 @@ def _metadata(frames: Frames, count: int) -> Any:
     transformers computes time stamps as frames_indices / fps, and the rate of sampling as
     len(frames_indices) / total_num_frames * fps.
     """
-    times = frames.times
-    span = float(times[-1] - times[0])
-    interval = span / (len(times) - 1) if len(times) > 1 and span > 0 else 1.0  # seconds; one frame: no rate
+    times, interval = frames.times, _interval(frames)
     indices = [round(float(time) * _TICKS) for time in times]
     indices += indices[-1:] * (count - len(indices))
     return video_metadata(
@@ -150,3 +150,9 @@ def _metadata(frames: Frames, count: int) -> Any:
         duration=frames.duration if frames.duration is not None else float(times[-1]),
         frames_indices=indices,
     )
+
+
+def _interval(frames: Frames) -> float:
+    """Mean seconds from one frame to the next; 1 for a single frame, which has no rate."""
+    count, span = len(frames.times), float(frames.times[-1] - frames.times[0])
+    return span / (count - 1) if count > 1 and span > 0 else 1.0

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from attnscope.model.layouts import LabelStyle
 
 
 def mean_times(frames: NDArray[np.int32], times: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,35 +55,36 @@ def coverage(cells: NDArray[np.float32], frames: NDArray[np.int32], boxes: NDArr
 
 
 def label_frames(
-    frames: NDArray[np.int32], visual: NDArray[np.bool_], media: tuple[int, int], texts: Sequence[str]
+    frames: NDArray[np.int32],
+    visual: NDArray[np.bool_],
+    media: tuple[int, int],
+    texts: Sequence[str],
+    style: LabelStyle = "closed",
 ) -> None:
     """Give the text around each frame's tokens that frame, in place.
 
-    Families with labels write "label, opening token, visual tokens, closing token" for each frame. What
-    stands before the first label (SmolVLM's introduction ends in a line break) and after the last closing
-    token belongs to none.
+    What stands before the first label (SmolVLM's introduction ends in a line break) and, of labels before their frames,
+    what stands after the last closing token belongs to none.
 
     Args:
         frames: First and last frame of each token; the visual ones are filled in; [N, 2].
         visual: The visual positions; [N].
         media: First and one past the last position of the expanded media block.
         texts: Text of each token.
+        style: Where the text of a frame stands.
     """
     start, end = media
-    closed = start  # one past the closing token of the run before
-    position = start
-    while position < end:
-        if not visual[position]:
-            position += 1
-            continue
-        run_end = position
-        while run_end < end and visual[run_end]:
-            run_end += 1
-        label = closed
-        if closed == start:
-            breaks = [i for i in range(start, position) if "\n" in texts[i]]
-            label = breaks[-1] + 1 if breaks else start
-        frames[label:position] = frames[position]
-        if run_end < end:
-            frames[run_end] = frames[run_end - 1]
-        closed = position = min(run_end + 1, end)
+    inside = np.flatnonzero(visual[start:end]) + start
+    if not len(inside):
+        return
+    gaps = np.flatnonzero(np.diff(inside) > 1)
+    firsts, ends = inside[np.r_[0, gaps + 1]], inside[np.r_[gaps, len(inside) - 1]] + 1  # of each run of visual tokens
+    if style == "after":
+        edges = [*(max(first - 1, start) for first in firsts), end]
+    else:
+        closing = 0 if style == "open" else 1
+        breaks = [i for i in range(start, firsts[0]) if "\n" in texts[i]]
+        edges = [breaks[-1] + 1 if breaks else start, *(min(last + closing, end) for last in ends)]
+    for number, (first, last) in enumerate(zip(firsts, ends, strict=True)):
+        frames[edges[number] : first] = frames[first]
+        frames[last : edges[number + 1]] = frames[last - 1]

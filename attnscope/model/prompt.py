@@ -10,7 +10,7 @@ import numpy as np
 from attnscope.errors import ModelError, RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.align import align
-from attnscope.model.layouts import LAYOUTS, Places, place
+from attnscope.model.layouts import LAYOUTS, LabelStyle, Places, place
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
 from attnscope.model.per_token import token_inputs
 from attnscope.model.placing import Placing, no_layout
@@ -130,7 +130,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         visual,
         places,
         boxes,
-        labelled=placing.how == LAYOUT and LAYOUTS[loaded.family].labelled,
+        labels=_label_style(loaded) if placing.how == LAYOUT else None,
     )
     inputs, rest = model_inputs(loaded, processed)
     per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{rendered.text} and so on", frames))
@@ -181,6 +181,12 @@ def _visual_ids(loaded: LoadedModel, processed: dict[str, Any]) -> set[int]:
             "attnscope needs a model that reads images or video as tokens of its prompt"
         )
     return ids
+
+
+def _label_style(loaded: LoadedModel) -> LabelStyle | None:
+    """Where the text of a frame stands, None if frames have none."""
+    layout = LAYOUTS[loaded.family]
+    return layout.label_style if layout.labelled else None
 
 
 def _places(

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.model.align import Alignment
-from attnscope.model.layouts import Places
+from attnscope.model.layouts import LabelStyle, Places
 from attnscope.model.place import coverage, label_frames, mean_times
 from attnscope.model.render import Rendered, Span
 from attnscope.vocabulary import (
@@ -40,7 +40,7 @@ def token_table(
     places: Places | None,
     boxes: Boxes,
     *,
-    labelled: bool = False,
+    labels: LabelStyle | None = None,
 ) -> pd.DataFrame:
     """Build the table of the prompt's positions, with the columns of the file format's `/tokens`.
 
@@ -54,7 +54,7 @@ def token_table(
         visual: Positions that the model fills with visual features; [N].
         places: Places of the visual positions in order, None if unknown.
         boxes: Speaker boxes in the frames.
-        labelled: Text between frames belongs to the frame after it.
+        labels: Where the text of each frame stands, None if frames have none.
 
     Returns:
         N rows; the columns of `TOKEN_COLUMNS`, then `covered:<name>` (float32) for each speaker of `boxes`.
@@ -74,8 +74,8 @@ def token_table(
     speakers = [turn.speaker or "" for turn in scene.transcript]
     texts = _texts(tokenizer, rendered.text, input_ids, alignment, in_block | special)
     covered, grid, box, note = _places(visual, places)
-    if labelled:
-        label_frames(covered, visual, alignment.media, texts)
+    if labels is not None:
+        label_frames(covered, visual, alignment.media, texts, labels)
     columns: dict[str, Any] = {
         "position": np.arange(count),
         "token_id": np.asarray(input_ids),

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.families.cohere import build_aya_vision, build_cohere2_vision
 from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4, build_gemma4_unified
+from tests.families.glm import build_glm4v, build_glm4v_moe, build_glm46v, build_glm_ocr
 from tests.families.grids import GRIDS
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
@@ -29,9 +30,20 @@ from tests.families.llava import (
     build_video_llava,
     build_vipllava,
 )
-from tests.families.omni import build_qwen2_5_omni
+from tests.families.omni import (
+    build_qwen2_5_omni,
+    build_qwen2_5_omni_thinker,
+    build_qwen3_omni,
+    build_qwen3_omni_thinker,
+)
 from tests.families.pixtral import build_mistral3, build_pixtral
-from tests.families.qwen import build_qwen2_vl, build_qwen3_vl, build_qwen3_vl_moe
+from tests.families.qwen import (
+    build_qwen2_vl,
+    build_qwen3_5,
+    build_qwen3_5_moe,
+    build_qwen3_vl,
+    build_qwen3_vl_moe,
+)
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 from tests.families.squares import SQUARES
 from tests.support.checkpoint import build_tiny_qwen2_5_vl
@@ -60,12 +72,21 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "mistral3": build_mistral3,
     "cohere2_vision": build_cohere2_vision,
     "aya_vision": build_aya_vision,
+    "qwen3_vl_moe": build_qwen3_vl_moe,
+    "qwen3_5": build_qwen3_5,
+    "qwen3_5_moe": build_qwen3_5_moe,
+    "qwen2_5_omni": build_qwen2_5_omni,
+    "qwen2_5_omni_thinker": build_qwen2_5_omni_thinker,
+    "qwen3_omni": build_qwen3_omni,
+    "qwen3_omni_moe_thinker": build_qwen3_omni_thinker,
+    "glm4v": build_glm4v,
+    "glm46v": build_glm46v,
+    "glm4v_moe": build_glm4v_moe,
 }
 
 # Families without a layout.
 OTHERS: dict[str, Callable[[Path], Path]] = {
-    "qwen3_vl_moe": build_qwen3_vl_moe,
-    "qwen2_5_omni": build_qwen2_5_omni,
+    "glm_ocr": build_glm_ocr,
     "idefics2": build_idefics2,
     "got_ocr2": build_got_ocr2,
     "paligemma": build_paligemma,

@@ -69,7 +69,7 @@ def test_what_a_plugin_adds_is_listed_with_its_name(site: Path, tmp_path: Path) 
     assert {entry["plugin"] for part in listed.values() for entry in part} == {"", NAME}
     done = ran(site, tmp_path, "-m", "attnscope", "models", "--json")
     assert (done.returncode, done.stderr) == (0, "")
-    assert {family["family"]: family["plugin"] for family in json.loads(done.stdout)}["qwen3_vl_moe"] == NAME
+    assert {family["family"]: family["plugin"] for family in json.loads(done.stdout)}["glm_ocr"] == NAME
 
 
 def test_capture_correct_and_analyze_with_a_plugin(site: Path, tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_layout_of_a_plugin_places_the_tokens_of_a_checkpoint(site: Path, chec
         visual = tokens[tokens["modality"] == "visual"]
         print(model.family, sorted(set(zip(visual["frame_first"], visual["frame_last"]))), visual["x0"].isna().any())
     """
-    done = ran(site, drawn.parent, "-c", code, checkpoint("qwen3_vl_moe"), drawn)
-    assert done.stdout == "qwen3_vl_moe [(0, 1), (2, 3)] False\n", done.stderr
+    done = ran(site, drawn.parent, "-c", code, checkpoint("glm_ocr"), drawn)
+    assert done.stdout == "glm_ocr [(0, 1), (2, 3)] False\n", done.stderr
 
 
 @pytest.mark.parametrize(

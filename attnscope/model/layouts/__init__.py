@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from attnscope.model.layouts.base import Blank, Layout, NoLayout, Places, View, place
+from attnscope.model.layouts.base import Blank, LabelStyle, Layout, NoLayout, Places, View, place
 from attnscope.model.layouts.cohere import CohereVisionLayout
 from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout
 from attnscope.model.layouts.internvl import InternVLLayout
@@ -13,7 +13,13 @@ from attnscope.model.layouts.llava_next import LlavaNextLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
 from attnscope.model.layouts.pixtral import Mistral3Layout
-from attnscope.model.layouts.qwen import Qwen2VLLayout, Qwen3VLLayout, Qwen25VLLayout
+from attnscope.model.layouts.qwen import (
+    Glm4VLayout,
+    Qwen2VLLayout,
+    Qwen3VLLayout,
+    Qwen25VLLayout,
+    QwenOmniLayout,
+)
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
 from attnscope.plugins import Registry
 
@@ -67,7 +73,15 @@ for _family, _layout in (
     ("mistral3", Mistral3Layout()),
     ("cohere2_vision", CohereVisionLayout()),
     ("aya_vision", CohereVisionLayout()),
+    ("qwen3_vl_moe", Qwen3VLLayout()),
+    ("qwen3_5", Qwen3VLLayout()),
+    ("qwen3_5_moe", Qwen3VLLayout()),
+    ("qwen2_5_omni_thinker", QwenOmniLayout()),
+    ("qwen3_omni_moe_thinker", QwenOmniLayout()),
+    ("glm4v", Glm4VLayout()),
+    ("glm46v", Glm4VLayout()),
+    ("glm4v_moe", Glm4VLayout()),
 ):
     LAYOUTS.add(_family, _layout, __name__)
 
-__all__ = ["LAYOUTS", "Blank", "Layout", "NoLayout", "Places", "View", "layout", "place"]
+__all__ = ["LAYOUTS", "Blank", "LabelStyle", "Layout", "NoLayout", "Places", "View", "layout", "place"]

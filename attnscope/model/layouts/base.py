@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from attnscope.scene import Frames
 
 Region = tuple[float, float, float, float]
+
+# Of the text that belongs to a frame, in what order it stands:
+LabelStyle = Literal[
+    "closed",  # label, opening token, the frame's tokens, closing token
+    "open",  # label, the frame's tokens
+    "after",  # opening token, the frame's tokens, closing token, label
+]
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,10 @@ class Layout(ABC):
         image: What one token of a single image covers, in words.
         frames_per_token: Sampled frames that one token of a video covers.
         min_frames: Fewest frames of a video that the processor takes; the last one is repeated to reach it.
-        labelled: Text before each frame's tokens belongs to that frame ("Frame1: ", "<0.5 seconds>").
+        labelled: Text beside each frame's tokens belongs to that frame ("Frame1: ", "<0.5 seconds>").
+        label_style: Where that text stands: before the tokens, which one token opens and one closes ("closed"), before
+            them and nothing closes them ("open"), or after what closes them ("after").
+        states_rate: The processor takes the frames for a rate of its own unless `fps` tells it theirs.
 
     Example:
         >>> class Whole(attnscope.model.Layout):
@@ -116,6 +126,8 @@ class Layout(ABC):
     frames_per_token: ClassVar[int] = 1
     min_frames = 1
     labelled = False
+    label_style: ClassVar[LabelStyle] = "closed"
+    states_rate = False
 
     def processor_kwargs(self, processor: Any, kind: str) -> dict[str, Any]:  # noqa: ARG002 (for subclasses)
         """Return keyword arguments that this family's processor needs besides the usual ones."""

@@ -1,4 +1,4 @@
-"""The three Qwen-VL families: `*_grid_thw`, a merge of 2 x 2 patches, two frames a token."""
+"""The Qwen families and those built as they are: `*_grid_thw`, a merge of 2 x 2 patches, two frames a token."""
 
 from __future__ import annotations
 
@@ -59,7 +59,21 @@ class Qwen25VLLayout(QwenLayout):
 
 
 class Qwen3VLLayout(QwenLayout):
-    """Qwen3-VL: 32 pixel cells, and a time stamp ("<0.5 seconds>") before each temporal step of frames."""
+    """Qwen3-VL and Qwen3.5: 32 pixel cells, a time stamp ("<0.5 seconds>") before each temporal step of frames."""
 
     min_frames = 2  # its resize needs a whole temporal step
     labelled = True
+
+
+class QwenOmniLayout(QwenLayout):
+    """Qwen2.5-Omni and Qwen3-Omni: cells of 28 and of 32 pixels, no text between frames."""
+
+    states_rate = True
+
+
+class Glm4VLayout(QwenLayout):
+    """GLM-4V: 28 pixel cells, and a time stamp ("3", "3.1 seconds") behind each temporal step of frames."""
+
+    min_frames = 2  # its resize needs a whole temporal step
+    labelled = True
+    label_style = "after"

@@ -66,16 +66,17 @@ def entropies(cap: Capture) -> Iterator[metrics.Part]:
 
 
 @layout
-class Qwen3VLMoeLayout(Layout):
+class GlmOcrLayout(Layout):
     """Frames are resized to whole cells, row by row; a token of a video covers two frames."""
 
-    family = "qwen3_vl_moe"
-    models = "Qwen3-VL-30B-A3B"
-    video = "32 pixel cell of the resized frame"
-    image = "32 pixel cell of the resized image"
+    family = "glm_ocr"
+    models = "GLM-OCR"
+    video = "28 pixel cell of the resized frame"
+    image = "28 pixel cell of the resized image"
     frames_per_token = 2
     min_frames = 2
-    labelled = True
+    labelled = True  # by the time behind each frame's tokens
+    label_style = "after"
 
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> list[View]:
         """One grid for each step of time."""
