@@ -52,6 +52,7 @@ FAMILIES = (
     Family("gemma3", "Gemma 3", _SQUARE.format("frame"), _SQUARE.format("image"), 1),
     Family("gemma4", "Gemma 4", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
     Family("gemma4_unified", "Gemma 4 12B", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
+    Family("molmo2", "Molmo2", _SQUARE.format("frame"), "pooled cell of the whole image, or of the fine view of it", 1),
     Family("idefics3", "Idefics3, first SmolVLM", _EACH, _TILES, 1),
     Family("llava", "LLaVA-1.5, Pixtral 12B", _EACH, f"{_CROP}; Pixtral: of the whole image", 1),
     Family("llava_next", "LLaVA-NeXT (1.6)", _EACH, _TILES, 1),

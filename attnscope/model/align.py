@@ -35,7 +35,7 @@ def align(loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], vis
 
     Both are the same but for the media placeholder, which the processor expands: what is left between the
     longest common beginning and the longest common end is the expanded block, and gets the placeholder's
-    characters.
+    characters. A token that the processor itself puts before the prompt (Molmo2) has none.
 
     Raises:
         ModelError: The two do not fit together this way.
@@ -44,6 +44,8 @@ def align(loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], vis
     plain, offsets = encoding["input_ids"], np.array(encoding["offset_mapping"], np.int32).reshape(-1, 2)
     _close_gaps(offsets, rendered.text)
     media = {*visual_ids}
+    if input_ids[0] not in {*media, plain[0]} and input_ids[1] == plain[0]:
+        plain, offsets = [input_ids[0], *plain], np.concatenate([np.zeros((1, 2), np.int32), offsets])
     head = _common(plain, input_ids, media)
     tail = _common(plain[head:][::-1], input_ids[head:][::-1], media)
     left = offsets[head : len(plain) - tail]  # the placeholder, perhaps with white space merged to it

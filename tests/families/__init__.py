@@ -30,6 +30,7 @@ from tests.families.llava import (
     build_video_llava,
     build_vipllava,
 )
+from tests.families.molmo import build_molmo2
 from tests.families.omni import (
     build_qwen2_5_omni,
     build_qwen2_5_omni_thinker,
@@ -63,6 +64,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "gemma3": build_gemma3,
     "gemma4": build_gemma4,
     "gemma4_unified": build_gemma4_unified,
+    "molmo2": build_molmo2,
     "idefics3": build_idefics3,
     "llava": build_llava,
     "pixtral": build_pixtral,

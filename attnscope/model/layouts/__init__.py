@@ -12,6 +12,7 @@ from attnscope.model.layouts.llava import LlavaLayout, VideoLlavaLayout
 from attnscope.model.layouts.llava_next import LlavaNextLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
+from attnscope.model.layouts.molmo import Molmo2Layout
 from attnscope.model.layouts.pixtral import Mistral3Layout
 from attnscope.model.layouts.qwen import (
     Glm4VLayout,
@@ -65,6 +66,7 @@ for _family, _layout in (
     ("gemma3", Gemma3Layout()),
     ("gemma4", Gemma4Layout()),
     ("gemma4_unified", Gemma4UnifiedLayout()),
+    ("molmo2", Molmo2Layout()),
     ("idefics3", SmolVLMLayout()),
     ("llava", LlavaLayout()),
     ("llava_next", LlavaNextLayout()),
