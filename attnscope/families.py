@@ -69,6 +69,7 @@ FAMILIES = (
     Family("glm4v", "GLM-4.1V", *_CELLS_28, 2),
     Family("glm46v", "GLM-4.6V", *_CELLS_28, 2),
     Family("glm4v_moe", "GLM-4.5V", *_CELLS_28, 2),
+    Family("llama4", "Llama 4", _EACH, _TILES, 1),
 )
 
 

@@ -19,6 +19,7 @@ from tests.families.glm import build_glm4v, build_glm4v_moe, build_glm46v, build
 from tests.families.grids import GRIDS
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
+from tests.families.llama4 import build_llama4
 from tests.families.llava import (
     build_llava,
     build_llava_next,
@@ -84,6 +85,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "glm4v": build_glm4v,
     "glm46v": build_glm46v,
     "glm4v_moe": build_glm4v_moe,
+    "llama4": build_llama4,
 }
 
 # Families without a layout.

@@ -14,7 +14,7 @@ from torch.nn.functional import log_softmax, pad
 from attnscope.errors import AttnscopeError, ModelError, RequestError, RunError
 from attnscope.model.innermost import open_to, stated_inputs, takes
 from attnscope.model.positions import placed
-from attnscope.transformers_names import last_logits
+from attnscope.transformers_names import fault_of_a_version, last_logits
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -109,7 +109,10 @@ def running(model: LoadedModel) -> Iterator[None]:
     except Exception as error:
         why = " ".join(str(error).split())
         why = f"{type(error).__name__}: {why if len(why) <= _LONGEST else why[: _LONGEST - 4] + ' ...'}"
-        raise RunError(f"{model.id}: {type(model.model).__name__} failed while it ran ({why})") from error
+        fault = fault_of_a_version(model.model, error)
+        raise RunError(
+            f"{model.id}: {type(model.model).__name__} failed while it ran ({why})" + (f"; {fault}" if fault else "")
+        ) from error
 
 
 def generate(model: LoadedModel, inputs: dict[str, Tensor], max_new_tokens: int) -> list[Answer]:

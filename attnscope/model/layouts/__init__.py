@@ -8,6 +8,7 @@ from attnscope.model.layouts.base import Blank, LabelStyle, Layout, NoLayout, Pl
 from attnscope.model.layouts.cohere import CohereVisionLayout
 from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout
 from attnscope.model.layouts.internvl import InternVLLayout
+from attnscope.model.layouts.llama4 import Llama4Layout
 from attnscope.model.layouts.llava import LlavaLayout, VideoLlavaLayout
 from attnscope.model.layouts.llava_next import LlavaNextLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
@@ -83,6 +84,7 @@ for _family, _layout in (
     ("glm4v", Glm4VLayout()),
     ("glm46v", Glm4VLayout()),
     ("glm4v_moe", Glm4VLayout()),
+    ("llama4", Llama4Layout()),
 ):
     LAYOUTS.add(_family, _layout, __name__)
 

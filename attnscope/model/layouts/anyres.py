@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.model.layouts.base import View, corner, whole
+from attnscope.model.layouts.pooled import pooled_notes, pooled_spans
 from attnscope.model.layouts.tower import patches, square
 from attnscope.transformers_names import best_canvas
 
@@ -40,15 +41,18 @@ def anyres_views(config: Any, frames: Frames, max_tiles: int | None = None) -> l
     ys, xs = _patch_spans(canvas[0], size, patch), _patch_spans(canvas[1], size, patch)
     top, left = _padding(len(ys), len(xs), height, width)
     ys, xs = ys[top : len(ys) - top], xs[left : len(xs) - left]
+    notes = None
     if max_tiles is not None:
         # as the model: only a grid clearly over the limit is pooled
         ratio = math.sqrt(len(ys) * len(xs) / (max_tiles * count**2))
         if ratio > 1.1:
-            ys, xs = _pool(ys, int(len(ys) // ratio)), _pool(xs, int(len(xs) // ratio))
+            rows, cols = int(len(ys) // ratio), int(len(xs) // ratio)
+            notes = pooled_notes((len(ys), len(xs)), (rows, cols))
+            ys, xs = pooled_spans(ys, rows), pooled_spans(xs, cols)
     new_height, new_width = _resized(canvas, height, width)
     base = View.even(count, count, corner(whole(frames), share))
     ys, xs = _to_source(ys, height, new_height, canvas[0]), _to_source(xs, width, new_width, canvas[1])
-    return [base, View(ys, xs, newline=True)]
+    return [base, View(ys, xs, newline=True, note=notes)]
 
 
 def _patch_spans(length: int, size: int, patch: int) -> NDArray[np.float64]:
@@ -62,17 +66,6 @@ def _padding(rows: int, cols: int, height: int, width: int) -> tuple[int, int]:
     if width / height > cols / rows:
         return (rows - int(round(height * (cols / width), 7))) // 2, 0
     return 0, (cols - int(round(width * (rows / height), 7))) // 2
-
-
-def _pool(spans: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Ideal spans after a bilinear pooling to `count`: equal shares of the patches."""
-    edges = np.linspace(0, len(spans), count + 1)
-    first = np.minimum(np.floor(edges[:-1]).astype(int), len(spans) - 1)
-    last = np.maximum(np.ceil(edges[1:] - 1e-9).astype(int) - 1, first)
-    patch = spans[0, 1] - spans[0, 0]
-    starts = spans[first, 0] + (edges[:-1] - first) * patch
-    ends = spans[last, 0] + (edges[1:] - last) * patch
-    return np.stack([starts, ends], axis=1)
 
 
 def _resized(canvas: tuple[int, int], height: int, width: int) -> tuple[int, int]:

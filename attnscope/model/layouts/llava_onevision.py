@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from attnscope.model.layouts.anyres import anyres_views
-from attnscope.model.layouts.base import Blank, Layout, View, corner
+from attnscope.model.layouts.base import Blank, Layout, View, corner, of_each_image
+from attnscope.model.layouts.pooled import pooled_notes
 from attnscope.model.layouts.tower import patches, squash_or_crop
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LlavaOnevisionLayout(Layout):
-    """A pooled token gets its ideal cell, an equal share of the patches (ours)."""
+    """A pooled token gets its ideal cell, an equal share of the patches (ours), and a note where it sees much else."""
 
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view a frame and one blank token, or the base view and the tiles of an image."""
@@ -27,5 +29,6 @@ class LlavaOnevisionLayout(Layout):
         pooled = math.ceil(count / 2)
         seen = squash_or_crop(processor.video_processor, frames.width, frames.height)
         region = corner(seen, share)
-        images = inputs["pixel_values_videos"].shape[1]
-        return [*(View.even(pooled, pooled, region, first=i, last=i) for i in range(images)), Blank()]
+        notes = pooled_notes((count, count), (pooled, pooled))
+        view = replace(View.even(pooled, pooled, region), note=notes)
+        return [*of_each_image([view], frames), Blank()]
