@@ -4,6 +4,7 @@ from attnscope.attention.call import AttentionCall, Kernel, Rescale, RowEdit, al
 from attnscope.attention.channels import add_bias, least_mass, masses, output_factor, read_with_output
 from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.dense import dense_attention, dense_rows, logits, softmax
+from attnscope.attention.gates import gated, has_gates
 from attnscope.attention.masks import SampleMask, classify
 from attnscope.attention.seam import Edit, Reader, tapped
 from attnscope.attention.stats import row_lse
@@ -24,6 +25,8 @@ __all__ = [
     "decoder_layers",
     "dense_attention",
     "dense_rows",
+    "gated",
+    "has_gates",
     "least_mass",
     "logits",
     "masses",

@@ -67,12 +67,13 @@ class _Tap:
     layers: dict[nn.Module, int]
     edits: Sequence[Edit]
     readers: Sequence[Reader]
+    outputs: Sequence[Callable[[int, Tensor], None]] = ()
     forward: Forward | None = None
 
     @property
     def wants(self) -> bool:
         """Whether the block reads or edits anything."""
-        return bool(self.layers) and bool(self.edits or self.readers)
+        return bool(self.layers) and bool(self.edits or self.readers or self.outputs)
 
 
 @dataclass(eq=False)
@@ -103,6 +104,7 @@ def tapped(
     *,
     edits: Sequence[Edit] = (),
     readers: Sequence[Reader] = (),
+    outputs: Sequence[Callable[[int, Tensor], None]] = (),
     layers: Sequence[int] | None = None,
 ) -> Iterator[None]:
     """Run the model with its attention edited and read; leaving the block restores everything, also after an exception.
@@ -115,6 +117,8 @@ def tapped(
         model: A transformers model whose decoder dispatches through the attention registry.
         edits: Applied in order to every attention call of the chosen layers.
         readers: Asked for channels before, and handed the readings after, every call of the chosen layers.
+        outputs: Handed the number of the layer and what every call of the chosen layers returns, [B, Nq, H, Dv], edits
+            included; they must change nothing.
         layers: Layer numbers; None for all.
 
     Raises:
@@ -122,7 +126,7 @@ def tapped(
     """
     decoders = decoder_layers(model)
     chosen = {module: number for number, module in decoders.items() if layers is None or number in layers}
-    tap = _Tap(text_decoder(model), chosen, edits, readers)
+    tap = _Tap(text_decoder(model), chosen, edits, readers, outputs)
     with ExitStack() as undo:
         undo.enter_context(uncompiled())
         undo.callback(tap.decoder.register_forward_pre_hook(_begin, with_kwargs=True).remove)
@@ -209,9 +213,12 @@ def _dispatch(
             out, weights = original(module, q, k, v, attention_mask, **kwargs)
         return out, weights
 
-    return _run(
+    out, weights = _run(
         replace(call, kernel=kernel), kernel, [e for t in taps for e in t.edits], [r for t in taps for r in t.readers]
     )
+    for look in [look for tap in taps for look in tap.outputs]:
+        look(layer, out)
+    return out, weights
 
 
 def _run(

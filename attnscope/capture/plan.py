@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.capture.file.specification import Rule, arrays_of
+from attnscope.capture.file.specification import GATE, Rule, arrays_of
 from attnscope.errors import Argument, RequestError, SizeError
 from attnscope.layers import check_layers
 from attnscope.vocabulary import READINGS
@@ -34,6 +34,7 @@ class Shape:
         prompt: Prompt tokens (`hidden` is of these alone).
         hidden: Channels of a hidden state.
         hidden_groups: Groups of tokens whose hidden states are summed up.
+        gated: Whether the model may have gates on its heads' outputs.
     """
 
     layers: int
@@ -48,6 +49,7 @@ class Shape:
     prompt: int = 0
     hidden: int = 0
     hidden_groups: int = 3
+    gated: bool = False
 
     @property
     def dims(self) -> dict[str, int]:
@@ -77,7 +79,8 @@ class Plan:
         masses: Attention mass on key groups: of every text and generated query, and group by group for all queries.
         maps: Mean attention of each query group (turns, speakers, question, answer position, generated tokens) to
             every key.
-        stats: Entropy, log-sum-exp and sink mass of every query, largest attention of text and generated queries.
+        stats: Entropy, log-sum-exp and sink mass of every query, largest attention of text and generated queries; of
+            models with gates on their heads' outputs, also how much of each passes.
         qk: Queries and keys, from which any attention is recomputed exactly.
         full: The dense maps, quadratic in the number of tokens.
         hidden: What each layer receives, summed up: massive activations, rank-one residual and singular values.
@@ -167,6 +170,8 @@ class Plan:
         return {name: sum(self._size(rule, shape) for rule in rules) for name, rules in arrays.items()}
 
     def _size(self, rule: Rule, shape: Shape) -> int:
+        if rule.path == GATE and not shape.gated:
+            return 0
         dims = shape.dims
         if rule.path.startswith("/masses/"):  # whose queries are grouped as the keys are
             dims["query_group"] = shape.key_groups

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from attnscope.attention import decoder_layers, streamed, tapped
+from attnscope.attention import decoder_layers, gated, has_gates, streamed, tapped
 from attnscope.capture.file.writer import CaptureWriter, check_target
 from attnscope.capture.plan import Plan, Shape, format_bytes
 from attnscope.capture.read.capture import Capture
@@ -20,6 +20,7 @@ from attnscope.capture.record.arrays import Datasets
 from attnscope.capture.record.cost import first_tokens
 from attnscope.capture.record.finish import Job, RunningCorrection, finish, score_options
 from attnscope.capture.record.finite import why_not_finite
+from attnscope.capture.record.gates import GateRecorder
 from attnscope.capture.record.generate import Answer, check_wrapper, collate, generate
 from attnscope.capture.record.groups import KeyGroups, QueryGroups, key_groups, query_groups
 from attnscope.capture.record.hidden import HiddenRecorder
@@ -170,15 +171,19 @@ def capture_prompts(
             sample = SampleRecorder(row, index, keys, queries, plan, datasets)
             jobs.append(Job(prompt, Path(out), plan, sample, writer))
         recorder = Recorder([job.recorder for job in jobs], inputs["input_ids"].shape[1], _counter(progress, plan))
-        hidden = HiddenRecorder(recorder.samples, recorder.padded)
+        hidden, gates = HiddenRecorder(recorder.samples, recorder.padded), GateRecorder(recorder.samples)
         with (
             tapped(model.model, edits=corrections),
             tapped(model.model, readers=[recorder], layers=plan.layer_numbers),
             streamed(model.model, hidden, plan.layer_numbers) if plan.hidden else nullcontext(),
+            gated(model.model, gates, plan.layer_numbers) if plan.stats else nullcontext(),
         ):
             answers = generate(model, inputs, max_new_tokens)
         _require_numbers(model, prompts, inputs, answers, corrections)
         _require_all(model, jobs, plan, max(len(answer.ids) for answer in answers) - 1, hidden.seen)
+        unknown = gates.warnings()
+        for warning in unknown:
+            logger.warning("%s", warning)
         run = {
             "sampling": sampling.model_dump() if sampling else None,
             "max_new_tokens": max_new_tokens,
@@ -192,7 +197,7 @@ def capture_prompts(
             options = score_options(model, prompts, answers)
         described = model.describe()
         for job, answer, scored, other in zip(jobs, answers, options, plain, strict=True):
-            finish(model, job, answer, scored, other, run | {"cost": cost}, described, corrections)
+            finish(model, job, answer, scored, other, run | {"cost": cost}, described, corrections, unknown)
     return [open_capture(job.out) for job in jobs]
 
 
@@ -214,6 +219,7 @@ def plan_shape(model: LoadedModel, plan: Plan, keys: KeyGroups, queries: QueryGr
         prompt=keys.member.shape[1],
         hidden=int(getattr(config, "hidden_size", 0)),
         hidden_groups=len(hidden_groups(keys.modalities)),
+        gated=has_gates(model.model, plan.layer_numbers),
     )
 
 

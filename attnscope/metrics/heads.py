@@ -109,6 +109,35 @@ def spatial_entropy(cap: Capture) -> list[Part]:
     return parts
 
 
+@family(
+    Metric(
+        "output_gate",
+        "Output gate at the answer position",
+        "How much of a head's output passes at the answer position, in models that multiply the outputs of their heads "
+        "by a gate: the mean of the gate over the head's channels, 0 shut, 1 open. Attention says where a head reads, "
+        "the gate how much of it the layer uses. NaN in models without such gates.",
+    ),
+    keys=(),
+    needs=("stats",),
+)
+def output_gate(cap: Capture) -> list[Part]:
+    """How much of each head's output passes at the answer position (ours); n = 1 query.
+
+    Args:
+        cap: An open capture with the `stats` reading.
+
+    Returns:
+        One row a place; NaN in layers without gates, and everywhere if the capture holds none.
+
+    Raises:
+        FormatError: If the capture has no `stats` reading.
+    """
+    places, gate = Places.of(cap), np.full((len(cap.layers), cap.heads), np.nan)
+    if cap.gated:
+        gate = np.asarray(cap.stat("output_gate").values[..., cap.prompt_length - 1], np.float64)
+    return [Part("output_gate", places.with_means(gate), 1, {"place": places.table})]
+
+
 def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np.int64]]]:
     """For each choice of sinks: entropies [L + 1, H + 1] and cells that count [L + 1]; the last are of mean maps."""
     tokens, group = cap.tokens, answer_group(cap)

@@ -24,6 +24,7 @@ from attnscope.transformers_names.attention import (
     text_config,
     text_decoder,
 )
+from attnscope.transformers_names.gates import gate_logits, gate_projection, output_projection
 from attnscope.transformers_names.inputs import (
     TYPE_IDS,
     ask_modalities,
@@ -64,6 +65,8 @@ __all__ = [
     "context_window",
     "eager_function",
     "fault_of_a_version",
+    "gate_logits",
+    "gate_projection",
     "has_text_config",
     "hears",
     "implementation_of",
@@ -76,6 +79,7 @@ __all__ = [
     "local_entry",
     "modalities_in",
     "only_errors",
+    "output_projection",
     "position_rule",
     "reading_part",
     "registry_of",

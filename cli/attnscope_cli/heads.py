@@ -93,6 +93,8 @@ def run(
     Values are means over clips with 95 % bootstrap intervals. Beside them: how often a head is among the best of a
     clip, whether clips agree on the order (Kendall's W), and whether the other numbers would choose the same heads.
 
+    Of models with gates on their heads' outputs it also shows how much of each passes at the answer position.
+
     Attention mass is not importance: --knockout cuts each head, and says what the answer loses and whether the order
     tells it.
 
@@ -144,12 +146,15 @@ def _print(headlist: HeadList) -> None:
     clips = f"{headlist.clips} clip{'s' if several else ''}"
     print_lines(f"{by.name}: {by.metric}, {'lowest' if by.lowest else 'highest'} first, {clips}")
     shares = several and any(head.top_share is not None for head in headlist.heads)
-    columns = ["head", "value", *["95 % interval"] * several, *[f"in top {by.top}"] * shares, *["effect"] * effects]
+    gated = any(head.output_gate is not None for head in headlist.heads)
+    columns = ["head", "value", *["95 % interval"] * several, *[f"in top {by.top}"] * shares]
+    columns += [*["output gate"] * gated, *["effect"] * effects]
     values, changes = (_ranked([getattr(head, name) for head in headlist.heads]) for name in ("value", "effect"))
     rows = []
     for head, value, change in zip(headlist.heads, values, changes, strict=True):
         row = [f"{head.layer}.{head.head}", value]
         row += [_interval(head.low, head.high)] * several + [_share(head.top_share)] * shares
+        row += [_number(head.output_gate)] * gated
         rows.append(row + [change] * effects)
     print_table(columns, rows)
     if headlist.agreement:

@@ -35,7 +35,7 @@ def test_families_read_in_order():
     names = [m.name for m in metrics.all()]
     assert names[:4] == ["pair_mean", "mass_share", "gap", "lift"]
     assert names.index("decay_gamma") < names.index("log10_e_dda") < names.index("speaker_density")
-    assert names[-5:] == ["answer_mass", "answer_lift", "answer_share", "cross_attention", "spatial_entropy"]
+    assert names[-5:] == ["answer_lift", "answer_share", "cross_attention", "spatial_entropy", "output_gate"]
     families = [m.family for m in metrics.all()]
     assert list(dict.fromkeys(families)) == [family for family in FAMILIES if family in families]
 

@@ -16,6 +16,7 @@ from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.recompute import check_recomputed
 from attnscope.capture.check.relations import check_relations
 from attnscope.capture.file.nodes import Store
+from attnscope.capture.file.specification import GATE
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.read.dense import LayerMask
 from attnscope.errors import FormatError
@@ -143,6 +144,9 @@ def _stats(facts: Facts) -> Iterator[Problem]:
         ):
             values = facts.store.read(f"/stats/{name}", layer).astype(np.float64)
             yield from _range(facts, f"/stats/{name}", layer, values, 0, high, tolerance)
+        if cap.gated:
+            gate = facts.store.read(GATE, layer).astype(np.float64)
+            yield from _range(facts, GATE, layer, gate[~np.isnan(gate).all(-1)], 0, 1, 0.0)
         lse = facts.store.read("/stats/lse", layer)
         for head, query in np.argwhere(~np.isfinite(lse))[:1]:
             yield Problem("/stats/lse", f"{_name(facts, layer, head)} query {query}: {lse[head, query]}")

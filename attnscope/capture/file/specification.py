@@ -23,6 +23,7 @@ Version = tuple[int, int]
 
 ALWAYS = "always"
 MAY = "may"
+GATE = "/stats/output_gate"
 NUMBERED = ("layer", "number")  # what stands in braces in a path
 MASK_KINDS = ("causal", "sliding", "explicit")
 LOGICAL_DTYPES = ("float32", "float16", "bfloat16")  # of queries and keys; the last as the uint16 of its bits
@@ -196,6 +197,16 @@ SPECIFICATION: tuple[Rule, ...] = (
     _array("/stats/probes", "probe", "int32", "positions: at least the members of the query groups", need="stats"),
     _array("/stats/max", "layer head probe", "float32", "largest A of the row", need="stats", grows="probe"),
     _array("/stats/allowed", "layer query", "int32", "how many keys the query may see", need="stats", grows="query"),
+    _array(
+        GATE,
+        _ROWS_OF_QUERIES,
+        "float32",
+        "how much of the head's output passes to the layer's output projection: mean over its channels of the factor "
+        "from 0 (shut) to 1 by which the model multiplies it; NaN in layers without such a gate. SHOULD be there if "
+        "the model has one",
+        need=MAY,
+        grows="query",
+    ),
     Rule("/qk", "qk", words.READINGS[words.QK].meaning, "qk"),
     Rule("/qk/{layer}", "qk-layer", "a recorded layer, by its number in the model", "qk"),
     _array("/qk/{layer}/q", "head query channel", _QK_TYPES, "the queries", need="qk", grows="query"),

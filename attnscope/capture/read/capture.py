@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnscope.capture.file.specification import arrays_of, rule_of
+from attnscope.capture.file.specification import GATE, arrays_of, rule_of
 from attnscope.capture.read import notebook
 from attnscope.capture.read.contents import Contents
 from attnscope.capture.read.dense import Floats, LayerQK
@@ -246,8 +246,9 @@ class Capture(Contents):
 
         Args:
             name: `entropy` (nats), `lse` (log of the softmax denominator, nats), `sink_mass`, `max` (largest
-                attention of the row, for members of the query groups only), or `allowed` (keys that the query
-                may see; it has no head).
+                attention of the row, for members of the query groups only), `allowed` (keys that the query
+                may see; it has no head), or `output_gate` (how much of the head's output passes, from 0 to 1; only
+                if the capture is `gated`).
             layer: Number in the model, several, or None for all.
             head: Query head, several, or None for all.
 
@@ -267,6 +268,8 @@ class Capture(Contents):
         stats = _names("stats")
         if name not in stats:
             raise RequestError(f"'{name}' is no stat; the stats are {', '.join(stats)}")
+        if f"/stats/{name}" == GATE and not self.gated:
+            raise RequestError(f"{self.path}: has no '{name}'; no gate on the outputs of this model's heads was read")
         return self._labelled("stats", name, name, layer, head)
 
     def hidden(self, name: str, layer: Choice = None) -> xr.DataArray:

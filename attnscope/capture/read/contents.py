@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from attnscope.capture.check.arrays import check_sizes
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import ALWAYS, RULES
+from attnscope.capture.file.specification import ALWAYS, GATE, RULES
 from attnscope.capture.read.dense import LayerMask, read_masks
 from attnscope.capture.read.frames import StoredFrames
 from attnscope.capture.read.labels import Choice, Indices, Positions, is_one, pick, positions
@@ -268,6 +268,11 @@ class Contents:
     def readings(self) -> list[str]:
         """The readings that the capture has, of masses, maps, stats, qk, full and hidden."""
         return [name for name in READINGS if self._store.has(f"/{name}")]
+
+    @property
+    def gated(self) -> bool:
+        """Whether the capture says how much of each head's output its model lets pass (`stat("output_gate")`)."""
+        return self._store.has(GATE)
 
     # ---- inside
 

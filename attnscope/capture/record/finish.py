@@ -81,6 +81,7 @@ def finish(
     run: dict[str, Any],
     described: dict[str, Any],
     corrections: Sequence[RunningCorrection],
+    warnings: Sequence[str] = (),
 ) -> None:
     """Complete the file of one prompt.
 
@@ -93,6 +94,7 @@ def finish(
         run: The resolved configuration, without the plan.
         described: What `/model` says.
         corrections: What was in force.
+        warnings: What the run has shown that a user should know, beside the warnings of the prompt.
     """
     recorder, layers = job.recorder, list(job.plan.layer_numbers)
     recorder.datasets.flush()
@@ -109,7 +111,7 @@ def finish(
         "prompt": {
             "text": job.prompt.text,
             "length": recorder.length,
-            "warnings": job.prompt.warnings,
+            "warnings": [*job.prompt.warnings, *warnings],
             "placing": job.prompt.placing.to_dict(),
         },
         "answer": {"text": text, "tokens": tokens, "options": options, "first": likeliest(answer)},

@@ -21,6 +21,7 @@ from attnscope.vocabulary import ANSWER_POSITION, TEXT, VISUAL
 
 Floats = NDArray[np.float64]
 Tables = Mapping[str, pd.DataFrame]
+GATE = "output_gate"
 FRAMES = ("live", "all")  # the first that a capture defines
 
 
@@ -139,6 +140,22 @@ def scores(
         gate = elbow(mass) if least_mass is None else least_mass
         values = np.where((mass > gate)[:, None], values, np.nan)
     return Scores(chosen, frames, places, values, mass, gate) if np.isfinite(values).any() else None
+
+
+def gates(tables: Tables, about: pd.DataFrame) -> pd.DataFrame:
+    """How much of each head's output passes at the answer position, in the mean over clips.
+
+    Args:
+        tables: By family, of one or more captures, with a column `capture`.
+        about: `labels` of the captures.
+
+    Returns:
+        Columns `layer`, `head` and `output_gate`; no rows if the model has no gates.
+    """
+    read = _heads(tables, about, GATE, {}, None)
+    if read is None:
+        return pd.DataFrame({"layer": [], "head": [], GATE: []})
+    return read[1].assign(**{GATE: means(read[2])[0]})
 
 
 def _heads(

@@ -78,6 +78,7 @@ class Head(_Part):
     n: NonNegativeInt
     top_share: float | None = None
     mass: float | None = None
+    output_gate: float | None = None
     effect: float | None = None
 
 

@@ -21,7 +21,7 @@ from scipy.stats import friedmanchisquare, rankdata, spearmanr
 from attnscope.errors import FormatError, RequestError
 from attnscope.layers import select_layers
 from attnscope.metrics import registry
-from attnscope.metrics.choosing.criteria import Criterion, Scores, Tables, criteria, criterion, scores
+from attnscope.metrics.choosing.criteria import GATE, Criterion, Scores, Tables, criteria, criterion, gates, scores
 from attnscope.metrics.choosing.headlist import By, Head, HeadList, OfModel, shown
 from attnscope.metrics.clips.keys import labels
 from attnscope.metrics.clips.resample import DRAWS, interval, means
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 Floats = NDArray[np.float64]
+HALF = 0.5  # of its output, below which a head is called shut (ours)
 NOT_CAUSE = (
     "Attention mass is not causal importance: a head that attends somewhere need not matter there. None of these heads "
     "was knocked out."
@@ -182,7 +183,7 @@ def choose(
             raise RequestError.of("least", least, "no head has a mass on the video above it", where=f"{_files(caps)}: ")
         raise RequestError.of("by", by, _undefined(caps, chosen, defined), where=f"{_files(caps)}: ")
     own = defined.pop(by)
-    table = ranked(own, count)
+    table = ranked(own, count).merge(gates(tables, about), on=["layer", "head"], how="left")
     if least is not None and chosen.gate is None:
         table = table[table["value"] < least if chosen.lowest else table["value"] > least]
     if table.empty:
@@ -197,15 +198,15 @@ def choose(
         heads=[Head(**row) for row in records(table.head(count))],
         stability=records(pd.DataFrame([stability(own)]))[0],
         agreement=records(rows[rows["by"] == by]),
-        notes=_notes(caps, own, table, least),
+        notes=[*_notes(caps, own, table, least), *_shut(table.head(count))],
     )
 
 
 def measure(
     caps: Sequence[Capture], names: Sequence[str], threshold: float = 0.5, progress: Progress | None = None
 ) -> dict[str, pd.DataFrame]:
-    """The numbers of all criteria, of every capture: tables by family with a column `capture`."""
-    wanted = sorted({name for c in criteria().values() for name in c.metrics})
+    """The numbers of all criteria, and output gates, of every capture: tables by family with a column `capture`."""
+    wanted = sorted({GATE, *(name for c in criteria().values() for name in c.metrics)})
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
         own = part_of(progress, number, len(caps))
@@ -281,6 +282,17 @@ def _notes(caps: Sequence[Capture], own: Scores, table: pd.DataFrame, least: flo
     if table["effect"].isna().all():
         notes.append(NOT_CAUSE)
     return notes
+
+
+def _shut(table: pd.DataFrame) -> list[str]:
+    """How many of the chosen heads contribute little for all that they attend."""
+    if table[GATE].isna().all():
+        return []
+    shut = int((table[GATE] < HALF).sum())
+    return [
+        f"{shut} of these {len(table)} heads let less than half of their output through at the answer position"
+        " (output gate)."
+    ]
 
 
 def _undefined(caps: Sequence[Capture], chosen: Criterion, defined: Collection[str]) -> str:

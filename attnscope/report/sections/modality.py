@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.colors import Normalize
+
 from attnscope.metrics import get
 from attnscope.metrics.clips.curves import attention_scores, fit_means, layer_means, over_clips, rows_of
 from attnscope.report.change import Change
@@ -56,6 +58,7 @@ def of_captures(analysis: Analysis) -> Section:
             "Cross-modal mass by head",
             "Share of the attention of text queries that falls on visual tokens, by layer and head (sinks included).",
         )
+    _gates(section, analysis)
     section.draw(
         "gap",
         curves.gap_by_layer(means, analysis.denominator),
@@ -81,6 +84,24 @@ def of_captures(analysis: Analysis) -> Section:
         )
     _spread(section, analysis, intervals)
     return section
+
+
+def _gates(section: Section, analysis: Analysis) -> None:
+    """Beside where heads attend: how much of their output passes, if the model has gates for it."""
+    if "heads" not in analysis.tables:
+        return
+    gate = over_clips(rows_of(analysis.tables["heads"], "output_gate"), analysis.about)
+    if not gate["value"].notna().any():
+        return
+    section.draw(
+        "output_gate",
+        heads.heads_map(
+            heads.grid(gate), title="Output gate, answer position", unit="share that passes", norm=Normalize(0, 1)
+        ),
+        "Output gate by head",
+        "This model multiplies the output of each head by a gate. The map shows the gate at the answer position, as a "
+        "mean over the head's channels: a head near 0 attends, but passes on little of what it reads.",
+    )
 
 
 def _spread(section: Section, analysis: Analysis, intervals: str) -> None:
