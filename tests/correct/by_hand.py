@@ -111,15 +111,18 @@ def targets(prompt, settings, names=None, instead=None):
     return found, sorted({j for inside in boxed.values() for j in inside})
 
 
-def reference(call, prompt, settings, names=None, instead=None):
+def reference(call, prompt, settings, names=None, instead=None, width=None):
     """The corrected map [H, N, N] of one call from its plain logits, and the active heads [H].
 
-    The call may hold more tokens than the prompt; arguments as of `targets`.
+    The call may hold more tokens than the prompt; arguments as of `targets`. `width` is that of the model's queries, if
+    it is not that of its values (latent attention).
     """
-    width = call.value.shape[-1]
+    width = width or call.value.shape[-1]
     z = logits(call.query[0, ..., :width], call.key[0, ..., :width], scaling=call.scaling)
     n = z.shape[-1]
-    seen = allowed_pairs(call, 0, torch.arange(n)) & torch.ones(n, n).tril().bool()
+    seen = allowed_pairs(call, 0, torch.arange(n))
+    if call.mask is None:
+        seen &= torch.ones(n, n).tril().bool()
     pairs, visual = targets(prompt, settings, names, instead)
     plain = torch.softmax(z.masked_fill(~seen, -math.inf), -1)
     active = plain[:, sorted(pairs)][..., visual].mean((1, 2)) > settings.threshold

@@ -29,7 +29,7 @@ class Dense:
             return self.original(module, query, key, value, attention_mask, scaling=scaling, **kwargs)
         layer, n, share = self.modules[module], query.shape[2], query.shape[1] // key.shape[1]
         q, k, v = (x[0].double() for x in (query, key, value))
-        seen = torch.ones(n, n, dtype=torch.bool).tril()
+        seen = allowed(attention_mask, n)
         attention = None
         for rule in self.rules:
             z = q @ k.repeat_interleave(share, 0).mT * (scaling or q.shape[-1] ** -0.5)
@@ -50,6 +50,13 @@ class Dense:
                 return loaded.model(**inputs, use_cache=False).logits
         finally:
             del self.registry["sdpa"]
+
+
+def allowed(mask, n):
+    """[n, n] pairs that a prefill's mask, as SDPA takes it, lets a query see: none is causal."""
+    if mask is None:
+        return torch.ones(n, n, dtype=torch.bool).tril()
+    return mask[0, 0] if mask.dtype == torch.bool else mask[0, 0] == 0
 
 
 def plain(z, seen):
@@ -136,11 +143,11 @@ def pseudo(prompt, settings):
         n, out = len(prompt.tokens), plain(z, seen)
         for i in range(n):
             more = settings.p_base - settings.beta * torch.arange(n - (i + 1), dtype=torch.float64)
-            row = z[:, i, : i + 1]
+            row = z[:, i, seen[i]]
             more = more.expand(len(z), -1)
             if settings.level == "row":
                 more = more + torch.logsumexp(row, -1, keepdim=True)
-            out[:, i, : i + 1] = torch.softmax(torch.cat([row, more], -1), -1)[:, : i + 1]
+            out[:, i, seen[i]] = torch.softmax(torch.cat([row, more], -1), -1)[:, : row.shape[-1]]
         return out
 
     return rule

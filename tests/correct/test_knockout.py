@@ -23,6 +23,7 @@ from attnscope.errors import ModelError, RequestError
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import longer, run, whole_map
+from tests.correct.moda_dense import allowed
 from tests.families.llava import build_sliding
 
 FEW = pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
@@ -154,7 +155,7 @@ class Dense:
         n, groups = query.shape[2], query.shape[1] // key.shape[1]
         k, v = (x.repeat_interleave(groups, 1) for x in (key, value))
         z = (query @ k.transpose(2, 3)) * (scaling or query.shape[-1] ** -0.5)
-        seen = torch.ones(n, n, dtype=torch.bool).tril()
+        seen = allowed(attention_mask, n)
         for h in range(z.shape[1]):
             left = seen & ~self.cut if (self.modules[module], h) in self.heads else seen
             left = torch.where(left.any(1, keepdim=True), left, seen)
@@ -171,8 +172,7 @@ class Dense:
 
 
 def every_head(loaded):
-    text = loaded.text_config
-    return [(la, h) for la in range(text.num_hidden_layers) for h in range(text.num_attention_heads)]
+    return [(la, h) for la in decoder_layers(loaded.model) for h in range(loaded.text_config.num_attention_heads)]
 
 
 def named_heads(loaded, knockout):

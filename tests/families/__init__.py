@@ -19,6 +19,7 @@ from tests.families.glm import build_glm4v, build_glm4v_moe, build_glm46v, build
 from tests.families.grids import GRIDS
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
+from tests.families.kimi import build_kimi_k25
 from tests.families.llama4 import build_llama4
 from tests.families.llava import (
     build_llava,
@@ -96,6 +97,7 @@ OTHERS: dict[str, Callable[[Path], Path]] = {
     "paligemma": build_paligemma,
     **SQUARES,
     **GRIDS,
+    "kimi_k25": build_kimi_k25,
 }
 
 EAGER = ("softcap", "sink_logits")  # sdpa has neither
