@@ -70,6 +70,8 @@ FAMILIES = (
     Family("glm46v", "GLM-4.6V", *_CELLS_28, 2),
     Family("glm4v_moe", "GLM-4.5V", *_CELLS_28, 2),
     Family("llama4", "Llama 4", _EACH, _TILES, 1),
+    Family("ernie4_5_vl_moe", "ERNIE 4.5 VL", *_CELLS_28, 2),
+    Family("video_llama_3", "VideoLLaMA 3", f"{_CELLS_28[0]}, if it changed", "14 pixel cell of the resized image", 1),
 )
 
 

@@ -79,6 +79,29 @@ def video_metadata(**fields: Any) -> Any:
     return VideoMetadata(**fields)
 
 
+def drawn_time(video_processor: Any, seconds: float, width: int, height: int) -> tuple[int, int]:
+    """Right and bottom edge of the time that a processor draws into the top left corner of a frame; 0, 0 for none.
+
+    Known: `draw_on_frames`, `_convert_timestamp` and `_render_image_with_timestamp` of ERNIE 4.5 VL, transformers 5.10
+    to 5.24.
+
+    Args:
+        video_processor: The processor of videos.
+        seconds: When the frame is shown.
+        width: Pixels of the frame.
+        height: Pixels of the frame.
+    """
+    import torch
+
+    if not video_processor.draw_on_frames:
+        return 0, 0
+    plain = torch.full((3, height, width), 128, dtype=torch.uint8)
+    stamp = video_processor._convert_timestamp(seconds)
+    drawn = (video_processor._render_image_with_timestamp(plain, stamp) != plain).any(0).nonzero()
+    bottom, right = (drawn.max(dim=0).values + 1).tolist() if len(drawn) else (0, 0)
+    return int(right), int(bottom)
+
+
 def best_canvas(size: list[int], canvases: Any) -> tuple[int, int]:
     """Height and width of the canvas that LLaVA's processors choose for an image.
 

@@ -36,7 +36,7 @@ def eager_oracle(folder, prompt, generated):
     model = attnscope.load(str(folder), attn="eager").model
     inputs = dict(prompt.inputs)
     tail = torch.tensor([generated[:-1]], dtype=torch.long)
-    for name in ("input_ids", "attention_mask", "mm_token_type_ids"):
+    for name in prompt.token_inputs:  # the generated tokens are text, so their kind is 0 whatever the input's name
         if name in inputs:
             extra = tail if name == "input_ids" else torch.full_like(tail, int(name == "attention_mask"))
             inputs[name] = torch.cat([inputs[name], extra.to(inputs[name].dtype)], 1)

@@ -49,6 +49,7 @@ from tests.families.qwen import (
 )
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 from tests.families.squares import SQUARES
+from tests.families.video_llama import build_video_llama_3
 from tests.support.checkpoint import build_tiny_qwen2_5_vl
 
 SUPPORTED: dict[str, Callable[[Path], Path]] = {
@@ -87,6 +88,8 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "glm46v": build_glm46v,
     "glm4v_moe": build_glm4v_moe,
     "llama4": build_llama4,
+    "ernie4_5_vl_moe": build_ernie4_5_vl,
+    "video_llama_3": build_video_llama_3,
 }
 
 # Families without a layout.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matplotlib import get_data_path
 from transformers import (
     Ernie4_5_VLMoeConfig,
     Ernie4_5_VLMoeForConditionalGeneration,
@@ -17,7 +18,7 @@ from training.checkpoint import save_checkpoint, tiny_text_config, train_tokeniz
 
 
 def build_ernie4_5_vl(folder: Path) -> Path:
-    """Every layer but the first has experts, other ones for visual tokens than for text."""
+    """Every layer but the first has experts, other ones for visual tokens than for text; times are drawn on frames."""
     media = {
         f"{kind}{part}_token": f"<|{kind.upper()}_{mark}|>" for kind in ("image", "video") for part, mark in _PARTS
     }
@@ -43,7 +44,7 @@ def build_ernie4_5_vl(folder: Path) -> Path:
     processor = Ernie4_5_VLMoeProcessor(
         Ernie4_5_VLMoeImageProcessor(size=size),
         tokenizer,
-        Ernie4_5_VLMoeVideoProcessor(size=size, draw_on_frames=False),
+        Ernie4_5_VLMoeVideoProcessor(size=size, font=str(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf")),
         chat_template=template,
     )
     model = Ernie4_5_VLMoeForConditionalGeneration(config)

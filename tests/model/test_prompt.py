@@ -125,7 +125,7 @@ def test_times_and_frames(loaded: LoadedModel) -> None:
     visual = tokens[(tokens.modality == "visual") & tokens.x0.notna()]
     assert (visual.frame_first.min(), visual.frame_last.max()) == (0, 4)
     assert visual.frame_first.is_monotonic_increasing
-    span = 2 if loaded.family.startswith("qwen") else 1
+    span = 2 if loaded.family.startswith(("qwen", "ernie")) else 1
     assert ((visual.frame_last - visual.frame_first).isin([0, span - 1])).all()
     expected = (shown.times[visual.frame_first] + shown.times[visual.frame_last]) / 2
     np.testing.assert_allclose(visual.time, expected)

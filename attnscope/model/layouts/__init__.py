@@ -16,11 +16,13 @@ from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
 from attnscope.model.layouts.molmo import Molmo2Layout
 from attnscope.model.layouts.pixtral import Mistral3Layout
 from attnscope.model.layouts.qwen import (
+    Ernie45VLLayout,
     Glm4VLayout,
     Qwen2VLLayout,
     Qwen3VLLayout,
     Qwen25VLLayout,
     QwenOmniLayout,
+    VideoLlama3Layout,
 )
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
 from attnscope.plugins import Registry
@@ -85,6 +87,8 @@ for _family, _layout in (
     ("glm46v", Glm4VLayout()),
     ("glm4v_moe", Glm4VLayout()),
     ("llama4", Llama4Layout()),
+    ("ernie4_5_vl_moe", Ernie45VLLayout()),
+    ("video_llama_3", VideoLlama3Layout()),
 ):
     LAYOUTS.add(_family, _layout, __name__)
 

@@ -40,6 +40,7 @@ class View:
         last: Last sampled frame that its tokens cover.
         newline: Each row ends with one more token that has no cell.
         note: What else a reader must know of the cells, "" nothing; one a cell, row by row, or None.
+        kept: Cells that have a token, where the processor drops some; bool [rows, cols], None for all of them.
 
     Example:
         >>> attnscope.model.View.even(2, 2, (0, 0, 640, 360)).ys.tolist()
@@ -52,6 +53,7 @@ class View:
     last: int = 0
     newline: bool = False
     note: Sequence[str] | None = None
+    kept: NDArray[np.bool_] | None = None
 
     @classmethod
     def even(cls, rows: int, cols: int, region: Region, first: int = 0, last: int = 0) -> View:
@@ -221,12 +223,16 @@ def _cells(view: View, frames: Frames) -> Places:
     box = np.stack([xs[col, 0], ys[row, 0], xs[col, 1], ys[row, 1]], axis=1).astype(np.float32)  # [V, 4]
     box[(box[:, 0] >= box[:, 2]) | (box[:, 1] >= box[:, 3])] = np.nan  # wholly in the padding
     grid = np.stack([row, col], axis=1).astype(np.int32)
-    if view.newline:
+    notes = _cell_notes(view)
+    if view.kept is not None:
+        own = np.flatnonzero(view.kept.reshape(rows * cols))
+        grid, box, notes = grid[own], box[own], None if notes is None else [notes[cell] for cell in own]
+    elif view.newline:
         # [rows, cols, 2 or 4] -> one more column, without a cell
         grid = _with_column(grid.reshape(rows, cols, 2), -1)
         box = _with_column(box.reshape(rows, cols, 4), np.nan)
     covered = np.tile(np.array([[view.first, view.last]], np.int32), (len(grid), 1))
-    return Places(frames=covered, grid=grid, box=box, note=_cell_notes(view))
+    return Places(frames=covered, grid=grid, box=box, note=notes)
 
 
 def _cell_notes(view: View) -> list[str] | None:

@@ -1,11 +1,15 @@
-"""The Qwen families and those built as they are: `*_grid_thw`, a merge of 2 x 2 patches, two frames a token."""
+"""The Qwen families and those built as they are: `*_grid_thw`, a merge of 2 x 2 patches, two frames a token, or one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from attnscope.model.layouts.base import Blank, Layout, View, whole
+import numpy as np
+
+from attnscope.model.layouts.base import Layout, View, whole
+from attnscope.transformers_names import drawn_time
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
@@ -16,7 +20,12 @@ class QwenLayout(Layout):
 
     Where the number of frames is odd the processor repeats the last one, so its tokens cover that frame
     alone.
+
+    Attributes:
+        counts_frames: The grid of a video counts its frames, not the steps that a token covers.
     """
+
+    counts_frames: ClassVar[bool] = False
 
     def processor_kwargs(self, processor: Any, kind: str) -> dict[str, Any]:
         """Say how pixels are capped: as the checkpoint says, else not at all (transformers' own default)."""
@@ -31,13 +40,15 @@ class QwenLayout(Layout):
         processor: Any,
         inputs: Mapping[str, Any],
         frames: Frames,
-    ) -> Sequence[View | Blank]:
+    ) -> Sequence[View]:
         """One view for each temporal step."""
         video = "video_grid_thw" in inputs
         part = processor.video_processor if video else processor.image_processor
         steps, rows, cols = inputs["video_grid_thw" if video else "image_grid_thw"][0].tolist()
         span = part.temporal_patch_size if video else 1
         last = len(frames.images) - 1
+        if self.counts_frames:
+            steps //= span
         return [
             View.even(
                 rows // part.merge_size,
@@ -77,3 +88,58 @@ class Glm4VLayout(QwenLayout):
     min_frames = 2  # its resize needs a whole temporal step
     labelled = True
     label_style = "after"
+
+
+class Ernie45VLLayout(QwenLayout):
+    """ERNIE 4.5 VL: 28 pixel cells, joined over two frames behind the tower; no text between frames.
+
+    The processor may draw the time into the top left corner of each frame: the cells there carry a note.
+    """
+
+    counts_frames = True
+
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View]:
+        """One view for every two frames, with notes on the cells that the time is drawn over."""
+        views = super().views(model, processor, inputs, frames)
+        if "video_grid_thw" not in inputs:
+            return views
+        size = (frames.width, frames.height)
+        edges = [drawn_time(processor.video_processor, float(time), *size) for time in frames.times]
+        return [_under(view, edges[view.first : view.last + 1]) for view in views]
+
+
+class VideoLlama3Layout(QwenLayout):
+    """VideoLLaMA 3: one frame a token, "Time 0.7s:" before each; images are not merged, 14 pixel cells.
+
+    A cell that is nearly what it was in the frame before has no token, but for the first of a frame that did not change
+    at all. The processor's mask says which have one. A token that stands for later frames too carries a note; it has
+    the frame whose pixels it is made of.
+    """
+
+    labelled = True
+    label_style = "open"
+
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View]:
+        """One view for each frame, with the cells that the processor kept."""
+        views = super().views(model, processor, inputs, frames)
+        if "video_compression_mask" not in inputs:
+            return views
+        kept = inputs["video_compression_mask"].numpy().reshape(len(views), len(views[0].ys), len(views[0].xs))
+        repeats = np.zeros(kept.shape, int)  # frames behind in which the cell has no token
+        for frame in reversed(range(len(views) - 1)):
+            repeats[frame] = np.where(kept[frame + 1], 0, repeats[frame + 1] + 1)
+        return [
+            replace(view, kept=own, note=[_REPEATED[min(count, 2)].format(count) for count in counts.ravel()])
+            for view, own, counts in zip(views, kept, repeats, strict=True)
+        ]
+
+
+_UNCHANGED = "unchanged, and without a token, in the next"
+_REPEATED = ("", f"{_UNCHANGED} frame", f"{_UNCHANGED} {{}} frames")
+
+
+def _under(view: View, edges: Sequence[tuple[int, int]]) -> View:
+    """A view with a note on each cell that begins left of and above the right bottom corner of what is drawn."""
+    right, bottom = (max(edge[axis] for edge in edges) for axis in (0, 1))
+    covered = np.outer(view.ys[:, 0] < bottom, view.xs[:, 0] < right).ravel()
+    return replace(view, note=["the processor draws the time over it" if drawn else "" for drawn in covered])
