@@ -37,6 +37,7 @@ _CELLS_28 = ("28 pixel cell of the resized frame", "28 pixel cell of the resized
 _CELLS_32 = ("32 pixel cell of the resized frame", "32 pixel cell of the resized image")
 _TILES = "cell of a tile, or of the whole image"
 _SQUARE = "pooled cell of the {} squashed to a square"
+_WHOLE = "cell of the {} squashed to a square"
 _RESIZED = "48 pixel cell of the resized {}"
 _CROP = "patch of the centre crop"
 _EACH = "as an image; each frame is one"
@@ -53,6 +54,13 @@ FAMILIES = (
     Family("gemma4", "Gemma 4", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
     Family("gemma4_unified", "Gemma 4 12B", _RESIZED.format("frame"), _RESIZED.format("image"), 1),
     Family("molmo2", "Molmo2", _SQUARE.format("frame"), "pooled cell of the whole image, or of the fine view of it", 1),
+    Family(
+        "paligemma",
+        "PaliGemma, PaliGemma 2",
+        "cell of the frame squashed to a square",
+        "cell of the image squashed to a square",
+        1,
+    ),
     Family("idefics3", "Idefics3, first SmolVLM", _EACH, _TILES, 1),
     Family("llava", "LLaVA-1.5, Pixtral 12B", _EACH, f"{_CROP}; Pixtral: of the whole image", 1),
     Family("llava_next", "LLaVA-NeXT (1.6)", _EACH, _TILES, 1),

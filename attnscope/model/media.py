@@ -12,7 +12,7 @@ from attnscope.errors import ModelError
 from attnscope.model.innermost import forward_name, stated_inputs, takes
 from attnscope.model.layouts import LAYOUTS, Layout, NoLayout
 from attnscope.model.positions import require_type_ids
-from attnscope.transformers_names import TYPE_IDS, ask_modalities, is_pixels, video_metadata
+from attnscope.transformers_names import TYPE_IDS, ask_modalities, is_pixels, is_target, video_metadata
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -100,6 +100,7 @@ def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> tuple[dict[s
     """What the processor made, on the model's device, pixels in its dtype: what the model takes, and the rest.
 
     The rest is what no code of the family names, such as token types of a model whose positions are those of text.
+    What only training needs is in neither.
 
     Raises:
         ModelError: If code that replaced the model's forward cannot take an input of its family, or the processor has
@@ -112,7 +113,7 @@ def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> tuple[dict[s
     inputs: dict[str, Any] = {}
     rest: dict[str, Any] = {}
     for name, value in processed.items():
-        if not isinstance(value, torch.Tensor):
+        if not isinstance(value, torch.Tensor) or is_target(name):
             continue
         dtype = model.dtype if is_pixels(name) else None
         wanted = name in stated or (name != TYPE_IDS and takes(model, name))

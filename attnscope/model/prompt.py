@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Prompt:
     """What the model is given for one scene.
 
     Attributes:
-        text: The prompt as the chat template renders it, before media placeholders are expanded.
+        text: The prompt as the chat template renders it, with what the processor puts after it, before media
+            placeholders are expanded.
         inputs: Tensors with a batch of 1, on the model's device, ready for `model(**inputs)` and
             `model.generate`.
         tokens: One row for each of the N positions, with the columns of the file format's `/tokens`.
@@ -120,6 +121,8 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     if placing.how == NOWHERE:
         warnings.append(f"{placing.reason}: {NO_PLACES}")
     alignment = align(loaded, rendered, input_ids, ids)
+    longer = f"{rendered.text} and so on"
+    rendered = replace(rendered, text=alignment.text)
     tokens = token_table(
         loaded.tokenizer,
         rendered,
@@ -133,7 +136,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         labels=_label_style(loaded) if placing.how == LAYOUT else None,
     )
     inputs, rest = model_inputs(loaded, processed)
-    per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{rendered.text} and so on", frames))
+    per_token = token_inputs(inputs | rest, lambda: process(loaded, longer, frames))
     beyond = context_note(loaded, inputs)
     if beyond is not None:
         warnings.append(beyond)

@@ -37,6 +37,17 @@ def is_pixels(name: str) -> bool:
     return "pixel_values" in name
 
 
+def is_target(name: str) -> bool:
+    """Whether an input is what training compares the model's answer with.
+
+    Known: `labels`, which PaliGemma's processor makes of every prompt, transformers 5.10 to 5.24.
+
+    Args:
+        name: Name of an input of a model.
+    """
+    return name == "labels"
+
+
 def sound_ids(model: Any) -> list[int]:
     """Ids of the tokens that stand for sound in a prompt.
 

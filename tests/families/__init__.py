@@ -39,6 +39,7 @@ from tests.families.omni import (
     build_qwen3_omni,
     build_qwen3_omni_thinker,
 )
+from tests.families.phi import build_phi4_multimodal
 from tests.families.pixtral import build_mistral3, build_pixtral
 from tests.families.qwen import (
     build_qwen2_vl,
@@ -68,6 +69,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "gemma4": build_gemma4,
     "gemma4_unified": build_gemma4_unified,
     "molmo2": build_molmo2,
+    "paligemma": build_paligemma,
     "idefics3": build_idefics3,
     "llava": build_llava,
     "pixtral": build_pixtral,
@@ -97,7 +99,7 @@ OTHERS: dict[str, Callable[[Path], Path]] = {
     "glm_ocr": build_glm_ocr,
     "idefics2": build_idefics2,
     "got_ocr2": build_got_ocr2,
-    "paligemma": build_paligemma,
+    "phi4_multimodal": build_phi4_multimodal,
     **SQUARES,
     **GRIDS,
     "kimi_k25": build_kimi_k25,

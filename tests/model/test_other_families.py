@@ -7,8 +7,6 @@ import json
 import numpy as np
 import pytest
 import torch
-import transformers
-from packaging.version import Version
 from safetensors.torch import load_file
 from transformers.models.qwen2_5_vl import modeling_qwen2_5_vl as modeling
 from typer.testing import CliRunner
@@ -17,19 +15,18 @@ import attnscope
 from attnscope.attention import decoder_layers, dense_rows, tapped
 from attnscope.capture.run import capture_prompts
 from attnscope.errors import ModelError, RunError
+from attnscope.model import option_ids
 from attnscope.model.per_token import token_inputs
 from attnscope_cli.main import app
 from tests.attention.test_seam import Spy
 from tests.capture.eager import make_prompt
 
-CAPTURED = {"qwen3_vl_moe": 1, "idefics2": 2, "got_ocr2": 1, "qwen2_5_omni": 2}
+CAPTURED = {"qwen3_vl_moe": 1, "idefics2": 2, "qwen2_5_omni": 2}
 
 
 @pytest.mark.parametrize("name", CAPTURED)
 def test_a_capture_is_exact(name, checkpoint, drawn, tmp_path):
     """One frame of a family whose temporal patch is two; images as PIL has them, or not nested; the whole omni."""
-    if name == "got_ocr2" and Version(transformers.__version__) < Version("5.17"):
-        pytest.skip("the processor of these versions writes one token for the 256 features of an image")
     folder = str(checkpoint(name))
     loaded = attnscope.load(folder, dtype="float32", device="cpu")
     prompt = make_prompt(loaded, drawn, frames=CAPTURED[name])
@@ -74,6 +71,19 @@ def test_a_prefix_that_sees_itself_is_no_cross_attention(checkpoint):
     for call, _ in spy.calls:
         dense = torch.cat([a for _, _, a, _ in dense_rows(call, 0, torch.arange(ids.shape[1]))], 1)
         torch.testing.assert_close(dense, maps[call.layer][0], atol=1e-5, rtol=0)
+
+
+def test_a_processor_may_end_the_prompt_itself(checkpoint, drawn):
+    """PaliGemma's adds a line break, and targets of training; an option is read as it continues all of that."""
+    loaded = attnscope.load(str(checkpoint("paligemma")), dtype="float32", device="cpu")
+    prompt = make_prompt(loaded, drawn, frames=2)
+    assert prompt.text.endswith("assistant\n\n")
+    last = prompt.tokens.iloc[-1]
+    assert prompt.text[last.char_start : last.char_end] == last.text == "\n" and last.char_end == len(prompt.text)
+    assert "token_type_ids" in prompt.token_inputs and "labels" not in prompt.inputs | prompt.rest
+    question = prompt.tokens[prompt.tokens.role == "question"]
+    assert prompt.scene.question in prompt.text[question.char_start.min() : question.char_end.max()]
+    assert loaded.tokenizer.decode(option_ids(loaded, prompt, "Ben")) == "Ben"
 
 
 def test_a_model_of_text_alone_is_refused_still(checkpoint, tmp_path):

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from attnscope.model.layouts.base import Blank, LabelStyle, Layout, NoLayout, Places, View, place
 from attnscope.model.layouts.cohere import CohereVisionLayout
-from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout
+from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout, PaliGemmaLayout
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.layouts.llama4 import Llama4Layout
 from attnscope.model.layouts.llava import LlavaLayout, VideoLlavaLayout
@@ -70,6 +70,7 @@ for _family, _layout in (
     ("gemma4", Gemma4Layout()),
     ("gemma4_unified", Gemma4UnifiedLayout()),
     ("molmo2", Molmo2Layout()),
+    ("paligemma", PaliGemmaLayout()),
     ("idefics3", SmolVLMLayout()),
     ("llava", LlavaLayout()),
     ("llava_next", LlavaNextLayout()),

@@ -1,4 +1,4 @@
-"""Gemma: 3 squashes an image to a square, 4 keeps its shape and says where each patch lies."""
+"""Gemma: PaliGemma and Gemma 3 squash an image to a square, 4 keeps its shape and says where each patch lies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from attnscope.model.layouts.tower import patches
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
+
+
+class PaliGemmaLayout(Layout):
+    """An image squashed to a square, one token a patch."""
+
+    def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:  # noqa: ARG002
+        """One view an image."""
+        count, share = patches(model.config.vision_config)
+        images = range(int(inputs["pixel_values"].shape[0]))
+        return [View.even(count, count, corner(whole(frames), share), first=image, last=image) for image in images]
 
 
 class Gemma3Layout(Layout):
