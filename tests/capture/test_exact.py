@@ -14,6 +14,7 @@ from attnscope_cli.main import app
 from tests.capture.eager import eager_maps, make_prompt
 from tests.families.grids import GRIDS
 from tests.families.squares import SQUARES
+from tests.families.tiles import TILES
 
 LOADED = ("phi4_multimodal", "got_ocr2", "idefics2", "paligemma")  # once refused for a reason that was not true
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("kind", ["video", "image"])
-@pytest.mark.parametrize("name", [*LOADED, *SQUARES, *GRIDS])
+@pytest.mark.parametrize("name", [*LOADED, *SQUARES, *GRIDS, *TILES])
 def test_a_capture_is_exact(name, kind, checkpoint, drawn, tmp_path):
     folder, scene = checkpoint(name), attnscope.Scene.read(drawn)
     if kind == "image":

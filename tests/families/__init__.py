@@ -50,6 +50,7 @@ from tests.families.qwen import (
 )
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 from tests.families.squares import SQUARES
+from tests.families.tiles import TILES
 from tests.families.video_llama import build_video_llama_3
 from tests.support.checkpoint import build_tiny_qwen2_5_vl
 
@@ -102,6 +103,7 @@ OTHERS: dict[str, Callable[[Path], Path]] = {
     "phi4_multimodal": build_phi4_multimodal,
     **SQUARES,
     **GRIDS,
+    **TILES,
     "kimi_k25": build_kimi_k25,
 }
 
