@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel
 
 import attnscope
-from attnscope.attention import gated
+from attnscope.attention import decoder_layers, gated
 from attnscope.attention.gates import read_gate
 from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
@@ -181,3 +182,35 @@ def test_a_gate_beyond_its_range_is_a_damaged_file(cap, tmp_path):
     with h5py.File(path, "r+") as file:
         file["stats/output_gate"][1, 2, 5] = 1.5
     assert any("layer 3 head 2 at [5]: 1.5 is not from 0 to 1" in str(problem) for problem in validate(path))
+
+
+TEXT = {"vocab_size": 100, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "head_dim": 16}
+TEXT |= {"num_attention_heads": 4, "num_key_value_heads": 2, "pad_token_id": 2, "eos_token_id": 1, "bos_token_id": None}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_routed_experts": 4}
+LATENT = {"q_lora_rank": 24, "kv_lora_rank": 16, "qk_nope_head_dim": 16, "qk_rope_head_dim": 8, "v_head_dim": 12}
+LINEAR = {"linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 16}
+LINEAR |= {"layer_types": ["linear_attention", "full_attention"] * 2, "linear_value_head_dim": 16}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "sizes", "known"),
+    [
+        ("qwen3_next", EXPERTS | LINEAR | {"shared_expert_intermediate_size": 32}, True),
+        ("afmoe", EXPERTS, True),
+        ("hy_v4", EXPERTS | LATENT, True),
+        ("muse_glimmer_text", {}, True),
+        ("muse_spark_text", EXPERTS, False),  # a norm between the heads and the gate
+    ],
+)
+def test_gates_of_other_decoders(kind, sizes, known):
+    if kind not in CONFIG_MAPPING:
+        pytest.skip(f"this transformers has no {kind}")
+    torch.manual_seed(0)
+    model = AutoModel.from_config(AutoConfig.for_model(kind, **TEXT | sizes)).float().eval()
+    seen = []
+    with torch.no_grad(), gated(model, lambda *read: seen.append(read), list(decoder_layers(model))):
+        model(torch.randint(3, 90, (1, 20)))
+    assert len(seen) == len(decoder_layers(model))
+    for _, gate, explained in seen:
+        assert gate.shape == (1, 20, 4) and bool(explained.all()) == known == bool(explained.any())

@@ -6,11 +6,14 @@ outputs, clips shown as a row of images, and images in tiles.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 import attnscope
 from attnscope.attention import decoder_layers, tapped
+from attnscope.capture.record.generate import collate
 from attnscope.correct import Knockout, SocialBias, bind, corrected
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo
 from attnscope.correct.peers.adaptvis import AdaptVis
@@ -19,8 +22,10 @@ from attnscope.correct.peers.temperature import Temperature
 from attnscope.correct.peers.vaf import Vaf
 from attnscope.correct.peers.var import Var
 from attnscope.errors import ModelError
+from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct import peers_by_hand as hand
+from tests.correct.batches import generate, whole_text
 from tests.correct.by_hand import EVERYWHERE, longer, reference, run, whole_map
 from tests.correct.moda_dense import reference as moda_reference
 from tests.correct.test_knockout import Dense, every_head, named_pairs
@@ -170,3 +175,53 @@ def test_a_peer(case, name):
     assert list(maps) == case.layers
     for layer, expected_map in maps.items():
         torch.testing.assert_close(reader.maps[layer], expected_map, atol=1e-4, rtol=0)
+
+
+DECODED = {
+    "social-bias": SocialBias(rows="answer", toward="Ada", coverage=0.1, alpha=0.7, **EVERYWHERE),
+    "knockout": Knockout(edges="answer:visual"),
+    "moda-mask": ModaMask(gate=0.3),
+    "moda-calibrate": ModaCalibrate(target=0.2, change="both"),
+    "moda-align": ModaAlign(gram="paper", norm="fro", direction="both", strength=2.0),
+    "pai": Pai(alpha=0.5, layers="0.0-1.0"),
+    "var": Var(keep=0.3, rows="text", image_mass=0.0, sink_share=1.0, sink_mass=0.004, sink_ratio=1.3),
+}
+
+
+def decoded(case, corrections):
+    """Generated tokens, their log-probabilities with a cache, and in one pass over prompt and tokens."""
+    with corrected(case.loaded, case.prompt, corrections) if corrections else nullcontext():
+        out = generate(case.loaded, case.prompt.inputs)
+    cached = torch.log_softmax(torch.cat(out.logits), -1)
+    new = out.sequences[0, -len(cached) :].tolist()
+    return new, cached, whole_text(case.loaded, case.prompt, corrections, new)
+
+
+@pytest.mark.parametrize("name", DECODED)
+def test_a_cache_decodes_as_one_pass(case, name):
+    correction = DECODED[name]
+    if name == "moda-align" and case.name == "kimi_k25":  # refused, above
+        return
+    if name == "social-bias" and refused_without_places(case, correction):
+        return
+    _, cached, whole = decoded(case, [])
+    room = max(2e-4, 4 * float((cached - whole).abs().max()))
+    assert room < 4e-3
+    _, cached, whole = decoded(case, [correction])
+    torch.testing.assert_close(cached, whole, atol=room, rtol=0)
+
+
+def test_a_padded_batch_is_each_prompt_alone(case, drawn):
+    if case.name == "kimi_k25":
+        correction = [ModaMask(gate=0.3), Pai(alpha=0.5, layers="0.0-1.0")]
+    else:
+        correction = [SocialBias(alpha=0.7, coverage=0.1, rows="utterances", **EVERYWHERE), ModaMask(gate=0.3)]
+    scene = Scene.read(drawn).model_copy(update={"question": "Where is Ben, when Ada says what she says in the end?"})
+    prompts = [case.prompt, make_prompt(case.loaded, scene, frames=FRAMES.get(case.name, 4))]
+    inputs, _ = collate(prompts, case.loaded)
+    with torch.no_grad(), corrected(case.loaded, prompts, correction):
+        together = case.loaded.model(**inputs).logits[:, -1]
+    for row, prompt in zip(together, prompts, strict=True):
+        with torch.no_grad(), corrected(case.loaded, prompt, correction):
+            alone = case.loaded.model(**prompt.inputs).logits[0, -1]
+        torch.testing.assert_close(row, alone, atol=2 * case.room, rtol=0)
