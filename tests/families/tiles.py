@@ -32,7 +32,7 @@ def build_qianfan_ocr(folder: Path) -> Path:
 
 
 def build_granite4_vision(folder: Path) -> Path:
-    """LLaVA-NeXT's tiles, whose patches a Q-Former pools in windows of 4 x 4 to 2 x 2 tokens; layers get features too."""
+    """LLaVA-NeXT's tiles, whose patches a Q-Former pools in windows of 4 x 4 to 2 x 2 tokens, for several layers."""
     tokenizer = chatml_tokenizer(image_token="<image>")
     pinpoints = [[112, 224], [224, 112], [224, 224]]
     config = transformers.Granite4VisionConfig(
