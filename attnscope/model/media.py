@@ -12,7 +12,7 @@ from attnscope.errors import ModelError
 from attnscope.model.innermost import forward_name, stated_inputs, takes
 from attnscope.model.layouts import LAYOUTS, Layout, NoLayout
 from attnscope.model.positions import require_type_ids
-from attnscope.transformers_names import TYPE_IDS, ask_modalities, is_pixels, is_target, video_metadata
+from attnscope.transformers_names import TYPE_IDS, ask_modalities, is_pixels, is_target, taken, video_metadata
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -53,8 +53,10 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
             images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
         kwargs |= {
             "videos": [[images]],  # nested: SmolVLM counts the videos of each prompt
-            "video_metadata": [_metadata(frames, len(images))],
-            "do_sample_frames": False,
+            **taken(
+                loaded.processor,
+                {"video_metadata": [_metadata(frames, len(images))], "do_sample_frames": False},
+            ),
         }
         if layout.states_rate:
             kwargs["fps"] = 1 / _interval(frames)
@@ -71,13 +73,10 @@ def _processed(loaded: LoadedModel, text: str, ways: Sequence[dict[str, Any]]) -
         ModelError: It takes none; the message is about the first.
     """
     problems = []
+    options = taken(loaded.processor, ask_modalities()) | text_kwargs(loaded, text)
     for way in ways:
         try:
-            return dict(
-                loaded.processor(
-                    text=[text], return_tensors="pt", **ask_modalities(), **text_kwargs(loaded, text), **way
-                )
-            )
+            return dict(loaded.processor(text=[text], return_tensors="pt", **options, **way))
         except Exception as error:
             problems.append(" ".join(str(error).split())[:200] or type(error).__name__)
     raise ModelError(f"{loaded.id}: {type(loaded.processor).__name__} fails on the frames ({problems[0]})")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from inspect import Parameter, signature
 from typing import Any
 
 TYPE_IDS = "mm_token_type_ids"
@@ -15,6 +16,22 @@ def ask_modalities() -> dict[str, Any]:
     Known: `return_mm_token_type_ids`, transformers 5.10 to 5.24.
     """
     return {f"return_{TYPE_IDS}": True}
+
+
+def taken(processor: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some arguments that a processor's call takes; all of them if it names none that it refuses.
+
+    Known: `VideoLlavaProcessor` of transformers 5.10 takes neither metadata of a clip nor a request for modalities; all
+    other processors, and this one in 5.24, take any argument by name.
+
+    Args:
+        processor: The processor.
+        options: Arguments by name that change nothing of a call that cannot take them.
+    """
+    parameters = signature(type(processor).__call__).parameters
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return dict(options)
+    return {name: value for name, value in options.items() if name in parameters}
 
 
 def modalities_in(inputs: Mapping[str, Any]) -> Any:

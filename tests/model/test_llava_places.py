@@ -21,6 +21,7 @@ from attnscope.model import build_prompt, load
 from attnscope.model.layouts.pooled import pooled_notes
 from attnscope.model.media import process
 from attnscope.scene import Frames, Scene
+from attnscope.transformers_names import taken
 from tests.capture.eager import eager_oracle, make_prompt
 from tests.model.test_places import frames, repaint
 
@@ -49,6 +50,20 @@ def test_a_frame_of_video_llava_begins_with_a_class_token_and_an_image_does_not(
     assert (visual.frame_first[visual.x0.isna()] == -1).all()
     assert visual.groupby("frame_first").size().to_dict() == {-1: 3, 0: 64, 1: 64, 2: 64}
     assert visual_of(loaded, frames(640, 360, 1, "image")).x0.notna().tolist() == [True] * 64
+
+
+def test_a_processor_that_names_its_arguments_is_given_no_others() -> None:
+    """As Video-LLaVA's of transformers 5.10."""
+
+    class Named:
+        def __call__(self, text: object, videos: object = None, do_sample_frames: bool = True) -> None: ...
+
+    class Open:
+        def __call__(self, text: object, **kwargs: object) -> None: ...
+
+    options = {"do_sample_frames": False, "video_metadata": []}
+    assert taken(Named(), options) == {"do_sample_frames": False}
+    assert taken(Open(), options) == options
 
 
 def test_a_class_token_that_llava_keeps_has_no_place(llava: Any) -> None:
