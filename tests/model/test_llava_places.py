@@ -129,9 +129,9 @@ def test_a_pooled_token_that_sees_its_neighbours_has_a_note(patches: tuple[int, 
     inside = [torch.from_numpy(within(*sides)) for sides in zip(patches, tokens, strict=True)]
     share = 1 - torch.outer(*inside).flatten().numpy()
     notes = pooled_notes(patches, tokens) or [""] * len(share)
-    assert [bool(note) for note in notes] == (share > 0.25).tolist()
+    assert [bool(note) for note in notes] == (share > 1 / 6).tolist()
     stated = [float(re.findall(r"(\d+)%", note)[0]) / 100 for note in notes if note]
-    np.testing.assert_allclose(stated, share[share > 0.25], atol=0.006)
+    np.testing.assert_allclose(stated, share[share > 1 / 6], atol=0.006)
 
 
 def within(patches: int, tokens: int) -> np.ndarray:

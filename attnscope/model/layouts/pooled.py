@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_MIXED = 0.25  # share of a token's weight outside its cell from which on that is noted (ours)
+_MIXED = 1 / 6  # share of a token's weight outside its cell from which on that is noted (ours)
 
 
 def pooled_spans(spans: NDArray[np.float64], count: int) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def pooled_spans(spans: NDArray[np.float64], count: int) -> NDArray[np.float64]:
 
 
 def pooled_notes(patches: tuple[int, int], tokens: tuple[int, int]) -> Sequence[str] | None:
-    """Return a note for each token that draws on more than a quarter of its neighbours' pixels, row by row.
+    """Return a note for each token that has more than a sixth of its weight outside its cell, row by row.
 
     A pooled token is a weighted mean of the two patches a side that are nearest to its centre. Where a cell has less
     than two patches a side, these reach over into the cells beside it.
