@@ -49,6 +49,14 @@ def quick_reports() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is kept of probing is kept for this session alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATTNSCOPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def the_logger_as_it_was() -> Iterator[None]:
     """The command line, run in this process, takes the library's messages for itself."""

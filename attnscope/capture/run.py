@@ -116,6 +116,7 @@ def prepare(
         RequestError: If the scene, its video or the model is wrong, or the model's attention cannot be reached.
     """
     from attnscope.model import build_prompt, load
+    from attnscope.model.prompt import verify_places
     from attnscope.model.render import check_template
 
     check_template(template)
@@ -126,7 +127,8 @@ def prepare(
         model = load(str(model))
     loaded = model() if callable(model) else model
     decoder_layers(loaded.model)
-    return build_prompt(loaded, scene, frames, template=template), loaded, sampling
+    prompt = build_prompt(loaded, scene, frames, template=template)
+    return verify_places(loaded, prompt), loaded, sampling
 
 
 def capture_prompts(

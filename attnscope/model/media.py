@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,16 @@ from attnscope.errors import ModelError
 from attnscope.model.innermost import forward_name, stated_inputs, takes
 from attnscope.model.layouts import LAYOUTS, Layout, NoLayout
 from attnscope.model.positions import require_type_ids
-from attnscope.transformers_names import TYPE_IDS, ask_modalities, is_pixels, is_target, taken, video_metadata
+from attnscope.transformers_names import (
+    TYPE_IDS,
+    ask_modalities,
+    is_pixels,
+    is_target,
+    modalities_in,
+    taken,
+    video_metadata,
+)
+from attnscope.transformers_names import visual_ids as stated_ids
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -93,6 +102,28 @@ def text_kwargs(loaded: LoadedModel, text: str) -> dict[str, Any]:
     """Return how the prompt is tokenised: no second BOS where the template wrote one, as in transformers."""
     bos = loaded.tokenizer.bos_token
     return {"add_special_tokens": False} if bos and text.startswith(bos) else {}
+
+
+def visual_ids(loaded: LoadedModel, processed: Mapping[str, Any]) -> set[int]:
+    """Ids of the tokens whose embeddings the model replaces by visual features.
+
+    Args:
+        loaded: The model.
+        processed: What its processor made of a prompt.
+
+    Raises:
+        ModelError: There are none in this prompt.
+    """
+    present = set(processed["input_ids"][0].tolist())
+    ids = stated_ids(loaded.model.config) & present
+    if not ids and (kinds := modalities_in(processed)) is not None:
+        ids = set(processed["input_ids"][0][(kinds[0] == 1) | (kinds[0] == 2)].tolist())
+    if not ids:
+        raise ModelError(
+            f"{loaded.id}: {type(loaded.processor).__name__} put no visual token into the prompt; "
+            "attnscope needs a model that reads images or video as tokens of its prompt"
+        )
+    return ids
 
 
 def model_inputs(loaded: LoadedModel, processed: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +12,18 @@ from attnscope.errors import ModelError, RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.align import align
 from attnscope.model.layouts import LAYOUTS, LabelStyle, Places, place
-from attnscope.model.media import media_parts, model_inputs, process, text_kwargs
+from attnscope.model.media import media_parts, model_inputs, process, text_kwargs, visual_ids
 from attnscope.model.per_token import token_inputs
 from attnscope.model.placing import Placing, no_layout
 from attnscope.model.positions import context_note
+from attnscope.model.probe import LEAST, probed_places, verified_share
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table
 from attnscope.scene import scene_boxes
 from attnscope.scene.mentions import question_notes
 from attnscope.scene.speaking import speaker_notes
-from attnscope.transformers_names import modalities_in, visual_ids
-from attnscope.vocabulary import LAYOUT, NOWHERE, has_cell, is_visual
+from attnscope.vocabulary import LAYOUT, NOWHERE, PROBED, has_cell, is_visual
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     from attnscope.model.load import LoadedModel
     from attnscope.scene import Frames, Scene
+
+
+logger = logging.getLogger("attnscope")
 
 
 @dataclass
@@ -112,7 +116,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     processed = process(loaded, rendered.text, frames)
     refuse_sound(loaded, processed)
     input_ids = processed["input_ids"][0].tolist()
-    ids = _visual_ids(loaded, processed)
+    ids = visual_ids(loaded, processed)
     visual = np.isin(input_ids, list(ids))
     boxes = scene_boxes(scene, frames)
     warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene), *question_notes(scene)]
@@ -168,24 +172,6 @@ def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:
     return list(tokenizer(glue + option, add_special_tokens=False)["input_ids"])
 
 
-def _visual_ids(loaded: LoadedModel, processed: dict[str, Any]) -> set[int]:
-    """Ids of the tokens whose embeddings the model replaces by visual features.
-
-    Raises:
-        ModelError: There are none in this prompt.
-    """
-    present = set(processed["input_ids"][0].tolist())
-    ids = visual_ids(loaded.model.config) & present
-    if not ids and (kinds := modalities_in(processed)) is not None:
-        ids = set(processed["input_ids"][0][(kinds[0] == 1) | (kinds[0] == 2)].tolist())
-    if not ids:
-        raise ModelError(
-            f"{loaded.id}: {type(loaded.processor).__name__} put no visual token into the prompt; "
-            "attnscope needs a model that reads images or video as tokens of its prompt"
-        )
-    return ids
-
-
 def _label_style(loaded: LoadedModel) -> LabelStyle | None:
     """Where the text of a frame stands, None if frames have none."""
     layout = LAYOUTS[loaded.family]
@@ -195,14 +181,14 @@ def _label_style(loaded: LoadedModel) -> LabelStyle | None:
 def _places(
     loaded: LoadedModel, processed: dict[str, Any], frames: Frames, count: int
 ) -> tuple[Places | None, Placing]:
-    """Place the visual tokens, and say how; no places for a family without a layout.
+    """Place the visual tokens, by the family's layout or else by probing, and say how.
 
     Raises:
         ModelError: The layout does not give as many tokens as the processor made, or gives none a cell.
     """
     layout = LAYOUTS.get(loaded.family)
     if layout is None:
-        return None, Placing(NOWHERE, reason=no_layout(str(loaded.model.config.model_type)))
+        return _probed(loaded, frames, count)
     places = place(layout.views(loaded.model, loaded.processor, processed, frames), frames)
     if len(places) != count:
         raise ModelError(
@@ -212,3 +198,41 @@ def _places(
     if np.isnan(places.box).any(axis=1).all():
         raise ModelError(f"{loaded.id}: the layout of family {loaded.family} gives none of {count} tokens a cell")
     return places, Placing(LAYOUT)
+
+
+def _probed(loaded: LoadedModel, frames: Frames, count: int) -> tuple[Places | None, Placing]:
+    """Place the visual tokens of a family without a layout; no places, and the reason, where probing finds none."""
+    without = no_layout(str(loaded.model.config.model_type))
+    try:
+        places, share = probed_places(loaded, frames)
+    except ModelError as error:
+        return None, Placing(NOWHERE, reason=f"{without}, and {str(error).removeprefix(f'{loaded.id}: ')}")
+    if len(places) != count:
+        reason = f"its processor makes {count} tokens of these frames and {len(places)} of others of their size"
+        return None, Placing(NOWHERE, reason=f"{without}, and {reason}")
+    return places, Placing(PROBED, verified=share)
+
+
+def verify_places(loaded: LoadedModel, prompt: Prompt) -> Prompt:
+    """The prompt, with its places put to the test on made-up frames of the same size and number.
+
+    What was measured before, and is kept, is not measured again. Places that were probed have passed the test already.
+
+    Raises:
+        ModelError: Too few of the visual tokens answer to the cell that the family's layout gives them.
+    """
+    if prompt.placing.how != LAYOUT:
+        return prompt
+    family = f"the layout of family {loaded.family}"
+    try:
+        share = verified_share(loaded, prompt.frames)
+    except ModelError as error:
+        note = f"{family} could not be verified: {str(error).removeprefix(f'{loaded.id}: ')}"
+        return replace(prompt, warnings=[*prompt.warnings, note])
+    if share < LEAST:
+        raise ModelError(
+            f"{loaded.id}: {family} does not fit this model: {100 * share:.0f} % of its visual tokens answer to the"
+            f" cell that they are said to have, and {100 * LEAST:.0f} % have to"
+        )
+    logger.info("places verified: %s", Placing(LAYOUT, share).words(loaded.family, int(has_cell(prompt.tokens).sum())))
+    return replace(prompt, placing=Placing(LAYOUT, share))

@@ -48,7 +48,9 @@ def test_the_family_is_the_reason_and_not_the_boxes(
 ) -> None:
     """It is said from the capture, before a model is loaded."""
     monkeypatch.setattr("attnscope.model.load", lambda *_, **__: pytest.fail("a model was loaded"))
-    with pytest.raises(ModelError, match=r"which is unknown \(family idefics2 has no layout\)") as found:
+    with pytest.raises(
+        ModelError, match=r"which is unknown \(family idefics2 has no layout, and each visual token"
+    ) as found:
         rerun(run, requested([method], given), tmp_path / "after.h5")
     assert found.value.exit_code == 2
     assert "no box" not in str(found.value)

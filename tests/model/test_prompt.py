@@ -117,8 +117,9 @@ def test_empty_scene(loaded: LoadedModel) -> None:
 
 def test_times_and_frames(loaded: LoadedModel) -> None:
     shown = frames(5)
-    tokens = build_prompt(loaded, scene(question="Who?"), shown).tokens
-    if loaded.family == "unknown":
+    prompt = build_prompt(loaded, scene(question="Who?"), shown)
+    tokens = prompt.tokens
+    if prompt.placing.how == "none":
         assert (tokens.frame_first == -1).all()
         assert tokens[["time", "x0", "y0", "x1", "y1"]].isna().all(axis=None)
         return
@@ -196,8 +197,12 @@ def test_default_system_message(qwen: LoadedModel) -> None:
 
 def test_unknown_family_says_so_once(checkpoint: Callable[[str], Path]) -> None:
     prompt = build_prompt(load_tiny(checkpoint, "idefics2"), scene(question="Who?"), frames())
-    assert prompt.warnings == [f"family idefics2 has no layout: {NO_PLACES}"]
-    assert prompt.placing == Placing("none", reason="family idefics2 has no layout")
+    reason = (
+        "family idefics2 has no layout, and each visual token of Idefics2ForConditionalGeneration answers to the whole"
+        " frame, as behind a resampler or a Q-Former, so that its tokens have no places"
+    )
+    assert prompt.warnings == [f"{reason}: {NO_PLACES}"]
+    assert prompt.placing == Placing("none", reason=reason)
     assert prompt.unplaced == prompt.placing.reason
     assert (prompt.tokens.modality == "visual").sum() == 3 * 8
 
