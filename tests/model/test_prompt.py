@@ -198,8 +198,8 @@ def test_default_system_message(qwen: LoadedModel) -> None:
 def test_unknown_family_says_so_once(checkpoint: Callable[[str], Path]) -> None:
     prompt = build_prompt(load_tiny(checkpoint, "idefics2"), scene(question="Who?"), frames())
     reason = (
-        "family idefics2 has no layout, and each visual token of Idefics2ForConditionalGeneration answers to the whole"
-        " frame, as behind a resampler or a Q-Former, so that its tokens have no places"
+        "family idefics2 has no layout, and each visual token of Idefics2ForConditionalGeneration answers to places all"
+        " over the frame, as behind a resampler or a Q-Former, so that its tokens have no places"
     )
     assert prompt.warnings == [f"{reason}: {NO_PLACES}"]
     assert prompt.placing == Placing("none", reason=reason)

@@ -27,7 +27,7 @@ _PERIOD = 8  # stripes of a comb
 _FINER = 4  # times narrower is the next comb
 _FRAME = 0.02  # of the answer to everything, from where on a token belongs to a frame
 _NOISE = 0.1  # of a token's strongest answer in a comb: less is what resampling spills
-_TRACE = 0.01  # of it: so little, everywhere, is left of a token that mixes all patches
+_TRACE = 0.02  # of it: so little, far away, tells a token that mixes patches from one that keeps to a place
 _SHARP = 0.4  # length of the mean phase, from where on a comb tells a place (1: one stripe, 0: all of them alike)
 
 
@@ -39,13 +39,13 @@ class Span:
         centre: [V], NaN for a token that answers to no stripe.
         start: First point it answers to, as exact as the stripes are wide; [V].
         end: Last point; [V].
-        everywhere: Whether they answer, however little, to each eighth of the side; boolean [V].
+        scattered: Whether they answer to eighths of the side that do not follow each other, or to all; boolean [V].
     """
 
     centre: Floats
     start: Floats
     end: Floats
-    everywhere: NDArray[np.bool_]
+    scattered: NDArray[np.bool_]
 
 
 def locate(trial: Trial) -> Places:
@@ -104,17 +104,24 @@ def _spans(trial: Trial, axis: int, stripes: int) -> Span:
     """Where tokens look along one axis of [F, H, W], by combs from one period over the whole side to fine ones."""
     side = trial.shape[axis]
     centre, start, end = (np.full(len(trial), value) for value in (np.nan, 0.0, 1.0))
-    everywhere = np.zeros(len(trial), bool)
+    scattered = np.zeros(len(trial), bool)
     width = 1 / _PERIOD  # of a stripe, as a part of the side
     while True:
         comb = np.stack([trial.response(_comb(side, axis, width, phase)) for phase in range(_PERIOD)], axis=1)
         if width * _PERIOD == 1:
-            everywhere = (comb > _TRACE * comb.max(1, keepdims=True)).all(1)
+            scattered = _scattered(comb > _TRACE * comb.max(1, keepdims=True))
         comb[comb < _NOISE * comb.max(1, keepdims=True)] = 0
         _narrow(comb, width, centre, start, end)
         if width <= 1 / min(stripes, side):
-            return Span(centre, start, end, everywhere)
+            return Span(centre, start, end, scattered)
         width /= _FINER
+
+
+def _scattered(answered: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether answers [V, 8] to stripes leave some out between them, or none; [V]."""
+    first, last = answered.argmax(1), _PERIOD - 1 - answered[:, ::-1].argmax(1)
+    number = answered.sum(1)
+    return np.asarray((number == _PERIOD) | ((number > 0) & (last - first + 1 != number)))
 
 
 def _comb(side: int, axis: int, width: float, phase: int) -> NDArray[np.bool_]:
@@ -145,13 +152,13 @@ def _narrow(comb: Floats, width: float, centre: Floats, start: Floats, end: Floa
 
 
 def _refuse_mixed(loaded: LoadedModel, frames: NDArray[np.int32], xs: Span, ys: Span) -> None:
-    """Refuse tokens that all answer to everything, as those of a resampler, a perceiver or a Q-Former."""
+    """Refuse tokens that answer to places far apart, as those of a resampler, a perceiver or a Q-Former."""
     placed = ~np.isnan(xs.centre)
     several = np.unique(frames[placed], axis=0, return_counts=True)[1].min() > 1
-    if several and (xs.everywhere & ys.everywhere)[placed].mean() > 0.5:
+    if several and (xs.scattered | ys.scattered)[placed].mean() > 0.5:
         raise ModelError(
-            f"{loaded.id}: each visual token of {type(loaded.model).__name__} answers to the whole frame, as behind a"
-            " resampler or a Q-Former, so that its tokens have no places"
+            f"{loaded.id}: each visual token of {type(loaded.model).__name__} answers to places all over the"
+            " frame, as behind a resampler or a Q-Former, so that its tokens have no places"
         )
 
 

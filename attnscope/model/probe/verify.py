@@ -23,8 +23,8 @@ def agreement(trial: Trial, places: Places) -> NDArray[np.bool_]:
     """Repaint the inside of random halves of the cells: exactly the tokens that own them have to answer.
 
     Cells of one size are repainted together, each in one of two runs, in all frames that they cover; this is done three
-    times, with other halves. A token without a
-    cell must answer to nothing at all.
+    times, with other halves. A token without a cell must answer to nothing at all. One that is said to mix neighbours
+    (`Places.note`) has to answer to its cell, and may answer to others too.
 
     Args:
         trial: The model and frames.
@@ -50,7 +50,8 @@ def agreement(trial: Trial, places: Places) -> NDArray[np.bool_]:
             own = np.where(must, np.minimum(own, response), own)
             others = np.where(must_not, np.maximum(others, response), others)
             both |= must_not
-    answered = both & np.isfinite(own) & (own > _CLEARLY * others)
+    mixed = np.array([bool(note) for note in places.note or [""] * len(boxes)])
+    answered = both & np.isfinite(own) & (own > np.where(mixed, 0, _CLEARLY * others))
     return np.where(placed, answered, ~trial.answers)
 
 
