@@ -28,6 +28,7 @@ _FINER = 4  # times narrower is the next comb
 _FRAME = 0.02  # of the answer to everything, from where on a token belongs to a frame
 _NOISE = 0.1  # of a token's strongest answer in a comb: less is what resampling spills
 _TRACE = 0.02  # of it: so little, far away, tells a token that mixes patches from one that keeps to a place
+_WHOLE = 5  # eighths of both sides: a token that answers to more looks at the whole frame
 _SHARP = 0.4  # length of the mean phase, from where on a comb tells a place (1: one stripe, 0: all of them alike)
 
 
@@ -39,12 +40,14 @@ class Span:
         centre: [V], NaN for a token that answers to no stripe.
         start: First point it answers to, as exact as the stripes are wide; [V].
         end: Last point; [V].
-        scattered: Whether they answer to eighths of the side that do not follow each other, or to all; boolean [V].
+        eighths: To how many eighths of the side they answer, however little; [V].
+        scattered: Whether these do not follow each other; boolean [V].
     """
 
     centre: Floats
     start: Floats
     end: Floats
+    eighths: NDArray[np.int64]
     scattered: NDArray[np.bool_]
 
 
@@ -104,24 +107,24 @@ def _spans(trial: Trial, axis: int, stripes: int) -> Span:
     """Where tokens look along one axis of [F, H, W], by combs from one period over the whole side to fine ones."""
     side = trial.shape[axis]
     centre, start, end = (np.full(len(trial), value) for value in (np.nan, 0.0, 1.0))
-    scattered = np.zeros(len(trial), bool)
+    eighths, scattered = np.zeros(len(trial), int), np.zeros(len(trial), bool)
     width = 1 / _PERIOD  # of a stripe, as a part of the side
     while True:
         comb = np.stack([trial.response(_comb(side, axis, width, phase)) for phase in range(_PERIOD)], axis=1)
         if width * _PERIOD == 1:
-            scattered = _scattered(comb > _TRACE * comb.max(1, keepdims=True))
+            eighths, scattered = _spread(comb > _TRACE * comb.max(1, keepdims=True))
         comb[comb < _NOISE * comb.max(1, keepdims=True)] = 0
         _narrow(comb, width, centre, start, end)
         if width <= 1 / min(stripes, side):
-            return Span(centre, start, end, scattered)
+            return Span(centre, start, end, eighths, scattered)
         width /= _FINER
 
 
-def _scattered(answered: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Whether answers [V, 8] to stripes leave some out between them, or none; [V]."""
+def _spread(answered: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """How many of eight stripes tokens answer to [V, 8], and whether they leave some out between them; [V] each."""
     first, last = answered.argmax(1), _PERIOD - 1 - answered[:, ::-1].argmax(1)
     number = answered.sum(1)
-    return np.asarray((number == _PERIOD) | ((number > 0) & (last - first + 1 != number)))
+    return number, (number > 0) & (last - first + 1 != number)
 
 
 def _comb(side: int, axis: int, width: float, phase: int) -> NDArray[np.bool_]:
@@ -155,7 +158,8 @@ def _refuse_mixed(loaded: LoadedModel, frames: NDArray[np.int32], xs: Span, ys: 
     """Refuse tokens that answer to places far apart, as those of a resampler, a perceiver or a Q-Former."""
     placed = ~np.isnan(xs.centre)
     several = np.unique(frames[placed], axis=0, return_counts=True)[1].min() > 1
-    if several and (xs.scattered | ys.scattered)[placed].mean() > 0.5:
+    whole = (xs.eighths > _WHOLE) & (ys.eighths > _WHOLE)
+    if several and (whole | xs.scattered | ys.scattered)[placed].mean() > 0.5:
         raise ModelError(
             f"{loaded.id}: each visual token of {type(loaded.model).__name__} answers to places all over the"
             " frame, as behind a resampler or a Q-Former, so that its tokens have no places"
