@@ -134,6 +134,13 @@ def test_a_pooled_token_that_sees_its_neighbours_has_a_note(patches: tuple[int, 
     np.testing.assert_allclose(stated, share[share > 1 / 6], atol=0.006)
 
 
+def test_a_frame_of_full_hd_is_pooled_with_up_to_57_percent_outside() -> None:
+    """LLaVA-OneVision's published sizes: 5 x 3 tiles of 27 x 27 patches, 9 tiles' worth of tokens (decision 34)."""
+    notes = pooled_notes((75, 135), (60, 108))
+    assert notes is not None
+    assert max(re.findall(r"\d+", " ".join(notes)), key=int) == "57"
+
+
 def within(patches: int, tokens: int) -> np.ndarray:
     """Share of each token's weight within its cell: torch's pooling of unit vectors, by fine cuts of each patch."""
     weights = torch.nn.functional.interpolate(torch.eye(patches)[None], tokens, mode="linear")[0].numpy()  # [P, T]

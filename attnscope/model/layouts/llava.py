@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.model.layouts.base import Blank, Layout, Region, View, corner, of_each_image
 from attnscope.model.layouts.pixtral import pixtral_views
-from attnscope.model.layouts.tower import leading_tokens, patches, squash_or_crop
+from attnscope.model.layouts.tower import leading_tokens, patches, square, squash_or_crop
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
@@ -19,7 +19,8 @@ class LlavaLayout(Layout):
     def views(self, model: Any, processor: Any, inputs: Mapping[str, Any], frames: Frames) -> Sequence[View | Blank]:
         """One view an image, after its class token if that is kept."""
         if "image_sizes" in inputs:  # Pixtral: the tower takes images of any shape
-            return pixtral_views(model.config.vision_config.patch_size, inputs, frames)
+            patch = square(model.config.vision_config.patch_size, "vision patch_size")
+            return pixtral_views(patch, inputs, frames)
         leading = leading_tokens(processor, processor.vision_feature_select_strategy)
         return crop_views(model.config, processor.image_processor, frames, leading)
 
