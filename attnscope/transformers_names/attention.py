@@ -102,9 +102,14 @@ def is_encoder_decoder(model: Any) -> bool:
 def text_decoder(model: Any) -> Any:
     """The module whose forward pass runs the layers of the text decoder; the model itself if it names none.
 
-    Known: `get_decoder`, transformers 5.10 to 5.24.
+    Known: `get_decoder`, transformers 5.10 to 5.24. The thinkers of the Omni models of 5.10 name themselves, and have
+    the configuration of their text in `model`.
     """
-    return getattr(model, "get_decoder", lambda: model)()
+    decoder = getattr(model, "get_decoder", lambda: model)()
+    text = getattr(model, "model", None)
+    if decoder is model and text is not None and getattr(text, "config", None) is text_config(model):
+        return text
+    return decoder
 
 
 _OTHERS = ("cross_attention_states", "encoder_hidden_states", "key_value_states")

@@ -17,6 +17,7 @@ from attnscope.capture.run import capture_prompts
 from attnscope.errors import ModelError, RunError
 from attnscope.model import option_ids
 from attnscope.model.per_token import token_inputs
+from attnscope.transformers_names import text_decoder
 from attnscope_cli.main import app
 from tests.attention.test_seam import Spy
 from tests.capture.eager import make_prompt
@@ -47,6 +48,7 @@ def test_of_a_model_that_also_speaks_the_part_that_reads_is_loaded(checkpoint):
     assert json.loads((folder / "config.json").read_text())["model_type"] == "qwen2_5_omni"
     loaded = attnscope.load(str(folder), dtype="float32", device="cpu")
     assert type(loaded.model).__name__ == "Qwen2_5OmniThinkerForConditionalGeneration"
+    assert type(text_decoder(loaded.model)).__name__ == "Qwen2_5OmniThinkerTextModel"  # 5.10 names the whole thinker
     stored = load_file(folder / "model.safetensors")  # under other names than the module's
     assert all(name.startswith("thinker.") for name in stored)
     for name, value in loaded.model.named_parameters():
