@@ -205,3 +205,12 @@ def test_sizes_as_people_write_them(text, size):
 def test_what_is_no_size(text):
     with pytest.raises(RequestError, match="is not a size such as"):
         parse_bytes(text)
+
+
+def test_prompts_that_make_no_batch_are_refused_in_one_line(checkpoint, stage, tmp_path):
+    """SmolVLM's frames have an axis of prompts before their own: two and three of them do not go together."""
+    smolvlm = attnscope.load(str(checkpoint("smolvlm")), dtype="float32", device="cpu")
+    prompts = [make_prompt(smolvlm, stage, frames=count) for count in (2, 3)]
+    with pytest.raises(RequestError, match=r"^pixel_values: not all prompts of a batch have this input alike"):
+        capture_prompts(smolvlm, prompts, [tmp_path / "two.h5", tmp_path / "three.h5"], plan=attnscope.Plan())
+    assert not list(tmp_path.iterdir())

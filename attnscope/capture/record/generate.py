@@ -75,10 +75,7 @@ def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[s
     longest = max(int(p.inputs["input_ids"].shape[1]) for p in prompts)
     batch: dict[str, Tensor] = {}
     for name in getattr(prompts[0], which):
-        if any(
-            name not in getattr(p, which) or (name in p.token_inputs) != (name in prompts[0].token_inputs)
-            for p in prompts
-        ):
+        if len({_form(p, name, getattr(p, which)) for p in prompts}) > 1:
             raise RequestError(f"{name}: not all prompts of a batch have this input alike; run them one at a time")
         parts = [getattr(p, which)[name] for p in prompts]
         axis = 0  # of media, which follow one another
@@ -88,6 +85,16 @@ def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[s
             axis = parts[0].dim() - 2
         batch[name] = torch.cat(parts, axis)
     return to_model(batch, model)
+
+
+def _form(prompt: Prompt, name: str, inputs: dict[str, Tensor]) -> tuple[int, ...] | None:
+    """What an input has to have in common with that of other prompts of a batch; None where there is none.
+
+    That of one value a token is padded; media follow one another, so that all but their first axis is alike.
+    """
+    if name not in inputs:
+        return None
+    return (-1,) if name in prompt.token_inputs else tuple(inputs[name].shape[1:])
 
 
 def to_model(inputs: dict[str, Tensor], model: LoadedModel) -> dict[str, Tensor]:
