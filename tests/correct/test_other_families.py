@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 KINDS = {
     "qwen3_vl_moe": "experts",
     "qwen3_5_moe": "linear attention in every other layer, gates, experts",
-    "kimi_k25": "latent attention",
+    "kimi_k25": "latent attention, placed by probing",
     "gemma3": "windows, and images that see themselves in both directions",
     "cohere2_vision": "windows, images in tiles",
     "llava": "a row of images",
@@ -60,6 +60,7 @@ class Case:
         self.name, self.loaded = name, attnscope.load(str(folder), dtype="float32")
         self.eager = hand.Eager(folder)
         self.prompt = make_prompt(self.loaded, scene, frames=FRAMES.get(name, 4))
+        assert self.prompt.placing.how == ("probed" if name == "kimi_k25" else "layout")
         self.inputs = longer(self.prompt, [300, 301])
         self.total = len(self.prompt.tokens) + 2
         self.layers = list(decoder_layers(self.loaded.model))
@@ -80,18 +81,8 @@ def case(request, checkpoint, drawn):
     return Case(request.param, checkpoint(request.param), drawn)
 
 
-def refused_without_places(case, correction):
-    """Whether the family has no places, and the correction says so."""
-    if case.prompt.placing.how == "none":
-        with pytest.raises(ModelError, match="needs to know where in the frame each visual token lies"):
-            bind(case.loaded, case.prompt, [correction])
-    return case.prompt.placing.how == "none"
-
-
 def test_the_social_bias(case):
     settings = SocialBias(alpha=0.7, coverage=0.1, rows="utterances", **EVERYWHERE)
-    if refused_without_places(case, settings):
-        return
     _, before = run(case.loaded, case.prompt.inputs, [])
     _, calls = run(case.loaded, case.prompt.inputs, bind(case.loaded, case.prompt, [settings]))
     changed = 0
@@ -106,8 +97,6 @@ def test_the_social_bias(case):
 @pytest.mark.parametrize("edges", ["answer:visual", "utterances:own,question:speakers"])
 def test_cut_edges(case, edges):
     knockout = Knockout(edges=edges, coverage=0.1)
-    if "own" in edges and refused_without_places(case, knockout):
-        return
     pairs = named_pairs(case.prompt, knockout)
     assert pairs.any()
     inputs = case.prompt.inputs
@@ -202,8 +191,6 @@ def test_a_cache_decodes_as_one_pass(case, name):
     correction = DECODED[name]
     if name == "moda-align" and case.name == "kimi_k25":  # refused, above
         return
-    if name == "social-bias" and refused_without_places(case, correction):
-        return
     _, cached, whole = decoded(case, [])
     room = max(2e-4, 4 * float((cached - whole).abs().max()))
     assert room < 4e-3
@@ -212,10 +199,7 @@ def test_a_cache_decodes_as_one_pass(case, name):
 
 
 def test_a_padded_batch_is_each_prompt_alone(case, drawn):
-    if case.name == "kimi_k25":
-        correction = [ModaMask(gate=0.3), Pai(alpha=0.5, layers="0.0-1.0")]
-    else:
-        correction = [SocialBias(alpha=0.7, coverage=0.1, rows="utterances", **EVERYWHERE), ModaMask(gate=0.3)]
+    correction = [SocialBias(alpha=0.7, coverage=0.1, rows="utterances", **EVERYWHERE), ModaMask(gate=0.3)]
     scene = Scene.read(drawn).model_copy(update={"question": "Where is Ben, when Ada says what she says in the end?"})
     prompts = [case.prompt, make_prompt(case.loaded, scene, frames=FRAMES.get(case.name, 4))]
     inputs, _ = collate(prompts, case.loaded)

@@ -415,10 +415,7 @@ def test_unknown_places_are_nan_and_explained(drawn):
     for token in sketch.tokens:
         token.cell, token.frames, token.covered = -1, (-1, -1), ()
     cap = drawn(sketch)
-    begin = (
-        "Speaker, grounding, pair and answer metrics are not defined: the places of this model family's visual tokens "
-        "are unknown ("
-    )
+    begin = "Speaker, grounding, pair and answer metrics are not defined: the places of the visual tokens are unknown ("
     assert any(note.startswith(begin) for note in metrics.explain(cap))
     assert np.isnan(one(cap, "speaker_consistency"))
     assert np.isnan(matrix(cap)).all()
