@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from attnscope.model import build_prompt, load
+from attnscope.model.layouts import LAYOUTS, place
+from attnscope.model.probe import Trial, agreement
 from attnscope.scene import Scene
 from tests.model.test_places import frames
 
@@ -34,3 +36,11 @@ def test_cells_at_the_rim_pool_fewer_patches(checkpoint: Callable[[str], Path]) 
         widths = (view.x1 - view.x0)[: len(shares)]
         assert widths.to_numpy() == pytest.approx(np.array(shares) * 100, abs=1e-3)
         assert (view.y1 - view.y0)[:: len(shares)].to_numpy() == pytest.approx(np.array(shares) * 50, abs=1e-3)
+
+
+def test_cells_of_several_sizes_answer_to_their_pixels(checkpoint: Callable[[str], Path]) -> None:
+    """The cell in the middle, which has smaller ones all around, is tried too."""
+    loaded = load(checkpoint("molmo2"), dtype="float32", device="cpu")
+    trial = Trial(loaded, frames(640, 360, 2))
+    views = LAYOUTS["molmo2"].views(loaded.model, loaded.processor, trial.processed, trial.frames)
+    assert agreement(trial, place(views, trial.frames)).all()

@@ -159,3 +159,18 @@ def test_results_are_kept_and_what_is_kept_is_checked(checkpoint, monkeypatch, t
     repeated, _ = probed_places(loaded, shown)
     assert len(runs) == 2 and np.array_equal(repeated.box, first.box, equal_nan=True)
     assert verified_share(loaded, shown) == 1
+
+
+@pytest.mark.slow
+def test_a_tower_inside_of_the_decoder_is_probed(checkpoint):
+    """Phi-4-multimodal's decoder embeds images itself: line breaks and the mark between views have no place."""
+    loaded = attnscope.load(str(checkpoint("phi4_multimodal")), dtype="float32", device="cpu")
+    trial = Trial(loaded, frames(448, 448, 1, "image"))
+    probed = locate(trial)
+    cells = ~np.isnan(probed.box[:, 0])
+    assert (len(probed), cells.sum()) == (2 * 16 * 17 + 1, 2 * 16 * 16)
+    assert agreement(trial, probed).mean() == 1
+    row, column = np.divmod(np.arange(256), 16)
+    for view in np.split(probed.box[cells], 2):  # each of 16 x 16 cells of 28 pixels
+        centre = view.reshape(-1, 2, 2).mean(1)
+        assert np.abs(centre / 28 - np.stack([column, row], axis=1) - 0.5).max() < 0.25

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.forward import named
 from attnscope.attention.uncompiled import uncompiled
 from attnscope.errors import AttnscopeError, ModelError
@@ -41,7 +42,7 @@ def isolated(model: nn.Module) -> Iterator[None]:
     Args:
         model: A transformers model with a text decoder.
     """
-    inside = set(text_decoder(model).modules())
+    inside = set(_stack(model).modules())
     outside = {module for module in model.modules() if module not in inside and registry_of(module) is not None}
     entries = {
         (id(registry), name): (registry, name)
@@ -56,6 +57,13 @@ def isolated(model: nn.Module) -> Iterator[None]:
             registry[name] = partial(_own_value, registry.get(name), outside)
         undo.enter_context(_OwnValues())
         yield
+
+
+def _stack(model: nn.Module) -> nn.Module:
+    """The layers of the text decoder, without the tower that some decoders hold beside them (Phi-4-multimodal)."""
+    decoder, read = text_decoder(model), set(decoder_layers(model).values())
+    lists = [part for part in decoder.modules() if isinstance(part, nn.ModuleList) and read <= set(part.modules())]
+    return lists[-1] if lists else decoder
 
 
 def _restore(registry: Any, name: str, before: Any) -> None:
@@ -117,7 +125,9 @@ class _Reached(Exception):  # noqa: N818 (no error: how the decoder's input leav
 
 
 def decoder_input(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
-    """What the text decoder is given for some inputs; it does not run.
+    """What the text decoder is given for some inputs; its layers do not run.
+
+    A decoder that puts the visual features among its embeddings by itself is stopped at its first layer.
 
     Args:
         model: A transformers model.
@@ -129,15 +139,19 @@ def decoder_input(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
     Raises:
         ModelError: If the model fails, or its decoder is not given one vector for each token.
     """
-    decoder, name = text_decoder(model), type(model).__name__
+    decoder, stack, name = text_decoder(model), _stack(model), type(model).__name__
 
     def leave(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        given = named(module, args, kwargs).get("inputs_embeds")
+        whole = module is decoder
+        given = named(module, args, kwargs).get("inputs_embeds" if whole else "hidden_states")
+        if whole and given is None and stack is not decoder:
+            return  # it embeds the tokens itself
         if not isinstance(given, Tensor) or given.shape[:2] != inputs["input_ids"].shape:
             raise ModelError(f"{name}: its decoder is not given one vector for each token of the prompt")
         raise _Reached(given[0].float().cpu())
 
-    handle = decoder.register_forward_pre_hook(leave, with_kwargs=True)
+    first = [decoder] if stack is decoder else [decoder, next(stack.children())]
+    handles = [module.register_forward_pre_hook(leave, with_kwargs=True) for module in first]
     try:
         with torch.inference_mode():
             model(**inputs, use_cache=False)
@@ -148,5 +162,6 @@ def decoder_input(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
     except Exception as error:
         raise ModelError(f"{name} fails on made-up frames ({reason(error)})") from error
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
     raise ModelError(f"{name}: its decoder did not run")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _ROUNDS = 3  # random halves: a token with the cell of another passes one of them half the time
 _INSIDE = 0.2  # of a cell's side, left unpainted at each end: resampling reaches over the rim of a cell
-_AROUND = 0.15  # of a cell's side: where nothing is painted this near to a cell, its token has to stay as it is
+_AROUND = 0.1  # of a cell's side (cells beside it may be half as wide): where nothing is painted so near, no answer
 _PAINTED = 0.15  # of a cell's area, from where on its token has to answer
 _CLEARLY = 2  # times: an answer to its own cell, beside the largest to other cells
 
@@ -40,11 +40,9 @@ def agreement(trial: Trial, places: Places) -> NDArray[np.bool_]:
     both = _alone(places)  # a token that shares its frames with no other has nothing beside its cell
     rng = np.random.default_rng(1)
     for cells in _ROUNDS * _sizes(boxes):
-        chosen = rng.permutation(cells)
-        for half in (chosen[::2], chosen[1::2]):
-            if not len(half):
-                continue
-            painted = _paint(trial, places, half)
+        spot = _spots(places, cells)
+        half = rng.permutation(np.arange(spot.max() + 1) % 2)[spot]
+        for painted in (_paint(trial, places, cells[half == side]) for side in np.unique(half)):
             response = trial.response(painted)
             must, must_not = _expected(painted, places)
             own = np.where(must, np.minimum(own, response), own)
@@ -68,6 +66,14 @@ def _sizes(boxes: NDArray[np.float64]) -> list[NDArray[np.int64]]:
     cells = np.flatnonzero(area > 0)
     size = np.round(np.log2(area[cells]))
     return [cells[size == value] for value in np.unique(size)]
+
+
+def _spots(places: Places, cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the spot that each of some tokens of one size has, one for those that show the same in two views."""
+    box = places.box[cells].astype(np.float64)
+    size = box[:, 2:] - box[:, :2]
+    centre = np.floor((box[:, :2] + size / 2) / size)
+    return np.unique(np.column_stack([places.frames[cells], centre]), axis=0, return_inverse=True)[1].ravel()
 
 
 def _paint(trial: Trial, places: Places, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
