@@ -65,6 +65,7 @@ class AttentionCall:
             densely.
         kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None): the model's own, under this mask.
         stored: Whether this is no call of a running model: there are no values.
+        own_width: Channels of the model's own queries and keys, without what edits have appended; 0: as the values.
     """
 
     layer: int
@@ -84,6 +85,7 @@ class AttentionCall:
     row_edits: tuple[RowEdit, ...] = ()
     kernel: Kernel | None = None
     stored: bool = False
+    own_width: int = 0
 
     @property
     def is_decode(self) -> bool:

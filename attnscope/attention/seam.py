@@ -277,4 +277,5 @@ def _describe(
         # A single query reading a cache sees all of it; eager is causal only through its mask.
         causal=causal and q.shape[2] > 1 and backend != "eager",
         backend=backend,
+        own_width=q.shape[-1],
     )

@@ -109,7 +109,7 @@ def test_keys_come_first_and_both_ways_of_channels_add_up(one):
     torch.testing.assert_close(share, torch.full_like(share, 0.25), atol=1e-5, rtol=0)
     torch.testing.assert_close(calls[0].key[..., :16], pulled[0].key, atol=0, rtol=0)
     assert calls[0].query[..., 16:].min() < 0 == calls[0].query[..., 16:].max()  # a logit that is raised loses digits
-    with pytest.raises(ModelError, match="layer 0 has keys of 18 and values of 16 channels: it must come before"):
+    with pytest.raises(ModelError, match="layer 0 has keys of 18 channels, 16 of them the model's: it must"):
         run(loaded, prompt.inputs, bind(loaded, prompt, both[::-1]))
 
 

@@ -193,15 +193,21 @@ def _check_values(call: AttentionCall, gram: str) -> None:
     """Refuse what the Gram matrix cannot be made of.
 
     Raises:
-        ModelError: If keys are of another width than the values: channels were appended, or the model's own widths
-            differ, so that K^T V does not fit the keys.
+        ModelError: If channels were appended to the keys, or the model's values are of another width than its keys
+            (latent attention), so that K^T V does not fit the keys.
         RequestError: If there are no values, only what a capture holds.
     """
     wide, values = call.key.shape[-1], call.value.shape[-1]
-    if wide != values:
+    own = call.own_width or values
+    if wide != own:
         raise ModelError(
-            f"moda-align: layer {call.layer} has keys of {wide} and values of {values} channels: it must come before"
-            " corrections that append channels, and the model's own widths must be equal"
+            f"moda-align: layer {call.layer} has keys of {wide} channels, {own} of them the model's: it must come"
+            " before corrections that append channels"
+        )
+    if gram == "code" and own != values:
+        raise ModelError(
+            f"moda-align: layer {call.layer} has keys of {own} and values of {values} channels, and the Gram matrix of"
+            " gram=code needs equal widths; take gram=paper"
         )
     if gram == "code" and call.stored:
         raise RequestError("moda-align with gram=code needs the values, which a capture does not hold; take gram=paper")
