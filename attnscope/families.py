@@ -72,6 +72,7 @@ FAMILIES = (
     Family("qwen3_vl_moe", "Qwen3-VL with experts", *_CELLS_32, 2),
     Family("qwen3_5", "Qwen3.5", *_CELLS_32, 2),
     Family("qwen3_5_moe", "Qwen3.5 with experts", *_CELLS_32, 2),
+    Family("qwen4_exp", "Qwen4-Exp", *_CELLS_32, 2),
     Family("qwen2_5_omni_thinker", "Qwen2.5-Omni", *_CELLS_28, 2),
     Family("qwen3_omni_moe_thinker", "Qwen3-Omni", *_CELLS_32, 2),
     Family("glm4v", "GLM-4.1V", *_CELLS_28, 2),

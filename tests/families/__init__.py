@@ -47,6 +47,7 @@ from tests.families.qwen import (
     build_qwen3_5_moe,
     build_qwen3_vl,
     build_qwen3_vl_moe,
+    build_qwen4_exp,
 )
 from tests.families.smolvlm import build_idefics3, build_smolvlm
 from tests.families.squares import SQUARES
@@ -83,6 +84,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "qwen3_vl_moe": build_qwen3_vl_moe,
     "qwen3_5": build_qwen3_5,
     "qwen3_5_moe": build_qwen3_5_moe,
+    "qwen4_exp": build_qwen4_exp,
     "qwen2_5_omni": build_qwen2_5_omni,
     "qwen2_5_omni_thinker": build_qwen2_5_omni_thinker,
     "qwen3_omni": build_qwen3_omni,

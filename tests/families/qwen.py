@@ -1,4 +1,4 @@
-"""Qwen2-VL, Qwen3-VL and Qwen3.5 (Qwen2.5-VL is the demo's own checkpoint)."""
+"""Qwen2-VL, Qwen3-VL, Qwen3.5 and Qwen4-Exp (Qwen2.5-VL is the demo's own checkpoint)."""
 
 from __future__ import annotations
 
@@ -76,6 +76,17 @@ def build_qwen3_5_moe(folder: Path) -> Path:
     text = _LINEAR | _EXPERTS | {"shared_expert_intermediate_size": 32}
     text["layer_types"] = ["linear_attention", "full_attention"] * 2
     return _save_qwen3(folder, Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration, text, seed=16)
+
+
+def build_qwen4_exp(folder: Path) -> Path:
+    """Experts, linear attention, and attention to the 64 keys that an indexer chooses in blocks of four."""
+    from transformers import Qwen4ExpConfig, Qwen4ExpForConditionalGeneration
+
+    text = _LINEAR | _EXPERTS | {"shared_expert_intermediate_size": 32}
+    text["layer_types"] = ["linear_attention", "indexed_attention"] * 2
+    indexer = {"n_heads": 2, "kv_heads": 1, "head_dim": 16, "budget": 64, "compress_ratio": 4}
+    text |= {f"indexer_{name}": value for name, value in indexer.items()}
+    return _save_qwen3(folder, Qwen4ExpConfig, Qwen4ExpForConditionalGeneration, text, seed=23)
 
 
 _EXPERTS = {"moe_intermediate_size": 32, "num_experts": 4, "num_experts_per_tok": 2}

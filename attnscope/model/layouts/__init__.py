@@ -82,6 +82,7 @@ for _family, _layout in (
     ("qwen3_vl_moe", Qwen3VLLayout()),
     ("qwen3_5", Qwen3VLLayout()),
     ("qwen3_5_moe", Qwen3VLLayout()),
+    ("qwen4_exp", Qwen3VLLayout()),
     ("qwen2_5_omni_thinker", QwenOmniLayout()),
     ("qwen3_omni_moe_thinker", QwenOmniLayout()),
     ("glm4v", Glm4VLayout()),
