@@ -101,6 +101,11 @@ def test_an_assumption_that_does_not_hold_says_so(model):
     with pytest.raises(LookupError, match="no module of the decoder looks its attention function up"):
         checks["attention registry"](torch.nn.Linear(2, 2), {"input_ids": IDS})
     assert checks["modalities"](model, {"input_ids": IDS}) == "not stated by this family"
+    unused = model.model.layers[1].self_attn.g_proj = torch.nn.Linear(2, 2)
+    with pytest.raises(LookupError, match=r"1 of 3 projections were not called \(Linear\)"):
+        checks["output projection"](model, {"input_ids": IDS})
+    assert not unused._forward_pre_hooks
+    del model.model.layers[1].self_attn.g_proj
     with pytest.raises(LookupError, match="not one for every token"):
         checks["modalities"](model, {"input_ids": IDS, "mm_token_type_ids": IDS[:, 1:]})
     forward = model.forward

@@ -29,6 +29,7 @@ from attnscope.errors import RequestError, RunError
 from attnscope.files import check_space
 from attnscope.layers import select_layers
 from attnscope.scene import Sampling, Scene, read_scene_frames
+from attnscope.transformers_names import head_width
 from attnscope.vocabulary import hidden_groups, is_visual
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def plan_shape(model: LoadedModel, plan: Plan, keys: KeyGroups, queries: QueryGr
         layers=len(plan.layer_numbers),
         heads=heads,
         kv_heads=int(getattr(config, "num_key_value_heads", None) or heads),
-        width=int(getattr(config, "head_dim", None) or config.hidden_size // heads),
+        width=head_width(config),
         positions=keys.member.shape[1] + spare,
         probes=len(keys.probes) + spare,
         key_groups=len(keys.names),

@@ -15,6 +15,7 @@ from attnscope.transformers_names.attention import (
     text_config,
     text_decoder,
 )
+from attnscope.transformers_names.gates import gate_projection, output_projection
 from attnscope.transformers_names.inputs import modalities_in
 from attnscope.transformers_names.loading import loader_of, without_bar
 from attnscope.transformers_names.passes import CACHE_NAMES, cache_in, cache_of, cached_tokens, last_logits
@@ -75,6 +76,27 @@ def _check_registry(model: Any, inputs: Mapping[str, Any]) -> str:
 def _check_eager(model: Any, _inputs: Mapping[str, Any]) -> str:
     part = next(part for part in text_decoder(model).modules() if hasattr(part, "layer_idx") and registry_of(part))
     return f"{eager_function(part).__module__.rpartition('.')[2]}"
+
+
+def _check_output_projection(model: Any, inputs: Mapping[str, Any]) -> str:
+    """Where the outputs of heads and their gate are read from, the model passes through."""
+    import torch
+
+    calls: set[int] = set()
+    parts = [part for part in text_decoder(model).modules() if hasattr(part, "layer_idx") and registry_of(part)]
+    outputs = [module for part in parts if (module := output_projection(part)) is not None]
+    gates = [module for part in parts if (module := gate_projection(part)) is not None]
+    known = [*outputs, *gates]
+    hooks = [module.register_forward_pre_hook(lambda module, _args: calls.add(id(module))) for module in known]
+    try:
+        with torch.no_grad():
+            model(**inputs, **last_logits(1))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if missed := [type(module).__name__ for module in known if id(module) not in calls]:
+        raise LookupError(f"{len(missed)} of {len(known)} projections were not called ({missed[0]})")
+    return f"in {len(outputs)} of {len(parts)} layers, {len(gates)} with a gate"
 
 
 def _check_implementations(_model: Any, _inputs: Mapping[str, Any]) -> str:
@@ -165,6 +187,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "A modelling file brings its own eager attention function.",
         "5.10 to 5.24",
         _check_eager,
+    ),
+    Assumption(
+        "output projection",
+        "Attention hands its heads' outputs to a projection of its own, and computes their gate by another one.",
+        "5.10 to 5.24",
+        _check_output_projection,
     ),
     Assumption(
         "attention implementations",

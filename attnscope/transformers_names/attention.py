@@ -82,6 +82,19 @@ def text_config(model: Any) -> Any:
     return getattr(model, "config", model).get_text_config(decoder=True)
 
 
+def head_width(config: Any) -> int:
+    """Channels of a head's queries and keys.
+
+    Known: `qk_head_dim` of latent attention (DeepSeek, Kimi K2.5; there `head_dim` is the part with positions), else
+    `head_dim`, else the hidden size over the heads; transformers 5.10 to 5.24.
+
+    Args:
+        config: Configuration of a text decoder.
+    """
+    stated = getattr(config, "qk_head_dim", None) or getattr(config, "head_dim", None)
+    return int(stated or config.hidden_size // config.num_attention_heads)
+
+
 def has_text_config(model: Any) -> bool:
     """Whether a module is a model of transformers, whose configuration can be asked for its text decoder.
 

@@ -13,7 +13,8 @@ from accelerate import dispatch_model
 import attnscope
 from attnscope.capture.check.validate import validate
 from attnscope.capture.plan import Shape, format_bytes, parse_bytes
-from attnscope.capture.run import capture_prompts
+from attnscope.capture.record.groups import key_groups, query_groups
+from attnscope.capture.run import capture_prompts, plan_shape
 from attnscope.errors import ModelError, RequestError, SizeError
 from attnscope.layers import select_layers
 from tests.capture.eager import make_prompt
@@ -161,6 +162,20 @@ def test_the_told_size_is_what_is_stored(loaded, stage, tmp_path):
         group = cap._store.file[reading]
         stored = sum(node.nbytes for node in leaves(group) if node.dtype.kind in "fiu")
         assert 0.9 * stored <= told[reading] <= 1.2 * stored + 4096
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["kimi_k25", "qwen3_5_moe"])
+def test_the_told_size_of_latent_attention_and_of_gates(family, checkpoint, stage, tmp_path):
+    """Queries that are wider than `head_dim` says, and a number a head and query that only some models have."""
+    loaded = attnscope.load(str(checkpoint(family)))
+    prompt, plan = make_prompt(loaded, stage), attnscope.Plan(qk=True)
+    (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "run.h5"], plan=plan, max_new_tokens=1)
+    groups = key_groups(prompt.tokens, plan.coverage), query_groups(prompt.tokens)
+    told = plan.sizes(plan_shape(loaded, plan.with_layers(cap.layers.tolist()), *groups, 1))
+    for reading in ("qk", "stats"):
+        stored = sum(node.nbytes for node in leaves(cap._store.file[reading]) if node.ndim > 1)
+        assert told[reading] == stored
 
 
 def leaves(group):
