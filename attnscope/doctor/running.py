@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.doctor.diagnosis import Finding, Section, attempt, join, reason
 from attnscope.errors import RequestError
-from attnscope.vocabulary import is_visual
+from attnscope.vocabulary import NOWHERE, has_cell, is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -185,7 +185,7 @@ def given(subject: Trial) -> Section:
         Finding("model", "ok", join(facts)),
         attempt("layers", lambda: _layers(model)),
         _family(model),
-        _places(prompt),
+        _places(model, prompt),
         _window(model, prompt),
         *(Finding("prompt", "note", warning) for warning in prompt.warnings),
         attempt("capture", lambda: _capture(subject)),
@@ -206,18 +206,21 @@ def _layers(model: LoadedModel) -> str:
 
 
 def _family(model: LoadedModel) -> Finding:
+    kind = model.model.config.model_type
     if model.family == "unknown":
-        kind = model.model.config.model_type
-        return Finding("family", "note", f"{kind} has no layout: tokens have a modality, but no place in the picture")
+        return Finding(
+            "family", "note", f"{kind} has no layout: its tokens get their places by probing, if they have any"
+        )
     return Finding("family", "ok", model.family)
 
 
-def _places(prompt: Prompt) -> Finding:
-    tokens = prompt.tokens
-    visual = tokens[is_visual(tokens)]
-    placed = int(visual["x0"].notna().sum()) if "x0" in visual else 0
-    text = f"{len(tokens)} tokens, {len(visual)} of them visual, {placed} of these placed in the picture"
-    return Finding("places", "ok" if placed else "note", text)
+def _places(model: LoadedModel, prompt: Prompt) -> Finding:
+    visual, placing = int(is_visual(prompt.tokens).sum()), prompt.placing
+    count = int(has_cell(prompt.tokens).sum())
+    text = f"{len(prompt.tokens)} tokens, {visual} of them visual, {count} of these placed in the picture"
+    if placing.how == NOWHERE:
+        return Finding("places", "note", f"{text} ({placing.reason})")
+    return Finding("places", "ok", f"{text}, {placing.words(model.family, count)}")
 
 
 def _window(model: LoadedModel, prompt: Prompt) -> Finding:

@@ -31,6 +31,14 @@ def run(
             autocompletion=_choices.model,
         ),
     ] = None,
+    places: Annotated[
+        bool,
+        typer.Option(
+            "--places",
+            help="Also put the places of the visual tokens of MODEL to the test: parts of made-up frames of several"
+            " sizes are repainted, and the tokens that lie there have to answer.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Check versions, devices, attention kernels and what attnscope assumes about transformers, by running them.
@@ -39,14 +47,14 @@ def run(
     reaches, whether visual tokens have a place, and which corrections would be refused and why. Exits with 1 if
     something does not hold.
 
-    Examples: `attnscope doctor`, `attnscope doctor path/to/Qwen2.5-VL-7B-Instruct`
+    Examples: `attnscope doctor`, `attnscope doctor path/to/Qwen2.5-VL-7B-Instruct --places`
     """
     from attnscope.doctor import Diagnosis, sections
 
     setup_logging(quiet=True)
     _silence()
     made = []
-    for section in sections(model):
+    for section in sections(model, places=places):
         made.append(section)
         if not json:
             _print(section)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from typer.testing import CliRunner
 
 import attnscope
 from attnscope import transformers_names, versions
-from attnscope.doctor import Diagnosis, Finding, Section, examine, packages, running, sections
+from attnscope.doctor import Diagnosis, Finding, Section, examine, packages, places, running, sections
 from attnscope.doctor.diagnosis import attempt
-from attnscope.errors import ModelError
+from attnscope.errors import ModelError, RequestError
+from attnscope.model import LAYOUTS
 from attnscope_cli.main import app
 
 
@@ -56,7 +58,7 @@ def test_every_assumption_is_tried_on_both_models(diagnosis: Diagnosis) -> None:
 def test_a_model_without_layout_is_told_what_it_loses(diagnosis: Diagnosis) -> None:
     found = _findings(diagnosis.sections[-1])
     assert found["family"] == Finding(
-        "family", "note", "idefics2 has no layout: tokens have a modality, but no place in the picture"
+        "family", "note", "idefics2 has no layout: its tokens get their places by probing, if they have any"
     )
     assert found["places"].state == "note" and ", 0 of these placed" in found["places"].text
     assert found["social-bias"].state == "note"
@@ -166,3 +168,26 @@ def test_the_report_of_a_broken_package_names_it_and_goes_on(broken: str, tmp_pa
     machine = {finding["name"]: finding for finding in document["sections"][1]["findings"]}
     assert machine["hdf5"]["state"] == "ok"
     assert "Traceback" not in done.stderr
+
+
+def test_places_are_put_to_the_test(checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a layout that is right, of one that is not, of a family without one, and of a tower that has no places."""
+    right = attnscope.load(str(checkpoint("internvl")), dtype="float32", device="cpu")
+    rows = places.places(right).findings
+    assert {row.state for row in rows} == {"ok"} and len(rows) == 5
+    assert rows[0].text == (
+        "180 tokens (layout of internvl): 100 % answer to their cell;"
+        " probing finds 100 % of the frames and 100 % of the centres (within half a cell)"
+    )
+    probed = places.places(replace(right, family="unknown")).findings
+    assert {row.state for row in probed} == {"ok"} and "(probed): 100 % answer" in probed[0].text
+    layout = LAYOUTS["internvl"]
+    monkeypatch.setattr(type(layout), "views", lambda *given, views=layout.views: views(*given[1:])[::-1])
+    assert places.places(right).findings[0].state == "fail"
+    without = attnscope.load(str(checkpoint("idefics2")), dtype="float32", device="cpu")
+    assert {row.state for row in places.places(without).findings} == {"note"}
+
+
+def test_places_without_a_model_are_refused() -> None:
+    with pytest.raises(RequestError, match="the places of visual tokens are those of a model: name one"):
+        examine(places=True)

@@ -1,0 +1,94 @@
+"""Where a model's visual tokens look: its layout, or what probing finds, put to the test on frames of several forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from attnscope.doctor.diagnosis import Finding, Section, reason
+from attnscope.errors import AttnscopeError
+
+if TYPE_CHECKING:
+    from attnscope.model import LoadedModel
+    from attnscope.model.layouts import Places
+    from attnscope.model.probe import Trial
+    from attnscope.scene import Frames
+
+# Number of frames, width, height; none for an image. Landscape, portrait, odd sides.
+_FORMS = ((5, 640, 360), (2, 360, 640), (1, 481, 333), (None, 640, 360), (None, 301, 703))
+
+
+def places(model: LoadedModel) -> Section:
+    """Repaint parts of made-up frames, and say how many tokens answer where they should.
+
+    Args:
+        model: The model.
+
+    Returns:
+        One finding for each form of frames: it fails where fewer tokens answer than a capture would accept.
+    """
+    findings = [_examined(model, _made_up(*form)) for form in _FORMS]
+    return Section(f"Places of the visual tokens of {model.id}", tuple(findings))
+
+
+def _made_up(count: int | None, width: int, height: int) -> Frames:
+    from attnscope.scene import Frames
+
+    number = count or 1
+    images = np.zeros((number, height, width, 3), np.uint8)
+    times, indices = np.arange(number) / 2, np.arange(number, dtype=np.int32)
+    if count is None:
+        return Frames(images, times, indices, width, height, "image", None, None, None)
+    return Frames(images, times, indices, width, height, "video", 2.0, number / 2, number)
+
+
+def _examined(model: LoadedModel, frames: Frames) -> Finding:
+    from attnscope.model.probe import LEAST, Trial, agreement, locate
+
+    height, width = frames.images.shape[1:3]
+    name = f"{len(frames.images)} x {width} x {height}" if frames.kind == "video" else f"image {width} x {height}"
+    try:
+        trial = Trial(model, frames)
+        layout = _stated(trial)
+        stated = locate(trial) if layout is None else layout
+        share = float(agreement(trial, stated).mean())
+        how = "probed" if layout is None else f"layout of {model.family}"
+        text = f"{len(trial):,} tokens ({how}): {_percent(share)} answer to their cell"
+        if layout is not None:
+            text += f"; {_compared(trial, layout)}"
+    except AttnscopeError as error:
+        return Finding(name, "note", f"no places: {reason(error).removeprefix(f'{model.id}: ')}")
+    return Finding(name, "ok" if share == 1 else "note" if share >= LEAST else "fail", text)
+
+
+def _stated(trial: Trial) -> Places | None:
+    """What the family's layout says of the made-up frames, None for a family without one."""
+    from attnscope.model.layouts import LAYOUTS, place
+
+    model = trial.loaded
+    if model.family not in LAYOUTS:
+        return None
+    views = LAYOUTS[model.family].views(model.model, model.processor, trial.processed, trial.frames)
+    return place(views, trial.frames)
+
+
+def _compared(trial: Trial, layout: Places) -> str:
+    """How what probing finds agrees with a layout."""
+    from attnscope.model.probe import locate
+
+    try:
+        probed = locate(trial)
+    except AttnscopeError as error:
+        return f"probing finds no places ({reason(error).removeprefix(f'{trial.loaded.id}: ')})"
+    cells = ~np.isnan(layout.box[:, 0])
+    size = layout.box[cells, 2:] - layout.box[cells, :2]
+    distance = np.abs((probed.box - layout.box)[cells].reshape(-1, 2, 2).mean(1)) / size
+    near = float((distance < 0.5).all(1).mean())
+    same = float((probed.frames[cells] == layout.frames[cells]).all(1).mean())
+    return f"probing finds {_percent(same)} of the frames and {_percent(near)} of the centres (within half a cell)"
+
+
+def _percent(share: float) -> str:
+    """A share, rounded down: 100 % stands for all of them alone."""
+    return f"{np.floor(100 * share + 1e-9):.0f} %"
