@@ -80,6 +80,17 @@ def test_wrong_places_do_not_pass(checkpoint, name):
     assert not agreement(trial, Places(right.frames, right.grid, none))[~np.isnan(right.box[:, 0])].any()
 
 
+@pytest.mark.parametrize(("name", "width", "height"), [("llava_next_video", 45, 80), ("internvl", 96, 54)])
+def test_cells_of_a_few_pixels_are_tried_too(checkpoint, name, width, height):
+    loaded = attnscope.load(str(checkpoint(name)), dtype="float32", device="cpu")
+    for kind in ("video", "image"):
+        trial = Trial(loaded, frames(width, height, 1, kind))
+        right = stated(trial)
+        assert agreement(trial, right).mean() >= 0.95
+        aside = float(np.nanmax(right.box[:, 2] - right.box[:, 0]))
+        assert agreement(trial, moved(right, aside, 0)).mean() < 0.5
+
+
 def test_a_layout_that_does_not_fit_stops_a_capture(checkpoint, drawn, tmp_path, monkeypatch):
     loaded = attnscope.load(str(checkpoint("qwen2_5_vl")), dtype="float32", device="cpu")
     layout = type(LAYOUTS["qwen2_5_vl"])

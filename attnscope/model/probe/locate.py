@@ -29,7 +29,7 @@ _FRAME = 0.02  # of the answer to everything, from where on a token belongs to a
 _NOISE = 0.1  # of a token's strongest answer in a comb: less is what resampling spills
 _TRACE = 0.02  # of it: so little, far away, tells a token that mixes patches from one that keeps to a place
 _WHOLE = 5  # eighths of both sides: a token that answers to more looks at the whole frame
-_SHARP = 0.4  # length of the mean phase, from where on a comb tells a place (1: one stripe, 0: all of them alike)
+_SHARP = 0.3  # length of the mean phase, from where on a comb tells a place (1: one stripe, 0: all of them alike)
 
 
 @dataclass(frozen=True)

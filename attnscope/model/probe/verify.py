@@ -16,6 +16,8 @@ _ROUNDS = 3  # random halves: a token with the cell of another passes one of the
 _INSIDE = 0.2  # of a cell's side, left unpainted at each end: resampling reaches over the rim of a cell
 _AROUND = 0.1  # of a cell's side (cells beside it may be half as wide): where nothing is painted so near, no answer
 _PAINTED = 0.15  # of a cell's area, from where on its token has to answer
+_PIXELS = 2  # of the shorter side of a cell, from where on its inside can be painted
+_SMALL = 9  # pixels of the shorter side: resampling to larger pixels spills over smaller cells
 _CLEARLY = 2  # times: an answer to its own cell, beside the largest to other cells
 
 
@@ -32,24 +34,31 @@ def agreement(trial: Trial, places: Places) -> NDArray[np.bool_]:
 
     Returns:
         Boolean [V]: whether each token with a cell answered to it in every run that painted it, more than twice as much
-        as to any painting beside it (and there was a run of either kind); and whether each without a cell is silent.
+        as to any painting beside it (more, if the cell has a few pixels), and there was a run of either kind; and
+        whether each without a cell is silent. A sliver of less than two pixels (the rest of a padded cell) cannot be
+        painted alone: its token has to answer to something.
     """
     boxes = places.box.astype(np.float64)
     placed = ~np.isnan(boxes[:, 0])
     own, others = np.full(len(boxes), np.inf), np.zeros(len(boxes))  # weakest and strongest answer
+    sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
     both = _alone(places)  # a token that shares its frames with no other has nothing beside its cell
     rng = np.random.default_rng(1)
     for cells in _ROUNDS * _sizes(boxes):
         spot = _spots(places, cells)
         half = rng.permutation(np.arange(spot.max() + 1) % 2)[spot]
-        for painted in (_paint(trial, places, cells[half == side]) for side in np.unique(half)):
+        for chosen in (cells[half == side] for side in np.unique(half)):
+            painted = _paint(trial, places, chosen)
             response = trial.response(painted)
             must, must_not = _expected(painted, places)
+            must[chosen] |= sides[chosen] >= _PIXELS
             own = np.where(must, np.minimum(own, response), own)
             others = np.where(must_not, np.maximum(others, response), others)
             both |= must_not
     mixed = np.array([bool(note) for note in places.note or [""] * len(boxes)])
-    answered = both & np.isfinite(own) & (own > np.where(mixed, 0, _CLEARLY * others))
+    tried = both & np.isfinite(own)
+    times = np.where(mixed, 0, np.where(sides < _SMALL, 1, _CLEARLY))
+    answered = np.where(tried, own > times * others, (sides < _PIXELS) & trial.answers)
     return np.where(placed, answered, ~trial.answers)
 
 
@@ -61,10 +70,10 @@ def _alone(places: Places) -> NDArray[np.bool_]:
 
 
 def _sizes(boxes: NDArray[np.float64]) -> list[NDArray[np.int64]]:
-    """Tokens with a cell, those of one size together: twice the area is another size."""
-    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    cells = np.flatnonzero(area > 0)
-    size = np.round(np.log2(area[cells]))
+    """Tokens with a cell, those of one size together: a side that is half as long again is another size."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    cells = np.flatnonzero((sides > 0).all(axis=1))
+    size = np.unique(np.round(2 * np.log2(sides[cells])), axis=0, return_inverse=True)[1].ravel()
     return [cells[size == value] for value in np.unique(size)]
 
 
