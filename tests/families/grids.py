@@ -148,10 +148,131 @@ def build_lighton_ocr(folder: Path) -> Path:
     return save(folder, transformers.LightOnOcrForConditionalGeneration(config), processor, seed=34)
 
 
+def build_hyperclovax_vision_v2(folder: Path) -> Path:
+    """The tower of Qwen2.5-VL over HyperCLOVA X."""
+    media = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
+    tokenizer = chatml_tokenizer("<|vision_start|>", "<|vision_end|>", **media)
+    config = transformers.HyperCLOVAXVisionV2Config(
+        text_config={"model_type": "hyperclovax", **tiny_text_config(tokenizer)},
+        vision_config={
+            "model_type": "qwen2_5_vl_vision",
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "out_hidden_size": 64,
+            "fullatt_block_indexes": [1],
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<|image_pad|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video_pad|>"),
+    )
+    image, video = (f"<|vision_start|>{token}<|vision_end|>" for token in media.values())
+    processor = transformers.HyperCLOVAXVisionV2Processor(
+        transformers.Qwen2VLImageProcessor(size=_size(28)),
+        tokenizer,
+        transformers.Qwen2VLVideoProcessor(size=_size(28)),
+        chat_template=chatml(image, video),
+    )
+    return save(folder, transformers.HyperCLOVAXVisionV2ForConditionalGeneration(config), processor, seed=35)
+
+
+def build_muse_glimmer(folder: Path) -> Path:
+    """28 pixel cells, two frames a token, times before them; logits are capped."""
+    marks = ("<|image_start|>", "<|image_end|>", "<|vid_frame_separator|>", "<|vid_start|>", "<|vid_end|>")
+    tokenizer = chatml_tokenizer("<|patch|>", "<|video|>", *marks)
+    config = transformers.MuseGlimmerConfig(
+        text_config=tiny_text_config(tokenizer)
+        | {"head_dim": 16, "layer_types": ["sliding_attention", "full_attention"] * 2, "sliding_window": 64},
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "pos_emb_height": 8,
+            "pos_emb_width": 8,
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<|patch|>"),
+        video_token_id=tokenizer.convert_tokens_to_ids("<|video|>"),
+        out_hidden_size=128,
+        projector_hidden_size=64,
+    )
+    processor = transformers.MuseGlimmerProcessor(
+        transformers.MuseGlimmerImageProcessor(size=_size(28)),
+        transformers.MuseGlimmerVideoProcessor(size=_size(28)),
+        tokenizer,
+        chat_template=chatml("<|patch|>", "<|video|>"),
+    )
+    return save(folder, transformers.MuseGlimmerForConditionalGeneration(config), processor, seed=36)
+
+
+def build_minimax_m3_vl(folder: Path) -> Path:
+    """28 pixel cells, two frames a token; its processor resizes no frames of a video unless it is asked to."""
+    kind = transformers.MiniMaxM3VLProcessor
+    tokenizer = chatml_tokenizer(kind.IMAGE_TOKEN, kind.VIDEO_TOKEN, kind.VISION_START_TOKEN, kind.VISION_END_TOKEN)
+    config = transformers.MiniMaxM3VLConfig(
+        text_config=tiny_text_config(tokenizer)
+        | {
+            "head_dim": 16,
+            "rotary_dim": 8,
+            "num_experts_per_tok": 2,
+            "num_local_experts": 4,
+            "dense_intermediate_size": 64,
+            "shared_intermediate_size": 32,
+            "index_n_heads": 2,
+            "index_head_dim": 16,
+        },
+        vision_config=tower(56, 14),
+        image_token_index=tokenizer.convert_tokens_to_ids(kind.IMAGE_TOKEN),
+        video_token_index=tokenizer.convert_tokens_to_ids(kind.VIDEO_TOKEN),
+        projector_hidden_size=64,
+    )
+    processor = kind(
+        transformers.MiniMaxM3VLImageProcessor(size=_size(28)),
+        tokenizer,
+        transformers.MiniMaxM3VLVideoProcessor(max_pixels=100 * 28**2),
+        chat_template=chatml(kind.IMAGE_TOKEN, kind.VIDEO_TOKEN),
+    )
+    return save(folder, transformers.MiniMaxM3SparseForConditionalGeneration(config), processor, seed=37)
+
+
+def build_lfm3_vl(folder: Path) -> Path:
+    """Most layers of the tower are convolutions, so that tokens have no places; so are most of the decoder's."""
+    media = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
+    tokenizer = chatml_tokenizer("<|vision_start|>", "<|vision_end|>", **media)
+    number = tokenizer.convert_tokens_to_ids
+    config = transformers.Lfm3VlConfig(
+        text_config={"model_type": "lfm3", **tiny_text_config(tokenizer)},
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+        },
+        image_token_id=number("<|image_pad|>"),
+        video_token_id=number("<|video_pad|>"),
+        vision_start_token_id=number("<|vision_start|>"),
+        vision_end_token_id=number("<|vision_end|>"),
+        projector_hidden_size=64,
+    )
+    image, video = (f"<|vision_start|>{token}<|vision_end|>" for token in media.values())
+    processor = transformers.Lfm3VlProcessor(
+        transformers.Qwen2VLImageProcessor(size=_size(32), patch_size=16),
+        tokenizer,
+        transformers.Qwen3VLVideoProcessor(size=_size(32, most=800)),
+        chat_template=chatml(image, video),
+    )
+    return save(folder, transformers.Lfm3VlForConditionalGeneration(config), processor, seed=38)
+
+
 GRIDS: dict[str, Callable[[Path], Path]] = {
     "paddleocr_vl": build_paddleocr_vl,
     "exaone4_5": build_exaone4_5,
     "cohere_compass": build_cohere_compass,
     "hunyuan_vl": build_hunyuan_vl,
     "lighton_ocr": build_lighton_ocr,
+    "hyperclovax_vision_v2": build_hyperclovax_vision_v2,
+    "muse_glimmer": build_muse_glimmer,
+    "minimax_m3_vl": build_minimax_m3_vl,
+    "lfm3_vl": build_lfm3_vl,
 }

@@ -164,6 +164,37 @@ def build_aria(folder: Path) -> Path:
     return save(folder, transformers.AriaForConditionalGeneration(config), processor, seed=25)
 
 
+def build_deepseek_vl_hybrid(folder: Path) -> Path:
+    """As DeepSeek-VL, with a second tower that ends in convolutions, so that tokens have no places."""
+    tokenizer = chatml_tokenizer(image_token="<image>")
+    config = transformers.DeepseekVLHybridConfig(
+        text_config={"model_type": "llama", **tiny_text_config(tokenizer)},
+        vision_config=siglip_tower(96, 16),
+        high_res_vision_config={
+            "model_type": "sam_vision_model",
+            "hidden_size": 32,
+            "output_channels": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 256,
+            "patch_size": 16,
+            "window_size": 4,
+            "mlp_dim": 64,
+            "global_attn_indexes": [0, 1],
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+    )
+    processor = transformers.DeepseekVLHybridProcessor(
+        transformers.DeepseekVLHybridImageProcessor(
+            size={"height": 96, "width": 96}, high_res_size={"height": 256, "width": 256}
+        ),
+        tokenizer,
+        chat_template=chatml("<image>"),
+        num_image_tokens=36,
+    )
+    return save(folder, transformers.DeepseekVLHybridForConditionalGeneration(config), processor, seed=26)
+
+
 SQUARES: dict[str, Callable[[Path], Path]] = {
     "deepseek_vl": build_deepseek_vl,
     "janus": build_janus,
@@ -171,4 +202,5 @@ SQUARES: dict[str, Callable[[Path], Path]] = {
     "lfm2_vl": build_lfm2_vl,
     "blip2": build_blip2,
     "aria": build_aria,
+    "deepseek_vl_hybrid": build_deepseek_vl_hybrid,
 }

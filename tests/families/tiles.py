@@ -133,9 +133,30 @@ def build_step3p7(folder: Path) -> Path:
     return save(folder, transformers.Step3p7ForConditionalGeneration(config), processor, seed=43)
 
 
+def build_granite_docling(folder: Path) -> Path:
+    """Tiles and the whole image, 2 x 2 patches a token; features of the tower are also added inside the decoder."""
+    marks = ["<fake_token_around_image>", "<global-img>", "<end_of_utterance>"]
+    marks += [f"<row_{row}_col_{col}>" for row in range(1, 5) for col in range(1, 5)]
+    tokenizer = chatml_tokenizer(*marks, image_token="<image>")
+    config = transformers.GraniteDoclingConfig(
+        text_config=tiny_text_config(tokenizer) | {"attention_multiplier": 0.25},
+        vision_config=tower(64, 16) | {"out_hidden_size": 64, "scale_factor": 2, "deepstack_visual_indexes": [0, 0, 1]},
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    processor = transformers.GraniteDoclingProcessor(
+        transformers.GraniteDoclingImageProcessor(size={"height": 64, "width": 64}, max_patches=4),
+        tokenizer,
+        image_seq_len=4,
+        chat_template=chatml("<image>"),
+    )
+    return save(folder, transformers.GraniteDoclingForConditionalGeneration(config), processor, seed=44)
+
+
 TILES: dict[str, Callable[[Path], Path]] = {
     "qianfan_ocr": build_qianfan_ocr,
     "granite4_vision": build_granite4_vision,
     "minicpmv4_6": build_minicpmv4_6,
     "step3p7": build_step3p7,
+    "granite_docling": build_granite_docling,
 }
