@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +30,6 @@ if TYPE_CHECKING:
 
     from attnscope.model.load import LoadedModel
     from attnscope.scene import Frames, Scene
-
-
-logger = logging.getLogger("attnscope")
 
 
 @dataclass
@@ -234,5 +230,4 @@ def verify_places(loaded: LoadedModel, prompt: Prompt) -> Prompt:
             f"{loaded.id}: {family} does not fit this model: {100 * share:.0f} % of its visual tokens answer to the"
             f" cell that they are said to have, and {100 * LEAST:.0f} % have to"
         )
-    logger.info("places verified: %s", Placing(LAYOUT, share).words(loaded.family, int(has_cell(prompt.tokens).sum())))
     return replace(prompt, placing=Placing(LAYOUT, share))

@@ -7,6 +7,7 @@ and number of the frames. What is kept lies in the user's cache folder, and can 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import logging
 import os
@@ -22,10 +23,12 @@ from attnscope.errors import AttnscopeError, ModelError
 from attnscope.files.reading import read_bytes
 from attnscope.files.writing import write_whole
 from attnscope.model.layouts import LAYOUTS, Places, place
+from attnscope.model.placing import Placing
 from attnscope.model.pretrained import config_sha256
 from attnscope.model.probe.locate import locate
 from attnscope.model.probe.trial import Trial
 from attnscope.model.probe.verify import agreement
+from attnscope.vocabulary import LAYOUT
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -81,20 +84,24 @@ def verified_share(loaded: LoadedModel, frames: Frames) -> float:
     Raises:
         ModelError: If the tower cannot be tried.
     """
-    trial = Trial(loaded, frames)
     layout = LAYOUTS[loaded.family]
-    places = place(layout.views(loaded.model, loaded.processor, trial.processed, trial.frames), trial.frames)
-    stated = hashlib.sha256(places.frames.tobytes() + places.grid.tobytes() + places.box.tobytes()).hexdigest()
 
     def verify() -> dict[str, Any]:
+        trial = Trial(loaded, frames)
+        views = layout.views(loaded.model, loaded.processor, trial.processed, trial.frames)
+        places = place(views, trial.frames)
         if len(places) != len(trial):
             raise ModelError(
                 f"{loaded.id}: the layout of family {loaded.family} places {len(places)} visual tokens, but its"
                 f" processor makes {len(trial)}"
             )
-        return {"share": float(agreement(trial, places).mean())}
+        share = float(agreement(trial, places).mean())
+        cells = int((~np.isnan(places.box[:, 0])).sum())
+        logger.info("places verified: %s", Placing(LAYOUT, share).words(loaded.family, cells))
+        return {"share": share}
 
-    return float(_kept(_identity(loaded, frames) | {"places": stated}, verify)["share"])
+    stated = {"layout": _code(Path(inspect.getfile(type(layout))))}
+    return float(_kept(_identity(loaded, frames) | stated, verify)["share"])
 
 
 def _identity(loaded: LoadedModel, frames: Frames) -> dict[str, Any]:
@@ -115,9 +122,14 @@ def _identity(loaded: LoadedModel, frames: Frames) -> dict[str, Any]:
 
 
 @cache
-def _code() -> str:
-    """Hash of this package: what another way of probing has found is not taken."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+def _code(more: Path | None = None) -> str:
+    """Hash of the code that places follow from: what other code has found is not taken.
+
+    Args:
+        more: A file besides that of probing and of layouts.
+    """
+    package = Path(__file__).parent
+    files = sorted([*package.glob("*.py"), *package.parent.glob("layouts/*.py"), *([more] if more else [])])
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -117,9 +117,12 @@ class Trial:
 def _textures(rng: np.random.Generator, shape: tuple[int, ...], low: int, high: int) -> NDArray[np.uint8]:
     """Coloured noise of several scales, another one in each frame; uint8 [F, H, W, 3] in low..high."""
     count, height, width, _ = shape
-    total = np.zeros((count, height, width, 3), np.float32)
-    for blocks in _BLOCKS:
-        noise = rng.random((count, blocks, blocks, 3), dtype=np.float32)
-        rows, columns = (np.arange(side) * blocks // side for side in (height, width))
-        total += noise[:, rows][:, :, columns]
-    return (low + (high - low) * total / len(_BLOCKS)).astype(np.uint8)
+    textures = np.empty(shape, np.uint8)
+    for frame in range(count):
+        total = np.full((height, width, 3), low, np.float32)
+        for blocks in _BLOCKS:
+            noise = rng.random((blocks, blocks, 3), dtype=np.float32) * ((high - low) / len(_BLOCKS))
+            rows, columns = (np.arange(side) * blocks // side for side in (height, width))
+            total += noise[rows[:, None], columns]
+        textures[frame] = total
+    return textures
