@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark clean
+.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark families clean
 
 # Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
 PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
@@ -117,6 +117,10 @@ bench-cost: $(VENV)/.installed-dev  ## measure time and memory of every correcti
 
 bench-nulls: $(VENV)/.installed-dev  ## measure whether the speakers' p-values are right, and their power
 	$(BIN)/python -m benchmarks.nulls
+	$(BIN)/python -m docs.generate
+
+families: $(VENV)/.installed-dev  ## measure which model families are captured exactly and how they are placed, rewrite docs/models.md
+	$(BIN)/python -m benchmarks.families
 	$(BIN)/python -m docs.generate
 
 benchmark: $(VENV)/.installed-dev  ## score the embedded models, plain and corrected, rewrite docs/roundtable.md (under 30 minutes)

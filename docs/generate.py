@@ -8,7 +8,8 @@
 - docs/plugins.md, between markers: the files of the example
 - docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
 - docs/format.md, between markers: the tables of nodes, fields, columns and words, from the specification of captures
-- README.md, between markers: the table of model families
+- docs/models.md, between markers: the tables of model families, from docs/data/families.csv (`make families`)
+- README.md, between markers: the names of model families, from the same table
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import pandas as pd
 from docs.api import api_page
 from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
 from docs.specified import format_tables
+from docs.supported import models_tables, readme_lines
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -180,14 +182,16 @@ def format_page() -> str:
 
 
 def readme_page() -> str:
-    """README.md with the table of model families renewed."""
-    from attnscope.families import families
+    """README.md with the names of model families renewed."""
+    return between(read("README.md"), "families", readme_lines())
 
-    columns = ["family", "models", "a video token covers", "an image token covers", "frames per token"]
-    rows = [
-        [f"`{f['family']}`", *(str(f[part]) for part in ("models", "video", "image", "frames"))] for f in families()
-    ]
-    return between(read("README.md"), "families", table(columns, rows))
+
+def models_page() -> str:
+    """docs/models.md with its tables of measurements renewed."""
+    text = read("docs/models.md")
+    for name, lines in models_tables():
+        text = between(text, name, lines)
+    return text
 
 
 def read(name: str) -> str:
@@ -216,6 +220,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/methods.md": methods_page,
     "docs/format.md": format_page,
     "docs/guide.md": guide_page,
+    "docs/models.md": models_page,
     "README.md": readme_page,
 }
 
