@@ -48,7 +48,8 @@ class Gemma4Layout(Layout):
         """One view a frame or image."""
         video = "video_position_ids" in inputs
         part = processor.video_processor if video else processor.image_processor
-        positions = inputs["video_position_ids" if video else "image_position_ids"]  # [F, P, 2]: x, y; -1 padding
+        positions = inputs["video_position_ids" if video else "image_position_ids"]  # x, y; -1 padding
+        positions = positions.reshape(-1, *positions.shape[-2:])  # [F, P, 2]; older versions list videos apart
         kernel = self.kernel(model)
         views = []
         for frame, places in enumerate(positions):
