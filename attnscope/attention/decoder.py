@@ -7,6 +7,7 @@ from torch import nn
 from attnscope.errors import ModelError
 from attnscope.transformers_names import (
     attends_to_others,
+    has_linear_attention,
     has_text_config,
     implementation_of,
     is_encoder_decoder,
@@ -42,7 +43,8 @@ def decoder_layers(model: nn.Module) -> dict[int, nn.Module]:
         if not isinstance(number, int) or not _is_attention(module):
             continue
         if not _dispatches(module):
-            unreachable.add(type(module).__name__)
+            if not has_linear_attention(model, number):
+                unreachable.add(type(module).__name__)
         elif attends_to_others(module):
             raise ModelError(
                 f"{name}: layer {number} is cross-attention ({type(module).__name__}), which is not supported"

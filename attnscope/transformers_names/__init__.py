@@ -15,6 +15,7 @@ from attnscope.transformers_names.assumptions import ASSUMPTIONS, Assumption
 from attnscope.transformers_names.attention import (
     attends_to_others,
     eager_function,
+    has_linear_attention,
     has_text_config,
     head_width,
     implementation_of,
@@ -72,6 +73,7 @@ __all__ = [
     "fault_of_a_version",
     "gate_logits",
     "gate_projection",
+    "has_linear_attention",
     "has_text_config",
     "head_width",
     "hears",

@@ -95,6 +95,19 @@ def head_width(config: Any) -> int:
     return int(stated or config.hidden_size // config.num_attention_heads)
 
 
+def has_linear_attention(model: Any, layer: int) -> bool:
+    """Whether a layer of the text decoder is stated to have linear attention: no softmax over keys.
+
+    Known: "linear_attention" among `layer_types` of the text configuration, transformers 5.10 to 5.24.
+
+    Args:
+        model: A transformers model.
+        layer: Number of the layer.
+    """
+    types = getattr(text_config(model), "layer_types", None) or ()
+    return layer < len(types) and types[layer] == "linear_attention"
+
+
 def has_text_config(model: Any) -> bool:
     """Whether a module is a model of transformers, whose configuration can be asked for its text decoder.
 

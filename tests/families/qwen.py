@@ -78,13 +78,20 @@ def build_qwen3_5_moe(folder: Path) -> Path:
     return _save_qwen3(folder, Qwen3_5MoeConfig, Qwen3_5MoeForConditionalGeneration, text, seed=16)
 
 
+def build_cosmos3_omni(folder: Path) -> Path:
+    """Qwen3-VL under another name: the part of Cosmos 3 that reads."""
+    from transformers import Cosmos3OmniConfig, Cosmos3OmniForConditionalGeneration
+
+    return _save_qwen3(folder, Cosmos3OmniConfig, Cosmos3OmniForConditionalGeneration, _QWEN3_ROPE, seed=25)
+
+
 def build_qwen4_exp(folder: Path) -> Path:
     """Experts, linear attention, and attention to the 64 keys that an indexer chooses in blocks of four."""
     from transformers import Qwen4ExpConfig, Qwen4ExpForConditionalGeneration
 
     text = _LINEAR | _EXPERTS | {"shared_expert_intermediate_size": 32}
     text["layer_types"] = ["linear_attention", "indexed_attention"] * 2
-    indexer = {"n_heads": 2, "kv_heads": 1, "head_dim": 16, "budget": 64, "compress_ratio": 4}
+    indexer = {"n_heads": 16, "kv_heads": 1, "head_dim": 16, "budget": 64, "compress_ratio": 4}
     text |= {f"indexer_{name}": value for name, value in indexer.items()}
     return _save_qwen3(folder, Qwen4ExpConfig, Qwen4ExpForConditionalGeneration, text, seed=23)
 

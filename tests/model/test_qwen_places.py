@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from attnscope.attention import decoder_layers
 from attnscope.model import build_prompt, load
 from attnscope.model.layouts import View, place
 from attnscope.model.media import process
@@ -111,6 +112,18 @@ def test_cells_under_a_drawn_time_say_so(checkpoint):
     assert not (steps & ~drawn.to_numpy()).any() and steps.sum() > drawn.sum() / 2
     single = build_prompt(loaded, CLIP, frames(640, 360, 1, "image"))
     assert set(visual_of(single)["note"]) == {""}
+
+
+@pytest.mark.slow
+def test_a_padded_frame_keeps_its_scale(checkpoint):
+    """GLM-5.3 pads 320 x 180 pixels to 12 x 7 cells of 28 pixels, at the right and at the bottom."""
+    loaded = load(checkpoint("glm5_next"), dtype="float32", device="cpu")
+    visual = visual_of(build_prompt(loaded, CLIP, frames(320, 180, 5)))
+    first, last = visual.iloc[0], visual.iloc[-1]
+    assert first[["x0", "y0", "x1", "y1"]].tolist() == [0, 0, 28, 28]
+    assert last[["grid_y", "grid_x"]].tolist() == [6, 11]
+    assert last[["x0", "y0", "x1", "y1"]].tolist() == [308, 168, 320, 180]
+    assert list(decoder_layers(loaded.model)) == [3]  # the others have linear attention, which has no map
 
 
 def visual_of(prompt):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from attnscope.model.layouts.base import Layout, View, whole
+from attnscope.model.layouts.base import Layout, Region, View, whole
 from attnscope.transformers_names import drawn_time
 
 if TYPE_CHECKING:
@@ -49,16 +50,28 @@ class QwenLayout(Layout):
         last = len(frames.images) - 1
         if self.counts_frames:
             steps //= span
+        region = self.canvas(part, rows, cols, frames)
         return [
             View.even(
                 rows // part.merge_size,
                 cols // part.merge_size,
-                whole(frames),
+                region,
                 first=min(step * span, last),
                 last=min(step * span + span - 1, last),
             )
             for step in range(steps)
         ]
+
+    def canvas(self, part: Any, rows: int, cols: int, frames: Frames) -> Region:  # noqa: ARG002 (for subclasses)
+        """Return what the grid of patches shows, in source pixels: the whole frame, which is squashed to it.
+
+        Args:
+            part: The image or the video processor.
+            rows: Patches from top to bottom.
+            cols: Patches from left to right.
+            frames: What was shown.
+        """
+        return whole(frames)
 
 
 class Qwen2VLLayout(QwenLayout):
@@ -88,6 +101,24 @@ class Glm4VLayout(QwenLayout):
     min_frames = 2  # its resize needs a whole temporal step
     labelled = True
     label_style = "after"
+
+
+class Glm5NextLayout(Glm4VLayout):
+    """GLM-5.3: as GLM-4V, but a frame keeps its shape and is padded at the right and at the bottom."""
+
+    min_frames = 1
+
+    def canvas(self, part: Any, rows: int, cols: int, frames: Frames) -> Region:
+        """The frame and its padding; a frame is scaled up only where it has less than the fewest tokens."""
+        height, width = rows * part.patch_size, cols * part.patch_size
+        count = part.temporal_patch_size if frames.kind == "image" else len(frames.images)
+        token = part.temporal_patch_size * (part.patch_size * part.merge_size * part.patch_expand_factor) ** 2
+        scale = min(height / frames.height, width / frames.width)
+        if count * frames.height * frames.width >= token * part.min_image_tokens:
+            scale = min(1.0, scale)
+        shown_height = max(1, min(height, math.floor(frames.height * scale)))
+        shown_width = max(1, min(width, math.floor(frames.width * scale)))
+        return (0.0, 0.0, frames.width * width / shown_width, frames.height * height / shown_height)
 
 
 class Ernie45VLLayout(QwenLayout):
