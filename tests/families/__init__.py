@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.families.cohere import build_aya_vision, build_cohere2_vision
 from tests.families.ernie import build_ernie4_5_vl
 from tests.families.gemma import build_gemma3, build_gemma4, build_gemma4_unified
-from tests.families.glm import build_glm4v, build_glm4v_moe, build_glm5_next, build_glm46v, build_glm_ocr
+from tests.families.glm import build_glm4v, build_glm4v_moe, build_glm5_next, build_glm46v, build_glm_ocr, build_glmga
 from tests.families.grids import GRIDS
 from tests.families.images import build_got_ocr2, build_idefics2, build_paligemma
 from tests.families.internvl import build_internvl
@@ -42,6 +42,7 @@ from tests.families.omni import (
 from tests.families.phi import build_phi4_multimodal
 from tests.families.pixtral import build_mistral3, build_pixtral
 from tests.families.qwen import (
+    build_cosmos3_edge,
     build_cosmos3_omni,
     build_qwen2_vl,
     build_qwen3_5,
@@ -87,6 +88,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "qwen3_5_moe": build_qwen3_5_moe,
     "qwen4_exp": build_qwen4_exp,
     "cosmos3_omni": build_cosmos3_omni,
+    "cosmos3_edge": build_cosmos3_edge,
     "qwen2_5_omni": build_qwen2_5_omni,
     "qwen2_5_omni_thinker": build_qwen2_5_omni_thinker,
     "qwen3_omni": build_qwen3_omni,
@@ -95,6 +97,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "glm46v": build_glm46v,
     "glm4v_moe": build_glm4v_moe,
     "glm5_next": build_glm5_next,
+    "glmga": build_glmga,
     "llama4": build_llama4,
     "ernie4_5_vl_moe": build_ernie4_5_vl,
     "video_llama_3": build_video_llama_3,

@@ -89,6 +89,14 @@ def build_glm5_next(folder: Path) -> Path:
     return _save(folder, Glm5NextConfig, Glm5NextForConditionalGeneration, parts, text, seed=24, vision=vision)
 
 
+def build_glmga(folder: Path) -> Path:
+    """The model of GLM-4.6V under another name, with processors of its own."""
+    from transformers import AutoModelForImageTextToText, GlmgaConfig, GlmgaImageProcessor, GlmgaVideoProcessor
+
+    parts = (Glm46VProcessor, GlmgaImageProcessor, GlmgaVideoProcessor)
+    return _save(folder, GlmgaConfig, AutoModelForImageTextToText.from_config, parts, {}, seed=26)
+
+
 def build_glm_ocr(folder: Path) -> Path:
     """The processor of GLM-4.6V; what the example of a plugin brings a layout for."""
     parts = (Glm46VProcessor, Glm46VImageProcessor, Glm46VVideoProcessor)

@@ -19,7 +19,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from tests.families.common import generation
+from tests.families.common import generation, tower
 from training.checkpoint import (
     QWEN_CHAT_TEMPLATE,
     QWEN_SPECIAL_TOKENS,
@@ -83,6 +83,36 @@ def build_cosmos3_omni(folder: Path) -> Path:
     from transformers import Cosmos3OmniConfig, Cosmos3OmniForConditionalGeneration
 
     return _save_qwen3(folder, Cosmos3OmniConfig, Cosmos3OmniForConditionalGeneration, _QWEN3_ROPE, seed=25)
+
+
+def build_cosmos3_edge(folder: Path) -> Path:
+    """One frame a token, its time before it."""
+    from transformers import (
+        Cosmos3EdgeConfig,
+        Cosmos3EdgeForConditionalGeneration,
+        Cosmos3EdgeImageProcessor,
+        Cosmos3EdgeProcessor,
+        Cosmos3EdgeVideoProcessor,
+    )
+
+    tokenizer = train_tokenizer(QWEN_SPECIAL_TOKENS, eos="<|im_end|>", pad="<|endoftext|>")
+    rope = {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 2, 2]}
+    config = Cosmos3EdgeConfig(
+        text_config=tiny_text_config(tokenizer) | {"rope_parameters": rope, "head_dim": 16},
+        vision_config=tower(64, 16) | {"num_patches": 16},
+        projector_hidden_size=64,
+        **_media_ids(tokenizer),
+    )
+    cell = 32 * 32
+    processor = Cosmos3EdgeProcessor(
+        Cosmos3EdgeImageProcessor(size={"shortest_edge": 4 * cell, "longest_edge": 48 * cell}),
+        tokenizer,
+        Cosmos3EdgeVideoProcessor(size={"shortest_edge": 4 * cell, "longest_edge": 8 * 48 * cell}),
+        chat_template=QWEN_CHAT_TEMPLATE,
+    )
+    model = Cosmos3EdgeForConditionalGeneration(config)
+    model.generation_config = generation(tokenizer)
+    return save_checkpoint(folder, model, processor, seed=27)
 
 
 def build_qwen4_exp(folder: Path) -> Path:

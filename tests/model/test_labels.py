@@ -45,6 +45,8 @@ LABELS = {
     "glm46v": ["0.3 seconds", "1.7 seconds", "3.1 seconds"],  # the first of them
     "glm4v_moe": ["0", "1", "3"],
     "glm5_next": ["0.3 seconds", "1.7 seconds", "3.1 seconds"],
+    "glmga": ["0.3 seconds", "1.7 seconds", "3.1 seconds"],
+    "cosmos3_edge": [f"<{seconds} seconds>" for seconds in ("0.3", "1.0", "1.7", "2.4", "3.1")],
     "video_llama_3": ["Time 0.3s:", *(f",Time {seconds}s:" for seconds in ("1.0", "1.7", "2.4", "3.1"))],
 }
 

@@ -16,6 +16,7 @@ from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
 from attnscope.model.layouts.molmo import Molmo2Layout
 from attnscope.model.layouts.pixtral import Mistral3Layout
 from attnscope.model.layouts.qwen import (
+    Cosmos3EdgeLayout,
     Ernie45VLLayout,
     Glm4VLayout,
     Glm5NextLayout,
@@ -85,11 +86,13 @@ for _family, _layout in (
     ("qwen3_5_moe", Qwen3VLLayout()),
     ("qwen4_exp", Qwen3VLLayout()),
     ("cosmos3_omni", Qwen3VLLayout()),
+    ("cosmos3_edge", Cosmos3EdgeLayout()),
     ("qwen2_5_omni_thinker", QwenOmniLayout()),
     ("qwen3_omni_moe_thinker", QwenOmniLayout()),
     ("glm4v", Glm4VLayout()),
     ("glm46v", Glm4VLayout()),
     ("glm4v_moe", Glm4VLayout()),
+    ("glmga", Glm4VLayout()),
     ("glm5_next", Glm5NextLayout()),
     ("llama4", Llama4Layout()),
     ("ernie4_5_vl_moe", Ernie45VLLayout()),

@@ -89,6 +89,12 @@ class Qwen3VLLayout(QwenLayout):
     labelled = True
 
 
+class Cosmos3EdgeLayout(QwenLayout):
+    """Cosmos 3 Edge: as Qwen3-VL, with one frame a token."""
+
+    labelled = True
+
+
 class QwenOmniLayout(QwenLayout):
     """Qwen2.5-Omni and Qwen3-Omni: cells of 28 and of 32 pixels, no text between frames."""
 
