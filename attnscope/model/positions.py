@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from attnscope.errors import ModelError
+from attnscope.errors import ModelError, RequestError
 from attnscope.transformers_names import TYPE_IDS, context_window, position_rule, text_decoder
 
 if TYPE_CHECKING:
@@ -43,6 +43,30 @@ def require_type_ids(model: Any, given: Mapping[str, Any]) -> None:
         f"{type(model).__name__}: {TYPE_IDS} is missing from the inputs; without it the model places its visual tokens"
         f" as if they were text (ask the processor for it with return_{TYPE_IDS}=True)"
     )
+
+
+def require_own_positions(model: Any, batch: Mapping[str, Any], alone: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse a batch in which the family's rule gives a prompt other positions than it has alone.
+
+    Args:
+        model: The transformers model.
+        batch: Inputs of several prompts, padded on the left.
+        alone: Inputs of each of them.
+
+    Raises:
+        RequestError: Naming the class (HunYuan-VL numbers the images of all prompts of a batch one after another).
+    """
+    rule = position_rule(model)
+    together = _expected(rule, batch)
+    for row, inputs in enumerate(alone if together is not None else ()):
+        own = _expected(rule, inputs)
+        if own is None or together is None:
+            continue
+        if not bool((together[:, row, -own.shape[-1] :] == own[:, 0]).all()):
+            raise RequestError(
+                f"{type(model).__name__}: positions of visual tokens in a batch depend on its other prompts; run the"
+                " prompts one at a time"
+            )
 
 
 @contextmanager

@@ -65,6 +65,18 @@ def is_target(name: str) -> bool:
     return name == "labels"
 
 
+def counted_over(name: str) -> str:
+    """The pixels whose patches an input counts over all media of a batch, "" if it counts none.
+
+    Known: `image_token_pooling` and `video_token_pooling` of Molmo2: [T, K] numbers of patches of `pixel_values` or
+    `pixel_values_videos` [F, P, C], negative for none; transformers 5.17 to 5.24.
+
+    Args:
+        name: Name of an input of a model.
+    """
+    return {"image_token_pooling": "pixel_values", "video_token_pooling": "pixel_values_videos"}.get(name, "")
+
+
 def sound_ids(model: Any) -> list[int]:
     """Ids of the tokens that stand for sound in a prompt.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,8 +14,8 @@ from torch.nn.functional import log_softmax, pad
 
 from attnscope.errors import AttnscopeError, ModelError, RequestError, RunError
 from attnscope.model.innermost import open_to, stated_inputs, takes
-from attnscope.model.positions import placed
-from attnscope.transformers_names import fault_of_a_version, last_logits
+from attnscope.model.positions import placed, require_own_positions
+from attnscope.transformers_names import counted_over, fault_of_a_version, last_logits
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -63,11 +64,15 @@ def collate(prompts: Sequence[Prompt], model: LoadedModel) -> tuple[dict[str, Te
         The model's inputs, and for each sample the places [N] of its tokens on the padded axis.
 
     Raises:
-        RequestError: If the prompts do not have the same inputs.
+        RequestError: If the prompts do not have the same inputs, or the family's positions in a batch are not those
+            of each prompt alone.
     """
     lengths = [int(p.inputs["input_ids"].shape[1]) for p in prompts]
     longest = max(lengths)
-    return _joined(prompts, model, "inputs"), [torch.arange(longest - n, longest) for n in lengths]
+    batch = _joined(prompts, model, "inputs")
+    if len(prompts) > 1:
+        require_own_positions(model.model, batch, [to_model(p.inputs, model) for p in prompts])
+    return batch, [torch.arange(longest - n, longest) for n in lengths]
 
 
 def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[str, Tensor]:
@@ -78,6 +83,8 @@ def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[s
         if len({_form(p, name, getattr(p, which)) for p in prompts}) > 1:
             raise RequestError(f"{name}: not all prompts of a batch have this input alike; run them one at a time")
         parts = [getattr(p, which)[name] for p in prompts]
+        if counted := counted_over(name):
+            parts = _renumbered(parts, [getattr(p, which)[counted] for p in prompts])
         axis = 0  # of media, which follow one another
         if name in prompts[0].token_inputs:
             fill = _padding_id(model) if name == "input_ids" else 0
@@ -85,6 +92,12 @@ def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[s
             axis = parts[0].dim() - 2
         batch[name] = torch.cat(parts, axis)
     return to_model(batch, model)
+
+
+def _renumbered(parts: Sequence[Tensor], pixels: Sequence[Tensor]) -> list[Tensor]:
+    """Numbers of patches [T, K] of each prompt's own media [F, P, C], as numbers of patches of the whole batch."""
+    before = [0, *accumulate(one.shape[0] * one.shape[1] for one in pixels)]
+    return [torch.where(part >= 0, part + start, part) for part, start in zip(parts, before, strict=False)]
 
 
 def _form(prompt: Prompt, name: str, inputs: dict[str, Tensor]) -> tuple[int, ...] | None:
