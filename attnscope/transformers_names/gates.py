@@ -8,20 +8,20 @@ from typing import Any
 def output_projection(module: Any) -> Any:
     """The linear map that takes the outputs of an attention module's heads, None if it has none of that name.
 
-    Known: `o_proj`, transformers 5.10 to 5.24.
+    Known: `o_proj`, or `out_proj` (LFM2), transformers 5.10 to 5.24.
 
     Args:
         module: An attention module.
     """
-    return getattr(module, "o_proj", None)
+    return getattr(module, "o_proj", None) or getattr(module, "out_proj", None)
 
 
 def gate_projection(module: Any) -> Any:
     """The linear map whose output decides how much of each head's output passes, None if a module has none.
 
     Known: `gate_proj` (Hunyuan 4, Muse) or `g_proj` (Step 3.7, Dots 3) beside the other projections, or a `q_proj` that
-    gives twice as many channels as `o_proj` takes (Qwen3-Next, Qwen3.5, Qwen 4), transformers 5.10 to 5.24. A name is
-    only a guess: `attnscope.attention.gates` compares the gate with what the model computes.
+    gives twice as many channels as the output projection takes (Qwen3-Next, Qwen3.5, Qwen 4), transformers 5.10 to
+    5.24. A name is only a guess: `attnscope.attention.gates` compares the gate with what the model computes.
 
     Args:
         module: An attention module.
