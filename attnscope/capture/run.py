@@ -30,7 +30,7 @@ from attnscope.files import check_space
 from attnscope.layers import select_layers
 from attnscope.scene import Sampling, Scene, read_scene_frames
 from attnscope.transformers_names import head_width
-from attnscope.vocabulary import hidden_groups, is_visual
+from attnscope.vocabulary import NOWHERE, has_cell, hidden_groups, is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel, Prompt
@@ -162,7 +162,7 @@ def capture_prompts(
     for prompt, out, (keys, queries) in zip(prompts, outs, groups, strict=True):
         sizes = plan.check_size(plan_shape(model, plan, keys, queries, max_new_tokens))
         total += sum(sizes.values())
-        _tell(prompt, plan, sizes)
+        _tell(prompt, model.family, plan, sizes)
         check_space(out, total, "the capture" if len(outs) == 1 else "the captures together", "before compression")
     inputs, places = collate(prompts, model)
     with ExitStack() as stack:
@@ -249,7 +249,7 @@ def _require_numbers(
             raise RunError(f"{prompt.scene.video}: the model's logits are not finite{why}")
 
 
-def _tell(prompt: Prompt, plan: Plan, sizes: dict[str, int]) -> None:
+def _tell(prompt: Prompt, family: str, plan: Plan, sizes: dict[str, int]) -> None:
     """Say what will be recorded and how large it is, before the run."""
     visual = int(is_visual(prompt.tokens).sum())
     logger.info(
@@ -258,6 +258,8 @@ def _tell(prompt: Prompt, plan: Plan, sizes: dict[str, int]) -> None:
         visual,
         len(prompt.frames.times),
     )
+    if prompt.placing.how != NOWHERE:
+        logger.info("placed: %s", prompt.placing.words(family, int(has_cell(prompt.tokens).sum())))
     parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in sizes.items())
     logger.info(
         "capture of %d layers: %s before compression (%s)",
