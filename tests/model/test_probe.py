@@ -185,3 +185,15 @@ def test_a_tower_inside_of_the_decoder_is_probed(checkpoint):
     for view in np.split(probed.box[cells], 2):  # each of 16 x 16 cells of 28 pixels
         centre = view.reshape(-1, 2, 2).mean(1)
         assert np.abs(centre / 28 - np.stack([column, row], axis=1) - 0.5).max() < 0.25
+
+
+def test_cells_that_the_edge_of_a_picture_cuts(checkpoint):
+    """DeepSeek-VL pads a portrait to a square: of six columns two look at padding, and two at a third of a cell."""
+    loaded = attnscope.load(str(checkpoint("deepseek_vl")), dtype="float32", device="cpu")
+    trial = Trial(loaded, frames(301, 703, 1, "image"))
+    probed = locate(trial)
+    assert agreement(trial, probed).all() and (~np.isnan(probed.box[:, 0])).sum() == 24
+    columns = probed.box[~np.isnan(probed.box[:, 0])][:4, [0, 2]].mean(1)
+    cell = 703 / 6
+    true = [(150.5 - cell) / 2, 150.5 - cell / 2, 150.5 + cell / 2, 301 - (150.5 - cell) / 2]
+    assert np.abs(columns - true).max() < cell / 6

@@ -216,6 +216,9 @@ def _cells(span: Span, lines: NDArray[np.int64]) -> tuple[Floats, Floats]:
     centre = np.median(span.centre[lines], axis=1)
     if len(centre) == 1:
         return np.median(span.start[lines], axis=1), np.median(span.end[lines], axis=1)
+    edges = _cut(centre)
+    if edges is not None:
+        return edges[:-1], edges[1:]
     if len(centre) > 2:
         centre = _evenly(centre)
     between = (centre[1:] + centre[:-1]) / 2
@@ -229,10 +232,30 @@ def _cells(span: Span, lines: NDArray[np.int64]) -> tuple[Floats, Floats]:
     return start, end
 
 
+def _cut(centre: Floats) -> Floats | None:
+    """Edges of even cells of which the outermost are cut by the edge of the picture, None if none is cut by much.
+
+    Where a picture is padded to a square, a cell at its edge looks at less of it, so that its centre lies further in.
+    The cells between, which are whole, tell where the edges are.
+    """
+    if len(centre) < 4:
+        return None
+    inner = _evenly(centre[1:-1]) if len(centre) > 4 else centre[1:-1]
+    pitch = (inner[-1] - inner[0]) / (len(inner) - 1)
+    edges = np.clip(inner[0] + pitch * (np.arange(len(centre) + 1) - 1.5), 0, 1)
+    apart = np.abs((edges[:-1] + edges[1:]) / 2 - centre).max()
+    return edges if apart < min(pitch / 4, np.abs(_line(centre) - centre).max() / 2) else None
+
+
 def _evenly(centre: Floats) -> Floats:
-    """Centres on an even line (its slope is the median of all slopes) where they lie near to one; else as they are."""
+    """Centres on an even line where they lie near to one; else as they are."""
+    even = _line(centre)
+    return even if np.abs(even - centre).max() < np.diff(even).mean() / 3 else centre
+
+
+def _line(centre: Floats) -> Floats:
+    """Points of an even line through centres: its slope is the median of all slopes."""
     number = np.arange(len(centre))
     first, second = np.triu_indices(len(centre), 1)
     pitch = np.median((centre[second] - centre[first]) / (second - first))
-    even = pitch * number + np.median(centre - pitch * number)
-    return even if np.abs(even - centre).max() < pitch / 3 else centre
+    return np.asarray(pitch * number + np.median(centre - pitch * number))
