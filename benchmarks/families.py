@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -68,6 +69,7 @@ def main(words: Sequence[str]) -> int:
     known = {row["name"]: row for row in read_table()} if TABLE.exists() else {}
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["ATTNSCOPE_CACHE"] = str(Path(folder) / "cache")  # the user's own stays as it is
         scene = render_clip(Path(folder) / "scene")
         for name in names:
             began = time.perf_counter()
