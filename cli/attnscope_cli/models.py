@@ -7,10 +7,10 @@ from attnscope_cli._options import Json
 
 
 def run(json: Json = False) -> None:
-    """List the model families whose visual tokens are placed in frame, time and pixels, and the embedded models.
+    """List the model families with a layout, which places visual tokens in frame, time and pixels; and embedded models.
 
-    Any other model that transformers loads for image-text-to-text is captured too: the modality of its tokens is known,
-    their places are not.
+    Any other model that transformers loads for image-text-to-text is captured too, and its tokens are placed by
+    changing pixels, where they have a place. `attnscope doctor MODEL --places` tries it; docs/models.md lists models.
 
     Example: `attnscope models`
     """
