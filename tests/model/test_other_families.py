@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import attnscope
 from attnscope.attention import decoder_layers, dense_rows, tapped
+from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
 from attnscope.errors import ModelError, RunError
 from attnscope.model import option_ids
@@ -20,7 +21,7 @@ from attnscope.model.per_token import token_inputs
 from attnscope.transformers_names import text_decoder
 from attnscope_cli.main import app
 from tests.attention.test_seam import Spy
-from tests.capture.eager import make_prompt
+from tests.capture.eager import eager_maps, make_prompt
 
 CAPTURED = {"qwen3_vl_moe": 1, "idefics2": 2, "qwen2_5_omni": 2}
 
@@ -86,6 +87,39 @@ def test_a_processor_may_end_the_prompt_itself(checkpoint, drawn):
     question = prompt.tokens[prompt.tokens.role == "question"]
     assert prompt.scene.question in prompt.text[question.char_start.min() : question.char_end.max()]
     assert loaded.tokenizer.decode(option_ids(loaded, prompt, "Ben")) == "Ben"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["phi4_multimodal", "idefics2", "paligemma"])
+def test_the_command_captures_a_clip_as_a_row_of_images(name, checkpoint, drawn, tmp_path):
+    """Each was once refused for a reason that was not true."""
+    out = tmp_path / "run.h5"
+    arguments = ["capture", str(checkpoint(name)), "--scene", str(drawn), "--frames", "2", "-o", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--max-new-tokens", "3"])
+    assert (result.exit_code, out.exists()) == (0, True), result.stderr
+    assert [str(problem) for problem in validate(out)] == []
+    with attnscope.open(out) as cap:
+        assert cap.check["passed"] and len(cap.answer["tokens"]) == 3
+        assert (cap.tokens["modality"] == "visual").sum() % 2 == 0  # as many tokens for each of two frames
+
+
+def without_probing(*_args):
+    raise ModelError("not tried here: runs of its 1024 pixel tower take minutes")
+
+
+@pytest.mark.slow
+def test_images_in_a_flat_list_are_captured(checkpoint, drawn, tmp_path, monkeypatch):
+    """GOT-OCR2's processor takes a list of images, not one list for each prompt."""
+    monkeypatch.setattr("attnscope.model.prompt.probed_places", without_probing)
+    folder = str(checkpoint("got_ocr2"))
+    loaded = attnscope.load(folder, dtype="float32", device="cpu")
+    prompt = make_prompt(loaded, drawn, frames=2)
+    plan = attnscope.Plan(full=True)
+    (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "a.h5"], plan=plan, max_new_tokens=1)
+    with cap:
+        assert cap.check["passed"]
+        for layer, attention in zip(cap.layers, eager_maps(folder, prompt), strict=True):
+            np.testing.assert_allclose(cap.attention(int(layer)), attention, atol=1e-4)
 
 
 def test_a_model_of_text_alone_is_refused_still(checkpoint, tmp_path):
