@@ -15,7 +15,6 @@ from attnscope.model.media import media_parts, model_inputs, process, text_kwarg
 from attnscope.model.per_token import token_inputs
 from attnscope.model.placing import Placing, no_layout
 from attnscope.model.positions import context_note
-from attnscope.model.probe import LEAST, probed_places, verified_share
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table
@@ -198,6 +197,8 @@ def _places(
 
 def _probed(loaded: LoadedModel, frames: Frames, count: int) -> tuple[Places | None, Placing]:
     """Place the visual tokens of a family without a layout; no places, and the reason, where probing finds none."""
+    from attnscope.model.probe import probed_places  # imports torch, which reading a capture must not need
+
     without = no_layout(str(loaded.model.config.model_type))
     try:
         places, share = probed_places(loaded, frames)
@@ -217,6 +218,8 @@ def verify_places(loaded: LoadedModel, prompt: Prompt) -> Prompt:
     Raises:
         ModelError: Too few of the visual tokens answer to the cell that the family's layout gives them.
     """
+    from attnscope.model.probe import LEAST, verified_share  # imports torch
+
     if prompt.placing.how != LAYOUT:
         return prompt
     family = f"the layout of family {loaded.family}"

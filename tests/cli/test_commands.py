@@ -44,7 +44,7 @@ def test_capture_of_a_scene(here: Path, cli: Cli) -> None:
     ran = cli(*CAPTURE.split(), *SHORT)
     good(ran, "new.h5\n")
     said = [line.split(" ")[0] for line in ran.err.splitlines()]
-    assert said == ["prompt:", "capture", "answer:", "self-check"]
+    assert said == ["prompt:", "placed:", "capture", "answer:", "self-check"]
     assert validate(here / "new.h5") == []
     assert not list(here.glob("*.part"))
 
