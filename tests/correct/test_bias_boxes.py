@@ -261,7 +261,7 @@ def test_parameters_out_of_range(fields, message):
 def test_a_random_place_keeps_as_far_away_as_the_grid_allows(apart, box, frames, seed):
     """On a grid of 6 x 7 cells a frame, by trying every step."""
     view, y, x = (axis.ravel() for axis in np.mgrid[:frames, :6, :7])
-    table = {"modality": "visual", "grid_y": y, "grid_x": x}
+    table = {"modality": "visual", "x0": 0.0, "grid_y": y, "grid_x": x}
     prompt = replace(apart, tokens=pd.DataFrame(table))
     top, left, height, width = box
     cells = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
