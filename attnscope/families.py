@@ -84,6 +84,13 @@ FAMILIES = (
     Family("glm5_next", "GLM-5.3", "28 pixel cell of the padded frame", "28 pixel cell of the padded image", 2),
     Family("llama4", "Llama 4", _EACH, _TILES, 1),
     Family("ernie4_5_vl_moe", "ERNIE 4.5 VL", *_CELLS_28, 2),
+    Family(
+        "kimi_k25",
+        "Kimi K2.5, K2.6",
+        "28 pixel cell of the resized and padded frame",
+        "28 pixel cell of the resized and padded image",
+        4,
+    ),
     Family("video_llama_3", "VideoLLaMA 3", f"{_CELLS_28[0]}, if it changed", "14 pixel cell of the resized image", 1),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from inspect import Parameter, signature
@@ -155,6 +156,29 @@ def best_canvas(size: list[int], canvases: Any) -> tuple[int, int]:
 
     height, width = select_best_resolution(size, canvases)
     return int(height), int(width)
+
+
+def padded_canvas(part: Any, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Height and width to which Kimi K2.5's processors scale an image, and those to which they pad it.
+
+    Known: `navit_resize` in the file of the processor, with its `patch_size`, `merge_size`, `max_patches` and
+    `max_height` of its `size`; transformers 5.24.
+
+    Args:
+        part: The image or the video processor.
+        height: Of the image.
+        width: Of the image.
+    """
+    rule = inspect.getmodule(type(part)).navit_resize  # type: ignore[union-attr]
+    shown, padded = rule(
+        height,
+        width,
+        patch_size=part.patch_size,
+        merge_kernel_size=part.merge_size,
+        max_patches=part.max_patches,
+        max_size_per_side=part.size["max_height"],
+    )
+    return (int(shown[0]), int(shown[1])), (int(padded[0]), int(padded[1]))
 
 
 def tiled_canvas(

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 KINDS = {
     "qwen3_vl_moe": "experts",
     "qwen3_5_moe": "linear attention in every other layer, gates, experts",
-    "kimi_k25": "latent attention, placed by probing",
+    "kimi_k25": "latent attention",
     "gemma3": "windows, and images that see themselves in both directions",
     "cohere2_vision": "windows, images in tiles",
     "llava": "a row of images",
@@ -60,7 +60,7 @@ class Case:
         self.name, self.loaded = name, attnscope.load(str(folder), dtype="float32")
         self.eager = hand.Eager(folder)
         self.prompt = make_prompt(self.loaded, scene, frames=FRAMES.get(name, 4))
-        assert self.prompt.placing.how == ("probed" if name == "kimi_k25" else "layout")
+        assert self.prompt.placing.how == "layout"
         self.inputs = longer(self.prompt, [300, 301])
         self.total = len(self.prompt.tokens) + 2
         self.layers = list(decoder_layers(self.loaded.model))

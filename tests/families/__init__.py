@@ -101,6 +101,7 @@ PLACED: dict[str, Callable[[Path], Path]] = {
     "llama4": build_llama4,
     "ernie4_5_vl_moe": build_ernie4_5_vl,
     "video_llama_3": build_video_llama_3,
+    "kimi_k25": build_kimi_k25,
 }
 
 # Families without a layout.
@@ -112,7 +113,6 @@ OTHERS: dict[str, Callable[[Path], Path]] = {
     **SQUARES,
     **GRIDS,
     **TILES,
-    "kimi_k25": build_kimi_k25,
 }
 
 EAGER = ("softcap", "sink_logits")  # sdpa has neither

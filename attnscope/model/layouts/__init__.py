@@ -8,6 +8,7 @@ from attnscope.model.layouts.base import Blank, LabelStyle, Layout, NoLayout, Pl
 from attnscope.model.layouts.cohere import CohereVisionLayout
 from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout, PaliGemmaLayout
 from attnscope.model.layouts.internvl import InternVLLayout
+from attnscope.model.layouts.kimi import KimiLayout
 from attnscope.model.layouts.llama4 import Llama4Layout
 from attnscope.model.layouts.llava import LlavaLayout, VideoLlavaLayout
 from attnscope.model.layouts.llava_next import LlavaNextLayout
@@ -96,6 +97,7 @@ for _family, _layout in (
     ("glm5_next", Glm5NextLayout()),
     ("llama4", Llama4Layout()),
     ("ernie4_5_vl_moe", Ernie45VLLayout()),
+    ("kimi_k25", KimiLayout()),
     ("video_llama_3", VideoLlama3Layout()),
 ):
     LAYOUTS.add(_family, _layout, __name__)
