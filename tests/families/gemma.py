@@ -62,56 +62,6 @@ def build_gemma3(folder: Path, window: int = 48) -> Path:
     return save_checkpoint(folder, model, processor, seed=6)
 
 
-def build_gemma3n(folder: Path) -> Path:
-    """256 tokens an image, from a narrow tower of convolutions; needs timm. The last layers read earlier ones' keys."""
-    import transformers
-
-    special = ["<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>"]
-    media = {f"{kind}_token": f"<{kind}_soft_token>" for kind in ("image", "audio")}
-    media |= {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>"}
-    media |= {"boa_token": "<start_of_audio>", "eoa_token": "<end_of_audio>"}
-    tokenizer = train_tokenizer([*special, *media.values()], bos="<bos>", eos="<eos>", pad="<pad>", attributes=media)
-    size = len(tokenizer)
-    config = transformers.Gemma3nConfig(
-        text_config=tiny_text_config(tokenizer)
-        | {
-            "head_dim": 16,
-            "vocab_size_per_layer_input": size,
-            "hidden_size_per_layer_input": 8,
-            "num_kv_shared_layers": 2,
-            "layer_types": ["sliding_attention", "full_attention"] * 2,
-            "sliding_window": 64,
-            "laurel_rank": 8,
-            "activation_sparsity_pattern": [0.0] * 4,
-            "altup_num_inputs": 2,
-        },
-        vision_config={
-            "hidden_size": 2048,
-            "model_args": {"channel_multiplier": 0.1},
-            "vocab_size": 8,
-            "vocab_offset": size,
-        },
-        audio_config={
-            "hidden_size": 32,
-            "vocab_size": 8,
-            "vocab_offset": size + 8,
-            "conf_num_hidden_layers": 1,
-            "conf_num_attention_heads": 2,
-            "sscp_conv_channel_size": [8, 4],
-        },
-        **{f"{name}_id": tokenizer.convert_tokens_to_ids(token) for name, token in media.items()},
-    )
-    processor = transformers.Gemma3nProcessor(
-        transformers.Gemma3nAudioFeatureExtractor(),
-        transformers.SiglipImageProcessor(size={"height": 768, "width": 768}),
-        tokenizer,
-        chat_template=TURNS.replace("<start_of_image>", "<image_soft_token>"),
-    )
-    model = transformers.Gemma3nForConditionalGeneration(config)
-    model.generation_config = generation(tokenizer)
-    return save_checkpoint(folder, model, processor, seed=15)
-
-
 def build_gemma4(folder: Path, shared: int = 2, window: int = 64) -> Path:
     """The last layers read the keys of earlier ones; up to 70 tokens a frame, and every second layer has a window."""
     tokenizer = _gemma4_tokenizer()
