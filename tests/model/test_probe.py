@@ -92,6 +92,9 @@ def test_cells_of_a_few_pixels_are_tried_too(checkpoint, name, width, height):
 
 
 def test_a_layout_that_does_not_fit_stops_a_capture(checkpoint, drawn, tmp_path, monkeypatch):
+    """It is tried again each time: only what passed is kept."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ATTNSCOPE_CACHE", str(cache))
     loaded = attnscope.load(str(checkpoint("qwen2_5_vl")), dtype="float32", device="cpu")
     layout = type(LAYOUTS["qwen2_5_vl"])
     views = layout.views
@@ -103,6 +106,9 @@ def test_a_layout_that_does_not_fit_stops_a_capture(checkpoint, drawn, tmp_path,
     with pytest.raises(ModelError, match=r"the layout of family qwen2_5_vl does not fit this model: [0-9]+ %"):
         attnscope.capture(loaded, drawn, tmp_path / "a.h5", max_new_tokens=1)
     assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(layout, "views", views)
+    attnscope.capture(loaded, drawn, tmp_path / "a.h5", max_new_tokens=1).close()
+    assert len(list((cache / "places").iterdir())) == 1
 
 
 def test_a_capture_says_that_its_places_were_verified(checkpoint, drawn, tmp_path):

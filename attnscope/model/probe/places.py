@@ -129,7 +129,10 @@ def _code(more: Path | None = None) -> str:
 
 
 def _kept(identity: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What is kept of an earlier time, else computed and kept. Without a folder to write to, nothing is kept."""
+    """What is kept of an earlier time, else computed, and kept if the places passed.
+
+    Without a folder to write to, nothing is kept.
+    """
     text = json.dumps(identity, sort_keys=True, default=str)
     path = _folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
     try:
@@ -139,6 +142,8 @@ def _kept(identity: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> di
     except (AttnscopeError, OSError, ValueError, LookupError) as error:
         logger.debug("%s: %s", path, error)
     computed = compute()
+    if computed["share"] < LEAST:
+        return computed
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, json.dumps(computed | {"identity": text}))
