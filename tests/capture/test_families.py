@@ -10,7 +10,7 @@ from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
 from attnscope.families import NO_PLACES
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
-from tests.families import EAGER, SUPPORTED
+from tests.families import EAGER, SUPPORTED, by_speed
 
 ALL = attnscope.Plan(qk=True, full=True)
 TOKENS = 16
@@ -21,7 +21,7 @@ def load(folder, name):
     return attnscope.load(str(folder), attn="eager" if name in EAGER else None, dtype="float32")
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=by_speed(NAMES))
 def case(request, checkpoint, stage, tmp_path_factory):
     """One family: its capture of everything, its capture of Q and K, and the eager oracle."""
     folder = checkpoint(request.param)
@@ -138,7 +138,7 @@ def test_the_specification_holds(case):
         assert [str(problem) for problem in validate(cap.path)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", by_speed(NAMES))
 def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path):
     folder = checkpoint(name)
     loaded = load(folder, name)

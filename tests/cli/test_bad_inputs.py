@@ -147,7 +147,7 @@ def test_ctrl_c_leaves_nothing(here: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        said = [process.stderr.readline(), process.stderr.readline()]  # the prompt's size and the capture's
+        said = [process.stderr.readline() for _ in range(3)]  # the prompt's size, its places, the capture's size
         process.send_signal(signal.SIGINT)
         rest, out = process.stderr.read(), process.stdout.read()
     assert said[0].startswith("prompt: ")

@@ -9,8 +9,11 @@ keys), `ernie4_5_vl` (an input per token of its own name), `idefics3` (images in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from tests.families.cohere import build_aya_vision, build_cohere2_vision
 from tests.families.ernie import build_ernie4_5_vl
@@ -66,6 +69,16 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
     "internvl": build_internvl,
     "smolvlm": build_smolvlm,
 }
+
+# Of the seven, those that the default tests of places and of exactness build; the others share their mechanisms, and
+# stand in the slow tests.
+QUICK = ("qwen2_5_vl", "qwen3_vl", "llava_onevision", "internvl")
+
+
+def by_speed(names: Iterable[str]) -> list[Any]:
+    """Parameters of a test: families of the seven that are not `QUICK` are slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name in SUPPORTED and name not in QUICK)) for name in names]
+
 
 # Families with a layout beyond the seven, by the name of their checkpoint (two may be of the same model type).
 PLACED: dict[str, Callable[[Path], Path]] = {

@@ -15,7 +15,7 @@ import pytest
 from attnscope.model import build_prompt, load
 from attnscope.model.media import process
 from attnscope.scene import Frames, Scene
-from tests.families import SUPPORTED
+from tests.families import SUPPORTED, by_speed
 from tests.model.patches import changed_patches, patches_of_tokens, same_grid
 
 CLIPS = [(640, 360, 7), (333, 517, 3), (480, 481, 2), (517, 257, 1)]  # width, height, frames
@@ -30,7 +30,7 @@ def frames(width: int, height: int, count: int, kind: str = "video") -> Frames:
     return Frames(images, times, np.arange(count, dtype=np.int32), width, height, kind, 10.0, 20.0, 200)
 
 
-@pytest.fixture(params=SUPPORTED)
+@pytest.fixture(params=by_speed(SUPPORTED))
 def loaded(request: pytest.FixtureRequest, checkpoint: Callable[[str], Path]) -> Any:
     return load(checkpoint(request.param), dtype="float32", device="cpu")
 

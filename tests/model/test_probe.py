@@ -17,13 +17,13 @@ from attnscope.model.probe import Trial, agreement, isolated, locate, probed_pla
 from attnscope.model.probe import places as kept
 from attnscope.scene import Scene
 from attnscope.transformers_names import implementation_of, local_entry, registry_of
-from tests.families import SUPPORTED
+from tests.families import SUPPORTED, by_speed
 from tests.model.test_places import frames
 
 GEOMETRIES = [(640, 360, 5, "video"), (333, 517, 2, "video"), (480, 481, 1, "video"), (640, 360, 1, "image")]
 
 
-@pytest.fixture(params=SUPPORTED)
+@pytest.fixture(params=by_speed(SUPPORTED))
 def loaded(request, checkpoint):
     return attnscope.load(str(checkpoint(request.param)), dtype="float32", device="cpu")
 
