@@ -11,10 +11,11 @@ import torch
 
 import attnscope
 from attnscope.errors import ModelError
-from attnscope.model import LAYOUTS, build_prompt
+from attnscope.model import LAYOUTS, Placing, build_prompt
 from attnscope.model.layouts import Places, place
 from attnscope.model.probe import Trial, agreement, isolated, locate, probed_places, verified_share
 from attnscope.model.probe import places as kept
+from attnscope.model.prompt import verify_places
 from attnscope.scene import Scene
 from attnscope.transformers_names import implementation_of, local_entry, registry_of
 from tests.families import SUPPORTED, by_speed
@@ -109,6 +110,21 @@ def test_a_layout_that_does_not_fit_stops_a_capture(checkpoint, drawn, tmp_path,
     monkeypatch.setattr(layout, "views", views)
     attnscope.capture(loaded, drawn, tmp_path / "a.h5", max_new_tokens=1).close()
     assert len(list((cache / "places").iterdir())) == 1
+
+
+def test_a_tower_that_cannot_be_tried_stops_no_capture(checkpoint, tmp_path, monkeypatch):
+    """It overflows where every token keeps to itself: that is said, and nothing is claimed of the places."""
+    monkeypatch.setenv("ATTNSCOPE_CACHE", str(tmp_path))
+    loaded = attnscope.load(str(checkpoint("internvl")), dtype="float32", device="cpu")
+    with torch.no_grad():
+        next(loaded.model.model.vision_tower.parameters()).fill_(torch.inf)
+    shown = frames(320, 240, 2)
+    prompt = verify_places(loaded, build_prompt(loaded, Scene(video="clip.mp4"), shown))
+    assert prompt.placing == Placing("layout")
+    assert prompt.warnings[-1] == (
+        "the layout of family internvl could not be verified: the tower of InternVLForConditionalGeneration gives"
+        " numbers that are not finite where every token keeps to itself"
+    )
 
 
 def test_a_capture_says_that_its_places_were_verified(checkpoint, drawn, tmp_path):

@@ -111,7 +111,13 @@ class Trial:
         visual = np.isin(ids, list(visual_ids(self.loaded, processed)))
         self.runs += 1
         with isolated(self.loaded.model):
-            return decoder_input(self.loaded.model, model_inputs(self.loaded, processed)[0])[visual]
+            embeddings = decoder_input(self.loaded.model, model_inputs(self.loaded, processed)[0])[visual]
+        if not embeddings.isfinite().all():
+            raise ModelError(
+                f"{self.loaded.id}: the tower of {type(self.loaded.model).__name__} gives numbers that are not finite"
+                " where every token keeps to itself"
+            )
+        return embeddings
 
 
 def _textures(rng: np.random.Generator, shape: tuple[int, ...], low: int, high: int) -> NDArray[np.uint8]:
