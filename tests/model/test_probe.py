@@ -117,7 +117,7 @@ def test_a_tower_that_cannot_be_tried_stops_no_capture(checkpoint, tmp_path, mon
     monkeypatch.setenv("ATTNSCOPE_CACHE", str(tmp_path))
     loaded = attnscope.load(str(checkpoint("internvl")), dtype="float32", device="cpu")
     with torch.no_grad():
-        next(loaded.model.model.vision_tower.parameters()).fill_(torch.inf)
+        loaded.model.model.multi_modal_projector.linear_1.weight.fill_(torch.inf)
     shown = frames(320, 240, 2)
     prompt = verify_places(loaded, build_prompt(loaded, Scene(video="clip.mp4"), shown))
     assert prompt.placing == Placing("layout")
