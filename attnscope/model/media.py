@@ -69,7 +69,7 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
         }
         if layout.states_rate:
             kwargs["fps"] = 1 / _interval(frames)
-        # Muse Glimmer's drops the times it needs unless it is asked for them; MiniMax M3's resizes no frames unasked
+        # Muse Glimmer's drops the times it needs unless it is asked for them; MiniMax M3's resizes no frames by default
         return _processed(loaded, text, [kwargs, *(kwargs | {name: True} for name in ("return_metadata", "do_resize"))])
     pictures = [Image.fromarray(image) for image in frames.images]  # which every processor takes
     # Nested, because some count the images of each prompt; flat for those that know no prompts of several images

@@ -14,7 +14,7 @@ _MROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4}
 
 
 def _size(cell: int, most: int = 100) -> dict[str, int]:
-    """From 4 to `most` cells of so many pixels."""
+    """From 4 to `most` cells of that many pixels."""
     return {"shortest_edge": 4 * cell**2, "longest_edge": most * cell**2}
 
 

@@ -1,4 +1,4 @@
-"""The text that belongs to a frame: where each family writes it, and the rate that a family is told."""
+"""The text that belongs to a frame: where each family writes it, and the rate that a processor gets."""
 
 from __future__ import annotations
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TypeVar
 
 from attnscope.model.layouts.base import Blank, LabelStyle, Layout, NoLayout, Places, View, place
-from attnscope.model.layouts.cohere import CohereVisionLayout
 from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout, PaliGemmaLayout
 from attnscope.model.layouts.internvl import InternVLLayout
 from attnscope.model.layouts.kimi import KimiLayout
 from attnscope.model.layouts.llama4 import Llama4Layout
-from attnscope.model.layouts.llava import LlavaLayout, VideoLlavaLayout
-from attnscope.model.layouts.llava_next import LlavaNextLayout
+from attnscope.model.layouts.llava import LlavaLayout, LlavaNextLayout, VideoLlavaLayout
 from attnscope.model.layouts.llava_next_video import LlavaNextVideoLayout
 from attnscope.model.layouts.llava_onevision import LlavaOnevisionLayout
 from attnscope.model.layouts.molmo import Molmo2Layout
@@ -28,6 +26,7 @@ from attnscope.model.layouts.qwen import (
     VideoLlama3Layout,
 )
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
+from attnscope.model.layouts.tiled import CohereVisionLayout
 from attnscope.plugins import Registry
 
 SomeLayout = TypeVar("SomeLayout", bound=type[Layout])

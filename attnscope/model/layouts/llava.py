@@ -1,10 +1,14 @@
-"""LLaVA, VipLLaVA and Video-LLaVA: a centre crop of each image; Pixtral's tower under LLaVA keeps the whole image."""
+"""LLaVA, VipLLaVA and Video-LLaVA: a centre crop of each image; LLaVA-NeXT: each image whole and in tiles.
+
+Pixtral's tower under LLaVA keeps the whole image.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attnscope.model.layouts.anyres import anyres_views
 from attnscope.model.layouts.base import Blank, Layout, Region, View, corner, of_each_image
 from attnscope.model.layouts.pixtral import pixtral_views
 from attnscope.model.layouts.tower import leading_tokens, patches, square, squash_or_crop
@@ -23,6 +27,20 @@ class LlavaLayout(Layout):
             return pixtral_views(patch, inputs, frames)
         leading = leading_tokens(processor, processor.vision_feature_select_strategy)
         return crop_views(model.config, processor.image_processor, frames, leading)
+
+
+class LlavaNextLayout(Layout):
+    """A token is a patch; what the padding of the canvas fills has no token."""
+
+    def views(
+        self,
+        model: Any,
+        processor: Any,  # noqa: ARG002
+        inputs: Mapping[str, Any],  # noqa: ARG002
+        frames: Frames,
+    ) -> Sequence[View | Blank]:
+        """The base view and the tiles of each image."""
+        return of_each_image(anyres_views(model.config, frames), frames)
 
 
 class VideoLlavaLayout(Layout):
