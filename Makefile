@@ -47,8 +47,9 @@ demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, 
 test: $(VENV)/.installed-dev  ## the default tests, one process a core, under 8 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses logical --dist loadfile
 
-test-slow: $(VENV)/.installed-dev  ## the slow tests alone, one after the other: some measure memory
-	$(BIN)/python -m pytest -m slow
+test-slow: $(VENV)/.installed-dev  ## the slow tests, one process a core, then one after the other those that measure memory
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not alone" --numprocesses logical --dist loadfile
+	$(BIN)/python -m pytest -m "slow and alone"
 
 test-all: $(VENV)/.installed-dev  ## all tests, slow ones too
 	$(BIN)/python -m pytest

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.harness import measured
 from benchmarks.model import build, frames_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 SIZES = (2048, 4096, 8192, 16384)
 
 

@@ -216,6 +216,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_memory_does_not_grow_with_the_length_of_the_film(tmp_path: Path) -> None:
     assert BITS >= 12  # 3200 frames have different numbers
 
