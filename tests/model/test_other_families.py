@@ -110,7 +110,7 @@ def without_probing(*_args):
 @pytest.mark.slow
 def test_images_in_a_flat_list_are_captured(checkpoint, drawn, tmp_path, monkeypatch):
     """GOT-OCR2's processor takes a list of images, not one list for each prompt."""
-    monkeypatch.setattr("attnscope.model.prompt.probed_places", without_probing)
+    monkeypatch.setattr("attnscope.model.probe.probed_places", without_probing)
     folder = str(checkpoint("got_ocr2"))
     loaded = attnscope.load(folder, dtype="float32", device="cpu")
     prompt = make_prompt(loaded, drawn, frames=2)
