@@ -61,13 +61,14 @@ def _sections(model: str | None, *, places: bool) -> Iterator[Section]:
 
 def _run(name: str, title: str, *, embedded: bool, places: bool = False) -> Iterator[Section]:
     from attnscope.doctor import running
-    from attnscope.doctor.places import places as places_of
 
     try:
         with running.trial(name) as subject:
             yield running.assumptions(subject)
             yield running.embedded(subject) if embedded else running.given(subject)
             if places:
+                from attnscope.doctor.places import places as places_of
+
                 yield places_of(subject.model)
     except Exception as error:
         yield Section(title, (Finding("run", "fail", reason(error)),))

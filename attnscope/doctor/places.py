@@ -8,6 +8,7 @@ import numpy as np
 
 from attnscope.doctor.diagnosis import Finding, Section, reason
 from attnscope.errors import AttnscopeError
+from attnscope.model.placing import percent
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel
@@ -44,33 +45,23 @@ def _made_up(count: int | None, width: int, height: int) -> Frames:
 
 
 def _examined(model: LoadedModel, frames: Frames) -> Finding:
+    from attnscope.model.layouts import LAYOUTS, layout_places
     from attnscope.model.probe import LEAST, Trial, agreement, locate
 
     height, width = frames.images.shape[1:3]
     name = f"{len(frames.images)} x {width} x {height}" if frames.kind == "video" else f"image {width} x {height}"
     try:
         trial = Trial(model, frames)
-        layout = _stated(trial)
-        stated = locate(trial) if layout is None else layout
+        known = model.family in LAYOUTS
+        stated = layout_places(model, trial.processed, trial.frames, len(trial)) if known else locate(trial)
         share = float(agreement(trial, stated).mean())
-        how = "probed" if layout is None else f"layout of {model.family}"
-        text = f"{len(trial):,} tokens ({how}): {_percent(share)} answer to their cell"
-        if layout is not None:
-            text += f"; {_compared(trial, layout)}"
+        how = f"layout of {model.family}" if known else "probed"
+        text = f"{len(trial):,} tokens ({how}): {percent(share)} answer to their cell"
+        if known:
+            text += f"; {_compared(trial, stated)}"
     except AttnscopeError as error:
         return Finding(name, "note", f"no places: {reason(error).removeprefix(f'{model.id}: ')}")
     return Finding(name, "ok" if share == 1 else "note" if share >= LEAST else "fail", text)
-
-
-def _stated(trial: Trial) -> Places | None:
-    """What the family's layout says of the made-up frames, None for a family without one."""
-    from attnscope.model.layouts import LAYOUTS, place
-
-    model = trial.loaded
-    if model.family not in LAYOUTS:
-        return None
-    views = LAYOUTS[model.family].views(model.model, model.processor, trial.processed, trial.frames)
-    return place(views, trial.frames)
 
 
 def _compared(trial: Trial, layout: Places) -> str:
@@ -86,9 +77,4 @@ def _compared(trial: Trial, layout: Places) -> str:
     distance = np.abs((probed.box - layout.box)[cells].reshape(-1, 2, 2).mean(1)) / size
     near = float((distance < 0.5).all(1).mean())
     same = float((probed.frames[cells] == layout.frames[cells]).all(1).mean())
-    return f"probing finds {_percent(same)} of the frames and {_percent(near)} of the centres (within half a cell)"
-
-
-def _percent(share: float) -> str:
-    """A share, rounded down: 100 % stands for all of them alone."""
-    return f"{np.floor(100 * share + 1e-9):.0f} %"
+    return f"probing finds {percent(same)} of the frames and {percent(near)} of the centres (within half a cell)"

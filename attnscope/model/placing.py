@@ -59,12 +59,16 @@ class Placing:
             by = "by a layout" if family == "unknown" else f"by the layout of {family}"
         if self.verified is None:
             return by
-        percent = math.floor(100 * self.verified + 1e-9)  # 100 only where every token answered
-        return f"{by} ({percent} % of {count:,} tokens answer to their cell)"
+        return f"{by} ({percent(self.verified)} of {count:,} tokens answer to their cell)"
 
     def to_dict(self) -> dict[str, Any]:
         """As in a capture: `how`, `verified` and `reason`."""
         return asdict(self)
+
+
+def percent(share: float) -> str:
+    """A share from 0 to 1 in words, rounded down: "100 %" stands for all of them alone."""
+    return f"{math.floor(100 * share + 1e-9)} %"
 
 
 def stated_placing(prompt: Mapping[str, Any]) -> Placing | None:

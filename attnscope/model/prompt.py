@@ -10,10 +10,10 @@ import numpy as np
 from attnscope.errors import ModelError, RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.align import align
-from attnscope.model.layouts import LAYOUTS, LabelStyle, Places, place
+from attnscope.model.layouts import LAYOUTS, LabelStyle, Places, layout_places
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs, visual_ids
 from attnscope.model.per_token import token_inputs
-from attnscope.model.placing import Placing, no_layout
+from attnscope.model.placing import Placing, no_layout, percent
 from attnscope.model.positions import context_note
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
@@ -181,15 +181,9 @@ def _places(
     Raises:
         ModelError: The layout does not give as many tokens as the processor made, or gives none a cell.
     """
-    layout = LAYOUTS.get(loaded.family)
-    if layout is None:
+    if loaded.family not in LAYOUTS:
         return _probed(loaded, frames, count)
-    places = place(layout.views(loaded.model, loaded.processor, processed, frames), frames)
-    if len(places) != count:
-        raise ModelError(
-            f"{loaded.id}: the layout of family {loaded.family} places {len(places)} visual tokens, "
-            f"but the processor made {count}"
-        )
+    places = layout_places(loaded, processed, frames, count)
     if np.isnan(places.box).any(axis=1).all():
         raise ModelError(f"{loaded.id}: the layout of family {loaded.family} gives none of {count} tokens a cell")
     return places, Placing(LAYOUT)
@@ -230,7 +224,7 @@ def verify_places(loaded: LoadedModel, prompt: Prompt) -> Prompt:
         return replace(prompt, warnings=[*prompt.warnings, note])
     if share < LEAST:
         raise ModelError(
-            f"{loaded.id}: {family} does not fit this model: {100 * share:.0f} % of its visual tokens answer to the"
-            f" cell that they are said to have, and {100 * LEAST:.0f} % have to"
+            f"{loaded.id}: {family} does not fit this model: {percent(share)} of its visual tokens answer to the"
+            f" cell that they are said to have, and {percent(LEAST)} have to"
         )
     return replace(prompt, placing=Placing(LAYOUT, share))

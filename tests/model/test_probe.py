@@ -186,11 +186,11 @@ def test_results_are_kept_and_what_is_kept_is_checked(checkpoint, monkeypatch, t
     }  # other settings are another model
     probed_places(loaded, frames(320, 240, 3))
     assert len(runs) == 1 and len(list(file.parent.iterdir())) == 2
-    for text in ("{", json.dumps({"identity": "another"}), ""):
-        file.write_text(text)
     loaded.processor.video_processor.size = size
-    repeated, _ = probed_places(loaded, shown)
-    assert len(runs) == 2 and np.array_equal(repeated.box, first.box, equal_nan=True)
+    for number, text in enumerate(("{", json.dumps({"identity": "another"}), "[]", ""), start=2):
+        file.write_text(text)
+        repeated, _ = probed_places(loaded, shown)
+        assert len(runs) == number and np.array_equal(repeated.box, first.box, equal_nan=True)
     assert verified_share(loaded, shown) == 1
 
 

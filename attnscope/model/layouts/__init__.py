@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from attnscope.errors import ModelError
 from attnscope.model.layouts.base import Blank, LabelStyle, Layout, NoLayout, Places, View, place
 from attnscope.model.layouts.gemma import Gemma3Layout, Gemma4Layout, Gemma4UnifiedLayout, PaliGemmaLayout
 from attnscope.model.layouts.internvl import InternVLLayout
@@ -28,6 +30,10 @@ from attnscope.model.layouts.qwen import (
 from attnscope.model.layouts.smolvlm import SmolVLMLayout
 from attnscope.model.layouts.tiled import CohereVisionLayout
 from attnscope.plugins import Registry
+
+if TYPE_CHECKING:
+    from attnscope.model.load import LoadedModel
+    from attnscope.scene import Frames
 
 SomeLayout = TypeVar("SomeLayout", bound=type[Layout])
 
@@ -57,6 +63,28 @@ def layout(cls: SomeLayout) -> SomeLayout:
             raise TypeError(f"family '{cls.family}' has no `{words}`")
     LAYOUTS.add(cls.family, cls(), cls.__module__)
     return cls
+
+
+def layout_places(loaded: LoadedModel, processed: Mapping[str, Any], frames: Frames, count: int) -> Places:
+    """Where a family's layout places the visual tokens of a prompt.
+
+    Args:
+        loaded: A model whose family has a layout.
+        processed: What its processor made of the prompt.
+        frames: What was shown.
+        count: How many visual tokens there are.
+
+    Raises:
+        ModelError: If the layout places another number.
+    """
+    views = LAYOUTS[loaded.family].views(loaded.model, loaded.processor, processed, frames)
+    places = place(views, frames)
+    if len(places) != count:
+        raise ModelError(
+            f"{loaded.id}: the layout of family {loaded.family} places {len(places)} visual tokens, "
+            f"but the processor made {count}"
+        )
+    return places
 
 
 # A new family is a file, its line here and its words in `attnscope.families`.
@@ -101,4 +129,4 @@ for _family, _layout in (
 ):
     LAYOUTS.add(_family, _layout, __name__)
 
-__all__ = ["LAYOUTS", "Blank", "LabelStyle", "Layout", "NoLayout", "Places", "View", "layout", "place"]
+__all__ = ["LAYOUTS", "Blank", "LabelStyle", "Layout", "NoLayout", "Places", "View", "layout", "layout_places", "place"]

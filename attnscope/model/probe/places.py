@@ -22,7 +22,8 @@ from attnscope._version import __version__
 from attnscope.errors import AttnscopeError, ModelError
 from attnscope.files.reading import read_bytes
 from attnscope.files.writing import write_whole
-from attnscope.model.layouts import LAYOUTS, Places, place
+from attnscope.model.layouts import LAYOUTS, Places, layout_places
+from attnscope.model.placing import percent
 from attnscope.model.pretrained import config_sha256
 from attnscope.model.probe.locate import locate
 from attnscope.model.probe.trial import Trial
@@ -62,8 +63,8 @@ def probed_places(loaded: LoadedModel, frames: Frames) -> tuple[Places, float]:
     share = float(kept["share"])
     if share < LEAST:
         raise ModelError(
-            f"{loaded.id}: its visual tokens could not be placed by probing: {100 * share:.0f} % of them answer to the"
-            f" cell that was found, and {100 * LEAST:.0f} % have to"
+            f"{loaded.id}: its visual tokens could not be placed by probing: {percent(share)} of them answer to the"
+            f" cell that was found, and {percent(LEAST)} have to"
         )
     frame, grid = (np.array(kept[name], np.int32).reshape(-1, 2) for name in ("frames", "grid"))
     return Places(frames=frame, grid=grid, box=np.array(kept["box"], np.float32).reshape(-1, 4)), share
@@ -82,20 +83,13 @@ def verified_share(loaded: LoadedModel, frames: Frames) -> float:
     Raises:
         ModelError: If the tower cannot be tried.
     """
-    layout = LAYOUTS[loaded.family]
 
     def verify() -> dict[str, Any]:
         trial = Trial(loaded, frames)
-        views = layout.views(loaded.model, loaded.processor, trial.processed, trial.frames)
-        places = place(views, trial.frames)
-        if len(places) != len(trial):
-            raise ModelError(
-                f"{loaded.id}: the layout of family {loaded.family} places {len(places)} visual tokens, but its"
-                f" processor makes {len(trial)}"
-            )
+        places = layout_places(loaded, trial.processed, trial.frames, len(trial))
         return {"share": float(agreement(trial, places).mean())}
 
-    stated = {"layout": _code(Path(inspect.getfile(type(layout))))}
+    stated = {"layout": _code(Path(inspect.getfile(type(LAYOUTS[loaded.family]))))}
     return float(_kept(_identity(loaded, frames) | stated, verify)["share"])
 
 
@@ -136,10 +130,10 @@ def _kept(identity: dict[str, Any], compute: Callable[[], dict[str, Any]]) -> di
     text = json.dumps(identity, sort_keys=True, default=str)
     path = _folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
     try:
-        kept: dict[str, Any] = json.loads(read_bytes(path))
-        if kept.pop("identity") == text:
+        kept = json.loads(read_bytes(path))
+        if isinstance(kept, dict) and kept.get("identity") == text:
             return kept
-    except (AttnscopeError, OSError, ValueError, LookupError) as error:
+    except (AttnscopeError, OSError, ValueError) as error:
         logger.debug("%s: %s", path, error)
     computed = compute()
     if computed["share"] < LEAST:
