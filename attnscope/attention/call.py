@@ -66,6 +66,9 @@ class AttentionCall:
         kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None): the model's own, under this mask.
         stored: Whether this is no call of a running model: there are no values.
         own_width: Channels of the model's own queries and keys, without what edits have appended; 0: as the values.
+        lse: [B, H, Nq] log-sum-exp that the kernel itself has given, for what comes after it; None before, and of
+            kernels that keep it to themselves. It knows nothing of row edits.
+        output: [B, Nq, H, Dv] what the kernel has given, before any factor; None before it runs.
     """
 
     layer: int
@@ -86,6 +89,8 @@ class AttentionCall:
     kernel: Kernel | None = None
     stored: bool = False
     own_width: int = 0
+    lse: Tensor | None = None
+    output: Tensor | None = None
 
     @property
     def is_decode(self) -> bool:
@@ -103,7 +108,7 @@ class AttentionCall:
     def settings(self) -> AttentionCall:
         """The same call without its queries, keys, values and mask, to keep after the layer has run."""
         empty = self.query.new_empty(0)
-        bare = replace(self, query=empty, key=empty, value=empty, mask=None, kernel=None)
+        bare = replace(self, query=empty, key=empty, value=empty, mask=None, kernel=None, lse=None, output=None)
         return replace(bare, known=None, rescales=(), row_edits=())
 
     def widened(self, query: Tensor, key: Tensor) -> AttentionCall:

@@ -23,6 +23,7 @@ from attnscope.attention.channels import read_with_output
 from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.dense import replace_rows
 from attnscope.attention.forward import Forward, past_of
+from attnscope.attention.fused import log_sum_exp
 from attnscope.attention.uncompiled import as_deployed, uncompiled
 from attnscope.errors import ModelError
 from attnscope.transformers_names import (
@@ -55,7 +56,7 @@ class Reader(Protocol):
         ...
 
     def read(self, call: AttentionCall, readings: Tensor | None) -> None:
-        """Take the readings [B, Nq, H, C] of the columns, edits included."""
+        """Take the readings [B, Nq, H, C] of the columns, edits included; the call now has its output."""
         ...
 
 
@@ -238,7 +239,9 @@ def _run(
     asked = [*(rescale.channels for rescale in call.rescales), *(reader.channels(call) for reader in readers)]
     blocks = [c.to(call.value).expand(batch, kv_heads, n_keys, -1) for c in asked if c is not None]
     channels = torch.cat(blocks, -1) if blocks else call.value[..., :0]
-    out, weights, readings = read_with_output(call, kernel, channels)
+    with log_sum_exp(call.backend, wanted=not call.is_decode and bool(readers or call.rescales)) as ran:
+        out, weights, readings = read_with_output(call, kernel, channels)
+    call = replace(call, lse=ran.of(call.query.shape), output=out)
     parts = iter(readings.split([block.shape[-1] for block in blocks], -1) if blocks else ())
     read = [None if wanted is None else next(parts) for wanted in asked]
     own = len(call.rescales)
