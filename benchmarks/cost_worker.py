@@ -27,7 +27,7 @@ from benchmarks.harness import allocated, forget_peak, peak
 QUESTION = "What does Ben have in his bag?"
 STEPS = 8  # decoding steps after the first token
 PLAIN_EVERY = 6  # so many corrections between two plain runs
-SCOUT, INPUT, KERNEL = "one more prefill", "another prompt", "two runs of the kernel"
+SCOUT, INPUT = "one more prefill", "another prompt"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Case:
     Attributes:
         method: Its name.
         params: Those that are not default.
-        why: Why it may cost more: it runs the plain model first, the model is shown another prompt, or attention of
-            all rows has to be known before the kernel runs; empty for no reason.
+        why: Why it may cost more: it runs the plain model first, or the model is shown another prompt; empty for no
+            reason.
     """
 
     method: str
@@ -66,11 +66,11 @@ CASES = (
     Case("moda-align", {}),
     Case("moda-align", {"direction": "both", "scope": "prefix"}),
     Case("moda-mask", {"queries": "text"}),
-    Case("moda-mask", {}, KERNEL),
+    Case("moda-mask", {}),
     Case("moda-pseudo", {}),
     Case("moda-pseudo", {"level": "row"}),
     Case("moda-calibrate", {}),
-    Case("moda-calibrate", {"queries": "both"}, KERNEL),
+    Case("moda-calibrate", {"queries": "both"}),
     Case("pai", {}),
     Case("vaf", {}),
     Case("adaptvis", {}, SCOUT),

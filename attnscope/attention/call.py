@@ -69,6 +69,8 @@ class AttentionCall:
         lse: [B, H, Nq] log-sum-exp that the kernel itself has given, for what comes after it; None before, and of
             kernels that keep it to themselves. It knows nothing of row edits.
         output: [B, Nq, H, Dv] what the kernel has given, before any factor; None before it runs.
+        shortcut: Computes that output, edits included, where an edit has learned what it takes already; None where the
+            kernel has to run. A later change of queries, keys or rows drops it.
     """
 
     layer: int
@@ -91,6 +93,7 @@ class AttentionCall:
     own_width: int = 0
     lse: Tensor | None = None
     output: Tensor | None = None
+    shortcut: Callable[[], Tensor] | None = None
 
     @property
     def is_decode(self) -> bool:
@@ -109,11 +112,11 @@ class AttentionCall:
         """The same call without its queries, keys, values and mask, to keep after the layer has run."""
         empty = self.query.new_empty(0)
         bare = replace(self, query=empty, key=empty, value=empty, mask=None, kernel=None, lse=None, output=None)
-        return replace(bare, known=None, rescales=(), row_edits=())
+        return replace(bare, known=None, rescales=(), row_edits=(), shortcut=None)
 
     def widened(self, query: Tensor, key: Tensor) -> AttentionCall:
         """The same call with other queries and keys (query-key channels appended)."""
-        return replace(self, query=query, key=key)
+        return replace(self, query=query, key=key, shortcut=None)
 
     def scaled(self, factor: Tensor) -> AttentionCall:
         """The same call with its output multiplied by factors [B, H, Nq], which come on top of those it has."""
@@ -125,7 +128,7 @@ class AttentionCall:
 
     def with_rows(self, edit: RowEdit) -> AttentionCall:
         """The same call with one more change of rows."""
-        return replace(self, row_edits=(*self.row_edits, edit))
+        return replace(self, row_edits=(*self.row_edits, edit), shortcut=None)
 
     def edited_rows(self, sample: int) -> Tensor:
         """[R] the rows of one sample that row edits change, increasing."""

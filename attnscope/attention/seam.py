@@ -233,6 +233,8 @@ def _run(
                 " a bias through channels would be bent"
             )
         call = edited
+    if call.shortcut is not None and not (readers or call.rescales):  # an edit ran the kernel, and nothing is read
+        return _scaled(call.shortcut(), call.known), None
     if call.row_edits:
         kernel = replace_rows(call, kernel)
     batch, kv_heads, n_keys, _ = call.value.shape
@@ -248,9 +250,12 @@ def _run(
     factor = call.factor_from([part for part in read[:own] if part is not None])
     for reader, part in zip(readers, read[own:], strict=True):
         reader.read(call, part)
-    if factor is not None:
-        out = out * factor.transpose(1, 2)[..., None].to(out)
-    return out, weights
+    return _scaled(out, factor), weights
+
+
+def _scaled(out: Tensor, factor: Tensor | None) -> Tensor:
+    """An output [B, Nq, H, Dv] multiplied by factors [B, H, Nq], or as it is."""
+    return out if factor is None else out * factor.transpose(1, 2)[..., None].to(out)
 
 
 def _describe(

@@ -128,6 +128,13 @@ class ModaRunning(Running):
             self._masks[sample, place, length] = MaskCache(sample, torch.arange(place, length), member)
         return self._masks[sample, place, length]
 
+    def pairs(self, call: AttentionCall, copies: int) -> Tensor:
+        """[B, Nq, 3] how many visual, text and special keys each row of a prefill sees; 0 at padding."""
+        found = torch.zeros(len(call.query), call.query.shape[2], 3, dtype=torch.long, device=call.query.device)
+        for sample in range(len(found)):
+            found[sample, self.place(sample // copies) :] = self.mask(call, sample, sample // copies).counts(call)
+        return found
+
     def records(self) -> list[dict[str, Any]]:
         """Method, parameters, heads and what a user should know, one a prompt."""
         return [self.settings.record(active, self.notes(number)) for number, active in enumerate(self.active)]

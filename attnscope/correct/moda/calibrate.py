@@ -18,6 +18,7 @@ from torch import Tensor
 from attnscope.attention import AttentionCall, add_bias, masses
 from attnscope.correct.base import Correction, Decoder, layers_parameter
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
+from attnscope.correct.moda.parts import Parts
 from attnscope.correct.notes import Caution, counted
 from attnscope.correct.params import parameter
 from attnscope.correct.registry import correction
@@ -218,11 +219,13 @@ class RunningCalibrate(ModaRunning):
         if call.layer not in self.layers or (call.is_decode and TEXT not in self.sides):
             return call
         copies, first = self.placing(call)
-        keys = self.keys(call, copies, first)
+        keys, parts = self.keys(call, copies, first), None
         if not call.is_decode:
-            self._solve(call, copies, masses(call, keys, self._asked(call, copies)))
+            pairs, asked = self.pairs(call, copies), self._asked(call, copies)
+            parts = Parts.of(call, keys, pairs > 0, asked)
+            self._solve(call, copies, pairs, masses(call, keys, asked) if parts is None else parts.mass)
         batch, heads, length, _ = call.query.shape
-        table = torch.zeros(batch, heads, length, 2, device=call.query.device)
+        table = torch.zeros(batch, heads, length, 3, device=call.query.device)
         for number in range(len(self.prompts)):
             rows = self.rows(call, number)
             for side in self.sides:
@@ -231,7 +234,8 @@ class RunningCalibrate(ModaRunning):
                     own = _SIDE[side]
                     constant = found.c.float()[:, None] * rows[own]  # [H, Nq]
                     table[number * copies : (number + 1) * copies, ..., 1 - own] += constant
-        return add_bias(call, table, keys[..., :2].float())
+        edited = add_bias(call, table[..., :2], keys[..., :2].float())
+        return edited if parts is None else parts.biased(edited, table)
 
     def _asked(self, call: AttentionCall, copies: int) -> Tensor:
         """[B, Nq] rows of the prompts that constants are solved from."""
@@ -241,11 +245,11 @@ class RunningCalibrate(ModaRunning):
         asked[:, self.placing.padded :] = False
         return asked.repeat_interleave(copies, 0)
 
-    def _solve(self, call: AttentionCall, copies: int, mass: Tensor) -> None:
-        """Solve for each prompt; `mass` [B, H, Nq, 3] as the rows of `Modalities.member`."""
+    def _solve(self, call: AttentionCall, copies: int, pairs: Tensor, mass: Tensor) -> None:
+        """Solve for each prompt; `pairs` [B, Nq, 3] and `mass` [B, H, Nq, 3] as the rows of `Modalities.member`."""
         for number, one in enumerate(self.prompts):
             sample, place = number * copies, self.place(number)
-            counts = self.mask(call, sample, number).counts(call)[: one.length]  # [N, 3]
+            counts = pairs[sample, place : place + one.length]  # [N, 3]
             own_mass = mass[sample, :, place : place + one.length].double()  # [H, N, 3]
             kinds = self.on(call.query.device)[number].member[:, :-1]
             for side in self.sides:
@@ -254,8 +258,7 @@ class RunningCalibrate(ModaRunning):
                 rest = own_mass[:, chosen, 2]
                 if call.sink_logits is not None:  # what no key gets
                     rest = (1 - a - x).clamp(min=0)
-                pairs = [int(counts[chosen, which].sum()) for which in (own, 1 - own)]
-                rows = Rows(a, x, rest, *pairs)
+                rows = Rows(a, x, rest, *(int(counts[chosen, which].sum()) for which in (own, 1 - own)))
                 self.solved[number].pop((call.layer, side), None)
                 if rows.defined:
                     how = self.settings

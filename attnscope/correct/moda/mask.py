@@ -25,6 +25,7 @@ from attnscope.attention import AttentionCall, add_bias, allowed_pairs, dense_ro
 from attnscope.correct.base import Correction, Decoder, layers_parameter
 from attnscope.correct.knockout.running import CUT
 from attnscope.correct.moda._running import Modalities, ModaRunning, layers_said, modalities
+from attnscope.correct.moda.parts import Parts
 from attnscope.correct.notes import Caution
 from attnscope.correct.params import parameter
 from attnscope.correct.registry import correction
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 # ---- log-odds of a row's attention to visual keys against all others, and nothing N x N
 
 
-def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Tensor:
+def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor, mass: Tensor | None = None) -> Tensor:
     """log(mass on the first group) - log(mass on the second), by one more run of the kernel, or densely for few rows.
 
     Where a mass is below the kernel's precision, the row is computed densely: its log-sum-exps do not underflow.
@@ -46,12 +47,13 @@ def log_odds(call: AttentionCall, one: Tensor, two: Tensor, both: Tensor) -> Ten
         one: Boolean [B, Nk] keys.
         two: Boolean [B, Nk] keys, disjoint from those.
         both: Boolean [B, Nq] rows that see keys of both groups; the others are not read.
+        mass: [B, H, Nq, 2] what the rows give to the groups, where the kernel has been asked already.
 
     Returns:
         [B, H, Nq] float32; 0 in rows that do not see both.
     """
     groups = torch.stack([one, two], -1)
-    mass = masses(call, groups, both)  # [B, H, Nq, 2]
+    mass = masses(call, groups, both) if mass is None else mass  # [B, H, Nq, 2]
     counts = groups.sum(1).tolist()
     least = torch.tensor([[least_mass(call.value.dtype, n) for n in own] for own in counts], device=mass.device)
     least = least[:, None, None]  # [B, 1, 1, 2]
@@ -145,7 +147,10 @@ class RunningMask(ModaRunning):
         asked = {TEXT: ~rows[:, 0], VISUAL: rows[:, 0]}.get(self.settings.queries, rows.any(1)) & rows.any(1)
         pairs = self._pairs(call, copies, visual, rest)  # [B, Nq, 2]
         both = asked & (pairs > 0).all(-1)
-        odds = log_odds(call, visual, rest, both)  # of visual keys against the others
+        groups = torch.stack([visual, rest], -1)
+        parts = Parts.of(call, groups, pairs > 0, both)
+        mass = None if parts is None else parts.mass
+        odds = log_odds(call, visual, rest, both, mass)  # of visual keys against the others
         towards = torch.where(rows[:, :1], -1.0, 1.0)  # the other modality is the visual one in text rows [B, 1, Nq]
         if self.settings.combine == "natural":
             wanted = odds
@@ -161,7 +166,8 @@ class RunningMask(ModaRunning):
             self._note(call, copies, odds, wanted.expand_as(odds), pairs, both, rows[:, 0])
         # Away from one side rather than towards the other: a logit that a large bias raises loses digits
         away = torch.stack([bias.clamp(max=0), -bias.clamp(min=0)], -1)
-        return add_bias(call, away, torch.stack([visual, rest], -1).float())
+        edited = add_bias(call, away, groups.float())
+        return edited if parts is None else parts.biased(edited, away)
 
     def _pairs(self, call: AttentionCall, copies: int, visual: Tensor, rest: Tensor) -> Tensor:
         """[B, Nq, 2] how many visual keys and how many others each row sees."""
@@ -169,12 +175,8 @@ class RunningMask(ModaRunning):
             row = torch.zeros(1, dtype=torch.long, device=visual.device)
             seen = torch.cat([allowed_pairs(call, sample, row) for sample in range(len(visual))])
             return torch.stack([(seen & visual).sum(1), (seen & rest).sum(1)], -1)[:, None]
-        found = torch.zeros(len(visual), call.query.shape[2], 2, dtype=torch.long, device=visual.device)
-        for sample in range(len(visual)):
-            counts = self.mask(call, sample, sample // copies).counts(call)  # [N, 3]
-            own = torch.stack([counts[:, 0], counts[:, 1:].sum(1)], -1)
-            found[sample, self.place(sample // copies) :] = own.to(found)
-        return found
+        counts = self.pairs(call, copies)
+        return torch.stack([counts[..., 0], counts[..., 1:].sum(-1)], -1)
 
     def _note(
         self, call: AttentionCall, copies: int, odds: Tensor, wanted: Tensor, pairs: Tensor, both: Tensor, seen: Tensor
