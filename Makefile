@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock docs guide gallery bench bench-analyze bench-cost bench-nulls bench-corrections benchmark families clean
+.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock docs guide gallery peers bench bench-analyze bench-cost bench-nulls bench-corrections benchmark families clean
 
 # Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
 PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
@@ -107,7 +107,26 @@ guide: $(VENV)/.installed-dev  ## draw the figures and measure the numbers of do
 gallery: $(VENV)/.installed-dev  ## regenerate reports/ and the pictures of the README from the demo
 	$(BIN)/python -m reports.generate
 
-bench: $(VENV)/.installed-dev  ## measure time and memory of a capture against peers, rewrite its part of benchmarks/README.md
+# Peers ask for versions of transformers that exclude each other: an environment each, above a common one that has the
+# torch of $(VENV).
+PEERS := .venv-peers
+PEER_NAMES := $(basename $(notdir $(wildcard benchmarks/peers/*.txt)))
+TORCH := from importlib.metadata import version; print(*(n + "==" + version(n).split("+")[0] for n in ("torch", "torchvision")))
+$(PEERS)/torch/.installed: | $(VENV)/.installed-dev
+	$(BIN)/python -m venv $(PEERS)/torch
+	$(PEERS)/torch/bin/pip --disable-pip-version-check install --quiet $$($(BIN)/python -c '$(TORCH)')
+	touch $@
+
+$(PEERS)/%/.installed: benchmarks/peers/%.txt $(PEERS)/torch/.installed
+	$(BIN)/python -m venv --clear $(PEERS)/$*
+	$(PEERS)/torch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(PEERS)/$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch-beneath.pth
+	$(PEERS)/$*/bin/pip --disable-pip-version-check install --quiet --requirement $<
+	touch $@
+
+peers: $(PEER_NAMES:%=$(PEERS)/%/.installed)  ## install what `make bench` compares with, each peer in an environment of its own
+
+bench: $(VENV)/.installed-dev peers  ## measure time and memory of a capture beside peers, rewrite its part of benchmarks/README.md and the picture
 	$(BIN)/python -m benchmarks.recording
 
 bench-analyze: $(VENV)/.installed-dev  ## measure time and memory of analyze on a large capture, rewrite its part of the same page
@@ -131,4 +150,4 @@ bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embe
 	$(BIN)/python -m benchmarks.corrections
 
 clean:
-	rm -rf $(VENV) $(NEWEST) $(FLOOR) demo-out benchmark-out build *.egg-info
+	rm -rf $(VENV) $(NEWEST) $(FLOOR) $(PEERS) demo-out benchmark-out build *.egg-info

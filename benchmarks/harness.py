@@ -7,8 +7,6 @@ process does not measure itself (a command line, seen from outside) is measured 
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import json
 import os
 import platform
@@ -16,29 +14,39 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attnscope.errors import RunError
+from benchmarks.meter import allocated, forget_peak, peak
+
+__all__ = ["allocated", "forget_peak", "machine", "measured", "peak", "result", "start", "timed"]
 
 
-def start(module: str, *arguments: object, threads: int | None = None) -> subprocess.Popen[str]:
+def start(
+    module: str,
+    *arguments: object,
+    threads: int | None = None,
+    python: str | Path = sys.executable,
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.Popen[str]:
     """Start a measurement in a fresh process.
 
     Args:
         module: Name of a module of this folder.
         arguments: Its arguments.
         threads: Threads of OpenMP; None leaves them to the environment.
+        python: The interpreter: that of another environment runs with the packages installed there.
+        variables: Environment variables beside the present ones.
     """
-    environment: Mapping[str, str] = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    own: Mapping[str, str] = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     return subprocess.Popen(
-        [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)],
+        [str(python), "-m", f"benchmarks.{module}", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | own | (variables or {}),
     )
 
 
@@ -47,15 +55,21 @@ def result(process: subprocess.Popen[str], timeout: float | None = None) -> dict
 
     Args:
         process: As `start` gave it.
-        timeout: Seconds to wait at most.
+        timeout: Seconds to wait at most; the process is then ended.
 
     Returns:
         What its last line of output says.
 
     Raises:
-        RunError: If it failed; the message is the last line of its errors, or "out of memory" where it was killed.
+        RunError: If it failed; the message is the last line of its errors, "out of memory" where it was killed, or
+            "over 60 s" where it took longer than it may.
     """
-    output, errors = process.communicate(timeout=timeout)
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise RunError(f"over {timeout:.0f} s") from None
     if process.returncode:
         lines = errors.splitlines() or ["no message"]
         raise RunError("out of memory" if process.returncode < 0 else lines[-1])
@@ -63,11 +77,9 @@ def result(process: subprocess.Popen[str], timeout: float | None = None) -> dict
     return values
 
 
-def measured(
-    module: str, *arguments: object, threads: int | None = None, timeout: float | None = None
-) -> dict[str, Any]:
-    """Start a measurement and wait for it; see `start` and `result`."""
-    return result(start(module, *arguments, threads=threads), timeout)
+def measured(module: str, *arguments: object, timeout: float | None = None, **options: Any) -> dict[str, Any]:
+    """Start a measurement with the options of `start` and wait for it; see `result`."""
+    return result(start(module, *arguments, **options), timeout)
 
 
 def timed(command: Sequence[str], cores: int) -> dict[str, float]:
@@ -98,37 +110,6 @@ def _children() -> float:
     """CPU seconds of the processes that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def forget_peak() -> None:
-    """Start this process's peak anew, so that loading and preprocessing, which may need more, do not hide the work."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError):  # some containers refuse; the peak is then that of the whole process
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def peak(process: int | str = "self") -> int:
-    """Peak resident memory of a process, bytes; of this one since `forget_peak`.
-
-    What a child had of its parent's memory before it began does not count: 0 then.
-    """
-    status = Path(f"/proc/{process}/status").read_text()
-    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
-
-
-def allocated(work: Callable[[], object]) -> int:
-    """Most bytes that the tensors of some work need at one time, above what there was before it.
-
-    What torch's allocator hands out and takes back is counted, so the number is equal in every run on one thread; peak
-    resident memory also holds pages that the system has not taken back.
-    """
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        work()
-    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
-    return max(accumulate((event.nbytes() for event in events), initial=0))
 
 
 def machine(used: int | None = None) -> str:

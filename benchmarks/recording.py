@@ -1,101 +1,198 @@
-"""Measure time and memory of a capture against the plain model and eager maps; rewrites a part of benchmarks/README.md.
+"""Measure what a capture costs, beside the plain forward and beside peers; rewrites a part of benchmarks/README.md.
 
-`python -m benchmarks.recording` (or `make bench`); every measurement is a process of its own, and the modes take turns,
-so that a drift of the machine's speed touches all of them.
+`python -m benchmarks.recording` (or `make bench`, which also installs the peers) measures and stores the numbers in
+docs/data/recording.json; `--draw` makes the page and the picture from the stored numbers again. Every measurement is a
+process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
+import json
+import os
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
-import transformers
 
 from attnscope.errors import RunError
 from benchmarks.harness import machine, measured
-from benchmarks.model import SIZES, build, frames_for
+from benchmarks.meter import HAND_BACK
+from benchmarks.model import RECORDED_SIZES, build, frames_for
 from benchmarks.page import PAGE, write_part
-from benchmarks.recording_worker import MODES
+from benchmarks.recording_page import OURS, PEERS, SEPARATE, Record, costs_of, reason, text
+from benchmarks.recording_picture import draw
+from benchmarks.recording_worker import SHORT, load, prompt_of
 
-TOKENS = (2048, 4096, 8192, 16384)
-
-
-def measure(mode: str, model: Path, scene: Path, tokens: int) -> dict[str, Any]:
-    """One run of one mode, within the memory that is free; a process that was killed counts as out of memory."""
-    # an allocation beyond what is free fails, instead of taking the machine down
-    limit = f"{0.9 * psutil.virtual_memory().available / 2**30:.1f}"
-    try:
-        return measured("recording_worker", mode, model, scene, "--frames", frames_for(tokens), "--limit", limit)
-    except RunError as error:
-        return {"error": str(error)}
+ROOT = Path(__file__).parents[1]
+DATA, PICTURE = ROOT / "docs" / "data" / "recording.json", ROOT / "docs" / "images" / "recording.png"
+ENVIRONMENTS = ROOT / ".venv-peers"
+SHORTEST = 600  # tokens; a prompt of about as many shows the fewest frames
+TOKENS = (512, 2048, 4096, 8192, 16384)
+LONGEST = 32768  # of the default plan alone, to see whether it grows on as it did
+TOGETHER = 5000  # up to this length peers run as many at a time as there are cores
 
 
-def rows(model: Path, scene: Path, lengths: Sequence[int], repeats: int) -> list[str]:
-    """The table's lines."""
-    lines = []
-    for tokens in lengths:
-        runs: dict[str, list[dict[str, Any]]] = {mode: [] for mode in MODES}
-        for _ in range(repeats):
-            for mode in MODES:
-                if not any(run.get("error") for run in runs[mode]):
-                    runs[mode].append(measure(mode, model, scene, tokens))
-                    print(tokens, mode, runs[mode][-1], file=sys.stderr)
-        lines += [_row(mode, runs[mode], runs["plain"]) for mode in MODES]
-    return lines
+@dataclass
+class Bench:
+    """A checkpoint, a scene, and the prompts' inputs for peers.
+
+    Attributes:
+        model: Folder of the checkpoint.
+        scene: The scene file.
+        rounds: Rounds of time at most.
+        seconds: No round of time begins that would end later than this.
+        timeout: Seconds that a peer may take at one length, with loading and checking.
+        folder: Where inputs are.
+        tokens: Length of the prompt by number of frames.
+    """
+
+    model: Path
+    scene: Path
+    rounds: int
+    seconds: float
+    timeout: float
+    folder: Path
+    tokens: dict[int, int] = field(default_factory=dict)
+
+    def prepare(self, frames: Sequence[int]) -> None:
+        """Write the inputs of these prompts."""
+        loaded = load(self.model)
+        for count in sorted({SHORT, *frames}):
+            inputs = prompt_of(loaded, self.scene, count).inputs
+            self.tokens[count] = inputs["input_ids"].shape[1]
+            torch.save(dict(inputs), self.inputs(count))
+
+    def inputs(self, frames: int) -> Path:
+        """Where the inputs of a prompt are."""
+        return self.folder / f"inputs-{frames}.pt"
+
+    def run(self, module: str, *arguments: object, at_a_time: int = 1, **options: Any) -> dict[str, Any]:
+        """What a worker prints, or its error; it gets its share of the memory that is free."""
+        free = f"{0.9 * psutil.virtual_memory().available / at_a_time / 2**30:.1f}"
+        try:
+            result = measured(module, *arguments, "--limit", free, threads=1, **options)
+        except RunError as error:
+            result = {"error": str(error)}
+        print(module, *arguments, result, file=sys.stderr)
+        return result
+
+    def memory(self, what: str, frames: int, at_a_time: int) -> dict[str, Any]:
+        """Peak memory of one mode of attnscope, or of eager attention."""
+        arguments = (what, self.model, self.scene, "--frames", frames)
+        return self.run("recording_worker", *arguments, at_a_time=at_a_time, variables=HAND_BACK)
+
+    def time(self, what: str, frames: int, at_a_time: int = 1, timeout: float | None = None) -> dict[str, Any]:
+        """CPU time, in rounds."""
+        rounds = ("--rounds", self.rounds, "--seconds", self.seconds)
+        arguments = (what, self.model, self.scene, "--frames", frames, *rounds)
+        return self.run("recording_worker", *arguments, at_a_time=at_a_time, timeout=timeout)
+
+    def peer(self, what: str, frames: int, at_a_time: int) -> dict[str, Any]:
+        """Time and memory of a peer, in its own environment."""
+        if what == "eager":
+            return self.time(what, frames, at_a_time, self.timeout)
+        python = ENVIRONMENTS / what / "bin" / "python"
+        if not python.exists():
+            return {"error": "not installed (`make peers`)"}
+        arguments = (what, self.model, self.inputs(frames), self.inputs(SHORT), "--seconds", self.seconds)
+        return self.run("peer_worker", *arguments, at_a_time=at_a_time, timeout=self.timeout, python=python)
 
 
-def _row(mode: str, runs: list[dict[str, Any]], plain: list[dict[str, Any]]) -> str:
-    length = plain[0]["tokens"]
-    failed = next((run["error"] for run in runs if run.get("error")), None)
-    if failed:
-        why = "out of memory" if "allocate" in failed or "memory" in failed else failed
-        return f"| {length} | {MODES[mode]} | {why} | | | |"
-    seconds = [run["seconds"] for run in runs]
-    ratios = [a["seconds"] / b["seconds"] for a, b in zip(runs, plain, strict=True)]
-    peak = statistics.median(run["peak"] for run in runs) / 2**20
-    extra = peak - statistics.median(run["peak"] for run in plain) / 2**20
-    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return f"| {length} | {MODES[mode]} | {statistics.median(seconds):.1f} | {spread} | {peak:.0f} | {extra:.0f} |"
+def measure_ours(bench: Bench, lengths: Mapping[int, Sequence[str]]) -> list[Record]:
+    """Costs of attnscope: memory first, on all cores, then time, alone.
+
+    Args:
+        bench: What to run.
+        lengths: By number of frames, the modes to measure.
+    """
+    cores = os.cpu_count() or 1
+    cases = [(what, frames) for frames, modes in lengths.items() for what in modes]
+    own = [case for case in cases if bench.tokens[case[1]] <= SEPARATE]
+    with ThreadPoolExecutor(cores) as pool:
+        memory = dict(zip(own, pool.map(lambda case: bench.memory(*case, at_a_time=cores), own), strict=True))
+    records = []
+    for what, frames in cases:
+        timed = bench.time(what, frames)
+        both = {"time": timed, "memory": memory.get((what, frames), timed)}
+        records.append({"what": what, "tokens": bench.tokens[frames]} | both)
+    return records
 
 
-def text(table: list[str], repeats: int) -> list[str]:
-    """This part of the page."""
-    sizes = ", ".join(f"{name} {value}" for name, value in SIZES.items())
-    return [
-        "What recording costs: one prefill and its first token, float32, on a CPU. Regenerate this part with",
-        "`make bench`.",
-        "",
-        f"- Model: Qwen2.5-VL with random weights; {sizes}. Video of 640 x 360 pixels.",
-        f"- Machine: {machine()}, no GPU; torch {torch.__version__}, transformers {transformers.__version__}.",
-        f"- Median of {repeats} rounds; each measurement is its own process and the modes take turns. The ratio is",
-        "  taken round by round against the plain run, with its smallest and largest value: quote ratios.",
-        "- Peak is the resident memory of the process; extra is what it has above the plain run.",
-        "- `self-check` is off: it repeats the prefill without recording.",
-        "",
-        "| tokens | what runs | seconds | time / plain | peak MiB | extra MiB |",
-        "|---:|---|---:|---:|---:|---:|",
-        *table,
-    ]
+def measure_peers(bench: Bench, peers: Sequence[str], lengths: Sequence[int]) -> list[Record]:
+    """Costs of peers, each from the shortest prompt on until it fails: what does not fit will not fit later."""
+    failed: dict[str, str] = {}
+    records = []
+    for frames in sorted(lengths):
+        tokens = bench.tokens[frames]
+        at_a_time = (os.cpu_count() or 1) if tokens <= TOGETHER else 1
+        able = [what for what in peers if what not in failed]
+        ask = partial(bench.peer, frames=frames, at_a_time=at_a_time)
+        with ThreadPoolExecutor(at_a_time) as pool:
+            results = dict(zip(able, pool.map(ask, able), strict=True))
+        for what in peers:
+            result = results.get(what, {"error": f"not run ({failed.get(what)})"})
+            records.append({"what": what, "tokens": tokens, "time": result, "memory": result})
+            if what in able and result.get("error"):
+                failed[what] = f"{reason(result['error'])} at {tokens:,} tokens"
+    return records
 
 
 def main() -> None:
-    """Measure, then write the page."""
+    """Measure, store, then write the page and the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS, help="lengths of the prompt, about")
+    parser.add_argument("--longest", type=int, default=LONGEST, help="one more, of the default plan alone; 0 for none")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of time at most")
+    parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
+    parser.add_argument("--timeout", type=float, default=150, help="seconds that a peer may take at one length")
+    parser.add_argument("--only", nargs="+", choices=[*OURS, *PEERS], default=[*OURS, *PEERS], metavar="NAME")
+    parser.add_argument("--draw", action="store_true", help="measure nothing; write page and picture from --data")
+    parser.add_argument("--data", type=Path, default=DATA, help="where the numbers are stored")
+    parser.add_argument("--picture", type=Path, default=PICTURE)
     parser.add_argument("--page", type=Path, default=PAGE, help="the page whose part is rewritten")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        model, scene = build(Path(folder))
-        lines = text(rows(model, scene, args.tokens, args.repeats), args.repeats)
-        print(write_part("Recording", lines, args.page))
+    if not args.draw:
+        with tempfile.TemporaryDirectory() as folder:
+            stored = measure(args, Path(folder))
+        args.data.parent.mkdir(parents=True, exist_ok=True)
+        args.data.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    stored = json.loads(args.data.read_text(encoding="utf-8"))
+    costs = costs_of(stored["records"])
+    draw(costs, args.picture)
+    print(write_part("Recording", text(stored, costs), args.page))
+
+
+def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Everything that the page needs, as it is stored."""
+    begun = time.perf_counter()
+    most = max(*args.tokens, args.longest)
+    model, scene = build(folder, RECORDED_SIZES, seconds=max(10, frames_for(most) / 15))
+    bench = Bench(model, scene, args.rounds, args.seconds, args.timeout, folder)
+    frames = [frames_for(tokens) if tokens > SHORTEST else SHORT for tokens in args.tokens]
+    longest = [frames_for(args.longest)] if args.longest and "default" in args.only else []
+    bench.prepare([*frames, *longest])
+    ours = [what for what in OURS if what in args.only]
+    records = measure_ours(bench, dict.fromkeys(frames, ours) | {count: ["default"] for count in longest})
+    records += measure_peers(bench, [what for what in PEERS if what in args.only], frames)
+    return {
+        "machine": machine(),
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+        "sizes": RECORDED_SIZES,
+        "rounds": args.rounds,
+        "timeout": args.timeout,
+        "minutes": round((time.perf_counter() - begun) / 60),
+        "records": records,
+    }
 
 
 if __name__ == "__main__":

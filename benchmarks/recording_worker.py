@@ -1,12 +1,13 @@
-"""One measurement in a process of its own: the prefill of one prompt, plain, captured, or eager. Prints JSON."""
+"""One measurement in a process of its own: a capture, or eager maps, beside the plain forward. Prints JSON.
+
+One thread throughout, so that CPU time is the time that the work takes on an idle core.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import tempfile
-import time
 from pathlib import Path
 
 import torch
@@ -14,64 +15,74 @@ import torch
 import attnscope
 from attnscope.capture.record.generate import collate, generate
 from attnscope.capture.run import capture_prompts
-from attnscope.model import build_prompt
+from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from benchmarks.harness import forget_peak, peak
+from benchmarks.meter import Work, in_rounds, limit_memory
 
-MODES = {
-    "plain": "the model alone, sdpa",
-    "capture": "attnscope, default plan",
-    "capture-masses": "attnscope, masses and maps only",
-    "capture-qk": "attnscope, queries and keys only",
-    "eager": "eager attention, maps returned",
-}
+PLANS = {"default": "", "masses,maps": "masses,maps", "qk": "qk"}
+MODES = (*PLANS, "eager")
+SHORT = 2  # frames of the prompt that everything runs on once before it is measured
+
+
+def prompt_of(loaded: LoadedModel, scene: str | Path, frames: int) -> Prompt:
+    """The prompt of the scene with so many frames, and no options: scoring them is another prefill."""
+    shown = Scene.read(scene).model_copy(update={"options": []})
+    return build_prompt(loaded, shown, read_scene_frames(shown, Sampling(frames=frames)))
+
+
+def load(model: str | Path, attn: str | None = None) -> LoadedModel:
+    """The model, whose processor takes frames of any number."""
+    loaded = attnscope.load(str(model), attn=attn)
+    loaded.processor.video_processor.size = {"shortest_edge": 4 * 784, "longest_edge": 10**9}
+    return loaded
+
+
+def plain_work(loaded: LoadedModel, prompt: Prompt) -> Work:
+    """One prefill with its first token."""
+    inputs, _ = collate([prompt], loaded)
+    return lambda: generate(loaded, inputs, 1)
+
+
+def work_of(mode: str, loaded: LoadedModel, prompt: Prompt) -> Work:
+    """The same prefill, captured into a file or with all maps returned."""
+    if mode == "eager":
+        inputs, _ = collate([prompt], loaded)
+        return torch.inference_mode()(
+            lambda: loaded.model(**inputs, output_attentions=True, logits_to_keep=1).attentions
+        )
+    plan = attnscope.Plan.parse(PLANS[mode]) if PLANS[mode] else attnscope.Plan()
+
+    def record() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "run.h5"
+            capture_prompts(loaded, [prompt], [out], plan=plan, max_new_tokens=1, verify=False)[0].close()
+
+    return record
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("model")
     parser.add_argument("scene")
     parser.add_argument("--frames", type=int, required=True)
+    parser.add_argument("--rounds", type=int, default=1, help="rounds at most")
+    parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
     parser.add_argument("--limit", type=float, help="address space allowed beyond what is used before the prefill, GiB")
     args = parser.parse_args()
-    loaded = attnscope.load(args.model, attn="eager" if args.mode == "eager" else None)
-    loaded.processor.video_processor.size = {"shortest_edge": 4 * 784, "longest_edge": 10**9}
-    scene = Scene.read(args.scene).model_copy(update={"options": []})  # scoring options is another prefill
-    prompt = build_prompt(loaded, scene, read_scene_frames(scene, Sampling(frames=args.frames)))
+    torch.set_num_threads(1)
+    plain = load(args.model)
+    other = load(args.model, "eager") if args.mode == "eager" else plain
+    short, prompt = (prompt_of(plain, args.scene, frames) for frames in (SHORT, args.frames))
+    plain_work(plain, short)()
+    work_of(args.mode, other, short)()
     if args.limit:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + int(args.limit * 2**30),) * 2)
-    forget_peak()
-    before, begun = peak(), time.perf_counter()
-    error = None
-    try:
-        run(args.mode, loaded, prompt)
-    except (RuntimeError, MemoryError) as failure:
-        error = str(failure).splitlines()[0]
-    result = {
-        "tokens": len(prompt.tokens),
-        "seconds": time.perf_counter() - begun,
-        "peak": peak(),
-        "extra": peak() - before,
-    }
-    print(json.dumps(result | {"error": error}))
-
-
-def run(mode: str, loaded: attnscope.model.LoadedModel, prompt: attnscope.model.Prompt) -> None:
-    """The measured work: one prefill and its first token."""
-    inputs, _ = collate([prompt], loaded)
-    if mode == "plain":
-        generate(loaded, inputs, 1)
-    elif mode == "eager":
-        with torch.inference_mode():
-            loaded.model(**inputs, output_attentions=True, logits_to_keep=1)
-    else:
-        readings = {"capture": "masses,maps,stats", "capture-masses": "masses,maps", "capture-qk": "qk"}
-        plan = attnscope.Plan.parse(readings[mode])
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "run.h5"
-            capture_prompts(loaded, [prompt], [out], plan=plan, max_new_tokens=1, verify=False)[0].close()
+        limit_memory(args.limit)
+    measured = in_rounds(
+        plain_work(plain, prompt), work_of(args.mode, other, prompt), most=args.rounds, seconds=args.seconds
+    )
+    print(json.dumps(measured | {"tokens": len(prompt.tokens)}))
 
 
 if __name__ == "__main__":

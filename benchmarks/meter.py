@@ -1,0 +1,98 @@
+"""What a process measures of its own work: CPU time and peak memory, beside the plain forward, round by round.
+
+It imports nothing of attnscope: peers use it in environments of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import resource
+import time
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+Work = Callable[[], object]
+# Variables of a process whose freed memory goes back to the system at once: its peak is of what lives. It takes time.
+HAND_BACK = {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
+
+
+def forget_peak() -> None:
+    """Start this process's peak anew, so that loading and preprocessing, which may need more, do not hide the work."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with contextlib.suppress(OSError):  # some containers refuse; the peak is then that of the whole process
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak(process: int | str = "self") -> int:
+    """Peak resident memory of a process, bytes; of this one since `forget_peak`.
+
+    What a child had of its parent's memory before it began does not count: 0 then.
+    """
+    status = Path(f"/proc/{process}/status").read_text()
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0)
+
+
+def allocated(work: Work) -> int:
+    """Most bytes that the tensors of some work need at one time, above what there was before it.
+
+    What torch's allocator hands out and takes back is counted, so the number is equal in every run on one thread; peak
+    resident memory also holds pages that the system has not taken back.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+        work()
+    events = [event for event in recorded.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(accumulate((event.nbytes() for event in events), initial=0))
+
+
+def limit_memory(gib: float) -> None:
+    """Let allocations fail beyond so much address space above what is used now, instead of taking the machine down."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + int(gib * 2**30),) * 2)
+
+
+def measured_once(work: Work) -> dict[str, float]:
+    """CPU seconds of all threads, seconds, and by how many bytes the resident memory grew at its peak.
+
+    What the work returns is held until the peak has been read: maps that a library hands out count.
+    """
+    forget_peak()
+    before, cpu, wall = peak(), time.process_time(), time.perf_counter()
+    held = work()
+    result = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall, "peak": peak() - before}
+    del held
+    return result
+
+
+def in_rounds(plain: Work, work: Work, *, most: int, seconds: float) -> dict[str, Any]:
+    """Measure some work beside the plain forward: they take turns, until the time is used up.
+
+    Args:
+        plain: The plain forward.
+        work: The work.
+        most: Rounds at most; there is at least one.
+        seconds: No round begins that would probably end later than this.
+
+    Returns:
+        `plain` and `work`: one result of `measured_once` a round; `error`: None, or the first line of what the work
+        raised.
+    """
+    begun = time.perf_counter()
+    result: dict[str, Any] = {"plain": [], "work": [], "error": None}
+    for done in range(1, most + 1):
+        result["plain"].append(measured_once(plain))
+        try:
+            result["work"].append(measured_once(work))
+        except (RuntimeError, MemoryError, ValueError, TypeError, AttributeError, ImportError) as failure:
+            result["error"] = f"{type(failure).__name__}: {next(iter(str(failure).splitlines()), '')}"
+            break
+        used = time.perf_counter() - begun
+        if used * (done + 1) / done > seconds:
+            break
+    return result
