@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.support.checkpoint import build_tiny_qwen2_5_vl
 from tests.support.clip import render_clip
@@ -40,21 +41,35 @@ def build(folder: Path, sizes: Mapping[str, int] = SIZES, *, seconds: float = 10
         The model's folder and the scene file.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText, AutoProcessor
 
     tiny = build_tiny_qwen2_5_vl(folder / "tiny")
-    config = AutoConfig.from_pretrained(tiny)
-    for name, value in sizes.items():
-        setattr(config.text_config, name, value)
-    config.text_config.layer_types = ["full_attention"] * sizes["num_hidden_layers"]
-    config.text_config.rope_parameters["mrope_section"] = [8, 12, 12]
-    config.vision_config.out_hidden_size = sizes["hidden_size"]
+    config = configured(tiny, sizes)
     torch.manual_seed(0)
     model = AutoModelForImageTextToText.from_config(config)
     model.generation_config.eos_token_id = config.text_config.eos_token_id
     model.save_pretrained(folder / "model")
     AutoProcessor.from_pretrained(tiny).save_pretrained(folder / "model")
-    return folder / "model", render_clip(folder / "clip", seconds=seconds, size=(640, 360), fps=15)
+    return folder / "model", clip(folder, seconds)
+
+
+def clip(folder: Path, seconds: float) -> Path:
+    """Draw a clip of 640 x 360 pixels and 15 frames a second; returns its scene file."""
+    return render_clip(folder / "clip", seconds=seconds, size=(640, 360), fps=15)
+
+
+def configured(tiny: Path, sizes: Mapping[str, int]) -> Any:
+    """The tiny checkpoint's configuration with a decoder of other sizes."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(tiny)
+    for name, value in sizes.items():
+        setattr(config.text_config, name, value)
+    config.text_config.layer_types = ["full_attention"] * sizes["num_hidden_layers"]
+    width = sizes["hidden_size"] // sizes["num_attention_heads"]
+    config.text_config.rope_parameters["mrope_section"] = [width // 8, 3 * width // 16, 3 * width // 16]
+    config.vision_config.out_hidden_size = sizes["hidden_size"]
+    return config
 
 
 def frames_for(tokens: int) -> int:

@@ -169,7 +169,8 @@ def main() -> None:
     stored = json.loads(args.data.read_text(encoding="utf-8"))
     costs = costs_of(stored["records"])
     draw(costs, args.picture)
-    print(write_part("Recording", text(stored, costs), args.page))
+    gpu = "\n## Recording on a GPU\n" in args.page.read_text(encoding="utf-8")
+    print(write_part("Recording", text(stored, costs, gpu=gpu), args.page))
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:

@@ -210,14 +210,14 @@ def verdict(costs: Iterable[Cost]) -> list[str]:
     return lines
 
 
-def text(stored: dict[str, Any], costs: Sequence[Cost]) -> list[str]:
-    """This part of the page, from what `benchmarks.recording` stores."""
+def text(stored: dict[str, Any], costs: Sequence[Cost], *, gpu: bool = False) -> list[str]:
+    """This part of the page, from what `benchmarks.recording` stores; `gpu`: the page has a part about a GPU."""
     sizes = ", ".join(f"{name} {value}" for name, value in stored["sizes"].items())
     own = ", ".join(f"{name} {number}" for name, number in stored["versions"].items())
     return [
         "What recording costs: one prefill with its first token, float32, on a CPU, one thread, beside the plain",
         f"forward and beside peers. `make bench` measures this part (in about {stored['minutes']} minutes here).",
-        "**No GPU was measured.**",
+        *(() if gpu else ("**No GPU was measured.** `python -m benchmarks.gpu` measures one in a few minutes.",)),
         "",
         "![CPU time as a multiple of the plain forward, and memory above it, by length of the prompt, for attnscope",
         "and for peers](../docs/images/recording.png)",

@@ -21,6 +21,7 @@ from benchmarks.meter import Work, in_rounds, limit_memory
 
 PLANS = {"default": "", "masses,maps": "masses,maps", "qk": "qk"}
 MODES = (*PLANS, "eager")
+MOST = 2**40  # bytes of a file: more than any
 SHORT = 2  # frames of the prompt that everything runs on once before it is measured
 
 
@@ -50,7 +51,7 @@ def work_of(mode: str, loaded: LoadedModel, prompt: Prompt) -> Work:
         return torch.inference_mode()(
             lambda: loaded.model(**inputs, output_attentions=True, logits_to_keep=1).attentions
         )
-    plan = attnscope.Plan.parse(PLANS[mode]) if PLANS[mode] else attnscope.Plan()
+    plan = attnscope.Plan.parse(PLANS[mode], max_size=MOST) if PLANS[mode] else attnscope.Plan(max_size=MOST)
 
     def record() -> None:
         with tempfile.TemporaryDirectory() as folder:
