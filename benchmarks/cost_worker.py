@@ -12,12 +12,14 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 import attnscope
 from attnscope.capture.record.generate import PLAIN_GREEDY, collate
+from attnscope.capture.run import capture_prompts
 from attnscope.correct import Correction
 from attnscope.correct.registry import build
 from attnscope.model import LoadedModel, Prompt, build_prompt
@@ -27,7 +29,7 @@ from benchmarks.harness import allocated, forget_peak, peak
 QUESTION = "What does Ben have in his bag?"
 STEPS = 8  # decoding steps after the first token
 PLAIN_EVERY = 6  # so many corrections between two plain runs
-SCOUT, INPUT = "one more prefill", "another prompt"
+SCOUT, INPUT = "a look at the plain model", "another prompt"
 
 
 @dataclass(frozen=True)
@@ -39,16 +41,19 @@ class Case:
         params: Those that are not default.
         why: Why it may cost more: it runs the plain model first, or the model is shown another prompt; empty for no
             reason.
+        captured: Whether a plain capture of the prompt, with queries and keys, is at hand.
     """
 
     method: str
     params: dict[str, Any]
     why: str = ""
+    captured: bool = False
 
     @property
     def name(self) -> str:
         """As in a table: "var rows=text"."""
-        return " ".join([self.method, *(f"{name}={value}" for name, value in self.params.items())])
+        words = [self.method, *(f"{name}={value}" for name, value in self.params.items())]
+        return " ".join([*words, *["from qk"] * self.captured])
 
     def make(self) -> Correction:
         """The correction."""
@@ -59,7 +64,9 @@ CASES = (
     Case("social-bias", {}),
     Case("social-bias", {"rows": "answer", "heads": "1.0,2.1"}),
     Case("social-bias", {"topk": 3}, SCOUT),
+    Case("social-bias", {"topk": 3}, captured=True),
     Case("social-bias", {"by": "localization"}, SCOUT),
+    Case("social-bias", {"by": "localization"}, captured=True),
     Case("knockout", {"heads": "1.0,2.1"}),
     Case("knockout", {"edges": "answer:visual"}),
     Case("knockout", {"edges": "text:visual"}),
@@ -74,6 +81,7 @@ CASES = (
     Case("pai", {}),
     Case("vaf", {}),
     Case("adaptvis", {}, SCOUT),
+    Case("adaptvis", {}, captured=True),
     Case("var", {}),
     Case("var", {"rows": "text"}),
     Case("temperature", {}),
@@ -116,6 +124,8 @@ class Bench:
         self.scene = Scene.read(scene).model_copy(update={"options": [], "answer": None, "question": QUESTION})
         self.frames = read_scene_frames(self.scene, Sampling(frames=frames))
         self.plain = build_prompt(self.loaded, self.scene, self.frames)
+        self.folder = TemporaryDirectory()
+        self.capture: Path | None = None  # a plain capture of the prompt, where a case asks for it
 
     def prompt(self, case: Case | None) -> Prompt:
         """What a case is shown."""
@@ -123,12 +133,19 @@ class Bench:
             return self.plain
         return build_prompt(self.loaded, *case.make().show(self.scene, self.frames))
 
+    def record(self) -> None:
+        """Capture the plain prompt with its queries and keys."""
+        self.capture = Path(self.folder.name) / "plain.h5"
+        plan = attnscope.Plan(masses=False, maps=False, stats=False, qk=True)
+        capture_prompts(self.loaded, [self.plain], [self.capture], plan=plan, max_new_tokens=1, verify=False)[0].close()
+
     def run(self, case: Case | None, prompt: Prompt) -> dict[str, float]:
         """Seconds of one prefill with its first token, and of the steps after it; wall and CPU time."""
         inputs, _ = collate([prompt], self.loaded)
         block: AbstractContextManager[Any] = nullcontext()
         if case is not None:
-            block = attnscope.corrected(self.loaded, prompt, [case.make()])
+            plain = [self.capture] if case.captured and self.capture else ()
+            block = attnscope.corrected(self.loaded, prompt, [case.make()], plain=plain)
         with block, torch.inference_mode():
             clock, tokens = Clock(), 1 + STEPS
             self.loaded.model.generate(
@@ -198,6 +215,8 @@ def main() -> None:
     torch.set_num_threads(1)
     bench = Bench(str(args.model), str(args.scene), args.frames)
     cases = [case for case in CASES if args.only in case.name]
+    if any(case.captured for case in cases):
+        bench.record()
     result: dict[str, Any] = {"tokens": len(bench.plain.tokens)}
     if args.memory:  # first: nothing that a run has left lies in the forks
         bench.run(None, bench.plain)

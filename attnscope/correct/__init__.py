@@ -1,8 +1,9 @@
 """Corrections, applied under the model's own kernel: one file each, a registry, and their use around any code."""
 
-from attnscope.correct.apply.binding import bind, prompted
+from attnscope.correct.apply.binding import bind
 from attnscope.correct.apply.binding import check_applies as check_applies  # not public
 from attnscope.correct.apply.block import Corrected, corrected
+from attnscope.correct.apply.prompts import prompted
 from attnscope.correct.apply.rerun import rerun
 from attnscope.correct.base import Correction, Decoder, Running
 from attnscope.correct.controls import Controlled

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, ABCMeta, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from attnscope.correct import params as parameters
+from attnscope.correct.look import ANSWER, RUN, EnoughError, Known, Look, Until
 from attnscope.correct.notes import Caution
 from attnscope.correct.params import Parameter, parameter
 from attnscope.correct.placing import Placing
@@ -41,6 +43,8 @@ class Decoder:
         scout: Runs the plain model on the prompts that a correction is bound to, under edits that only look (they
             return their call), and returns the logits after each prompt [B, vocabulary]. It costs one prefill. None
             where there is no model, only what a capture holds of it.
+        known: What a capture knows of a plain run of the prompt; asked before the plain model is run. None as a rule.
+        source: What the scout looks at, in words.
         control: The control that a correction is bound under: other cells, worse boxes or other heads take the place
             of its own, where it asks `find_cells` and `choose`. None as a rule.
 
@@ -57,6 +61,8 @@ class Decoder:
     config_sha256: str
     scout: Callable[[Sequence[Edit]], Tensor] | None = None
     weights: Callable[[], str | None] = lambda: None
+    known: Known | None = None
+    source: str = RUN
     control: Controlled | None = None
 
     @property
@@ -64,15 +70,41 @@ class Decoder:
         """Hash of the model's weights, rounded to bfloat16."""
         return self.weights()
 
-    def look(self, method: str, edits: Sequence[Edit]) -> Tensor:
-        """Scout, for a correction that cannot do without.
+    def look(self, method: str, edits: Sequence[Edit], layers: Sequence[int] | None = None) -> Look:
+        """Look at the plain model, for a correction that cannot do without.
+
+        Args:
+            method: Whose look, for messages.
+            edits: They return their call.
+            layers: All that the edits look at, where the logits are not wanted: the run ends after the last of them,
+                and there is none if a capture holds them. None for all layers and the logits.
 
         Raises:
             RequestError: If there is no model to run.
         """
+        if layers is None:
+            return Look(self.source, self._scout(method)(edits))
+        if self.known is not None and (source := self.known.show(edits, layers)):
+            return Look(source)
+        with suppress(EnoughError):
+            self._scout(method)([*edits, Until(layers)])
+        return Look(self.source)
+
+    def confidence(self, method: str) -> tuple[list[float], str]:
+        """Probability of the plain model's likeliest first token of each answer, and where it comes from, in words.
+
+        Raises:
+            RequestError: If there is no model to run.
+        """
+        if self.known is not None and self.known.confidence is not None:
+            return [self.known.confidence], ANSWER
+        logits = self._scout(method)([])
+        return logits.softmax(-1).amax(-1).tolist(), self.source
+
+    def _scout(self, method: str) -> Callable[[Sequence[Edit]], Tensor]:
         if self.scout is None:
             raise RequestError(f"{method}: has to run the model once before it acts, which a capture alone cannot do")
-        return self.scout(edits)
+        return self.scout
 
 
 class Running(ABC):

@@ -55,13 +55,13 @@ def test_the_page_names_what_is_above_the_limit():
         found[tokens] = {"tokens": tokens + 5, "plain": [plain] * 3, "memory": memory}
     ratios = {"prefill_cpu": 1.1, "prefill_wall": 1.2, "steps_cpu": 1.3, "plain_wall": 3.0}
     found[cost.COUNTS]["time"] = {case.name: [ratios] * 5 for case in CASES}
-    slow, looks = CASES[0], next(case for case in CASES if case.why == "one more prefill")
+    slow, looks = CASES[0], next(case for case in CASES if case.why == "a look at the plain model")
     for case, times in ((slow, (1.4, 1.6, 1.7)), (looks, (2.0, 2.1, 2.2))):
         rounds = [{"prefill_cpu": x, "prefill_wall": x, "steps_cpu": x, "plain_wall": 3.0} for x in times]
         found[cost.COUNTS]["time"][case.name] = rounds
     assert cost.verdict(found) == [
         f"Of {len(CASES)} rows, {len(CASES) - 2} are within 1.5 times the plain prefill at 8197 tokens (CPU time,",
-        f"median). Above: `{slow.name}` (1.60: no reason known), `{looks.name}` (2.10: one more prefill).",
+        f"median). Above: `{slow.name}` (1.60: no reason known), `{looks.name}` (2.10: a look at the plain model).",
         "**Some of these have no reason to be there.**",
     ]
     lines = cost.at_length(found, cost.COUNTS)

@@ -16,6 +16,7 @@ from attnscope import metrics
 from attnscope.attention import RowEdit, classify, dense_rows, masses, row_lse
 from attnscope.capture.run import capture_prompts
 from attnscope.correct import Correction, Knockout, Running, SocialBias, bind
+from attnscope.correct.look import RUN, STORED
 from attnscope.correct.what_if.stored import stored_call, stored_decoder, stored_prompt
 from attnscope.correct.what_if.what_if import ALONE, what_if
 from attnscope.errors import ModelError, RequestError
@@ -211,17 +212,15 @@ def test_looking_at_the_plain_run_needs_no_model(loaded, prompt, before):
 
 
 def test_heads_are_chosen_from_the_capture_and_said_to_be(loaded, prompt, before, tmp_path):
-    """The same heads as in a run, which says that it cost a prefill."""
+    """The same heads as in a run, which says that it was one."""
     few = SocialBias(rows="answer", topk=2, layers="1-2")
     (said,) = what_if(before, [few]).records
     after = record(loaded, prompt, tmp_path / "after.h5", corrections=[few])
     with attnscope.open(after) as cap:
         (ran,) = cap.correction
     assert said["active"] == ran["active"] != []
-    run = "chosen in a run of the plain prompt, which costs one more prefill"
-    assert sum(note.endswith(run) for note in ran["notes"]) == 1
-    stored = "chosen from the queries and keys of the capture"
-    assert said["notes"] == [note.replace(run, stored) for note in ran["notes"]]
+    assert sum(note.endswith(f"scores: from {RUN}") for note in ran["notes"]) == 1
+    assert said["notes"] == [note.replace(RUN, STORED) for note in ran["notes"]]
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "sliding", "softcap", "sink_logits", "gemma3"])
@@ -304,8 +303,8 @@ def test_what_a_capture_cannot_answer(loaded, prompt, before, tmp_path):
         (
             few,
             Fainter(how="looks"),
-            f"{few}: a correction chooses among all layers of the model, and the capture holds 2 of 4; capture all of"
-            " them, or name heads",
+            f"{few}: a correction chooses among 4 layers of the model, and the capture holds 2 of them; capture them,"
+            " or name heads",
         ),
         (
             before,

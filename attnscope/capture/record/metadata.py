@@ -53,11 +53,12 @@ def write_frames(file: h5py.File, frames: Frames) -> None:
     """Write the sampled frames as JPEG."""
     encode.write(file, "/frames/index", frames.indices)
     encode.write(file, "/frames/time", frames.times)
-    encode.write(file, "/frames/jpeg", [_jpeg(image) for image in frames.images])
+    encode.write(file, "/frames/jpeg", [jpeg(image) for image in frames.images])
     encode.set_attributes(file["frames"], kind=frames.kind, width=frames.width, height=frames.height)
 
 
-def _jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+def jpeg(image: npt.NDArray[np.uint8]) -> bytes:
+    """A frame as a capture keeps it."""
     picture = Image.fromarray(image)
     picture.thumbnail((_LARGEST_SIDE, _LARGEST_SIDE))
     buffer = io.BytesIO()

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from attnscope.attention import Edit, decoder_layers, tapped
 from attnscope.capture.record.generate import collate, running
-from attnscope.capture.run import DEFAULT_TEMPLATE, layer_count
+from attnscope.capture.run import layer_count
+from attnscope.correct.apply.known import Captured
 from attnscope.correct.base import Correction, Decoder, Running
+from attnscope.correct.look import Known
 from attnscope.errors import RequestError
 from attnscope.metrics.choosing.headlist import HeadList, caution, overlap
-from attnscope.scene import Frames, Sampling, Scene, read_scene_frames
 from attnscope.transformers_names import last_logits
 
 if TYPE_CHECKING:
@@ -38,11 +39,24 @@ class PostponedError(Exception):
     """A correction has come as far as it can without running the model."""
 
 
-def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Sequence[Correction]) -> list[Running]:
+def bind(
+    model: LoadedModel,
+    prompts: Prompt | Sequence[Prompt],
+    corrections: Sequence[Correction],
+    *,
+    plain: str | Path | Known | None = None,
+) -> list[Running]:
     """Bind corrections to a prompt of a model, or to those of a left-padded batch in its order.
 
+    Args:
+        model: The model.
+        prompts: One or several prompts.
+        corrections: In their order.
+        plain: A plain capture of the one prompt: what corrections look at before they act is taken from it where it
+            holds that, so that the plain model is not run.
+
     Raises:
-        RequestError: If a correction does not apply to a scene or the model.
+        RequestError: If a correction does not apply to a scene or the model, or the capture is of something else.
 
     Example:
         >>> pair = attnscope.correct.bind(model, prompt, [social, attnscope.correct.Pai()])
@@ -52,12 +66,42 @@ def bind(model: LoadedModel, prompts: Prompt | Sequence[Prompt], corrections: Se
     several = prompts if isinstance(prompts, Sequence) else [prompts]
     if not several:
         raise RequestError("corrections need at least one prompt to be bound to")
-    decoder = _decoder(model, partial(_scout, model, several))
+    decoder = _decoder(model, partial(_scout, model, several), _known(model, several, corrections, plain))
     with torch.no_grad():
         running = [correction.bind(several, decoder) for correction in corrections]
     for one, correction in zip(running, corrections, strict=True):
         one.warnings = double_dipping(correction, [prompt.scene for prompt in several])
     return running
+
+
+def _known(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    corrections: Sequence[Correction],
+    plain: str | Path | Known | None,
+) -> Known | None:
+    """What a capture knows of the only prompt.
+
+    Raises:
+        RequestError: If there are several, or they are not what the plain model is shown.
+    """
+    if not isinstance(plain, (str, Path)):
+        return plain
+    refuse_shown(plain, corrections)
+    if len(prompts) > 1:
+        raise RequestError(f"{plain}: is a capture of one prompt, and corrections are bound to {len(prompts)}")
+    return Captured.read(plain, model, prompts)[1]
+
+
+def refuse_shown(plain: str | Path, corrections: Sequence[Correction]) -> None:
+    """Refuse a plain capture where the model is shown something else.
+
+    Raises:
+        RequestError: If a correction changes what it is shown.
+    """
+    shown = [correction.method for correction in corrections if "prompt" in correction.changes]
+    if shown:
+        raise RequestError(f"{plain}: is of what the plain model is shown, which {shown[0]} changes")
 
 
 def double_dipping(
@@ -92,7 +136,7 @@ def check_applies(model: LoadedModel, prompts: Prompt | Sequence[Prompt], correc
                 continue
 
 
-def _decoder(model: LoadedModel, scout: Callable[[Sequence[Edit]], Tensor]) -> Decoder:
+def _decoder(model: LoadedModel, scout: Callable[[Sequence[Edit]], Tensor], known: Known | None = None) -> Decoder:
     return Decoder(
         layers=tuple(decoder_layers(model.model)),
         depth=layer_count(model),
@@ -101,6 +145,7 @@ def _decoder(model: LoadedModel, scout: Callable[[Sequence[Edit]], Tensor]) -> D
         config_sha256=model.config_sha256,
         scout=scout,
         weights=lambda: model.weights_sha256,
+        known=known,
     )
 
 
@@ -119,44 +164,3 @@ def _scout(model: LoadedModel, prompts: Sequence[Prompt], edits: Sequence[Edit])
 def postpone(_edits: Sequence[Edit]) -> Tensor:
     """Stand in for a model that is not there to be run."""
     raise PostponedError
-
-
-# The prompt of a scene as corrections have the model see it.
-
-
-def prompted(
-    model: LoadedModel,
-    scene: Scene | str | Path,
-    corrections: Sequence[Correction] = (),
-    sampling: Sampling | None = None,
-    template: str = DEFAULT_TEMPLATE,
-    *,
-    frames: Frames | None = None,
-) -> Prompt:
-    """Build the prompt of a scene under corrections; most change nothing here, some what the model is shown.
-
-    Args:
-        model: A loaded model.
-        scene: A scene, or the path of a scene.json.
-        corrections: Asked in order, each for what it makes of the scene and frames of the one before.
-        sampling: Which frames to show; 8 uniform frames by default.
-        template: How a turn is written, with {speaker} and {text}.
-        frames: The plain frames of the scene, where they are read already.
-
-    Raises:
-        NotApplicableError: If the scene lacks what a correction shows.
-        RequestError: If the scene, its video or the template is wrong.
-
-    Example:
-        >>> attnscope.correct.prompted(model, "scene.json").text == prompt.text
-        True
-    """
-    from attnscope.model import build_prompt
-    from attnscope.model.render import check_template
-
-    check_template(template)
-    scene = scene if isinstance(scene, Scene) else Scene.read(Path(scene))
-    frames = read_scene_frames(scene, sampling or Sampling()) if frames is None else frames
-    for correction in corrections:
-        scene, frames = correction.show(scene, frames)
-    return build_prompt(model, scene, frames, template=template)

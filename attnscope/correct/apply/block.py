@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -14,11 +15,14 @@ from attnscope.attention import AttentionCall, tapped
 from attnscope.attention.forward import named
 from attnscope.capture.record.generate import collate, generate
 from attnscope.capture.run import DEFAULT_TEMPLATE, check_new_tokens
-from attnscope.correct.apply.binding import bind, check_applies, prompted, scouting
+from attnscope.correct.apply.binding import bind, check_applies, refuse_shown, scouting
+from attnscope.correct.apply.known import Captured
 from attnscope.correct.apply.lookup import Pool, Row
 from attnscope.correct.apply.padding import Realignment, is_aligned
 from attnscope.correct.apply.pixels import Generating
+from attnscope.correct.apply.prompts import prompted
 from attnscope.correct.base import Correction, Running
+from attnscope.correct.look import Known
 from attnscope.correct.registry import listed
 from attnscope.errors import RequestError
 from attnscope.scene import Sampling, Scene
@@ -77,11 +81,17 @@ class Corrected(list[InForce]):
     """
 
     def __init__(
-        self, model: LoadedModel, prompts: Sequence[Prompt], corrections: Sequence[Correction], unknown: str
+        self,
+        model: LoadedModel,
+        prompts: Sequence[Prompt],
+        corrections: Sequence[Correction],
+        unknown: str,
+        known: Mapping[int, Known | None] = MappingProxyType({}),
     ) -> None:
         super().__init__(InForce(self, place) for place in range(len(corrections)))
         self.prompts, self.plain, self.open = list(prompts), 0, False
         self._model, self._corrections, self._unknown = model, corrections, unknown
+        self._known = known  # what plain captures know, by number of the prompt
         self.generating = Generating(model.model)
         self._pool, self._thread = Pool(prompts), threading.get_ident()
         self._now: _Bound | None = None  # of the forward that is running
@@ -223,7 +233,8 @@ class Corrected(list[InForce]):
         if any(getattr(layer, "gradient_checkpointing", False) for layer in layers):
             raise RequestError("corrections do not follow gradient checkpointing, which runs layers again later")
         numbers = _once(rows, inputs["input_ids"])
-        running = bind(self._model, [self.prompts[number] for number in numbers], self._corrections)
+        known = self._known.get(numbers[0]) if len(numbers) == 1 else None
+        running = bind(self._model, [self.prompts[number] for number in numbers], self._corrections, plain=known)
         longest = max(row.end - row.start for row in rows)
         if is_aligned(rows) and rows[0].end > longest:  # padded to a multiple of something
             for one in running:
@@ -246,6 +257,25 @@ class Corrected(list[InForce]):
             for place, number in enumerate(bound.numbers):
                 if turn >= self._done.get(number, (turn, []))[0]:
                     self._done[number] = turn, [records[place] for records in each]
+
+
+def _known(
+    model: LoadedModel,
+    prompts: Sequence[Prompt],
+    corrections: Sequence[Correction],
+    plain: str | Path | Sequence[str | Path],
+) -> dict[int, Known | None]:
+    """What plain captures know, by number of the prompt.
+
+    Raises:
+        RequestError: If one is of none of the prompts, or they are not what the plain model is shown.
+    """
+    found = dict[int, Known | None]()
+    for path in [plain] if isinstance(plain, (str, Path)) else plain:
+        refuse_shown(path, corrections)
+        number, known = Captured.read(path, model, prompts)
+        found[number] = known
+    return found
 
 
 def _once(rows: Sequence[Row], ids: Any) -> list[int]:
@@ -278,6 +308,7 @@ def corrected(
     sampling: Sampling | None = None,
     template: str = DEFAULT_TEMPLATE,
     unknown: str = "refuse",
+    plain: str | Path | Sequence[str | Path] = (),
 ) -> Iterator[Corrected]:
     """Run the model under corrections; leaving the block restores it exactly.
 
@@ -288,7 +319,8 @@ def corrected(
     (`attnscope.correct.prompted`); pixels, or else the order, distinguish prompts with the same ids.
 
     Corrections are applied in their order: what the model is shown, then queries and keys, then rows of logits, then
-    factors on outputs. A correction that looks at the plain model first costs one more prefill a batch.
+    factors on outputs. A correction that looks at the plain model first costs up to one more prefill a batch, but for a
+    prompt that is run by itself and of which there is a plain capture that holds what it looks at.
 
     Args:
         model: A loaded model.
@@ -299,6 +331,7 @@ def corrected(
         sampling: Which frames of a scene are shown; 8 uniform frames by default.
         template: How a turn of a scene is written, with {speaker} and {text}.
         unknown: What a batch of other prompts is: "refuse", an error, or "plain", run plain and counted.
+        plain: Plain captures of prompts, one or several.
 
     Yields:
         The corrections; their `records()` say what was done to each prompt that was run, and `prompts` are those that
@@ -306,7 +339,7 @@ def corrected(
 
     Raises:
         RequestError: If a correction does not apply to a scene or the model, or the model is given other prompts in
-            the block, or embeddings in place of token ids.
+            the block, or embeddings in place of token ids, or a plain capture is of none of the prompts.
 
     Example:
         >>> with attnscope.corrected(model, "scene.json", social) as block:
@@ -333,7 +366,7 @@ def corrected(
         for one in given
     ]
     check_applies(model, prompts, corrections)
-    block = Corrected(model, prompts, corrections, unknown)
+    block = Corrected(model, prompts, corrections, unknown, _known(model, prompts, corrections, plain))
     hooks = [
         model.model.register_forward_pre_hook(block._before, with_kwargs=True),
         model.model.register_forward_hook(block._after, with_kwargs=True, always_call=True),

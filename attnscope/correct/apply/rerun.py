@@ -13,6 +13,7 @@ from attnscope.capture.read.capture import Capture
 from attnscope.capture.run import Progress, capture_prompts
 from attnscope.correct.apply.binding import bind, double_dipping
 from attnscope.correct.apply.block import corrected
+from attnscope.correct.apply.known import Captured
 from attnscope.correct.apply.refusals import refuse_early
 from attnscope.correct.apply.source import Recorded
 from attnscope.correct.base import Correction
@@ -41,6 +42,10 @@ def rerun(
     progress: Progress | None = None,
 ) -> Capture:
     """Repeat a capture under corrections: same model, scene, frames, prompt and plan.
+
+    Corrections that look at the plain model first (heads by rank, `adaptvis`) look at the capture, if it holds what
+    they need and was made with this model, precision, backend and versions; else the plain model is run once more.
+    Their notes say which.
 
     Queries and keys (`qk`) are left out of the plan where a correction changes rows of logits, which they do not hold.
     The prompt is first built plain and compared with the captured one; corrections that change what the model is shown
@@ -75,7 +80,8 @@ def rerun(
         check_target(Path(out))
         loaded = recorded.load(model)
         prompt = recorded.prompt_under(loaded, corrections, logits=verify)
-        running = bind(loaded, prompt, corrections)
+        shown = any("prompt" in one.changes for one in corrections)
+        running = bind(loaded, prompt, corrections, plain=None if shown else Captured.of(recorded, loaded, prompt))
         for bound, correction in zip(running, corrections, strict=True):
             bound.warnings = double_dipping(correction, [recorded.scene], before)
         (cap,) = capture_prompts(

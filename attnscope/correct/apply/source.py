@@ -17,7 +17,7 @@ from attnscope.attention import tapped
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.capture.record.generate import bare, collate, logit_tolerance
 from attnscope.capture.run import prepare
-from attnscope.correct.apply.binding import prompted
+from attnscope.correct.apply.prompts import prompted
 from attnscope.correct.base import Correction
 from attnscope.errors import Argument, ModelError, RequestError
 from attnscope.scene import Sampling, Scene
@@ -43,6 +43,7 @@ class Recorded:
         ids: Token ids of its prompt.
         layers: Numbers of its layers.
         shown: [F, height, width, 3] its frames, as JPEGs have left them.
+        images: The JPEGs.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Recorded:
     ids: list[int]
     layers: list[int]
     shown: npt.NDArray[np.uint8]
+    images: list[bytes]
 
     @classmethod
     def read(cls, path: str | Path, *, to: str) -> Recorded:
@@ -70,7 +72,9 @@ class Recorded:
                 raise RequestError(f"{path}: was itself made under {cap.correction[0]['method']}; {to} a plain capture")
             ids = cap.tokens["token_id"].to_numpy()[: cap.prompt_length].tolist()
             layers = [int(n) for n in cap.layers]
-            found = cls(Path(path), cap.model, cap.run, cap.answer, cap.scene, ids, layers, cap.frames.images)
+            frames = cap.frames
+            images = [frames.jpeg(row) for row in range(len(frames))]
+            found = cls(Path(path), cap.model, cap.run, cap.answer, cap.scene, ids, layers, frames.images, images)
         if not found.scene.video.exists():
             raise RequestError(f"{path}: its video is no longer at {found.scene.video}")
         return found

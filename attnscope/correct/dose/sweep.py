@@ -24,7 +24,9 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.record.generate import collate, generate, option_logprob
 from attnscope.capture.run import capture_prompts
-from attnscope.correct.apply.binding import bind, check_applies, prompted
+from attnscope.correct.apply.binding import bind, check_applies
+from attnscope.correct.apply.known import Captured
+from attnscope.correct.apply.prompts import prompted
 from attnscope.correct.apply.refusals import refuse_early
 from attnscope.correct.apply.source import Recorded
 from attnscope.correct.base import Correction, Running
@@ -59,6 +61,7 @@ class Runs:
         self, recorded: Recorded, model: LoadedModel, prompt: Prompt, threshold: float, denominator: str
     ) -> None:
         self.recorded, self.model, self.prompt = recorded, model, prompt
+        self.known = Captured.of(recorded, model, prompt)
         self.threshold, self.denominator = threshold, denominator
         self.target: tuple[str, list[int]] = ("", [])
         kept = {k: v for k, v in recorded.run["plan"].items() if k in ("coverage", "sink_mass", "sink_ratio")}
@@ -86,7 +89,7 @@ class Runs:
     def one(self, setting: Setting, path: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         """Run the model under a setting: what it said, and the numbers."""
         prompt = self._shown(setting)
-        running = bind(self.model, prompt, setting.corrections)
+        running = bind(self.model, prompt, setting.corrections, plain=self.known if prompt is self.prompt else None)
         run = self.recorded.run
         (cap,) = capture_prompts(
             self.model,

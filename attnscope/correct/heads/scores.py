@@ -1,4 +1,4 @@
-"""Numbers by which heads are chosen, read in one run of the plain model that keeps nothing but them."""
+"""Numbers by which heads are chosen: read in a run of the plain model that keeps only them, or from a capture."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from attnscope.metrics.heads import grid_cells, region_entropy
 from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
+    from attnscope.capture.read.capture import Capture
     from attnscope.model import Prompt
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 _ROWS = 1024  # whose allowed keys are held at once
 
 
@@ -79,8 +81,29 @@ class HeadScores(ABC):
                 numbers = self._look(call, number).double().cpu().numpy()
                 self._found[number][call.layer] = numbers, _sees(call, number, *self._at(call, number))
             if call.layer == self.layers[-1]:
-                self.places = [(layer, head) for layer in self.layers for head in range(call.query.shape[1])]
+                self._place(call.query.shape[1])
         return call
+
+    def from_maps(self, cap: Capture) -> bool:
+        """Take the numbers of the only prompt from the maps of a capture that holds all layers.
+
+        Returns:
+            Whether its query groups give them exactly; nothing is kept if not.
+        """
+        (pairs,) = self.pairs
+        rows, cells = pairs.rows.cpu().numpy(), pairs.cells.cpu().numpy()
+        groups = _groups_of(cap, self._rows(rows))
+        if groups is None or not self._recorded(cap):
+            return False
+        for layer in self.layers:
+            numbers = self._mapped(cap, layer, groups, cells)
+            seen = any(bool(cap.allowed(layer, part)[:, cells].any()) for part in _parts(rows))
+            self._found[0][layer] = numbers, seen
+        self._place(cap.heads)
+        return True
+
+    def _place(self, heads: int) -> None:
+        self.places = [(layer, head) for layer in self.layers for head in range(heads)]
 
     def of(self, number: int) -> Ranking:
         """The heads of one prompt, once the model has run."""
@@ -97,6 +120,18 @@ class HeadScores(ABC):
     def _look(self, call: AttentionCall, number: int) -> Tensor:
         """[H, C] numbers of the heads of one layer for one prompt."""
 
+    def _rows(self, rows: Ints) -> Ints:
+        """The rows of the only prompt that the numbers are from; those of the pairs as a rule."""
+        return rows
+
+    def _recorded(self, cap: Capture) -> bool:
+        """Whether a capture has what the numbers take beside maps."""
+        return cap.has("maps")
+
+    @abstractmethod
+    def _mapped(self, cap: Capture, layer: int, groups: list[int], cells: Ints) -> Floats:
+        """The same numbers of one layer from maps of query groups that hold the rows."""
+
     @abstractmethod
     def _ranking(self, numbers: Floats, sees: NDArray[np.bool_]) -> Ranking:
         """From all numbers [X, C]."""
@@ -107,6 +142,13 @@ class ActiveScores(HeadScores):
 
     def _look(self, call: AttentionCall, number: int) -> Tensor:
         return measure(call, number, *self._at(call, number))[2].mean(1, keepdim=True)
+
+    def _mapped(self, cap: Capture, layer: int, groups: list[int], cells: Ints) -> Floats:
+        counts = cap.query_member[groups].sum(1)
+        if not len(cells):
+            return np.zeros((cap.heads, 1))
+        maps = _maps(cap, layer)[:, groups][..., cells].mean(-1, dtype=np.float64)  # [H, G]
+        return np.asarray((maps * counts).sum(1, keepdims=True) / counts.sum())
 
     def _ranking(self, numbers: Floats, sees: NDArray[np.bool_]) -> Ranking:
         value = numbers[:, 0]
@@ -130,16 +172,34 @@ class LocalizationScores(HeadScores):
         tokens, device, mask = self.prompts[number].tokens, call.query.device, self.masks[number].of(call)
         probes, index = self.probes[number].to(device), self.index[number].to(device)
         last = (probes == len(tokens) - 1).float()[None]
-        visual = is_visual(tokens)
-        group = torch.tensor(visual, device=device)[None].float()
+        group = torch.tensor(is_visual(tokens), device=device)[None].float()
         read = read_probes(call, number, index, probes, group, last, mask)
-        counts = visual & ~find_sinks(read, self.plan.sink_mass, self.plan.sink_ratio).cpu().numpy()
-        maps = read.maps[:, 0].double().cpu().numpy()  # [H, N]
-        placed = visual & (tokens["grid_y"].to_numpy() >= 0)
+        sinks = find_sinks(read, self.plan.sink_mass, self.plan.sink_ratio).cpu().numpy()
         everything = torch.arange(len(tokens), device=device)
         seen = mask.block(everything[-1:], everything)[0].cpu().numpy()
+        return torch.from_numpy(self._numbers(number, read.maps[:, 0].double().cpu().numpy(), sinks, seen))
+
+    def _numbers(self, number: int, maps: Floats, sinks: NDArray[np.bool_], seen: NDArray[np.bool_]) -> Floats:
+        """[H, 2] entropy and mass of the last position's maps [H, N], with sinks [N] and keys that it sees [N]."""
+        tokens = self.prompts[number].tokens
+        visual = is_visual(tokens)
+        counts, placed = visual & ~sinks, visual & (tokens["grid_y"].to_numpy() >= 0)
         entropy = region_entropy(maps[:, placed], grid_cells(tokens, placed), (counts & seen)[placed])
-        return torch.from_numpy(np.stack([entropy, maps[:, counts].sum(1)], 1))
+        return np.stack([entropy, maps[:, counts].sum(1)], 1)
+
+    def _rows(self, _rows: Ints) -> Ints:
+        return np.array([len(self.prompts[0].tokens) - 1])
+
+    def _recorded(self, cap: Capture) -> bool:
+        rule = {name: getattr(self.plan, name) for name in ("coverage", "sink_mass", "sink_ratio")}
+        looked = cap.has("masses") or cap.has("stats")  # else no sinks were looked for
+        return cap.has("maps") and looked and all(cap.run["plan"].get(name) == v for name, v in rule.items())
+
+    def _mapped(self, cap: Capture, layer: int, groups: list[int], _cells: Ints) -> Floats:
+        length = cap.prompt_length
+        sinks = cap.sinks[cap.layers.tolist().index(layer)][:length]
+        seen = cap.allowed(layer, np.array([length - 1]))[0, :length]
+        return self._numbers(0, _maps(cap, layer)[:, groups[0], :length].astype(np.float64), sinks, seen)
 
     def _ranking(self, numbers: Floats, sees: NDArray[np.bool_]) -> Ranking:
         entropy, mass = numbers.T
@@ -169,6 +229,27 @@ def blind(call: AttentionCall, sample: int, rows: Tensor, keys: Tensor, group: T
     """How many rows [R] of one sample see no key of their group [R], a row of `keys`, boolean [G, Nk]."""
     parts = zip(rows.split(_ROWS), group.split(_ROWS), strict=True)
     return sum(int((~(allowed_pairs(call, sample, part) & keys[own]).any(1)).sum()) for part, own in parts)
+
+
+def _groups_of(cap: Capture, rows: Ints) -> list[int] | None:
+    """Query groups of a capture that hold exactly these rows, each once; None if there are none such."""
+    wanted = np.zeros(cap.query_member.shape[1], bool)
+    wanted[rows] = True
+    taken, groups = np.zeros_like(wanted), list[int]()
+    for number, member in enumerate(cap.query_member):
+        if member.any() and not (member & ~wanted).any() and not (member & taken).any():
+            taken |= member
+            groups.append(number)
+    return groups if bool((taken == wanted).all()) and groups else None
+
+
+def _maps(cap: Capture, layer: int) -> NDArray[np.float32]:
+    """Maps of all heads of a layer, [H, query group, key]."""
+    return np.asarray(cap.maps(layer=[layer]).values[0])
+
+
+def _parts(rows: Ints) -> list[Ints]:
+    return [rows[start : start + _ROWS] for start in range(0, len(rows), _ROWS)]
 
 
 def _sees(call: AttentionCall, sample: int, rows: Tensor, cells: Tensor) -> bool:

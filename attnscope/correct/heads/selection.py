@@ -1,7 +1,8 @@
 """On which heads a correction acts: by P1's threshold, the best `topk`, a quantile, or heads fixed beforehand.
 
 The threshold decides in the very call that is edited, as published (2nd). All other rules have to know every layer
-first: they look at the plain model once more, which costs one prefill, and choose by what they find there (ours).
+first: they look at the plain model once more and choose by what they find there (ours). Where a capture of the very
+prompt is at hand that holds it, no model is run; else the prefill is run once more, as far as the last of the layers.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class HeadRule:
 
     @property
     def looks(self) -> bool:
-        """Whether the plain model has to be run once before heads can be chosen."""
+        """Whether the plain model has to be looked at once before heads can be chosen."""
         return not self.heads and (self.topk is not None or self.quantile is not None or self.by != "active")
 
 
@@ -161,12 +162,12 @@ def choose(
         scores = LocalizationScores(prompts, layers, pairs)
     else:
         scores = ActiveScores(prompts, layers, pairs)
-    decoder.look(method, [scores])
-    return [_chosen(rule, scores, number, len(prompt.tokens), lowest) for number, prompt in enumerate(prompts)]
+    source = decoder.look(method, [scores], layers).source
+    return [_chosen(rule, scores, number, len(prompt.tokens), lowest, source) for number, prompt in enumerate(prompts)]
 
 
-def _chosen(rule: HeadRule, scores: HeadScores, number: int, length: int, lowest: bool) -> Chosen:
-    """Apply a rule to the numbers of one prompt."""
+def _chosen(rule: HeadRule, scores: HeadScores, number: int, length: int, lowest: bool, source: str) -> Chosen:
+    """Apply a rule to the numbers of one prompt, which come from a source."""
     ranking = scores.of(number)
     taken, cut = take(rule, ranking.rank, ranking.value)
     count, ranked = len(taken), int(np.isfinite(ranking.value).sum())
@@ -190,7 +191,7 @@ def _chosen(rule: HeadRule, scores: HeadScores, number: int, length: int, lowest
         note += f"; in their place the {len(low)} lowest-ranked that see the cells"
         note += f", {both} of them the same heads" if both else ""
         taken = low
-    note += "; chosen in a run of the plain prompt, which costs one more prefill"
+    note += f"; scores: from {source}"
     places = [scores.places[at] for at in taken.tolist()]
     return Chosen(
         {layer: sorted(h for at, h in places if at == layer) for layer in sorted({at for at, _ in places})}, note

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class AdaptVis(Correction):
     """Multiply the image's logits in the answer's rows by a factor that depends on the plain model's confidence.
 
-    The plain model is run once on the prompts before (one more prefill). Prefill and cached decoding give what one
-    pass over the whole text gives.
+    The plain model is run once on the prompts before (one more prefill), unless a capture of the prompt says how sure
+    it is. Prefill and cached decoding give what one pass over the whole text gives.
 
     Example:
         >>> edit = attnscope.correct.AdaptVis(w_high=1.5)
@@ -65,7 +65,7 @@ class AdaptVis(Correction):
             RequestError: If the model has no such layer, or there is no model to run.
         """
         layers = select_layers(self.layers, decoder.layers, decoder.depth)
-        confidences = decoder.look(self.method, []).softmax(-1).amax(-1).tolist()
+        confidences, source = decoder.confidence(self.method)
         factors = [self.w_low if probability < self.confidence else self.w_high for probability in confidences]
         return RunningScale(
             self,
@@ -75,7 +75,7 @@ class AdaptVis(Correction):
             "answer",
             [[Scale("image", factor, factor)] for factor in factors],
             [
-                [f"w = {factor:g}: the plain model's first token has probability {p:.3f} (one more prefill was run)"]
+                [f"w = {factor:g}: the plain model's first token has probability {p:.3f}; scores: from {source}"]
                 for p, factor in zip(confidences, factors, strict=True)
             ],
         )

@@ -15,6 +15,8 @@ from torch.nn.functional import scaled_dot_product_attention
 from attnscope.attention import AttentionCall, Edit, Kernel, RowEdit
 from attnscope.attention.dense import replace_rows
 from attnscope.correct.base import Decoder
+from attnscope.correct.look import STORED, Until
+from attnscope.correct.notes import counted
 from attnscope.errors import Argument, RequestError
 from attnscope.vocabulary import READINGS
 from attnscope.weights import rounded
@@ -67,6 +69,7 @@ def stored_decoder(cap: Capture) -> Decoder:
         id=str(cap.model["id"]),
         config_sha256=str(cap.model["config_sha256"]),
         scout=partial(_scout, cap),
+        source=STORED,
         weights=partial(rounded, cap.model),
     )
 
@@ -75,18 +78,19 @@ def _scout(cap: Capture, edits: Sequence[Edit]) -> Tensor:
     """Show the plain run's layers to edits that only look; there are no logits, which are NaN.
 
     Raises:
-        RequestError: If logits are all that is wanted, or the capture holds only some layers.
+        RequestError: If logits are all that is wanted, or the capture lacks a layer that is looked at.
     """
     if not edits:
         raise RequestError(f"{cap.path}: a correction needs what the model answers, which a what-if cannot say")
     depth = int(cap.model["layers"])
-    if len(cap.layers) < depth:
+    wanted = {layer for edit in edits if isinstance(edit, Until) for layer in edit.layers} or set(range(depth))
+    if not wanted.issubset(held := [int(layer) for layer in cap.layers]):
         raise RequestError(
-            f"{cap.path}: a correction chooses among all layers of the model, and the capture holds"
-            f" {len(cap.layers)} of {depth}; capture all of them, or name heads"
+            f"{cap.path}: a correction chooses among {counted(len(wanted), 'layer')} of the model, and the capture"
+            f" holds {len(wanted.intersection(held))} of them; capture them, or name heads"
         )
-    for layer in cap.layers:
-        call = stored_call(cap, int(layer))
+    for layer in sorted(wanted):
+        call = stored_call(cap, layer)
         for edit in edits:
             edit(call)
     return torch.full((1, 1), torch.nan)

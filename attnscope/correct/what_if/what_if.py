@@ -34,15 +34,6 @@ from attnscope.scene.mentions import asked_speakers
 
 # ---- notes: rows that change and are not shown, outputs that are multiplied, and what corrections say of a run
 
-# What the selection of heads says where it looks at the plain model, and what is true where it looks at a capture.
-RUN = "chosen in a run of the plain prompt, which costs one more prefill"
-STORED = "chosen from the queries and keys of the capture"
-
-
-def without_a_run(record: dict[str, Any]) -> dict[str, Any]:
-    """A correction's record whose notes speak of the capture instead of a run of the model."""
-    return record | {"notes": [note.replace(RUN, STORED) for note in record["notes"]]}
-
 
 class Notes:
     """Collects them, layer by layer."""
@@ -167,7 +158,7 @@ def what_if(
         table = pd.concat(tables, ignore_index=True)
         moved = table[(table["metric"] != "output_factor") & (table["change"].abs() > 0)]
         asked = asked_speakers(cap.scene)
-        records = [_within(without_a_run(one.documents()[0]), chosen) for one in running]
+        records = [_within(one.documents()[0], chosen) for one in running]
         return WhatIf(
             table=table,
             records=records,
