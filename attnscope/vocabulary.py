@@ -14,7 +14,8 @@ docs/format.md are made from here. Nothing is imported. A new word is an entry i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
+
+    Columns = Mapping[str, npt.NDArray[np.generic]]  # a token table without pandas
 
 # ---- modalities: what a token is made from. A capture declares its own; these are the ones that attnscope writes.
 
@@ -61,25 +64,28 @@ def hidden_groups(modalities: Iterable[str]) -> tuple[str, ...]:
     return (ALL, *(name for name in modalities if name != SPECIAL))
 
 
-def of_modality(tokens: pd.DataFrame, modality: str) -> npt.NDArray[np.bool_]:
+def of_modality(tokens: pd.DataFrame | Columns, modality: str) -> npt.NDArray[np.bool_]:
     """Which tokens of a table are of a modality, bool [P]."""
-    return (tokens["modality"] == modality).to_numpy(bool)
+    import numpy as np
+
+    return np.asarray(tokens["modality"] == modality, bool)
 
 
-def is_visual(tokens: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def is_visual(tokens: pd.DataFrame | Columns) -> npt.NDArray[np.bool_]:
     """Which tokens of a table are visual, bool [P]."""
     return of_modality(tokens, VISUAL)
 
 
-def has_cell(tokens: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def has_cell(tokens: pd.DataFrame | Columns) -> npt.NDArray[np.bool_]:
     """Which tokens of a table are visual and have a cell in the frames, bool [P]."""
-    return is_visual(tokens) & tokens["x0"].notna().to_numpy(bool)
+    import numpy as np
+
+    return is_visual(tokens) & ~np.isnan(np.asarray(tokens["x0"], np.float64))
 
 
-def token_notes(tokens: pd.DataFrame) -> dict[str, int]:
-    """The notes in a token table, and how many tokens have each."""
-    counts = tokens.loc[tokens["note"] != "", "note"].value_counts()
-    return {str(note): int(count) for note, count in counts.items()}
+def token_notes(tokens: pd.DataFrame | Columns) -> dict[str, int]:
+    """The notes in a token table, and how many tokens have each; the commonest first."""
+    return dict(Counter(str(note) for note in tokens["note"] if note != "").most_common())
 
 
 # ---- roles: what a token is for.

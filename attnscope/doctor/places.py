@@ -8,7 +8,7 @@ import numpy as np
 
 from attnscope.doctor.diagnosis import Finding, Section, reason
 from attnscope.errors import AttnscopeError
-from attnscope.model.placing import percent
+from attnscope.placing import percent
 
 if TYPE_CHECKING:
     from attnscope.model import LoadedModel

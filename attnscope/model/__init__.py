@@ -6,8 +6,8 @@ from typing import Any
 
 from attnscope.model.layouts import LAYOUTS, Blank, Layout, View, layout
 from attnscope.model.load import LoadedModel, around, load
-from attnscope.model.placing import Placing
 from attnscope.model.prompt import Prompt, build_prompt, option_ids
+from attnscope.placing import Placing
 
 SUPPORTED_FAMILIES: tuple[str, ...]
 

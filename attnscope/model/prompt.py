@@ -13,11 +13,11 @@ from attnscope.model.align import align
 from attnscope.model.layouts import LAYOUTS, LabelStyle, Places, layout_places
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs, visual_ids
 from attnscope.model.per_token import token_inputs
-from attnscope.model.placing import Placing, no_layout, percent
 from attnscope.model.positions import context_note
 from attnscope.model.render import DEFAULT_TEMPLATE, render
 from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table
+from attnscope.placing import Placing, no_layout, percent
 from attnscope.scene import scene_boxes
 from attnscope.scene.mentions import question_notes
 from attnscope.scene.speaking import speaker_notes

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from attnscope.errors import RequestError
 from attnscope.files import exists, locked, printable, printable_json
-from attnscope.transformers_names import only_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +37,8 @@ class _Plain(logging.Formatter):
 
 def quiet_transformers() -> None:
     """Hide loading bars and advice of transformers: attnscope says what matters in its own words."""
+    from attnscope.transformers_names import only_errors
+
     only_errors()
     logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # warns of the code of torchao
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -37,12 +38,24 @@ class Command(TyperCommand):
 
 
 def shown(parameters: list[Any]) -> list[Any]:
-    """Parameters whose help has the words of their metavar alone; typer adds the type, such as `<list[Path]>`."""
+    """Parameters whose help has the words of their metavar alone; typer adds the type, such as `<list[Path]>`.
+
+    One that was not given is not converted (`_process`).
+    """
     for parameter in parameters:
+        if "process_value" not in vars(parameter):
+            parameter.process_value = partial(_process, parameter, parameter.process_value)
         if hasattr(parameter, "display_type_rich"):
             metavar = parameter.metavar if parameter.param_type_name == "option" else None
             parameter.display_type_rich = partial(_words, metavar)
     return parameters
+
+
+def _process(parameter: Any, convert: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    """The value of a parameter. None stays None, without pydantic, which typer imports before it looks at a value."""
+    if value is not None or parameter.required or parameter.multiple or parameter.nargs != 1:
+        return convert(ctx, value)
+    return None if parameter.callback is None else parameter.callback(ctx, parameter, None)
 
 
 def _words(metavar: str | None, ctx: Any) -> str | None:  # noqa: ARG001 (typer's)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tomllib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -135,6 +134,8 @@ def _config(ctx: typer.Context, path: Path | None) -> Path | None:
     """Options from a TOML file become the defaults of each command; flags override them."""
     if path is None or ctx.resilient_parsing:
         return path
+    import tomllib  # here: help does not wait for it
+
     try:
         tables = tomllib.loads(read_bytes(path).decode())
     except RequestError as error:

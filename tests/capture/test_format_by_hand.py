@@ -6,7 +6,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -202,15 +204,15 @@ def test_attention_from_full(tmp_path: Path) -> None:
 
 def test_rows_without_an_allowed_key_are_nan() -> None:
     allowed = np.array([[True, False], [False, False]])
-    found = dense.softmax(np.ones((2, 2), np.float32), allowed)
+    found = dense.softmax(np.where(allowed, np.float32(1), -np.inf))
     np.testing.assert_array_equal(found, [[1, 0], [np.nan, np.nan]])
-    with_sink = dense.softmax(np.ones((2, 2), np.float32), allowed, sink_logit=1.0)
+    with_sink = dense.softmax(np.where(allowed, np.float32(1), -np.inf), sink_logit=1.0)
     np.testing.assert_allclose(with_sink, [[0.5, 0], [0, 0]])
 
 
 def test_softmax_of_large_logits_does_not_overflow() -> None:
     z = np.array([[900.0, 901.0, -900.0]], np.float32)
-    np.testing.assert_allclose(dense.softmax(z, np.ones((1, 3), bool)), [[0.26894143, 0.7310586, 0]], rtol=1e-6)
+    np.testing.assert_allclose(dense.softmax(z), [[0.26894143, 0.7310586, 0]], rtol=1e-6)
 
 
 def test_tidy_has_a_row_for_each_number(tmp_path: Path) -> None:
@@ -258,3 +260,70 @@ def test_closed_captures_say_so(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"run\.h5: the capture is closed; open it again to read"):
         cap.masses()
     (tmp_path / "run.h5").unlink()
+
+
+@pytest.mark.parametrize("window", [0, 1, 2, 13, 40, 100])
+@pytest.mark.parametrize("kind", ["causal", "sliding"])
+def test_what_is_forbidden_is_what_is_not_allowed(kind: str, window: int) -> None:
+    mask = dense.LayerMask(kind, window if kind == "sliding" else -1, "", 40)
+    random = np.random.default_rng(window)
+    some = [np.array([0]), np.array([39]), np.arange(20, 30), np.arange(40), np.array([5, 5, 39, 0, 17])]
+    for queries in [*some, *(random.integers(0, 40, size) for size in (1, 3, 20))]:
+        allowed = mask.allowed(None, queries)  # type: ignore[arg-type]
+        span = mask.span(queries)
+        logits = np.zeros((len(queries), 40), np.float32)
+        mask.forbid(None, logits[:, span], queries, span)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(np.isneginf(logits[:, span]), ~allowed[:, span])
+        assert span.stop > span.start and not allowed[:, : span.start].any() and not allowed[:, span.stop :].any()
+
+
+def test_blocks_of_neighbours_are_those_of_the_dense_softmax(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    oracle, cap = pair
+    count = len(cap.tokens)
+    every = [slice(0, 9), slice(25, 41), slice(count - 7, count), [3], [count - 1, 30, 30, 0]]
+    for rows in (1000, 3):
+        monkeypatch.setattr(dense, "SCRATCH", 4 * count * rows)
+        for row, layer in enumerate(cap.layers.tolist()):
+            for queries in every:
+                truth = oracle.attention[row][:, queries]
+                found = cap.attention(layer, None, queries)
+                np.testing.assert_allclose(found, truth, atol=1e-6)
+                np.testing.assert_array_equal(found[:, ~oracle.allowed[row][queries]], 0)
+                keys = [40, 2, 2, count - 1, 26]
+                np.testing.assert_allclose(cap.attention(layer, None, queries, keys), truth[..., keys], atol=1e-6)
+
+
+def test_a_row_that_may_see_no_key_is_nan(tmp_path: Path) -> None:
+    build(tmp_path / "run.h5", explicit=True, readings=("qk",))
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        file["mask/explicit_0"][30] = 0
+    with open_capture(tmp_path / "run.h5") as cap:
+        rows = cap.attention(3, 1, [29, 30, 31])
+        assert np.isnan(rows[1]).all() and np.isfinite(rows[[0, 2]]).all()
+        some = cap.attention(3, 1, [29, 30, 31], [0, 61])
+        np.testing.assert_array_equal(some, rows[:, [0, 61]])
+
+
+def test_the_keys_read_last_are_kept_unless_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    oracle = build(tmp_path / "run.h5", readings=("qk",), window=13)
+    with open_capture(tmp_path / "run.h5") as cap:
+        reads: list[str] = []
+        read = cap._store.read
+
+        def noted(path: str, *selection: Any, **named: Any) -> Any:
+            reads.append(path)
+            return read(path, *selection, **named)
+
+        monkeypatch.setattr(cap._store, "read", noted)
+
+        def keys_read(layer: int, heads: list[int], queries: slice) -> int:
+            reads.clear()
+            truth = oracle.attention[layer][heads][:, queries]
+            np.testing.assert_allclose(cap.attention(layer, heads, queries), truth, atol=1e-6)
+            return sum(path.endswith("/k") for path in reads)
+
+        late, early = slice(50, 62), slice(0, 50)
+        asked = [(0, [0, 1, 2, 3], late), (0, [3, 2], late), (0, [2], early), (1, [2], early), (1, [2], late)]
+        assert [keys_read(*one) for one in asked] == [2, 0, 1, 1, 1]
+        monkeypatch.setattr(dense, "KEPT", 0)
+        assert [keys_read(*one) for one in asked[:2]] == [2, 1]

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from typer.main import get_command
 
 import attnscope
 from attnscope.capture.check.validate import validate
+from attnscope_cli.main import app
 from tests.cli.bad import CAPTURE, put
 from tests.cli.conftest import Ran
 from tests.scene.films import bars
@@ -295,7 +298,8 @@ def test_version_and_help(cli: Cli) -> None:
 # ---- what is imported
 
 HEAVY = {"torch", "transformers", "accelerate", "torchvision", "av", "num2words"}
-LIBRARIES = HEAVY | {"pandas", "matplotlib", "h5py", "av", "scipy", "xarray", "pyarrow", "numpy", "PIL"}
+TABLES = {"pandas", "pyarrow", "xarray", "matplotlib", "scipy", "PIL"}
+LIBRARIES = HEAVY | TABLES | {"numpy", "h5py", "pydantic"}
 PROBE = """
 import sys
 sys.argv = ["attnscope", *sys.argv[1:]]
@@ -305,12 +309,20 @@ try:
 finally:
     print("IMPORTED", *sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
 """
+HELP = """
+import contextlib, sys
+from attnscope_cli.main import app
+for command in sys.argv[1:]:
+    with contextlib.suppress(SystemExit):
+        app([command, "--help"], prog_name="attnscope")
+print("IMPORTED", *sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)
+"""
 
 
-def imported(*words: str) -> set[str]:
+def imported(*words: str, code: str = PROBE) -> set[str]:
     """Packages that a command imports in a process of its own."""
     env = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", PROBE, *words]
+    command = [sys.executable, "-c", code, *words]
     ran = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     *logs, names = ran.stderr.splitlines()
@@ -318,16 +330,35 @@ def imported(*words: str) -> set[str]:
     return set(names.split())
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["capture", "--help"], ["models", "--json"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["models", "--json"]])
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     assert imported(*words) & LIBRARIES == set()
+
+
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    commands: Any = get_command(app)
+    assert imported(*commands.commands, code=HELP) & LIBRARIES == set()
+
+
+def test_the_library_imports_nothing_heavy() -> None:
+    names = 'print("IMPORTED", *sorted({name.split(".")[0] for name in sys.modules}), file=sys.stderr)'
+    assert imported(code=f"import sys, attnscope\n{names}") & LIBRARIES == set()
+    found = imported(code=f"import sys, attnscope\nattnscope.open\n{names}")
+    assert found & (HEAVY | TABLES | {"pydantic"}) == set()
+
+
+@pytest.mark.usefixtures("here")
+def test_inspecting_needs_no_tables() -> None:
+    for more in ([], ["--json"]):
+        found = imported("inspect", "run.h5", *more)
+        assert "h5py" in found
+        assert found & (HEAVY | TABLES) == set()
 
 
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     "words",
     [
-        ["inspect", "run.h5"],
         ["validate", "run.h5"],
         ["analyze", "run.h5", "-o", "out"],
         ["compare", "run.h5", "after.h5", "-o", "out"],

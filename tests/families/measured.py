@@ -18,8 +18,8 @@ from attnscope.correct import Correction, bind, make
 from attnscope.errors import AttnscopeError
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.model.layouts import Places
-from attnscope.model.placing import Placing
 from attnscope.model.probe import LEAST, Trial, agreement
+from attnscope.placing import Placing
 from attnscope.scene import Frames, Scene
 from attnscope.vocabulary import NOWHERE, is_visual
 from tests.capture.eager import eager_maps, make_prompt

@@ -11,7 +11,7 @@ import pytest
 
 from attnscope.model import Blank, Placing, View, build_prompt, load
 from attnscope.model.layouts import place
-from attnscope.model.placing import placing_of
+from attnscope.placing import placing_of
 from attnscope.scene import Scene
 from tests.model.test_places import frames
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from attnscope.scene import Frames, Scene
+    from attnscope.vocabulary import Columns
 
 TOLERANCE = 1e-4  # of a covered fraction, and of seconds and pixels (ours: float32 rounding of pixels)
 
@@ -58,12 +59,12 @@ def check_tokens(store: Store) -> Iterator[Problem]:
     yield from guarded("/scene", partial(_scene, store, tokens))
 
 
-def check_references(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+def check_references(store: Store, tokens: pd.DataFrame | Columns) -> Iterator[Problem]:
     """That the table has the columns it must have, and that its rows refer to what is there.
 
     Args:
         store: The file.
-        tokens: Its token table.
+        tokens: Its token table, or the columns of it.
     """
     yield from guarded("/tokens", partial(_names, store))
     yield from guarded("/tokens", partial(_ranges, store, tokens))
@@ -96,9 +97,9 @@ def _columns(store: Store) -> Iterator[Problem]:
             yield Problem(path, f"holds {store.array(path).dtype}, not {dtype}")
 
 
-def _ranges(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+def _ranges(store: Store, tokens: pd.DataFrame | Columns) -> Iterator[Problem]:
     """Numbers that refer to something, and fractions."""
-    if not np.array_equal(tokens["position"], np.arange(len(tokens))):
+    if not np.array_equal(tokens["position"], np.arange(len(tokens["position"]))):
         yield Problem("/tokens/position", "is not 0, 1, 2, ...")
     yield from _modalities(store, tokens)
     ends = {
@@ -108,31 +109,33 @@ def _ranges(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     }
     for name, column in TOKEN_COLUMNS.items():
         if column.dtype == "int32" and name in tokens:
-            values = tokens[name].to_numpy()
+            values = np.asarray(tokens[name])
             start, end = 0 if column.missing is None else -1, ends.get(column.counts, 2**31)
             outside = values[(values < start) | (values >= end)]
             if len(outside):
                 yield Problem(f"/tokens/{name}", f"{outside[0]} is out of range {start}-{end - 1}")
     for speaker in covered_speakers(tokens):
         name = group_name(COVERED, speaker)
-        values = tokens[name].to_numpy()
+        values = np.asarray(tokens[name])
         if ((values < 0) | (values > 1)).any():
             yield Problem(f"/tokens/{encode.dataset_name(name)}", "a fraction outside 0-1")
 
 
-def _modalities(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
+def _modalities(store: Store, tokens: pd.DataFrame | Columns) -> Iterator[Problem]:
     """That tokens have the modalities that are declared, all of them and no others, and roles that go with them."""
     modalities = store.modalities
-    for column, known in ((MODALITY, modalities), (ROLE, roles(modalities))):
-        for value in set(tokens[column]) - set(known):
+    own, role = (np.asarray(tokens[column], object) for column in (MODALITY, ROLE))
+    for column, values, known in ((MODALITY, own, modalities), (ROLE, role, roles(modalities))):
+        for value in set(values) - set(known):
             yield Problem(f"/tokens/{column}", f"'{value}' is none of {', '.join(known)}")
     if not store.declares_modalities:
         return
-    for modality in sorted(set(modalities) - {*BASIC, *tokens[MODALITY]}):
+    for modality in sorted(set(modalities) - {*BASIC, *own}):
         yield Problem("/tokens", f"attribute 'modalities' has '{modality}', and no token has it")
-    of_media = tokens[[MODALITY, ROLE]].isin(media(modalities)).any(axis=1)
-    for row in np.flatnonzero(of_media & (tokens[ROLE] != tokens[MODALITY]))[:1]:
-        yield Problem("/tokens/role", f"row {row} is '{tokens[ROLE][row]}', and its modality '{tokens[MODALITY][row]}'")
+    seen = media(modalities)
+    of_media = np.isin(own, seen) | np.isin(role, seen)
+    for row in np.flatnonzero(of_media & (role != own))[:1]:
+        yield Problem("/tokens/role", f"row {row} is '{role[row]}', and its modality '{own[row]}'")
 
 
 def _order(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
@@ -191,7 +194,7 @@ def _places(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
 
 def _placing(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     """That what is said of the places, if it is said, goes with the cells that there are."""
-    from attnscope.model.placing import stated_placing
+    from attnscope.placing import stated_placing
 
     prompt = store.json("/prompt")
     if list(wrong_types("/prompt", prompt)):

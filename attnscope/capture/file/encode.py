@@ -299,10 +299,7 @@ def write_table(
 
 def sha256_of(pieces: Iterable[bytes]) -> str:
     """The hex digest of byte strings, one after another."""
-    digest = hashlib.sha256()
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
+    return hashlib.sha256(b"".join(pieces)).hexdigest()
 
 
 def _plain(value: Any) -> Any:

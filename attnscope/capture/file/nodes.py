@@ -6,7 +6,7 @@ import json
 import math
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,19 +305,21 @@ class Store:
         Raises:
             FormatError: If a column is missing, damaged, or not as long as the table.
         """
-        import pandas as pd
+        return frame_of(self.table_columns(path))
 
+    def table_columns(self, path: str) -> dict[str, npt.NDArray[Any]]:
+        """The columns of a `table` by name, in order, without pandas; text as objects. Raises as `table`."""
         self.node(path, "table")
         length = self.whole(path, "length")
-        columns: dict[str, Any] = {}
+        columns: dict[str, npt.NDArray[Any]] = {}
         for column in self.columns(path):
             at = f"{path}/{encode.dataset_name(column)}"
             strings = self.has(at) and self.text(at, ENCODING_TYPE) == "strings"
             rows = self.node(at, "strings").size if strings else self.array(at, ["row"]).shape[0]
             if rows != length:
                 raise self.error(at, f"{rows} rows in a table of {length}")
-            columns[column] = self.strings(at) if strings else self.read(at)
-        return pd.DataFrame(columns)
+            columns[column] = np.array(self.strings(at), object) if strings else self.read(at)
+        return columns
 
     def columns(self, path: str) -> list[str]:
         """The names of a table's columns, in order."""
@@ -347,6 +349,13 @@ class Store:
         complete = self.attribute("/", "complete")
         if not isinstance(complete, (bool, int, np.bool_, np.integer)) or not complete:
             raise self.error("/", "complete is not true: the capture was cut short; capture again")
+
+
+def frame_of(columns: Mapping[str, npt.NDArray[Any]]) -> pd.DataFrame:
+    """A DataFrame of what `Store.table_columns` gives."""
+    import pandas as pd
+
+    return pd.DataFrame({name: data.tolist() if data.dtype == object else data for name, data in columns.items()})
 
 
 def read_attribute(node: h5py.HLObject, name: str) -> Any:

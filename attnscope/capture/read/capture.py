@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnscope.capture.file.specification import GATE, arrays_of, rule_of
-from attnscope.capture.read import notebook
 from attnscope.capture.read.contents import Contents
 from attnscope.capture.read.dense import Floats, LayerQK
 from attnscope.capture.read.labels import Choice, Positions, gather, is_one, key_labels, label, pick, positions
 from attnscope.errors import RequestError
-from attnscope.scene.names import find_name
 from attnscope.vocabulary import MASSES, READINGS, SINK
 
 if TYPE_CHECKING:
@@ -75,6 +73,8 @@ class Capture(Contents):
         >>> "".join(cap.tokens[cap.tokens["role"] == "question"]["text"])[:22]
         'Who is Dan talking to?'
     """
+
+    _qk: LayerQK | None = None
 
     # ---- readings
 
@@ -147,9 +147,11 @@ class Capture(Contents):
             >>> cap.qk(layer=2).q[:].shape, cap.qk(layer=2).k[:].shape  # 8 query heads, 4 key heads
             ((8, 222, 16), (4, 222, 16))
         """
-        row = self._row(layer)
+        number = int(self.layers[self._row(layer)])
         self._need("qk")
-        return LayerQK(self._store, int(self.layers[row]))
+        if self._qk is None or self._qk.number != number:  # the last one is kept, with the keys of its last head
+            self._qk = LayerQK(self._store, number)
+        return self._qk
 
     def masses(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
         """Attention mass of the probed queries on every key group.
@@ -230,6 +232,8 @@ class Capture(Contents):
             >>> round(float(cap.maps(layer=2, head=5, group="answer_position").sum()), 3)
             1.0
         """
+        from attnscope.scene.names import find_name
+
         self._need("maps")
         names = self.query_groups["name"].tolist()
         chosen: list[int] | None = None if group is None else []
@@ -311,6 +315,8 @@ class Capture(Contents):
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the scene, the answer, one overlay, and the tree of the file."""
+        from attnscope.capture.read import notebook
+
         return notebook.html(self) if self._store.file.id.valid else f"<code>{escape(repr(self))}</code>"
 
     # ---- inside

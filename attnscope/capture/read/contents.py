@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture.check.arrays import check_sizes
-from attnscope.capture.file.nodes import Store
+from attnscope.capture.file.nodes import Store, frame_of
 from attnscope.capture.file.specification import ALWAYS, GATE, RULES
 from attnscope.capture.read.dense import LayerMask, read_masks
 from attnscope.capture.read.frames import StoredFrames
@@ -22,7 +22,7 @@ from attnscope.vocabulary import READINGS, TOKEN_COLUMNS, has_cell
 if TYPE_CHECKING:
     import pandas as pd
 
-    from attnscope.model.placing import Placing
+    from attnscope.placing import Placing
     from attnscope.scene import Scene
 
 
@@ -142,15 +142,7 @@ class Contents:
     @cached_property
     def tokens(self) -> pd.DataFrame:
         """The token table: a row for each position, its columns as in docs/format.md."""
-        from attnscope.capture.check.tokens import check_references
-
-        table = self._store.table("/tokens")
-        for problem in check_references(self._store, table):
-            raise self._store.error(problem.node, problem.message)
-        for place, (name, column) in enumerate(TOKEN_COLUMNS.items()):
-            if name not in table:  # newer than the file
-                table.insert(place, name, column.missing)
-        return table
+        return frame_of(self._columns)
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
@@ -159,7 +151,7 @@ class Contents:
         Raises:
             FormatError: If the tokens have others, or none of one of them.
         """
-        _ = self.tokens  # checked against what is declared
+        _ = self._columns  # checked against what is declared
         return self._store.modalities
 
     @cached_property
@@ -168,7 +160,7 @@ class Contents:
 
         Files before version 1.3 do not say: `layout` where a visual token has a cell, else `none`.
         """
-        from attnscope.model.placing import placing_of, stated_placing
+        from attnscope.placing import placing_of, stated_placing
 
         try:
             stated = stated_placing(self.prompt)
@@ -177,12 +169,12 @@ class Contents:
         if stated is not None:
             return stated
         family = str(self.model.get("family", "unknown"))
-        return placing_of(self.tokens, family if family != "unknown" else str(self.model.get("class")))
+        return placing_of(self._columns, family if family != "unknown" else str(self.model.get("class")))
 
     @property
     def placed(self) -> str:
         """The placing in words, such as "by the layout of qwen3_vl"."""
-        return self.placing.words(str(self.model.get("family")), int(has_cell(self.tokens).sum()))
+        return self.placing.words(str(self.model.get("family")), int(has_cell(self._columns).sum()))
 
     @cached_property
     def frames(self) -> StoredFrames:
@@ -275,6 +267,21 @@ class Contents:
         return self._store.has(GATE)
 
     # ---- inside
+
+    @cached_property
+    def _columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns of the token table as arrays: what needs few of them does not wait for pandas."""
+        from attnscope.capture.check.tokens import check_references
+
+        columns = self._store.table_columns("/tokens")
+        for problem in check_references(self._store, columns):
+            raise self._store.error(problem.node, problem.message)
+        ordered = list(columns.items())
+        for place, (name, column) in enumerate(TOKEN_COLUMNS.items()):
+            if name not in columns:  # newer than the file
+                kind = object if isinstance(column.missing, str) else None
+                ordered.insert(place, (name, np.full(self._positions, column.missing, kind)))
+        return dict(ordered)
 
     def _rows(self, layer: Choice) -> Indices:
         return pick(str(self.path), "layer", layer, self.layers)

@@ -16,6 +16,7 @@ from attnscope.capture.file.specification import LOGICAL_DTYPES, MASK_KINDS, rul
 from attnscope.capture.read.labels import Indices
 
 SCRATCH = 32 << 20  # bytes of float32 logits held at once
+KEPT = 64 << 20  # bytes of float32 keys of one head that may stay in memory between two readings
 
 Floats = npt.NDArray[np.float32]
 
@@ -36,9 +37,34 @@ class LayerMask:
     node: str
     positions: int
 
-    def keys_needed(self, queries: Indices) -> int:
-        """How many keys, from the first, can matter to these queries."""
-        return self.positions if self.kind == "explicit" else int(queries.max(initial=-1)) + 1
+    def span(self, queries: Indices) -> slice:
+        """The keys that can matter to these queries: none may see a key outside. Empty only if there is no query."""
+        if self.kind == "explicit":
+            return slice(0, self.positions)
+        first = max(0, int(queries.min(initial=self.positions)) - self.window + 1) if self.kind == "sliding" else 0
+        end = int(queries.max(initial=-1)) + 1
+        return slice(max(0, min(first, end - 1)), end)
+
+    def forbid(self, store: Store, logits: Floats, queries: Indices, span: slice) -> None:
+        """Set to -inf, in place, what is not allowed; only where a mask can differ from query to query.
+
+        Args:
+            store: The file.
+            logits: [Q, K] of the queries and the keys of `span`.
+            queries: Positions.
+            span: What `span` gives for these queries, or for more.
+        """
+        if not logits.size:
+            return
+        if self.kind == "explicit":
+            np.copyto(logits, -np.inf, where=~self.allowed(store, queries)[:, span])
+            return
+        key, query = np.arange(span.start, span.stop)[None, :], queries[:, None]
+        late = max(0, int(queries.min()) + 1 - span.start)  # from here on a key is after some query
+        np.copyto(logits[:, late:], -np.inf, where=key[:, late:] > query)
+        if self.kind == "sliding":
+            early = max(0, int(queries.max()) - self.window + 1 - span.start)  # up to here it is too old for some
+            np.copyto(logits[:, :early], -np.inf, where=key[:, :early] <= query - self.window)
 
     def allowed(self, store: Store, queries: Indices) -> npt.NDArray[np.bool_]:
         """The allowed keys of some queries, bool [Q, P]."""
@@ -82,6 +108,7 @@ class LayerQK:
         number: Number of the layer in the model.
 
     Attributes:
+        number: Number of the layer in the model.
         q, k: Queries [H, P, d] and keys [key heads, P, d] in the file; of bfloat16, the bits as uint16.
         dtype: What they are: float16, bfloat16 or float32.
         group: Query heads that share a key head.
@@ -94,7 +121,7 @@ class LayerQK:
     """
 
     def __init__(self, store: Store, number: int) -> None:
-        self.store, self.path = store, f"/qk/{number}"
+        self.store, self.number, self.path = store, number, f"/qk/{number}"
         store.node(self.path, "qk-layer")
         self.scale = store.number(self.path, "scale")
         softcap = store.number(self.path, "softcap")
@@ -108,6 +135,7 @@ class LayerQK:
         if self.q.shape[0] % max(self.k.shape[0], 1) or self.q.shape[2] != self.k.shape[2]:
             raise store.error(self.path, f"q {self.q.shape} and k {self.k.shape} do not fit each other")
         self.group = self.q.shape[0] // self.k.shape[0]  # query heads that share a key head
+        self._kept: tuple[tuple[int, int, int], Floats] | None = None  # the keys that were read last
         self.sink_logits = self._sink_logits()
 
     def attention(self, mask: LayerMask, heads: Indices, queries: Indices, keys: Indices) -> Floats:
@@ -116,14 +144,27 @@ class LayerQK:
         The softmax runs over all keys of the row, whichever are asked for. A row that may see no key is NaN.
         """
         result = np.empty((len(heads), len(queries), len(keys)), dtype=np.float32)
+        span = mask.span(queries)
+        if np.array_equal(keys, np.arange(mask.positions)):  # all, in order: nothing is copied
+            for i, head in enumerate(heads):
+                self._fill(result[i], mask, int(head), queries, span)
+            self._forget()
+            return result
+        inside = np.flatnonzero((keys >= span.start) & (keys < span.stop))
+        room = np.empty((min(self._rows(span), len(queries)), span.stop - span.start), np.float32)
         for i, head in enumerate(heads):
-            for chunk, block in self.blocks(mask, int(head), queries):
-                asked = np.zeros((len(block), len(keys)), dtype=np.float32)
-                inside = keys < block.shape[1]  # later keys matter to no query of this block: their attention is 0
-                asked[:, inside] = block[:, keys[inside]]
-                asked[np.isnan(block[:, :1]).any(axis=1)] = np.nan
-                result[i, chunk] = asked
+            for chunk, block in self._blocks(mask, int(head), queries, span, room):
+                _spread(result[i, chunk], block, inside, keys[inside] - span.start)
+        self._forget()
         return result
+
+    def _fill(self, out: Floats, mask: LayerMask, head: int, queries: Indices, span: slice) -> None:
+        """Attention of one head on all keys, into `out` [Q, P]."""
+        for chunk, block in self._blocks(mask, head, queries, span, out[:, span]):
+            out[chunk, : span.start], out[chunk, span.stop :] = 0, 0
+            blind = np.isnan(block[:, :1]).any(axis=1)
+            if blind.any():
+                out[chunk][blind] = np.nan
 
     def _sink_logits(self) -> npt.NDArray[Any] | None:
         """This layer's own, or its row of those of all layers; -inf where a head has none."""
@@ -132,21 +173,46 @@ class LayerQK:
             return self.store.read(path, dims=["head"])
         if not self.store.has("/sink_logits"):
             return None
-        row = np.flatnonzero(self.store.read("/layers") == int(self.path.split("/")[-1]))
+        row = np.flatnonzero(self.store.read("/layers") == self.number)
         logits: npt.NDArray[Any] = self.store.read("/sink_logits", dims=["layer", "head"])[row[0]]
         return logits
 
-    def blocks(self, mask: LayerMask, head: int, queries: Indices) -> Iterator[tuple[slice, Floats]]:
-        """Attention of one head, a few queries at a time: their slice of `queries`, and [some, keys]."""
-        needed = mask.keys_needed(queries)
-        k = self._float(self.store.read(f"{self.path}/k", (head // self.group, slice(0, needed))))  # [K, d]
-        step = max(1, SCRATCH // (4 * max(needed, 1)))
+    def _blocks(
+        self, mask: LayerMask, head: int, queries: Indices, span: slice, room: Floats
+    ) -> Iterator[tuple[slice, Floats]]:
+        """Attention of one head, a few queries at a time: their slice of `queries`, and [some, keys of `span`].
+
+        It is computed in `room`, a row for each query; where there are fewer rows, the next block takes them again.
+        """
+        k = self._keys(head, span)  # [K, d]
+        step, own = self._rows(span), len(room) == len(queries)
         for start in range(0, len(queries), step):
             chunk = slice(start, start + step)
-            q = self._float(self.store.rows(f"{self.path}/q", (head,), queries[chunk]))  # [Q, d]
-            allowed = mask.allowed(self.store, queries[chunk])[:, :needed]
-            sink = None if self.sink_logits is None else float(self.sink_logits[head])
-            yield chunk, softmax(q @ k.T * np.float32(self.scale), allowed, self.softcap, sink)
+            at = queries[chunk]
+            q = self._float(self.store.rows(f"{self.path}/q", (head,), at))  # [Q, d]
+            z = np.matmul(q, k.T, out=room[chunk] if own else room[: len(at)])
+            z *= np.float32(self.scale)
+            if self.softcap is not None:
+                cap_logits(z, self.softcap)
+            mask.forbid(self.store, z, at, span)
+            yield chunk, softmax(z, None if self.sink_logits is None else float(self.sink_logits[head]))
+
+    def _rows(self, span: slice) -> int:
+        """How many rows of logits are held at once."""
+        return max(1, SCRATCH // (4 * max(int(span.stop - span.start), 1)))
+
+    def _keys(self, head: int, span: slice) -> Floats:
+        """Some of the keys that a query head reads, float32 [K, d]; the heads that share them read them once."""
+        kept = (head // self.group, span.start, span.stop)
+        if self._kept is None or self._kept[0] != kept:
+            self._kept = None  # not two at once
+            self._kept = kept, self._float(self.store.read(f"{self.path}/k", (kept[0], span)))
+        return self._kept[1]
+
+    def _forget(self) -> None:
+        """Let go of keys that are too many to be kept until somebody asks again."""
+        if self._kept is not None and self._kept[1].nbytes > KEPT:
+            self._kept = None
 
     def keys(self, head: int) -> Floats:
         """The keys that a query head reads, float32 [P, d]."""
@@ -177,40 +243,47 @@ class LayerQK:
             return np.nan_to_num(weight / total[:, None]), top + np.log(total)
 
     def _float(self, stored: npt.NDArray[Any]) -> Floats:
-        return float32_from_bfloat16(stored) if self.dtype == "bfloat16" else stored.astype(np.float32)
+        return float32_from_bfloat16(stored) if self.dtype == "bfloat16" else stored.astype(np.float32, copy=False)
 
 
-def softmax(
-    logits: Floats,
-    allowed: npt.NDArray[np.bool_],
-    softcap: float | None = None,
-    sink_logit: float | None = None,
-) -> Floats:
-    """Softmax over the allowed keys.
+def cap_logits(logits: Floats, softcap: float) -> None:
+    """Z becomes softcap * tanh(z / softcap), in place."""
+    logits /= np.float32(softcap)
+    np.tanh(logits, out=logits)
+    logits *= np.float32(softcap)
+
+
+def softmax(logits: Floats, sink_logit: float | None = None) -> Floats:
+    """Softmax over the keys, in place.
 
     Args:
-        logits: Scale q.k, [Q, K]; overwritten.
-        allowed: bool [Q, K].
-        softcap: Z becomes softcap * tanh(z / softcap).
+        logits: Capped, -inf where a pair is not allowed, [Q, K]; overwritten.
         sink_logit: One more logit in the denominator, which belongs to no key.
 
     Returns:
         Float32 [Q, K]; NaN in rows where nothing is allowed (0 if there is a sink logit to take it all).
     """
     z = logits
-    if softcap is not None:
-        z = np.tanh(z / np.float32(softcap)) * np.float32(softcap)
-    z[~allowed] = -np.inf
     top = z.max(axis=1, initial=-np.inf, keepdims=True)
     if sink_logit is not None and math.isfinite(sink_logit):
         top = np.maximum(top, np.float32(sink_logit))
     else:
         sink_logit = None
     top[np.isneginf(top)] = 0
-    np.exp(z - top, out=z)
+    z -= top
+    np.exp(z, out=z)
     total = z.sum(axis=1, keepdims=True)
     if sink_logit is not None:
         total += np.exp(np.float32(sink_logit) - top)
     with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN of a row that sees nothing
         z /= total
     return z
+
+
+def _spread(out: Floats, block: Floats, inside: Indices, taken: Indices) -> None:
+    """Some keys of a block of attention, into `out` [Q, asked]: outside the block a query attends to nothing."""
+    out[:] = 0
+    out[:, inside] = block[:, taken]
+    blind = np.isnan(block[:, :1]).any(axis=1)
+    if blind.any():
+        out[blind] = np.nan

@@ -36,7 +36,7 @@ def describe(cap: Capture) -> dict[str, Any]:
     Raises:
         FormatError: If the file is damaged.
     """
-    store = cap._store
+    store, columns = cap._store, cap._columns  # without pandas
     return {
         "path": str(cap.path),
         "size": cap.path.stat().st_size,
@@ -44,9 +44,9 @@ def describe(cap: Capture) -> dict[str, Any]:
         "attnscope_version": store.text("/", "attnscope-version"),
         "model": cap.model,
         "scene": _scene(cap),
-        "positions": {"prompt": cap.prompt_length, "generated": len(cap.tokens) - cap.prompt_length},
+        "positions": {"prompt": cap.prompt_length, "generated": len(columns["position"]) - cap.prompt_length},
         "placing": cap.placing.to_dict() | {"words": cap.placed},
-        "notes": token_notes(cap.tokens),
+        "notes": token_notes(columns),
         "layers": cap.layers.tolist(),
         "heads": cap.heads,
         "readings": cap.readings,

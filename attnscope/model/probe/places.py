@@ -23,11 +23,11 @@ from attnscope.errors import AttnscopeError, ModelError
 from attnscope.files.reading import read_bytes
 from attnscope.files.writing import write_whole
 from attnscope.model.layouts import LAYOUTS, Places, layout_places
-from attnscope.model.placing import percent
 from attnscope.model.pretrained import config_sha256
 from attnscope.model.probe.locate import locate
 from attnscope.model.probe.trial import Trial
 from attnscope.model.probe.verify import agreement
+from attnscope.placing import percent
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel

@@ -12,6 +12,8 @@ from attnscope.vocabulary import LAYOUT, NOWHERE, PLACINGS, has_cell
 if TYPE_CHECKING:
     import pandas as pd
 
+    from attnscope.vocabulary import Columns
+
 
 @dataclass(frozen=True)
 class Placing:
@@ -81,11 +83,11 @@ def stated_placing(prompt: Mapping[str, Any]) -> Placing | None:
     return None if stated is None else Placing(str(stated.get("how")), stated.get("verified"), stated.get("reason", ""))
 
 
-def placing_of(tokens: pd.DataFrame, family: str) -> Placing:
+def placing_of(tokens: pd.DataFrame | Columns, family: str) -> Placing:
     """The placing of tokens of which none is stated, as in captures before version 1.3.
 
     Args:
-        tokens: A token table.
+        tokens: A token table, or the columns of it.
         family: The model's family, to be named where there are no places.
     """
     return Placing(LAYOUT) if has_cell(tokens).any() else Placing(NOWHERE, reason=no_layout(family))
