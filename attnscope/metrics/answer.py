@@ -16,8 +16,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from attnscope.metrics.families import family
+from attnscope.metrics.groups import alike
 from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.sets import Floats, Ints, Ways
 from attnscope.metrics.registry import Metric
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part, Places, divide
 from attnscope.scene.mentions import asked_speakers
 from attnscope.vocabulary import ANSWER_POSITION
@@ -55,7 +58,7 @@ _CELLS = "Cells that the position may not see (a sliding window) do not count."
     keys=("threshold", "speaker", "asked", "named"),
     needs=("maps",),
 )
-def answer(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
+def answer(cap: Capture, *, threshold: float = 0.5) -> Scan[list[Part]]:
     """Mass, lift and share of the answer position on each speaker (ours).
 
     Args:
@@ -69,28 +72,38 @@ def answer(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     Raises:
         FormatError: If the capture has no `maps` reading.
     """
-    mass, counts, keys = _read(cap, speaker_cells(cap, threshold)[None])
+    scan = _read(cap, speaker_cells(cap, threshold)[None])
     places, names, asked = Places.of(cap), list(cap.scene.speakers), asked_speakers(cap.scene)
     speakers = pd.DataFrame({"speaker": names, "asked": [name in asked for name in names]})
     of = {"place": places.table, "speakers": speakers, "named": len(asked)}
-    values = _values(mass[0], counts[0], keys, places)
-    return [Part(name, value, places.counts(counts[0]), of) for name, value in values.items()]
+
+    def result() -> list[Part]:
+        mass, counts, keys = scan.result()
+        values = _values(mass[0], counts[0], keys, places)
+        return [Part(name, value, places.counts(counts[0]), of) for name, value in values.items()]
+
+    return Scan(scan.groups, scan.take, result)
 
 
-def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:  # noqa: ARG001
-    """Every number for each of D ways [D, S, P] in which cells may lie, the first those of the boxes as they are.
+def measure(cap: Capture, ways: Ways, threshold: float) -> Scan[Iterator[list[Part]]]:  # noqa: ARG001
+    """Every number for each of D ways in which cells may lie, the first those of the boxes as they are.
 
     A share is defined only where as many speakers are in sight as in the first way: of others it is another score.
     """
-    mass, counts, keys = _read(cap, cells)
-    places, rivals = Places.of(cap), None
+    scan, places = _read(cap, ways.cells), Places.of(cap)
     of = {"place": places.table, "speaker": list(cap.scene.speakers)}
-    for way in range(len(cells)):
-        values = _values(mass[way], counts[way], keys, places)
-        seen = np.isfinite(values["answer_lift"]).sum(1)
-        rivals = seen if rivals is None else rivals
-        values["answer_share"] = np.where((seen == rivals)[:, None], values["answer_share"], np.nan)
-        yield [Part(name, value, 0, of) for name, value in values.items()]
+
+    def result() -> Iterator[list[Part]]:
+        mass, counts, keys = scan.result()
+        rivals = None
+        for way in range(len(ways)):
+            values = _values(mass[way], counts[way], keys, places)
+            seen = np.isfinite(values["answer_lift"]).sum(1)
+            rivals = seen if rivals is None else rivals
+            values["answer_share"] = np.where((seen == rivals)[:, None], values["answer_share"], np.nan)
+            yield [Part(name, value, 0, of) for name, value in values.items()]
+
+    return Scan(scan.groups, scan.take, result)
 
 
 def shares(lifts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -113,8 +126,8 @@ def _values(
     return {"answer_mass": places.with_means(mass), "answer_lift": lifts, "answer_share": shares(lifts)}
 
 
-def _read(cap: Capture, cells: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Mass of the answer position on D ways [D, S, P] in which cells may lie, in one pass over the maps.
+def _read(cap: Capture, cells: NDArray[np.bool_]) -> Scan[tuple[Floats, Ints, Ints]]:
+    """Mass of the answer position on D ways [D, S, P] in which cells may lie.
 
     Returns:
         Masses [D, L, H, S], the cells of each speaker that it may see [D, L, S], and all its keys [L].
@@ -123,13 +136,27 @@ def _read(cap: Capture, cells: NDArray[np.bool_]) -> tuple[NDArray[np.float64], 
     mass = np.full((ways, depth, cap.heads, speakers), np.nan)
     counts, keys = np.zeros((ways, depth, speakers), np.int64), np.zeros(depth, np.int64)
     group = answer_group(cap)
-    if group is None or not speakers:
-        return mass, counts, keys
-    query = cap.query_member[cap.query_groups["name"].tolist().index(group)]
-    for row, layer in enumerate(cap.layers):
-        allowed = cap.allowed(int(layer), query)[0]
-        counts[:, row], keys[row] = (cells & allowed).sum(-1), allowed.sum()
-        maps = np.asarray(cap.maps(layer=int(layer), group=group).values, dtype=np.float64)  # [H, P]
-        on = (maps @ cells.reshape(ways * speakers, -1).T).reshape(-1, ways, speakers).swapaxes(0, 1)  # [D, H, S]
-        mass[:, row] = np.where(counts[:, row, None] > 0, on, np.nan)
-    return mass, counts, keys
+    if group is not None and speakers:
+        seen = answer_keys(cap)  # [L, P]
+        some = np.flatnonzero(cells.any((0, 1)))  # the tokens that a sum needs
+        weights = cells[..., some].reshape(ways * speakers, -1).astype(np.float64)
+        for row, allowed in enumerate(seen):
+            same = row and np.array_equal(allowed, seen[row - 1])
+            counts[:, row] = counts[:, row - 1] if same else (weights @ allowed[some]).reshape(ways, speakers)
+        keys[:] = seen.sum(1)
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
+        on = maps[:, 0, some].astype(np.float64) @ weights.T  # [H, D * S]
+        by_way = on.reshape(-1, ways, speakers).swapaxes(0, 1)
+        mass[:, row] = np.where(counts[:, row, None] > 0, by_way, np.nan)
+
+    return Scan([group] if group is not None and speakers else [], take, lambda: (mass, counts, keys))
+
+
+def answer_keys(cap: Capture) -> NDArray[np.bool_]:
+    """Which keys the answer position may see in each layer, [L, P]."""
+    query = cap.query_member[cap.query_groups["name"].tolist().index(str(answer_group(cap)))]
+    out = np.zeros((len(cap.layers), len(query)), dtype=bool)
+    for rows in alike(cap):
+        out[rows] = cap.allowed(int(cap.layers[rows[0]]), query)[0]
+    return out

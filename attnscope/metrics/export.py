@@ -24,7 +24,9 @@ OF = ("capture", "field", "label", "base", "other")  # whose a number is; the la
 PLACE = ("metric", "layer", "head")
 PAIRED = ("before", "after", "p_wilcoxon", "q_wilcoxon")  # further results of paired comparisons
 WHOLE = "all"  # the group of a number that has no keys
-SUFFIXES = (".csv", ".parquet")
+CSV, PARQUET = ".csv", ".parquet"
+SUFFIXES = (CSV, PARQUET)
+CSV_ROWS = 30_000  # up to which a report writes a table as CSV too, for spreadsheets
 
 
 def long(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -81,7 +83,7 @@ def write(table: pd.DataFrame, path: str | Path) -> None:
         raise RequestError(f"{path}: the name of a table ends in {' or '.join(SUFFIXES)}")
     try:
         with unfinished(path) as part:
-            if path.suffix == ".csv":
+            if path.suffix == CSV:
                 table.to_csv(part, index=False)
             else:
                 table.to_parquet(part, index=False, engine="pyarrow")

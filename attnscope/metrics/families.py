@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, ParamSpec
 
 import pandas as pd
 
 from attnscope.metrics.registry import Metric, add
+from attnscope.metrics.scan import Scan, scanned
 from attnscope.metrics.tables import Part, table_of
 
 P = ParamSpec("P")
@@ -17,10 +18,11 @@ P = ParamSpec("P")
 
 def family(
     *metrics: Metric, keys: tuple[str, ...], needs: tuple[str, ...] = ("masses",), one_of: tuple[str, ...] = ()
-) -> Callable[[Callable[P, Iterable[Part]]], Callable[P, pd.DataFrame]]:
+) -> Callable[[Callable[P, Iterable[Part] | Scan[list[Part]]]], Callable[P, pd.DataFrame]]:
     """Declare a function of a capture that gives several metrics.
 
-    The function returns `Part`s; what it becomes returns their tidy table.
+    The function returns `Part`s, or a `Scan` whose result they are, if it reads maps layer by layer: `compute` runs all
+    scans of a capture in one pass. What the function becomes returns their tidy table.
 
     Args:
         metrics: What it gives, in the order in which they are listed.
@@ -46,16 +48,25 @@ def family(
         (96, 'top/1')
     """
 
-    def declare(measure: Callable[P, Iterable[Part]]) -> Callable[P, pd.DataFrame]:
+    def declare(measure: Callable[P, Iterable[Part] | Scan[list[Part]]]) -> Callable[P, pd.DataFrame]:
         signature = inspect.signature(measure)
 
-        @wraps(measure)
-        def compute(*args: P.args, **options: P.kwargs) -> pd.DataFrame:
+        def begin(*args: P.args, **options: P.kwargs) -> Scan[pd.DataFrame]:
             given = signature.bind(*args, **options)
             given.apply_defaults()
             constants: dict[str, Any] = {key: given.arguments[key] for key in keys if key in given.arguments}
-            return table_of(measure(*args, **options), keys, **constants)
+            parts = measure(*args, **options)
+            if not isinstance(parts, Scan):
+                return Scan((), lambda *_: None, partial(table_of, parts, keys, **constants))
+            scan = parts
+            return Scan(scan.groups, scan.take, lambda: table_of(scan.result(), keys, **constants))
 
+        @wraps(measure)
+        def compute(*args: P.args, **options: P.kwargs) -> pd.DataFrame:
+            cap: Any = args[0] if args else options["cap"]
+            return scanned(cap, begin(*args, **options))
+
+        compute.begin = begin  # type: ignore[attr-defined]
         for entry in metrics:
             add(entry, compute, needs, one_of)
         return compute

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.metrics.families import family
-from attnscope.metrics.people.density import FRAME_CHOICES, speaker_cells, turn_maps, units_of
+from attnscope.metrics.people.density import FRAME_CHOICES, speaker_cells, units_of
 from attnscope.metrics.people.detectors import METRICS, detect_units, detectors
+from attnscope.metrics.people.sets import Ways
 from attnscope.metrics.registry import Metric
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part, Places, with_head_mean
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ _UNIT = (
     keys=("frames", "threshold", "speaker", "turn", "time"),
     needs=("maps",),
 )
-def grounding(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
+def grounding(cap: Capture, *, threshold: float = 0.5) -> Scan[list[Part]]:
     """Attention as a detector of the speaker's box (ours): AUC, pointing game, IoU at half the mass.
 
     Args:
@@ -98,31 +100,39 @@ def grounding(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     Raises:
         FormatError: If the capture has no `maps` reading.
     """
-    return next(measure(cap, speaker_cells(cap, threshold)[None], threshold))
+    scan = measure(cap, Ways(units_of(cap), speaker_cells(cap, threshold)[None]), threshold)
+    return Scan(scan.groups, scan.take, lambda: next(scan.result()))
 
 
-def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:
-    """Every number of this family for each of D ways [D, S, P] in which the speakers' cells may lie."""
-    places, units = Places.of(cap), units_of(cap)
-    choices = [detectors(cap, cells, threshold, frames) for frames in FRAME_CHOICES]
+def measure(cap: Capture, ways: Ways, threshold: float) -> Scan[Iterator[list[Part]]]:
+    """Every number of this family for each of D ways in which the speakers' cells may lie."""
+    places, units = Places.of(cap), ways.units
+    choices = [detectors(cap, ways.cells, threshold, frames) for frames in FRAME_CHOICES]
     names, whole = choices[0].groups, choices[0].whole
-    scores = [np.full((len(METRICS), len(cells), len(places), len(names)), np.nan) for _ in choices]
-    means = np.zeros((len(cap.layers) + 1, len(names), len(cap.tokens)))
-    for row, maps in turn_maps(cap, names):
+    scores = [np.full((len(METRICS), len(ways), len(places), len(names)), np.nan) for _ in choices]
+    total = np.zeros((1, len(names), len(cap.tokens)))  # what is measured is the same of a mean as of a sum
+    by_layer = np.full((len(cap.layers) + 1, len(whole), len(cap.tokens)), np.nan)
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
         with_mean = with_head_mean(maps, 0)
-        means[row] = with_mean[-1]
+        by_layer[row] = with_mean[-1, whole]
+        np.add(total[0], np.nan_to_num(with_mean[-1].astype(np.float64)), out=total[0])
         for choice, values in zip(choices, scores, strict=True):
             choice.fill(values, places.of_layer(row), with_mean)
-    means[-1] = np.nan_to_num(means[:-1]).sum(0)  # what is measured is the same of a mean as of a sum
-    for choice, values in zip(choices, scores, strict=True):
-        choice.fill(values, np.array([len(places) - 1]), means[-1:])
-    by_unit = detect_units(means[:, whole], cells[:, choices[0].labels[whole]], units)
-    for way in range(len(cells)):
-        yield [
-            part
-            for choice, values in zip(choices, scores, strict=True)
-            for part in [
-                *choice.parts(values[:, way], way, places.table),
-                *choice.over_time(*by_unit, way, units, places.head_means),
+
+    def result() -> Iterator[list[Part]]:
+        by_layer[-1] = total[0, whole]
+        for choice, values in zip(choices, scores, strict=True):
+            choice.fill(values, np.array([len(places) - 1]), total)
+        by_unit = detect_units(by_layer, ways.cells[:, choices[0].labels[whole]], units)
+        for way in range(len(ways)):
+            yield [
+                part
+                for choice, values in zip(choices, scores, strict=True)
+                for part in [
+                    *choice.parts(values[:, way], way, places.table),
+                    *choice.over_time(*by_unit, way, units, places.head_means),
+                ]
             ]
-        ]
+
+    return Scan(names, take, result)

@@ -176,6 +176,14 @@ def uniform_flow(cap: Capture) -> Flow:
     return replace(flow, heads=[OVER], mass=_uniform(cap)[:, :, None, : len(flow.sets)])
 
 
+def alike(cap: Capture) -> list[list[int]]:
+    """Rows of the layers that share a mask: most models have one mask in all layers, which is unfolded once."""
+    rows_by_mask: dict[object, list[int]] = {}
+    for row, layer in enumerate(cap.layers):
+        rows_by_mask.setdefault(cap.mask(int(layer)), []).append(row)
+    return list(rows_by_mask.values())
+
+
 def uniform_tokens(flow: Flow) -> Flow:
     """What attention spread evenly over the allowed keys would give, for sets of one query each."""
     every = flow.pairs.sum(-1, keepdims=True)  # the modalities are a partition of the keys
@@ -190,10 +198,7 @@ def _uniform(cap: Capture) -> Floats:
     columns = np.flatnonzero(np.asarray(cap.sinks).any(0))
     sinks = np.asarray(cap.sinks)[:, columns, None] * member.T[columns]  # [L, sinks, K]
     total = np.zeros((2, len(cap.layers), len(queries), len(member)))
-    alike: dict[object, list[int]] = {}  # most models have one mask in all layers: it is unfolded once
-    for row, layer in enumerate(cap.layers):
-        alike.setdefault(cap.mask(int(layer)), []).append(row)
-    for rows in alike.values():
+    for rows in alike(cap):
         for start in range(0, member.shape[1], CHUNK):
             some = np.arange(start, min(start + CHUNK, member.shape[1]))
             allowed = cap.allowed(int(cap.layers[rows[0]]), some).astype(np.float32)  # [C, P]

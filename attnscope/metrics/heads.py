@@ -14,11 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.ndimage import label
 
-from attnscope.metrics.answer import answer_group
+from attnscope.metrics.answer import answer_group, answer_keys
 from attnscope.metrics.families import family
 from attnscope.metrics.groups import SINKS
 from attnscope.metrics.people.density import speaker_cells
 from attnscope.metrics.registry import Metric
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part, Places, divide, with_head_mean
 from attnscope.vocabulary import is_visual
 
@@ -46,7 +47,7 @@ _NEIGHBOURS[1, 1] = True
     keys=("threshold",),
     needs=("maps",),
 )
-def cross_attention(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
+def cross_attention(cap: Capture, *, threshold: float = 0.5) -> Scan[list[Part]]:
     """P1's criterion of active heads, g (2nd).
 
     Args:
@@ -59,18 +60,20 @@ def cross_attention(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     Raises:
         FormatError: If the capture has no `maps` reading.
     """
-    cells = speaker_cells(cap, threshold).any(0)
+    cells = np.flatnonzero(speaker_cells(cap, threshold).any(0))
     groups = cap.query_groups
     rows = np.flatnonzero((groups["kind"] == "speaker").to_numpy())
     tokens = cap.query_member[rows].sum(1).astype(np.float64)
     value = np.full((len(cap.layers), cap.heads), np.nan)
-    if len(rows) and cells.any():
-        names = groups["name"].iloc[rows].tolist()
-        for row, layer in enumerate(cap.layers):
-            maps = np.asarray(cap.maps(layer=int(layer), group=names).values, dtype=np.float64)  # [H, R, P]
-            value[row] = maps[..., cells].mean(-1) @ (tokens / tokens.sum())
-    places, pairs = Places.of(cap), int(tokens.sum()) * int(cells.sum())
-    return [Part("cross_attention", places.with_means(value), pairs, {"place": places.table})]
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
+        value[row] = maps[..., cells].mean(-1, dtype=np.float64) @ (tokens / tokens.sum())
+
+    def result() -> list[Part]:
+        places, pairs = Places.of(cap), int(tokens.sum()) * len(cells)
+        return [Part("cross_attention", places.with_means(value), pairs, {"place": places.table})]
+
+    return Scan(groups["name"].iloc[rows].tolist() if len(cells) else [], take, result)
 
 
 @family(
@@ -87,7 +90,7 @@ def cross_attention(cap: Capture, *, threshold: float = 0.5) -> list[Part]:
     keys=("sinks",),
     needs=("maps",),
 )
-def spatial_entropy(cap: Capture) -> list[Part]:
+def spatial_entropy(cap: Capture) -> Scan[list[Part]]:
     """Into how many regions the answer position looks (code, with frames and without the floor: ours).
 
     Args:
@@ -101,12 +104,17 @@ def spatial_entropy(cap: Capture) -> list[Part]:
         FormatError: If the capture has no `maps` reading.
     """
     choices = SINKS if cap.has("masses") or cap.has("stats") else SINKS[:1]
-    parts, places = [], Places.of(cap).table
-    for sinks, (entropy, count) in zip(choices, _read(cap, choices), strict=True):
-        value = np.concatenate([entropy[:-1, :-1].ravel(), entropy[:, -1]])
-        n = np.concatenate([np.repeat(count[:-1], cap.heads), count])
-        parts.append(Part("spatial_entropy", value, n, {"place": places, "sinks": sinks}))
-    return parts
+    scan, places = _read(cap, choices), Places.of(cap).table
+
+    def result() -> list[Part]:
+        parts = []
+        for sinks, (entropy, count) in zip(choices, scan.result(), strict=True):
+            value = np.concatenate([entropy[:-1, :-1].ravel(), entropy[:, -1]])
+            n = np.concatenate([np.repeat(count[:-1], cap.heads), count])
+            parts.append(Part("spatial_entropy", value, n, {"place": places, "sinks": sinks}))
+        return parts
+
+    return Scan(scan.groups, scan.take, result)
 
 
 @family(
@@ -138,7 +146,7 @@ def output_gate(cap: Capture) -> list[Part]:
     return [Part("output_gate", places.with_means(gate), 1, {"place": places.table})]
 
 
-def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np.int64]]]:
+def _read(cap: Capture, choices: Sequence[str]) -> Scan[list[tuple[Floats, NDArray[np.int64]]]]:
     """For each choice of sinks: entropies [L + 1, H + 1] and cells that count [L + 1]; the last are of mean maps."""
     tokens, group = cap.tokens, answer_group(cap)
     placed = is_visual(tokens) & (tokens["grid_y"].to_numpy() >= 0)
@@ -146,20 +154,25 @@ def _read(cap: Capture, choices: Sequence[str]) -> list[tuple[Floats, NDArray[np
     shape = (len(choices), len(cap.layers) + 1)
     entropy, kept = np.full((*shape, cap.heads + 1), np.nan), np.zeros((*shape, len(cells)), dtype=bool)
     total = np.zeros((len(choices), len(cells)))
-    for row, layer in enumerate(cap.layers if group is not None and len(cells) else []):
-        query = cap.query_member[cap.query_groups["name"].tolist().index(str(group))]
-        maps = np.asarray(cap.maps(layer=int(layer), group=group).values, dtype=np.float64)[:, placed]
-        maps = with_head_mean(maps, axis=0)  # [H + 1, V]
-        kept[:, row] = cap.allowed(int(layer), query)[0, placed]
-        for number, sinks in enumerate(choices):
-            if sinks == "without":
-                kept[number, row] &= ~cap.sinks[row, placed]
-            entropy[number, row] = region_entropy(maps, cells, kept[number, row])
-            total[number] += maps[-1] * kept[number, row]
-    for number in range(len(choices)):
-        kept[number, -1] = kept[number].any(0)
-        entropy[number, -1, -1] = region_entropy(total[number][None], cells, kept[number, -1])[0]
-    return list(zip(entropy, kept.sum(-1), strict=True))
+    is_read = group is not None and len(cells) > 0
+    if is_read:
+        kept[:, :-1] = answer_keys(cap)[:, placed]
+    for number in [n for n, sinks in enumerate(choices) if is_read and sinks == "without"]:
+        kept[number, :-1] &= ~cap.sinks[:, placed]
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
+        with_mean = with_head_mean(maps[:, 0, placed].astype(np.float64), axis=0)  # [H + 1, V]
+        for number in range(len(choices)):
+            entropy[number, row] = region_entropy(with_mean, cells, kept[number, row])
+            total[number] += with_mean[-1] * kept[number, row]
+
+    def result() -> list[tuple[Floats, NDArray[np.int64]]]:
+        for number in range(len(choices)):
+            kept[number, -1] = kept[number].any(0)
+            entropy[number, -1, -1] = region_entropy(total[number][None], cells, kept[number, -1])[0]
+        return list(zip(entropy, kept.sum(-1), strict=True))
+
+    return Scan([str(group)] if is_read else [], take, result)
 
 
 def grid_cells(tokens: pd.DataFrame, placed: NDArray[np.bool_]) -> NDArray[np.int64]:

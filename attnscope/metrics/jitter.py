@@ -20,14 +20,16 @@ from attnscope.metrics import answer, grounding, pairs, registry, speakers
 from attnscope.metrics.clips.keys import keys_of
 from attnscope.metrics.headline import change
 from attnscope.metrics.people.boxes import Unit, check, covered, disturb, quantiles
-from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.density import speaker_cells, units_of
+from attnscope.metrics.people.sets import Ways
+from attnscope.metrics.scan import Scan, run
 from attnscope.metrics.tables import Part
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
 CHANCE = "_chance"  # what the name of a score's chance level ends in
-Measure = Callable[["Capture", NDArray[np.bool_], float], Iterator[list[Part]]]
+Measure = Callable[["Capture", Ways, float], Scan[Iterator[list[Part]]]]
 MEASURES: dict[str, Measure] = {
     "speakers": speakers.measure,
     "answer": answer.measure,
@@ -93,12 +95,9 @@ def jitter(
     wanted = {family: table[table["metric"].isin(chosen)] for family, table in measured.items() if family in MEASURES}
     if not wanted:
         return {}
-    cells = _cells(cap, draws, threshold, seed, **how)
-    out = {}
-    for family, table in wanted.items():
-        whole = table.reset_index(drop=True)
-        out[family] = _banded(whole, _measured_anew(cap, whole, MEASURES[family], cells, threshold), level)
-    return out
+    tables = {family: table.reset_index(drop=True) for family, table in wanted.items()}
+    measured_anew = _measured_anew(cap, tables, _cells(cap, draws, threshold, seed, **how), threshold)
+    return {family: _banded(table, measured_anew[family], level) for family, table in tables.items()}
 
 
 def jitter_change(
@@ -136,13 +135,18 @@ def jitter_change(
         ['after', 'change', 'low', 'high']
     """
     how = check(draws=draws, level=level, **how)
-    cells = [_cells(cap, draws, threshold, seed, **how) for cap in caps]
+    both = [name for name in MEASURES if all(name in some for some in tables)]
+    own = [{name: some[name].reset_index(drop=True) for name in both} for some in tables]
+    measured = [
+        _measured_anew(cap, some, _cells(cap, draws, threshold, seed, **how), threshold)
+        for cap, some in zip(caps, own, strict=True)
+    ]
     bands_before, bands_after, moved = {}, {}, {}
-    for family in (name for name in MEASURES if all(name in some for some in tables)):
-        own = [some[family].reset_index(drop=True) for some in tables]
-        draws_of = [_measured_anew(caps[i], own[i], MEASURES[family], cells[i], threshold) for i in (0, 1)]
-        bands_before[family], bands_after[family] = (_banded(own[i], draws_of[i], level) for i in (0, 1))
-        moved[family] = _banded(change(*own), _moved(own, draws_of), level)
+    for family in both:
+        parts = [(some[family], anew[family]) for some, anew in zip(own, measured, strict=True)]
+        bands_before[family], bands_after[family] = (_banded(table, anew, level) for table, anew in parts)
+        first, second = (table for table, _ in parts)
+        moved[family] = _banded(change(first, second), _moved([first, second], [anew for _, anew in parts]), level)
     return bands_before, bands_after, moved
 
 
@@ -160,16 +164,21 @@ class _Draws:
     values: NDArray[np.float64]
 
 
-def _measured_anew(
-    cap: Capture, table: pd.DataFrame, measure: Measure, cells: NDArray[np.bool_], threshold: float
-) -> _Draws:
-    """The numbers of a table for draws [D, S, P] of the cells."""
-    ways = measure(cap, np.concatenate([speaker_cells(cap, threshold)[None], cells]), threshold)
+def _measured_anew(cap: Capture, tables: Tables, cells: NDArray[np.bool_], threshold: float) -> dict[str, _Draws]:
+    """The numbers of tables by family, for draws [D, S, P] of the cells, in one pass over the maps."""
+    ways = Ways(units_of(cap), np.concatenate([speaker_cells(cap, threshold)[None], cells]))
+    scans = {family: MEASURES[family](cap, ways, threshold) for family in tables}
+    run(cap, list(scans.values()))
+    return {family: _draws(table, scans.pop(family).result(), len(cells)) for family, table in tables.items()}
+
+
+def _draws(table: pd.DataFrame, ways: Iterator[list[Part]], draws: int) -> _Draws:
+    """The numbers of a table in ways in which the cells may lie; the first is that of the boxes as they are."""
     as_they_are, wanted = next(ways), set(table["metric"].unique())
     rows = table["metric"].isin({part.metric for part in as_they_are} & wanted)  # in the same order as the parts
     if "rows" in table:
         rows &= table["rows"] != "token"  # read word by word, for the boxes as they are alone
-    values = np.full((len(cells), int(rows.sum())), np.nan)
+    values = np.full((draws, int(rows.sum())), np.nan)
     for draw, parts in enumerate(ways):
         kept = [part for part in _comparable(parts, as_they_are) if part.metric in wanted]
         values[draw] = np.concatenate([part.flat for part in kept]) if kept else np.nan

@@ -23,24 +23,20 @@ from attnscope.metrics.people.density import (
     FRAME_CHOICES,
     seen_cells,
     speaker_cells,
-    turn_maps,
-    unit_counts,
-    unit_masses,
-    unit_weights,
     units_of,
 )
+from attnscope.metrics.people.sets import Ways
 from attnscope.metrics.people.words import (
     MATCHES,
     TOGETHER,
     PairNumbers,
     Words,
     add_heads,
-    boxes_of,
     over_layers,
     together,
-    unit_peaks,
 )
 from attnscope.metrics.registry import Metric
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part, Places
 
 if TYPE_CHECKING:
@@ -111,7 +107,7 @@ def _variants() -> list[Metric]:
 
 
 @family(*_variants(), keys=("frames", "threshold", "match", "heads", "rows", "turn", "time"), needs=("maps",))
-def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> list[Part]:
+def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> Scan[list[Part]]:
     """Mean, maximum and mass over matched and mismatched pairs of words and cells (ours, after P1's AttnMax, AttnMean).
 
     Args:
@@ -128,47 +124,52 @@ def pairs(cap: Capture, *, threshold: float = 0.5, exact: bool = False) -> list[
     Raises:
         FormatError: If the capture has no `maps` reading.
     """
-    cells = speaker_cells(cap, threshold)[None]
-    parts = next(measure(cap, cells, threshold))
-    if exact and (cap.has("qk") or cap.has("full")):
-        parts += _word_peaks(cap, cells, threshold)
-    return parts
+    ways = Ways(units_of(cap), speaker_cells(cap, threshold)[None])
+    scan = measure(cap, ways, threshold)
+
+    def result() -> list[Part]:
+        parts = next(scan.result())
+        if exact and (cap.has("qk") or cap.has("full")):
+            parts += _word_peaks(cap, ways, threshold)
+        return parts
+
+    return Scan(scan.groups, scan.take, result)
 
 
-def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:
-    """Every number of this family for each of D ways [D, S, P] in which the speakers' cells may lie."""
-    units, choices, places = units_of(cap), _words(cap, cells, threshold), Places.of(cap)
-    weights, boxes = unit_weights(units, cells), boxes_of(units, cells)
-    shape = len(units.times), *cells.shape[:2]  # F, D, S
+def measure(cap: Capture, ways: Ways, threshold: float) -> Scan[Iterator[list[Part]]]:
+    """Every number of this family for each of D ways in which the speakers' cells may lie."""
+    choices, places, times = _words(cap, ways, threshold), Places.of(cap), ways.units.times
     numbers = [PairNumbers.empty(words, len(cap.layers), cap.heads) for words in choices]
-    for row, maps in turn_maps(cap, choices[0].turns.groups if len(units.times) else []):
-        masses = unit_masses(maps, units, weights).reshape(*maps.shape[:2], *shape)
-        peaks = unit_peaks(maps, boxes, shape)
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
+        on = ways.on_cells(maps)
         for words, own in zip(choices, numbers, strict=True):
-            own.fill(row, words, masses, peaks)
-    for way in range(len(cells)):
-        parts: list[Part] = []
-        for words, own in zip(choices, numbers, strict=True):
-            n, by_turn, by_unit = (n[way] for n in own.n)
-            same = {"frames": words.frames, "rows": "turn"}
-            for k, name in enumerate(METRICS):
-                parts += _over_turns(name, own.each[k, way], own.whole[k, way], n, places, same)
-                turns = same | {"turn": words.turns.numbers}
-                parts += _together(f"{name}_turn", own.turn[k, way], by_turn, places, turns)
-                parts += _together(f"{name}_time", own.time[k, way], by_unit, places, same | {"time": units.times})
-        yield parts
+            own.fill(row, words, on)
+
+    def result() -> Iterator[list[Part]]:
+        for way in range(len(ways)):
+            parts: list[Part] = []
+            for words, own in zip(choices, numbers, strict=True):
+                n, by_turn, by_unit = (n[way] for n in own.n)
+                same = {"frames": words.frames, "rows": "turn"}
+                for k, name in enumerate(METRICS):
+                    parts += _over_turns(name, own.each[k, way], own.whole[k, way], n, places, same)
+                    turns = same | {"turn": words.turns.numbers}
+                    parts += _together(f"{name}_turn", own.turn[k, way], by_turn, places, turns)
+                    parts += _together(f"{name}_time", own.time[k, way], by_unit, places, same | {"time": times})
+            yield parts
+
+    return Scan(choices[0].turns.groups if len(times) else [], take, result)
 
 
-def _words(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> list[Words]:
+def _words(cap: Capture, ways: Ways, threshold: float) -> list[Words]:
     """The words of the turns at live frames and at all."""
-    counts = unit_counts(units_of(cap), cells)
-    return [Words.at(frames, seen_cells(cap, threshold, frames), counts) for frames in FRAME_CHOICES]
+    return [Words.at(frames, seen_cells(cap, threshold, frames), ways.counts) for frames in FRAME_CHOICES]
 
 
-def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> list[Part]:
+def _word_peaks(cap: Capture, ways: Ways, threshold: float) -> list[Part]:
     """The maximum of every word on its own, mean over the words of each turn."""
-    units, choices, turned = units_of(cap), _words(cap, cells, threshold), cap.tokens["turn"].to_numpy()
-    boxes, shape, places = boxes_of(units, cells), (len(units.times), *cells.shape[:2]), Places.of(cap)
+    choices, turned, places = _words(cap, ways, threshold), cap.tokens["turn"].to_numpy(), Places.of(cap)
     each = np.full((len(choices), len(cap.layers), cap.heads, 2), np.nan)
     whole = np.full((len(choices), len(cap.layers) + 1, len(TOGETHER), 2), np.nan)
     n = np.zeros((len(choices), 2), dtype=np.int64)
@@ -177,14 +178,14 @@ def _word_peaks(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> lis
         tops = [np.zeros((1, cap.heads, *words.cells.shape[1:])) for words in choices]
         for t, number in enumerate(choices[0].turns.numbers):
             queries = np.flatnonzero(turned == number)
-            peaks = unit_peaks(cap.attention(int(layer), queries=queries), boxes, shape)  # [H, words, F, 1, S]
+            peaks = ways.on_cells(cap.attention(int(layer), queries=queries)).peaks[:, :, 0]  # [F, S, H, words]
             for top, words in zip(tops, choices, strict=True):
-                live = words.turns.live[t][:, None, None]
-                top[0, :, t] = np.max(peaks, axis=2, where=live, initial=0).mean(1)[:, 0]
+                top[0, :, t] = peaks[words.turns.live[t]].max(0, initial=0).mean(-1).T
         for i, (top, words) in enumerate(zip(tops, choices, strict=True)):
             (each[i, row],), (n[i],) = words.over_turns(*words.per_turn(top))
-            add_heads(so_far[i], top, 1)
-            rows = {row: together(top, 1), len(cap.layers): over_layers(so_far[i], row + 1)}
+            heads = together(top, 1)
+            add_heads(so_far[i], heads)
+            rows = {row: heads, len(cap.layers): over_layers(so_far[i], row + 1)}
             for at, of in rows.items():  # the last layer's turn leaves the numbers of all layers
                 whole[i, at] = [words.over_turns(*words.per_turn(numbers))[0][0, 0] for numbers in of]
     return [

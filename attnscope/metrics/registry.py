@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pandas as pd
 
 from attnscope.errors import RequestError
+from attnscope.metrics.scan import run
 from attnscope.plugins import Registry, distribution
 
 if TYPE_CHECKING:
@@ -227,16 +228,21 @@ def compute(
     for option in options:
         if option not in known:
             raise RequestError(f"no metric takes the option '{option}'; known: {', '.join(sorted(known))}")
+    given = {
+        fn: {k: v for k, v in options.items() if k in accepted[fn]}
+        for fn, entry in functions.items()
+        if not lacking(cap, entry)
+    }
+    begun = {fn: fn.begin(cap, **own) for fn, own in given.items() if hasattr(fn, "begin")}
+    run(cap, list(begun.values()))
     tables: dict[str, list[pd.DataFrame]] = {}
-    for number, (fn, entry) in enumerate(functions.items()):
+    for number, (fn, own) in enumerate(given.items()):
         if progress is not None:
-            progress("metrics", number, len(functions))
-        if lacking(cap, entry):
-            continue
-        table = fn(cap, **{k: v for k, v in options.items() if k in accepted[fn]})
-        tables.setdefault(entry.family, []).append(table[table["metric"].isin(wanted)])
+            progress("metrics", number, len(given))
+        table = begun.pop(fn).result() if fn in begun else fn(cap, **own)
+        tables.setdefault(functions[fn].family, []).append(table[table["metric"].isin(wanted)])
     if progress is not None:
-        progress("metrics", len(functions), len(functions))
+        progress("metrics", len(given), len(given))
     return {family: _joined(family, parts) for family, parts in tables.items()}
 
 

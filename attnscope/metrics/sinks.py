@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.metrics.families import family
-from attnscope.metrics.groups import modality_flow, query_sets
+from attnscope.metrics.groups import alike, modality_flow, query_sets
 from attnscope.metrics.registry import OVER, Metric
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part, Places, divide
 from attnscope.vocabulary import ANSWER_POSITION, QUESTION, ROLE, SPEAKER, TEXT, VISUAL, group_name
 
@@ -148,7 +149,7 @@ def from_masses(cap: Capture) -> list[Part]:
     keys=KEYS,
     needs=("maps",),
 )
-def bos_share(cap: Capture) -> list[Part]:
+def bos_share(cap: Capture) -> Scan[list[Part]]:
     """Mass on the first position; n = queries that may see it.
 
     Raises:
@@ -161,14 +162,19 @@ def bos_share(cap: Capture) -> list[Part]:
     asked = np.flatnonzero(member.any(0))
     mass = np.empty((len(cap.layers), cap.heads, len(rows)))
     seen = np.empty((len(cap.layers), len(rows)), np.int64)
-    for at, layer in enumerate(cap.layers.tolist() if chosen else []):
-        seen[at] = member[:, asked] @ cap.allowed(layer, asked)[:, 0].astype(np.int64)
-        total = cap.maps(layer, group=chosen).values[..., 0].astype(np.float64) * member.sum(1)  # [H, Q]
-        mass[at] = divide(total, seen[at])
-    names = [group_name(ROLE, name) if name == QUESTION else name for name in chosen]
-    places = Places.of(cap)
-    axes = {"place": places.table, "query": names, "key": "first"}
-    return [Part("bos_share", places.with_means(mass), places.counts(seen), axes)]
+    for same in alike(cap) if chosen else []:
+        seen[same] = member[:, asked] @ cap.allowed(int(cap.layers[same[0]]), asked)[:, 0].astype(np.int64)
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
+        mass[row] = divide(maps[..., 0].astype(np.float64) * member.sum(1), seen[row])  # [H, Q]
+
+    def result() -> list[Part]:
+        names = [group_name(ROLE, name) if name == QUESTION else name for name in chosen]
+        places = Places.of(cap)
+        axes = {"place": places.table, "query": names, "key": "first"}
+        return [Part("bos_share", places.with_means(mass), places.counts(seen), axes)]
+
+    return Scan(chosen, take, result)
 
 
 def _entropy(cap: Capture, at: int, layer: int) -> Floats:

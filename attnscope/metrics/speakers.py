@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from attnscope.metrics.families import family
 from attnscope.metrics.people import nulls
-from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.density import speaker_cells, units_of
+from attnscope.metrics.people.sets import Ways
 from attnscope.metrics.people.shares import Densities, densities
 from attnscope.metrics.registry import Metric
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ _SHARE = "Not defined where the own speaker has no cell, or nobody else has one.
 )
 def speakers(
     cap: Capture, *, threshold: float = 0.5, limit: int = 5000, draws: int = 1999, shifts: int = 64, seed: int = 0
-) -> list[Part]:
+) -> Scan[list[Part]]:
     """Density matrix, consistency score with its chance level, lifts, p under four nulls, and share by turn and time.
 
     Args:
@@ -150,17 +152,22 @@ def speakers(
         a turn, turns for the share of a unit, else speakers whose rows enter.
     """
     shifted, _, exact = nulls.shifted_cells(cap, threshold, shifts=shifts, seed=seed)
-    cells = np.concatenate([speaker_cells(cap, threshold)[None], shifted])
-    parts: list[Part] = []
-    for choice in densities(cap, cells, threshold, timed=1):
-        p, _ = nulls.label_p(choice.flat(0), choice.turns[0], limit=limit, draws=draws, seed=seed)
-        own = choice.parts(0)
-        parts += [_tested(part, p, choice) if part.metric == LIFT else part for part in own]
-        lift, shift_p, n = nulls.shift_p(choice.lifts()[1:], exact)
-        parts.append(_tested(choice.part(TIMING, lift, n), shift_p, choice))
-        rows = next(part.n for part in own if part.metric == LIFT)
-        parts += _other_nulls(choice, np.asarray(rows), limit=limit, draws=draws, seed=seed)
-    return parts
+    ways = Ways(units_of(cap), np.concatenate([speaker_cells(cap, threshold)[None], shifted]))
+    scan = densities(cap, ways, threshold, timed=1)
+
+    def result() -> list[Part]:
+        parts: list[Part] = []
+        for choice in scan.result():
+            p, _ = nulls.label_p(choice.flat(0), choice.turns[0], limit=limit, draws=draws, seed=seed)
+            own = choice.parts(0)
+            parts += [_tested(part, p, choice) if part.metric == LIFT else part for part in own]
+            lift, shift_p, n = nulls.shift_p(choice.lifts()[1:], exact)
+            parts.append(_tested(choice.part(TIMING, lift, n), shift_p, choice))
+            rows = next(part.n for part in own if part.metric == LIFT)
+            parts += _other_nulls(choice, np.asarray(rows), limit=limit, draws=draws, seed=seed)
+        return parts
+
+    return Scan(scan.groups, scan.take, result)
 
 
 def _other_nulls(choice: Densities, rows: NDArray[np.int64], *, limit: int, draws: int, seed: int) -> list[Part]:
@@ -175,11 +182,16 @@ def _other_nulls(choice: Densities, rows: NDArray[np.int64], *, limit: int, draw
     ]
 
 
-def measure(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> Iterator[list[Part]]:
-    """Every number of this family that needs no other boxes, for each of D ways [D, S, P] in which cells may lie."""
-    choices = densities(cap, cells, threshold, timed=len(cells))
-    for way in range(len(cells)):
-        yield [part for choice in choices for part in choice.parts(way)]
+def measure(cap: Capture, ways: Ways, threshold: float) -> Scan[Iterator[list[Part]]]:
+    """Every number of this family that needs no other boxes, for each of D ways in which cells may lie."""
+    scan = densities(cap, ways, threshold, timed=len(ways))
+
+    def result() -> Iterator[list[Part]]:
+        choices = scan.result()
+        for way in range(len(ways)):
+            yield [part for choice in choices for part in choice.parts(way)]
+
+    return Scan(scan.groups, scan.take, result)
 
 
 def _tested(part: Part, p: NDArray[np.float64], choice: Densities) -> Part:

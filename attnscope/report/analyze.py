@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from attnscope.report.inputs import (
 )
 from attnscope.report.page import provenance
 from attnscope.report.page.captures import capture_page, notes, options, placing
+from attnscope.report.page.drawing import Maker, draw_sections
 from attnscope.report.page.output import Output
 from attnscope.report.page.page import Page
 from attnscope.report.page.section import Section
@@ -52,10 +54,11 @@ def analyze(
     jitter: Mapping[str, Any] | None = None,
     style: str = "paper",
     films: bool = False,
+    csv: bool = False,
     caption: str = "",
     progress: Progress | None = None,
 ) -> Summary:
-    """Measure captures and write tables (CSV, parquet), figures (PNG, SVG), `report.html` and `summary.json`.
+    """Measure captures and write tables (parquet, small ones also CSV), figures (PNG, SVG), a page and JSON.
 
     Everything is put there at the end: what is interrupted leaves the folder as it was.
 
@@ -71,6 +74,7 @@ def analyze(
         style: Style of figures: `paper` or `slides`.
         films: Also write the attention over the moving clip as mp4 and GIF, for the captures whose frames are shown;
             takes seconds a clip.
+        csv: Also write tables of more than 30,000 rows (`attnscope.metrics.export.CSV_ROWS`) as CSV.
         caption: A sentence that readers must see first, under the title.
         progress: Called with (what, done, total); a total of 0 is not known.
 
@@ -102,7 +106,7 @@ def analyze(
         options: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator, "by": by}
         options |= {"jitter": None if jitter is None else dict(jitter), "style": style, "films": films}
         with draft(Path(out), PAGE) as report, styled(style):
-            report.output.progress = progress
+            report.output.progress, report.output.csv = progress, csv
             learn_scenes([cap.scene for cap in caps])
             tables = compute_tables(caps, names, threshold, options["jitter"], progress)
             analysis = Analysis(report.output, caps, names, tables, about, speaker, denominator, films)
@@ -145,7 +149,9 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
 
 def sections(analysis: Analysis) -> list[Section]:
     """Figures by heading; headings without a figure say that there is none (the notes say why)."""
-    return [part.of_captures(analysis) for part in (speakers, answer, frames, modality)]
+    parts = ((speakers, True), (answer, False), (frames, False), (modality, True))
+    makers = [Maker(partial(part.of_captures, analysis), from_tables) for part, from_tables in parts]
+    return draw_sections(analysis.output, makers)
 
 
 def write_tables(

@@ -52,6 +52,7 @@ def compare(
     threshold: float = 0.5,
     denominator: str = "max",
     jitter: Mapping[str, Any] | None = None,
+    csv: bool = False,
     caption: str = "",
     progress: Progress | None = None,
 ) -> Summary:
@@ -69,6 +70,7 @@ def compare(
         denominator: Denominator of the gap between self and cross attention.
         jitter: Options of `attnscope.metrics.jitter`: numbers that depend on boxes, and their changes, get a band from
             disturbed boxes, the same before and after.
+        csv: Also write tables of more than 30,000 rows (`attnscope.metrics.export.CSV_ROWS`) as CSV.
         caption: A sentence that readers must see first, under the title.
         progress: Called with (what, done, total); a total of 0 is not known.
 
@@ -95,7 +97,7 @@ def compare(
         settings: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
         settings["jitter"] = None if jitter is None else dict(jitter)
         with draft(Path(out), PAGE) as report, styled():
-            report.output.progress = progress
+            report.output.progress, report.output.csv = progress, csv
             learn_scenes([cap.scene for cap in caps])
             return _write(report, caps, paired, settings, caption)
 

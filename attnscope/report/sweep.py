@@ -57,9 +57,10 @@ def sweep(
     model: LoadedModel | str | Path | None = None,
     threshold: float = 0.5,
     denominator: str = "max",
+    csv: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Run a sweep and write its tables (tidy and wide, CSV and parquet), figure, `report.html` and `summary.json`.
+    """Run a sweep and write its tables (tidy and wide), figure, `report.html` and `summary.json`.
 
     Everything is written at the end: an interrupted sweep leaves nothing. A sweep's page that is there is replaced,
     with its tables and figures.
@@ -72,6 +73,7 @@ def sweep(
         model: The model, if it is not to be loaded again from where the capture had it.
         threshold: Covered fraction from which a cell counts as a speaker's.
         denominator: Denominator of the gap between self and cross attention.
+        csv: Also write tables of more than 30,000 rows (`attnscope.metrics.export.CSV_ROWS`) as CSV.
         progress: Called with (what, done, total).
 
     Raises:
@@ -80,6 +82,7 @@ def sweep(
     """
     check_options(threshold, denominator)
     with draft(Path(out), PAGE, DOCUMENT) as report, styled():
+        report.output.csv = csv
         options: dict[str, Any] = {"model": model, "threshold": threshold, "denominator": denominator}
         return _write(run_sweep(before, steps, sweeps, progress=progress, **options), before, report)
 

@@ -38,9 +38,10 @@ def what_if(
     *,
     layers: str | Sequence[int] | None = None,
     threshold: float = 0.5,
+    csv: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Answer what corrections would change in each layer, and write a table (CSV, parquet), a figure, a page and JSON.
+    """Answer what corrections would change in each layer, and write a table, a figure, a page and JSON.
 
     Args:
         path: A plain capture with the `qk` reading.
@@ -48,6 +49,7 @@ def what_if(
         out: Folder to write into; made if it does not exist.
         layers: Which of the captured layers to look at; None for all.
         threshold: Covered fraction from which a cell counts as a speaker's.
+        csv: Also write tables of more than 30,000 rows (`attnscope.metrics.export.CSV_ROWS`) as CSV.
         progress: Called with (what, done, total).
 
     Raises:
@@ -55,6 +57,7 @@ def what_if(
         RunError: If the output cannot be written.
     """
     with draft(Path(out), PAGE, DOCUMENT) as report, styled():
+        report.output.csv = csv
         result = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
         return _write(result, corrections, path, report)
 

@@ -133,7 +133,7 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What a report shows of the speakers."""
+    """What a report shows of the speakers, and how it writes its tables."""
 
     panel: ClassVar[str | None] = None
     speaker: Annotated[
@@ -144,6 +144,10 @@ class ReportOptions:
         str | None,
         option("Error bands from boxes whose edges are moved at random: 10% of their size, or 10px.", "AMOUNT"),
     ] = None
+    csv: Annotated[
+        bool,
+        option("Also write tables of more than 30,000 rows as CSV; smaller ones always are.", None, "--csv"),
+    ] = False
 
     def bands(self) -> dict[str, Any] | None:
         """Options of `attnscope.metrics.jitter` from "10%" or "10px"; None if nothing is given.

@@ -47,6 +47,7 @@ def run_sweep(
     sweeps: Sequence[str],
     *,
     model: str | None,
+    csv: bool,
     output: OutputOptions,
 ) -> None:
     """Run a sweep, print its small table and where its page is.
@@ -57,6 +58,7 @@ def run_sweep(
         steps: Method and given parameters of each correction, None for what is not given; or corrections of a file.
         sweeps: As given to `--sweep`.
         model: Where the model is now.
+        csv: Write tables of any size as CSV too.
         output: How the results are written and printed.
     """
     from attnscope.report.sweep import PAGE, brief, sweep
@@ -64,7 +66,7 @@ def run_sweep(
     refuse_existing(out / PAGE, output.force)
     quiet_transformers()
     with progress_bar(output.quiet) as progress:
-        summary = sweep(before, steps, sweeps, out, model=model, progress=progress)
+        summary = sweep(before, steps, sweeps, out, model=model, csv=csv, progress=progress)
     if output.json:
         print_json(summary.to_dict())
         return
@@ -72,13 +74,15 @@ def run_sweep(
     print_lines(summary.report)
 
 
-def run_what_if(before: Path, out: Path, corrections: Sequence[Correction], *, output: OutputOptions) -> None:
+def run_what_if(
+    before: Path, out: Path, corrections: Sequence[Correction], *, csv: bool, output: OutputOptions
+) -> None:
     """Answer a what-if, print the heads that would change most and where its page is; arguments as of `run_sweep`."""
     from attnscope.report.what_if import PAGE, brief, what_if
 
     refuse_existing(out / PAGE, output.force)
     with progress_bar(output.quiet) as progress:
-        summary = what_if(before, corrections, out, progress=progress)
+        summary = what_if(before, corrections, out, csv=csv, progress=progress)
     if output.json:
         print_json(summary.to_dict())
         return

@@ -56,6 +56,7 @@ def run(
             jitter=bands,
             style=style,
             films=films,
+            csv=people.csv,
             progress=progress,
         )
     print_json(summary.to_dict()) if output.json else print_lines(summary.report)

@@ -29,5 +29,5 @@ def run(
 
     refuse_existing(out / PAGE, output.force)
     with progress_bar(output.quiet) as progress:
-        summary = compare(before, after, out, speaker=people.speaker, jitter=bands, progress=progress)
+        summary = compare(before, after, out, speaker=people.speaker, jitter=bands, csv=people.csv, progress=progress)
     print_json(summary.to_dict()) if output.json else print_lines(summary.report)

@@ -63,11 +63,11 @@ def run(
         refuse_existing(path, output.force)
 
     if sweep:
-        run_sweep(before, out, corrections.steps(_DEFAULT), sweep, model=model, output=output)
+        run_sweep(before, out, corrections.steps(_DEFAULT), sweep, model=model, csv=people.csv, output=output)
         return
     chosen = corrections.corrections(_DEFAULT)
     if what_if:
-        run_what_if(before, out, chosen, output=output)
+        run_what_if(before, out, chosen, csv=people.csv, output=output)
         return
     with open_capture(before) as cap:
         subject(cap, people.speaker)  # an unknown speaker is refused before the model runs
@@ -76,5 +76,7 @@ def run(
         with progress_bar(output.quiet) as progress:
             rerun(before, chosen, after, model=model, verify=verify, progress=progress).close()
         with progress_bar(output.quiet) as progress:
-            summary = compare(before, after, out, speaker=people.speaker, jitter=bands, progress=progress)
+            summary = compare(
+                before, after, out, speaker=people.speaker, jitter=bands, csv=people.csv, progress=progress
+            )
     print_json(summary.to_dict()) if output.json else print_lines(summary.report)

@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu, rankdata
 
 from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
-from attnscope.metrics.people.detectors import METRICS, detect, ranks
+from attnscope.metrics.people.detectors import BLOCK, METRICS, ascending, detect, ranks
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 NAMES = [*METRICS, "box_area"]
@@ -133,6 +133,37 @@ def test_ranks_are_those_of_scipy_and_the_auc_that_of_mann_and_whitney(values, s
     if inside.any() and not inside.all() and maps.any():
         u = mannwhitneyu(maps[:, inside], maps[:, ~inside], axis=-1).statistic
         assert np.allclose(auc, u / inside.sum() / (~inside).sum())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 999), power=st.sampled_from([0, 1, 40]), low=st.sampled_from([0.0, -0.5]))
+def test_attention_is_sorted_as_by_argsort(seed, power, low):
+    rng = np.random.default_rng(seed)
+    maps = (rng.random((3, 50)) ** power + low).astype(np.float32)  # as it comes; equal; with numbers near and below 0
+    maps[0, :3] = np.nan, np.inf, 0
+    for rows in (maps[:1], maps[1:], maps[1:].astype(np.float64)):
+        assert np.array_equal(np.take_along_axis(rows, ascending(rows), -1), np.sort(rows), equal_nan=True)
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 999), levels=st.sampled_from([3, 10**6]))
+def test_many_rows_and_sets_are_as_each_alone(seed, levels):
+    """Rows that are sorted block by block, and sets of which each is alone; with ties and without."""
+    rng = np.random.default_rng(seed)
+    count = BLOCK // 2
+    maps = (rng.integers(0, levels, (5, count)) / levels).astype(np.float32)
+    maps[3] = 0
+    inside = rng.random((3, count)) < np.array([[0.1], [0.0], [0.5]])
+    whole = detect(maps, inside)
+    alone = [[detect(row[None], some[None])[:, 0, 0] for row in maps] for some in inside]
+    assert np.allclose(whole, np.moveaxis(alone, -1, 0), equal_nan=True, rtol=1e-12)
+    assert np.isfinite(whole[:, [0, 2]][..., [0, 1, 2, 4]]).all() and np.isnan(whole[:, 1]).all()
+    for row, some in ((maps[0], inside[0]), (maps[4], inside[2])):  # and by their definitions
+        rank = rankdata(row)
+        u = rank[some].sum() - some.sum() * (some.sum() + 1) / 2
+        assert np.isclose(detect(row[None], some[None])[0, 0, 0], u / some.sum() / (~some).sum())
+        top = row == row.max()
+        assert np.isclose(detect(row[None], some[None])[1, 0, 0], (top & some).sum() / top.sum())
 
 
 @settings(max_examples=10, deadline=None)

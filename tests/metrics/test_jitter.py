@@ -16,6 +16,9 @@ from attnscope.errors import RequestError
 from attnscope.metrics.headline import change
 from attnscope.metrics.jitter import MEASURES
 from attnscope.metrics.people.boxes import covered, disturb, quantiles
+from attnscope.metrics.people.density import units_of
+from attnscope.metrics.people.sets import Ways
+from attnscope.metrics.scan import scanned
 from tests.metrics.sketch import CELL, Sketch, causal, draw, room, softmax
 
 SEATS = [(0, 1), (1, 2), (2, 0)]
@@ -288,11 +291,15 @@ def test_the_band_of_a_change_is_over_the_same_boxes(tmp_path):
             assert set(found) == set(alone) and all(found[family].equals(alone[family]) for family in alone)
         boxes = disturb(one, 7, unit="box", drop=0, grow=0, amount=0.4, rng=np.random.default_rng(2))
         cells = np.stack([covered(one, drawn_boxes) >= 0.5 for drawn_boxes in boxes])
+        ways = [Ways(units_of(cap), cells) for cap in (one, two)]
         for family, table in moved.items():
             pd.testing.assert_series_equal(table["change"], change(tables[0][family], tables[1][family])["change"])
             drawn = [
-                [np.concatenate([part.values.ravel() for part in parts]) for parts in MEASURES[family](cap, cells, 0.5)]
-                for cap in (one, two)
+                [
+                    np.concatenate([np.ravel(part.values) for part in parts])
+                    for parts in scanned(cap, MEASURES[family](cap, own, 0.5))
+                ]
+                for cap, own in zip((one, two), ways, strict=True)
             ]
             low, high = quantiles(np.subtract(drawn[1], drawn[0]), (0.025, 0.975))
             measured = table[~table["metric"].isin(AS_THEY_ARE)]  # in the same order

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.metrics.pairs import METRICS
-from attnscope.metrics.people.density import Turns, Units, live_frames, unit_masses, unit_weights
-from attnscope.metrics.people.words import MATCHES, PairNumbers, Words, boxes_of, unit_peaks
+from attnscope.metrics.people.density import Turns, Units, live_frames
+from attnscope.metrics.people.sets import OnCells, Ways, over_live, over_units
+from attnscope.metrics.people.words import MATCHES, PairNumbers, Words
 from tests.metrics.sketch import causal, draw, room, softmax
 
 MEAN, MAX, MASS = METRICS
@@ -224,7 +225,9 @@ def test_numbers_equal_loops_over_the_dense_map(tmp_path_factory, seed):
 def test_no_alignment_over_all_labels(seed, speakers, turns):
     """Over all ways to say who speaks, matched and mismatched have the same mean, for the highest head too."""
     rng = np.random.default_rng(seed)
-    numbers = rng.gamma(0.5, size=(2, 2, 5, turns, 1, 1, speakers))  # layers, K, heads, turns, one unit, one way
+    numbers = rng.gamma(
+        0.5, size=(2, 2, 1, speakers, 1, 5, turns)
+    )  # layers, K, one unit, speakers, one way, heads, turns
     tokens, totals = rng.integers(1, 5, turns), []
     for labels in product(range(speakers), repeat=turns):
         said = Turns(
@@ -239,7 +242,7 @@ def test_no_alignment_over_all_labels(seed, speakers, turns):
         words = Words.at("all", said, np.ones((1, 1, speakers), int))
         found = PairNumbers.empty(words, 2, 5)
         for row, (masses, peaks) in enumerate(numbers):
-            found.fill(row, words, masses, peaks)
+            found.fill(row, words, OnCells(masses, peaks))
         totals.append((found.whole, found.turn, found.time))
     for of in zip(*totals, strict=True):
         matched, mismatched = np.moveaxis(np.mean(of, axis=0), 4, 0)
@@ -259,14 +262,35 @@ def test_splitting_a_box_adds_up(seed):
     maps = rng.random((2, 3, 12)).astype(np.float32)
     box, half = rng.random((4, 12)) < 0.7, rng.random((4, 12)) < 0.5
     cells = np.stack([box & half, box & ~half, box], axis=1)  # [D, S, P]
-    peaks = unit_peaks(maps, boxes_of(units, cells), (3, 4, 3))
-    masses = unit_masses(maps, units, unit_weights(units, cells)).reshape(2, 3, 3, 4, 3)
-    assert np.allclose(masses[..., 0] + masses[..., 1], masses[..., 2])
-    assert np.array_equal(np.maximum(peaks[..., 0], peaks[..., 1]), peaks[..., 2])
+    on = Ways(units, cells).on_cells(maps)  # [F, S, D, H, T]
+    assert np.allclose(on.masses[:, 0] + on.masses[:, 1], on.masses[:, 2])
+    assert np.array_equal(np.maximum(on.peaks[:, 0], on.peaks[:, 1]), on.peaks[:, 2])
     for unit, way in np.ndindex(3, 4):  # and each is the plain maximum, or sum
         inside = maps[:, :, box[way] & (of == unit)]
-        assert np.array_equal(peaks[:, :, unit, way, 2], inside.max(-1, initial=0))
-        assert np.allclose(masses[:, :, unit, way, 2], inside.sum(-1))
+        assert np.array_equal(on.peaks[unit, 2, way], inside.max(-1, initial=0))
+        assert np.allclose(on.masses[unit, 2, way], inside.sum(-1))
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 999), share=st.sampled_from([0.0, 0.4, 1.0]))
+def test_what_counts_for_a_turn_is_that_of_its_live_units(seed, share):
+    rng = np.random.default_rng(seed)
+    masses, live = rng.random((3, 2, 4, 5, 6)), rng.random((6, 3)) < share  # [F, S, D, H, T], [T, F]
+    turns = Turns(["Ann", "Ben"], [""] * 6, [*range(6)], np.zeros(6, int), np.ones(6, int), live, np.ones((6, 2), int))
+    where = live.T[:, None, None, None]
+    assert np.allclose(over_units(masses, turns), np.moveaxis((masses * where).sum(0), 0, -1))
+    assert np.array_equal(over_live(masses, turns), np.moveaxis((masses * where).max(0), 0, -1))
+
+
+def test_ways_with_the_same_cells_are_measured_once_and_other_maps_anew():
+    units = Units(np.array([[0, 0]]), np.arange(1.0), np.zeros(4, int))
+    cells = np.array([[[1, 1, 0, 0]], [[0, 1, 1, 0]], [[1, 1, 0, 0]]], bool)
+    ways = Ways(units, cells)
+    assert [box.which.tolist() for box in ways.boxes] == [[1, 0, 1]]
+    for number in range(2):
+        maps = np.array([[[1, 2, 4, 8]]], np.float32) + number
+        assert ways.masses(maps).ravel().tolist() == [3 + 2 * number, 6 + 2 * number, 3 + 2 * number]
+        assert ways.masses(maps) is ways.masses(maps)
 
 
 @settings(max_examples=3, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics.headline import NO_SINKS
 from attnscope.report.analyze import analyze
 from attnscope.report.inputs import subject
+from attnscope.report.page import output
 from attnscope.report.page.numbers import number, signed
 from attnscope.report.page.render import CAUSAL
 from tests.metrics.sketch import draw, room
@@ -290,3 +292,24 @@ def test_numbers_in_cells(value, text):
 
 def test_changes_carry_a_sign():
     assert [signed(v) for v in (0.25, -0.25, 0.0, None)] == ["+0.25", "−0.25", "0", "—"]
+
+
+def test_large_tables_are_csv_on_request(before, tmp_path, monkeypatch, caplog):
+    """A table of more rows than the limit is parquet alone, and the log says which."""
+    with open_capture(before) as cap:
+        rows = sorted(len(table) for table in metrics.compute(cap).values())
+    monkeypatch.setattr(output, "CSV_ROWS", rows[-2])
+    monkeypatch.setattr(sys.modules[analyze.__module__], "sections", lambda _: [])  # without figures
+    written, logged = [], []
+    for csv in (False, True):
+        caplog.clear()
+        with caplog.at_level("INFO", "attnscope"):
+            written.append({path.name for path in analyze(before, tmp_path / "out", csv=csv).tables})
+        logged.append(caplog.text)
+    large = sorted({name.partition(".")[0] for name in written[1] - written[0]})
+    assert written[1] - written[0] == {f"{name}.csv" for name in large}
+    assert len(large) == 2 and "metrics" in large
+    assert all(f"{name}.parquet" in written[0] for name in large)
+    assert re.search(rf"also as CSV \(not ({'|'.join(large)}), ({'|'.join(large)})\)", logged[0])
+    assert "CSV" not in logged[1]
+    assert {path.name for path in (tmp_path / "out/tables").iterdir()} == written[1]

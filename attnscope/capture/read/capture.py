@@ -242,7 +242,7 @@ class Capture(Contents):
             if same is None or chosen is None:
                 raise RequestError(f"{self.path}: no query group '{name}'; the groups are {', '.join(names)}")
             chosen.append(names.index(same))
-        array = self._labelled("maps", "rows", "maps", layer, head, chosen).astype(np.float32)
+        array = self._labelled("maps", "rows", "maps", layer, head, chosen).astype(np.float32, copy=False)
         return array.isel(query_group=0) if isinstance(group, str) else array
 
     def stat(self, name: str, layer: Choice = None, head: Choice = None) -> xr.DataArray:

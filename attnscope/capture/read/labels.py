@@ -14,6 +14,7 @@ from attnscope.errors import RequestError
 from attnscope.vocabulary import PARTITIONS
 
 if TYPE_CHECKING:
+    import h5py
     import pandas as pd
     import xarray as xr
 
@@ -116,17 +117,23 @@ def gather(
         The part, with all its dimensions.
     """
     dataset = store.array(path, rule_of(path).dims)
-    parts = []
     with store.reading(path):
-        for layer in layers.tolist():
-            if heads is None:
-                parts.append(dataset[layer])
-            elif third is None:
-                parts.append(np.stack([dataset[layer, head] for head in heads.tolist()]))
-            else:
-                groups = [[dataset[layer, head, row] for row in third] for head in heads.tolist()]
-                parts.append(np.array(groups, dtype=dataset.dtype))
-        return np.stack(parts)
+        parts = [_of_layer(dataset, layer, heads, third) for layer in layers.tolist()]
+        return parts[0][None] if len(parts) == 1 else np.stack(parts)
+
+
+def _of_layer(dataset: h5py.Dataset, layer: int, heads: Indices | None, third: list[int] | None) -> npt.NDArray[Any]:
+    """What is chosen of one layer; neighbouring heads and rows in one read, since each read has a cost of its own."""
+    if heads is None:
+        return np.asarray(dataset[layer])
+    rows = slice(None) if third is None else slice(min(third, default=0), max(third, default=-1) + 1)
+    if np.array_equal(heads, np.arange(heads[0], heads[0] + len(heads))):
+        part = np.asarray(dataset[layer, heads[0] : heads[0] + len(heads), rows])
+    else:
+        part = np.stack([dataset[layer, head, rows] for head in heads.tolist()])
+    if third is None or third == list(range(rows.start, rows.stop)):
+        return part
+    return part[:, np.asarray(third, dtype=np.intp) - rows.start]
 
 
 def key_labels(groups: pd.DataFrame) -> pd.DataFrame:

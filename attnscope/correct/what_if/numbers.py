@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from attnscope.metrics.people.density import speaker_cells
+from attnscope.metrics.people.density import speaker_cells, units_of
+from attnscope.metrics.people.sets import Ways
 from attnscope.metrics.people.shares import densities
 from attnscope.metrics.registry import OVER
+from attnscope.metrics.scan import scanned
 from attnscope.metrics.tables import Part, divide, table_of, with_head_mean
 from attnscope.vocabulary import GENERATED, MODALITY, VISUAL, group_name, is_visual
 
@@ -107,7 +109,8 @@ def _groups(maps: LayerMaps, cells: NDArray[np.bool_]) -> pd.DataFrame:
 
 def _consistency(cap: Capture, cells: NDArray[np.bool_], threshold: float) -> pd.DataFrame:
     """Speaker consistency and its lift of each head and of their mean."""
-    parts = [part for choice in densities(cap, cells[None], threshold, timed=0) for part in choice.parts(0)]
+    ways = Ways(units_of(cap), cells[None])
+    parts = [part for choice in scanned(cap, densities(cap, ways, threshold, timed=0)) for part in choice.parts(0)]
     table = table_of([part for part in parts if part.metric in CONSISTENCY], ["frames"])
     return _columns(table[table["layer"] != OVER])
 

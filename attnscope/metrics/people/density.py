@@ -7,7 +7,6 @@ summed within temporal units first (frames that share visual tokens), from which
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -163,39 +162,6 @@ def unit_counts(units: Units, cells: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Cells of each speaker in each unit, [D, F, S], for D ways [D, S, P] in which they may lie."""
     counts = [cells[:, :, tokens].sum(-1) for tokens in units.tokens]
     return np.stack(counts, axis=1) if counts else np.zeros((len(cells), 0, cells.shape[1]), dtype=np.int64)
-
-
-def turn_maps(cap: Capture, groups: Sequence[str]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """The maps of some query groups [H, T, P], layer by layer, with the layer's row; none if there is no group."""
-    for row, layer in enumerate(cap.layers if len(groups) else []):
-        yield row, np.asarray(cap.maps(layer=int(layer), group=list(groups)).values, dtype=np.float32)
-
-
-def unit_weights(units: Units, cells: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-    """The cells [D, S, P] of each unit as columns [tokens of the unit, D * S], to multiply maps with."""
-    flat = cells.reshape(-1, cells.shape[-1])
-    return [flat[:, tokens].T.astype(np.float64) for tokens in units.tokens]
-
-
-def unit_masses(maps: NDArray[np.float32], units: Units, weights: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Attention mass on the cells of each speaker within each unit.
-
-    Args:
-        maps: [H, T, P].
-        units: The temporal units, at least one.
-        weights: Weights of D ways in which the cells of S speakers may lie, see `unit_weights`.
-
-    Returns:
-        [H, T, F, D * S].
-    """
-    parts = [maps[:, :, tokens].astype(np.float64) @ w for tokens, w in zip(units.tokens, weights, strict=True)]
-    return np.stack(parts, axis=2)
-
-
-def over_units(masses: NDArray[np.float64], turns: Turns, ways: int) -> NDArray[np.float64]:
-    """Masses [H, T, F, D * S] summed over the units that count for each turn, [D, H, T, S]."""
-    total = turns.live.astype(np.float64)[:, None] @ masses  # [H, T, 1, D * S]
-    return total.reshape(*masses.shape[:2], ways, len(turns.speakers)).transpose(2, 0, 1, 3)
 
 
 def _shown(spans: NDArray[np.int64], frames: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -138,6 +138,8 @@ def detectors(cap: Capture, cells: NDArray[np.bool_], threshold: float, frames: 
 
 
 HALF = 0.5  # of the mass
+BLOCK = 1 << 16  # numbers that are sorted at once: what they need fits into a processor's cache
+_INFINITY = 0x7F800000  # bits of a float32: above are NaN and what is below 0
 
 
 def detect(maps: NDArray[np.floating], inside: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -151,21 +153,45 @@ def detect(maps: NDArray[np.floating], inside: NDArray[np.bool_]) -> NDArray[np.
         [3, D, R]. NaN where a set is empty, and for rows without attention; the AUC also where a set is everything.
     """
     out = np.full((3, len(inside), len(maps)), np.nan)
-    size, count = inside.sum(1)[:, None], maps.shape[-1]
-    if not count:
-        return out
-    order = np.argsort(maps, axis=-1)
-    value = np.take_along_axis(maps, order, axis=-1)
-    target = inside.T.astype(np.float64)
-    out[0] = divide((ranks(value, order) @ target).T - size * (size + 1) / 2, size * (count - size))
-    top = maps == value[:, -1:]
-    out[1] = divide(top @ target, top.sum(1, keepdims=True)).T
-    half = half_mass(maps, value)
-    both = (half @ target).T
-    out[2] = divide(both, half.sum(1) + size - both)
-    out[:, :, ~(value.sum(1) > 0)] = np.nan  # no attention on the picture, or NaN
-    out[:, size[:, 0] == 0] = np.nan
+    own = np.flatnonzero(inside.any(0))  # the tokens that some set holds: no other one enters a sum
+    step = max(1, BLOCK // max(maps.shape[-1], 1))
+    for start in range(0, len(maps) if len(own) else 0, step):
+        out[:, :, start : start + step] = _detect(maps[start : start + step], inside, own)
+    out[:, ~inside.any(1)] = np.nan
     return out
+
+
+def _detect(
+    maps: NDArray[np.floating], inside: NDArray[np.bool_], own: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """As `detect`, each [D, R], where `own` are the tokens of all sets."""
+    size, count = inside.sum(1)[:, None], maps.shape[-1]
+    order = ascending(maps)
+    value = _taken(maps, order)
+    near, target = maps[:, own], inside[:, own].T.astype(np.float64)
+    auc = divide((ranks(value, order)[:, own] @ target).T - size * (size + 1) / 2, size * (count - size))
+    top = value[:, -1:]
+    hit = divide((near == top) @ target, (value == top).sum(1, keepdims=True)).T
+    edge, held, part = half_mass(value)
+    both = (np.where(near == edge, part, near > edge) @ target).T
+    iou = divide(both, held + size - both)
+    for numbers in (auc, hit, iou):
+        numbers[:, ~(value.sum(1) > 0)] = np.nan  # no attention on the picture, or NaN
+    return auc, hit, iou
+
+
+def ascending(maps: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Order of attention [R, N] from low to high, as `numpy.argsort`.
+
+    The bits of numbers from 0 are ordered as the numbers are, so that float32 is sorted by its lower half and then,
+    with numpy's stable sort of 16 bits, by its upper half: some three times as fast.
+    """
+    bits = np.ascontiguousarray(maps).view(np.uint32) if maps.dtype == np.float32 else None
+    if bits is None or bits.max(initial=0) > _INFINITY:  # another type, a number below 0, or NaN
+        return np.argsort(maps, axis=-1)
+    low = np.argsort(bits.astype(np.uint16), axis=-1, kind="stable")
+    high = np.argsort(_taken((bits >> 16).astype(np.uint16), low), axis=-1, kind="stable")
+    return _taken(low, high)
 
 
 def ranks(value: NDArray[np.floating], order: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -174,26 +200,47 @@ def ranks(value: NDArray[np.floating], order: NDArray[np.int64]) -> NDArray[np.f
     That is scipy.stats.rankdata, which would sort once more, stably and several times slower.
     """
     rows, count = value.shape
-    step = np.ones((rows, count + 1), dtype=bool)
-    np.not_equal(value[:, 1:], value[:, :-1], out=step[:, 1:-1])
-    at = np.arange(count, dtype=np.int32)
-    first = np.maximum.accumulate(np.where(step[:, :-1], at, 0), axis=-1)  # of each run of equal values
-    last = np.minimum.accumulate(np.where(step[:, 1:], at, count)[:, ::-1], axis=-1)[:, ::-1]
-    out = np.empty((rows, count))
-    np.put_along_axis(out, order, (first + last) / 2 + 1, axis=-1)
+    rank = np.tile(np.arange(1.0, count + 1), rows)
+    same = np.zeros(value.shape, dtype=bool)
+    np.equal(value[:, 1:], value[:, :-1], out=same[:, 1:])
+    later = np.flatnonzero(same)  # whatever equals the value before it
+    if len(later):
+        begins = np.flatnonzero(~same.reshape(-1)[later - 1])  # of each run of equal values, its second one
+        length = np.diff(begins, append=len(later)) + 1
+        first = later[begins] - 1
+        mean = np.repeat(rank[first] + (length - 1) / 2, length)
+        rank[np.repeat(first, length) + _counted(length)] = mean
+    out = np.empty(value.shape)
+    np.put_along_axis(out, order, rank.reshape(value.shape), axis=-1)
     return out
 
 
-def half_mass(maps: NDArray[np.floating], value: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The smallest set that holds half of each row's sum: 1 inside, 0 outside, a part for equal values at its edge.
+def half_mass(
+    value: NDArray[np.floating],
+) -> tuple[NDArray[np.floating], NDArray[np.float64], NDArray[np.float64]]:
+    """The smallest set that holds half of each row's sum.
 
     Args:
-        maps: [R, N].
-        value: The same, each row sorted.
+        value: Attention [R, N], each row sorted.
+
+    Returns:
+        The least value in the set [R, 1]; the size of the set [R]; and which part of each of the values equal to the
+        least one is in it [R, 1].
     """
     held = np.cumsum(value[:, ::-1], axis=-1, dtype=np.float64)  # by the largest, the two largest, ...
     need = 1 + (held < HALF * held[:, -1:] * (1 - 1e-9)).sum(-1, keepdims=True)  # tokens in the set
     edge = np.take_along_axis(value, value.shape[1] - np.minimum(need, value.shape[1]), axis=-1)
-    above, equal = maps > edge, maps == edge
-    part = divide(need - above.sum(-1, keepdims=True), equal.sum(-1, keepdims=True))
-    return np.where(equal, part, above.astype(np.float64))
+    above, equal = ((some).sum(-1, keepdims=True) for some in (value > edge, value == edge))
+    part = divide(need - above, equal)
+    return edge, (above + part * equal)[:, 0], part
+
+
+def _taken(values: NDArray[Any], order: NDArray[np.int64]) -> NDArray[Any]:
+    """numpy.take_along_axis of the last axis of [R, N], which is slower."""
+    taken: NDArray[Any] = np.take(values, order + np.arange(len(values))[:, None] * values.shape[1])
+    return taken
+
+
+def _counted(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0, 1, ... within each of several runs, one after another."""
+    return np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)

@@ -12,15 +12,11 @@ from attnscope.metrics.people.density import (
     FRAME_CHOICES,
     FrameChoice,
     Turns,
-    over_units,
     seen_cells,
-    turn_maps,
-    unit_counts,
-    unit_masses,
-    unit_weights,
-    units_of,
 )
 from attnscope.metrics.people.matrix import lifts, matrices, onehot, own_share, scores
+from attnscope.metrics.people.sets import Ways, over_units
+from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import ALL, Part, Places, divide, with_head_mean
 
 if TYPE_CHECKING:
@@ -89,12 +85,12 @@ class Densities:
         return Part(metric, values, n, {"place": place, "frames": self.frames, **keys})
 
 
-def densities(cap: Capture, cells: NDArray[np.bool_], threshold: float, *, timed: int) -> list[Densities]:
-    """Read how densely each turn attends to the cells of each speaker, in one pass over the maps.
+def densities(cap: Capture, ways: Ways, threshold: float, *, timed: int) -> Scan[list[Densities]]:
+    """How densely each turn attends to the cells of each speaker, in one pass over the maps.
 
     Args:
         cap: An open capture with the `maps` reading.
-        cells: D ways in which the speakers' cells may lie, [D, S, P].
+        ways: D ways in which the speakers' cells may lie.
         threshold: Covered fraction from which a cell counts as a speaker's.
         timed: The share by unit is read too for this number of ways, from the first.
 
@@ -104,27 +100,32 @@ def densities(cap: Capture, cells: NDArray[np.bool_], threshold: float, *, timed
     Raises:
         FormatError: If the capture has no `maps` reading.
     """
-    units, places = units_of(cap), Places.of(cap)
-    counts = unit_counts(units, cells)  # [D, F, S]
+    times, places = ways.units.times, Places.of(cap)
     choices = []
     for frames in FRAME_CHOICES:
         turns = seen_cells(cap, threshold, frames)
-        shape = (len(cells), len(cap.layers), cap.heads, *turns.cells.shape)
-        empty = np.full(shape, np.nan), np.full((timed, len(places), len(units.times)), np.nan)
-        ways = [turns.showing(c) for c in counts]
-        choices.append(Densities(frames, units.times, counts, ways, places, *empty))
+        shape = (len(ways), len(cap.layers), cap.heads, *turns.cells.shape)
+        empty = np.full(shape, np.nan), np.full((timed, len(places), len(times)), np.nan)
+        choices.append(Densities(frames, times, ways.counts, [turns.showing(c) for c in ways.counts], places, *empty))
     cells_of = [np.stack([way.cells for way in choice.turns]) for choice in choices]  # [D, T, S]
-    total = np.zeros((1, *choices[0].turns[0].live.shape, timed, cells.shape[1]))
-    weights = unit_weights(units, cells)
-    for row, maps in turn_maps(cap, choices[0].turns[0].groups if len(units.times) else []):
-        masses = unit_masses(maps, units, weights)  # [H, T, F, D * S]
+    first = choices[0].turns[0]
+    total = np.zeros((len(times), len(first.speakers), timed, 1, len(first.groups)))
+
+    def take(row: int, maps: NDArray[np.float32]) -> None:
+        masses = ways.masses(maps)  # [F, S, D, H, T]
         for choice, count in zip(choices, cells_of, strict=True):
-            choice.values[:, row] = divide(over_units(masses, choice.turns[0], len(cells)), count[:, None])
-        by_unit = with_head_mean(masses.reshape(*masses.shape[:3], *cells.shape[:2])[..., :timed, :], 0)
-        total += np.nan_to_num(by_unit[-1:])  # a share is the same of a mean as of a sum
-        _fill(choices, places.of_layer(row), by_unit)
-    _fill(choices, np.array([len(places) - 1]), total)
-    return choices
+            choice.values[:, row] = divide(over_units(masses, choice.turns[0]), count[:, None])
+        if timed:
+            by_unit = with_head_mean(masses[:, :, :timed], 3)
+            np.add(total, np.nan_to_num(by_unit[..., -1:, :]), out=total)  # a share is the same of a mean as of a sum
+            _fill(choices, places.of_layer(row), by_unit)
+
+    def result() -> list[Densities]:
+        if timed:
+            _fill(choices, np.array([len(places) - 1]), total)
+        return choices
+
+    return Scan(first.groups if len(times) else [], take, result)
 
 
 def time_share(dense: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -143,9 +144,18 @@ def time_share(dense: NDArray[np.float64], turns: Turns) -> tuple[NDArray[np.flo
 
 
 def _fill(choices: list[Densities], rows: NDArray[np.int64], masses: NDArray[np.float64]) -> None:
-    """Share by unit at some places, from masses [len(rows), T, F, N, S]."""
+    """Share by unit at some places, from masses [F, S, N, len(rows), T]."""
+    turns = choices[0].turns[0]
+    counts = np.moveaxis(choices[0].counts[: masses.shape[2]], 0, -1)[..., None, None]  # [F, S, N, 1, 1]
+    dense = divide(masses, counts)
+    own = np.empty((len(dense), *dense.shape[2:]))  # [F, N, R, T]
+    for turn, who in enumerate(turns.labels):
+        own[..., turn] = dense[:, who, :, :, turn]
+    seen = np.isfinite(dense)
+    several = np.isfinite(own) & (seen.sum(1) >= 2)
+    share = np.where(several, divide(own, np.where(seen, dense, 0.0).sum(1)), np.nan)
     for choice in choices:
-        for way, kept in enumerate(choice.over_time):
-            turns = choice.turns[way]
-            dense = divide(masses[..., way, :], choice.counts[way]).swapaxes(1, 2)  # [R, F, T, S]
-            kept[rows] = time_share(np.where(turns.live.T[..., None], dense, np.nan), turns)[0]
+        known = np.isfinite(share) & choice.turns[0].live.T[:, None, None]
+        weight = np.where(known, turns.tokens, 0)
+        value = divide((np.where(known, share, 0.0) * weight).sum(-1), weight.sum(-1))
+        choice.over_time[:, rows] = value.transpose(1, 2, 0)

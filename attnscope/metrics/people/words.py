@@ -9,13 +9,13 @@ would be lower than that for one, whatever the model does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.metrics.people.density import FrameChoice, Turns, Units, over_units
+from attnscope.metrics.people.density import FrameChoice, Turns
+from attnscope.metrics.people.sets import OnCells, over_live, over_units
 from attnscope.metrics.tables import divide
 
 MATCHES = ("matched", "mismatched")
@@ -122,22 +122,27 @@ class PairNumbers:
             so_far=(np.zeros((2, 3, ways, 1, turns, speakers)), np.zeros((2, 3, 1, turns, units, ways, speakers))),
         )
 
-    def fill(self, row: int, words: Words, masses: Floats, peaks: Floats) -> None:
-        """Put in a layer: sums and maxima over the cells of each speaker in each unit, both [H, T, F, D, S].
+    def fill(self, row: int, words: Words, on: OnCells) -> None:
+        """Put in a layer.
 
         Layers come in order; with the last one those of all of them are put in too.
         """
-        shape, layers = masses.shape, self.each.shape[2]
-        mass = over_units(masses.reshape(*shape[:3], -1), words.turns, shape[3])  # [D, H, T, S]
-        live = words.turns.live[..., None, None]
-        top = np.max(peaks, axis=2, where=live, initial=0).transpose(2, 0, 1, 3)
+        layers = self.each.shape[2]
+        mass = over_units(on.masses, words.turns)  # [D, H, T, S]
+        top = over_live(on.peaks, words.turns)
+        cells = np.maximum(np.moveaxis(words.counts, 0, -1), 1)[..., None]  # [F, S, D, 1]
         by_turn = (mass / np.maximum(words.cells, 1)[:, None], top, mass)
-        by_unit = (masses / np.maximum(words.counts, 1).swapaxes(0, 1), peaks, masses)
+        by_unit = (
+            (on.mean_mass / cells, on.top_mass / cells),
+            (on.mean_peak, on.top_peak),
+            (on.mean_mass, on.top_mass),
+        )
         for k, (turn, unit) in enumerate(zip(by_turn, by_unit, strict=True)):
             self.each[k, :, row], _ = words.over_turns(*words.per_turn(turn))
-            for of, so_far, axis in ((turn, self.so_far[0][:, k], 1), (unit, self.so_far[1][:, k], 0)):
-                add_heads(so_far, of, axis)
-            self._put(k, row, words, together(turn, 1), together(unit, 0))
+            turn_heads, unit_heads = together(turn, 1), np.stack([_per_unit(heads) for heads in unit])
+            for heads, so_far in ((turn_heads, self.so_far[0][:, k]), (unit_heads, self.so_far[1][:, k])):
+                add_heads(so_far, heads)
+            self._put(k, row, words, turn_heads, unit_heads)
             if row == layers - 1:
                 self._put(k, layers, words, *(over_layers(some[:, k], layers) for some in self.so_far))
 
@@ -155,58 +160,17 @@ def together(numbers: Floats, axis: int) -> Floats:
     return np.stack([numbers.mean(axis, keepdims=True), numbers.max(axis, keepdims=True)])
 
 
-def add_heads(so_far: Floats, numbers: Floats, axis: int) -> None:
-    """Add a layer's heads to the sum of means over heads, and to the highest, of the layers so far [2, ...]."""
-    mean, top = together(numbers, axis)
-    so_far[0] += mean
-    np.maximum(so_far[1], top, out=so_far[1])  # attention is never below 0
+def add_heads(so_far: Floats, heads: Floats) -> None:
+    """Add a layer's heads, put `together`, to the sum of means over heads, and to the highest, so far [2, ...]."""
+    so_far[0] += heads[0]
+    np.maximum(so_far[1], heads[1], out=so_far[1])  # attention is never below 0
+
+
+def _per_unit(heads: Floats) -> Floats:
+    """Numbers [F, S, D, T] of heads put together as [1, T, F, D, S]."""
+    return heads.transpose(3, 0, 2, 1)[None]
 
 
 def over_layers(so_far: Floats, layers: int) -> Floats:
     """Mean over all layers and heads, and the highest of them, [2, ...], from what `add_heads` has gathered."""
     return np.stack([so_far[0] / layers, so_far[1]])
-
-
-@dataclass(frozen=True)
-class Boxes:
-    """The distinct sets of cells that one speaker has in one temporal unit, over D ways in which cells may lie.
-
-    Attributes:
-        unit: The unit.
-        speaker: The speaker.
-        cells: Positions of the tokens of each set.
-        which: The set of each way, [D].
-    """
-
-    unit: int
-    speaker: int
-    cells: list[Ints]
-    which: Ints
-
-
-def boxes_of(units: Units, cells: Bools) -> list[Boxes]:
-    """The sets of cells [D, S, P] of every speaker in every unit, each set once: noisy boxes mostly cover the same."""
-    out = []
-    for unit, tokens in enumerate(units.tokens):
-        for s in range(cells.shape[1]):
-            sets, which = np.unique(cells[:, s, tokens], axis=0, return_inverse=True)
-            out.append(Boxes(unit, s, [tokens[inside] for inside in sets], which.reshape(-1)))
-    return out
-
-
-def unit_peaks(maps: NDArray[np.float32], boxes: Sequence[Boxes], shape: tuple[int, int, int]) -> Floats:
-    """Highest attention on the cells of each speaker within each unit.
-
-    Args:
-        maps: [H, T, P].
-        boxes: Boxes of all speakers and units, see `boxes_of`.
-        shape: F, D, S.
-
-    Returns:
-        [H, T, F, D, S]; 0 where a speaker has no cell.
-    """
-    out = np.zeros((*maps.shape[:2], *shape))
-    for box in boxes:
-        tops = np.stack([maps[:, :, at].max(-1, initial=0) for at in box.cells], axis=-1)
-        out[:, :, box.unit, :, box.speaker] = tops[:, :, box.which]
-    return out

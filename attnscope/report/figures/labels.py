@@ -65,6 +65,22 @@ class Lettering:
         sentences = [f"“{short}” is {name}." for short, name in cut.items()]
         return sentences + [f"{mark} stands for “{run}”: {why}." for run, (mark, why) in self.stand_ins.items()]
 
+    def joined(self, other: Lettering) -> bool:
+        """Take over what other figures of the same report write otherwise.
+
+        Returns:
+            False, with nothing taken over, if both write a text in two ways, or two texts alike.
+        """
+        names, stand_ins = self.names | other.names, self.stand_ins | other.stand_ins
+        if names != other.names | self.names or stand_ins != other.stand_ins | self.stand_ins:
+            return False
+        marks = [mark for mark, _ in stand_ins.values()]
+        if len(set(marks)) < len(marks) or len(set(names.values())) < len(names):
+            return False
+        self.names = dict(sorted(names.items(), key=lambda item: -len(item[0])))
+        self.stand_ins = stand_ins
+        return True
+
     def warn(self) -> None:
         """Say on the log what could not be drawn, all in one line."""
         if self.stand_ins:

@@ -1,4 +1,4 @@
-"""Writing a report's files: tables twice, figures twice, and the figures again inside the page."""
+"""Writing a report's files: tables, figures twice, and the figures again inside the page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from attnscope import metrics
 from attnscope.errors import RunError
 from attnscope.files.folders import unusable_folder
-from attnscope.metrics.export import SUFFIXES
+from attnscope.metrics.export import CSV, CSV_ROWS, PARQUET, SUFFIXES
 from attnscope.progress import Progress
 from attnscope.report.figures.style import Drawing, figure_of, lay_out, scaled
 from attnscope.report.page.summary import plain
@@ -49,12 +49,14 @@ class Output:
         folder: Where everything goes; made if it does not exist.
         tables, figures: Files written so far.
         progress: Called with ("figures", number of them, 0) before each is drawn.
+        csv: Tables of any size are also written as CSV, not only those of at most `CSV_ROWS` rows.
     """
 
     folder: Path
     tables: list[Path] = field(default_factory=list)
     figures: list[Path] = field(default_factory=list)
     progress: Progress | None = None
+    csv: bool = False
 
     def __post_init__(self) -> None:
         """Make the folder.
@@ -69,15 +71,28 @@ class Output:
             raise unusable_folder(self.folder, error) from error
 
     def table(self, name: str, table: pd.DataFrame) -> None:
-        """Write a table as CSV and as parquet.
+        """Write a table as parquet, and as CSV if it is small or all are asked for.
 
         Raises:
             RunError: If the disk is full or the file cannot be written.
         """
-        for kind in SUFFIXES:
+        for kind in SUFFIXES if self.csv or len(table) <= CSV_ROWS else (PARQUET,):
             path = self.folder / "tables" / f"{name}{kind}"
             metrics.write(table, path)
             self.tables.append(path)
+
+    def tables_in_words(self) -> str:
+        """Which tables were written how, where some are too large for CSV; "" where all are there as CSV."""
+        kinds: dict[str, set[str]] = {}
+        for path in self.tables:
+            kinds.setdefault(path.stem, set()).add(path.suffix)
+        without = [name for name, written in kinds.items() if CSV not in written]
+        if not without:
+            return ""
+        return (
+            f"wrote {len(kinds)} tables as parquet, and those of at most {CSV_ROWS:,} rows also as CSV "
+            f"(not {', '.join(without)})"
+        )
 
     def figure(self, name: str, drawing: Drawing, title: str, caption: str) -> Picture:
         """Write the figure that axes are in as PNG and as SVG.

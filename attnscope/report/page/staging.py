@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from attnscope.files import reason, reread, unfinished_folder
 from attnscope.files.folders import claimed, unusable_folder
 from attnscope.report.page.output import PARTS, Output
 from attnscope.report.page.summary import Summary
+
+logger = logging.getLogger("attnscope")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ def draft(folder: Path, page: str, document: str = "summary.json") -> Iterator[D
             report = Draft(Output(part), folder, page, document)
             yield report
             _put(report, part, _earlier(folder, page, document))
+            if written := report.output.tables_in_words():
+                logger.info("%s: %s", folder / PARTS[0], written)
         except RunError as error:  # it names the file as the user knows it
             raise RunError(str(error).replace(str(part), str(folder))) from error
 

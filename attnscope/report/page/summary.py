@@ -17,7 +17,7 @@ class Summary:
 
     Attributes:
         report: The HTML page.
-        tables: CSV and parquet files.
+        tables: Parquet files, and CSV files of the small tables.
         figures: PNG and SVG files.
         numbers: Headline numbers, answers and settings, JSON-able.
         notes: Sentences that a user should read.
