@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import math
 import resource
+import signal
 import time
 from collections.abc import Callable
 from itertools import accumulate
@@ -57,6 +59,18 @@ def limit_memory(gib: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (used + int(gib * 2**30),) * 2)
 
 
+def limit_time(seconds: float) -> None:
+    """Raise TimeoutError in the main thread after so much more CPU time, however busy the machine is."""
+
+    def end(_number: int, _frame: object) -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most))
+        raise TimeoutError(f"over {seconds:.0f} s of CPU time")
+
+    most = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    signal.signal(signal.SIGXCPU, end)
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
+
+
 def measured_once(work: Work) -> dict[str, float]:
     """CPU seconds of all threads, seconds, and by how many bytes the resident memory grew at its peak.
 
@@ -75,22 +89,21 @@ def in_rounds(plain: Work, work: Work, *, most: int, seconds: float) -> dict[str
 
     Args:
         plain: The plain forward.
-        work: The work.
+        work: The work. It goes first: where it does not fit, nothing else needs to run.
         most: Rounds at most; there is at least one.
         seconds: No round begins that would probably end later than this.
 
     Returns:
-        `plain` and `work`: one result of `measured_once` a round; `error`: None, or the first line of what the work
-        raised.
+        `plain` and `work`: one result of `measured_once` a round; `error`: None, or what was raised.
     """
     begun = time.perf_counter()
     result: dict[str, Any] = {"plain": [], "work": [], "error": None}
     for done in range(1, most + 1):
-        result["plain"].append(measured_once(plain))
         try:
-            result["work"].append(measured_once(work))
-        except (RuntimeError, MemoryError, ValueError, TypeError, AttributeError, ImportError) as failure:
-            result["error"] = f"{type(failure).__name__}: {next(iter(str(failure).splitlines()), '')}"
+            for name, run in (("work", work), ("plain", plain)):
+                result[name].append(measured_once(run))
+        except Exception as failure:  # of other libraries, of any kind: it is a line of the table
+            result["error"] = f"{type(failure).__name__}: {' '.join(str(failure).split())}"
             break
         used = time.perf_counter() - begun
         if used * (done + 1) / done > seconds:

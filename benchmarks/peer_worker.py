@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.meter import Work, in_rounds, limit_memory
+from benchmarks.meter import Work, in_rounds, limit_memory, limit_time
 
 Inputs = dict[str, torch.Tensor]
 Read = Callable[[Inputs], Work]
@@ -149,6 +149,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="rounds at most")
     parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
     parser.add_argument("--limit", type=float, help="address space allowed beyond what is used before the prefill, GiB")
+    parser.add_argument("--most", type=float, help="seconds of CPU time that all rounds may take")
     args = parser.parse_args()
     torch.set_num_threads(1)
     forward, read = plain(load(args.model, "sdpa")), PEERS[args.peer](args.model)
@@ -159,6 +160,8 @@ def main() -> None:
         difference = apart(args.peer, args.model, short, read(short)())
         if args.limit:
             limit_memory(args.limit)
+        if args.most:
+            limit_time(args.most)
         measured = in_rounds(forward(inputs), read(inputs), most=args.rounds, seconds=args.seconds)
     about = {"tokens": inputs["input_ids"].shape[1], "versions": versions(args.peer), "apart": difference}
     print(json.dumps(measured | about))

@@ -51,7 +51,7 @@ class Bench:
         scene: The scene file.
         rounds: Rounds of time at most.
         seconds: No round of time begins that would end later than this.
-        timeout: Seconds that a peer may take at one length, with loading and checking.
+        most: Seconds of CPU time that a peer may take at one length.
         folder: Where inputs are.
         tokens: Length of the prompt by number of frames.
     """
@@ -60,7 +60,7 @@ class Bench:
     scene: Path
     rounds: int
     seconds: float
-    timeout: float
+    most: float
     folder: Path
     tokens: dict[int, int] = field(default_factory=dict)
 
@@ -87,25 +87,26 @@ class Bench:
         return result
 
     def memory(self, what: str, frames: int, at_a_time: int) -> dict[str, Any]:
-        """Peak memory of one mode of attnscope, or of eager attention."""
+        """Peak memory of one mode of attnscope."""
         arguments = (what, self.model, self.scene, "--frames", frames)
         return self.run("recording_worker", *arguments, at_a_time=at_a_time, variables=HAND_BACK)
 
-    def time(self, what: str, frames: int, at_a_time: int = 1, timeout: float | None = None) -> dict[str, Any]:
-        """CPU time, in rounds."""
+    def time(self, what: str, frames: int, **options: Any) -> dict[str, Any]:
+        """CPU time of one mode of attnscope, in rounds."""
         rounds = ("--rounds", self.rounds, "--seconds", self.seconds)
-        arguments = (what, self.model, self.scene, "--frames", frames, *rounds)
-        return self.run("recording_worker", *arguments, at_a_time=at_a_time, timeout=timeout)
+        return self.run("recording_worker", what, self.model, self.scene, "--frames", frames, *rounds, **options)
 
     def peer(self, what: str, frames: int, at_a_time: int) -> dict[str, Any]:
-        """Time and memory of a peer, in its own environment."""
+        """Time and memory of a peer, one round, in its own environment."""
+        limits: dict[str, Any] = {"at_a_time": at_a_time, "timeout": 10 * self.most}
         if what == "eager":
-            return self.time(what, frames, at_a_time, self.timeout)
+            arguments = (what, self.model, self.scene, "--frames", frames, "--most", self.most)
+            return self.run("recording_worker", *arguments, **limits)
         python = ENVIRONMENTS / what / "bin" / "python"
         if not python.exists():
             return {"error": "not installed (`make peers`)"}
-        arguments = (what, self.model, self.inputs(frames), self.inputs(SHORT), "--seconds", self.seconds)
-        return self.run("peer_worker", *arguments, at_a_time=at_a_time, timeout=self.timeout, python=python)
+        arguments = (what, self.model, self.inputs(frames), self.inputs(SHORT), "--most", self.most)
+        return self.run("peer_worker", *arguments, python=python, **limits)
 
 
 def measure_ours(bench: Bench, lengths: Mapping[int, Sequence[str]]) -> list[Record]:
@@ -122,8 +123,9 @@ def measure_ours(bench: Bench, lengths: Mapping[int, Sequence[str]]) -> list[Rec
         memory = dict(zip(own, pool.map(lambda case: bench.memory(*case, at_a_time=cores), own), strict=True))
     records = []
     for what, frames in cases:
-        timed = bench.time(what, frames)
-        both = {"time": timed, "memory": memory.get((what, frames), timed)}
+        alone = (what, frames) in memory
+        timed = bench.time(what, frames, variables={} if alone else HAND_BACK)
+        both = {"time": timed, "memory": memory[what, frames] if alone else timed}
         records.append({"what": what, "tokens": bench.tokens[frames]} | both)
     return records
 
@@ -153,9 +155,12 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, nargs="+", default=TOKENS, help="lengths of the prompt, about")
     parser.add_argument("--longest", type=int, default=LONGEST, help="one more, of the default plan alone; 0 for none")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of time at most")
-    parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
-    parser.add_argument("--timeout", type=float, default=150, help="seconds that a peer may take at one length")
-    parser.add_argument("--only", nargs="+", choices=[*OURS, *PEERS], default=[*OURS, *PEERS], metavar="NAME")
+    parser.add_argument("--seconds", type=float, default=40, help="no round begins that would end later than this")
+    parser.add_argument("--most", type=float, default=120, help="seconds of CPU time of a peer at one length")
+    names = [*OURS, *PEERS]
+    parser.add_argument(
+        "--only", nargs="+", choices=names, default=names, metavar="NAME", help="the other stored numbers stay"
+    )
     parser.add_argument("--draw", action="store_true", help="measure nothing; write page and picture from --data")
     parser.add_argument("--data", type=Path, default=DATA, help="where the numbers are stored")
     parser.add_argument("--picture", type=Path, default=PICTURE)
@@ -163,7 +168,7 @@ def main() -> None:
     args = parser.parse_args()
     if not args.draw:
         with tempfile.TemporaryDirectory() as folder:
-            stored = measure(args, Path(folder))
+            stored = merged(measure(args, Path(folder)), args.data)
         args.data.parent.mkdir(parents=True, exist_ok=True)
         args.data.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     stored = json.loads(args.data.read_text(encoding="utf-8"))
@@ -173,12 +178,24 @@ def main() -> None:
     print(write_part("Recording", text(stored, costs, gpu=gpu), args.page))
 
 
+def merged(stored: dict[str, Any], data: Path) -> dict[str, Any]:
+    """New measurements, with what was stored before of other things or lengths, if it is of the same machine."""
+    if not data.exists():
+        return stored
+    old = json.loads(data.read_text(encoding="utf-8"))
+    if any(old.get(name) != stored[name] for name in ("machine", "versions", "sizes")):
+        return stored
+    new = {(record["what"], record["tokens"]) for record in stored["records"]}
+    kept = [record for record in old["records"] if (record["what"], record["tokens"]) not in new]
+    return stored | {"records": kept + stored["records"], "minutes": max(old["minutes"], stored["minutes"])}
+
+
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Everything that the page needs, as it is stored."""
     begun = time.perf_counter()
     most = max(*args.tokens, args.longest)
     model, scene = build(folder, RECORDED_SIZES, seconds=max(10, frames_for(most) / 15))
-    bench = Bench(model, scene, args.rounds, args.seconds, args.timeout, folder)
+    bench = Bench(model, scene, args.rounds, args.seconds, args.most, folder)
     frames = [frames_for(tokens) if tokens > SHORTEST else SHORT for tokens in args.tokens]
     longest = [frames_for(args.longest)] if args.longest and "default" in args.only else []
     bench.prepare([*frames, *longest])
@@ -190,7 +207,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "sizes": RECORDED_SIZES,
         "rounds": args.rounds,
-        "timeout": args.timeout,
+        "most": args.most,
         "minutes": round((time.perf_counter() - begun) / 60),
         "records": records,
     }

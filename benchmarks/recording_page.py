@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +28,8 @@ NAMES = OURS | PEERS
 GOALS = {"default": 1.25, "masses,maps": 1.15, "qk": 1.2}  # CPU time, times that of the plain forward
 MEMORY_GOAL = 1.3  # growth of the resident memory at its peak, times that of the plain forward
 JUDGED = (2000, 20000)  # lengths between which the goals hold
-SEPARATE = 10000  # up to this length memory is measured in a process of its own
+SEPARATE = 20000  # up to this length memory is measured in a process of its own
+LONGEST = 100  # characters of an error
 FITTED_FROM = 2000  # tokens; below, what does not depend on the length hides the growth
 
 
@@ -42,6 +45,8 @@ class Cost:
         plain_peak: Growth of the resident memory of the plain forward at its peak, bytes.
         peak: That of the work; None where it did not run.
         error: Why it did not run, or "".
+        resident: Growth of the resident memory at its peak over that of the plain forward, in the process that gave the
+            times: with what the allocator keeps.
     """
 
     what: str
@@ -51,6 +56,7 @@ class Cost:
     plain_peak: float = 0.0
     peak: float | None = None
     error: str = ""
+    resident: float = 0.0
 
     @property
     def ratios(self) -> list[float]:
@@ -87,6 +93,7 @@ def _cost(what: str, tokens: int, time: dict[str, Any], memory: dict[str, Any]) 
     error = time.get("error") or memory.get("error")
     if error:
         return Cost(what, tokens, error=reason(error))
+    grown = {name: statistics.median(run["peak"] for run in time[name]) for name in ("plain", "work")}
     return Cost(
         what,
         tokens,
@@ -94,13 +101,17 @@ def _cost(what: str, tokens: int, time: dict[str, Any], memory: dict[str, Any]) 
         tuple(run["cpu"] for run in time["work"]),
         statistics.median(run["peak"] for run in memory["plain"]),
         statistics.median(run["peak"] for run in memory["work"]),
+        resident=grown["work"] / max(grown["plain"], 1),
     )
 
 
 def reason(error: str) -> str:
     """Why something did not run, in a few words."""
     lacks = ("allocate", "out of memory", "MemoryError", "bad_alloc")
-    return "out of memory" if any(word in error for word in lacks) else error
+    if any(word in error for word in lacks):
+        return "out of memory"
+    late = re.search(r"over \d+ s of CPU time", error)
+    return late[0] if late else textwrap.shorten(error, LONGEST, placeholder=" ...")
 
 
 def exponent(tokens: Sequence[float], values: Sequence[float]) -> float | None:
@@ -230,15 +241,17 @@ def text(stored: dict[str, Any], costs: Sequence[Cost], *, gpu: bool = False) ->
         f" {stored['rounds']} rounds",
         "  (least to most), fewer for long prompts. The ratio is taken round by round: quote ratios.",
         "- Memory is by how much the resident memory grows at its peak, what the work returns included. Extra is what",
-        f"  it has above the plain forward. For attnscope, up to {SEPARATE:,} tokens, it is measured in another",
-        "  process, which gives freed memory back at once. The peaks of other rows also hold some freed memory.",
+        "  it has above the plain forward. attnscope's is measured in another process (the longest prompt's in the",
+        "  same), which gives freed memory back at once: it is what has to be there. Peers' peaks, and those that one",
+        "  sees of a process of one's own, hold freed memory too.",
+        *_residents(costs),
         "- attnscope writes its file, and `self-check` is off: it repeats the prefill without recording.",
         "- Peers read the attention of all layers, heads and queries of the same inputs, each in an environment of",
         "  its own, and are compared with the plain forward there. What they read of the shortest prompt is compared",
         "  with transformers' eager maps.",
         *peers(stored["records"]),
-        f"- A peer that takes over {stored['timeout']:.0f} s at one length, or more than the machine's memory, is not",
-        "  run at longer ones. AttnRead runs the model once for each head-width of keys in every layer.",
+        f"- A peer that takes over {stored['most']:.0f} s of CPU time at one length, or more than the machine's",
+        "  memory, is not run at longer ones. AttnRead runs the model once for each head-width of keys in every layer.",
         "",
         "| tokens | what runs | CPU seconds | CPU time / plain | goal | peak MiB | extra MiB | peak / plain | goal |",
         "|---:|---|---:|---:|---|---:|---:|---:|---|",
@@ -251,6 +264,14 @@ def text(stored: dict[str, Any], costs: Sequence[Cost], *, gpu: bool = False) ->
         "|---|---|---:|---:|---:|---:|",
         *exponents(costs),
     ]
+
+
+def _residents(costs: Sequence[Cost]) -> list[str]:
+    """How far peaks grow with what the allocator keeps, a line, where it was measured."""
+    own = [c.resident for c in costs if c.what in OURS and c.cpu and JUDGED[0] <= c.tokens <= JUDGED[1]]
+    if not own:
+        return []
+    return [f"  With it, attnscope's are {min(own):.2f} to {max(own):.2f} times the plain forward's."]
 
 
 def peers(records: Iterable[Record]) -> list[str]:

@@ -17,7 +17,7 @@ from attnscope.capture.record.generate import collate, generate
 from attnscope.capture.run import capture_prompts
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from benchmarks.meter import Work, in_rounds, limit_memory
+from benchmarks.meter import Work, in_rounds, limit_memory, limit_time
 
 PLANS = {"default": "", "masses,maps": "masses,maps", "qk": "qk"}
 MODES = (*PLANS, "eager")
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1, help="rounds at most")
     parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
     parser.add_argument("--limit", type=float, help="address space allowed beyond what is used before the prefill, GiB")
+    parser.add_argument("--most", type=float, help="seconds of CPU time that all rounds may take")
     args = parser.parse_args()
     torch.set_num_threads(1)
     plain = load(args.model)
@@ -80,6 +81,8 @@ def main() -> None:
     work_of(args.mode, other, short)()
     if args.limit:
         limit_memory(args.limit)
+    if args.most:
+        limit_time(args.most)
     measured = in_rounds(
         plain_work(plain, prompt), work_of(args.mode, other, prompt), most=args.rounds, seconds=args.seconds
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -62,12 +64,14 @@ def test_growth_is_fitted_from_2k_on():
     assert ours == "| attnscope, default plan | 2,000 to 8,000 | 0.79 | 1.00 | 0.79 | 1.00 |"
 
 
-def test_work_that_fails_keeps_the_plain_runs():
+def test_work_that_fails_ends_the_rounds(monkeypatch):
+    monkeypatch.setattr(meter, "forget_peak", lambda: None)
+
     def fail():
         raise RuntimeError("can't allocate memory: you tried to allocate 9 bytes\nmore")
 
     result = in_rounds(list, fail, most=3, seconds=60)
-    assert len(result["plain"]) == 1 and result["work"] == []
+    assert result["plain"] == result["work"] == []
     assert recording_page.reason(result["error"]) == "out of memory"
     assert recording_page.reason("ValueError: no such head") == "ValueError: no such head"
 
@@ -76,6 +80,21 @@ def test_rounds_end_with_their_time(monkeypatch):
     monkeypatch.setattr(meter, "forget_peak", lambda: None)  # which collects garbage, of all tests here
     assert len(in_rounds(list, list, most=2, seconds=0)["work"]) == 1
     assert len(in_rounds(list, list, most=2, seconds=60)["work"]) == 2
+
+
+def test_work_may_take_so_much_cpu_time():
+    def forever():
+        while True:
+            pass
+
+    handler, limits = signal.getsignal(signal.SIGXCPU), resource.getrlimit(resource.RLIMIT_CPU)
+    try:
+        meter.limit_time(0.01)
+        result = in_rounds(list, forever, most=1, seconds=60)
+    finally:
+        resource.setrlimit(resource.RLIMIT_CPU, limits)
+        signal.signal(signal.SIGXCPU, handler)
+    assert recording_page.reason(result["error"]) == "over 0 s of CPU time"
 
 
 def test_what_the_work_returns_counts_as_memory():
@@ -112,6 +131,18 @@ def test_peers_stop_where_they_fail_and_others_go_on(monkeypatch, tmp_path):
     assert costs[0].ratio == 2 and costs[0].extra_peak == 2
 
 
+def test_what_is_not_measured_again_stays_if_the_machine_is_the_same(tmp_path):
+    old = {"machine": "m", "versions": {}, "sizes": {}, "minutes": 20}
+    records = [{"what": what, "tokens": 433, "n": 1} for what in ("default", "nnsight")]
+    (data := tmp_path / "data.json").write_text(recording.json.dumps(old | {"records": records}))
+    new = old | {"records": [{"what": "default", "tokens": 433, "n": 2}], "minutes": 3}
+    merged = recording.merged(new, data)
+    assert [(record["what"], record["n"]) for record in merged["records"]] == [("nnsight", 1), ("default", 2)]
+    assert merged["minutes"] == 20
+    assert recording.merged(new | {"machine": "another"}, data) == new | {"machine": "another"}
+    assert recording.merged(new, tmp_path / "none.json") == new
+
+
 def test_a_peer_that_is_not_installed_is_said_so(monkeypatch, tmp_path):
     monkeypatch.setattr(recording, "ENVIRONMENTS", tmp_path)
     bench = recording.Bench(tmp_path, tmp_path, 1, 1, 1, tmp_path, {2: 433})
@@ -136,7 +167,7 @@ def test_the_page_and_the_picture_come_from_the_stored_numbers(monkeypatch, tmp_
         "versions": {"torch": "2"},
         "sizes": {"layers": 6},
         "rounds": 3,
-        "timeout": 9,
+        "most": 9,
         "minutes": 1,
     }
     (tmp_path / "data.json").write_text(recording.json.dumps(stored | {"records": records}))
