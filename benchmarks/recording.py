@@ -158,9 +158,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40, help="no round begins that would end later than this")
     parser.add_argument("--most", type=float, default=120, help="seconds of CPU time of a peer at one length")
     names = [*OURS, *PEERS]
-    parser.add_argument(
-        "--only", nargs="+", choices=names, default=names, metavar="NAME", help="the other stored numbers stay"
-    )
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="the other stored numbers stay")
     parser.add_argument("--draw", action="store_true", help="measure nothing; write page and picture from --data")
     parser.add_argument("--data", type=Path, default=DATA, help="where the numbers are stored")
     parser.add_argument("--picture", type=Path, default=PICTURE)
@@ -168,7 +166,8 @@ def main() -> None:
     args = parser.parse_args()
     if not args.draw:
         with tempfile.TemporaryDirectory() as folder:
-            stored = merged(measure(args, Path(folder)), args.data)
+            stored = measure(args, args.only or names, Path(folder))
+        stored = merged(stored, args.data) if args.only else stored
         args.data.parent.mkdir(parents=True, exist_ok=True)
         args.data.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     stored = json.loads(args.data.read_text(encoding="utf-8"))
@@ -190,18 +189,18 @@ def merged(stored: dict[str, Any], data: Path) -> dict[str, Any]:
     return stored | {"records": kept + stored["records"], "minutes": max(old["minutes"], stored["minutes"])}
 
 
-def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(args: argparse.Namespace, only: Sequence[str], folder: Path) -> dict[str, Any]:
     """Everything that the page needs, as it is stored."""
     begun = time.perf_counter()
     most = max(*args.tokens, args.longest)
     model, scene = build(folder, RECORDED_SIZES, seconds=max(10, frames_for(most) / 15))
     bench = Bench(model, scene, args.rounds, args.seconds, args.most, folder)
     frames = [frames_for(tokens) if tokens > SHORTEST else SHORT for tokens in args.tokens]
-    longest = [frames_for(args.longest)] if args.longest and "default" in args.only else []
+    longest = [frames_for(args.longest)] if args.longest and "default" in only else []
     bench.prepare([*frames, *longest])
-    ours = [what for what in OURS if what in args.only]
+    ours = [what for what in OURS if what in only]
     records = measure_ours(bench, dict.fromkeys(frames, ours) | {count: ["default"] for count in longest})
-    records += measure_peers(bench, [what for what in PEERS if what in args.only], frames)
+    records += measure_peers(bench, [what for what in PEERS if what in only], frames)
     return {
         "machine": machine(),
         "versions": {name: version(name) for name in ("torch", "transformers")},
