@@ -6,7 +6,7 @@ cells are found first, each is measured once, and its numbers stand for every wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,35 +41,26 @@ class Boxes:
 
 @dataclass(frozen=True)
 class OnCells:
-    """Attention of T turns on the cells of S speakers in F units, in D ways, head by head.
+    """Attention of T turns on the cells of S speakers in F units, in D ways.
 
     Attributes:
-        masses: Sums over the cells, [F, S, D, H, T].
-        peaks: The highest, likewise; 0 where a speaker has no cell.
+        masses: Sums over the cells, head by head, [F, S, D, H, T].
+        peaks: The highest on the cells, likewise; 0 where a speaker has no cell.
+        mean_mass, top_mass: Mean and highest of the masses over heads, [F, S, D, T].
+        mean_peak, top_peak: The same of the peaks.
     """
 
     masses: Floats
     peaks: Floats
+    mean_mass: Floats
+    top_mass: Floats
+    mean_peak: Floats
+    top_peak: Floats
 
-    @cached_property
-    def mean_mass(self) -> Floats:
-        """Mean of the masses over heads, [F, S, D, T]."""
-        return np.asarray(self.masses.mean(3))
-
-    @cached_property
-    def top_mass(self) -> Floats:
-        """Highest of the masses, [F, S, D, T]."""
-        return np.asarray(self.masses.max(3))
-
-    @cached_property
-    def mean_peak(self) -> Floats:
-        """Mean of the peaks over heads, [F, S, D, T]."""
-        return np.asarray(self.peaks.mean(3))
-
-    @cached_property
-    def top_peak(self) -> Floats:
-        """Highest of the peaks, [F, S, D, T]."""
-        return np.asarray(self.peaks.max(3))
+    @classmethod
+    def of(cls, masses: Floats, peaks: Floats) -> OnCells:
+        """From numbers of every head."""
+        return cls(masses, peaks, masses.mean(3), masses.max(3), peaks.mean(3), peaks.max(3))
 
 
 class Ways:
@@ -88,7 +79,7 @@ class Ways:
     def __init__(self, units: Units, cells: Bools) -> None:
         self.units, self.cells = units, cells
         self.counts = unit_counts(units, cells)
-        self._last: tuple[NDArray[np.float32], Floats] | None = None
+        self._last: tuple[NDArray[np.float32], list[Floats]] | None = None
 
     def __len__(self) -> int:
         """D."""
@@ -111,23 +102,43 @@ class Ways:
 
         What was asked last is remembered, for others who ask about the same maps.
         """
-        if self._last is None or not _same(self._last[0], maps):
-            self._last = maps, self._gathered(maps, lambda box, own: box.sets.astype(np.float64) @ own)
-        return self._last[1]
+        return self._spread(self._sums(maps), maps)
 
     def on_cells(self, maps: NDArray[np.float32]) -> OnCells:
         """Sums of maps [H, T, P] over the cells, and the highest there."""
-        peaks = self._gathered(maps, lambda box, own: np.stack([own[held].max(0, initial=0) for held in box.sets]))
-        return OnCells(self.masses(maps), peaks)
-
-    def _gathered(self, maps: NDArray[np.float32], measure: Callable[[Boxes, Floats], Floats]) -> Floats:
-        """Numbers of the sets of each box [K, H * T], from the attention on its tokens [U, H * T], for every way."""
         heads, turns, _ = maps.shape
-        rows = maps.reshape(heads * turns, -1)
-        out = np.zeros((len(self.units.times), self.cells.shape[1], len(self), heads * turns))
+        sums = self._sums(maps)
+        tops = [np.stack([own[held].max(0, initial=0) for held in box.sets]) for box, own in self._on_tokens(maps)]
+        means = [
+            [values.reshape(-1, heads, turns).mean(1, dtype=np.float64) for values in some] for some in (sums, tops)
+        ]
+        highest = [[values.reshape(-1, heads, turns).max(1) for values in some] for some in (sums, tops)]
+        parts = (means[0], highest[0], means[1], highest[1])
+        return OnCells(
+            self._spread(sums, maps),
+            self._spread(tops, maps),
+            *(self._spread(part, maps[:1])[..., 0, :] for part in parts),
+        )
+
+    def _sums(self, maps: NDArray[np.float32]) -> list[Floats]:
+        """Sums over every set of each box, [K, H * T]."""
+        if self._last is None or not _same(self._last[0], maps):
+            sums = [box.sets.astype(np.float64) @ own.astype(np.float64) for box, own in self._on_tokens(maps)]
+            self._last = maps, sums
+        return self._last[1]
+
+    def _on_tokens(self, maps: NDArray[np.float32]) -> Iterator[tuple[Boxes, NDArray[np.float32]]]:
+        """Attention on the tokens of each box, [U, H * T]."""
+        rows = maps.reshape(maps.shape[0] * maps.shape[1], -1)
         for box in self.boxes:
-            own = rows[:, box.tokens].T.astype(np.float64, order="C")
-            out[box.unit, box.speaker] = measure(box, own)[box.which]
+            yield box, np.ascontiguousarray(rows[:, box.tokens].T)
+
+    def _spread(self, values: Sequence[NDArray[np.floating]], maps: NDArray[np.float32]) -> Floats:
+        """Numbers of the sets of each box [K, H * T] for every way, [F, S, D, H, T]."""
+        heads, turns, _ = maps.shape
+        out = np.zeros((len(self.units.times), self.cells.shape[1], len(self), heads * turns))
+        for box, some in zip(self.boxes, values, strict=True):
+            out[box.unit, box.speaker] = some[box.which]
         return out.reshape(*out.shape[:3], heads, turns)
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.image import AxesImage
 
 from attnscope import metrics
 from attnscope.errors import RunError
@@ -24,6 +26,7 @@ from attnscope.report.figures.style import Drawing, figure_of, lay_out, scaled
 from attnscope.report.page.summary import plain
 
 PARTS = ("tables", "figures")  # folders of a report
+_NOTHING = np.zeros((1, 1, 4))
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class Output:
         except OSError as error:
             raise RunError(f"{png}: cannot be written: {error.strerror or error}") from error
         self.figures += [png, svg]
+        for image in figure.findobj(AxesImage):
+            image.set_data(_NOTHING)  # a figure outlives its use by some time
         uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
         return Picture(name, title, caption, uri, int(figure.get_figwidth() / scaled(1) * 130))
 

@@ -21,7 +21,7 @@ class Backdrop:
     """What an overlay is drawn on.
 
     Attributes:
-        images: Frames in grey, [F, h, w, 3] in 0..1.
+        images: Frames as they were shown, [F, h, w, 3]; `grey` has one without its colours.
         times: Seconds, [F].
         size: Width and height of the source in pixels; boxes and cells are in these.
         kind: `video`, `image` or `folder`.
@@ -36,7 +36,7 @@ class Backdrop:
         (['Ada', 'Ben', 'Cleo', 'Dan', 'Eva'], 144)
     """
 
-    images: NDArray[np.float64]
+    images: NDArray[np.uint8]
     times: NDArray[np.float64]
     size: tuple[int, int]
     kind: str
@@ -50,6 +50,11 @@ class Backdrop:
     def placed(self) -> NDArray[np.bool_]:
         """Tokens that can be drawn, [P]."""
         return np.asarray(np.isfinite(self.cells).all(1) & (self.first >= 0))
+
+    def grey(self, frame: int) -> NDArray[np.float64]:
+        """One frame without its colours, [h, w, 3] in 0..1: as floats, all of them would take much memory."""
+        light = self.images[frame].astype(np.float64) / 255 @ np.array([0.299, 0.587, 0.114])
+        return np.repeat(light[..., None], 3, axis=-1)
 
     def prompt_only(self, n: int) -> Backdrop:
         """The same without generated tokens (which have no place, and may differ between two runs)."""
@@ -69,7 +74,7 @@ def backdrop(cap: Capture, speaker: str | None) -> Backdrop:
     turns = [t for t in cap.scene.transcript if speaker is not None and t.speaker == speaker]
     live = [live_frames(t.start, t.end, times) for t in turns if (t.start, t.end) != (None, None)]
     return Backdrop(
-        images=grey(cap.frames.images),
+        images=cap.frames.images,
         times=times,
         size=(int(cap.frames.width), int(cap.frames.height)),
         kind=str(cap.frames.kind),
@@ -79,12 +84,6 @@ def backdrop(cap: Capture, speaker: str | None) -> Backdrop:
         last=cap.tokens["frame_last"].to_numpy(np.int64),
         live=np.any(live, axis=0) if live else np.zeros(len(times), dtype=bool),
     )
-
-
-def grey(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Frames [F, h, w, 3] without their colours, 0 to 1."""
-    light = np.asarray(images, dtype=np.float64) / 255 @ np.array([0.299, 0.587, 0.114])
-    return np.repeat(light[..., None], 3, axis=-1)
 
 
 def choose(on: Backdrop, most: int) -> list[int]:

@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from attnscope.report.figures.frames.backdrop import Backdrop, choose, grey, paint
+from attnscope.report.figures.frames.backdrop import Backdrop, choose, paint
 from attnscope.report.figures.frames.placement import LETTER, place_names
 from attnscope.report.figures.frames.shading import COLORS, TOP, label_ratios, ratio_scale, shade
 from attnscope.report.figures.heads import around_change
@@ -109,7 +109,7 @@ def overlay_change(
     frames = choose(on, most)
     figure, axes = canvas(on, 3, len(frames), PAGE)
     norm, extend = scale(on, [before, after])
-    later = on if after_images is None else replace(on, images=grey(after_images))
+    later = on if after_images is None else replace(on, images=after_images)
     change = after - before
     defined = on.placed & np.isfinite(change)
     reach = np.percentile(np.abs(change[defined]), TOP) if defined.any() else 0.0
@@ -170,7 +170,7 @@ def draw(
     """One frame with the attention on its tokens; parts that no token shows stay grey."""
     width, height = on.size
     extent = (0, width, height, 0)
-    ax.imshow(on.images[frame], extent=extent)
+    ax.imshow(on.grey(frame), extent=extent)
     image = ax.imshow(np.dstack(shade(paint(on, values, frame), norm, cmap)), extent=extent, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
