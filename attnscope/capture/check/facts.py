@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,18 @@ class Facts:
 
     cap: Capture
     store: Store
+    _layer: int = -1
+    _read: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+    def read(self, node: str, row: int) -> npt.NDArray[Any]:
+        """A recorded layer's part of an array; what was read of the same layer is kept until another is asked for."""
+        if self._layer != row:
+            self._layer = row
+            self._read.clear()
+        if node not in self._read:
+            self._read[node] = self.store.read(node, row)
+            self._read[node].setflags(write=False)
+        return self._read[node]
 
     @cached_property
     def exact(self) -> bool:

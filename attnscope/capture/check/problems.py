@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from attnscope.capture.file.nodes import NodeError
 from attnscope.errors import RequestError
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Problem:
         return f"{self.node}: {self.message}"
 
 
-def guarded(node: str, check: Callable[[], Iterator[Problem]]) -> Iterator[Problem]:
+def guarded(node: str, check: Callable[[], Iterator[Found]]) -> Iterator[Found | Problem]:
     """Run a check; an error on the way becomes a problem of the node that it names, or else of `node`."""
     try:
         yield from check()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import zip_longest
 
 import numpy as np
 
@@ -16,22 +17,28 @@ from attnscope.vocabulary import PARTITIONS
 def check_relations(facts: Facts) -> Iterator[Problem]:
     """Masses among themselves, and with maps and stats; maps with stats."""
     cap = facts.cap
-    for node, readings, part in (
-        ("/masses/rows", ("masses",), _groups),
-        ("/masses/flow", ("masses",), _flow),
-        ("/maps/rows", ("masses", "maps"), _maps_and_masses),
-        ("/maps/rows", ("maps", "stats"), _maps_and_stats),
-        ("/stats/entropy", ("masses", "stats"), _entropies),
-    ):
-        if all(cap.has(reading) for reading in readings):
-            yield from guarded(node, partial(_each_layer, facts, part))
+    parts = [
+        guarded(node, partial(_each_layer, facts, part))
+        for node, readings, part in (
+            ("/masses/rows", ("masses",), _groups),
+            ("/masses/flow", ("masses",), _flow),
+            ("/maps/rows", ("masses", "maps"), _maps_and_masses),
+            ("/maps/rows", ("maps", "stats"), _maps_and_stats),
+            ("/stats/entropy", ("masses", "stats"), _entropies),
+        )
+        if all(cap.has(reading) for reading in readings)
+    ]
+    # All parts look at a layer before any goes on to the next, so that its numbers are read once.
+    layers = list(zip_longest(*parts))
+    for problems in zip(*layers, strict=True):
+        yield from (problem for problem in problems if problem is not None)
 
 
-def _each_layer(facts: Facts, part: Callable[[Facts, int], Iterator[Problem]]) -> Iterator[Problem]:
+def _each_layer(facts: Facts, part: Callable[[Facts, int], Iterator[Problem]]) -> Iterator[Problem | None]:
+    """The first problem of each layer, None if it has none."""
     for row, number in enumerate(facts.cap.layers.tolist()):
-        for problem in part(facts, row):
-            yield Problem(problem.node, f"layer {number} {problem.message}")
-            break
+        problem = next(part(facts, row), None)
+        yield None if problem is None else Problem(problem.node, f"layer {number} {problem.message}")
 
 
 def _relations(vectors: Floats) -> Floats:
@@ -43,7 +50,7 @@ def _relations(vectors: Floats) -> Floats:
 def _groups(facts: Facts, row: int) -> Iterator[Problem]:
     """What holds between sets of keys holds between their masses: equal sets, parts and wholes."""
     relations = _relations(facts.members(row))  # [n, G]
-    masses = facts.store.read("/masses/rows", row).astype(np.float64)  # [H, R, G]
+    masses = facts.read("/masses/rows", row).astype(np.float64)  # [H, R, G]
     left = np.abs(masses @ relations.T)  # [H, R, n]
     # The masses on sinks come from facts.exact logits and the kernel's log-sum-exp, the others from dense rows.
     tolerance = 1e-4 if facts.exact else 1e-3
@@ -57,19 +64,19 @@ def _flow(facts: Facts, row: int) -> Iterator[Problem]:
     """Flow of a group whose queries are all probed is the mean of their rows; the others add up."""
     store = facts.store
     queries, probes = facts.query_members, store.read("/masses/probes")
-    flow = store.read("/masses/flow", row).astype(np.float64)  # [H, Gq, G]
-    masses = store.read("/masses/rows", row).astype(np.float64)  # [H, R, G]
+    flow = facts.read("/masses/flow", row).astype(np.float64)  # [H, Gq, G]
+    masses = facts.read("/masses/rows", row).astype(np.float64)  # [H, R, G]
     absolute, relative = KERNEL[facts.exact]["mass"]
     count = queries.sum(1)
     probed = np.flatnonzero((queries[:, probes].sum(1) == count) & (count > 0))
-    mean = np.einsum("gr,hrk->hgk", queries[probed][:, probes] / count[probed, None], masses)
+    mean = (queries[probed][:, probes] / count[probed, None]) @ masses
     over = np.abs(flow[:, probed] - mean) > absolute + relative * mean
     for head, group, key in np.argwhere(over)[:1]:
         what = f"{flow[head, probed[group], key]:.6g}, /masses/rows gives {mean[head, group, key]:.6g}"
         yield Problem("/masses/flow", f"head {head} query group {probed[group]} at {key}: {what}")
     some = np.flatnonzero(count)
     total = flow[:, some] * (count[some] / count[some].max())[None, :, None]
-    left = np.abs(np.einsum("ng,hgk->hnk", _relations(queries[some]), total))
+    left = np.abs(_relations(queries[some]) @ total)
     for head, _, key in np.argwhere(~(left <= (1e-4 if facts.exact else 2e-2)))[:1]:
         yield Problem("/masses/flow", f"head {head} at {key}: the query groups do not add up as their members do")
 
@@ -82,9 +89,9 @@ def _maps_and_masses(facts: Facts, row: int) -> Iterator[Problem]:
     count = queries.sum(1)
     whole = np.flatnonzero((queries[:, probes].sum(1) == count) & (count > 0))
     weights = queries[whole][:, probes] / count[whole, None]
-    stored = store.read("/maps/rows", row)[:, whole]
+    stored = facts.read("/maps/rows", row)[:, whole]
     maps = stored.astype(np.float64) @ facts.members(row).T  # [H, R, G]
-    mean = np.einsum("gr,hrk->hgk", weights, store.read("/masses/rows", row).astype(np.float64))
+    mean = weights @ facts.read("/masses/rows", row).astype(np.float64)
     absolute, relative = DENSE["mass"]
     over = ~(np.abs(maps - mean) <= absolute + (1e-3 if stored.dtype == np.float16 else 0) + relative * mean)
     if not facts.exact:  # masses on sinks come from the kernel's log-sum-exp
@@ -101,7 +108,7 @@ def _maps_and_stats(facts: Facts, row: int) -> Iterator[Problem]:
     cap, store = facts.cap, facts.store
     single = np.flatnonzero(cap.query_member.sum(1) == 1)
     at = cap.query_member[single].argmax(1)
-    stored = store.read("/maps/rows", row)[:, single]
+    stored = facts.read("/maps/rows", row)[:, single]
     maps = stored.astype(np.float64)
     probes = store.read("/stats/probes")
     half = 1e-3 if stored.dtype == np.float16 else 0.0
@@ -111,7 +118,7 @@ def _maps_and_stats(facts: Facts, row: int) -> Iterator[Problem]:
         ("entropy", "entropy", at, -(maps * logs).sum(-1)),
         ("sink_mass", "mass", at, maps @ cap.sinks[row]),
     ):
-        stored_stat = store.read(f"/stats/{name}", row)[:, place].astype(np.float64)
+        stored_stat = facts.read(f"/stats/{name}", row)[:, place].astype(np.float64)
         absolute, relative = DENSE[kind] if kind != "mass" or facts.exact else KERNEL[facts.exact][kind]
         room = absolute + half * (10 if kind == "entropy" else 1) + relative * np.abs(expected)
         for head, group in np.argwhere(~(np.abs(stored_stat - expected) <= room))[:1]:
@@ -127,9 +134,9 @@ def _entropies(facts: Facts, row: int) -> Iterator[Problem]:
     """Entropy is at least that of the masses of a partition, and at most that of masses spread evenly."""
     cap, store = facts.cap, facts.store
     probes = store.read("/masses/probes")
-    entropy = store.read("/stats/entropy", row)[:, probes].astype(np.float64)  # [H, R]
-    masses = np.clip(store.read("/masses/rows", row).astype(np.float64), 0, None)
-    count = np.maximum(store.read("/masses/rows_allowed", row).astype(np.float64), 1)  # [R, G]
+    entropy = facts.read("/stats/entropy", row)[:, probes].astype(np.float64)  # [H, R]
+    masses = np.clip(facts.read("/masses/rows", row).astype(np.float64), 0, None)
+    count = np.maximum(facts.read("/masses/rows_allowed", row).astype(np.float64), 1)  # [R, G]
     room = DENSE["entropy"][0] + (0 if facts.exact else 1e-2)
     for family in PARTITIONS:
         some = (cap.key_groups["family"] == family).to_numpy()
