@@ -68,7 +68,7 @@ def of_modality(tokens: pd.DataFrame | Columns, modality: str) -> npt.NDArray[np
     """Which tokens of a table are of a modality, bool [P]."""
     import numpy as np
 
-    return np.asarray(tokens["modality"] == modality, bool)
+    return np.array(tokens["modality"] == modality, bool)
 
 
 def is_visual(tokens: pd.DataFrame | Columns) -> npt.NDArray[np.bool_]:
