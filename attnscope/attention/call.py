@@ -66,6 +66,7 @@ class AttentionCall:
         kernel: (query, key, value) -> (output [B, Nq, H, width], weights or None): the model's own, under this mask.
         stored: Whether this is no call of a running model: there are no values.
         own_width: Channels of the model's own queries and keys, without what edits have appended; 0: as the values.
+        read: Whether readers look at the call after its edits, so that it has to hold all that changes attention.
         lse: [B, H, Nq] log-sum-exp that the kernel itself has given, for what comes after it; None before, and of
             kernels that keep it to themselves. It knows nothing of row edits.
         output: [B, Nq, H, Dv] what the kernel has given, before any factor; None before it runs.
@@ -91,6 +92,7 @@ class AttentionCall:
     kernel: Kernel | None = None
     stored: bool = False
     own_width: int = 0
+    read: bool = False
     lse: Tensor | None = None
     output: Tensor | None = None
     shortcut: Callable[[], Tensor] | None = None

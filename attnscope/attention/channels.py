@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from attnscope.attention.call import AttentionCall, Kernel
+from attnscope.attention.call import AttentionCall, Kernel, RowEdit
 from attnscope.attention.dense import dense_rows, replace_rows
 
 # Fused kernels take head widths up to 256, in multiples of 8; wider falls back to slow or quadratic code.
@@ -32,8 +32,11 @@ def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCal
         member: [B, Nk, G] 0/1 (or weights).
 
     Returns:
-        The call with G channels (2 G in half precision) appended to queries and keys.
+        The call with G channels (2 G in half precision) appended to queries and keys; in a decoding step that nothing
+        reads, the call with its one row edited, which copies no keys.
     """
+    if _is_lone_step(call):
+        return call.with_rows(_added(call, table, member))
     query, key = call.query, call.key
     exact = table.float() / call.scaling
     extra_q, extra_k = exact.to(query.dtype), member[:, None].to(key.dtype).expand(-1, key.shape[1], -1, -1)
@@ -41,6 +44,22 @@ def add_bias(call: AttentionCall, table: Tensor, member: Tensor) -> AttentionCal
         extra_q = torch.cat([extra_q, (exact - extra_q.float()).to(query.dtype)], -1)
         extra_k = torch.cat([extra_k, extra_k], -1)
     return call.widened(torch.cat([query, extra_q], -1), torch.cat([key, extra_k], -1))
+
+
+def _is_lone_step(call: AttentionCall) -> bool:
+    """Whether a call has one query, and nothing that comes after it needs channels: another row edit, readers, maps."""
+    alone = call.is_decode and call.query.shape[2] == 1 and not (call.read or call.row_edits)
+    return alone and call.softcap is None and call.backend != "eager" and not call.query.requires_grad
+
+
+def _added(call: AttentionCall, table: Tensor, member: Tensor) -> RowEdit:
+    """The bias of `add_bias` on the logits of the one row."""
+    first = torch.zeros(1, dtype=torch.long, device=call.query.device)
+
+    def change(sample: int, _rows: Tensor, z: Tensor, _allowed: Tensor) -> Tensor:
+        return z + table[sample].float() @ member[sample].float().T  # [H, 1, Nk]
+
+    return RowEdit([first] * len(call.query), change)
 
 
 def read_with_output(call: AttentionCall, kernel: Kernel, channels: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -76,7 +95,8 @@ def masses(call: AttentionCall, member: Tensor, rows: Tensor | None = None) -> T
         [B, H, Nq, G] float32.
     """
     # In training dense rows would be kept for the gradient, all of them at once
-    if rows is not None and not call.query.requires_grad and int(rows.sum()) <= DENSE_SHARE * rows.numel():
+    few = rows is not None and (call.query.shape[2] == 1 or int(rows.sum()) <= DENSE_SHARE * rows.numel())
+    if rows is not None and few and not call.query.requires_grad:
         return _masses_of_rows(call, member.float(), rows)
     return read_columns(call, member[:, None]).transpose(1, 2).float()
 

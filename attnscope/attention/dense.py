@@ -114,14 +114,18 @@ def replace_rows(call: AttentionCall, kernel: Kernel) -> Kernel:
     """
 
     def run(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor | None]:
-        out, weights = kernel(query, key, value)
-        out = out.clone()
-        for sample in range(len(value)):
-            for part, _, attention, _ in dense_rows(call, sample, call.edited_rows(sample)):
+        rows = [call.edited_rows(sample) for sample in range(len(value))]
+        if call.backend != "eager" and all(len(one) == query.shape[2] for one in rows):  # nothing is left to the kernel
+            out, weights = query.new_empty(len(value), query.shape[2], query.shape[1], value.shape[-1]), None
+        else:
+            out, weights = kernel(query, key, value)
+            out = out.clone()
+        for sample, own_rows in enumerate(rows):
+            for part, _, attention, _ in dense_rows(call, sample, own_rows):
                 own = value[sample].float()  # [Hkv, Nk, width]
                 grouped = attention.reshape(len(own), -1, attention.shape[-1])
-                rows = torch.matmul(grouped, own).reshape(attention.shape[0], len(part), -1)
-                out[sample, part] = rows.transpose(0, 1).to(out)
+                found = torch.matmul(grouped, own).reshape(attention.shape[0], len(part), -1)
+                out[sample, part] = found.transpose(0, 1).to(out)
         return out, weights
 
     return run

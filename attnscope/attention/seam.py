@@ -214,9 +214,8 @@ def _dispatch(
             out, weights = original(module, q, k, v, attention_mask, **kwargs)
         return out, weights
 
-    out, weights = _run(
-        replace(call, kernel=kernel), kernel, [e for t in taps for e in t.edits], [r for t in taps for r in t.readers]
-    )
+    edits, readers = [edit for tap in taps for edit in tap.edits], [reader for tap in taps for reader in tap.readers]
+    out, weights = _run(replace(call, kernel=kernel, read=bool(readers)), kernel, edits, readers)
     for look in [look for tap in taps for look in tap.outputs]:
         look(layer, out)
     return out, weights
