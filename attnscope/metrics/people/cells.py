@@ -42,11 +42,13 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
     group, row = same, names.index(same)
     queries = np.flatnonzero(np.asarray(cap.query_member)[row])
     layers = [int(n) for n in cap.layers] if layer is None else [layer]
-    total = np.zeros(len(cap.tokens))
+    total, known = np.zeros(len(cap.tokens)), dict[object, float]()
     for number in layers:
         maps = np.asarray(cap.maps(layer=number, head=head, group=group).values, dtype=np.float64)  # [H, P] or [P]
-        uniform = (1 / np.asarray(cap.allowed(number, queries)).sum(1)).mean()
-        total += (maps.mean(0) if head is None else maps) / uniform
+        mask = cap.mask(number)
+        if mask not in known:  # most models have one mask in all layers: it is unfolded once
+            known[mask] = float((1 / np.asarray(cap.allowed(number, queries)).sum(1)).mean())
+        total += (maps.mean(0) if head is None else maps) / known[mask]
     return total / len(layers)
 
 
