@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -117,15 +117,18 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
     """Write tables, figures and the page."""
     caps, names, about, output = analysis.caps, analysis.names, analysis.about, analysis.output
     numbers = headline(analysis.tables, analysis.denominator, about)
-    write_tables(output, caps, names, analysis.tables, about, settings["by"])
-    output.table("headline", numbers)
     groups = None if settings["by"] is None else compare_groups(analysis, settings["by"])
     pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
+
+    def tables() -> None:
+        write_tables(output, caps, names, analysis.tables, about, settings["by"])
+        output.table("headline", numbers)
+
     page = Page(
         "analyze.html.j2",
         title=f"Attention of {provenance.model_name(caps[0])}",
         notes=notes(caps, names, settings["threshold"]),
-        sections=sections(analysis),
+        sections=sections(analysis, tables),
         captures=pages,
         caption=caption,
         parts={
@@ -147,11 +150,16 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
     return page.write(report, document if groups is None else document | {"groups": groups.to_dict()})
 
 
-def sections(analysis: Analysis) -> list[Section]:
-    """Figures by heading; headings without a figure say that there is none (the notes say why)."""
+def sections(analysis: Analysis, meanwhile: Callable[[], None] = lambda: None) -> list[Section]:
+    """Figures by heading; headings without a figure say that there is none (the notes say why).
+
+    Args:
+        analysis: What they are of.
+        meanwhile: Other work, done while another process draws some of them.
+    """
     parts = ((speakers, True), (answer, False), (frames, False), (modality, True))
     makers = [Maker(partial(part.of_captures, analysis), from_tables) for part, from_tables in parts]
-    return draw_sections(analysis.output, makers)
+    return draw_sections(analysis.output, makers, meanwhile)
 
 
 def write_tables(

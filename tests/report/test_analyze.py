@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from attnscope.errors import RequestError
 from attnscope.metrics.headline import NO_SINKS
 from attnscope.report.analyze import analyze
 from attnscope.report.inputs import subject
-from attnscope.report.page import output
+from attnscope.report.page import drawing, output
 from attnscope.report.page.numbers import number, signed
 from attnscope.report.page.render import CAUSAL
 from tests.metrics.sketch import draw, room
@@ -299,7 +298,8 @@ def test_large_tables_are_csv_on_request(before, tmp_path, monkeypatch, caplog):
     with open_capture(before) as cap:
         rows = sorted(len(table) for table in metrics.compute(cap).values())
     monkeypatch.setattr(output, "CSV_ROWS", rows[-2])
-    monkeypatch.setattr(sys.modules[analyze.__module__], "sections", lambda _: [])  # without figures
+    monkeypatch.setattr(drawing, "_drawn", lambda *_: [])  # without figures
+    monkeypatch.setattr(drawing, "is_possible", lambda: False)
     written, logged = [], []
     for csv in (False, True):
         caplog.clear()

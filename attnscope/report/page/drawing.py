@@ -32,8 +32,15 @@ class _Drawn(NamedTuple):
     figures: list[Path]
 
 
-def draw_sections(output: Output, makers: Sequence[Maker]) -> list[Section]:
+def draw_sections(
+    output: Output, makers: Sequence[Maker], meanwhile: Callable[[], None] = lambda: None
+) -> list[Section]:
     """Draw sections; their figures are listed in the order of the sections, whoever draws them.
+
+    Args:
+        output: Where figures are written.
+        makers: What draws the sections.
+        meanwhile: Other work that writes no figures, done here while another process draws.
 
     Raises:
         RunError: If a file cannot be written.
@@ -41,9 +48,11 @@ def draw_sections(output: Output, makers: Sequence[Maker]) -> list[Section]:
     earlier = list(output.figures)
     beside = [maker for maker in makers if maker.from_tables]
     if not is_possible() or len(beside) in (0, len(makers)):
+        meanwhile()
         drawn = _drawn(output, makers)
     else:
         with aside(lambda: _handed_over(output, beside)) as result:
+            meanwhile()
             own = _drawn(output, [maker for maker in makers if not maker.from_tables])
             others, lettering = result()
         if not current().joined(lettering):  # both met new letters that no font has, and gave them the same marks
