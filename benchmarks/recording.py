@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -165,11 +165,11 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="the page whose part is rewritten")
     args = parser.parse_args()
     if not args.draw:
-        with tempfile.TemporaryDirectory() as folder:
-            stored = measure(args, args.only or names, Path(folder))
-        stored = merged(stored, args.data) if args.only else stored
         args.data.parent.mkdir(parents=True, exist_ok=True)
-        args.data.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        with tempfile.TemporaryDirectory() as folder:
+            for stored in measure(args, args.only or names, Path(folder)):
+                kept = merged(stored, args.data) if args.only else stored
+                args.data.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     stored = json.loads(args.data.read_text(encoding="utf-8"))
     costs = costs_of(stored["records"])
     draw(costs, args.picture)
@@ -189,8 +189,8 @@ def merged(stored: dict[str, Any], data: Path) -> dict[str, Any]:
     return stored | {"records": kept + stored["records"], "minutes": max(old["minutes"], stored["minutes"])}
 
 
-def measure(args: argparse.Namespace, only: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Everything that the page needs, as it is stored."""
+def measure(args: argparse.Namespace, only: Sequence[str], folder: Path) -> Iterator[dict[str, Any]]:
+    """Everything that the page needs, as it is stored: after attnscope was measured, and again after the peers."""
     begun = time.perf_counter()
     most = max(*args.tokens, args.longest)
     model, scene = build(folder, RECORDED_SIZES, seconds=max(10, frames_for(most) / 15))
@@ -198,18 +198,22 @@ def measure(args: argparse.Namespace, only: Sequence[str], folder: Path) -> dict
     frames = [frames_for(tokens) if tokens > SHORTEST else SHORT for tokens in args.tokens]
     longest = [frames_for(args.longest)] if args.longest and "default" in only else []
     bench.prepare([*frames, *longest])
-    ours = [what for what in OURS if what in only]
-    records = measure_ours(bench, dict.fromkeys(frames, ours) | {count: ["default"] for count in longest})
-    records += measure_peers(bench, [what for what in PEERS if what in only], frames)
-    return {
-        "machine": machine(),
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-        "sizes": RECORDED_SIZES,
-        "rounds": args.rounds,
-        "most": args.most,
-        "minutes": round((time.perf_counter() - begun) / 60),
-        "records": records,
-    }
+    ours, peers = ([what for what in names if what in only] for names in (OURS, PEERS))
+    records: list[Record] = []
+    for part in (
+        partial(measure_ours, bench, dict.fromkeys(frames, ours) | dict.fromkeys(longest, ("default",))),
+        partial(measure_peers, bench, peers, frames),
+    ):
+        records += part()
+        yield {
+            "machine": machine(),
+            "versions": {name: version(name) for name in ("torch", "transformers")},
+            "sizes": RECORDED_SIZES,
+            "rounds": args.rounds,
+            "most": args.most,
+            "minutes": round((time.perf_counter() - begun) / 60),
+            "records": records,
+        }
 
 
 if __name__ == "__main__":
