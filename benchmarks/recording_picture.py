@@ -71,7 +71,7 @@ def _panel(ax: Any, lines: dict[str, list[tuple[int, float]]], title: str) -> No
 def _label(ax: Any, lines: dict[str, list[tuple[int, float]]]) -> None:
     """Names beside the last points: in a column at the right, or next to a line that ends early."""
     last = max(line[-1][0] for line in lines.values())
-    column = {what: line for what, line in lines.items() if line[-1][0] > last / 10}
+    column = {what: line for what, line in lines.items() if line[-1][0] > last / 8}
     places = spread({what: _height(ax, line[-1][1]) for what, line in column.items()}, GAP)
     for what, line in lines.items():
         name, color, *_ = LOOKS[what]
