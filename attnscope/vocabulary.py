@@ -174,7 +174,7 @@ MASSES, MAPS, STATS, QK, FULL, HIDDEN = "masses", "maps", "stats", "qk", "full",
 READINGS: dict[str, Reading] = {
     MASSES: Reading("attention mass on sets of keys, of single queries and of sets of them"),
     MAPS: Reading("mean attention of each set of queries to every key"),
-    STATS: Reading("entropy, log-sum-exp and mass on sinks of every query, largest attention of some"),
+    STATS: Reading("log-sum-exp and mass on sinks of every query, entropy and largest attention of some"),
     QK: Reading("queries and keys as the kernel received them"),
     FULL: Reading("the attention itself, quadratic in the number of tokens"),
     HIDDEN: Reading("what the layers received, summed up over channels", later=True),

@@ -33,6 +33,7 @@ SMALL = {
     "attnscope/correct/placing.py": "places of several corrections",
     "attnscope/capture/check/problems.py": "what all checks report",
     "attnscope/report/page/section.py": "the type that all pages are made of",
+    "attnscope/metrics/threads.py": "how many threads metrics may use, which no family decides",
     "attnscope/metrics/clips/verdict.py": "the one rule for help, hurt and nothing",
     "training/recipes.py": "the two recipes, as they are typed",
 }

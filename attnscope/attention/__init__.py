@@ -1,5 +1,6 @@
 """The only place that touches attention: the seam, its channels, exact rows, and the dense oracle."""
 
+from attnscope.attention.blocks import column_blocks, row_blocks
 from attnscope.attention.call import AttentionCall, Kernel, Rescale, RowEdit, allowed_pairs
 from attnscope.attention.channels import add_bias, least_mass, masses, output_factor, read_with_output
 from attnscope.attention.decoder import decoder_layers
@@ -21,6 +22,7 @@ __all__ = [
     "add_bias",
     "allowed_pairs",
     "classify",
+    "column_blocks",
     "decoder_blocks",
     "decoder_layers",
     "dense_attention",
@@ -32,6 +34,7 @@ __all__ = [
     "masses",
     "output_factor",
     "read_with_output",
+    "row_blocks",
     "row_lse",
     "softmax",
     "streamed",

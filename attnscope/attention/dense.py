@@ -89,7 +89,7 @@ def dense_rows(call: AttentionCall, sample: int, rows: Tensor) -> Iterator[tuple
     step = max(1, CHUNK_BYTES // (4 * heads * n_keys))
     key = call.key[sample]
     for part in rows.to(call.query.device).split(step) if len(rows) else ():
-        z = logits(call.query[sample].index_select(1, part), key, scaling=call.scaling, softcap=call.softcap)
+        z = logits(call.query[sample][:, part], key, scaling=call.scaling, softcap=call.softcap)
         allowed = allowed_pairs(call, sample, part)
         z = _edited(call, sample, part, z, allowed)
         attention, lse = softmax(z, allowed, call.sink_logits)

@@ -34,6 +34,27 @@ class SampleMask:
         seen = columns[None, :] <= rows[:, None]
         return seen if self.kind == "causal" else seen & (columns[None, :] > rows[:, None] - self.window)
 
+    def span(self, rows: Tensor, length: int) -> tuple[int, int]:
+        """The first key that any of some query positions sees, and the end of these keys: no row sees others.
+
+        Args:
+            rows: [R] positions, increasing; at least one.
+            length: N.
+        """
+        if self.explicit is not None:
+            return 0, length
+        first = 0 if self.kind == "causal" else max(0, int(rows[0]) - self.window + 1)
+        return first, int(rows[-1]) + 1
+
+    def ragged(self, rows: Tensor, first: int, last: int) -> list[slice]:
+        """The parts of the keys from `first` up to `last`, of `span`, that some of the rows see and others do not."""
+        if self.explicit is not None:
+            return [slice(first, last)]
+        after = slice(min(int(rows[0]) + 1, last), last)
+        if self.kind == "causal":
+            return [after]
+        return [slice(first, min(max(first, int(rows[-1]) - self.window + 1), after.start)), after]
+
     def counts(self, member: Tensor) -> Tensor:
         """How many allowed keys of each group every query has.
 

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from attnscope.capture.file.specification import GATE, Rule, arrays_of
+from attnscope.capture.file.specification import FLOW_ERROR, GATE, Rule, arrays_of
 from attnscope.errors import Argument, RequestError, SizeError
+from attnscope.estimate import LEAST
 from attnscope.layers import check_layers
-from attnscope.vocabulary import READINGS
+from attnscope.vocabulary import MASSES, READINGS, STATS
 
 GIB = 2**30
+ALL = ":all"
+EXHAUSTIVE = (MASSES, STATS)
+_WHICH = f"{ALL} stands after {MASSES} or {STATS}"
 
 
 @dataclass(frozen=True)
@@ -76,11 +80,13 @@ class Plan:
     """What a capture records.
 
     Attributes:
-        masses: Attention mass on key groups: of every text and generated query, and group by group for all queries.
+        masses: Attention mass on key groups: of every text and generated query, and group by group for all queries;
+            that of visual queries on single frames and speakers' cells from a sample.
         maps: Mean attention of each query group (turns, speakers, question, answer position, generated tokens) to
             every key.
-        stats: Entropy, log-sum-exp and sink mass of every query, largest attention of text and generated queries; of
-            models with gates on their heads' outputs, also how much of each passes.
+        stats: Log-sum-exp and sink mass of every query, entropy of text and generated ones and of a sample of the
+            visual ones, largest attention of text and generated queries; of models with gates on their heads' outputs,
+            also how much of each passes.
         qk: Queries and keys, from which any attention is recomputed exactly.
         full: The dense maps, quadratic in the number of tokens.
         hidden: What each layer receives, summed up: massive activations, rank-one residual and singular values.
@@ -92,12 +98,17 @@ class Plan:
             visual, is above this (ours) ...
         sink_ratio: ... and above this multiple of uniform attention (ours).
         max_size: Budget in bytes, before compression.
+        exhaustive: Of `masses` and `stats`, those for which every visual query is read, not a sample: the attention of
+            visual queries on frames and speakers' cells, and their entropy. What else these readings hold is exact for
+            every query in any case. It widens the kernel's values, so that the run costs about twice as much.
+        sample: How many visual queries are read densely otherwise, spread evenly over the prompt.
+        seed: Of the draw of the sample.
 
     Example:
         >>> attnscope.Plan(qk=True, layers="0.36-0.71").readings
         ['masses', 'maps', 'stats', 'qk']
-        >>> attnscope.Plan.parse("masses,stats").readings
-        ['masses', 'stats']
+        >>> attnscope.Plan.parse("masses,stats:all").exhaustive
+        ('stats',)
     """
 
     masses: bool = True
@@ -112,6 +123,9 @@ class Plan:
     sink_mass: float = 0.05
     sink_ratio: float = 10.0
     max_size: int = 4 * GIB
+    exhaustive: tuple[str, ...] = ()
+    sample: int = 64
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -127,6 +141,14 @@ class Plan:
             )
         if self.max_size <= 0:
             raise RequestError(f"plan: max_size {self.max_size} is not a positive number of bytes")
+        if self.sample < LEAST:
+            raise RequestError.of("sample", self.sample, f"must be at least {LEAST}, or the sample has no error")
+        if self.seed < 0:
+            raise RequestError(f"plan: seed {self.seed} is negative")
+        object.__setattr__(self, "exhaustive", tuple(name for name in READINGS if name in self.exhaustive))
+        for name in self.exhaustive:
+            if name not in EXHAUSTIVE or not getattr(self, name):
+                raise RequestError(f"plan: {name}{ALL} reads every visual query; {_WHICH}")
         if isinstance(self.layers, str):
             check_layers(self.layers)
 
@@ -134,15 +156,27 @@ class Plan:
     def parse(cls, text: str, **fields: Any) -> Plan:
         """Make a plan from "masses,maps,qk"; what is not named is not recorded.
 
+        Args:
+            text: Names of readings, with commas; ":all" after `masses` or `stats` reads every visual query.
+            fields: Other fields of the plan.
+
         Raises:
-            RequestError: If a name is not a reading.
+            RequestError: If a name is not a reading, or has no form with ":all".
         """
-        names = [name.strip() for name in text.split(",") if name.strip()]
-        for name in names:
+        given = [name.strip() for name in text.split(",") if name.strip()]
+        names = [name.removesuffix(ALL) for name in given]
+        for name, whole in zip(names, given, strict=True):
             if name not in READINGS:
                 raise RequestError.of("plan", text, f'"{name}" is not a reading; choose from {", ".join(READINGS)}')
+            if whole.endswith(ALL) and name not in EXHAUSTIVE:
+                raise RequestError.of("plan", text, f'"{whole}" is not a reading; {_WHICH}')
         wanted: dict[str, Any] = {name: name in names for name in READINGS}
-        return cls(**wanted, **fields)
+        every = tuple(name for name in EXHAUSTIVE if f"{name}{ALL}" in given)
+        return cls(**wanted, exhaustive=every, **fields)
+
+    def __str__(self) -> str:
+        """As `parse` takes it."""
+        return ",".join(name + ALL * (name in self.exhaustive) for name in self.readings)
 
     @property
     def readings(self) -> list[str]:
@@ -170,7 +204,7 @@ class Plan:
         return {name: sum(self._size(rule, shape) for rule in rules) for name, rules in arrays.items()}
 
     def _size(self, rule: Rule, shape: Shape) -> int:
-        if rule.path == GATE and not shape.gated:
+        if (rule.path == GATE and not shape.gated) or (rule.path == FLOW_ERROR and MASSES in self.exhaustive):
             return 0
         dims = shape.dims
         if rule.path.startswith("/masses/"):  # whose queries are grouped as the keys are
@@ -192,13 +226,13 @@ class Plan:
             return sizes
         worst = max(sizes, key=lambda name: sizes[name])
         raise SizeError(
-            f"plan {','.join(self.readings)}: {format_bytes(total)} is over the budget of {format_bytes(self.max_size)}"
+            f"plan {self}: {format_bytes(total)} is over the budget of {format_bytes(self.max_size)}"
             f" ({worst} alone takes {format_bytes(sizes[worst])}); ",
             *self._cheaper(shape),
         )
 
     def _without(self, name: str) -> Plan:
-        fewer: dict[str, Any] = {name: False}
+        fewer: dict[str, Any] = {name: False, "exhaustive": tuple(n for n in self.exhaustive if n != name)}
         return replace(self, **fewer)
 
     def _cheaper(self, shape: Shape) -> list[object]:
@@ -212,7 +246,7 @@ class Plan:
             size = sum(plan.sizes(shape).values())
             if size <= self.max_size:
                 how = [
-                    Argument("plan", ",".join(plan.readings)),
+                    Argument("plan", str(plan)),
                     *[" ", Argument("maps_dtype", "float16")] * (plan is half),
                 ]
                 why = ", which gives the same maps exactly" if plan is instead else ""

@@ -108,10 +108,11 @@ def _hdf5() -> str:
 
     rows = np.arange(64, dtype=np.float16).reshape(8, 8)
     with h5py.File("doctor", "w", driver="core", backing_store=False) as file:
-        file.create_dataset("rows", data=rows, chunks=(4, 8), **hdf5plugin.Blosc(cname="zstd"))
-        if not np.array_equal(file["rows"][:], rows):
-            raise ValueError("rows come back otherwise than they were written through Blosc")
-    return f"{h5py.version.hdf5_version}, Blosc reads what it wrote"
+        for name, filter in (("Bitshuffle", hdf5plugin.Bitshuffle()), ("Blosc", hdf5plugin.Blosc(cname="zstd"))):
+            file.create_dataset(name, data=rows, chunks=(4, 8), **filter)
+            if not np.array_equal(file[name][:], rows):
+                raise ValueError(f"rows come back otherwise than they were written through {name}")
+    return f"{h5py.version.hdf5_version}, Bitshuffle and Blosc read what they wrote"
 
 
 def backends() -> Section:

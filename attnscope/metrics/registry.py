@@ -236,13 +236,14 @@ def compute(
     begun = {fn: fn.begin(cap, **own) for fn, own in given.items() if hasattr(fn, "begin")}
     run(cap, list(begun.values()))
     tables: dict[str, list[pd.DataFrame]] = {}
-    for number, (fn, own) in enumerate(given.items()):
+    order = {fn: number for number, fn in enumerate(functions)}  # those that are left out count as done
+    for fn, own in given.items():
         if progress is not None:
-            progress("metrics", number, len(given))
+            progress("metrics", order[fn], len(order))
         table = begun.pop(fn).result() if fn in begun else fn(cap, **own)
         tables.setdefault(functions[fn].family, []).append(table[table["metric"].isin(wanted)])
     if progress is not None:
-        progress("metrics", len(given), len(given))
+        progress("metrics", len(order), len(order))
     return {family: _joined(family, parts) for family, parts in tables.items()}
 
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from attnscope.estimate import means
 from attnscope.metrics.families import family
 from attnscope.metrics.groups import alike, modality_flow, query_sets
 from attnscope.metrics.registry import OVER, Metric
 from attnscope.metrics.scan import Scan
 from attnscope.metrics.tables import Part, Places, divide
-from attnscope.vocabulary import ANSWER_POSITION, QUESTION, ROLE, SPEAKER, TEXT, VISUAL, group_name
+from attnscope.vocabulary import ANSWER_POSITION, QUESTION, ROLE, SPEAKER, STATS, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 KINDS = (QUESTION, ANSWER_POSITION, SPEAKER)  # of the query groups whose mass on the first position is given
 KEYS = ("query", "key")
 
+Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @family(
@@ -68,36 +71,78 @@ def sink_keys(cap: Capture) -> list[Part]:
         "Entropy of a row",
         "Entropy of a query's attention over log(number of keys that it may see), averaged over the queries of "
         "a modality or role that may see two or more: 0 if one key takes all, 1 if attention is uniform. With learned "
-        "sink logits, of the attention on keys rescaled to a sum of 1.",
+        "sink logits, of the attention on keys rescaled to a sum of 1. Of visual queries an evenly spread sample is "
+        "averaged, unless the plan of the capture had `stats:all`.",
         chance="1 (uniform attention)",
+    ),
+    Metric(
+        "row_entropy_error",
+        "Standard error of the entropy of a row",
+        "Standard error of `row_entropy` where a sample of the visual queries stands for all of them, from the "
+        "differences of neighbours in the sample; 0 where every query was read.",
     ),
     keys=KEYS,
     needs=("stats",),
 )
 def from_stats(cap: Capture) -> list[Part]:
-    """Mass on all sinks, and row entropy; n = queries.
+    """Mass on all sinks, row entropy and its standard error; n = queries that were read.
 
     Raises:
         FormatError: If the capture has no `stats` reading.
     """
-    sets = query_sets(cap)
-    queries = np.stack(list(sets.values())).astype(np.float64)  # [Q, P]
+    sets, places = query_sets(cap), Places.of(cap)
+    member = np.stack(list(sets.values()))  # [Q, P]
+    queries, total = member.astype(np.float64), member.sum(1)
     share = np.empty((len(cap.layers), cap.heads, len(sets)))
-    spread, rows = np.empty_like(share), np.empty((len(cap.layers), len(sets)), np.int64)
+    read = np.flatnonzero(cap.was_read(STATS))  # [R]
+    spread = np.empty((len(cap.layers), cap.heads, len(read)))
     for at, layer in enumerate(cap.layers.tolist()):
         on_sinks = np.asarray(cap.stat("sink_mass", layer).values, np.float64)  # [H, P]
-        share[at] = divide(np.nan_to_num(on_sinks) @ queries.T, queries.sum(1))
+        share[at] = divide(np.nan_to_num(on_sinks) @ queries.T, total)
         allowed = np.asarray(cap.stat("allowed", layer).values)
-        entropy = divide(_entropy(cap, at, layer), np.where(allowed > 1, np.log(np.maximum(allowed, 2)), 0.0))
-        several = queries * (allowed > 1)
-        rows[at] = several.sum(1)
-        spread[at] = divide(np.nan_to_num(entropy) @ several.T, rows[at])
-    places, count = Places.of(cap), np.broadcast_to(queries.sum(1), rows.shape)
+        most = np.where(allowed > 1, np.log(np.maximum(allowed, 2)), 0.0)[read]
+        spread[at] = divide(_entropy(cap, at, layer, read), most)  # NaN where there is nothing to choose
     axes = {"place": places.table, "query": list(sets)}
+    mean, error, n = _entropies(places, spread, member[:, read], total)
     return [
-        Part("sink_share", places.with_means(share), places.counts(count), axes | {"key": "all"}),
-        Part("row_entropy", places.with_means(spread), places.counts(rows), axes),
+        Part(
+            "sink_share",
+            places.with_means(share),
+            places.counts(np.broadcast_to(total, (len(cap.layers), len(sets)))),
+            axes | {"key": "all"},
+        ),
+        Part("row_entropy", mean, n, axes),
+        Part("row_entropy_error", error, n, axes),
     ]
+
+
+def _entropies(places: Places, values: Floats, member: Bools, population: Ints) -> tuple[Floats, Floats, Ints]:
+    """Mean entropy of sets of queries, its standard error, and how many queries it is over, at all places [X, Q].
+
+    Args:
+        places: Layers and heads.
+        values: [L, H, R] of the queries that were read.
+        member: [Q, R] which of these are in each set.
+        population: [Q] how many queries each set has in all.
+    """
+    layers, heads, _ = values.shape
+    mean, error = (np.empty((layers, heads, len(member))) for _ in range(2))
+    joint = np.empty((layers, len(member)))
+    for at, row in enumerate(values):
+        for head, one in enumerate(row):
+            mean[at, head], error[at, head] = _defined_mean(one, member, population)
+        joint[at] = _defined_mean(row.mean(0), member, population)[1]
+    over = _defined_mean(values.mean((0, 1)), member, population)[1]
+    errors = np.concatenate([error.reshape(-1, len(member)), joint, over[None]])
+    n = np.isfinite(values).any(1).astype(np.int64) @ member.T
+    return places.with_means(mean), errors, places.counts(n)
+
+
+def _defined_mean(values: Floats, member: Bools, population: Ints) -> tuple[Floats, Floats]:
+    """Means and standard errors [Q] over the queries of each set whose number [R] is defined."""
+    some = np.isfinite(values)
+    unread = population - member.sum(1)  # what a sample stands for, beside those whose number is not defined
+    return means(values[some], member[:, some], (member & some).sum(1) + unread)
 
 
 @family(
@@ -177,11 +222,11 @@ def bos_share(cap: Capture) -> Scan[list[Part]]:
     return Scan(chosen, take, result)
 
 
-def _entropy(cap: Capture, at: int, layer: int) -> Floats:
-    """Entropy of every row in nats, [H, P]; of what falls on keys, where a learned sink takes a part."""
-    entropy = np.asarray(cap.stat("entropy", layer).values, np.float64)
+def _entropy(cap: Capture, at: int, layer: int, queries: Ints) -> Floats:
+    """Entropy of some rows in nats, [H, R]; of what falls on keys, where a learned sink takes a part."""
+    entropy = np.asarray(cap.stat("entropy", layer).values[:, queries], np.float64)
     if cap.sink_logits is None:
         return entropy
-    lse = np.asarray(cap.stat("lse", layer).values, np.float64)
+    lse = np.asarray(cap.stat("lse", layer).values[:, queries], np.float64)
     on_keys = -np.expm1(cap.sink_logits[at].astype(np.float64)[:, None] - lse)
     return divide(entropy, on_keys) + np.log(np.where(on_keys > 0, on_keys, np.nan))

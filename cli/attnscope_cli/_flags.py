@@ -23,6 +23,7 @@ FLAGS = {
     "maps_dtype": "--maps-dtype",
     "max_new_tokens": "--max-new-tokens",
     "max_size": "--max-size",
+    "sample": "--sample",
     "methods": "--method",
     "model": "--model",
     "negative": "--negative",

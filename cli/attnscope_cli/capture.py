@@ -73,7 +73,7 @@ class RecordingOptions:
     plan: Annotated[
         str,
         option(
-            "Any of masses, maps, stats, qk, full, hidden, with commas.",
+            "Any of masses, maps, stats, qk, full, hidden, with commas; masses:all, stats:all read every query.",
             "LIST",
             complete=list_of(_choices.READINGS),
         ),
@@ -85,6 +85,9 @@ class RecordingOptions:
         option("Precision of maps: float32 or float16.", "DTYPE", complete=one_of(_choices.MAPS_DTYPES)),
     ] = "float32"
     coverage: Coverage = COVERAGE
+    sample: Annotated[
+        int, option("Visual queries (8 or more) whose whole row is read: they stand for the others.", "COUNT")
+    ] = 64
 
     def parse(self) -> Plan:
         """As the library takes it."""
@@ -96,6 +99,7 @@ class RecordingOptions:
             coverage=self.coverage,
             maps_dtype=self.maps_dtype,
             max_size=parse_bytes(self.max_size),
+            sample=self.sample,
         )
 
 
@@ -119,7 +123,8 @@ def run(
 
     What is recorded: masses (attention on groups of tokens), maps (from every turn, speaker and answer token to every
     token), stats (entropy, log-sum-exp, sinks), qk (queries and keys, from which any attention is recomputed exactly),
-    full (all of it), hidden (what each layer receives, summed up: massive activations, rank). The command
+    full (all of it), hidden (what each layer receives, summed up: massive activations, rank). Where a number takes
+    the whole row of a visual token, a sample of these is read; masses:all and stats:all read them all. The command
     prints the size before the run.
 
     Example: `attnscope capture Qwen/Qwen2.5-VL-7B-Instruct --scene scene.json --plan masses,maps,stats,qk -o run.h5`

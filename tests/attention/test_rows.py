@@ -186,7 +186,7 @@ def test_a_capture_reads_edited_rows(checkpoint, stage, tmp_path, name):
     folder, attn = checkpoint(name), {"softcap": "eager"}.get(name)
     loaded = attnscope.load(str(folder), dtype="float32", attn=attn)
     prompt = make_prompt(loaded, stage, frames=2)
-    plan = attnscope.Plan(full=True, sink_mass=0.004, sink_ratio=1.3)
+    plan = attnscope.Plan(full=True, sink_mass=0.004, sink_ratio=1.3, exhaustive=("stats",))
     running = bind(loaded, prompt, [Pai(alpha=0.5, layers="0-3")])
     (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "a.h5"], plan=plan, max_new_tokens=3, corrections=running)
     with cap:

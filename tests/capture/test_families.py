@@ -8,11 +8,13 @@ import pytest
 import attnscope
 from attnscope.capture.check.validate import validate
 from attnscope.capture.run import capture_prompts
+from attnscope.estimate import means
 from attnscope.families import NO_PLACES
 from tests.capture.eager import eager_oracle, make_prompt, plain_generate
 from tests.families import EAGER, SUPPORTED, by_speed
 
-ALL = attnscope.Plan(qk=True, full=True)
+ALL = attnscope.Plan(qk=True, full=True, exhaustive=("masses", "stats"))
+SAMPLED = attnscope.Plan(qk=True, sample=16)
 TOKENS = 16
 NAMES = [*SUPPORTED, "sliding", *EAGER, "gemma3", "gemma4"]
 
@@ -23,17 +25,15 @@ def load(folder, name):
 
 @pytest.fixture(scope="module", params=by_speed(NAMES))
 def case(request, checkpoint, stage, tmp_path_factory):
-    """One family: its capture of everything, its capture of Q and K, and the eager oracle."""
+    """One family: its capture of everything, one of a sample of visual queries with Q and K, and the eager oracle."""
     folder = checkpoint(request.param)
     loaded = load(folder, request.param)
     prompt = make_prompt(loaded, stage)
     out = tmp_path_factory.mktemp(request.param)
     plain = plain_generate(loaded, prompt, TOKENS)
     (everything,) = capture_prompts(loaded, [prompt], [out / "all.h5"], plan=ALL, max_new_tokens=TOKENS)
-    (lossless,) = capture_prompts(
-        loaded, [prompt], [out / "qk.h5"], plan=attnscope.Plan.parse("qk"), max_new_tokens=TOKENS
-    )
-    return everything, lossless, eager_oracle(folder, prompt, plain)
+    (sampled,) = capture_prompts(loaded, [prompt], [out / "qk.h5"], plan=SAMPLED, max_new_tokens=TOKENS)
+    return everything, sampled, eager_oracle(folder, prompt, plain)
 
 
 def test_looking_does_not_touch(case):
@@ -96,6 +96,35 @@ def test_flow_is_the_mean_over_the_queries_of_a_group(case):
         allowed = attention.max(0)[:length] > 0
         pairs = np.einsum("sn,nk,gk->sg", queries, allowed.astype(np.float64), members(cap, layer))
         np.testing.assert_array_equal(cap.flow_pairs().values[layer], pairs)
+
+
+def test_a_sample_stands_for_visual_queries(case):
+    """What is said to be exact is that of all queries; the rest is the mean over the sample, with its error."""
+    everything, cap, oracle = case
+    assert everything.was_read("masses").all() and not everything.flow_error().fillna(0).values.any()
+    flow, error = cap.flow().values, cap.flow_error().values
+    parts = cap.key_groups["family"].isin(["frame", "speaker_visual"]).to_numpy()
+    length, read = cap.prompt_length, cap.was_read("stats")
+    exact = ~(cap.key_member[:, :length] & ~read[:length]).any(1)[(cap.key_groups["family"] != "sink").to_numpy()]
+    exact = exact[:, None] | ~parts  # [Gq, G]
+    np.testing.assert_allclose(flow[..., exact], everything.flow().values[..., exact], atol=1e-4)
+    assert not np.nan_to_num(error[..., exact]).any()
+    seen = (cap.tokens["modality"] == "visual").to_numpy()
+    sample = np.flatnonzero(read & seen)
+    assert len(sample) == min(16, seen.sum()) and np.array_equal(read, cap.was_read("masses"))
+    static = cap.key_member[(cap.key_groups["family"] != "sink").to_numpy(), :length]
+    for row, attention in enumerate(oracle.attention):
+        masses = (attention[:, sample] @ members(cap, row).T).swapaxes(0, 1)  # [n, H, G]
+        mean, spread = means(masses, static[:, sample], (static & seen[:length]).sum(1))
+        np.testing.assert_allclose(flow[row][:, ~exact], mean.swapaxes(0, 1)[:, ~exact], atol=1e-4)
+        np.testing.assert_allclose(error[row][:, ~exact], spread.swapaxes(0, 1)[:, ~exact], atol=1e-4)
+        entropy = cap.stat("entropy").values[row]
+        np.testing.assert_allclose(entropy[:, read], everything.stat("entropy").values[row][:, read], atol=1e-4)
+        assert np.isnan(entropy[:, ~read]).all()
+    for name in ("lse", "sink_mass", "max", "allowed"):
+        np.testing.assert_allclose(cap.stat(name), everything.stat(name), atol=1e-4)
+    for name in ("masses", "maps"):
+        np.testing.assert_allclose(getattr(cap, name)(), getattr(everything, name)(), atol=1e-4)
 
 
 def test_maps_are_means_over_the_queries_of_a_group(case):

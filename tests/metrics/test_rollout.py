@@ -163,7 +163,9 @@ def test_what_is_not_computed_is_listed(drawn):
     both = "Rollout of the answer on a group, Lift of the rollout"
     assert f"Not computed: {both}. The capture has no 'qk' or 'full' reading." in notes
     assert any(
-        note.startswith("Not computed: Mass on sinks, Entropy of a row, Output gate at the answer position.")
+        note.startswith(
+            "Not computed: Mass on sinks, Entropy of a row, Standard error of the entropy of a row, Output gate"
+        )
         for note in notes
     )
     assert not any("ollout" in note for note in metrics.explain(drawn(three(), name="full.h5")))

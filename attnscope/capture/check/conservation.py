@@ -16,7 +16,7 @@ from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.recompute import check_recomputed
 from attnscope.capture.check.relations import check_relations
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import GATE
+from attnscope.capture.file.specification import FLOW_ERROR, GATE, STATS_SAMPLED
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.read.dense import LayerMask
 from attnscope.errors import FormatError
@@ -111,6 +111,14 @@ def _flow(facts: Facts) -> Iterator[Problem]:
                 yield Problem(node, f"{_name(facts, layer, head)} query group {group}: masses sum to {what}")
         if not np.isnan(flow[:, count == 0]).all():
             yield Problem(node, f"layer {cap.layers[layer]}: a group without queries is not NaN")
+        error = facts.flow_error(layer)
+        if (error[:, ~facts.guessed] > 0).any():
+            yield Problem(FLOW_ERROR, f"layer {cap.layers[layer]}: an error is not 0 where every query was read")
+        for head, group, key in np.argwhere((np.isnan(flow) != np.isnan(error)) & (count > 0)[:, None])[:1]:
+            what = "one of flow and flow_error is NaN, the other is not"
+            yield Problem(FLOW_ERROR, f"{_name(facts, layer, head)} query group {group} at {key}: {what}")
+        if (error < 0).any():
+            yield Problem(FLOW_ERROR, f"layer {cap.layers[layer]}: an error is negative")
 
 
 def _maps(facts: Facts) -> Iterator[Problem]:
@@ -143,6 +151,12 @@ def _stats(facts: Facts) -> Iterator[Problem]:
             ("max", 1, facts.tolerance),
         ):
             values = facts.store.read(f"/stats/{name}", layer).astype(np.float64)
+            if name == "entropy":
+                unread = ~facts.entropy_read
+                if not np.isnan(values[:, unread]).all():
+                    what = f"layer {number}: a query that is not in {STATS_SAMPLED} is not NaN"
+                    yield Problem("/stats/entropy", what)
+                values[:, unread] = 0
             yield from _range(facts, f"/stats/{name}", layer, values, 0, high, tolerance)
         if cap.gated:
             gate = facts.store.read(GATE, layer).astype(np.float64)

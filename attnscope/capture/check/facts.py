@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from attnscope.vocabulary import SINK
+from attnscope.capture.file.specification import FLOW_ERROR, MASSES_SAMPLED
+from attnscope.vocabulary import PARTITIONS, SINK, STATS, media
 
 if TYPE_CHECKING:
     from attnscope.capture.file.nodes import Store
@@ -21,6 +22,7 @@ TOLERANCES = {"float32": (1e-5, 1e-3, 1e-5), "float16": (1e-3, 5e-2, 2e-2), "bfl
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 @dataclass
@@ -84,6 +86,36 @@ class Facts:
         members = self.cap.key_member[~self.is_sink].astype(np.float64)
         members[:, self.cap.prompt_length :] = 0
         return members
+
+    @cached_property
+    def entropy_read(self) -> Bools:
+        """Of which positions the entropy was read, [P]: all but the visual queries that a sample stands for."""
+        return self.cap.was_read(STATS)
+
+    @cached_property
+    def sample(self) -> Ints | None:
+        """The visual queries whose masses on parts of the video were read; None if those of all were."""
+        return self.store.read(MASSES_SAMPLED).astype(np.int64) if self.store.has(MASSES_SAMPLED) else None
+
+    @cached_property
+    def guessed(self) -> Bools:
+        """Which flows between groups rest on the sample, [Gq, G]."""
+        cap = self.cap
+        seen = np.zeros(len(cap.tokens), bool)
+        seen[: cap.prompt_length] = cap.tokens["modality"].isin(media(cap.modalities))[: cap.prompt_length]
+        if self.sample is None:
+            return np.zeros((len(self.query_members), len(cap.key_groups)), bool)
+        within = (cap.key_member & seen).sum(1)
+        keys = (within > 0) & (within < seen.sum()) & ~cap.key_groups["family"].isin([*PARTITIONS, SINK]).to_numpy()
+        left = seen.copy()
+        left[self.sample] = False
+        return np.asarray((self.query_members[:, left].max(1, initial=0) > 0)[:, None] & keys)
+
+    def flow_error(self, row: int) -> Floats:
+        """Standard errors of a layer's flow, [H, Gq, G]: 0 where it is exact, NaN where it is not known."""
+        if self.sample is None:
+            return np.zeros((self.cap.heads, len(self.query_members), len(self.cap.key_groups)))
+        return self.store.read(FLOW_ERROR, row).astype(np.float64)
 
     def expected(self, row: int) -> tuple[Floats, Floats]:
         """The least and most that a layer's rows may sum to, [H, P]: 1, less what a learned sink takes."""

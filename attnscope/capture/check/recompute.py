@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from attnscope.capture.check.facts import Facts, Floats
 from attnscope.capture.check.problems import Problem
-from attnscope.capture.file.specification import PROBES
+from attnscope.capture.file.specification import FLOW_ERROR, PROBES, SAMPLED
 from attnscope.capture.read.dense import LayerQK
 from attnscope.capture.read.labels import Indices
+from attnscope.estimate import means
+from attnscope.vocabulary import media
 
 SEED = 20261128  # of the rows that are chosen where not all are computed
 PROBED, OTHERS, GROUP = 4, 2, 16  # rows a layer: of those read densely, of all, and of one query group at most
@@ -85,7 +87,7 @@ class _Layer:
         """Which rows were read densely, [P]."""
         cap = self.facts.cap
         dense = np.zeros(len(cap.tokens), bool)
-        for path in PROBES:
+        for path in (*PROBES, *SAMPLED):
             if self.facts.store.has(path):
                 dense[self.facts.store.read(path)] = True
         return dense
@@ -108,6 +110,7 @@ class _Layer:
                 keys = qk.keys(head)
             maps = np.zeros((len(whole), len(cap.tokens)))
             flow = np.zeros((len(self.facts.query_members), len(cap.key_groups)))
+            sampled: list[Floats] = []
             for start in range(0, len(self.queries), BLOCK):
                 at = self.queries[start : start + BLOCK]
                 if qk is not None:
@@ -121,20 +124,36 @@ class _Layer:
                     yield from self._stats(head, at, attention, None)
                 yield from self._masses(head, at, attention)
                 maps += weights[:, at] @ attention
-                flow += self.facts.query_members[:, at] @ (attention @ self.members.T)
+                masses = attention @ self.members.T
+                flow += self.facts.query_members[:, at] @ masses
+                if self.facts.sample is not None:
+                    sampled.append(masses[np.isin(at, self.facts.sample)])
             if cap.has("maps"):
                 stored = store.rows("/maps/rows", (self.row, head), whole)
                 yield from self._compare("/maps/rows", "map", head, whole, stored, maps)
             if cap.has("masses") and self.deep:
-                yield from self._flow(head, flow)
+                yield from self._flow(head, flow, np.concatenate(sampled) if sampled else None)
 
-    def _flow(self, head: int, total: Floats) -> Iterator[Problem]:
-        count = self.facts.query_members.sum(1)
+    def _flow(self, head: int, total: Floats, sampled: Floats | None) -> Iterator[Problem]:
+        """Flow from the sums over all queries, [Gq, G]; from masses of the sample [n, G] where that stands for them."""
+        facts = self.facts
+        count = facts.query_members.sum(1)
         some = np.flatnonzero(count)
-        stored = self.facts.store.read("/masses/flow", (self.row, head))[some]
-        yield from self._compare(
-            "/masses/flow", "mass", head, some, stored, total[some] / count[some, None], kernel=True
-        )
+        stored = facts.store.read("/masses/flow", (self.row, head))[some].astype(np.float64)
+        expected = total[some] / count[some, None]
+        if sampled is not None:
+            errors = facts.store.read(FLOW_ERROR, (self.row, head))[some].astype(np.float64)
+            queries = facts.query_members[some] > 0
+            seen = facts.cap.tokens["modality"].isin(media(facts.cap.modalities)).to_numpy()
+            population = (queries & seen).sum(1)  # of a group that has any, all are: key groups do not mix them
+            part, spread = means(sampled, queries[:, facts.sample], population)
+            guessed = facts.guessed[some]
+            unknown = guessed & np.isnan(part) & np.isnan(stored) & np.isnan(errors)
+            expected = np.where(guessed, part, expected)
+            spread = np.where(guessed, spread, 0.0)
+            errors, spread, stored, expected = (np.where(unknown, 0.0, x) for x in (errors, spread, stored, expected))
+            yield from self._compare(FLOW_ERROR, "mass", head, some, errors, spread, kernel=True)
+        yield from self._compare("/masses/flow", "mass", head, some, stored, expected, kernel=True)
 
     def _masses(self, head: int, at: Indices, attention: Floats) -> Iterator[Problem]:
         if not self.facts.cap.has("masses"):
@@ -160,7 +179,8 @@ class _Layer:
             if expected is None:
                 continue
             stored = store.rows(f"/stats/{name}", (self.row, head), at)
-            for some, kernel in ((dense, False), (~dense, True)):
+            known = self.facts.entropy_read[at] if name == "entropy" else np.ones(len(at), bool)
+            for some, kernel in ((dense & known, False), (~dense & known, True)):
                 yield from self._compare(
                     f"/stats/{name}", kind, head, at[some], stored[some], expected[some], kernel=kernel
                 )
@@ -187,7 +207,7 @@ class _Layer:
         over = ~(apart <= absolute + relative * np.abs(expected))
         if over.any():
             where = np.unravel_index(int(np.argmax(np.where(over, np.nan_to_num(apart, nan=np.inf), -1))), over.shape)
-            what = "query group" if node in ("/maps/rows", "/masses/flow") else "query"
+            what = "query group" if node in ("/maps/rows", "/masses/flow", FLOW_ERROR) else "query"
             rest = f" at {[int(i) for i in where[1:]]}" if len(where) > 1 else ""
             source = "queries and keys give" if self.facts.cap.has("qk") else "/full gives"
             place = f"layer {self.number} head {head} {what} {rows[where[0]]}{rest}"

@@ -15,7 +15,17 @@ from attnscope.capture.check.groups import check_frames, check_groups, check_mas
 from attnscope.capture.check.problems import Problem, guarded
 from attnscope.capture.check.tokens import check_tokens
 from attnscope.capture.file.nodes import Store
-from attnscope.capture.file.specification import ALWAYS, MAY, PER_LAYER, PROBES, RULES, Rule
+from attnscope.capture.file.specification import (
+    ALWAYS,
+    FLOW_ERROR,
+    MASSES_SAMPLED,
+    MAY,
+    PER_LAYER,
+    PROBES,
+    RULES,
+    SAMPLED,
+    Rule,
+)
 from attnscope.vocabulary import READINGS
 
 
@@ -37,7 +47,10 @@ def check(store: Store) -> Iterator[Problem]:
             yield problem
     yield from guarded("/qk", partial(_qk, store, sizes))
     for path in PROBES:
-        yield from guarded(path, partial(_probes, store, path, sizes))
+        yield from guarded(path, partial(_positions, store, path, "probe", sizes.get("query")))
+    for path in SAMPLED:
+        yield from guarded(path, partial(_positions, store, path, "sample", sizes.get("prompt")))
+    yield from guarded(FLOW_ERROR, partial(_together, store))
     for node, part in (
         ("/model", check_documents),
         ("/tokens", check_tokens),
@@ -74,14 +87,22 @@ def _node(store: Store, rule: Rule, sizes: Sizes) -> Iterator[Problem]:
         yield from check_strings(store, rule.path)
 
 
-def _probes(store: Store, path: str, sizes: Sizes) -> Iterator[Problem]:
+def _positions(store: Store, path: str, dim: str, end: int | None) -> Iterator[Problem]:
+    """A list of queries: positions from 0 up to `end` that increase."""
     if not store.has(path):
         return
-    probes = store.read(path, dims=["probe"])
-    if len(probes) and (probes.min() < 0 or probes.max() >= sizes.get("query", len(probes))):
-        yield Problem(path, f"position {probes.max() if probes.min() >= 0 else probes.min()} is out of range")
-    if (np.diff(probes) <= 0).any():
+    listed = store.read(path, dims=[dim])
+    if len(listed) and (listed.min() < 0 or listed.max() >= (end or len(listed))):
+        yield Problem(path, f"position {listed.max() if listed.min() >= 0 else listed.min()} is out of range")
+    if (np.diff(listed) <= 0).any():
         yield Problem(path, "positions do not increase")
+
+
+def _together(store: Store) -> Iterator[Problem]:
+    """A flow with errors names the queries that it rests on."""
+    for path, other in ((FLOW_ERROR, MASSES_SAMPLED), (MASSES_SAMPLED, FLOW_ERROR)):
+        if store.has(other) and not store.has(path):
+            yield Problem(path, f"is missing, but {other} is there")
 
 
 def _qk(store: Store, sizes: Sizes) -> Iterator[Problem]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import hdf5plugin  # noqa: F401  (registers Blosc with HDF5)
+import hdf5plugin  # noqa: F401  (registers Bitshuffle and Blosc with HDF5)
 import numpy as np
 import numpy.typing as npt
 

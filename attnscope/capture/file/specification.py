@@ -15,7 +15,7 @@ from functools import cache
 from attnscope import vocabulary as words
 
 FORMAT = "attnscope-capture"
-VERSION = "1.3"
+VERSION = "1.4"
 ENCODING_TYPE = "encoding-type"
 ENCODING_VERSION = "encoding-version"
 DECLARED_MODALITIES = (1, 2)  # from this version on a capture lists its modalities
@@ -24,6 +24,7 @@ Version = tuple[int, int]
 ALWAYS = "always"
 MAY = "may"
 GATE = "/stats/output_gate"
+MASSES_SAMPLED, STATS_SAMPLED, FLOW_ERROR = "/masses/sampled", "/stats/sampled", "/masses/flow_error"
 NUMBERED = ("layer", "number")  # what stands in braces in a path
 MASK_KINDS = ("causal", "sliding", "explicit")
 LOGICAL_DTYPES = ("float32", "float16", "bfloat16")  # of queries and keys; the last as the uint16 of its bits
@@ -153,8 +154,26 @@ SPECIFICATION: tuple[Rule, ...] = (
         "layer head query_group key_group",
         "float32",
         "mean over the queries of a group **in the prompt** of the sum of A over the key group; NaN for a group with "
-        "no query in the prompt, such as `answer`",
+        "no query in the prompt, such as `answer`, and where `flow_error` is NaN",
         need="masses",
+    ),
+    _array(
+        FLOW_ERROR,
+        "layer head query_group key_group",
+        "float32",
+        "standard error of `flow`. Where a query group holds visual queries that are not in `sampled`, and a key group "
+        "of family `frame` or `speaker_visual` some of the visual keys, those in `sampled` stand for all visual ones; "
+        "NaN if there are fewer than 8 of them. Elsewhere `flow` is of all queries and this is 0. MUST be there with "
+        "`sampled`",
+        need=MAY,
+    ),
+    _array(
+        MASSES_SAMPLED,
+        "sample",
+        "int32",
+        "visual positions, increasing: the queries whose attention on frames and speakers' cells was read. Without it "
+        "that of all queries was read",
+        need=MAY,
     ),
     _array(
         "/masses/flow_pairs",
@@ -177,7 +196,8 @@ SPECIFICATION: tuple[Rule, ...] = (
         "/stats/entropy",
         _ROWS_OF_QUERIES,
         "float32",
-        "minus the sum of A log A over the keys (a learned sink logit is not a key)",
+        "minus the sum of A log A over the keys (a learned sink logit is not a key); NaN for visual queries that are "
+        "not in `sampled`, where that is there",
         need="stats",
         unit="nat",
         grows="query",
@@ -193,6 +213,13 @@ SPECIFICATION: tuple[Rule, ...] = (
     ),
     _array(
         "/stats/sink_mass", _ROWS_OF_QUERIES, "float32", "mass on the keys of `/sinks`", need="stats", grows="query"
+    ),
+    _array(
+        STATS_SAMPLED,
+        "sample",
+        "int32",
+        "visual positions, increasing: the queries whose entropy was read. Without it that of all queries was read",
+        need=MAY,
     ),
     _array("/stats/probes", "probe", "int32", "positions: at least the members of the query groups", need="stats"),
     _array("/stats/max", "layer head probe", "float32", "largest A of the row", need="stats", grows="probe"),
@@ -243,6 +270,7 @@ SPECIFICATION: tuple[Rule, ...] = (
 
 RULES = tuple(rule for rule in SPECIFICATION if not rule.is_numbered)  # nodes that a file has once
 PROBES = tuple(rule.path for rule in RULES if rule.dims == ("probe",))  # lists of the queries that are read densely
+SAMPLED = tuple(rule.path for rule in RULES if rule.dims == ("sample",))  # lists of visual queries that stand for all
 PER_LAYER = tuple(rule for rule in SPECIFICATION if "{layer}" in rule.path)  # nodes of each recorded layer
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attnscope.capture.file.specification import GATE, arrays_of, rule_of
+from attnscope.capture.file.specification import FLOW_ERROR, GATE, arrays_of, rule_of
 from attnscope.capture.read.contents import Contents
 from attnscope.capture.read.dense import Floats, LayerQK
 from attnscope.capture.read.labels import Choice, Positions, gather, is_one, key_labels, label, pick, positions
@@ -189,7 +189,8 @@ class Capture(Contents):
 
         Returns:
             Float32 (layer, head, query_group, key_group); here both are key groups, the queries' without
-            family `sink`. NaN for a group without a query.
+            family `sink`. NaN for a group without a query, and of a group of fewer than 8 sampled visual queries on
+            a frame or a speaker's cells: the plan `masses:all` reads all of them. `flow_error` is its standard error.
 
         Raises:
             RequestError: If a layer or head is not in the capture.
@@ -201,6 +202,25 @@ class Capture(Contents):
             0.79
         """
         return self._labelled("masses", "flow", "flow", layer, head)
+
+    def flow_error(self, layer: Choice = None, head: Choice = None) -> xr.DataArray:
+        """Standard error of `flow`: above 0 where a sample of the visual queries stands for all of them.
+
+        Returns:
+            Float32, as `flow`: 0 where every query was read, NaN where the sample holds too few queries of the group.
+
+        Raises:
+            RequestError: If a layer or head is not in the capture.
+            FormatError: If the capture has no masses.
+
+        Example:
+            >>> error = cap.flow_error(layer=2).mean("head")
+            >>> float(error.sel(query_group="role:question", key_group="modality:visual"))
+            0.0
+        """
+        if self._store.has(FLOW_ERROR):
+            return self._labelled("masses", "flow_error", "flow_error", layer, head)
+        return (self.flow(layer, head) * 0).rename("flow_error")
 
     def flow_pairs(self, layer: Choice = None) -> xr.DataArray:
         """How many (query, key) pairs of two groups are allowed: int64 (layer, query_group, key_group).
@@ -249,7 +269,8 @@ class Capture(Contents):
         """A number for every query.
 
         Args:
-            name: `entropy` (nats), `lse` (log of the softmax denominator, nats), `sink_mass`, `max` (largest
+            name: `entropy` (nats; NaN for visual queries outside of the sample, see `was_read`: the plan `stats:all`
+                reads all of them), `lse` (log of the softmax denominator, nats), `sink_mass`, `max` (largest
                 attention of the row, for members of the query groups only), `allowed` (keys that the query
                 may see; it has no head), or `output_gate` (how much of the head's output passes, from 0 to 1; only
                 if the capture is `gated`).

@@ -17,7 +17,7 @@ from attnscope.capture.read.dense import LayerMask, read_masks
 from attnscope.capture.read.frames import StoredFrames
 from attnscope.capture.read.labels import Choice, Indices, Positions, is_one, pick, positions
 from attnscope.errors import Argument, FormatError, RequestError, SceneError
-from attnscope.vocabulary import READINGS, TOKEN_COLUMNS, has_cell
+from attnscope.vocabulary import MASSES, READINGS, STATS, TOKEN_COLUMNS, has_cell, media
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -265,6 +265,36 @@ class Contents:
     def gated(self) -> bool:
         """Whether the capture says how much of each head's output its model lets pass (`stat("output_gate")`)."""
         return self._store.has(GATE)
+
+    def was_read(self, reading: str) -> npt.NDArray[np.bool_]:
+        """Which queries a reading knows everything about: all but the visual ones that a sample stands for.
+
+        Of the others `stats` lacks the entropy, `masses` what they give to single frames and speakers' cells.
+
+        Args:
+            reading: `masses` or `stats`.
+
+        Returns:
+            [P] bool.
+
+        Raises:
+            RequestError: If the reading is another one.
+            FormatError: If the capture does not have it.
+
+        Example:
+            >>> bool(cap.was_read("stats")[cap.prompt_length - 1])
+            True
+        """
+        if reading not in (MASSES, STATS):
+            raise RequestError(f"'{reading}' is not read of a sample; {MASSES} and {STATS} are")
+        if not self._store.has(f"/{reading}"):
+            raise self._missing(reading)
+        read = np.ones(len(self.tokens), bool)
+        path = f"/{reading}/sampled"
+        if self._store.has(path):
+            read &= ~self.tokens["modality"].isin(media(self.modalities)).to_numpy()
+            read[self._store.read(path, dims=["sample"])] = True
+        return read
 
     # ---- inside
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from attnscope.capture.file.nodes import Store, read_attribute
-from attnscope.capture.file.specification import ENCODING_TYPE
+from attnscope.capture.file.specification import ENCODING_TYPE, SAMPLED
 from attnscope.vocabulary import token_notes
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ def describe(cap: Capture) -> dict[str, Any]:
     Returns:
         A JSON-able dict: `path`, `size` (bytes of the file), `created`, `attnscope_version`, `model`, `scene`
         (speakers, turns, frames, question), `positions`, `placing` (`how`, `verified`, `reason`, and `words` that say
-        all of it), `notes` (how many tokens have each), `layers`, `heads`, `readings`, `plan`, `answer`, `check`,
-        `correction`, and `nodes`: one dict a node, in the order of the file's tree, with `path`, `type`, and for
+        all of it), `notes` (how many tokens have each), `layers`, `heads`, `readings`, `plan`, `sampled` (visual
+        queries that stand for all of them, by reading), `answer`, `check`, `correction`, and `nodes`: one dict a node,
+        in the order of the file's tree, with `path`, `type`, and for
         datasets `shape`, `dims`, `dtype`, `unit`, `chunks`, `raw` and `stored` (bytes), and `ratio` (raw / stored).
 
     Raises:
@@ -51,6 +52,7 @@ def describe(cap: Capture) -> dict[str, Any]:
         "heads": cap.heads,
         "readings": cap.readings,
         "plan": cap.run.get("plan", {}),
+        "sampled": {path.split("/")[1]: len(store.read(path, dims=["sample"])) for path in SAMPLED if store.has(path)},
         "answer": cap.answer,
         "check": cap.check,
         "correction": cap.correction,
@@ -154,11 +156,18 @@ def _facts(d: dict[str, Any]) -> list[str]:
         f"placed  {d['placing']['words']}",
         *(f"note  {count:,} visual tokens {note}" for note, count in d["notes"].items()),
         f"layers  {len(d['layers'])} of {model.get('layers')}, {d['heads']} heads, {model.get('kv_heads')} key heads",
-        f"plan  {', '.join(d['readings'])}",
+        f"plan  {', '.join(d['readings'])}{_sampled(d)}",
         f"answer  {d['answer'].get('text')!r}",
     ]
     lines += [f"correction  {c.get('method')} {c.get('params')}" for c in d["correction"]]
     return [_bold(escape(line)) for line in lines] + [_check(d["check"])]
+
+
+def _sampled(d: dict[str, Any]) -> str:
+    if not d["sampled"]:
+        return ""
+    count, readings = max(d["sampled"].values()), ", ".join(d["sampled"])
+    return f"; whole rows of {count:,} visual queries stand for those of all ({readings})"
 
 
 def _check(check: dict[str, Any]) -> str:

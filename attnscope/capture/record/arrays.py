@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from attnscope.attention import AttentionCall, row_blocks
+from attnscope.attention.blocks import taken
+from attnscope.attention.masks import SampleMask
 from attnscope.capture.file import encode
 from attnscope.capture.file.specification import Rule, rule_of
 from attnscope.capture.file.writer import CaptureWriter
 from attnscope.capture.record.groups import KeyGroups
-from attnscope.capture.record.rows import ProbeRows
-from attnscope.vocabulary import MODALITY, hidden_groups
+from attnscope.vocabulary import hidden_groups, media
 
 _TAIL_BYTES = 64 * 2**20
 
@@ -182,36 +185,81 @@ def to_numpy(values: Tensor) -> npt.NDArray[Any]:
 
 @dataclass
 class Checks:
-    """What the readings of the deployed kernel say about themselves; the largest deviation over layers and heads."""
+    """What the readings say about themselves and the deployed kernel; the largest deviation over layers and heads.
 
-    conservation: float = 0.0
-    kernel_mass: float = 0.0
-    kernel_lse: float = 0.0
+    None where there was nothing to compare.
+    """
+
+    conservation: float | None = None
+    masses: float | None = None
+    kernel_lse: float | None = None
+    kernel_output: float | None = None
     norm: float = 0.0
 
-    def compare(
-        self,
-        rows: ProbeRows,
-        masses: Tensor,
-        lse: Tensor,
-        probes: Tensor,
-        keys: KeyGroups,
-        sink_logits: Tensor | None,
+    def compare_lse(self, kernel: Tensor, dense: Tensor) -> None:
+        """Compare the kernel's log-sum-exp with that of dense rows, both [H, R]."""
+        if dense.numel():
+            self.kernel_lse = _larger(self.kernel_lse, kernel - dense)
+
+    def compare_output(
+        self, call: AttentionCall, sample: int, index: Tensor, rows: Tensor, mask: SampleMask, lse: Tensor
     ) -> None:
-        """Compare the kernel's value channels with the dense rows, and masses with 1.
+        """Compare what the kernel gave for some rows with dense attention times the values, by the largest value.
 
         Args:
-            rows: Dense readings of the probes.
-            masses: [H, N, G] channel readings.
-            lse: [H, N] from channels.
-            probes: [R] positions.
+            call: The call, after it has run.
+            sample: Index in the batch.
+            index: [N] places of the sample's tokens on the padded axis.
+            rows: [R] positions, increasing.
+            mask: The sample's mask.
+            lse: [H, N] log-sum-exp of all rows.
+        """
+        if call.output is None:
+            return
+        value = taken(call.value[sample], index).float()  # [Hkv, N, D]
+        group = call.query.shape[1] // len(value)
+        for block in row_blocks(call, sample, index, rows, mask, lse):
+            own = value[block.heads.start // group : -(-block.heads.stop // group), block.keys]
+            dense = block.attention.reshape(len(own), -1, block.attention.shape[-1]) @ own
+            given = call.output[sample, index[rows[block.at]], block.heads].transpose(0, 1).float()
+            apart = (dense.view(given.shape) - given) / own.abs().max().clamp(min=1e-30)
+            self.kernel_output = _larger(self.kernel_output, apart)
+
+    def compare_masses(
+        self,
+        derived: Tensor,
+        dense: Tensor,
+        unknown: Tensor,
+        keys: KeyGroups,
+        sink_logits: Tensor | None,
+        lse: Tensor,
+    ) -> None:
+        """Compare masses that follow from the kernel with those of dense rows, and add up both kinds.
+
+        Args:
+            derived: [H, n, G] masses of visual queries from the kernel's log-sum-exp, its channels and what is left
+                of 1.
+            dense: [H, n, G] of the same queries, read densely.
+            unknown: Groups of which `derived` says nothing.
             keys: The key groups.
             sink_logits: [H] or None.
+            lse: [H, n] of these queries.
         """
-        partition = [i for i, family in enumerate(keys.families) if family == MODALITY]
-        total = masses[..., partition].sum(-1)
+        if not dense.numel():
+            return
+        apart = (derived - dense).abs()
+        apart[..., unknown] = 0
+        self.masses = _larger(self.masses, apart)
+        names = list(keys.modalities)  # the first groups
+        seen = [names.index(name) for name in media(names)]
+        others = [i for i in range(len(names)) if i not in seen]
+        total = dense[..., seen].sum(-1) + derived[..., others].sum(-1)
         if sink_logits is not None:
             total = total + torch.exp(sink_logits.float()[:, None] - lse)
-        self.conservation = max(self.conservation, float((total - 1).abs().max()))
-        self.kernel_mass = max(self.kernel_mass, float((masses[:, probes] - rows.masses).abs().max()))
-        self.kernel_lse = max(self.kernel_lse, float((lse[:, probes] - rows.lse).abs().max()))
+        self.conservation = _larger(self.conservation, total - 1)
+
+
+def _larger(known: float | None, differences: Tensor) -> float:
+    """The largest difference so far; infinite if one is not a number, so that no check passes by it."""
+    largest = float(differences.abs().max())
+    return max(known or 0.0, largest) if math.isfinite(largest) else math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,12 +30,14 @@ class KeyGroups:
         member: [G, N] over the prompt; groups of family sink hold the modality, of which each layer's sinks are a
             part.
         answer: [G] whether generated tokens belong to the group.
+        digest: A number that follows from the ids of the tokens: a prompt's own, and the same in a rerun.
     """
 
     names: list[str]
     families: list[str]
     member: Bools
     answer: Bools
+    digest: int = 0
 
     @property
     def is_sink(self) -> Bools:
@@ -94,8 +97,9 @@ def key_groups(tokens: pd.DataFrame, coverage: float) -> KeyGroups:
     for a, b in sorted(set(zip(first[visual & (first >= 0)], last[visual & (first >= 0)], strict=True))):
         rows.append((words.FRAME, group_name(words.FRAME, f"{a}-{b}"), visual & (first == a) & (last == b)))
     rows += [(words.SINK, group_name(words.SINK, name), modality == name) for name in modalities]
+    digest = zlib.crc32(tokens["token_id"].to_numpy(np.int64).tobytes())
     answer = np.array([row[:2] in _OF_THE_ANSWER for row in rows])
-    return KeyGroups([r[1] for r in rows], [r[0] for r in rows], np.stack([r[2] for r in rows]), answer)
+    return KeyGroups([r[1] for r in rows], [r[0] for r in rows], np.stack([r[2] for r in rows]), answer, digest)
 
 
 def query_groups(tokens: pd.DataFrame) -> QueryGroups:

@@ -13,9 +13,9 @@ from PIL import Image
 
 from attnscope.capture.file import encode
 from attnscope.capture.file.bits import pack_mask
-from attnscope.capture.file.specification import PROBES
+from attnscope.capture.file.specification import MASSES_SAMPLED, PROBES, STATS_SAMPLED
 from attnscope.capture.record.recorder import SampleRecorder
-from attnscope.vocabulary import ANSWER, GENERATED, MODALITY, ROLE, TEXT, column_of, group_name
+from attnscope.vocabulary import ANSWER, GENERATED, MODALITY, ROLE, STATS, TEXT, column_of, group_name
 
 if TYPE_CHECKING:
     from attnscope.scene import Frames
@@ -95,6 +95,11 @@ def write_groups(file: h5py.File, recorder: SampleRecorder, layers: list[int], p
     for path in PROBES:
         if path.rpartition("/")[0] in file:
             encode.write(file, path, np.concatenate([recorder.probes.numpy(), generated]))
+    sample = recorder.flow.sample.numpy()
+    if recorder.plan.masses and len(recorder.flow.sampled):
+        encode.write(file, MASSES_SAMPLED, sample)
+    if recorder.plan.stats and STATS not in recorder.plan.exhaustive and len(recorder.flow.visual) > len(sample):
+        encode.write(file, STATS_SAMPLED, sample)
     _write_masks(file, recorder, layers, positions)
 
 

@@ -9,15 +9,19 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, dense_rows
+from attnscope.attention.fused import BACKENDS
 from attnscope.attention.masks import MaskCache
-from attnscope.attention.stats import ANCHOR_GAIN, stats_of_all
+from attnscope.attention.stats import ANCHOR_GAIN, kernel_lse, stats_of_all
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import rows as reading
 from attnscope.capture.record.arrays import Checks, Datasets
+from attnscope.capture.record.flow import GroupFlow, by_group
 from attnscope.capture.record.generated import GeneratedRows
 from attnscope.capture.record.groups import KeyGroups, QueryGroups
 from attnscope.errors import ModelError, RequestError
+from attnscope.vocabulary import STATS
 
+_TRIED = 4  # rows of each kind whose output is held against the kernel's
 _NO_QK = "queries and keys do not hold a correction that changes rows of logits; capture without 'qk'"
 
 
@@ -39,12 +43,12 @@ class SampleRecorder:
         self.sample, self.index, self.plan, self.datasets = sample, index, plan, datasets
         self.keys, self.queries = keys, queries
         self.length = len(index)
-        self.probes = torch.from_numpy(keys.probes)
-        self.static = torch.from_numpy(keys.member[~keys.is_sink].astype(np.float32))
+        self.flow = GroupFlow(keys, plan)
+        self.probes = self.flow.probes
         self.modalities = torch.from_numpy(keys.member[keys.is_sink].astype(np.float32))
         weights = queries.member / queries.member.sum(1, keepdims=True)
         self.weights = torch.from_numpy(weights[:, self.probes.numpy()].astype(np.float32))
-        self.masks = MaskCache(sample, index, torch.cat([self.static, torch.ones(1, self.length)]))
+        self.masks = MaskCache(sample, index, torch.cat([self.flow.member, torch.ones(1, self.length)]))
         self.sinks: dict[int, Tensor] = {}
         self.calls: dict[int, AttentionCall] = {}
         self.checks = Checks()
@@ -52,39 +56,49 @@ class SampleRecorder:
         self.generated = GeneratedRows(self.masks, keys, plan, datasets)
 
     @property
-    def wants_channels(self) -> bool:
+    def wants_queries(self) -> bool:
         """Whether the plan asks for something about all queries."""
         return self.plan.masses or self.plan.stats
 
-    def channels(self, call: AttentionCall) -> Tensor:
-        """[Nk, groups + 1] value columns on the padded axis: key groups and the anchor keys."""
-        columns = torch.zeros(call.key.shape[2], len(self.static) + 1, device=call.key.device)
+    def channels(self, call: AttentionCall, anchors: bool) -> Tensor:
+        """[Nk, C or C + 1] value columns on the padded axis: groups that need one, and the anchor keys."""
+        groups = self.flow.member[self.flow.channelled] if self.plan.masses else self.flow.member[:0]
+        columns = torch.zeros(call.key.shape[2], len(groups) + anchors, device=call.key.device)
         index = self.index.to(columns.device)
-        columns[index, :-1] = self.static.T.to(columns.device)
-        anchors = self.masks.of(call).anchors(self.length, index.device)
-        columns[index[anchors], -1] = ANCHOR_GAIN
+        columns[index, : len(groups)] = groups.T.to(columns.device)
+        if anchors:
+            at = self.masks.of(call).anchors(self.length, index.device)
+            columns[index[at], -1] = ANCHOR_GAIN
         return columns
 
-    def prefill(self, call: AttentionCall, group_mass: Tensor | None, mean_key: Tensor | None) -> None:
+    def prefill(
+        self, call: AttentionCall, groups: Tensor | None, anchor_mass: Tensor | None, mean_key: Tensor | None
+    ) -> None:
         """Record a layer's prefill.
 
         Args:
-            call: The call, edits included.
-            group_mass: [H, N, groups + 1] readings of `channels`, or None.
+            call: The call, edits included, after it has run.
+            groups: [H, N, C] what channels have read of the groups that need them, or None.
+            anchor_mass: [H, N] what a channel has read of the anchors, or None.
             mean_key: [H, N, D] attention-weighted mean key, or None.
         """
         mask, device = self.masks.of(call), call.query.device
-        index, probes = self.index.to(device), self.probes.to(device)
+        index = self.index.to(device)
         self.calls[call.layer] = call.settings()
-        if self.wants_channels or self.plan.maps:
-            weights = self.weights.to(device)
-            rows = reading.read_probes(call, self.sample, index, probes, self.static.to(device), weights, mask)
+        if self.wants_queries or self.plan.maps:
+            lse = entropy = None
+            if self.wants_queries:
+                lse, entropy = stats_of_all(call, self.sample, index, anchor_mass, mean_key, mask)
+            else:
+                lse = kernel_lse(call, self.sample, index, torch.arange(self.length, device=device))
+            member, weights = self.flow.member.to(device), self.weights.to(device)
+            rows = reading.read_probes(call, self.sample, index, self.probes.to(device), member, weights, mask, lse)
             sinks = reading.find_sinks(rows, self.plan.sink_mass, self.plan.sink_ratio)
             self.sinks[call.layer] = sinks.cpu()
-            if group_mass is not None:
-                self._all_queries(call, rows, sinks, group_mass, mean_key)
             if self.plan.maps:
                 self.datasets.put("maps/rows", call.layer, rows.maps)
+            if self.wants_queries and lse is not None:
+                self._all_queries(call, rows, sinks, groups, lse, entropy)
         if self.plan.qk:
             if call.row_edits:
                 raise RequestError(f"layer {call.layer}: {_NO_QK}")
@@ -100,48 +114,79 @@ class SampleRecorder:
         call: AttentionCall,
         rows: reading.ProbeRows,
         sinks: Tensor,
-        group_mass: Tensor,
-        mean_key: Tensor | None,
+        groups: Tensor | None,
+        lse: Tensor,
+        entropy: Tensor | None,
     ) -> None:
         mask, device = self.masks.of(call), call.query.device
-        index, probes = self.index.to(device), self.probes.to(device)
-        lse, entropy = stats_of_all(call, self.sample, index, group_mass[..., -1] / ANCHOR_GAIN, mean_key, mask)
-        masses = group_mass[..., :-1]
-        self.checks.compare(rows, masses, lse, probes, self.keys, call.sink_logits)
-        lse[:, probes] = rows.lse
+        index, probes, sample = (x.to(device) for x in (self.index, self.probes, self.flow.sample))
+        sampled = reading.read_rows(call, self.sample, index, sample, self.flow.member.to(device), mask, lse)
+        for at, dense in ((probes, rows), (sample, sampled)):
+            self.checks.compare_lse(lse[:, at], dense.lse)
+            lse[:, at] = dense.lse
+        tried = [x[torch.linspace(0, len(x) - 1, min(_TRIED, len(x))).long()] for x in (probes, sample) if len(x)]
+        self.checks.compare_output(call, self.sample, index, torch.cat(tried).sort().values, mask, lse)
         to_sinks = reading.sink_attention(call, self.sample, index, sinks, lse, mask)
         columns = sinks.nonzero()[:, 0]
-        kinds = self.modalities.to(device)[:, columns].T
         counts = self.masks.counts(call).to(device)
         if self.plan.masses:
+            kinds = self.modalities.to(device)[:, columns].T
             seen = mask.block(torch.arange(self.length, device=device), columns).float() @ kinds
             allowed = torch.cat([counts[:, :-1].float(), seen], 1)
-            self._put_masses(call.layer, rows.masses, torch.cat([masses, to_sinks @ kinds], -1), allowed, probes)
-        if self.plan.stats and entropy is not None:
-            entropy[:, probes] = rows.entropy
+            self._put_masses(call, rows.masses, sampled.masses, to_sinks @ kinds, allowed, lse, groups)
+        if self.plan.stats:
+            if entropy is None or STATS not in self.plan.exhaustive:
+                entropy = torch.full_like(lse, torch.nan)
+            entropy[:, probes], entropy[:, sample] = rows.entropy, sampled.entropy
             self.datasets.put("stats/entropy", call.layer, entropy)
             self.datasets.put("stats/lse", call.layer, lse)
             self.datasets.put("stats/sink_mass", call.layer, to_sinks.sum(-1))
             self.datasets.put("stats/max", call.layer, rows.max)
             self.datasets.put("stats/allowed", call.layer, counts[:, -1].int())
 
-    def _put_masses(self, layer: int, dense: Tensor, masses: Tensor, allowed: Tensor, probes: Tensor) -> None:
+    def _put_masses(
+        self,
+        call: AttentionCall,
+        dense: Tensor,
+        sampled: Tensor,
+        to_sinks: Tensor,
+        allowed: Tensor,
+        lse: Tensor,
+        groups: Tensor | None,
+    ) -> None:
         """Write the masses of all queries by group, and of the probes one by one.
 
         Args:
-            layer: Number of the layer.
-            dense: [H, R, static groups] of the probes.
-            masses: [H, N, groups] of all queries.
-            allowed: [N, groups] allowed keys.
-            probes: [R] positions.
+            call: The layer's call.
+            dense: [H, R, S] masses of the probes.
+            sampled: [H, n, S] masses of the sample.
+            to_sinks: [H, N, kinds] masses of all queries on sinks.
+            allowed: [N, S + kinds] allowed keys.
+            lse: [H, N] log-sum-exp of all queries.
+            groups: [H, N, C] what channels have read, or None.
         """
-        members = self.static.to(masses.device)
-        size = members.sum(1)
-        flow = torch.einsum("sn,hng->hsg", members / size.clamp(min=1)[:, None], masses)
-        self.datasets.put("masses/flow", layer, flow.masked_fill((size == 0)[None, :, None], torch.nan))
-        self.datasets.put("masses/flow_pairs", layer, (members.double() @ allowed.double()).long())
-        by_sink = masses[:, probes, dense.shape[-1] :]
-        self.datasets.put("masses/rows", layer, torch.cat([dense, by_sink], -1))
+        layer, device, flow = call.layer, dense.device, self.flow
+        member, size = flow.member.to(device), flow.size.to(device)
+        probes, visual, index = flow.probes.to(device), flow.visual.to(device), self.index.to(device)
+        seen = torch.zeros(len(dense), len(member), len(member), device=device)
+        rank = torch.full((self.length,), -1, device=device)
+        rank[flow.sample] = torch.arange(len(flow.sample), device=device)
+        derived = torch.zeros_like(sampled)
+        for at, masses in flow.of_visual_queries(call, self.sample, index, lse, self.masks.of(call), groups):
+            seen += by_group(member[:, visual[at]], masses)
+            place = rank[visual[at]]
+            derived[:, place[place >= 0]] = masses[:, place >= 0]
+        seen[..., flow.sampled] = 0  # not known of every query
+        self.checks.compare_masses(derived, sampled, flow.sampled, self.keys, call.sink_logits, lse[:, flow.sample])
+        found = flow.measured(by_group(member[:, probes], dense) + seen, sampled)
+        sinks = by_group(member / size.clamp(min=1)[:, None], to_sinks)
+        mean = torch.cat([found.flow, sinks.masked_fill((size == 0)[:, None], torch.nan)], -1)
+        self.datasets.put("masses/flow", layer, mean)
+        if len(flow.sampled):
+            exact = torch.zeros_like(sinks).masked_fill((size == 0)[:, None], torch.nan)
+            self.datasets.put("masses/flow_error", layer, torch.cat([found.error, exact], -1))
+        self.datasets.put("masses/flow_pairs", layer, (member.double() @ allowed.double()).long())
+        self.datasets.put("masses/rows", layer, torch.cat([dense, to_sinks[:, probes]], -1))
         self.datasets.put("masses/rows_allowed", layer, allowed[probes].int())
 
 
@@ -160,21 +205,27 @@ class Recorder:
         self.samples = samples
         self.padded = padded
         self.on_layer = on_layer
+        self._silent = False  # whether a kernel has kept its log-sum-exp to itself
 
     def channels(self, call: AttentionCall) -> Tensor | None:
-        """Key groups and anchors of every sample, then the keys themselves, whose mean gives the entropy."""
-        if call.is_decode or not self.samples[0].wants_channels:
+        """Groups that need a channel, anchors where the kernel keeps the log-sum-exp to itself, keys for entropy."""
+        if call.is_decode or not self.samples[0].wants_queries:
             return None
-        columns = [recorder.channels(call) for recorder in self.samples]
+        columns = [recorder.channels(call, self._asks_anchors(call)) for recorder in self.samples]
         width = max(c.shape[1] for c in columns)
         groups = torch.zeros(len(columns), 1, call.key.shape[2], width, device=call.key.device)
         for row, block in enumerate(columns):
             groups[row, 0, :, width - block.shape[1] :] = block
         groups = groups.to(call.key.dtype).expand(-1, call.key.shape[1], -1, -1)
-        return torch.cat([groups, call.key], -1) if self._reads_keys(call) else groups
+        if self._reads_keys(call):
+            return torch.cat([groups, call.key], -1)
+        return groups if width else None
+
+    def _asks_anchors(self, call: AttentionCall) -> bool:
+        return call.softcap is None and (call.backend not in BACKENDS or self._silent)
 
     def _reads_keys(self, call: AttentionCall) -> bool:
-        return self.samples[0].plan.stats and call.softcap is None
+        return STATS in self.samples[0].plan.exhaustive and call.softcap is None
 
     def read(self, call: AttentionCall, readings: Tensor | None) -> None:
         """Hand each sample its part of the readings."""
@@ -184,17 +235,23 @@ class Recorder:
                 f"layer {call.layer}: the model was run on {length} tokens at a time instead of the whole prompt of"
                 f" {self.padded} and then one by one; its attention cannot be recorded"
             )
+        anchors = self._asks_anchors(call)
         for recorder in self.samples:
             if call.is_decode:
                 recorder.generated.record(call, self.padded, recorder.sinks.get(call.layer))
                 continue
-            group_mass = mean_key = None
+            groups = anchor_mass = mean_key = None
             if readings is not None:
                 index = recorder.index.to(readings.device)
                 own = readings[recorder.sample, index].transpose(0, 1).float()  # [H, N, C]
                 width = own.shape[-1] - (call.key.shape[-1] if self._reads_keys(call) else 0)
-                group_mass = own[..., width - len(recorder.static) - 1 : width]
                 mean_key = own[..., width:] if self._reads_keys(call) else None
-            recorder.prefill(call, group_mass, mean_key)
-        if self.on_layer is not None and not call.is_decode:
-            self.on_layer(call.layer)
+                anchor_mass = own[..., width - 1] / ANCHOR_GAIN if anchors else None
+                end = width - anchors
+                count = len(recorder.flow.channelled) if recorder.plan.masses else 0
+                groups = own[..., end - count : end] if count else None
+            recorder.prefill(call, groups, anchor_mass, mean_key)
+        if not call.is_decode:
+            self._silent |= call.lse is None
+            if self.on_layer is not None:
+                self.on_layer(call.layer)

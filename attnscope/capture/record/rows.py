@@ -1,30 +1,39 @@
 """The readings of one sample from one layer's attention call: pure tensor work, nothing N x N.
 
-Dense float32 rows serve the few queries that are not visual; value channels (read by the caller in the model's own
-kernel) serve all queries. Sums over sinks need no channel: sinks are few by definition, so their attention
-exp(z - lse) is computed directly.
+Dense float32 rows serve the few queries that are not visual, and a sample of the visual ones. Of all others the
+attention to the few keys that are not visual, and to sinks, is computed directly as exp(z - lse).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, dense_rows, logits
+from attnscope.attention import AttentionCall, column_blocks, row_blocks
+from attnscope.attention.blocks import RowBlock
 from attnscope.attention.masks import SampleMask
+
+_ROWS = 512
 
 
 @dataclass
-class ProbeRows:
-    """Dense readings of the probed rows of one layer; R probes, G groups, Q query groups."""
+class DenseRows:
+    """Dense readings of some rows of one layer; R rows, G groups."""
 
     masses: Tensor  # [H, R, G]
-    maps: Tensor  # [H, Q, N]
     max: Tensor  # [H, R]
     entropy: Tensor  # [H, R]
     lse: Tensor  # [H, R]
+
+
+@dataclass
+class ProbeRows(DenseRows):
+    """Those of the queries that are not visual, and what follows from all of them; Q query groups."""
+
+    maps: Tensor  # [H, Q, N]
     received: Tensor  # [N] summed over heads and rows
     uniform: Tensor  # [N] what uniform attention would give, summed over rows
     seen: Tensor  # [N] rows that may see the key
@@ -38,48 +47,68 @@ def read_probes(
     groups: Tensor,
     queries: Tensor,
     mask: SampleMask,
+    lse: Tensor | None = None,
 ) -> ProbeRows:
-    """Dense rows of the probes, reduced chunk by chunk.
+    """Dense rows of the probes, reduced block by block.
 
     Args:
         call: The prefill's call.
         sample: Index in the batch.
         index: [N] places of the sample's tokens on the padded axis.
-        probes: [R] positions to read densely.
+        probes: [R] positions to read densely, increasing.
         groups: [G, N] key groups, 0/1 float.
         queries: [Q, R] weights of each probe in each query group's mean.
         mask: The sample's mask.
+        lse: [H, N] log-sum-exp of the rows, if it is known.
 
     Returns:
         The reduced rows, float32 on the device of the call.
     """
-    heads, n = call.query.shape[1], len(index)
-    device = call.query.device
-    everything = torch.arange(n, device=device)
-    maps = torch.zeros(heads, len(queries), n, device=device)
-    received, uniform, seen = (torch.zeros(n, device=device) for _ in range(3))
-    out: dict[str, list[Tensor]] = {"masses": [], "max": [], "entropy": [], "lse": []}
-    start = 0
-    for part, z, attention, lse in dense_rows(call, sample, index[probes]):
-        z, attention = z[..., index], attention[..., index]
-        stop = start + len(part)
-        maps += torch.einsum("qr,hrn->hqn", queries[:, start:stop], attention)
-        allowed = mask.block(probes[start:stop], everything).float()
-        received += attention.sum((0, 1))
-        uniform += (allowed / allowed.sum(1, keepdim=True)).sum(0)
+    weights = torch.cat([queries, queries.new_ones(1, len(probes))])  # the last row adds up what keys receive
+    maps = torch.zeros(call.query.shape[1], len(weights), len(index), dtype=torch.float32, device=call.query.device)
+
+    def add(block: RowBlock) -> None:
+        some = weights[:, block.at]
+        asked = some.any(1).nonzero()[:, 0]  # few query groups have a query in any one block
+        maps[block.heads, asked, block.keys] += some[asked] @ block.attention
+
+    dense = read_rows(call, sample, index, probes, groups, mask, lse, add)
+    uniform, seen = availability(mask, probes, len(index))
+    return ProbeRows(**vars(dense), maps=maps[:, :-1], received=maps[:, -1].sum(0), uniform=uniform, seen=seen)
+
+
+def read_rows(
+    call: AttentionCall,
+    sample: int,
+    index: Tensor,
+    rows: Tensor,
+    groups: Tensor,
+    mask: SampleMask,
+    lse: Tensor | None,
+    look: Callable[[RowBlock], None] | None = None,
+) -> DenseRows:
+    """Dense rows, reduced block by block; arguments as of `read_probes`, and what else looks at each block."""
+    heads, device = call.query.shape[1], call.query.device
+    most, entropy, exact = (torch.zeros(heads, len(rows), dtype=torch.float32, device=device) for _ in range(3))
+    masses = torch.zeros(heads, len(rows), len(groups), dtype=torch.float32, device=device)
+    for block in row_blocks(call, sample, index, rows, mask, lse):
+        where = (block.heads, block.at)
+        masses[where] = block.attention @ groups[:, block.keys].T
+        most[where], entropy[where], exact[where] = block.attention.amax(-1), block.entropy, block.lse
+        if look is not None:
+            look(block)
+    return DenseRows(masses, most, entropy, exact)
+
+
+def availability(mask: SampleMask, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
+    """What attention spread evenly would give each key, summed over some rows, and how many of these see it; [N]."""
+    everything = torch.arange(length, device=rows.device)
+    uniform, seen = (torch.zeros(length, device=rows.device) for _ in range(2))
+    for part in rows.split(_ROWS):
+        allowed = mask.block(part, everything).float()
+        uniform += (1 / allowed.sum(1).clamp(min=1)) @ allowed
         seen += allowed.sum(0)
-        out["masses"].append(attention @ groups.T)
-        out["max"].append(attention.amax(-1))
-        out["entropy"].append(-(attention * (z - lse[..., None])).sum(-1))
-        out["lse"].append(lse)
-        start = stop
-    return ProbeRows(
-        maps=maps,
-        received=received,
-        uniform=uniform,
-        seen=seen,
-        **{k: torch.cat(v, 1) for k, v in out.items()},
-    )
+    return uniform, seen
 
 
 def find_sinks(rows: ProbeRows, sink_mass: float, sink_ratio: float) -> Tensor:
@@ -102,11 +131,8 @@ def sink_attention(
 ) -> Tensor:
     """Attention of every query to each sink key: [H, N, number of sinks]."""
     columns = sinks.nonzero()[:, 0]
-    query, key = call.query[sample][:, index], call.key[sample][:, index[columns]]
-    z = logits(query, key, scaling=call.scaling, softcap=call.softcap)
-    allowed = mask.block(torch.arange(len(index), device=index.device), columns)
-    attention_to_sinks = torch.exp(z - lse[..., None]).masked_fill(~allowed, 0.0)
-    edited = torch.isin(index, call.edited_rows(sample)).nonzero()[:, 0]  # their logits are not these products
-    for part, _, attention, _ in dense_rows(call, sample, index[edited]):
-        attention_to_sinks[:, torch.isin(index, part)] = attention[..., index[columns]]
-    return attention_to_sinks
+    rows = torch.arange(len(index), device=index.device)
+    found = torch.zeros(call.query.shape[1], len(index), len(columns), device=index.device)
+    for at, keys, attention in column_blocks(call, sample, index, rows, columns, lse, mask):
+        found[:, at, keys] = attention
+    return found

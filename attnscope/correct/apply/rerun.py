@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attnscope.capture.file.writer import check_target
-from attnscope.capture.plan import Plan
+from attnscope.capture.plan import EXHAUSTIVE, Plan
 from attnscope.capture.read.capture import Capture
 from attnscope.capture.run import Progress, capture_prompts
 from attnscope.correct.apply.binding import bind, double_dipping
@@ -114,6 +114,8 @@ def _plan(recorded: Recorded, corrections: Sequence[Correction]) -> Plan:
         RequestError: If nothing of it can.
     """
     fields = {k: v for k, v in recorded.run["plan"].items() if k not in ("readings", "layers")}
+    if "exhaustive" not in fields:  # an older capture, which read every query
+        fields["exhaustive"] = tuple(name for name in EXHAUSTIVE if fields[name])
     rows = [correction.method for correction in corrections if "rows" in correction.changes]
     if rows and fields["qk"]:
         reason = f"{rows[0]} changes rows of logits, which queries and keys do not hold"

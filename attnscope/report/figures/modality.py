@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -268,11 +269,14 @@ def sinks_by_layer(sinks: pd.DataFrame, *, fig: Figure | SubFigure | None = None
     axes = list(figure.subplots(3, 1, sharex=True, height_ratios=[0.8, 1, 1]))
     keys = as_curves(by_layer(sinks, "sink_keys"))
     rows = {name: as_curves(by_layer(sinks, name)) for name in ("sink_share", "row_entropy")}
+    errors = as_curves(by_layer(sinks, "row_entropy_error"))
     _sink_bars(axes[0], keys)
     for ax, (name, part) in zip(axes[1:], rows.items(), strict=True):
         for query, label in SINK_QUERIES.items():
             color, marker = (INK, "D") if query == ANSWER_POSITION else (color_of(query), marker_of(query))
             draw_line(ax, part[part["query"] == query], color=color, marker=marker, label=label)
+            if name == "row_entropy":
+                _sampling_band(ax, part[part["query"] == query], errors[errors["query"] == query], color)
         ax.set_ylim(-0.04, 1.04)
         layer_axis(ax, part, label=name == "row_entropy")
     axes[2].axhline(1, color=CHANCE, linestyle=":", linewidth=scaled(1), label="even attention")
@@ -283,6 +287,15 @@ def sinks_by_layer(sinks: pd.DataFrame, *, fig: Figure | SubFigure | None = None
     figure.align_ylabels(axes)
     legend_outside(figure, columns=2, axes=axes)
     return axes
+
+
+def _sampling_band(ax: Axes, rows: pd.DataFrame, errors: pd.DataFrame, color: Any) -> None:
+    """One standard error to either side, where a sample of the queries stands for all of them."""
+    both = rows.merge(errors, on="layer", suffixes=("", "_error"))
+    both = both[both["value_error"] > 0]
+    if len(both):
+        low, high = both["value"] - both["value_error"], both["value"] + both["value_error"]
+        ax.fill_between(both["layer"], low, high, color=color, alpha=0.25, linewidth=0)
 
 
 def _sink_bars(ax: Axes, keys: pd.DataFrame) -> None:

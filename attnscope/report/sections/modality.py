@@ -113,7 +113,8 @@ def _spread(section: Section, analysis: Analysis, intervals: str) -> None:
             modality.sinks_by_layer(layer_means(tables["sinks"], about)),
             "Attention sinks and entropy",
             "Keys that take much attention whatever is said, the mass on them, and the entropy of a row over that of "
-            f"even attention, by layer, mean over heads.{intervals}",
+            "even attention, by layer, mean over heads. The entropy of visual queries is of a sample of them, unless "
+            f"all were read; the band there is one standard error of that sample.{intervals}",
         )
     for family, metric, by, names, title in (
         ("rollout", "rollout_lift", "key", tuple(MODALITIES), "Rollout of the answer by layer"),
