@@ -90,7 +90,8 @@ def _joined(prompts: Sequence[Prompt], model: LoadedModel, which: str) -> dict[s
             fill = _padding_id(model) if name == "input_ids" else 0
             parts = [pad(x, (longest - x.shape[-1], 0), value=fill) for x in parts]
             axis = parts[0].dim() - 2
-        batch[name] = torch.cat(parts, axis)
+        # Pixels of a single prompt are the largest input by far, and are not copied
+        batch[name] = parts[0] if len(parts) == 1 and parts[0].is_floating_point() else torch.cat(parts, axis)
     return to_model(batch, model)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, dense_rows
+from attnscope.attention.blocks import taken
 from attnscope.attention.fused import BACKENDS
 from attnscope.attention.masks import MaskCache
 from attnscope.attention.stats import ANCHOR_GAIN, kernel_lse, stats_of_all
@@ -102,7 +103,7 @@ class SampleRecorder:
         if self.plan.qk:
             if call.row_edits:
                 raise RequestError(f"layer {call.layer}: {_NO_QK}")
-            self.datasets.put("qk/q", call.layer, call.query[self.sample][:, index])
+            self.datasets.put("qk/q", call.layer, taken(call.query[self.sample], index))  # of this call alone
             self.datasets.put("qk/k", call.layer, call.key[self.sample][:, index])
         if self.plan.full:
             for part, _, attention, _ in dense_rows(call, self.sample, index):
