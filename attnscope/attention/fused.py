@@ -15,17 +15,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+
+def _operations(*names: str) -> tuple[Any, ...]:
+    """PyTorch's operations of these names; one that a version does not have is left out."""
+    return tuple(getattr(torch.ops.aten, name).default for name in names if hasattr(torch.ops.aten, name))
+
+
 _SDPA = torch.ops.aten.scaled_dot_product_attention.default
 # Kernels of `scaled_dot_product_attention` whose second result is the log-sum-exp [B, H, Nq or more].
-_ALWAYS = (
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default,
-    torch.ops.aten._scaled_dot_product_flash_attention.default,
-)
-# Those that compute it when an argument says so; where that argument stands.
-_ON_REQUEST = {
-    torch.ops.aten._scaled_dot_product_efficient_attention.default: 4,
-    torch.ops.aten._scaled_dot_product_cudnn_attention.default: 4,
-}
+_ALWAYS = _operations("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention")
+# Those that compute it when their fifth argument says so.
+_ON_REQUEST = _operations("_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention")
+_COMPUTES = 4
 BACKENDS = ("sdpa",)  # implementations that call them
 
 
@@ -55,11 +56,10 @@ class LogSumExp(TorchDispatchMode):
         if func is _SDPA:  # in inference mode it comes here whole
             with self:
                 return func.decompose(*args, **kwargs)
-        place = _ON_REQUEST.get(func)
-        if place is not None and len(args) > place:
-            args = (*args[:place], True, *args[place + 1 :])
+        if func in _ON_REQUEST and len(args) > _COMPUTES:
+            args = (*args[:_COMPUTES], True, *args[_COMPUTES + 1 :])
         result = func(*args, **kwargs)
-        if func in _ALWAYS or place is not None:
+        if func in _ALWAYS or func in _ON_REQUEST:
             self.last = result[1]
         return result
 
