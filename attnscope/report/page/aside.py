@@ -19,14 +19,15 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from attnscope.errors import RunError
+from attnscope.metrics.threads import threads
 
 Result = TypeVar("Result")
 
 
 def is_possible() -> bool:
-    """Whether a copy is made: on Linux, from the main thread, with a second core."""
+    """Whether a copy is made: on Linux, from the main thread, with a second core that may be used."""
     is_main = threading.current_thread() is threading.main_thread()
-    return sys.platform == "linux" and is_main and len(os.sched_getaffinity(0)) > 1
+    return sys.platform == "linux" and is_main and threads() > 1
 
 
 @contextmanager
