@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import tempfile
@@ -193,7 +194,7 @@ def measure(args: argparse.Namespace, only: Sequence[str], folder: Path) -> Iter
     """Everything that the page needs, as it is stored: after attnscope was measured, and again after the peers."""
     begun = time.perf_counter()
     most = max(*args.tokens, args.longest)
-    model, scene = build(folder, RECORDED_SIZES, seconds=max(10, frames_for(most) / 15))
+    model, scene = build(folder, RECORDED_SIZES, seconds=max(10, math.ceil(frames_for(most) / 15)))
     bench = Bench(model, scene, args.rounds, args.seconds, args.most, folder)
     frames = [frames_for(tokens) if tokens > SHORTEST else SHORT for tokens in args.tokens]
     longest = [frames_for(args.longest)] if args.longest and "default" in only else []

@@ -97,7 +97,7 @@ def test_padded_prompts_and_windows_give_what_two_runs_give(
             found.append(logits_of(loaded, inputs, running))
             records.append([record["active"] for record in running[0].records()])
         for row, own in enumerate(places):
-            torch.testing.assert_close(found[0][row, own], found[1][row, own], atol=1e-5, rtol=0)
+            torch.testing.assert_close(found[0][row, own], found[1][row, own], atol=1e-4, rtol=0)
         assert records[0] == records[1] and found[0].isfinite().all()
     assert always["parts"] == 16
 
