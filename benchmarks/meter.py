@@ -5,6 +5,7 @@ It imports nothing of attnscope: peers use it in environments of their own.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import gc
@@ -69,6 +70,22 @@ def limit_time(seconds: float) -> None:
     most = resource.getrlimit(resource.RLIMIT_CPU)[1]
     signal.signal(signal.SIGXCPU, end)
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), most))
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """The options of a worker that say how long it measures and how much it may take."""
+    parser.add_argument("--rounds", type=int, default=1, help="rounds at most")
+    parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
+    parser.add_argument("--limit", type=float, help="address space allowed beyond what is used before the prefill, GiB")
+    parser.add_argument("--most", type=float, help="seconds of CPU time that all rounds may take")
+
+
+def limit(args: argparse.Namespace) -> None:
+    """Set the limits that `add_limits` has read, where there are any."""
+    if args.limit:
+        limit_memory(args.limit)
+    if args.most:
+        limit_time(args.most)
 
 
 def measured_once(work: Work) -> dict[str, float]:

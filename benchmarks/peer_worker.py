@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.meter import Work, in_rounds, limit_memory, limit_time
+from benchmarks.meter import Work, add_limits, in_rounds, limit
 
 Inputs = dict[str, torch.Tensor]
 Read = Callable[[Inputs], Work]
@@ -146,10 +146,7 @@ def main() -> None:
     parser.add_argument("model", help="folder of the checkpoint")
     parser.add_argument("inputs", type=Path, help="tensors that the forward takes")
     parser.add_argument("short", type=Path, help="those of few tokens, on which what is read is checked before")
-    parser.add_argument("--rounds", type=int, default=1, help="rounds at most")
-    parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
-    parser.add_argument("--limit", type=float, help="address space allowed beyond what is used before the prefill, GiB")
-    parser.add_argument("--most", type=float, help="seconds of CPU time that all rounds may take")
+    add_limits(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     forward, read = plain(load(args.model, "sdpa")), PEERS[args.peer](args.model)
@@ -158,10 +155,7 @@ def main() -> None:
         short = inputs_of(args.short)
         forward(short)()
         difference = apart(args.peer, args.model, short, read(short)())
-        if args.limit:
-            limit_memory(args.limit)
-        if args.most:
-            limit_time(args.most)
+        limit(args)
         measured = in_rounds(forward(inputs), read(inputs), most=args.rounds, seconds=args.seconds)
     about = {"tokens": inputs["input_ids"].shape[1], "versions": versions(args.peer), "apart": difference}
     print(json.dumps(measured | about))

@@ -17,7 +17,7 @@ from attnscope.capture.record.generate import collate, generate
 from attnscope.capture.run import capture_prompts
 from attnscope.model import LoadedModel, Prompt, build_prompt
 from attnscope.scene import Sampling, Scene, read_scene_frames
-from benchmarks.meter import Work, in_rounds, limit_memory, limit_time
+from benchmarks.meter import Work, add_limits, in_rounds, limit
 
 PLANS = {"default": "", "masses,maps": "masses,maps", "qk": "qk"}
 MODES = (*PLANS, "eager")
@@ -26,7 +26,7 @@ SHORT = 2  # frames of the prompt that everything runs on once before it is meas
 
 
 def prompt_of(loaded: LoadedModel, scene: str | Path, frames: int) -> Prompt:
-    """The prompt of the scene with so many frames, and no options: scoring them is another prefill."""
+    """The prompt of the scene with this number of frames. It has no options: scoring them is another prefill."""
     shown = Scene.read(scene).model_copy(update={"options": []})
     return build_prompt(loaded, shown, read_scene_frames(shown, Sampling(frames=frames)))
 
@@ -68,10 +68,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("scene")
     parser.add_argument("--frames", type=int, required=True)
-    parser.add_argument("--rounds", type=int, default=1, help="rounds at most")
-    parser.add_argument("--seconds", type=float, default=60, help="no round begins that would end later than this")
-    parser.add_argument("--limit", type=float, help="address space allowed beyond what is used before the prefill, GiB")
-    parser.add_argument("--most", type=float, help="seconds of CPU time that all rounds may take")
+    add_limits(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     plain = load(args.model)
@@ -79,10 +76,7 @@ def main() -> None:
     short, prompt = (prompt_of(plain, args.scene, frames) for frames in (SHORT, args.frames))
     plain_work(plain, short)()
     work_of(args.mode, other, short)()
-    if args.limit:
-        limit_memory(args.limit)
-    if args.most:
-        limit_time(args.most)
+    limit(args)
     measured = in_rounds(
         plain_work(plain, prompt), work_of(args.mode, other, prompt), most=args.rounds, seconds=args.seconds
     )

@@ -63,12 +63,11 @@ def stats_of_all(
     if call.softcap is not None:
         return stats_from_rows(call, sample, index, everything)
     edited = torch.isin(index, call.edited_rows(sample))  # their logits are not the products of queries and keys
-    own = kernel_lse(call, sample, index, everything[~edited])
-    if own is None:
+    lse = kernel_lse(call, sample, index, everything[~edited])
+    if lse is None:
         if anchor_mass is None:
             anchor_mass = _anchor_mass(call, sample, index, mask)
-        own = lse_from_anchors(call, sample, index, anchor_mass, mask)
-    lse = own
+        lse = lse_from_anchors(call, sample, index, anchor_mass, mask)
     entropy = None if mean_key is None else entropy_from_mean_key(call, sample, index, lse, mean_key)
     lost = (lse.isnan().any(0) | edited).nonzero()[:, 0]
     if len(lost):
