@@ -7,17 +7,25 @@ from attnscope.scene.importers.transcripts import read_transcript
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
 from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
 from attnscope.scene.read import read_speakers
+from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, SampleRecord, SpeechRecord, Word
 from attnscope.scene.scene import Scene
 
 __all__ = [
+    "BoxRecord",
     "Boxes",
     "Frames",
     "Keyframe",
+    "LeftOut",
+    "Note",
+    "QuestionRecord",
+    "SampleRecord",
     "Sampling",
     "Scene",
     "Segment",
     "Speaker",
+    "SpeechRecord",
     "Turn",
+    "Word",
     "boxes_at",
     "check_against",
     "importer",

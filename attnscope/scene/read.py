@@ -10,7 +10,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.files import exists, path_status
-from attnscope.scene.importers.registry import reader
 from attnscope.scene.importers.transcripts import transcript_and_notes
 from attnscope.scene.models import BoxUnits, SceneFields, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
@@ -46,7 +45,7 @@ def _video(path: Path, scene: Path | None) -> Path:
 
 
 def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None]:
-    """Read a speakers' file: the `speakers` of a scene file alone, a whole scene file, or what a plugin reads.
+    """Read a speakers' file: the `speakers` of a scene file alone, or a whole scene file.
 
     Returns:
         Speakers by name, and the box units if the file states them.
@@ -60,8 +59,7 @@ def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None
         (['Eva', 'Cleo', 'Ada', 'Dan', 'Ben'], None)
     """
     path = Path(path)
-    read = None if path.suffix.lower() == ".json" else reader("boxes", path.suffix)
-    data = read_json(path) if read is None else read(path)
+    data = read_json(path)
     if not isinstance(data, dict):
         raise SceneError(f"{path}: {show(data)} is not an object; a speakers' file maps names to segments")
     units: BoxUnits | None = None

@@ -24,7 +24,8 @@ def run(json: Json = False) -> None:
         "metrics": metrics.definitions().to_dict(orient="records"),
         "corrections": [entry | {"schema": schema(entry["method"])} for entry in catalogue()],
         "importers": [
-            {"name": name, "reads": ", ".join(i.suffixes), "gives": i.yields, "plugin": IMPORTERS.plugin(name)}
+            {"name": name, "reads": ", ".join(i.suffixes), "gives": ", ".join(i.yields)}
+            | {"plugin": IMPORTERS.plugin(name)}
             for name, i in IMPORTERS.items()
         ],
     }

@@ -25,9 +25,9 @@ from attnscope import scene
 from attnscope.correct import Temperature, correction
 
 
-@scene.importer(name="half", suffixes=(".half",), yields="transcript")
+@scene.importer(name="half", suffixes=(".half",), yields=("turns",))
 def read_half(path):
-    return [], []
+    yield from ()
 
 
 @correction

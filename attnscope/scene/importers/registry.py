@@ -1,21 +1,23 @@
-"""The formats of other tools: which files each importer reads, and what comes of them."""
+"""The formats of other tools and data sets: what each importer reads, what it gives, and which options it takes."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.plugins import Registry
 from attnscope.scene.problems import one_line
+from attnscope.scene.records import Note, Record
 
-Yields = Literal["transcript", "boxes"]
-F = TypeVar("F", bound=Callable[..., Any])
+Yield = Literal["samples", "questions", "boxes", "turns", "words"]
+Reading = Callable[..., Iterator[Record | Note]]
+F = TypeVar("F", bound=Reading)
 
 
 @dataclass(frozen=True)
@@ -23,28 +25,42 @@ class Importer:
     """A format.
 
     Attributes:
-        name: What it is called.
-        suffixes: Suffixes of the files that it reads, in lower case with the dot.
-        yields: "transcript" or "boxes"; see `importer`.
-        read: Function of the path.
+        name: What it is called on a command line.
+        yields: What its records are good for; see `importer`.
+        suffixes: Suffixes of the files that it reads, in lower case with the dot; empty for folders and for files that
+            a suffix does not tell.
+        summary: What writes such files, in a few words.
+        documentation: Where the format is described.
+        unverified: What could not be held against files of the real tool; empty if nothing.
+        read: Function of a path and of options by keyword.
     """
 
     name: str
+    yields: tuple[Yield, ...]
     suffixes: tuple[str, ...]
-    yields: Yields
-    read: Callable[..., Any]
+    summary: str
+    documentation: str
+    unverified: str
+    read: Reading
 
-    def __call__(self, path: Path, **options: Any) -> Any:
-        """What a file holds; the function gets the options that it names.
+    @property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """Options of the format: the keyword-only parameters of its function."""
+        parameters = inspect.signature(self.read, eval_str=True).parameters
+        return {name: p for name, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+    def __call__(self, path: Path, **options: Any) -> Iterator[Record | Note]:
+        """The records of a source, read as they are asked for; the function gets the options that it names.
 
         Raises:
-            SceneError: If the function refuses the file, for a plugin by a ValueError.
+            SceneError: If the function refuses the source, for a plugin by a ValueError.
         """
-        names = inspect.signature(self.read).parameters
         try:
-            return self.read(path, **{name: value for name, value in options.items() if name in names})
+            yield from self.read(path, **{name: value for name, value in options.items() if name in self.options})
         except ValidationError as error:
             raise SceneError(one_line(str(path), error)) from None
+        except SceneError:
+            raise
         except ValueError as error:
             raise SceneError(f"{path}: {' '.join(str(error).split())}") from error
 
@@ -52,50 +68,70 @@ class Importer:
 IMPORTERS: Registry[Importer] = Registry("importer")
 
 
-def importer(*, name: str, suffixes: tuple[str, ...], yields: Yields) -> Callable[[F], F]:
-    """Register a function that reads files of a format.
+def importer(
+    *,
+    name: str,
+    yields: tuple[Yield, ...],
+    suffixes: tuple[str, ...] = (),
+    summary: str = "",
+    documentation: str = "",
+    unverified: str = "",
+) -> Callable[[F], F]:
+    """Register a function that reads a format.
+
+    The function takes a path and yields `attnscope.scene.records`, one for each record of the source, in constant
+    memory. Its keyword-only parameters, with types and defaults, are the options of the format.
 
     Args:
-        name: What the format is called.
-        suffixes: Suffixes of its files, in lower case with the dot; `(".ass",)`.
-        yields: What the function of a path returns. "transcript": the turns, each a `Turn` or a mapping with its
-            fields, and a list of sentences that a user should know about them; it may take the option `merge_rolling`.
-            "boxes": what a speakers' file holds, a mapping of names to segments, or of `speakers` and `box_units`.
+        name: What the format is called on a command line, in lower case, with hyphens.
+        yields: What its records are good for: "samples" (questions with whole scenes), "questions", "boxes", "turns"
+            (who speaks when, and what, if the source has words), "words" (what is said when).
+        suffixes: Suffixes of its files, in lower case with the dot; `(".ass",)`. Two formats may share one: then the
+            name of the format has to be given with the path.
+        summary: What writes such files, in a few words.
+        documentation: Where the format is described.
+        unverified: What could not be held against files of the real tool.
 
     Raises:
-        ValueError: If the name is taken, or another importer reads such files.
+        ValueError: If the name is taken, or `yields` is wrong.
 
     Example:
-        >>> @attnscope.scene.importer(name="plain", suffixes=(".txt",), yields="transcript")
+        >>> @attnscope.scene.importer(name="plain", suffixes=(".txt",), yields=("turns",))
         ... def read_plain(path):
         ...     speaker, text = path.read_text().split(maxsplit=1)
-        ...     return [{"speaker": speaker, "text": text, "start": 0.0, "end": 1.5}], []
+        ...     yield attnscope.scene.SpeechRecord(where="line 1", speaker=speaker, text=text, start=0.0, end=1.5)
         >>> from pathlib import Path
         >>> _ = Path("clip.txt").write_text("Ada will you help me?")
         >>> attnscope.scene.read_transcript("clip.txt")[0].text
         'will you help me?'
     """
+    if isinstance(yields, str) or not yields or set(yields) - set(get_args(Yield)):
+        raise ValueError(f"importer '{name}': yields={yields!r} is no tuple of {', '.join(get_args(Yield))}")
 
     def register(read: F) -> F:
-        for suffix in suffixes:
-            other = _reader(IMPORTERS.known(), yields, suffix)
-            if other is not None:
-                raise ValueError(f"importer '{name}': {suffix} ({yields}) is read by importer '{other.name}'")
-        IMPORTERS.add(name, Importer(name, suffixes, yields, read), read.__module__)
+        IMPORTERS.add(name, Importer(name, yields, suffixes, summary, documentation, unverified, read), read.__module__)
         return read
 
     return register
 
 
-def reader(yields: Yields, suffix: str) -> Importer | None:
-    """The importer of a suffix, None if there is none; plugins are loaded where attnscope itself has none."""
+def reader(yields: Yield, suffix: str) -> Importer | None:
+    """The importer of a suffix, None if there is none; plugins are loaded where attnscope itself has none.
+
+    Raises:
+        SceneError: If several formats have files of this suffix.
+    """
     return _reader(IMPORTERS.known(), yields, suffix) or _reader(IMPORTERS.values(), yields, suffix)
 
 
-def suffixes_of(yields: Yields) -> list[str]:
+def suffixes_of(yields: Yield) -> list[str]:
     """Every suffix that something is read from."""
-    return [suffix for entry in IMPORTERS.values() if entry.yields == yields for suffix in entry.suffixes]
+    return [suffix for entry in IMPORTERS.values() if yields in entry.yields for suffix in entry.suffixes]
 
 
-def _reader(importers: Iterable[Importer], yields: Yields, suffix: str) -> Importer | None:
-    return next((entry for entry in importers if entry.yields == yields and suffix.lower() in entry.suffixes), None)
+def _reader(importers: Iterable[Importer], yields: Yield, suffix: str) -> Importer | None:
+    readers = [entry for entry in importers if yields in entry.yields and suffix.lower() in entry.suffixes]
+    if len(readers) > 1:
+        names = ", ".join(f"{entry.name}:PATH" for entry in readers)
+        raise SceneError(f"{suffix} files are of several formats; say which: {names}")
+    return readers[0] if readers else None

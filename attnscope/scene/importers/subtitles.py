@@ -16,14 +16,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.rolling import Line, unrolled
-from attnscope.scene.models import Turn
 from attnscope.scene.names import clean_name, is_word_character, without_format
-from attnscope.scene.problems import one_line, read_text, show
+from attnscope.scene.problems import read_text, show
+from attnscope.scene.records import Note, SpeechRecord
 
 _STAMP = re.compile(r"(?:([0-9]{1,6}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?")
 _TIMES = re.compile(r"\s*([0-9:.,]+)\s*-->\s*([0-9:.,]+)(?:\s|$)")
@@ -191,33 +189,30 @@ def _lost(path: Path, line: int, text: str) -> SceneError:
     )
 
 
-@importer(name="subtitles", suffixes=(".srt", ".vtt"), yields="transcript")
-def read_subtitles(path: Path, *, merge_rolling: bool = True) -> tuple[list[Turn], list[str]]:
+@importer(
+    name="subtitles", suffixes=(".srt", ".vtt"), yields=("turns", "words"), summary="subtitles (SubRip and WebVTT)"
+)
+def read_subtitles(path: Path, *, merge_rolling: bool = True) -> Iterator[SpeechRecord | Note]:
     """Read the turns of subtitles, and say in one sentence each what a user should know about them."""
     cues = read_cues(path)
     lines = [spoken_lines(cue.text) for cue in cues]
     ends = [cue.end for cue in cues]
     merged, merged_ends, repeats = unrolled([(cue.start, cue.end) for cue in cues], lines)
-    notes = []
     if repeats and merge_rolling:
         lines, ends = merged, merged_ends
-        notes = [
-            f"{path.name}: rolling captions: {repeats} lines that repeat the cue before are left out, so that each "
-            "stands once in the prompt; merge_rolling=False keeps them"
-        ]
+        yield Note(
+            text=f"{path.name}: rolling captions: {repeats} lines that repeat the cue before are left out, so that "
+            "each stands once in the prompt; merge_rolling=False keeps them"
+        )
     elif repeats:
-        notes = [
-            f"{path.name}: rolling captions: {repeats} lines repeat the cue before and stand in the prompt again; "
-            "merge_rolling=True leaves them out"
-        ]
-    turns = []
+        yield Note(
+            text=f"{path.name}: rolling captions: {repeats} lines repeat the cue before and stand in the prompt "
+            "again; merge_rolling=True leaves them out"
+        )
     for cue, spoken, end in zip(cues, lines, ends, strict=True):
         for speaker, words in _joined(spoken):
-            try:
-                turns.append(Turn(speaker=speaker, text=words, start=cue.start, end=end))
-            except ValidationError as error:
-                raise SceneError(one_line(f"{path}: line {cue.line}: cue {show(words)}", error)) from None
-    return turns, notes
+            where = f"line {cue.line}: cue {show(words)}"
+            yield SpeechRecord(where=where, speaker=speaker, text=words, start=cue.start, end=end)
 
 
 def split_speakers(raw: str) -> list[tuple[str | None, str]]:

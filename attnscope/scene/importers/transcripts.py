@@ -1,18 +1,21 @@
-"""Transcripts of every format: subtitles, .json, and what plugins read."""
+"""Transcripts of every format: subtitles, .json, and what other importers of turns read."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
-from attnscope.scene.importers import subtitles  # noqa: F401 - registers its importer before that of .json
-from attnscope.scene.importers.registry import IMPORTERS, importer, reader, suffixes_of
+from attnscope.scene.importers import subtitles  # noqa: F401 - registers its importer
+from attnscope.scene.importers.registry import IMPORTERS, reader, suffixes_of
 from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.problems import one_line, read_json
+from attnscope.scene.records import LeftOut, Note, Record, SpeechRecord
 
 __all__ = ["IMPORTERS", "read_transcript", "transcript_and_notes"]
 
@@ -24,7 +27,7 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
 
     Args:
         path: .srt or .vtt subtitles, or .json: a list of turns, `{"transcript": [turn, ...]}` or a whole
-            scene file; or what an importer of a plugin reads.
+            scene file; or what another importer of turns reads.
         merge_rolling: Keep each line of rolling captions once; see docs/scene.md. It says nothing to .json.
 
     Returns:
@@ -46,23 +49,40 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
 
 def transcript_and_notes(path: Path, merge_rolling: bool) -> tuple[list[Turn], list[str]]:
     """Read a transcript, and say in one sentence each what a user should know about it; see `read_transcript`."""
-    read = reader("transcript", path.suffix)
-    if read is None:
-        *first, last = suffixes_of("transcript")
-        raise SceneError(f'{path}: a transcript is {", ".join(first)} or {last}, not "{path.suffix}"')
-    content, notes = read(path, merge_rolling=merge_rolling)
-    try:
-        turns = TypeAdapter(list[Turn]).validate_python(content)
-    except ValidationError as error:
-        raise SceneError(one_line(str(path), error, ("transcript",))) from None
+    notes: list[str] = []
+    if path.suffix.lower() == ".json":
+        turns = _turns_of_json(path)
+    else:
+        read = reader("turns", path.suffix)
+        if read is None:
+            *first, last = [*suffixes_of("turns"), ".json"]
+            raise SceneError(f'{path}: a transcript is {", ".join(first)} or {last}, not "{path.suffix}"')
+        turns = list(_turns(path, read(path, merge_rolling=merge_rolling), notes))
     if not turns:
         raise SceneError(f"{path}: the transcript holds no words")
     return turns, notes
 
 
-@importer(name="json", suffixes=(".json",), yields="transcript")
-def read_turns(path: Path) -> tuple[Any, list[str]]:
-    """Read the turns of a list, of `{"transcript": [...]}` or of a scene file."""
+def _turns(path: Path, records: Iterator[Record | Note], notes: list[str]) -> Iterator[Turn]:
+    """The records that are turns; what is left out is said in `notes`."""
+    reasons: Counter[str] = Counter()
+    for record in records:
+        if isinstance(record, Note):
+            notes.append(record.text)
+        elif isinstance(record, LeftOut):
+            reasons[record.reason] += 1
+        elif isinstance(record, SpeechRecord):
+            if record.text is None:
+                raise SceneError(f"{path}: {record.where}: the format has no words, and a transcript needs them")
+            try:
+                yield Turn(speaker=record.speaker, text=record.text, start=record.start, end=record.end)
+            except ValidationError as error:
+                raise SceneError(one_line(f"{path}: {record.where}", error)) from None
+    notes += [f"{path.name}: left out {count}: {reason}" for reason, count in reasons.items()]
+
+
+def _turns_of_json(path: Path) -> list[Turn]:
+    """The turns of a list, of `{"transcript": [...]}` or of a scene file."""
     data: Any = read_json(path)
     if isinstance(data, dict):
         unknown = sorted(data.keys() - SceneFields.model_fields.keys())
@@ -71,4 +91,7 @@ def read_turns(path: Path) -> tuple[Any, list[str]]:
         if "transcript" not in data:
             raise SceneError(f"{path}: transcript: is missing")
         data = data["transcript"]
-    return data, []
+    try:
+        return TypeAdapter(list[Turn]).validate_python(data)
+    except ValidationError as error:
+        raise SceneError(one_line(str(path), error, ("transcript",))) from None

@@ -13,7 +13,7 @@ from attnscope import metrics
 from attnscope.capture import Capture
 from attnscope.correct import Correction, Decoder, Running, correction, parameter
 from attnscope.model import Layout, Prompt, View, layout
-from attnscope.scene import Frames, importer
+from attnscope.scene import Frames, SpeechRecord, importer
 
 
 @correction
@@ -90,11 +90,12 @@ class GlmOcrLayout(Layout):
         ]
 
 
-@importer(name="timed lines", suffixes=(".lines",), yields="transcript")
-def read_lines(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Read lines of START END SPEAKER WORDS; a ValueError refuses the file."""
-    turns = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        start, end, speaker, words = line.split(maxsplit=3)
-        turns.append({"start": float(start), "end": float(end), "speaker": speaker, "text": words})
-    return turns, []
+@importer(name="timed-lines", suffixes=(".lines",), yields=("turns",), summary="lines of START END SPEAKER WORDS")
+def read_lines(path: Path) -> Iterator[SpeechRecord]:
+    """Read one turn a line; a ValueError refuses the file."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            start, end, speaker, words = line.split(maxsplit=3)
+            yield SpeechRecord(
+                where=f"line {number}", start=float(start), end=float(end), speaker=speaker, text=words.strip()
+            )
