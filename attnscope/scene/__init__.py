@@ -3,7 +3,7 @@
 from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
 from attnscope.scene.frames import Frames
 from attnscope.scene.importers.registry import importer
-from attnscope.scene.importers.transcripts import read_transcript
+from attnscope.scene.importers.speech.transcripts import read_transcript
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
 from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
 from attnscope.scene.read import read_speakers

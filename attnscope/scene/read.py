@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.files import exists, path_status
-from attnscope.scene.importers.transcripts import transcript_and_notes
+from attnscope.scene.importers.speech.transcripts import transcript_and_notes
 from attnscope.scene.models import BoxUnits, SceneFields, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
 

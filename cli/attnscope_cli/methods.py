@@ -17,7 +17,7 @@ def run(json: Json = False) -> None:
     """
     from attnscope import metrics
     from attnscope.correct import catalogue, schema
-    from attnscope.scene.importers.transcripts import IMPORTERS
+    from attnscope.scene.importers.speech.transcripts import IMPORTERS
 
     setup_logging(quiet=False)  # for warnings of plugins
     found: dict[str, Any] = {

@@ -9,7 +9,7 @@ import webvtt
 
 from attnscope.errors import SceneError
 from attnscope.scene import read_transcript
-from attnscope.scene.importers.transcripts import transcript_and_notes
+from attnscope.scene.importers.speech.transcripts import transcript_and_notes
 
 TIMES = "00:01.000 --> 00:02.000\n"
 Rows = list[tuple[str | None, str, float | None, float | None]]

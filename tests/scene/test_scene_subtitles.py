@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attnscope.scene import read_transcript
-from attnscope.scene.importers.subtitles import split_speakers
+from attnscope.scene.importers.speech.subtitles import split_speakers
 
 SRT = """1
 00:00:00,500 --> 00:00:02,000

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
-from attnscope.scene.importers.rolling import Line, unrolled
+from attnscope.scene.importers.speech.rolling import Line, unrolled
 from attnscope.scene.names import clean_name, is_word_character, without_format
 from attnscope.scene.problems import read_text, show
 from attnscope.scene.records import Note, SpeechRecord

@@ -11,7 +11,6 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
-from attnscope.scene.importers import subtitles  # noqa: F401 - registers its importer
 from attnscope.scene.importers.registry import IMPORTERS, reader, suffixes_of
 from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.problems import one_line, read_json
