@@ -36,7 +36,7 @@ def read_animation(path: Path, sampling: Sampling) -> Frames:
         MediaError: The file is cut short or damaged, has no durations, or the window is wrong.
     """
     _refuse_cut_short(path)
-    lasting = [duration for duration, _ in _frames(path)]
+    lasting = [duration for duration, _ in animation_frames(path)]
     ends = np.cumsum(lasting) / 1000  # Pillow counts milliseconds
     duration = float(ends[-1])
     if duration <= 0:
@@ -45,7 +45,7 @@ def read_animation(path: Path, sampling: Sampling) -> Frames:
     chosen, warnings = choose(times, duration, sampling, path)
     images: npt.NDArray[np.uint8] | None = None
     rows = {int(number): row for row, number in enumerate(chosen)}
-    for number, (_, image) in enumerate(_frames(path)):
+    for number, (_, image) in enumerate(animation_frames(path)):
         if number not in rows:
             continue
         if images is None:
@@ -69,8 +69,12 @@ def read_animation(path: Path, sampling: Sampling) -> Frames:
     )
 
 
-def _frames(path: Path) -> Iterator[tuple[int, Image.Image]]:
-    """The milliseconds that each frame lasts, and the canvas while it is shown."""
+def animation_frames(path: Path) -> Iterator[tuple[int, Image.Image]]:
+    """The milliseconds that each frame lasts, and the canvas while it is shown.
+
+    Raises:
+        MediaError: The file is damaged.
+    """
     number, end = 0, 0
     try:
         with Image.open(path, formats=("WEBP",)) as image:

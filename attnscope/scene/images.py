@@ -48,7 +48,7 @@ def read_image(path: Path, sampling: Sampling) -> Frames:
             raise MediaError(
                 f"{path}: {name}: {seconds(getattr(sampling, name))} s was given, but an image has no time"
             )
-    pixels = _load(path)
+    pixels = load_image(path)
     height, width = pixels.shape[:2]
     return Frames(
         images=pixels[None],
@@ -70,16 +70,16 @@ def read_folder(path: Path, sampling: Sampling) -> Frames:
         MediaError: No image, a name without a number, one number twice, sizes that differ, or an unreadable
             image.
     """
-    files, warnings = _numbered(path)
+    files, warnings = numbered_images(path)
     rate = sampling.frame_rate or sampling.fps or 1.0
     duration = len(files) / rate
     chosen, fewer = choose(np.arange(len(files)) / rate, duration, sampling, path)
-    first = _load(files[chosen[0]])
+    first = load_image(files[chosen[0]])
     height, width = first.shape[:2]
     refuse_too_many(path, len(chosen), width, height)
     images = np.empty((len(chosen), height, width, 3), np.uint8)
     for row, number in enumerate(chosen):
-        pixels = first if row == 0 else _load(files[number])
+        pixels = first if row == 0 else load_image(files[number])
         if pixels.shape != first.shape:
             raise MediaError(
                 f"{files[number]}: is {pixels.shape[1]}x{pixels.shape[0]}, "
@@ -100,8 +100,12 @@ def read_folder(path: Path, sampling: Sampling) -> Frames:
     )
 
 
-def _numbered(folder: Path) -> tuple[list[Path], list[str]]:
-    """The images of a folder in natural order, and a warning if their numbers have gaps."""
+def numbered_images(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images of a folder in natural order, and a warning if their numbers have gaps.
+
+    Raises:
+        MediaError: No image, a name without a number, or one number twice.
+    """
     by_number: dict[tuple[object, ...], Path] = {}
     try:
         names = sorted(folder.iterdir())
@@ -132,8 +136,12 @@ def _gaps(order: list[tuple[object, ...]]) -> list[str]:
     return [f"the frame numbers leave out {missing}; times count the files, not the numbers in their names"]
 
 
-def _load(path: Path) -> npt.NDArray[np.uint8]:
-    """Pixels [H, W, 3] uint8, turned upright; transparency is laid on white, 16-bit grey is scaled to 8."""
+def load_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Pixels [H, W, 3] uint8, turned upright; transparency is laid on white, 16-bit grey is scaled to 8.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
     check_regular(path, MediaError)
     try:
         with Image.open(path, formats=_FORMATS) as opened:

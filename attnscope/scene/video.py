@@ -41,7 +41,7 @@ _NEAR = 12
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
 _ORDERED = {"mpeg1video", "mpeg2video", "mpeg4"}
 # A title that is not UTF-8 must not stop a film: PyAV before 19 is asked for this, later ones need no asking.
-_LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 _PLAYER_LAG = 0.1  # a picture that starts this many seconds after the sound is worth a warning
 
 
@@ -100,6 +100,45 @@ def read_video(path: Path, sampling: Sampling) -> Frames:
     )
 
 
+def video_timeline(path: Path) -> Timeline:
+    """When every frame of a whole video is shown, without decoding it.
+
+    Raises:
+        MediaError: Not a video, no picture in it, or cut short.
+    """
+    check_versions("av")
+    reader = _Reader(path)
+    try:
+        timeline = reader.scan()
+    except FFmpegError as error:
+        raise MediaError(f"{path}: the video cannot be decoded ({error.strerror})") from None
+    finally:
+        reader.close()
+    refuse_cut_short(path, timeline, Sampling())
+    return timeline
+
+
+def video_frames(path: Path, numbers: Sequence[int]) -> Iterator[npt.NDArray[np.uint8]]:
+    """Frames of a video one at a time, upright RGB [H, W, 3] uint8.
+
+    Args:
+        path: A video.
+        numbers: Which, from 0; increasing.
+
+    Raises:
+        MediaError: One of them does not decode.
+    """
+    reader = _Reader(path)
+    try:
+        timeline = reader.scan()
+        for number in numbers:
+            yield reader.pixels(timeline, int(number))
+    except FFmpegError as error:
+        raise MediaError(f"{path}: the video cannot be decoded ({error.strerror})") from None
+    finally:
+        reader.close()
+
+
 class _Reader:
     """One open video: scanned once, then asked for frames in increasing order."""
 
@@ -115,7 +154,7 @@ class _Reader:
         try:
             # An absolute path cannot be taken for a protocol. From a local file FFmpeg opens local files
             # only, so a playlist cannot reach the network; the option for it crashes PyAV before 18.
-            self.container = av.open(str(self.path.absolute()), **_LENIENT)
+            self.container = av.open(str(self.path.absolute()), **LENIENT)
         except (FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise MediaError(f"{self.path}: not a video or image that can be read, or cut short ({reason})") from None
