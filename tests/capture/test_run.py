@@ -61,11 +61,19 @@ def test_only_the_chosen_layers_are_recorded(loaded, stage, tmp_path):
             cap.attention(0)
 
 
+@pytest.fixture(scope="module")
+def everything(loaded, stage, tmp_path_factory):
+    """A prompt, and its capture with all readings."""
+    prompt, path = make_prompt(loaded, stage), tmp_path_factory.mktemp("everything") / "all.h5"
+    plan = attnscope.Plan(qk=True, full=True)
+    (cap,) = capture_prompts(loaded, [prompt], [path], plan=plan, max_new_tokens=3)
+    with cap:
+        yield prompt, cap
+
+
 @pytest.mark.parametrize("readings", ["masses", "maps", "stats", "qk", "full", "masses,maps"])
-def test_any_choice_of_readings_gives_what_all_of_them_give(readings, loaded, stage, tmp_path):
-    prompt = make_prompt(loaded, stage)
-    everything = attnscope.Plan(qk=True, full=True)
-    (all_of_them,) = capture_prompts(loaded, [prompt], [tmp_path / "all.h5"], plan=everything, max_new_tokens=3)
+def test_any_choice_of_readings_gives_what_all_of_them_give(readings, loaded, everything, tmp_path):
+    prompt, all_of_them = everything
     plan = attnscope.Plan.parse(readings)
     (some,) = capture_prompts(loaded, [prompt], [tmp_path / "some.h5"], plan=plan, max_new_tokens=3)
     assert some.readings == readings.split(",")
@@ -148,16 +156,14 @@ def test_sizes_of_a_large_model():
     assert format_bytes(sizes["qk"]) == "1.75 GiB"
 
 
-def test_the_told_size_is_what_is_stored(loaded, stage, tmp_path):
+def test_the_told_size_is_what_is_stored(everything):
     """Uncompressed bytes of the datasets, against the plan's estimate for exactly as many tokens."""
-    prompt = make_prompt(loaded, stage)
-    plan = attnscope.Plan(qk=True, full=True)
-    (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "run.h5"], plan=plan, max_new_tokens=3)
+    _, cap = everything
     generated = len(cap.tokens) - cap.prompt_length
     shape = Shape(4, cap.heads, 2, 16, len(cap.tokens), len(cap.masses()["query"]), len(cap.key_groups),
                   len(cap.query_groups), 4)  # fmt: skip
     assert generated == 2
-    told = plan.sizes(shape)
+    told = attnscope.Plan(qk=True, full=True).sizes(shape)
     for reading in told:
         group = cap._store.file[reading]
         stored = sum(node.nbytes for node in leaves(group) if node.dtype.kind in "fiu")

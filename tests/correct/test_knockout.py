@@ -24,9 +24,10 @@ from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import longer, run, whole_map
 from tests.correct.moda_dense import allowed
+from tests.families import CORRECTED
 from tests.families.llava import build_sliding
 
-FEW = pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
+FEW = pytest.mark.parametrize("family", CORRECTED)
 EDGES = [
     Knockout(edges="answer:visual"),
     Knockout(edges="utterances:own,question:speakers", heads="0.1,2.3,2.0"),

@@ -9,8 +9,8 @@ from attnscope.correct import bind
 from attnscope.correct.moda import ModaAlign, ModaCalibrate, ModaMask, ModaPseudo
 from tests.correct.by_hand import longer, run
 from tests.correct.moda_dense import Dense, reference
+from tests.families import CORRECTED
 
-FAMILIES = ["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"]
 EVERYWHERE = {
     "align, as released": [ModaAlign()],
     "align, paper": [ModaAlign(gram="paper", norm="spectral", direction="both", scope="prefix", strength=-0.8)],
@@ -48,7 +48,7 @@ def equal_to_the_reference(loaded, prompt, corrections):
     assert (found - plain)[0, -3:].abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CORRECTED)
 @pytest.mark.parametrize("corrections", EVERYWHERE.values(), ids=EVERYWHERE)
 def test_equals_an_explicit_matrix(prepared, family, corrections):
     equal_to_the_reference(*prepared(family), corrections)

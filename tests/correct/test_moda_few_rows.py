@@ -15,8 +15,8 @@ from tests.attention.test_rows import MODELS, change, edit, inputs, kernel_of, m
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import longer, run
 from tests.correct.moda_dense import reference
+from tests.families import CORRECTED
 
-FAMILIES = ["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"]
 CORRECTIONS = {
     "mask": [ModaMask(gate=0.3, queries="text")],
     "calibrate": [ModaCalibrate(target=0.2)],
@@ -24,7 +24,7 @@ CORRECTIONS = {
 }
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", CORRECTED)
 def test_equals_an_explicit_matrix_when_rows_are_few(checkpoint, drawn, monkeypatch, family):
     """The prompts of the tests are short, so that every share counts as few here."""
     monkeypatch.setattr(channels, "DENSE_SHARE", 1.0)

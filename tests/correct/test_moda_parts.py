@@ -17,6 +17,7 @@ from tests.correct.batches import asked, load
 from tests.correct.by_hand import longer, run
 from tests.correct.moda_dense import reference
 from tests.correct.test_moda_odds import call_of
+from tests.families import CORRECTED
 
 
 def logits_of(loaded, inputs, edits):
@@ -52,7 +53,7 @@ def always(monkeypatch):
     return runs
 
 
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
+@pytest.mark.parametrize("family", CORRECTED)
 @pytest.mark.parametrize("corrections", ALONE.values(), ids=ALONE)
 def test_one_run_of_the_kernel_equals_an_explicit_matrix(prepared, always, family, corrections):
     loaded, prompt = prepared(family)

@@ -18,6 +18,7 @@ from attnscope.correct.peers.var import Var
 from tests.capture.eager import make_prompt
 from tests.correct import peers_by_hand as hand
 from tests.correct.by_hand import longer
+from tests.families import CORRECTED
 
 LAYERS, ALL = [1, 2, 3], [0, 1, 2, 3]
 HEADS = {0: [1], 2: [0, 3]}
@@ -69,7 +70,7 @@ class Maps:
         self.maps[call.layer] = readings[0].transpose(0, 1)
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
+@pytest.fixture(scope="module", params=CORRECTED)
 def family(request, checkpoint, stage):
     """The model, its eager copy, and a prompt."""
     folder = checkpoint(request.param)

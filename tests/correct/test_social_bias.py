@@ -14,9 +14,10 @@ from attnscope.errors import RequestError
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import EVERYWHERE, longer, reference, run, whole_map
+from tests.families import CORRECTED
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
+@pytest.fixture(scope="module", params=CORRECTED)
 def loaded(request, checkpoint):
     return attnscope.load(str(checkpoint(request.param)), dtype="float32")
 

@@ -118,8 +118,8 @@ def test_the_package_capture_shows_the_arguments_of_the_function() -> None:
     from attnscope.capture.run import capture
 
     code = "import attnscope, inspect; print(list(inspect.signature(attnscope.capture).parameters))"
-    assert ast.literal_eval(_python(code)) == list(signature(capture).parameters)
-    described = _python("import attnscope; help(attnscope.capture)")
+    listed, described = _python(f"{code}; help(attnscope.capture)").split("\n", 1)
+    assert ast.literal_eval(listed) == list(signature(capture).parameters)
     call = re.search(r"attnscope\.capture\((.*?)\) -> Capture", described, flags=re.DOTALL)
     assert call is not None
     shown = ast.parse(f"def capture({' '.join(call[1].split())}): ...").body[0]

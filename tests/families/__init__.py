@@ -75,9 +75,13 @@ SUPPORTED: dict[str, Callable[[Path], Path]] = {
 QUICK = ("qwen2_5_vl", "qwen3_vl", "llava_onevision", "internvl")
 
 
-def by_speed(names: Iterable[str]) -> list[Any]:
-    """Parameters of a test: families of the seven that are not `QUICK` are slow."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name in SUPPORTED and name not in QUICK)) for name in names]
+def by_speed(names: Iterable[str], quick: Iterable[str] = QUICK) -> list[Any]:
+    """Parameters of a test: families that are not `quick` are slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in quick)) for name in names]
+
+
+# What corrections are tried on: positions of three axes and of one, tokens of frames in a grid and in tiles.
+CORRECTED = by_speed(("qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"), quick=("qwen2_5_vl", "internvl"))
 
 
 # Families with a layout beyond the seven, by the name of their checkpoint (two may be of the same model type).
