@@ -12,6 +12,7 @@ import pytest
 import transformers
 from packaging.version import Version
 
+from attnscope.report.figures import speakers
 from attnscope.report.page import output
 from attnscope.versions import TESTED
 from tests.support.clip import render_clip
@@ -64,6 +65,7 @@ def quick_reports() -> Iterator[None]:
     """Reports of this process are drawn without laying out, most of their time; test_figures_look lays figures out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(output, "lay_out", lambda figure: figure.set_layout_engine("none"))
+        patch.setattr(speakers, "TRIMS", 0)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
@@ -105,11 +106,28 @@ def test_cuda_where_there_is_none(here: Path, cli: Callable[..., Ran]) -> None:
     assert not (here / "new.h5").exists()
 
 
-def test_a_file_that_may_not_grow(here: Path) -> None:
-    """The kernel refuses to let any file of the process grow beyond 64 KiB."""
+FULL = "attnscope: new.h5: writing failed: file too large\n"
+
+
+def test_a_file_that_may_not_grow(here: Path, cli: Callable[..., Ran]) -> None:
+    """The kernel refuses to let any file of this process grow beyond 64 KiB."""
+    before = files(here)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, hard))
+        ran = cli(*CAPTURE.split(), "-q")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert ran == Ran(1, "", FULL)
+    assert files(here) == before
+
+
+@pytest.mark.slow
+def test_a_process_whose_files_may_not_grow(here: Path) -> None:
+    """The same of a whole process: nothing is added when it ends."""
     before = files(here)
     ran = attnscope(*CAPTURE.split(), "-q", before="ulimit -f 64")
-    assert ran.stderr == "attnscope: new.h5: writing failed: file too large\n"
+    assert ran.stderr == FULL
     assert (ran.stdout, ran.returncode) == ("", 1)
     assert files(here) == before
 

@@ -247,6 +247,7 @@ def test_correct_with_a_model_that_has_moved(cli: Cli) -> None:
     assert validate("deep/out/after.h5") == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_demo(cli: Cli) -> None:
     ran = cli("demo", "-o", "out", "--json")

@@ -44,7 +44,12 @@ def start(*words: object, ignoring: Sequence[int] = ()) -> subprocess.Popen[str]
     ("ignored", "sent", "code"),
     [
         ([signal.SIGINT], [signal.SIGHUP, signal.SIGTERM], 129),
-        ([signal.SIGINT, signal.SIGHUP], [signal.SIGHUP, signal.SIGTERM, signal.SIGTERM], 143),
+        pytest.param(
+            [signal.SIGINT, signal.SIGHUP],
+            [signal.SIGHUP, signal.SIGTERM, signal.SIGTERM],
+            143,
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["in the background", "nohup"],
 )

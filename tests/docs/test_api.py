@@ -38,6 +38,7 @@ EXAMPLES |= {
     if example(member)
 }
 PAGES = [generate.ROOT / "README.md", *sorted((generate.ROOT / "docs").glob("*.md"))]
+REPORTS = ("attnscope.report.analyze", "attnscope.report.compare")  # every figure of the embedded model
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -65,7 +66,9 @@ def nothing_stays_registered() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("nothing_stays_registered")
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in REPORTS)) for name in EXAMPLES]
+)
 def test_the_example_of_every_public_name_runs(
     name: str, files: Path, prepared: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -117,9 +117,15 @@ def test_figures_have_labels_units_and_n(done):
             assert label in svg, (name, label)
 
 
-def test_overlay_of_a_chosen_speaker(before, tmp_path):
-    summary = analyze(before, tmp_path, speaker="Cleo")
-    svg = (tmp_path / "figures" / "overlay_mean.svg").read_text()
+@pytest.fixture(scope="module")
+def chosen(before, tmp_path_factory):
+    out = tmp_path_factory.mktemp("chosen")
+    return analyze(before, out, speaker="Cleo", denominator="sum"), out
+
+
+def test_overlay_of_a_chosen_speaker(chosen):
+    summary, out = chosen
+    svg = (out / "figures" / "overlay_mean.svg").read_text()
     assert "Attention of the words of Cleo" in svg
     assert "2.00 s · talking" in svg and "0.00 s · talking" not in svg
     assert summary.numbers["settings"]["speaker"] == "Cleo"
@@ -132,10 +138,10 @@ def test_a_speaker_is_known_by_what_can_be_seen_of_the_name(before):
             subject(cap, "CLEO")
 
 
-def test_denominator_changes_the_gap(before, tmp_path):
-    summary = analyze(before, tmp_path, denominator="sum")
+def test_denominator_changes_the_gap(chosen):
+    summary, out = chosen
     assert any(r["number"] == "Gap of text (/sum)" for r in summary.numbers["headline"])
-    assert "gap |s − c| / (s + c)" in (tmp_path / "figures" / "gap.svg").read_text()
+    assert "gap |s − c| / (s + c)" in (out / "figures" / "gap.svg").read_text()
 
 
 def test_settings_films_and_a_band_from_disturbed_boxes(before, tmp_path):
@@ -178,7 +184,12 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("case", EDGES)
+QUICK_EDGES = ("no speakers", "no turns")
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * (case not in QUICK_EDGES)) for case in EDGES]
+)
 def test_scenes_that_lack_something_still_have_a_report(case, tmp_path):
     sketch, sentence = EDGES[case]
     summary = analyze(draw(tmp_path / "run.h5", sketch), tmp_path / "out")
@@ -203,7 +214,9 @@ def test_unknown_places_have_a_report_without_frames(tmp_path):
     assert "Nothing to draw here" in " ".join(assert_self_contained(summary.report).text)
 
 
-@pytest.mark.parametrize("readings", [("full",), ("maps",), ("masses",)])
+@pytest.mark.parametrize(
+    "readings", [("maps",), *(pytest.param((name,), marks=pytest.mark.slow) for name in ("full", "masses"))]
+)
 def test_captures_with_few_readings(readings, tmp_path):
     summary = analyze(draw(tmp_path / "run.h5", room(), readings=readings), tmp_path / "out")
     assert_self_contained(summary.report)
@@ -223,6 +236,14 @@ def test_names_are_escaped(tmp_path):
         assert "$A_1$" in (tmp_path / "out" / "figures" / f"{name}.svg").read_text()
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Pages without figures, which take most of the time."""
+    monkeypatch.setattr(drawing, "_drawn", lambda *_: [])
+    monkeypatch.setattr(drawing, "is_possible", lambda: False)
+
+
+@pytest.mark.usefixtures("few")
 def test_a_failed_check_is_shown(tmp_path):
     check = {
         "verified": True,
@@ -293,13 +314,12 @@ def test_changes_carry_a_sign():
     assert [signed(v) for v in (0.25, -0.25, 0.0, None)] == ["+0.25", "−0.25", "0", "—"]
 
 
+@pytest.mark.usefixtures("few")
 def test_large_tables_are_csv_on_request(before, tmp_path, monkeypatch, caplog):
     """A table of more rows than the limit is parquet alone, and the log says which."""
     with open_capture(before) as cap:
         rows = sorted(len(table) for table in metrics.compute(cap).values())
     monkeypatch.setattr(output, "CSV_ROWS", rows[-2])
-    monkeypatch.setattr(drawing, "_drawn", lambda *_: [])  # without figures
-    monkeypatch.setattr(drawing, "is_possible", lambda: False)
     written, logged = [], []
     for csv in (False, True):
         caplog.clear()

@@ -18,7 +18,14 @@ from attnscope.metrics import OVER
 from attnscope.metrics.clips import answer_shares, attention_scores, fit_means, layer_means, over_clips, rows_of
 from attnscope.metrics.people.cells import cell_lift
 from attnscope.report import figures
+from attnscope.report.figures import speakers
 from attnscope.report.figures.style import COLUMN, PAGE, figure_of, lay_out, scaled, short_labels, styled
+
+
+@pytest.fixture(autouse=True)
+def laid_out(monkeypatch):
+    """Matrices are trimmed as they are outside of tests."""
+    monkeypatch.setattr(speakers, "TRIMS", 3)
 
 
 @pytest.fixture(scope="module")
