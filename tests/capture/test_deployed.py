@@ -33,8 +33,15 @@ def assert_exact(cap, oracle, atol=1e-4):
     assert [str(problem) for problem in validate(cap.path)] == []
 
 
-@pytest.mark.parametrize("build", [build_sliding, build_gemma3])
-@pytest.mark.parametrize("plan", [ALL, LOSSLESS])
+@pytest.mark.parametrize(
+    ("build", "plan"),
+    [
+        (build_sliding, ALL),
+        (build_gemma3, LOSSLESS),
+        pytest.param(build_sliding, LOSSLESS, marks=pytest.mark.slow),
+        pytest.param(build_gemma3, ALL, marks=pytest.mark.slow),
+    ],
+)
 def test_an_answer_that_leaves_the_window_of_a_short_prompt(build, plan, stage, tmp_path):
     """The prompt fits the window, so its mask is causal; the rows of later tokens are not."""
     length = len(make_prompt(attnscope.load(str(build(tmp_path / "any"))), stage).tokens)
@@ -46,6 +53,16 @@ def test_an_answer_that_leaves_the_window_of_a_short_prompt(build, plan, stage, 
         plain = plain_generate(loaded, prompt, 12)
         assert [token["id"] for token in cap.answer["tokens"]] == plain
         assert_exact(cap, eager_oracle(folder, prompt, plain))
+
+
+@pytest.fixture(scope="module")
+def five(checkpoint, stage):
+    """A prompt, five tokens of the plain answer, and the attention over them."""
+    folder = checkpoint("qwen2_5_vl")
+    loaded = attnscope.load(str(folder), dtype="float32")
+    prompt = make_prompt(loaded, stage)
+    plain = plain_generate(loaded, prompt, 5)
+    return prompt, plain, eager_oracle(folder, prompt, plain)
 
 
 @pytest.mark.parametrize(
@@ -60,15 +77,14 @@ def test_an_answer_that_leaves_the_window_of_a_short_prompt(build, plan, stage, 
     ],
     ids=lambda setting: next(iter(setting)),
 )
-def test_a_checkpoints_generation_settings_do_not_reach_the_recording(setting, loaded, checkpoint, stage, tmp_path):
-    prompt = make_prompt(loaded, stage)
-    plain = plain_generate(loaded, prompt, 5)
+def test_a_checkpoints_generation_settings_do_not_reach_the_recording(setting, loaded, five, tmp_path):
+    prompt, plain, oracle = five
     for name, value in setting.items():
         setattr(loaded.model.generation_config, name, value)
     (cap,) = capture_prompts(loaded, [prompt], [tmp_path / "run.h5"], plan=ALL, max_new_tokens=5)
     with cap:
         assert [token["id"] for token in cap.answer["tokens"]] == plain
-        assert_exact(cap, eager_oracle(checkpoint("qwen2_5_vl"), prompt, plain))
+        assert_exact(cap, oracle)
 
 
 def test_a_repetition_penalty_shapes_the_answer_and_not_the_log_probabilities(loaded, stage, tmp_path):
@@ -82,8 +98,17 @@ def test_a_repetition_penalty_shapes_the_answer_and_not_the_log_probabilities(lo
         assert [t["id"] for t in cap.answer["tokens"]] == plain_generate(loaded, prompt, 3)
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-@pytest.mark.parametrize("name", ["qwen2_5_vl", "llava_next_video", "sliding"])
+QUICK_HALF = (("qwen2_5_vl", "bfloat16"), ("sliding", "float16"))
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        pytest.param(name, dtype, marks=[pytest.mark.slow] * ((name, dtype) not in QUICK_HALF))
+        for name in ("qwen2_5_vl", "llava_next_video", "sliding")
+        for dtype in ("bfloat16", "float16")
+    ],
+)
 def test_half_precision_passes_its_own_check(name, dtype, checkpoint, stage, tmp_path):
     """The stored statistics of visual rows against float32 sums of exactly the stored queries and keys."""
     loaded = attnscope.load(str(checkpoint(name)), dtype=dtype)

@@ -16,17 +16,16 @@ from tests.families import EAGER, SUPPORTED, by_speed
 ALL = attnscope.Plan(qk=True, full=True, exhaustive=("masses", "stats"))
 SAMPLED = attnscope.Plan(qk=True, sample=16)
 TOKENS = 16
-# Quick are: positions of three axes, learned sinks, windows beside images that see themselves, keys of other layers.
-NAMES = by_speed(
-    (*SUPPORTED, "sliding", *EAGER, "gemma3", "gemma4"), quick=("qwen2_5_vl", "sink_logits", "gemma3", "gemma4")
-)
+NAMES = [*SUPPORTED, "sliding", *EAGER, "gemma3", "gemma4"]
+# Positions of three axes, learned sinks, windows beside images that see themselves, keys of other layers.
+QUICK = ("qwen2_5_vl", "sink_logits", "gemma3", "gemma4")
 
 
 def load(folder, name):
     return attnscope.load(str(folder), attn="eager" if name in EAGER else None, dtype="float32")
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=by_speed(NAMES, QUICK))
 def case(request, checkpoint, stage, tmp_path_factory):
     """One family: its capture of everything, one of a sample of visual queries with Q and K, and the eager oracle."""
     folder = checkpoint(request.param)
@@ -170,7 +169,7 @@ def test_the_specification_holds(case):
         assert [str(problem) for problem in validate(cap.path)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", by_speed(NAMES, QUICK))
 def test_a_padded_batch_equals_single_captures(name, checkpoint, stage, tmp_path):
     folder = checkpoint(name)
     loaded = load(folder, name)

@@ -362,7 +362,7 @@ def test_inspecting_needs_no_tables() -> None:
     [
         ["validate", "run.h5"],
         ["analyze", "run.h5", "-o", "out"],
-        ["compare", "run.h5", "after.h5", "-o", "out"],
+        pytest.param(["compare", "run.h5", "after.h5", "-o", "out"], marks=pytest.mark.slow),
     ],
 )
 def test_reading_needs_no_torch(words: list[str]) -> None:

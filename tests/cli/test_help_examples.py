@@ -19,7 +19,6 @@ from tests.cli.conftest import Ran
 
 GROUP: Any = get_command(app)
 NAMED = ("alpha", "threshold", "layers", "negative", "rows", "toward", "heads", "edges", "strength")
-QUICK = ("capture", "heads", "compare", "inspect", "validate", "models", "methods")  # run as a whole; others take long
 
 
 def examples() -> list[str]:
@@ -29,6 +28,14 @@ def examples() -> list[str]:
     found = [" ".join(words.split()) for line in named for words in re.findall(r"`(attnscope [^`]*)`", line)]
     assert len(found) >= len(GROUP.commands)
     return found
+
+
+QUICK = ("capture", "heads", "inspect", "validate", "models", "methods")
+RUN = [  # as a whole; others take long
+    pytest.param(line, marks=[pytest.mark.slow] * (line.split()[1] == "compare"))
+    for line in examples()
+    if line.split()[1] in (*QUICK, "compare")
+]
 
 
 def parsed(line: str) -> tuple[str, dict[str, Any]]:
@@ -55,7 +62,7 @@ def test_the_example_of_eval_is_the_setting_that_helps() -> None:
     assert correction == CORRECTION
 
 
-@pytest.mark.parametrize("line", [line for line in examples() if line.split()[1] in QUICK])
+@pytest.mark.parametrize("line", RUN)
 def test_a_quick_example_runs(line: str, here: Path, cli: Callable[..., Ran]) -> None:
     for name, source in {"more.h5": "other.h5", "before.h5": "run.h5"}.items():
         shutil.copyfile(here / source, here / name)

@@ -14,6 +14,7 @@ from attnscope.correct import SocialBias, bind, corrected
 from attnscope.errors import RequestError
 from tests.correct.batches import NEW, asked, generate, last_logits, load, whole_text
 from tests.correct.by_hand import EVERYWHERE
+from tests.families import by_speed
 
 ALL = {"rows": "utterances,question,answer"}
 NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?")
@@ -25,7 +26,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl", "sliding"])
+@pytest.fixture(scope="module", params=by_speed(("qwen2_5_vl", "internvl", "sliding"), quick=("qwen2_5_vl", "sliding")))
 def loaded(request, checkpoint, tmp_path_factory):
     return load(request.param, checkpoint, tmp_path_factory)
 

@@ -20,12 +20,13 @@ from attnscope.errors import NotApplicableError, RequestError
 from attnscope.scene import Scene, scene_boxes
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import EVERYWHERE, own_cells, reference, run, targets, whole_map
+from tests.families import CORRECTED
 
 ADA = "What does Ada hold?"
 ALL = {"rows": "utterances,question,answer"}
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "qwen3_vl", "llava_next_video", "internvl"])
+@pytest.fixture(scope="module", params=CORRECTED)
 def loaded(request, checkpoint):
     return attnscope.load(str(checkpoint(request.param)), dtype="float32")
 

@@ -13,6 +13,7 @@ from attnscope.correct import SocialBias, bind
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import EVERYWHERE, longer, reference, run, targets, whole_map
+from tests.families import by_speed
 
 BOTH = "Does Ben answer what Ada's friend asked?"
 ADA = "What does Ada hold?"
@@ -20,7 +21,7 @@ NOBODY = "Who has the tickets, an Adam?"
 ALL = {"rows": "utterances,question,answer"}
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl"])
+@pytest.fixture(scope="module", params=by_speed(("qwen2_5_vl", "internvl"), quick=("qwen2_5_vl",)))
 def loaded(request, checkpoint):
     return attnscope.load(str(checkpoint(request.param)), dtype="float32")
 

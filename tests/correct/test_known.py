@@ -32,7 +32,7 @@ RULES = {
 PLANS = {"qk": attnscope.Plan(maps=False, stats=False, qk=True), "maps": attnscope.Plan()}
 
 
-@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+@pytest.fixture(scope="module", params=["float32", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def made(request, checkpoint, tmp_path_factory):
     """A model, a prompt of it, and plain captures of that prompt by name of the plan."""
     folder = tmp_path_factory.mktemp("known")

@@ -100,6 +100,7 @@ def test_none_is_a_value(tmp_path):
         del registry._METHODS["capped"]
 
 
+@pytest.mark.slow
 def test_the_same_logits_in_a_fresh_process(loaded, drawn, tmp_path):
     """Boxes drawn, heads of a heads file, several methods: in order, and without the heads file at hand."""
     heads = heads_file(loaded, tmp_path / "heads.json")

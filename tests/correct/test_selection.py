@@ -28,13 +28,14 @@ from attnscope.metrics.choosing.ranking import measure
 from attnscope.scene import Scene
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import run
+from tests.families import by_speed
 
 EVERY = {"layers": "0-3"}
 # The tiny models have no sinks by the usual rule; by this one they do
 SINKS = {"sink_mass": 0.004, "sink_ratio": 1.2}
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl", "sliding"])
+@pytest.fixture(scope="module", params=by_speed(("qwen2_5_vl", "internvl", "sliding"), quick=("qwen2_5_vl", "sliding")))
 def loaded(request, checkpoint, tmp_path_factory):
     """`sliding`: in the last two of the four layers, no text sees a cell of a speaker."""
     if request.param != "sliding":

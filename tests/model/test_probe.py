@@ -24,7 +24,7 @@ from tests.model.test_places import frames
 GEOMETRIES = [(640, 360, 5, "video"), (333, 517, 2, "video"), (480, 481, 1, "video"), (640, 360, 1, "image")]
 
 
-@pytest.fixture(params=by_speed(SUPPORTED))
+@pytest.fixture(params=by_speed(SUPPORTED, quick=("qwen2_5_vl", "internvl")))
 def loaded(request, checkpoint):
     return attnscope.load(str(checkpoint(request.param)), dtype="float32", device="cpu")
 
