@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +15,9 @@ from attnscope.demo.draw import draw
 from attnscope.demo.film import write_film
 from attnscope.demo.questions import TASKS, Question, questions, shown_options
 from attnscope.demo.script import MOST_PEOPLE, SPLITS, Clip, ClipSampler, Split
-from attnscope.errors import Argument, RequestError, RunError
-from attnscope.files import LOCK, check_space, exists, is_folder, reason, unfinished_folder
-from attnscope.files.folders import claimed, unusable_folder
+from attnscope.errors import RequestError
+from attnscope.files import check_space
+from attnscope.files.folders import whole_folder
 
 SCALE = 5  # pixels a unit: 480 x 480
 MOTION = 4  # frames of the film for each frame that the models are trained on
@@ -64,7 +63,10 @@ def write_scenes(
     out = Path(out)
     _check(count, seed, split, people)
     left = _wanted(tasks, per_task, count)
-    with _unfinished(out, count) as draft:
+    with whole_folder(out, ("clips", "scenes", "manifest.jsonl")) as draft:
+        check_space(out, count * _CLIP, f"{count:,} clips")
+        for name in ("clips", "scenes"):
+            (draft / name).mkdir()
         _write(draft, count, seed, split, people, left, scale, progress)
         for task, n in left.items() if per_task else ():
             if n and per_task:
@@ -175,35 +177,6 @@ def check_people(number: int) -> None:
     """
     if not 0 <= number <= MOST_PEOPLE:
         raise RequestError.of("people", number, f"must be from 0 to {MOST_PEOPLE}")
-
-
-@contextmanager
-def _unfinished(out: Path, count: int) -> Iterator[Path]:
-    """A folder inside `out` whose content moves up when all is written; else it goes, and `out` if it is new."""
-    if exists(out) and not is_folder(out):
-        raise RequestError(f"{out}: is not an empty folder; choose another for ", Argument("out"))
-    with claimed(out), ExitStack() as stack:
-        check_space(out, count * _CLIP, f"{count:,} clips")
-        try:
-            if any(path.name != LOCK for path in out.iterdir()):
-                raise RequestError(f"{out}: is not an empty folder; choose another for ", Argument("out"))
-            draft = stack.enter_context(unfinished_folder(out))
-            for name in ("clips", "scenes"):
-                (draft / name).mkdir()
-        except OSError as error:
-            raise unusable_folder(out, error) from None
-        moved: list[Path] = []
-        try:
-            yield draft
-            for part in ("clips", "scenes", "manifest.jsonl"):
-                (draft / part).replace(out / part)
-                moved.append(out / part)
-        except BaseException as error:
-            for path in moved:  # back among what is removed
-                path.replace(draft / path.name)
-            if isinstance(error, OSError):
-                raise RunError(f"{out}: cannot be written: {reason(error)}") from error
-            raise
 
 
 def _one_of_each(clip: Clip, rng: np.random.Generator) -> Iterator[Question]:

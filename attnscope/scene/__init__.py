@@ -4,6 +4,7 @@ from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
 from attnscope.scene.frames import Frames
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.speech.transcripts import read_transcript
+from attnscope.scene.joining.run import Imported, import_scenes
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
 from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
 from attnscope.scene.read import read_speakers
@@ -14,6 +15,7 @@ __all__ = [
     "BoxRecord",
     "Boxes",
     "Frames",
+    "Imported",
     "Keyframe",
     "LeftOut",
     "Note",
@@ -28,6 +30,7 @@ __all__ = [
     "Word",
     "boxes_at",
     "check_against",
+    "import_scenes",
     "importer",
     "read_frames",
     "read_scene_frames",

@@ -61,6 +61,8 @@ def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
 def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
     """Read the frames of a scene, a folder at the scene's own rate, and check the scene against them.
 
+    The scene's `window` counts where the sampling says neither where to start nor where to end.
+
     Raises:
         MediaError: See `read_frames`.
         SceneError: See `check_against`.
@@ -69,12 +71,19 @@ def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
         >>> attnscope.scene.read_scene_frames(scene, attnscope.Sampling(fps=1)).times.tolist()
         [0.0, 1.0, 2.0, 3.0]
     """
-    sampling = sampling or Sampling()
-    if scene.frame_rate is not None and sampling.frame_rate is None:
-        sampling = sampling.model_copy(update={"frame_rate": scene.frame_rate})
-    frames = read_frames(scene.video, sampling)
+    frames = read_frames(scene.video, scene_sampling(scene, sampling))
     check_against(scene, frames)
     return frames
+
+
+def scene_sampling(scene: Scene, sampling: Sampling | None = None) -> Sampling:
+    """A sampling with what the scene itself says about time: the rate of its folder of frames, and its window."""
+    sampling, own = sampling or Sampling(), dict[str, object]()
+    if scene.frame_rate is not None and sampling.frame_rate is None:
+        own["frame_rate"] = scene.frame_rate
+    if scene.window is not None and sampling.start is None and sampling.end is None:
+        own["start"], own["end"] = scene.window
+    return sampling.model_copy(update=own)
 
 
 def check_against(scene: Scene, frames: Frames) -> None:

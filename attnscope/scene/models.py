@@ -221,6 +221,13 @@ def _are_labels(fields: Any) -> Any:
     return fields
 
 
+def _is_ordered(window: tuple[float, float]) -> tuple[float, float]:
+    if window[1] <= window[0]:
+        raise ValueError(f"[1]: end {seconds(window[1])} is not after start {seconds(window[0])}")
+    return window
+
+
+Window = Annotated[tuple[Seconds, Seconds], AfterValidator(_is_ordered)]
 Label = str | int | float | bool
 Fields = Annotated[dict[Line, Label | list[Label]], BeforeValidator(_are_labels)]
 
@@ -253,6 +260,9 @@ class SceneFields(_Model):
     frame_rate: Rate | None = Field(None, description="Frames per second of a folder of frames.")
     fields: Fields = Field(
         default_factory=dict, description="Free labels by which results are grouped; not shown to the model."
+    )
+    window: Window | None = Field(
+        None, description="Start and end of the part of the video that is shown, in seconds; all of it if not given."
     )
 
 

@@ -1,0 +1,219 @@
+"""What a user gives to be read: a format and a path, written `FORMAT:PATH`, and options of the format."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from attnscope.errors import RequestError, SceneError
+from attnscope.files import exists
+from attnscope.scene.importers import boxes, speech  # noqa: F401 - their modules register the formats
+from attnscope.scene.importers.registry import IMPORTERS, Importer, Yield, reader, suffixes_of
+from attnscope.scene.names import nearest_name
+from attnscope.scene.problems import show
+from attnscope.scene.records import Note, Record
+
+_WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file or folder in a known format.
+
+    Attributes:
+        importer: What reads it.
+        path: The file or folder.
+        use: What of it is wanted; None for all that it gives.
+        options: Options of the format that are not at their defaults.
+    """
+
+    importer: Importer
+    path: Path
+    use: Yield | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What messages and tables call it."""
+        return f"{self.importer.name}:{self.path}"
+
+    def records(self) -> Iterator[Record | Note]:
+        """What it holds, one record at a time.
+
+        Raises:
+            SceneError: If it is not of its format.
+        """
+        return self.importer(self.path, **self.options)
+
+
+def split(text: str | Path) -> tuple[str | None, Path]:
+    """The format and the path in `FORMAT:PATH`; a file that is called so as a whole has no format."""
+    name, colon, path = str(text).partition(":")
+    if colon and path and name in IMPORTERS and not exists(text, SceneError):
+        return name, Path(path)
+    return None, Path(text)
+
+
+def source(text: str | Path, use: Yield | None = None, settings: Sequence[str] | Mapping[str, Any] = ()) -> Source:
+    """A source from `FORMAT:PATH`, or from a path alone whose suffix tells the format.
+
+    Args:
+        text: The format and the path.
+        use: What of it is wanted: "boxes", "turns", "words", "questions"; None for all.
+        settings: Options; those that the format does not have are passed over here, see `check_settings`.
+
+    Raises:
+        RequestError: If the format is unknown or gives no such records, an option is wrong, or there is no such file.
+    """
+    name, path = split(text)
+    if name is None:
+        name = _by_suffix(path, use)
+    entry = IMPORTERS[name]
+    if use is not None and use not in entry.yields and not (use == "words" and "turns" in entry.yields):
+        raise SceneError(f"{text}: {name} gives {' and '.join(entry.yields)}, no {use}")
+    if not exists(path, SceneError):
+        raise SceneError(f"{path}: no such file or folder")
+    return Source(entry, path, use, options_of(entry, settings))
+
+
+def named(name: str) -> Importer:
+    """A format by its name.
+
+    Raises:
+        RequestError: If there is none of that name.
+    """
+    if name in IMPORTERS:
+        return IMPORTERS[name]
+    near = nearest_name(name, IMPORTERS)
+    hint = f'; did you mean "{near}"?' if near else f"; formats: {', '.join(sorted(IMPORTERS))}"
+    raise RequestError.of("format", name, f"is not a format{hint}")
+
+
+def _by_suffix(path: Path, use: Yield | None) -> str:
+    before, colon, _ = str(path).partition(":")
+    if colon and len(before) > 1 and "/" not in before and not exists(path, SceneError):
+        named(before)
+    entry = None if use is None else reader(use, path.suffix)
+    if entry is None:
+        known = "" if use is None else f" ({', '.join(suffixes_of(use)) or 'no suffix'} tells one)"
+        raise SceneError(f"{path}: say the format, as FORMAT:PATH{known}")
+    return entry.name
+
+
+# ---- options
+
+
+def check_settings(importers: Sequence[Importer], settings: Sequence[str] | Mapping[str, Any]) -> None:
+    """Refuse options that none of some formats has.
+
+    Raises:
+        RequestError: Naming the option and those that there are.
+    """
+    for name, _ in _pairs(settings):
+        of, dot, option = name.rpartition(".")
+        asked = [entry for entry in importers if not dot or entry.name == of]
+        if any(option in entry.options for entry in asked):
+            continue
+        if dot and not asked:
+            raise RequestError.of("settings", name, f"{of} is not a format of these sources")
+        known = sorted({other for entry in asked for other in entry.options})
+        near = nearest_name(option, known)
+        hint = f'; did you mean "{near}"?' if near else f"; options: {', '.join(known)}" if known else ""
+        formats = ", ".join(dict.fromkeys(entry.name for entry in asked))
+        raise RequestError.of("settings", name, f"is not an option of {formats}{hint}")
+
+
+def options_of(importer: Importer, settings: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one format among some settings, `NAME=VALUE` or `FORMAT.NAME=VALUE`, as their types want them.
+
+    Raises:
+        RequestError: If a value is not of the option's type.
+    """
+    options = {}
+    for name, value in _pairs(settings):
+        of, dot, option = name.rpartition(".")
+        if option in importer.options and (not dot or of == importer.name):
+            options[option] = typed(name, value, importer.options[option])
+    return options
+
+
+def _pairs(settings: Sequence[str] | Mapping[str, Any]) -> list[tuple[str, Any]]:
+    if isinstance(settings, Mapping):
+        return [(name.replace("-", "_"), value) for name, value in settings.items()]
+    pairs = []
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise RequestError.of("settings", text, "is not NAME=VALUE")
+        of, dot, option = name.strip().rpartition(".")
+        pairs.append((f"{of}{dot}{option.replace('-', '_')}", value.strip()))
+    return pairs
+
+
+def typed(name: str, value: Any, option: inspect.Parameter) -> Any:
+    """A value as the annotation of an option wants it; texts of a command line are converted.
+
+    Raises:
+        RequestError: If it is of another type.
+    """
+    kinds = _alternatives(option.annotation)
+    words = []
+    for kind in kinds:
+        made = _convert(value, kind)
+        if made is not _NOT:
+            return made
+        words.append(_said(kind))
+    raise RequestError.of("settings", name, f"{show(value)} is not {' or '.join(words)}")
+
+
+_NOT = object()
+
+
+def _alternatives(annotation: Any) -> list[Any]:
+    """The types of an annotation, those first that few texts can be."""
+    if annotation is inspect.Parameter.empty:
+        return [str]
+    kinds = list(get_args(annotation)) if get_origin(annotation) in (types.UnionType, typing.Union) else [annotation]
+    order = [type(None), bool, int, float]
+    return sorted(kinds, key=lambda kind: order.index(kind) if kind in order else len(order))
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    """The value as a type, `_NOT` if it is none."""
+    text = value if isinstance(value, str) else None
+    if kind is type(None):
+        return None if value is None or text == "none" else _NOT
+    if get_origin(kind) is Literal:
+        return next((choice for choice in get_args(kind) if choice == value or str(choice) == text), _NOT)
+    if kind is bool:
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get(text or "", _NOT)
+    if kind in (int, float) and not isinstance(value, bool):
+        try:
+            number = kind(text) if text is not None else kind(value)
+        except (TypeError, ValueError, OverflowError):
+            return _NOT
+        return number if text is not None or number == value else _NOT
+    if kind is Path:
+        return Path(value) if isinstance(value, str | Path) else _NOT
+    if get_origin(kind) in (tuple, list):
+        inner = (get_args(kind) or (str,))[0]
+        items = [_convert(item.strip() if isinstance(item, str) else item, inner) for item in _items(value)]
+        return _NOT if _NOT in items else get_origin(kind)(items)
+    return value if kind is str and isinstance(value, str) else _NOT
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+
+
+def _said(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) in (tuple, list):
+        return "a list with commas"
+    return "none" if kind is type(None) else "a path" if kind is Path else _WORDS.get(kind, str(kind))

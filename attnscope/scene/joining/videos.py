@@ -1,0 +1,158 @@
+"""Where the video of a clip is, and what has to be known of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from attnscope.errors import RequestError, SceneError
+from attnscope.files import is_folder
+from attnscope.scene.joining.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, clip_path
+
+_DEPTH = 4  # folders below the one that is given
+
+
+class Videos:
+    """Videos, images and folders of frames below a folder, found by the names of clips.
+
+    A name is found without its suffix; where several files have it, the folders and the suffix in the name decide.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        """Nothing is read yet.
+
+        Raises:
+            RequestError: If there is no such folder.
+        """
+        self.folder = Path(folder)
+        if not is_folder(self.folder):
+            raise RequestError.of("videos", self.folder, "no such folder")
+
+    @cached_property
+    def _index(self) -> dict[str, list[Path]]:
+        """Paths by the name without suffix, as names are compared."""
+        index: dict[str, list[Path]] = {}
+        waiting = [(self.folder, 0)]
+        while waiting:
+            folder, depth = waiting.pop()
+            inner = []
+            for entry in _entries(folder):
+                path = Path(entry.path)
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    inner.append((path, depth + 1))
+                elif path.suffix.lower() not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+                    continue
+                index.setdefault(clip_path(entry.name)[-1], []).append(path)
+            waiting += [(path, at) for path, at in reversed(inner) if at < _DEPTH and not _holds_frames(path)]
+        return index
+
+    def find(self, name: str) -> Path | None:
+        """The video of a clip; None if there is none.
+
+        Raises:
+            SceneError: If several have its name.
+        """
+        wanted = clip_path(name)
+        found = self._index.get(wanted[-1], [])
+        if len(found) > 1:
+            found = _nearest(found, wanted, self.folder)
+        if len(found) > 1:
+            suffix = Path(name).suffix.lower()
+            found = [path for path in found if path.suffix.lower() == suffix] or found
+        if len(found) > 1:
+            found = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES] or found
+        if len(found) > 1:
+            raise SceneError("several videos have its name")
+        return found[0] if found else None
+
+
+def _nearest(found: list[Path], wanted: tuple[str, ...], base: Path) -> list[Path]:
+    """Those whose folders have most in common with the folders in the name."""
+
+    def common(path: Path) -> int:
+        folders = clip_path(path.relative_to(base).as_posix())[-2::-1]
+        count = 0
+        for a, b in zip(folders, wanted[-2::-1], strict=False):
+            if a != b:
+                break
+            count += 1
+        return count
+
+    most = max(map(common, found))
+    return [path for path in found if common(path) == most]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _holds_frames(folder: Path) -> bool:
+    """Whether a folder is a clip itself: its first file is an image."""
+    try:
+        with os.scandir(folder) as entries:
+            first = next((entry for entry in entries if entry.is_file()), None)
+    except OSError:
+        return False
+    return first is not None and Path(first.name).suffix.lower() in IMAGE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What boxes and turns are held against.
+
+    Attributes:
+        width: Pixels, upright.
+        height: Pixels, upright.
+        duration: Seconds; None for an image.
+        times: Seconds of every frame.
+        is_folder: Whether the video is a folder of frames, which has no clock of its own.
+    """
+
+    width: int
+    height: int
+    duration: float | None
+    times: list[float] | None
+    is_folder: bool
+
+
+def facts(path: Path, rate: float | None) -> Facts:
+    """Look at a video, an image or a folder of frames.
+
+    Args:
+        path: The video.
+        rate: Frames a second of a folder; None if nobody says.
+
+    Raises:
+        MediaError: If it cannot be read.
+    """
+    from attnscope.scene.media import read_frames
+    from attnscope.scene.models import Sampling
+
+    frames = read_frames(path, Sampling(frames=1, frame_rate=rate))
+    times: list[float] | None = None
+    if frames.kind == "video":
+        times = _times(path)
+    elif frames.kind == "image":
+        times = [0.0]
+    elif rate is not None:
+        times = [number / rate for number in range(frames.total_frames or 0)]
+    duration = None if frames.kind == "folder" and rate is None else frames.duration
+    return Facts(frames.width, frames.height, duration, times, frames.kind == "folder")
+
+
+def _times(path: Path) -> list[float]:
+    """When every frame is shown: the video's own times, since its rate may vary."""
+    from attnscope.scene import animation, video
+
+    if animation.is_animated_webp(path):
+        return animation.frame_times(path)
+    times: list[float] = video.video_timeline(path).times.tolist()
+    return times

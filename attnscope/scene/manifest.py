@@ -1,0 +1,123 @@
+"""Manifests: one line a question, with its scene inside, or with the path of a scene file that many questions share.
+
+docs/eval.md specifies the lines for users. A line may hold a whole scene; or the path of a scene file and, beside it,
+what differs between the questions about that scene.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attnscope.scene.models import SceneFields
+
+MANIFEST, SCENES = "manifest.jsonl", "scenes"
+# Fields of a scene that may differ between questions about it, and stand in a line
+ASKED = ("question", "options", "answer", "fields", "window")
+KEYS = ("id", "scene", *ASKED)
+_UNSAFE = re.compile(r"[^\w.+-]+")
+_LONGEST = 100
+
+
+def shared(scene: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a scene that all questions about it have in common, in the order of docs/scene.md."""
+    return {name: scene[name] for name in SceneFields.model_fields if name in scene and name not in ASKED}
+
+
+def asked(scene: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a scene that stand in a line, without those that say nothing."""
+    return {name: scene[name] for name in ASKED if scene.get(name) not in (None, [], {}, ())}
+
+
+class ManifestWriter:
+    """Writes lines into a folder, and every scene that they share once.
+
+    Attributes:
+        folder: Holds `manifest.jsonl` and `scenes/`.
+        scenes: How many scene files there are.
+        lines: How many lines there are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Begin a manifest.
+
+        Raises:
+            OSError: If it cannot be written.
+        """
+        self.folder, self.scenes, self.lines = folder, 0, 0
+        self._files: dict[str, dict[str, str]] = {}  # by name in lower case: file by hash
+        self._taken: set[str] = set()
+        self._ids: dict[str, int] = {}
+        (folder / SCENES).mkdir()
+        self._manifest = (folder / MANIFEST).open("w", encoding="utf-8", newline="\n")
+
+    def scene(self, name: str, scene: Mapping[str, Any]) -> str:
+        """Write a scene file unless one of this name holds the same already.
+
+        Args:
+            name: What the file is called, as far as a file can be; a number is added where the name is taken.
+            scene: Fields of a scene; what stands in lines is left out.
+
+        Returns:
+            Its path for a line.
+        """
+        text = written(shared(scene))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        known = self._files.setdefault(name, {})
+        if digest not in known:
+            stem = _UNSAFE.sub("_", name).strip("._")[:_LONGEST] or "scene"
+            free, number = stem, 2
+            while free.lower() in self._taken:
+                free, number = f"{stem}-{number}", number + 1
+            self._taken.add(free.lower())
+            known[digest] = f"{SCENES}/{free}.json"
+            (self.folder / known[digest]).write_text(text, encoding="utf-8")
+            self.scenes += 1
+        return known[digest]
+
+    def line(self, id: str, path: str, scene: Mapping[str, Any]) -> str:
+        """Write a line; of equal ids the second gets a number.
+
+        Args:
+            id: Names the question.
+            path: What `scene` returned.
+            scene: The fields of which those of the question stand in the line.
+
+        Returns:
+            The id that the line has.
+        """
+        name = id
+        while name in self._ids:
+            self._ids[id] += 1
+            name = f"{id} ({self._ids[id]})"
+        self._ids[name] = 1
+        entry = {"id": name, "scene": path} | asked(scene)
+        self._manifest.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        self.lines += 1
+        return name
+
+    def close(self) -> None:
+        """Finish the manifest."""
+        self._manifest.close()
+
+
+def written(scene: Mapping[str, Any]) -> str:
+    """A scene file: a field a line, a speaker a line, a turn a line."""
+    parts = []
+    for name, value in scene.items():
+        if isinstance(value, dict) and value:
+            inner = [f"  {_json(key)}: {_json(item)}" for key, item in value.items()]
+            parts.append(f" {_json(name)}: {{\n" + ",\n".join(inner) + "\n }")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            parts.append(f" {_json(name)}: [\n" + ",\n".join(f"  {_json(item)}" for item in value) + "\n ]")
+        else:
+            parts.append(f" {_json(name)}: {_json(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
