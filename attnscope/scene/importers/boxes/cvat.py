@@ -1,0 +1,202 @@
+"""Boxes from CVAT: "CVAT for video 1.1", and "CVAT for images 1.1" where the images are frames of a video.
+
+A track has keyframes, between which boxes are interpolated, and `outside="1"` where it is not visible any more.
+Frames are numbered from 0 in the whole video, whatever part or step of it the task shows. The sizes of the pictures
+are in the file, so boxes are fractions of them. Shapes that are no rectangles are left out by name.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+from xml.etree.ElementTree import Element
+
+from attnscope.errors import SceneError
+from attnscope.files import open_regular
+from attnscope.scene.importers.boxes.names import TrackNames
+from attnscope.scene.importers.boxes.rotated import scaled, upright
+from attnscope.scene.importers.registry import importer
+from attnscope.scene.importers.streaming import not_a_number, number, whole, xml_elements
+from attnscope.scene.records import BoxRecord, LeftOut, Note
+
+_FILE = "annotations.xml"
+_SIDES = ("xtl", "ytl", "xbr", "ybr")
+_NUMBERED = re.compile(r"\d+$")
+Size = tuple[float, float]
+
+
+@dataclass
+class _Task:
+    """What the head of the file says of a task: the video and the size of its frames."""
+
+    clip: str = ""
+    size: Size | None = None
+
+
+@dataclass
+class _Tasks:
+    """The tasks of a file by id; a file of one task has it under ""."""
+
+    tasks: dict[str, _Task] = field(default_factory=dict)
+
+    def add(self, element: Element) -> None:
+        for task in [element] if element.tag in ("task", "job") else element.iter("task"):
+            source = (task.findtext("source") or task.findtext("name") or "").strip()
+            size = [number(task.findtext(f"original_size/{side}")) for side in ("width", "height")]
+            pair = (size[0], size[1]) if size[0] and size[1] else None
+            self.tasks[(task.findtext("id") or "").strip()] = _Task(source, pair)
+
+    def of(self, element: Element) -> _Task:
+        """The task of a track or image; an unknown one has no name and no size."""
+        if len(self.tasks) == 1:
+            return next(iter(self.tasks.values()))
+        return self.tasks.get(element.get("task_id", ""), _Task())
+
+
+@importer(
+    name="cvat",
+    yields=("boxes",),
+    suffixes=(".xml", ".zip"),
+    summary="boxes from CVAT, for video 1.1 and for images 1.1, as .xml or in its .zip",
+    documentation="https://docs.cvat.ai/docs/manual/advanced/xml_format/",
+    unverified="read against the code that writes the format and its documentation; no export of a server was at hand",
+)
+def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> Iterator[BoxRecord | LeftOut | Note]:
+    """Read the boxes of a CVAT export.
+
+    Args:
+        path: annotations.xml, or the .zip that holds it.
+        attribute: Attribute that holds a person's name.
+        naming: What a track without that attribute is called: its label, with its number where several tracks of a
+            clip have that label ("auto"), or its "label", or always with the number ("track").
+    """
+    names = TrackNames(_tracks(path), attribute, naming)
+    tasks = _Tasks()
+    track: Element | None = None
+    with _opened(path) as file:
+        for event, element, tags in xml_elements(path, file, "annotations", whole=("image",)):
+            depth = len(tags)
+            if event == "start":
+                if depth == 2:
+                    track = element if element.tag == "track" else None
+                continue
+            if depth == 3 and tags[1] == "meta" and element.tag in ("task", "project", "job"):
+                tasks.add(element)
+            elif depth == 3 and track is not None:
+                yield _tracked(element, track, tasks.of(track), names)
+            elif depth == 2 and element.tag == "image":
+                yield from _image(element, tasks.of(element), names)
+    for note in names.notes(path.name):
+        yield Note(text=note)
+
+
+def _tracks(path: Path) -> Iterator[tuple[str, str]]:
+    """The clip and the label of every track."""
+    tasks = _Tasks()
+    with _opened(path) as file:
+        for event, element, tags in xml_elements(path, file, "annotations"):
+            if event == "end" and len(tags) == 3 and tags[1] == "meta" and element.tag in ("task", "project", "job"):
+                tasks.add(element)
+            if event == "start" and len(tags) == 2 and element.tag == "track":
+                yield tasks.of(element).clip, element.get("label", "").strip() or "track"
+
+
+def _tracked(shape: Element, track: Element, task: _Task, names: TrackNames) -> BoxRecord | LeftOut:
+    number_, label = track.get("id", ""), track.get("label", "")
+    where = f"track {number_} frame {shape.get('frame', '?')}"
+    if shape.tag != "box":
+        return LeftOut(where=where, clip=task.clip, what="box", reason=f"a shape <{shape.tag}> is no box", name=label)
+    name = names.name(task.clip, label, number_, _attributes(shape))
+    frame = whole(shape.get("frame"))
+    if frame is None or frame < 0:
+        return LeftOut(where=where, clip=task.clip, what="box", reason="the box has no number of a frame", name=name)
+    box = _box(shape)
+    if isinstance(box, str):
+        return LeftOut(where=where, clip=task.clip, what="box", reason="a side of the box is no number", name=name)
+    return BoxRecord(
+        where=where,
+        clip=task.clip,
+        name=name,
+        xyxy=scaled(box, *task.size) if task.size else box,
+        units="fraction" if task.size else "pixels",
+        frame=frame,
+        track=f"{track.get('task_id', '')}:{number_}",
+        keyframe=True,
+        ends=shape.get("outside") == "1",
+    )
+
+
+def _image(image: Element, task: _Task, names: TrackNames) -> Iterator[BoxRecord | LeftOut]:
+    """The boxes of an image; who they are says an attribute, or else a label that one box of the image has."""
+    stem = Path(image.get("name", "")).stem
+    frame, size = whole(image.get("id")), [number(image.get(side)) for side in ("width", "height")]
+    labels = [shape.get("label", "").strip() for shape in image if shape.tag == "box"]
+    for at, shape in enumerate(image):
+        where, label = f"image {image.get('id', '?')} shape {at + 1}", shape.get("label", "").strip()
+        reason = ""
+        box = _box(shape) if shape.tag == "box" else ""
+        attributes = _attributes(shape)
+        named = names.name(task.clip, label, "", attributes) != names.name(task.clip, label, "", {})
+        if shape.tag != "box":
+            reason = f"a shape <{shape.tag}> is no box"
+        elif frame is None or frame < 0 or not _NUMBERED.search(stem):
+            reason = "the image is no frame of a video: its name does not end in a number"
+        elif isinstance(box, str):
+            reason = "a side of the box is no number"
+        elif not named and labels.count(label) > 1 and names.naming != "label":
+            reason = "several boxes of the image have one label, and no attribute tells who they are"
+        if reason or isinstance(box, str) or frame is None:
+            yield LeftOut(where=where, clip=task.clip, what="box", reason=reason, name=label)
+            continue
+        name = names.name(task.clip, label, "", attributes) if named else label or "track"
+        yield BoxRecord(
+            where=where,
+            clip=task.clip,
+            name=name,
+            xyxy=scaled(box, size[0], size[1]) if size[0] and size[1] else box,
+            units="fraction" if size[0] and size[1] else "pixels",
+            frame=frame,
+        )
+
+
+def _attributes(shape: Element) -> Mapping[str, object]:
+    return {child.get("name", ""): child.text for child in shape if child.tag == "attribute"}
+
+
+def _box(shape: Element) -> tuple[float, float, float, float] | str:
+    """The box in pixels; what is wrong with it, if something is."""
+    sides = [number(shape.get(side)) for side in _SIDES]
+    for side, value in zip(_SIDES, sides, strict=True):
+        if value is None:
+            return not_a_number(side, shape.get(side))
+    left, top, right, bottom = (value or 0.0 for value in sides)
+    degrees = number(shape.get("rotation", "0"))
+    if degrees is None:
+        return not_a_number("rotation", shape.get("rotation"))
+    if degrees % 360 == 0:
+        return left, top, right, bottom
+    return upright((left, top, right, bottom), degrees, ((left + right) / 2, (top + bottom) / 2))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The XML file, or the one inside a .zip."""
+    with open_regular(path, SceneError) as file:
+        if file.read(4) != b"PK\x03\x04":
+            file.seek(0)
+            yield file
+            return
+        try:
+            with zipfile.ZipFile(file) as archive:
+                inside = [name for name in archive.namelist() if Path(name).name == _FILE]
+                if len(inside) != 1:
+                    raise SceneError(f"{path}: holds {len(inside) or 'no'} {_FILE}; one is read at a time")
+                with archive.open(inside[0]) as member:
+                    yield member
+        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError) as error:
+            raise SceneError(f"{path}: not a .zip that can be read: {error}") from None

@@ -1,0 +1,464 @@
+"""Boxes from the tools that people annotate with: hand-worked examples, and a thousand records that add up."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import random
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from attnscope.errors import SceneError
+from attnscope.scene import BoxRecord, LeftOut, Note, SpeechRecord
+from attnscope.scene.importers import boxes as boxes
+from attnscope.scene.importers.registry import IMPORTERS
+
+DATA = Path(__file__).parent / "data" / "boxes"
+
+
+def read(name: str, path: Path, **options: Any) -> list[Any]:
+    return list(IMPORTERS[name](path, **options))
+
+
+def shown(records: list[Any]) -> list[tuple[Any, ...]]:
+    """Who, where in percent or pixels, when, and what follows, of each box."""
+    return [
+        (b.name, tuple(round(side * (100 if b.units == "fraction" else 1), 2) for side in b.xyxy))
+        + (("frame", b.frame) if b.time is None else ("time", round(b.time, 4)))
+        for b in records
+        if isinstance(b, BoxRecord)
+    ]
+
+
+def left_out(records: list[Any]) -> list[tuple[str, str]]:
+    return [(r.where, r.reason) for r in records if isinstance(r, LeftOut)]
+
+
+def notes(records: list[Any]) -> list[str]:
+    return [r.text for r in records if isinstance(r, Note)]
+
+
+CVAT = [
+    ("Ada", (10.0, 10.0, 20.0, 50.0), "frame", 10),
+    ("Ada", (15.0, 10.0, 25.0, 50.0), "frame", 15),
+    ("Ada", (15.0, 10.0, 25.0, 50.0), "frame", 60),
+    # 64 x 128 around (352, 184), turned by 90 degrees: 128 x 64
+    ("person 1", (45.0, 31.67, 65.0, 45.0), "frame", 20),
+    ("Eva", (-1.56, 0.0, 5.0, 10.0), "frame", 510),
+]
+
+
+def test_cvat_for_video(tmp_path: Path) -> None:
+    records = read("cvat", DATA / "cvat_video.xml")
+    assert shown(records) == CVAT
+    found = [r for r in records if isinstance(r, BoxRecord)]
+    assert {r.clip for r in found} == {"talk.mp4"}
+    assert [r.ends for r in found] == [False, False, True, False, False]
+    assert all(r.keyframe for r in found)
+    assert [r.track for r in found] == [":0", ":0", ":0", ":1", ":2"]
+    assert left_out(records) == [
+        ("track 3 frame 10", "a shape <polygon> is no box"),
+        ("track 3 frame 11", "a side of the box is no number"),
+        ("track 3 frame x", "the box has no number of a frame"),
+    ]
+    assert notes(records) == [
+        'cvat_video.xml: several tracks of a clip are called "person": each is a person of its own, such as '
+        '"person 1"; an attribute "name" may name them, and naming=label makes one person of them'
+    ]
+    with zipfile.ZipFile(tmp_path / "task.zip", "w") as archive:
+        archive.write(DATA / "cvat_video.xml", "annotations.xml")
+    assert shown(read("cvat", tmp_path / "task.zip")) == CVAT
+    labels = {b.name for b in read("cvat", DATA / "cvat_video.xml", naming="label") if isinstance(b, BoxRecord)}
+    assert labels == {"Ada", "person", "Eva"}
+    with pytest.raises(SceneError, match=r"cvat_video.xml: naming: who is not one of auto, label, track"):
+        read("cvat", DATA / "cvat_video.xml", naming="who")
+
+
+def test_cvat_for_images() -> None:
+    records = read("cvat", DATA / "cvat_images.xml")
+    assert shown(records) == [
+        ("Ada", (10.0, 10.0, 30.0, 90.0), "frame", 5),
+        ("Ben", (10.0, 10.0, 30.0, 90.0), "frame", 7),
+    ]
+    assert [reason for _, reason in left_out(records)] == [
+        "several boxes of the image have one label, and no attribute tells who they are",
+        "a shape <tag> is no box",
+        "the image is no frame of a video: its name does not end in a number",
+    ]
+    assert not any(r.keyframe for r in records if isinstance(r, BoxRecord))
+
+
+def test_cvat_of_a_project_has_several_videos(tmp_path: Path) -> None:
+    def task(number: int, width: int) -> str:
+        return (
+            f"<task><id>{number}</id><name>t{number}</name><source>clip{number}.mp4</source>"
+            f"<original_size><width>{width}</width><height>100</height></original_size></task>"
+        )
+
+    track = '<track id="{0}" label="Ada" task_id="{1}"><box frame="0" xtl="10" ytl="0" xbr="20" ybr="50"/></track>'
+    text = f"<annotations><meta><project><id>1</id><tasks>{task(4, 100)}{task(5, 200)}</tasks></project></meta>"
+    path = tmp_path / "project.xml"
+    path.write_text(text + track.format(0, 4) + track.format(1, 5) + "</annotations>")
+    found = read("cvat", path)
+    assert shown(found) == [("Ada", (10.0, 0.0, 20.0, 50.0), "frame", 0), ("Ada", (5.0, 0.0, 10.0, 50.0), "frame", 0)]
+    assert [b.clip for b in found] == ["clip4.mp4", "clip5.mp4"]
+
+
+def test_label_studio() -> None:
+    records = read("label-studio", DATA / "label_studio.json")
+    assert shown(records) == [
+        ("Ada", (10.0, 20.0, 30.0, 70.0), "time", 0.0),  # frame 1 is what is shown from the beginning
+        ("Ada", (10.0, 20.0, 30.0, 70.0), "time", 0.48),  # 12 frames at 25 a second
+        ("Ada", (30.0, 20.0, 50.0, 70.0), "time", 1.25),
+        ("person 3", (60.0, -5.0, 80.0, 45.0), "time", 1.0),
+    ]
+    found = [r for r in records if isinstance(r, BoxRecord)]
+    assert [r.keyframe for r in found] == [True, True, False, True]
+    assert {(r.clip, r.track) for r in found} == {("talk.mp4", "aB1"), ("talk.mp4", "cD2")}
+    assert left_out(records) == [
+        ("[0].annotations[0].result[0].sequence[3]", "the keyframe is not enabled, and neither is the one before"),
+        (
+            "[0].annotations[0].result[2].sequence[1]",
+            "the box is rotated, and the file does not say how large the picture is",
+        ),
+        ("[0].annotations[0].result[2].sequence[2]", "a side of the box is no number"),
+        ("[0].annotations[0].result[3]", "a result 'textarea' is no box of a video"),
+        ("[0].annotations[1].result[0].sequence[0]", "the annotation is cancelled"),
+    ]
+
+
+def test_label_studio_turns_rotated_boxes_about_their_corner(tmp_path: Path) -> None:
+    key = {"frame": 1, "enabled": True, "x": 50, "y": 50, "width": 20, "height": 10, "rotation": 90, "time": 0}
+    region = {"id": "a", "type": "videorectangle", "original_width": 200, "original_height": 100}
+    region["value"] = {"labels": ["Ada"], "sequence": [key]}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"annotations": [{"result": [region]}], "data": {"clip": "s3://b/d/a%20b.mp4"}}]))
+    (box,) = read("label-studio", path)
+    # 40 x 10 pixels at (100, 50) go to x 90..100, y 50..90
+    assert shown([box]) == [("Ada", (45.0, 50.0, 50.0, 90.0), "time", 0.0)]
+    assert box.clip == "a b.mp4"
+    path.write_text(json.dumps([{"video": "a.mp4", "box": [{"sequence": [key]}]}]))
+    with pytest.raises(SceneError, match=r"\[0\]: has neither annotations nor predictions; export as JSON"):
+        read("label-studio", path)
+
+
+def test_coco_of_images() -> None:
+    records = read("coco", DATA / "coco_images.json")
+    assert shown(records) == [
+        ("Ada", (10.0, 10.0, 20.0, 30.0), "frame", 30),
+        ("Ada", (10.0, 10.0, 20.0, 30.0), "frame", 60),
+        ("person 6", (50.0, 10.0, 60.0, 30.0), "frame", 30),
+        ("Eva", (0.0, 0.0, 10.0, 10.0), "frame", 30),
+    ]
+    assert {r.clip for r in records if isinstance(r, BoxRecord)} == {"talk.mp4"}
+    assert [reason for _, reason in left_out(records)] == [
+        "the annotation names no track",
+        "the image does not say which frame it is",
+        "the image of the box is unknown",
+        "the box is not four numbers",
+        "a crowd is no single person",
+    ]
+    assert [r.score for r in records if isinstance(r, BoxRecord)] == [None, None, 0.5, None]
+
+
+def test_coco_of_tracks() -> None:
+    records = read("coco", DATA / "coco_tracks.json")
+    assert shown(records) == [
+        ("person 1", (0.0, 0.0, 10.0, 10.0), "frame", 0),
+        ("person 1", (10.0, 10.0, 20.0, 20.0), "frame", 10),
+        ("person 2", (10.0, 10.0, 20.0, 20.0), "frame", 5),
+    ]
+    assert left_out(records) == [
+        ("annotations[1].bboxes[3]", "the video has no file for the box"),
+        ("annotations[2].bboxes[0]", "the video of the track is unknown"),
+    ]
+    assert notes(records)[0] == (
+        "coco_tracks.json: frames are numbered as their files are, and those of 0043f083b5 leave numbers out; "
+        "frames_by=order counts the files instead"
+    )
+    counted = read("coco", DATA / "coco_tracks.json", frames_by="order")
+    assert [row[-1] for row in shown(counted)] == [0, 2, 1]
+    with pytest.raises(SceneError, match="is no object with annotations"):
+        read("coco", DATA / "label_studio.json")
+
+
+def test_mot() -> None:
+    records = read("mot", DATA / "mot-seq")
+    assert shown(records) == [
+        ("pedestrian 3", (41.37, 22.93, 45.08, 39.12), "time", 0.0),
+        ("pedestrian 3", (41.67, 22.93, 45.38, 39.12), "time", 1.0),
+        ("car 5", (0.52, 1.85, 2.08, 5.56), "time", 0.04),
+    ]
+    assert {r.clip for r in records} == {"mot-seq"}
+    assert left_out(records) == [
+        ("line 3", "marked to be ignored (confidence 0)"),
+        ("line 5", "frames are numbered from 1"),
+        ("line 6", "the detection belongs to nobody (its id is negative)"),
+        ("line 7", "a value is no number"),
+        ("line 8", "the line has fewer than 6 values"),
+    ]
+
+
+def test_mot_without_information(tmp_path: Path) -> None:
+    path = tmp_path / "talk.txt"
+    path.write_text("3,1,10,20,30,40,0.5,-1,-1,-1\n")
+    (box,) = read("mot", path)
+    assert (box.clip, box.name, box.xyxy, box.frame, box.score) == ("talk", "person 1", (10, 20, 40, 60), 2, 0.5)
+    path.write_text("hello\n")
+    with pytest.raises(SceneError, match=r'talk.txt: line 1: "hello" is not frame, id, left, top, width, height'):
+        read("mot", path)
+    with pytest.raises(SceneError, match=r"holds neither gt/gt.txt nor det/det.txt"):
+        read("mot", tmp_path)
+
+
+def test_ava() -> None:
+    records = read("ava", DATA / "ava.csv", start=900)
+    assert len(shown(records)) == 7
+    assert shown(records)[0] == ("video_a_0000_60:1", (10.0, 20.0, 30.0, 40.0), "time", 0.0)
+    speech = [
+        (r.clip, r.speaker, round(r.start or 0, 2), round(r.end or 0, 2), r.text)
+        for r in records
+        if isinstance(r, SpeechRecord)
+    ]
+    a, b = "video_a_0000_60:1", "video_b_0000_60:1"
+    assert speech == [
+        ("video_a", a, 0.04, 0.16, None),  # to the line that is labelled otherwise
+        ("video_a", a, 2.0, 2.04, None),  # for the usual step of the entity
+        ("video_b", b, 10.0, 10.04, None),
+    ]
+    assert [reason for _, reason in left_out(records)] == [
+        "a value is no number",
+        "the label is not one of SPEAKING_AUDIBLE, SPEAKING_NOT_AUDIBLE, NOT_SPEAKING",
+        "before the beginning of the clip",
+        "the line has fewer than 8 values",
+    ]
+
+
+def test_ava_with_a_header(tmp_path: Path) -> None:
+    columns = (
+        "video_id,frame_timestamp,entity_box_x1,entity_box_y1,entity_box_x2,entity_box_y2,label,entity_id,label_id"
+    )
+    path = tmp_path / "a.csv"
+    path.write_text(f"{columns}\nv,1.5,0.1,0.2,0.3,0.4,NOT_SPEAKING,v:1,0\n")
+    assert shown(read("ava", path)) == [("v:1", (10.0, 20.0, 30.0, 40.0), "time", 1.5)]
+    path.write_text(columns.replace(",label,", ",") + "\n")
+    with pytest.raises(SceneError, match=r"a.csv: line 1: column label is missing"):
+        read("ava", path)
+    path.write_text("name,age\n")
+    with pytest.raises(SceneError, match=r"a.csv: line 1: .* is not video_id, frame_timestamp"):
+        read("ava", path)
+
+
+def talknet(folder: Path, tracks: Any, scores: Any = None, protocol: int = 4) -> Path:
+    work = folder / "talk" / "pywork"
+    work.mkdir(parents=True, exist_ok=True)
+    (work / "tracks.pckl").write_bytes(pickle.dumps(tracks, protocol))
+    if scores is not None:
+        (work / "scores.pckl").write_bytes(pickle.dumps(scores, protocol))
+    return work
+
+
+def track(first: int, count: int) -> dict[str, Any]:
+    boxes_ = np.tile(np.array([10.0, 20.0, 30.0, 60.0]), (count, 1)) + np.arange(count)[:, None]
+    sizes = {"x": [1.0] * count, "y": np.ones(count), "s": np.ones(count, np.float32)}
+    return {"track": {"frame": np.arange(first, first + count), "bbox": boxes_}, "proc_track": sizes}
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_talknet(tmp_path: Path, protocol: int) -> None:
+    scores = [np.array([-1.0, -1, -1, -1, 4, 4, 4, 4, -9, -9, -9]), [np.float64(2.0)] * 3]
+    path = talknet(tmp_path, [track(50, 12), track(0, 3)], scores, protocol)
+    records = read("talknet", path)
+    assert len(shown(records)) == 15
+    assert shown(records)[1] == ("face 0", (11.0, 21.0, 31.0, 61.0), "time", 2.04)
+    assert {r.clip for r in records} == {"talk"}
+    means = [np.mean(np.array(scores[0])[max(i - 2, 0) : i + 3]) for i in range(11)]
+    speaks = [i for i, mean in enumerate(means) if mean >= 0]
+    assert speaks == list(range(speaks[0], speaks[-1] + 1))
+    speech = [(r.speaker, r.start, r.end) for r in records if isinstance(r, SpeechRecord)]
+    assert speech == [
+        ("face 0", pytest.approx((50 + speaks[0]) / 25), pytest.approx((51 + speaks[-1]) / 25)),
+        ("face 1", 0.0, pytest.approx(3 / 25)),
+    ]
+    assert read("talknet", path.parent) == records  # the folder of the video
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (__import__("os").system, ("touch /tmp/must-not-exist",))
+
+
+def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
+    path = talknet(tmp_path, [Evil()])
+    with pytest.raises(SceneError, match=r"tracks.pckl: names posix.system, which is no array of numbers"):
+        read("talknet", path)
+    objects = np.empty(1, object)
+    objects[0] = 3
+    for tracks in ([{"track": {"frame": objects, "bbox": objects}}], [np.dtype([("a", "f8")])], Path("a"), "text"):
+        with pytest.raises(SceneError, match=r"tracks.pckl: "):
+            read("talknet", talknet(tmp_path, tracks))
+    (path / "tracks.pckl").write_bytes(b"\x80\x04\x95\xff")
+    with pytest.raises(SceneError, match=r"tracks.pckl: not a pickle of numbers that can be read"):
+        read("talknet", path)
+    big = track(0, 2)
+    big["track"]["frame"] = np.arange(2).astype(">i8")
+    assert [row[-1] for row in shown(read("talknet", talknet(tmp_path, [big])))] == [0.0, 0.04]
+    with pytest.raises(SceneError, match=r"scores.pckl: has scores of 0 tracks, and there are 1"):
+        read("talknet", talknet(tmp_path, [big], []))
+
+
+def side(rng: random.Random, good: bool) -> float | str:
+    return round(rng.uniform(-50, 700), 2) if good else rng.choice(["nan", "", "x", "inf"])
+
+
+def thousand(rng: random.Random) -> list[dict[str, Any]]:
+    """A thousand boxes, unsorted, some outside the picture or without area, a tenth with a side that is no number."""
+    rows = []
+    for at in range(1000):
+        good = at % 10 != 9
+        left, top = rng.uniform(-50, 700), rng.uniform(-50, 500)
+        wide, high = rng.choice([0, 40, 5000]), rng.uniform(1, 90)
+        rows.append(
+            {
+                "frame": rng.randrange(5000),
+                "track": rng.randrange(20),
+                "left": left,
+                "top": top,
+                "wide": wide,
+                "high": high,
+            }
+            | ({} if good else {"left": side(rng, False)})
+        )
+    return rows
+
+
+def write_cvat(path: Path, rows: list[dict[str, Any]]) -> None:
+    by: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        by.setdefault(row["track"], []).append(row)
+    with path.open("w") as file:
+        file.write("<annotations><meta><task><source>a.mp4</source></task></meta>")
+        for number, own in by.items():
+            file.write(f'<track id="{number}" label="{["person", "PERSON"][number % 2]}">')
+            for r in own:
+                right = r["left"] + r["wide"] if isinstance(r["left"], float) else 0
+                file.write(
+                    f'<box frame="{r["frame"]}" outside="0" keyframe="1" xtl="{r["left"]}" ytl="{r["top"]}" '
+                    f'xbr="{right}" ybr="{r["top"] + r["high"]}"><attribute name="n">x</attribute></box>'
+                )
+            file.write("</track>")
+        file.write("</annotations>")
+
+
+def write_label_studio(path: Path, rows: list[dict[str, Any]]) -> None:
+    def key(row: dict[str, Any]) -> dict[str, Any]:
+        sides = {"x": row["left"], "y": row["top"], "width": row["wide"], "height": row["high"]}
+        return {"frame": row["frame"] + 1, "enabled": True, "rotation": 0} | sides
+
+    regions = [
+        {
+            "id": f"r{n}",
+            "type": "videorectangle",
+            "value": {
+                "labels": ["person"],
+                "framesCount": 5000,
+                "duration": 200,
+                "sequence": [key(r) for r in rows if r["track"] == n],
+            },
+        }
+        for n in range(20)
+    ]
+    path.write_text(json.dumps([{"annotations": [{"result": regions}], "data": {"video": "a.mp4"}}]))
+
+
+def write_coco(path: Path, rows: list[dict[str, Any]]) -> None:
+    data = {
+        "annotations": [
+            {
+                "id": n,
+                "image_id": r["frame"],
+                "track_id": r["track"],
+                "bbox": [r["left"], r["top"], r["wide"], r["high"]],
+            }
+            for n, r in enumerate(rows)
+        ],
+        "images": [{"id": n, "video_id": 1, "frame_id": n, "file_name": f"{n}.jpg"} for n in range(5000)],
+        "videos": [{"id": 1, "name": "a.mp4"}],
+    }
+    path.write_text(json.dumps(data))
+
+
+def write_mot(path: Path, rows: list[dict[str, Any]]) -> None:
+    lines = [f"{r['frame'] + 1},{r['track']},{r['left']},{r['top']},{r['wide']},{r['high']},1,1,1" for r in rows]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def write_ava(path: Path, rows: list[dict[str, Any]]) -> None:
+    lines = [
+        f"a,{r['frame'] / 25},{r['left']},{r['top']},{r['left'] + r['wide'] if isinstance(r['left'], float) else 1},"
+        f"{r['top'] + r['high']},{['NOT_SPEAKING', 'SPEAKING_AUDIBLE'][r['frame'] % 2]},a:{r['track']}"
+        for r in rows
+    ]
+    path.write_text("\r\n".join(lines))
+
+
+WRITERS = {
+    "cvat": write_cvat,
+    "label-studio": write_label_studio,
+    "coco": write_coco,
+    "mot": write_mot,
+    "ava": write_ava,
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_thousand_records_add_up(tmp_path: Path, name: str) -> None:
+    rows = thousand(random.Random(7))
+    path = tmp_path / "a.txt"
+    WRITERS[name](path, rows)
+    records = read(name, path)
+    kinds = Counter(type(r).__name__ for r in records)
+    assert kinds["BoxRecord"] + kinds["LeftOut"] == 1000
+    assert kinds["LeftOut"] == 100
+    assert len({r.where for r in records if isinstance(r, BoxRecord | LeftOut)}) >= (1000 if name != "cvat" else 900)
+    found = [r for r in records if isinstance(r, BoxRecord)]
+    assert len({r.name for r in found}) == 20
+    assert {r.clip for r in found} == {"a" if name in ("mot", "ava") else "a.mp4"}
+    good = [r for r in rows if isinstance(r["left"], float)]
+    frames = Counter(r["frame"] for r in good)
+    if name == "label-studio":  # the player shows frame 1 from the beginning, frame 2 at 2 / 25 s
+        frames = Counter((f + 1 if f else 0) for f in frames.elements())
+    times = Counter(b.frame if b.frame is not None else round((b.time or 0) * 25) for b in found)
+    assert times == frames
+    scale = {"label-studio": 100}.get(name, 1)
+    assert sum(b.xyxy[0] for b in found) * scale == pytest.approx(sum(r["left"] for r in good))
+    assert sum(b.xyxy[3] - b.xyxy[1] for b in found) * scale == pytest.approx(sum(r["high"] for r in good))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("cvat", "<html></html>", "begins with <html>, and <annotations> was expected"),
+        ("cvat", "hello", "not valid XML"),
+        ("cvat", "<annotations><track>", "not valid XML"),
+        ("label-studio", '[{"annotations": [', "not valid JSON"),
+        ("coco", "{", "not valid JSON"),
+        ("coco", '{"images": []}', "is no object with annotations and videos or images"),
+        ("mot", "1 2 3 4 5 6\n", "is not frame, id, left, top"),
+        ("ava", "1,2,3\n", "is not video_id, frame_timestamp"),
+        ("talknet", "hello", "not a pickle of numbers"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    path = tmp_path / "a.x"
+    path.write_text(text)
+    with pytest.raises(SceneError) as caught:
+        read(name, path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
