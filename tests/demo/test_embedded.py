@@ -93,6 +93,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_scenes(tmp_path_factory.mktemp("sample") / "scenes", count=48, seed=11, people=(0, 1, 3, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_accuracy_on_a_fixed_sample(name: str, sample: Path, tmp_path: Path) -> None:
     found = evaluate(attnscope.load(name, device="cpu"), sample, tmp_path / "out").samples

@@ -138,6 +138,7 @@ def test_a_model_that_is_not_there_is_a_wrong_request(tmp_path: Path) -> None:
     assert len(ran.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_an_adapter_folder_is_examined_with_its_model(tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
 

@@ -253,6 +253,7 @@ def test_a_gap_that_a_moda_method_raises_is_said(method, after, said):
     assert all(said in note for note in found)
 
 
+@pytest.mark.usefixtures("few")
 def test_the_page_of_a_moda_method_has_its_gaps(before, after, tmp_path):
     path = tmp_path / "moda.h5"
     path.write_bytes(after.read_bytes())
