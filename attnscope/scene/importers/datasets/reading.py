@@ -1,0 +1,237 @@
+"""Records of large files one at a time: lists of JSON, JSON Lines, tables; and what a record lacks, as a reason."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import IO, Any
+
+from attnscope.errors import SceneError
+from attnscope.files import open_regular
+from attnscope.scene.problems import show
+from attnscope.scene.records import Note
+
+TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+_BOM = b"\xef\xbb\xbf"
+_BATCH = 256  # rows of a parquet file in memory
+
+
+class IncompleteError(Exception):
+    """A record cannot be imported; the message is the reason, without the record's own values."""
+
+
+Entry = tuple[str, Any]  # its place, and the record, or an IncompleteError where it cannot be read
+
+
+def json_entries(path: Path) -> Iterator[Entry]:
+    """The items of a file that is one JSON list, or one JSON value a line.
+
+    Returns:
+        Pairs of a place (`[12]`, `line 13`) and the item. A line that is no JSON gives an IncompleteError; a list that
+        breaks off cannot be read on.
+
+    Raises:
+        SceneError: If the file is neither, or the list is no valid JSON.
+    """
+    with closing(open_regular(path, SceneError)) as file:
+        start = _begin(file)
+        if start == b"{":
+            yield from _lines(file)
+        elif start == b"[":
+            for number, item in enumerate(_streamed(path, file, "items", "item")):
+                yield f"[{number}]", item
+        else:
+            raise SceneError(f"{path}: is no list of JSON and no JSON Lines")
+
+
+def json_members(path: Path) -> Iterator[tuple[str, Any]]:
+    """The members of a file that is one JSON object, one at a time.
+
+    Raises:
+        SceneError: If the file is no valid JSON object.
+    """
+    with closing(open_regular(path, SceneError)) as file:
+        start = _begin(file)
+        if start != b"{":
+            raise SceneError(f"{path}: is no JSON object")
+        yield from _streamed(path, file, "kvitems", "")
+
+
+def table_entries(path: Path) -> Iterator[Entry]:
+    """The rows of a table as objects: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet.
+
+    Cells of .csv and .tsv are text; empty ones are None, as missing ones are.
+
+    Raises:
+        SceneError: If the file cannot be read as such a table.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        yield from _rows(path, "," if suffix == ".csv" else "\t")
+    elif suffix in (".jsonl", ".json"):
+        yield from json_entries(path)
+    elif suffix == ".parquet":
+        yield from _parquet(path)
+    else:
+        *first, last = TABLES
+        raise SceneError(f'{path}: a table is {", ".join(first)} or {last}, not "{path.suffix}"')
+
+
+def checked(path: Path, entries: Iterator[Entry], known: Collection[str], what: str) -> Iterator[Entry]:
+    """The same entries; refuses a file whose first record has none of the keys that such records have.
+
+    Raises:
+        SceneError: If it has none, or if there is no record at all.
+    """
+    first = next(entries, None)
+    if first is None:
+        raise SceneError(f"{path}: holds no record")
+    where, record = first
+    if not isinstance(record, dict) or not set(known) & record.keys():
+        raise SceneError(f"{path}: {where}: has none of the keys {', '.join(known)}, so it is not of {what}")
+    yield first
+    yield from entries
+
+
+def notes(path: Path, counts: Counter[str]) -> Iterator[Note]:
+    """A sentence about the whole source for each rule that was applied to some of its records."""
+    for text, count in counts.items():
+        if count:
+            yield Note(text=f"{path.name}: {text}: {count:,}")
+
+
+def members(record: Any) -> dict[str, Any]:
+    """A record that is an object.
+
+    Raises:
+        IncompleteError: If it is none, or could not be read.
+    """
+    if isinstance(record, IncompleteError):
+        raise record
+    if not isinstance(record, dict):
+        raise IncompleteError("the record is not an object")
+    return record
+
+
+def words(record: dict[str, Any], key: str, reason: str) -> str:
+    """A text of a record; numbers count as text.
+
+    Raises:
+        IncompleteError: `reason`, if there is none, or nothing is written in it.
+    """
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)) or not str(value).strip():
+        raise IncompleteError(reason)
+    return str(value).strip()
+
+
+def number(value: Any, reason: str) -> float:
+    """A finite number, given as one or as text.
+
+    Raises:
+        IncompleteError: `reason`, if it is none.
+    """
+    try:
+        found = math.nan if isinstance(value, bool) or not isinstance(value, (str, int, float)) else float(value)
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise IncompleteError(reason)
+    return found
+
+
+def clock(value: Any, reason: str) -> float:
+    """Seconds of `MM:SS` or `H:MM:SS`.
+
+    Raises:
+        IncompleteError: `reason`, if it is no such time.
+    """
+    parts = value.strip().split(":") if isinstance(value, str) else []
+    if not 2 <= len(parts) <= 3 or not all(part.isascii() and part.isdigit() and len(part) <= 4 for part in parts):
+        raise IncompleteError(reason)
+    numbers = [int(part) for part in parts]
+    if any(part > 59 for part in numbers[1:]):
+        raise IncompleteError(reason)
+    return float(sum(60**power * part for power, part in enumerate(reversed(numbers))))
+
+
+def _begin(file: IO[bytes]) -> bytes:
+    """The first byte that is no white space; the file is then at its beginning, past a byte order mark."""
+    head = file.read(4096)
+    file.seek(len(_BOM) if head.startswith(_BOM) else 0)
+    return head.removeprefix(_BOM).lstrip()[:1]
+
+
+def _streamed(path: Path, file: IO[bytes], how: str, prefix: str) -> Iterator[Any]:
+    import ijson
+
+    try:
+        yield from getattr(ijson, how)(file, prefix, use_float=True)
+    except ijson.JSONError as error:
+        reason = " ".join(str(error).split("\n")[0].split())
+        raise SceneError(f"{path}: not valid JSON: {reason}") from None
+
+
+def _lines(file: IO[bytes]) -> Iterator[Entry]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            yield f"line {number}", json.loads(line)
+        except (ValueError, RecursionError):
+            yield f"line {number}", IncompleteError("the line is not valid JSON")
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[Entry]:
+    with (
+        closing(open_regular(path, SceneError)) as file,
+        io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
+    ):
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        try:
+            header = [name.strip() for name in next(reader, [])]
+            twice = next((name for number, name in enumerate(header) if name in header[:number]), None)
+            if twice is not None:
+                raise SceneError(f"{path}: line 1: {show(twice)} names two columns")
+            for row in reader:
+                where = f"line {reader.line_num}"
+                if len(row) > len(header):
+                    yield where, IncompleteError("the row has more cells than the header")
+                elif row:
+                    yield where, {name: cell.strip() or None for name, cell in zip(header, row, strict=False)}
+        except csv.Error as error:
+            raise SceneError(f"{path}: line {reader.line_num}: {error}") from None
+        except UnicodeDecodeError as error:
+            raise SceneError(f"{path}: not UTF-8 text (byte 0x{error.object[error.start]:02x})") from None
+
+
+def _parquet(path: Path) -> Iterator[Entry]:
+    import pyarrow
+    import pyarrow.parquet
+
+    with closing(open_regular(path, SceneError)) as file:
+        try:
+            table = pyarrow.parquet.ParquetFile(file)
+            columns = [field.name for field in table.schema_arrow if not _is_bytes(field.type)]
+            number = 0
+            for batch in table.iter_batches(_BATCH, columns=columns):
+                for row in batch.to_pylist():
+                    yield f"row {number}", row
+                    number += 1
+        except (pyarrow.ArrowException, OSError) as error:
+            raise SceneError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _is_bytes(kind: Any) -> bool:
+    """Whether a column holds files (videos, images), or objects with such."""
+    import pyarrow
+
+    if pyarrow.types.is_struct(kind):
+        return any(_is_bytes(field.type) for field in kind)
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))

@@ -1,0 +1,213 @@
+"""Tables with named columns, one record a row: questions, boxes, or turns. The format is ours.
+
+.csv, .tsv, .jsonl, .json (a list of objects) and .parquet are read. What the rows are follows from the columns, or is
+said with `rows`:
+
+- questions: `question`; also `clip`, `id`, `options`, `answer`, `start` and `end` of the part of the clip that is asked
+  about. `options` is a list, or text with `|` between the options; or each has a column of its own, `option1`,
+  `option2`, ... or `a0`, `a1`, ... `answer` is spelt as one of the options.
+- boxes: `name` and `x1`, `y1`, `x2`, `y2`, or `left`, `top`, `width`, `height`; at a `time` in seconds or a `frame`
+  counted from 0; also `clip`, `track`, `score`.
+- turns: `speaker` with `start`; also `clip`, `end`, `text`.
+
+`columns` names columns that are called otherwise. All other columns of questions become fields, by which results are
+grouped. Held against: nothing else, since the format is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attnscope.errors import SceneError
+from attnscope.scene.importers.datasets.reading import IncompleteError, members, number, table_entries, words
+from attnscope.scene.importers.registry import importer
+from attnscope.scene.models import BoxUnits
+from attnscope.scene.names import name_key
+from attnscope.scene.problems import show
+from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, Record, SpeechRecord
+
+_QUESTIONS = ("clip", "id", "question", "options", "answer", "start", "end")
+_BOXES = ("clip", "name", "time", "frame", "track", "score", "x1", "y1", "x2", "y2", "left", "top", "width", "height")
+_TURNS = ("clip", "speaker", "start", "end", "text")
+_COLUMNS = {"questions": _QUESTIONS, "boxes": _BOXES, "turns": _TURNS}
+_OPTION = re.compile(r"(?:option[ _]?|a)(\d{1,2})", re.IGNORECASE)
+_CORNERS, _SIZES = ("x1", "y1", "x2", "y2"), ("left", "top", "width", "height")
+_WHAT = {"questions": "question", "boxes": "box", "turns": "turn"}
+
+
+@importer(
+    name="table",
+    yields=("questions", "boxes", "turns"),
+    summary="a table with named columns: questions, boxes, or turns (.csv, .tsv, .jsonl, .json, .parquet)",
+    documentation="docs/import.md",
+)
+def read_table(
+    path: Path, *, rows: str = "", columns: str = "", separator: str = "|", units: BoxUnits = "pixels"
+) -> Iterator[Record | Note]:
+    """Read a table.
+
+    Args:
+        path: The table.
+        rows: What a row is: questions, boxes or turns.
+        columns: Names of columns that are called otherwise, `clip=vid_name,question=q`.
+        separator: What stands between options that are one text.
+        units: Of boxes: pixels or fraction.
+    """
+    renamed = _renamed(path, columns)
+    entries = table_entries(path)
+    first = next(entries, None)
+    if first is None:
+        raise SceneError(f"{path}: holds no row")
+    header = set(_named(first[1], renamed)) if isinstance(first[1], dict) else set()
+    for ours, theirs in {ours: theirs for theirs, ours in renamed.items()}.items():
+        if ours not in header:
+            raise SceneError(f"{path}: columns: there is no column {show(theirs)}; there are {_listed(first[1])}")
+    kind = rows or _kind(header)
+    if kind not in _COLUMNS:
+        wrong = f"rows: {show(rows)} is not one of" if rows else f"the columns {_listed(first[1])} are of none of"
+        raise SceneError(f"{path}: {wrong} {', '.join(_COLUMNS)}; name columns with columns=question=TITLE")
+    make = {"questions": _question, "boxes": _box, "turns": _turn}[kind]
+    yield _record(first, kind, renamed, separator, units, make)
+    for entry in entries:
+        yield _record(entry, kind, renamed, separator, units, make)
+
+
+def _renamed(path: Path, columns: str) -> dict[str, str]:
+    """Our name of a column by its name in the table."""
+    renamed: dict[str, str] = {}
+    every = {name for names in _COLUMNS.values() for name in names}
+    for pair in columns.split(",") if columns.strip() else ():
+        ours, equals, theirs = (part.strip() for part in pair.partition("="))
+        if not equals or not theirs or not (ours in every or _OPTION.fullmatch(ours)):
+            raise SceneError(f"{path}: columns: {show(pair)} is none of the form OURS=THEIRS, with a name of ours")
+        renamed[theirs] = ours
+    return renamed
+
+
+def _named(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
+    return {renamed.get(name, name): value for name, value in row.items()}
+
+
+def _listed(row: Any) -> str:
+    return ", ".join(map(show, row)) if isinstance(row, dict) and row else "none"
+
+
+def _kind(header: set[str]) -> str:
+    """What a table holds, by its columns; empty if they do not say."""
+    found = [
+        kind
+        for kind, fits in (
+            ("questions", "question" in header),
+            ("boxes", "name" in header and (set(_CORNERS) <= header or set(_SIZES) <= header)),
+            ("turns", "speaker" in header and "start" in header and "question" not in header),
+        )
+        if fits
+    ]
+    return found[0] if len(found) == 1 else ""
+
+
+def _record(
+    entry: tuple[str, Any], kind: str, renamed: dict[str, str], separator: str, units: BoxUnits, make: Any
+) -> Record:
+    where, row = entry
+    clip = name = ""
+    try:
+        values = _named(members(row), renamed)
+        clip = "" if values.get("clip") is None else str(values["clip"]).strip()
+        name = str(next((values[key] for key in ("id", "name", "speaker") if values.get(key)), ""))
+        made: Record = make(where, clip, values, separator, units)
+    except IncompleteError as lack:
+        return LeftOut(where=where, clip=clip, what=_WHAT[kind], reason=str(lack), name=name)
+    return made
+
+
+def _question(where: str, clip: str, row: dict[str, Any], separator: str, _units: BoxUnits) -> QuestionRecord:
+    text = words(row, "question", "has no question")
+    columns = sorted((int(match[1]), name) for name in row if (match := _OPTION.fullmatch(name)))
+    options = _options(row.get("options"), separator)
+    if not options:
+        options = tuple(str(row[name]).strip() for _, name in columns if row[name] not in (None, ""))
+    answer = None if row.get("answer") in (None, "") else str(row["answer"]).strip()
+    if len({name_key(option) for option in options}) < len(options):
+        raise IncompleteError("two of its options are the same")
+    if answer is not None and options and name_key(answer) not in map(name_key, options):
+        raise IncompleteError("its answer is none of its options")
+    taken = {*_QUESTIONS, *(name for _, name in columns)}
+    identity = row.get("id")
+    return QuestionRecord(
+        where=where,
+        clip=clip,
+        id=None if identity is None else str(identity).strip(),
+        question=text,
+        options=options,
+        answer=answer,
+        fields={name: value for name, value in row.items() if name not in taken and _is_label(value)},
+        window=_window(row),
+    )
+
+
+def _options(given: Any, separator: str) -> tuple[str, ...]:
+    if given is None:
+        return ()
+    parts = given if isinstance(given, list) else str(given).split(separator)
+    options = tuple(str(part).strip() for part in parts)
+    if not all(options):
+        raise IncompleteError("one of its options is empty")
+    return options
+
+
+def _window(row: dict[str, Any]) -> tuple[float, float] | None:
+    if row.get("start") is None and row.get("end") is None:
+        return None
+    start, end = (number(row.get(key), f"its {key} is no number") for key in ("start", "end"))
+    if not 0 <= start < end:
+        raise IncompleteError("its end is not after its start")
+    return start, end
+
+
+def _is_label(value: Any) -> bool:
+    """Whether a scene can have the value as a label."""
+    if isinstance(value, list):
+        return all(_is_label(part) and not isinstance(part, list) for part in value)
+    return isinstance(value, (str, int, float)) and value == value
+
+
+def _box(where: str, clip: str, row: dict[str, Any], _separator: str, units: BoxUnits) -> BoxRecord:
+    name = words(row, "name", "has no name")
+    keys = _CORNERS if set(_CORNERS) <= row.keys() else _SIZES
+    a, b, c, d = (number(row.get(key), f"has no {key}") for key in keys)
+    xyxy = (a, b, c, d) if keys == _CORNERS else (a, b, a + c, b + d)
+    if xyxy[2] <= xyxy[0] or xyxy[3] <= xyxy[1]:
+        raise IncompleteError("the box has no area")
+    time = None if row.get("time") is None else number(row["time"], "its time is no number")
+    frame = None if row.get("frame") is None else number(row["frame"], "its frame is no number")
+    if time is None and frame is None:
+        raise IncompleteError("has neither a time nor a frame")
+    if (time or 0) < 0 or (frame or 0) < 0 or (frame is not None and not frame.is_integer()):
+        raise IncompleteError("its time or frame is negative, or its frame is no whole number")
+    return BoxRecord(
+        where=where,
+        clip=clip,
+        name=name,
+        xyxy=xyxy,
+        units=units,
+        time=time,
+        frame=None if frame is None or time is not None else int(frame),
+        track="" if row.get("track") is None else str(row["track"]),
+        score=None if row.get("score") is None else number(row["score"], "its score is no number"),
+    )
+
+
+def _turn(where: str, clip: str, row: dict[str, Any], _separator: str, _units: BoxUnits) -> SpeechRecord:
+    start, end = (
+        None if row.get(key) is None else number(row[key], f"its {key} is no number") for key in ("start", "end")
+    )
+    if start is None:
+        raise IncompleteError("has no start")
+    if start < 0 or (end is not None and end < start):
+        raise IncompleteError("its start is negative, or its end before it")
+    speaker, text = (None if row.get(key) is None else str(row[key]).strip() for key in ("speaker", "text"))
+    return SpeechRecord(where=where, clip=clip, speaker=speaker or None, start=start, end=end, text=text or None)

@@ -1,0 +1,81 @@
+"""A thousand invented records of each data set, with every oddity: nothing is lost, and each reason counts right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import attnscope.scene.importers.datasets  # noqa: F401 - registers them
+from attnscope import Scene
+from attnscope.scene import LeftOut, Note, SampleRecord
+from attnscope.scene.importers.registry import IMPORTERS
+from tests.support import datasets
+from tests.support.datasets import Expected
+
+
+def mmsi(folder: Path) -> tuple[Path, dict[str, Any], Expected]:
+    expected = datasets.mmsi(folder, games=20, lines=60)
+    named = {name: folder / name for name in ("labelled", "meta", "keypoints")}
+    return folder / "plain", named | {"size": "640x360"}, expected
+
+
+CASES: dict[str, Callable[[Path], tuple[Path, dict[str, Any], Expected]]] = {
+    "tvqa": lambda folder: (folder, {}, datasets.tvqa(folder, 1000)),
+    "mmsi": mmsi,
+    "online-mmsi": lambda folder: (folder, {"task": "STI"}, datasets.online_mmsi(folder, 1000)),
+    "werewolf": lambda folder: (folder, {}, datasets.werewolf(folder, 100)),
+    "friends-mmc": lambda folder: (folder, {}, datasets.friends_mmc(folder, 1000)),
+    "av-speakerbench": lambda folder: (
+        folder / "test.parquet",
+        {},
+        datasets.av_speakerbench(folder / "test.parquet", 1000),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_record_is_a_sample_or_left_out_with_its_reason(name: str, tmp_path: Path) -> None:
+    path, options, expected = CASES[name](tmp_path)
+    samples, left, names, contents = 0, Counter[tuple[str, str]](), set[str](), dict[str, Any]()
+    for record in IMPORTERS[name](path, **options):
+        if isinstance(record, SampleRecord):
+            samples += 1
+            assert record.id not in names
+            names.add(str(record.id))
+            assert record.answer in record.options
+            assert {"dataset", "task"} <= record.fields.keys()
+            assert contents.setdefault(record.scene_name, record.scene) == record.scene
+            document = {"video": "clip.mp4", **record.scene, "question": record.question, "fields": record.fields}
+            scene = Scene.model_validate({**document, "options": record.options, "answer": record.answer})
+            assert scene.answer == record.answer
+        elif isinstance(record, LeftOut):
+            left[record.what, record.reason] += 1
+            assert record.where
+        else:
+            assert isinstance(record, Note)
+    assert (samples, left) == (expected.samples, expected.left)
+    assert samples > 300
+
+
+def test_options_are_texts_numbers_or_paths() -> None:
+    """So that a command line can give them, and none is needed by the signature alone."""
+    for name in [*CASES, "table"]:
+        for option in IMPORTERS[name].options.values():
+            assert option.default is not option.empty, (name, option)
+
+
+@pytest.mark.parametrize("name", [*CASES, "table"])
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[1]", '[{"nothing": 1}]', "a,b\n1,2\n", "\x00\x01", "[{"])
+def test_another_file_is_refused_in_one_line(name: str, content: str, tmp_path: Path) -> None:
+    from attnscope.errors import SceneError
+
+    path = tmp_path / "some.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(SceneError) as problem:
+        list(IMPORTERS[name](path))
+    assert str(problem.value).startswith(str(path))
+    assert "\n" not in str(problem.value)
