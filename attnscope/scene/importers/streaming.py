@@ -70,6 +70,25 @@ def json_items(path: Path, prefix: str) -> Iterator[Any]:
             raise SceneError(f"{path}: not valid JSON: {reason}") from None
 
 
+def json_members(path: Path) -> Iterator[tuple[str, Any]]:
+    """The keys and values of the object that a JSON file is, one at a time.
+
+    Raises:
+        SceneError: As `json_items`, or if it is no object.
+    """
+    import ijson
+
+    with open_regular(path, SceneError) as file:
+        try:
+            if next(ijson.basic_parse(_without_mark(file)))[0] != "start_map":
+                raise SceneError(f"{path}: is no JSON object")
+            file.seek(0)
+            yield from ijson.kvitems(_without_mark(file), "", use_float=True)
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise SceneError(f"{path}: not valid JSON: {reason}") from None
+
+
 def json_keys(path: Path) -> list[str] | None:
     """The keys of the object that a JSON file is, None if it is no object; its values are passed over.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from attnscope.errors import SceneError
 from attnscope.files import exists, is_folder
-from attnscope.scene.importers.boxes.pickles import Array, read_pickle
+from attnscope.scene.importers.pickles import Array, read_pickle
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.speech.runs import speaking_runs
 from attnscope.scene.importers.streaming import number, whole

@@ -26,7 +26,7 @@ from attnscope.scene.records import LeftOut, Note, Record, SampleRecord
 _KEYS = ("question", "choices", "answer", "task_id", "audio_visual_path", "visual_path")
 _PATHS = {
     "audio-visual": ("audio_visual_path", "audiovisual_path", "video_path"),
-    "visual": ("visual_path", "video_path"),
+    "silent": ("visual_path", "video_path"),
 }
 _LONGEST = 10_000  # characters of the choices of one question
 _MARKS = ".):"
@@ -44,7 +44,7 @@ def read_av_speakerbench(path: Path, *, media: str = "audio-visual") -> Iterator
 
     Args:
         path: The table, or a folder with exactly one.
-        media: Which clip is shown: `audio-visual`, with sound, or `visual`, without.
+        media: Which clip is shown: `audio-visual`, with sound, or `silent`, without.
     """
     if media not in _PATHS:
         raise SceneError(f"{path}: media: {media!r} is not one of {', '.join(_PATHS)}")

@@ -43,7 +43,7 @@ def read_online_mmsi(
     """Read the questions of Online-MMSI.
 
     Args:
-        path: metadata.csv, the folder that holds it, or the folder above the splits.
+        path: The file metadata.csv, the folder that holds it, or the folder above the splits.
         split: Which split, if the folder holds several.
         task: STI, PCR or MPP. If not given, the name of the folder above begins with it, or the column `subset` does.
         forecast: Also ask what is said next, as `user` does.

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
-import math
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import Any, Self
 
 from attnscope.errors import SceneError
 from attnscope.files import open_regular
+from attnscope.scene.importers import streaming
+from attnscope.scene.importers.streaming import json_items, text_lines
 from attnscope.scene.problems import show
 from attnscope.scene.records import Note
 
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-_BOM = b"\xef\xbb\xbf"
 _BATCH = 256  # rows of a parquet file in memory
 
 
 class IncompleteError(Exception):
     """A record cannot be imported; the message is the reason, without the record's own values."""
+
+
+class Shelf:
+    """Values that JSON can hold, by name, on disk: for a file that another one refers to in any order.
+
+    The empty name gives SQLite's temporary database: it keeps a few pages in memory and the rest in a file without a
+    name.
+    """
+
+    def __enter__(self) -> Self:
+        self._base = sqlite3.connect("", isolation_level=None)
+        self._base.execute("CREATE TABLE shelf (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        self._base.execute("BEGIN")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._base.close()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._base.execute("INSERT OR REPLACE INTO shelf VALUES (?, ?)", (name, json.dumps(value)))
+
+    def get(self, name: str) -> Any:
+        """The value of a name; None if there is none."""
+        row = self._base.execute("SELECT value FROM shelf WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
 
 
 Entry = tuple[str, Any]  # its place, and the record, or an IncompleteError where it cannot be read
@@ -39,28 +67,14 @@ def json_entries(path: Path) -> Iterator[Entry]:
     Raises:
         SceneError: If the file is neither, or the list is no valid JSON.
     """
-    with closing(open_regular(path, SceneError)) as file:
-        start = _begin(file)
-        if start == b"{":
-            yield from _lines(file)
-        elif start == b"[":
-            for number, item in enumerate(_streamed(path, file, "items", "item")):
-                yield f"[{number}]", item
-        else:
-            raise SceneError(f"{path}: is no list of JSON and no JSON Lines")
-
-
-def json_members(path: Path) -> Iterator[tuple[str, Any]]:
-    """The members of a file that is one JSON object, one at a time.
-
-    Raises:
-        SceneError: If the file is no valid JSON object.
-    """
-    with closing(open_regular(path, SceneError)) as file:
-        start = _begin(file)
-        if start != b"{":
-            raise SceneError(f"{path}: is no JSON object")
-        yield from _streamed(path, file, "kvitems", "")
+    start = _begin(path)
+    if start == b"{":
+        yield from _lines(path)
+    elif start == b"[":
+        for place, item in enumerate(json_items(path, "item")):
+            yield f"[{place}]", item
+    else:
+        raise SceneError(f"{path}: is no list of JSON and no JSON Lines")
 
 
 def table_entries(path: Path) -> Iterator[Entry]:
@@ -137,11 +151,8 @@ def number(value: Any, reason: str) -> float:
     Raises:
         IncompleteError: `reason`, if it is none.
     """
-    try:
-        found = math.nan if isinstance(value, bool) or not isinstance(value, (str, int, float)) else float(value)
-    except (ValueError, OverflowError):
-        found = math.nan
-    if not math.isfinite(found):
+    found = streaming.number(value)
+    if found is None:
         raise IncompleteError(reason)
     return found
 
@@ -161,31 +172,20 @@ def clock(value: Any, reason: str) -> float:
     return float(sum(60**power * part for power, part in enumerate(reversed(numbers))))
 
 
-def _begin(file: IO[bytes]) -> bytes:
-    """The first byte that is no white space; the file is then at its beginning, past a byte order mark."""
-    head = file.read(4096)
-    file.seek(len(_BOM) if head.startswith(_BOM) else 0)
-    return head.removeprefix(_BOM).lstrip()[:1]
+def _begin(path: Path) -> bytes:
+    """The first byte that is no white space."""
+    with open_regular(path, SceneError) as file:
+        return file.read(4096).removeprefix(codecs.BOM_UTF8).lstrip()[:1]
 
 
-def _streamed(path: Path, file: IO[bytes], how: str, prefix: str) -> Iterator[Any]:
-    import ijson
-
-    try:
-        yield from getattr(ijson, how)(file, prefix, use_float=True)
-    except ijson.JSONError as error:
-        reason = " ".join(str(error).split("\n")[0].split())
-        raise SceneError(f"{path}: not valid JSON: {reason}") from None
-
-
-def _lines(file: IO[bytes]) -> Iterator[Entry]:
-    for number, line in enumerate(file, 1):
+def _lines(path: Path) -> Iterator[Entry]:
+    for place, line in text_lines(path):
         if not line.strip():
             continue
         try:
-            yield f"line {number}", json.loads(line)
+            yield f"line {place}", json.loads(line)
         except (ValueError, RecursionError):
-            yield f"line {number}", IncompleteError("the line is not valid JSON")
+            yield f"line {place}", IncompleteError("the line is not valid JSON")
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[Entry]:

@@ -25,16 +25,16 @@ from attnscope.files import is_folder
 from attnscope.scene.importers.datasets import boxes as drawing
 from attnscope.scene.importers.datasets.reading import (
     IncompleteError,
+    Shelf,
     checked,
     json_entries,
-    json_members,
     members,
     notes,
     number,
     words,
 )
-from attnscope.scene.importers.datasets.shelf import Shelf
 from attnscope.scene.importers.registry import importer
+from attnscope.scene.importers.streaming import json_members
 from attnscope.scene.names import clean_name, name_key
 from attnscope.scene.records import LeftOut, Note, Record, SampleRecord
 

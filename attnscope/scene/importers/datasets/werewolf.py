@@ -75,8 +75,8 @@ def read_werewolf(
 
     Args:
         path: The folder as it is published, the folder of one subset, or the JSON of a split.
-        split: train, val or test.
-        tasks: strategy, vote, or both with a comma.
+        split: Which split: train, val or test.
+        tasks: Which tasks: strategy, vote, or both with a comma.
         context: Lines before the one whose strategy is asked for. Votes have the whole game.
     """
     wanted = [task.strip() for task in tasks.split(",") if task.strip()]

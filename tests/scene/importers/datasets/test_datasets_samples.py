@@ -243,7 +243,7 @@ def test_av_speakerbench() -> None:
         "sub_category": "Speaker Recognition",
     }
     assert left(records) == [("sample", "line 2", "two of its choices are the same")]
-    assert samples(read("av-speakerbench", "av-speakerbench.jsonl", media="visual"))[0].clip == "v/clip_1.mp4"
+    assert samples(read("av-speakerbench", "av-speakerbench.jsonl", media="silent"))[0].clip == "v/clip_1.mp4"
 
 
 def test_table_of_questions() -> None:

@@ -48,7 +48,9 @@ def test_as_numpy_reads_them(points: Any, tmp_path: Path) -> None:
     assert len(ours) == len(theirs) == 2
     assert ours[1] == theirs[1] == []
     assert ours[0][0]["idx"] == 0
-    assert np.array_equal(np.asarray(ours[0][0]["keypoints"]), np.asarray(theirs[0][0]["keypoints"]))
+    read = ours[0][0]["keypoints"]
+    assert np.array_equal(getattr(read, "values", read), np.asarray(theirs[0][0]["keypoints"]))
+    assert list(people(ours[0], 0.5, 0.0)) == list(people(theirs[0], 0.5, 0.0))
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -67,7 +69,7 @@ def test_of_every_protocol(protocol: int, tmp_path: Path) -> None:
 
 def test_code_is_not_run(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", frames([Harm(tmp_path / "harm")]), allow_pickle=True)
-    with pytest.raises(SceneError, match="it is not read, since that may run code"):
+    with pytest.raises(SceneError, match="which is no array of numbers; it is not loaded"):
         read_keypoints(tmp_path / "a.npy")
     assert not (tmp_path / "harm").exists()
     np.load(tmp_path / "a.npy", allow_pickle=True)
@@ -104,7 +106,7 @@ def test_known_names_cannot_be_used_for_other_things(name: Any, arguments: Any, 
         (b"", "is no .npy file"),
         (b"nothing of the kind", "is no .npy file"),
         (None, "is an array [3] of float64, and not one list of people for each frame"),
-        ("cut", "cannot be read"),
+        ("cut", "not a pickle of numbers that can be read"),
     ],
 )
 def test_other_files(content: Any, message: str, tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from attnscope.files import read_bytes
 
 
 class Array:
-    """An array of numbers.
+    """An array of numbers, or a list that was stored as an array of objects.
 
     Attributes:
-        values: The NumPy array; of a pickle that gave none, an empty one.
+        values: The NumPy array, or the list; of a pickle that gave none, an empty array.
     """
 
     __slots__ = ("values",)
@@ -28,23 +28,28 @@ class Array:
     def __init__(self) -> None:
         import numpy as np
 
-        self.values = np.empty(0)
+        self.values: Any = np.empty(0)
 
     def __setstate__(self, state: Any) -> None:
         _, shape, kind, is_fortran, data = state
+        if isinstance(kind, _Kind) and kind.dtype.hasobject:
+            if not isinstance(data, list) or tuple(shape) != (len(data),):
+                raise ValueError("an array of objects is no list")
+            self.values = data
+            return
         self.values = _values(data, kind, shape, "F" if is_fortran else "C")
 
 
 class _Kind:
-    """A dtype of numbers. NumPy's own would take flags from the pickle that make it read pointers out of bytes."""
+    """A dtype of numbers or objects. NumPy's own takes flags from the pickle that make it read pointers out of bytes."""
 
     __slots__ = ("dtype",)
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, objects: bool) -> None:
         import numpy as np
 
         self.dtype = np.dtype(code)
-        if self.dtype.kind not in "biuf":
+        if self.dtype.kind not in ("biufO" if objects else "biuf"):
             raise ValueError(f"an array of {self.dtype} is no array of numbers")
 
     def __setstate__(self, state: Any) -> None:
@@ -62,9 +67,22 @@ def read_pickle(path: Path, limit: int) -> Any:
     Raises:
         SceneError: The file cannot be read, is too large or damaged, or names anything but arrays of numbers.
     """
-    content = read_bytes(path, limit, SceneError)
+    return load_pickle(path, read_bytes(path, limit, SceneError))
+
+
+def load_pickle(path: Path, content: bytes, *, objects: bool = False) -> Any:
+    """Load a pickle that holds nothing but data, from a file that was read.
+
+    Args:
+        path: Named in errors.
+        content: The pickle.
+        objects: Arrays may also be lists of such data, which NumPy stores as arrays of objects.
+
+    Raises:
+        SceneError: As `read_pickle`.
+    """
     try:
-        return _Unpickler(path, io.BytesIO(content)).load()
+        return _Unpickler(path, io.BytesIO(content), objects).load()
     except SceneError:
         raise
     except Exception as error:  # a damaged pickle raises nearly anything
@@ -73,9 +91,9 @@ def read_pickle(path: Path, limit: int) -> Any:
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc,unused-ignore]
-    def __init__(self, path: Path, file: io.BytesIO) -> None:
+    def __init__(self, path: Path, file: io.BytesIO, objects: bool) -> None:
         super().__init__(file)
-        self.path = path
+        self.path, self.objects = path, objects
 
     def find_class(self, module: str, name: str) -> Any:
         """A function of this file in place of the one that is named, fresh each time: a pickle may write on it."""
@@ -83,7 +101,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined,misc,unused-ig
             case "numpy", "ndarray":
                 return "ndarray"
             case "numpy", "dtype":
-                return lambda code, *_: _Kind(str(code))
+                return lambda code, *_: _Kind(str(code), self.objects)
             case "numpy.core.multiarray", "_reconstruct":
                 return lambda *_: Array()
             case "numpy.core.multiarray", "scalar":
