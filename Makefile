@@ -61,6 +61,8 @@ OUTSIDE := tests/attention tests/model tests/install tests/doctor \
 	tests/correct/test_corrected_trainer.py tests/correct/test_moda_adapter.py tests/correct/test_peers_batches.py \
 	tests/correct/test_social_bias.py tests/demo/test_embedded.py tests/scene/test_scene_images.py tests/scene/test_scene_video.py
 RUN_OUTSIDE := -m pytest -m "not slow" --numprocesses logical --dist loadfile $(OUTSIDE)
+RUN_FAMILIES := -m pytest -m slow --numprocesses logical --dist load tests/capture/test_families.py \
+	-k "qwen3_vl or llava_onevision or internvl or sliding or softcap"
 
 NEWEST := .venv-newest
 # The user's pip decides what the newest is, a constraint file of the user's included.
@@ -70,6 +72,7 @@ install-newest:
 
 test-newest: install-newest  ## what touches outside code, on the newest versions within the ranges; no lock
 	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(RUN_OUTSIDE)
+	OMP_NUM_THREADS=1 $(NEWEST)/bin/python $(RUN_FAMILIES)
 
 FLOOR := .venv-floor
 FLOOR_UV := UV_HTTP_TIMEOUT=180 $(BIN)/uv pip
@@ -86,6 +89,7 @@ $(FLOOR)/.installed: pyproject.toml | $(VENV)/.installed-dev
 
 test-floor: $(FLOOR)/.installed  ## the same tests on the lowest versions within the ranges; needs Python 3.11
 	OMP_NUM_THREADS=1 $(FLOOR)/bin/python $(RUN_OUTSIDE)
+	OMP_NUM_THREADS=1 $(FLOOR)/bin/python $(RUN_FAMILIES)
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy, and generated docs up to date
 	$(BIN)/ruff check .

@@ -151,7 +151,7 @@ def test_an_adapter_folder_is_examined_with_its_model(tmp_path: Path) -> None:
     assert all(finding.state == "ok" for finding in section.findings)
 
 
-@pytest.mark.parametrize("broken", ["transformers", "torch"])
+@pytest.mark.parametrize("broken", ["transformers", pytest.param("torch", marks=pytest.mark.slow)])
 def test_the_report_of_a_broken_package_names_it_and_goes_on(broken: str, tmp_path: Path) -> None:
     (tmp_path / broken).mkdir()
     (tmp_path / broken / "__init__.py").write_text("raise ImportError('libcuda.so: wrong ELF class')\n")

@@ -25,7 +25,7 @@ NAMED = (0, 2, 3, 4, 5, 6)
 ANSWER = SocialBias(alpha=2.0, rows="answer", layers="0-3")
 
 
-@pytest.fixture(scope="module", params=["qwen2_5_vl", "internvl"])
+@pytest.fixture(scope="module", params=["qwen2_5_vl", pytest.param("internvl", marks=pytest.mark.slow)])
 def loaded(request: pytest.FixtureRequest, checkpoint: Callable[[str], Path]) -> LoadedModel:
     return attnscope.load(checkpoint(request.param), dtype="float32", device="cpu")
 

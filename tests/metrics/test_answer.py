@@ -98,7 +98,7 @@ def test_heads_are_averaged_before_shares_are_taken(drawn):
 # ---- limits and symmetries
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(size=st.integers(2, 4), frames=st.integers(1, 3), window=st.integers(4, 40), seed=st.integers(0, 99))
 def test_even_attention_has_lift_one_and_equal_shares(tmp_path_factory, size, frames, window, seed):
     """Whatever the row may see: a window of keys, with some of the cells outside it."""
@@ -116,7 +116,7 @@ def test_even_attention_has_lift_one_and_equal_shares(tmp_path_factory, size, fr
         assert values(cap, "answer_lift") == pytest.approx(lifts, nan_ok=True)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(order=st.permutations(range(3)), seed=st.integers(0, 1000))
 def test_renaming_speakers_permutes_the_rows(tmp_path_factory, order, seed):
     sketch, renamed = asking(hidden=[("Ben", 1)]), asking(hidden=[("Ben", 1)])
@@ -134,7 +134,7 @@ def test_renaming_speakers_permutes_the_rows(tmp_path_factory, order, seed):
         assert best_answer_head(tables[0]) == best_answer_head(tables[1])
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(seed=st.integers(0, 1000), generated=st.integers(0, 2))
 def test_numbers_equal_sums_of_the_dense_map(tmp_path_factory, seed, generated):
     """The second computation, key by key from `cap.attention`, with tokens generated after the answer position."""

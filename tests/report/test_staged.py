@@ -18,7 +18,7 @@ from attnscope.report.page.staging import draft
 OLD = {"report.html": "old page", "summary.json": "{}", "tables/definitions.csv": "old", "mine.txt": "mine"}
 
 
-@pytest.fixture(params=["analyze", "compare"])
+@pytest.fixture(params=["analyze", pytest.param("compare", marks=pytest.mark.slow)])
 def report(request, before, after):
     """Writes a report into a folder."""
     return {"analyze": lambda out: analyze(before, out), "compare": lambda out: compare(before, after, out)}[
