@@ -48,6 +48,7 @@ ATTENTION = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention",
 QUANTIZED = ("int8",)
 
 SPLITS = ("train", "calibration", "test")
+LAYOUTS = ("scenes", "tvqa")
 TASKS = (
     "target",
     "target-hidden",

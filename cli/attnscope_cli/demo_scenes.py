@@ -11,6 +11,8 @@ from attnscope_cli._choices import one_of
 from attnscope_cli._common import print_json, print_lines, progress_bar, setup_logging
 from attnscope_cli._options import Json, PerTask, Quiet, Tasks, option
 
+_PEOPLE = "0-6"
+
 
 def run(
     out: Annotated[Path, option("Folder for the clips; must be new or empty.", "DIR", "--out", "-o")],
@@ -31,24 +33,44 @@ def run(
     ] = "test",
     people: Annotated[
         str, option("Numbers of people (3, 2-5 or 1,4), dealt in turn; 0 is things alone.", "NUMBERS")
-    ] = "0-6",
+    ] = _PEOPLE,
     tasks: Tasks = None,
     per_task: PerTask = None,
+    layout: Annotated[
+        str,
+        option(
+            "scenes: what `attnscope eval` reads; tvqa: a folder of TVQA+, which `attnscope import` reads.",
+            "LAYOUT",
+            "--as",
+            complete=one_of(_choices.LAYOUTS),
+        ),
+    ] = "scenes",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Write round-table clips, their scene files with questions, and a manifest for `attnscope eval`.
 
+    With `--as tvqa` the same clips, of five people each, are written as TVQA+ is published: to try an import without
+    the real data.
+
     Example: `attnscope demo-scenes -o scenes/ --n 200 --seed 0`
     """
     setup_logging(quiet)
     from attnscope.demo.scenes import write_scenes
+    from attnscope.demo.tvqa import PEOPLE, write_tvqa
 
+    if layout not in _choices.LAYOUTS:
+        raise RequestError(f'--as "{layout}": choose from {", ".join(_choices.LAYOUTS)}')
+    how: dict[str, Any] = {"count": n, "seed": seed, "split": split, "per_task": per_task}
+    how |= {} if tasks is None else {"tasks": [task.strip() for task in tasks.split(",")]}
     with progress_bar(quiet) as progress:
-        chosen = {} if tasks is None else {"tasks": [task.strip() for task in tasks.split(",")]}
-        how: dict[str, Any] = {"count": n, "seed": seed, "split": split, "people": _numbers(people), **chosen}
-        manifest = write_scenes(out, **how, per_task=per_task, progress=progress)
-    print_json({"manifest": str(manifest)}) if json else print_lines(manifest)
+        if layout == "scenes":
+            kind, written = "manifest", write_scenes(out, **how, people=_numbers(people), progress=progress)
+        else:
+            if people not in (_PEOPLE, str(PEOPLE)):
+                raise RequestError(f"--people {people}: clips of TVQA+ have {PEOPLE} people, for it has five answers")
+            kind, written = "folder", write_tvqa(out, **how, progress=progress)
+    print_json({kind: str(written)}) if json else print_lines(written)
 
 
 def _numbers(text: str) -> list[int]:

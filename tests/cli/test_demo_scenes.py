@@ -54,3 +54,28 @@ def test_flags_reach_the_library(cli: Cli) -> None:
     files = sorted(path.relative_to("a") for path in Path("a").rglob("*.*"))
     assert len(files) > 5
     assert [("a" / path).read_bytes() for path in files] == [("b" / path).read_bytes() for path in files]
+
+
+def test_the_layout_of_tvqa(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "tvqa"
+    ran = cli(
+        "demo-scenes", "-o", out, "--as", "tvqa", "--n", "1", "--tasks", "pointing,target,target-hidden", "--json"
+    )
+    assert (ran.code, json.loads(ran.out)) == (0, {"folder": str(out)})
+    (question,) = json.loads((out / "tvqa_plus_val.json").read_text(encoding="utf-8"))[:1]
+    assert {"qid", "q", "a0", "a4", "answer_idx", "ts", "vid_name", "bbox"} <= question.keys()
+    assert (out / "videos" / f"{question['vid_name']}.mp4").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--as", "mmsi"), '--as "mmsi": choose from scenes, tvqa'),
+        (("--as", "tvqa", "--people", "3"), "--people 3: clips of TVQA+ have 5 people, for it has five answers"),
+        (("--as", "tvqa", "--tasks", "cup"), 'tasks="cup": is not answered by one of five names'),
+    ],
+)
+def test_a_layout_that_cannot_be(words: tuple[str, ...], message: str, cli: Cli, tmp_path: Path) -> None:
+    ran = cli("demo-scenes", "-o", tmp_path / "out", *words)
+    assert (ran.code, message in ran.err) == (2, True), ran.err
+    assert not (tmp_path / "out").exists()

@@ -41,7 +41,7 @@ class Array:
 
 
 class _Kind:
-    """A dtype of numbers or objects. NumPy's own takes flags from the pickle that make it read pointers out of bytes."""
+    """A dtype of numbers or objects. NumPy takes flags from the pickle that make it read pointers out of bytes."""
 
     __slots__ = ("dtype",)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from attnscope.errors import RequestError, SceneError
 from attnscope.files import exists
-from attnscope.scene.importers import boxes, speech  # noqa: F401 - their modules register the formats
+from attnscope.scene.importers import boxes, datasets, speech  # noqa: F401 - their modules register the formats
 from attnscope.scene.importers.registry import IMPORTERS, Importer, Yield, reader, suffixes_of
 from attnscope.scene.names import nearest_name
 from attnscope.scene.problems import show
