@@ -29,6 +29,12 @@ def before(checkpoint, tmp_path):
     return tmp_path / "before.h5"
 
 
+@pytest.fixture
+def few(monkeypatch):
+    """Pages without the figures of numbers, which take most of the time."""
+    monkeypatch.setattr("attnscope.report.sections.changes.sections", lambda *_: [])
+
+
 def test_the_same_scene_frames_prompt_and_plan(before, tmp_path):
     with attnscope.open(before) as one, rerun(before, EVERYWHERE, tmp_path / "out" / "after.h5") as two:
         assert one.tokens.drop(columns="text")[: one.prompt_length].equals(
@@ -85,6 +91,7 @@ def test_a_corrected_capture_is_not_corrected_again(before, tmp_path):
         rerun(tmp_path / "after.h5", EVERYWHERE, tmp_path / "again.h5")
 
 
+@pytest.mark.usefixtures("few")
 def test_the_command_takes_rows_whose_cells_heads_and_strength(before, tmp_path):
     words = "--rows utterances,answer --toward Ben --heads 1.2,3.0 --strength constant --alpha 2 --quiet"
     done = CliRunner().invoke(app, ["correct", str(before), "-o", str(tmp_path / "out"), *words.split()])
@@ -99,6 +106,7 @@ def test_the_command_takes_rows_whose_cells_heads_and_strength(before, tmp_path)
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.usefixtures("few")
 def test_the_corrections_lie_beside_the_capture(before, tmp_path):
     """Applied again from the file, alone or through the command, they give the same capture, in the same order."""
     both = [Knockout(heads="0.1"), SocialBias(alpha=0.3, **{"threshold": 0.0, "layers": "0.0-1.0"})]
@@ -117,9 +125,9 @@ def test_the_corrections_lie_beside_the_capture(before, tmp_path):
     assert (tmp_path / "a" / "control.correction.json").read_bytes() == file.read_bytes()
 
 
-def test_the_command_reports_on_a_prompt_with_more_words(before, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("few")
+def test_the_command_reports_on_a_prompt_with_more_words(before, tmp_path):
     """Words that a correction put into the prompt do not keep it from being compared with the plain one."""
-    monkeypatch.setattr("attnscope.report.sections.changes.sections", lambda *_: [])
     words = ["correct", str(before), "--method", "boxes-told", "--method", "boxes-drawn", "-o", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*words, "--quiet", "--json", "--no-verify"])
     assert done.exit_code == 0, done.output
