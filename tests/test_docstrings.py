@@ -25,6 +25,7 @@ SMALL = {
     "attnscope/__main__.py": "what `python -m` runs",
     "attnscope/_version.py": "read by the build before anything is installed",
     "attnscope/progress.py": "a type of every wing, which may import none of them",
+    "attnscope/threads.py": "how many threads there are, for metrics and reports alike",
     "attnscope/demo/film.py": "writes films for the demo, its training and the tests",
     "attnscope/files/folders.py": "folders for results, beside reading, writing and locks",
     "attnscope/files/terminal.py": "what a terminal may be sent, beside reading, writing and locks",
@@ -33,7 +34,6 @@ SMALL = {
     "attnscope/correct/placing.py": "places of several corrections",
     "attnscope/capture/check/problems.py": "what all checks report",
     "attnscope/report/page/section.py": "the type that all pages are made of",
-    "attnscope/metrics/threads.py": "how many threads metrics may use, which no family decides",
     "attnscope/metrics/clips/verdict.py": "the one rule for help, hurt and nothing",
     "training/recipes.py": "the two recipes, as they are typed",
 }

@@ -51,22 +51,25 @@ def family(
     def declare(measure: Callable[P, Iterable[Part] | Scan[list[Part]]]) -> Callable[P, pd.DataFrame]:
         signature = inspect.signature(measure)
 
-        def begin(*args: P.args, **options: P.kwargs) -> Scan[pd.DataFrame]:
+        def tidy(parts: Iterable[Part], *args: P.args, **options: P.kwargs) -> pd.DataFrame:
             given = signature.bind(*args, **options)
             given.apply_defaults()
             constants: dict[str, Any] = {key: given.arguments[key] for key in keys if key in given.arguments}
+            return table_of(parts, keys, **constants)
+
+        def begin(*args: P.args, **options: P.kwargs) -> Scan[pd.DataFrame]:
             parts = measure(*args, **options)
             if not isinstance(parts, Scan):
-                return Scan((), lambda *_: None, partial(table_of, parts, keys, **constants))
+                return Scan((), lambda *_: None, partial(tidy, parts, *args, **options))
             scan = parts
-            return Scan(scan.groups, scan.take, lambda: table_of(scan.result(), keys, **constants))
+            return Scan(scan.groups, scan.take, lambda: tidy(scan.result(), *args, **options))
 
         @wraps(measure)
         def compute(*args: P.args, **options: P.kwargs) -> pd.DataFrame:
             cap: Any = args[0] if args else options["cap"]
             return scanned(cap, begin(*args, **options))
 
-        compute.begin = begin  # type: ignore[attr-defined]
+        compute.begin, compute.tidy = begin, tidy  # type: ignore[attr-defined]
         for entry in metrics:
             add(entry, compute, needs, one_of)
         return compute

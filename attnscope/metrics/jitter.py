@@ -27,6 +27,7 @@ from attnscope.metrics.tables import Part
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
+    from attnscope.progress import Progress
 
 CHANCE = "_chance"  # what the name of a score's chance level ends in
 Measure = Callable[["Capture", Ways, float], Scan[Iterator[list[Part]]]]
@@ -36,6 +37,8 @@ MEASURES: dict[str, Measure] = {
     "grounding": grounding.measure,
     "pairs": pairs.measure,
 }
+# Families that measure the boxes as they are exactly as they measure draws: whole numbers, without rounding
+FROM_DRAWS: dict[str, Any] = {"grounding": grounding.grounding}
 Tables = Mapping[str, pd.DataFrame]
 
 
@@ -96,8 +99,54 @@ def jitter(
     if not wanted:
         return {}
     tables = {family: table.reset_index(drop=True) for family, table in wanted.items()}
-    measured_anew = _measured_anew(cap, tables, _cells(cap, draws, threshold, seed, **how), threshold)
-    return {family: _banded(table, measured_anew[family], level) for family, table in tables.items()}
+    cells = _cells(cap, draws, threshold, seed, **how)
+    return {family: _banded(table, anew, level) for family, table, anew in _measured(cap, tables, cells, threshold)}
+
+
+def compute_banded(
+    cap: Capture,
+    *,
+    threshold: float = 0.5,
+    draws: int = 50,
+    level: float = 0.95,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **how: Any,
+) -> dict[str, pd.DataFrame]:
+    """The tables of `compute`, and in their place those of `jitter`: the same numbers, for which maps are sorted once.
+
+    Args:
+        cap: An open capture.
+        threshold: Covered fraction from which a cell counts as a speaker's.
+        draws: As of `jitter`.
+        level: Likewise.
+        seed: Likewise.
+        progress: Called with (what, done, total).
+        how: Boxes are disturbed: `amount`, `unit`, `drop`, `grow`, as of `jitter`.
+
+    Returns:
+        A table for each family. Without the `maps` reading, or a speaker with a box, there are no bands.
+
+    Raises:
+        RequestError: For an option out of range.
+    """
+    how = check(draws=draws, level=level, **how)
+    if not cap.has("maps") or not cap.scene.speakers:
+        return registry.compute(cap, threshold=threshold, progress=progress)
+    names = [entry.name for entry in registry.all_metrics() if entry.family not in FROM_DRAWS]
+    tables = registry.compute(cap, names, threshold=threshold, progress=progress)
+    if progress is not None:
+        progress("bands from disturbed boxes", 0, 0)
+    own: dict[str, pd.DataFrame | None] = {family: tables.get(family) for family in MEASURES}
+    cells = _cells(cap, draws, threshold, seed, **how)
+    for family, table, anew in _measured(cap, own, cells, threshold):
+        tables[family] = _banded(table, anew, level)
+    return {family: tables[family] for family in sorted(tables, key=_place)}
+
+
+def _place(family: str) -> int:
+    """Where a family stands among the tables of `compute`; those of plugins are last."""
+    return registry.FAMILIES.index(family) if family in registry.FAMILIES else len(registry.FAMILIES)
 
 
 def jitter_change(
@@ -138,7 +187,10 @@ def jitter_change(
     both = [name for name in MEASURES if all(name in some for some in tables)]
     own = [{name: some[name].reset_index(drop=True) for name in both} for some in tables]
     measured = [
-        _measured_anew(cap, some, _cells(cap, draws, threshold, seed, **how), threshold)
+        {
+            family: anew
+            for family, _, anew in _measured(cap, some, _cells(cap, draws, threshold, seed, **how), threshold)
+        }
         for cap, some in zip(caps, own, strict=True)
     ]
     bands_before, bands_after, moved = {}, {}, {}
@@ -164,17 +216,26 @@ class _Draws:
     values: NDArray[np.float64]
 
 
-def _measured_anew(cap: Capture, tables: Tables, cells: NDArray[np.bool_], threshold: float) -> dict[str, _Draws]:
-    """The numbers of tables by family, for draws [D, S, P] of the cells, in one pass over the maps."""
+def _measured(
+    cap: Capture, tables: Mapping[str, pd.DataFrame | None], cells: NDArray[np.bool_], threshold: float
+) -> Iterator[tuple[str, pd.DataFrame, _Draws]]:
+    """Tables by family, with their numbers for draws [D, S, P] of the cells, in one pass over the maps.
+
+    A table that is None (of `FROM_DRAWS`) is made of the numbers of the boxes as they are, which are the first way.
+    """
     ways = Ways(units_of(cap), np.concatenate([speaker_cells(cap, threshold)[None], cells]))
     scans = {family: MEASURES[family](cap, ways, threshold) for family in tables}
     run(cap, list(scans.values()))
-    return {family: _draws(table, scans.pop(family).result(), len(cells)) for family, table in tables.items()}
+    for family, table in tables.items():
+        numbers = scans.pop(family).result()
+        first = next(numbers)
+        whole = FROM_DRAWS[family].tidy(first, cap, threshold=threshold) if table is None else table
+        yield family, whole, _draws(whole, first, numbers, len(cells))
 
 
-def _draws(table: pd.DataFrame, ways: Iterator[list[Part]], draws: int) -> _Draws:
-    """The numbers of a table in ways in which the cells may lie; the first is that of the boxes as they are."""
-    as_they_are, wanted = next(ways), set(table["metric"].unique())
+def _draws(table: pd.DataFrame, as_they_are: list[Part], ways: Iterator[list[Part]], draws: int) -> _Draws:
+    """The numbers of a table in ways in which the cells may lie, beside those of the boxes as they are."""
+    wanted = set(table["metric"].unique())
     rows = table["metric"].isin({part.metric for part in as_they_are} & wanted)  # in the same order as the parts
     if "rows" in table:
         rows &= table["rows"] != "token"  # read word by word, for the boxes as they are alone

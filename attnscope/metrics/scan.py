@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from attnscope.threads import threads
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
@@ -47,11 +50,29 @@ def run(cap: Capture, scans: Sequence[Scan[Any]]) -> None:
     wanted = {name for scan in scans for name in scan.groups}
     names = [name for name in cap.query_groups["name"].tolist() if name in wanted] if wanted else []
     places = [[names.index(name) for name in scan.groups] for scan in scans]
-    for row, layer in enumerate(cap.layers.tolist() if names else []):
-        maps = np.asarray(cap.maps(layer=layer, group=names).values, dtype=np.float32)  # [H, R, P]
+    for row, maps in enumerate(_layers(cap, names)):
         for scan, rows in zip(scans, places, strict=True):
             if rows:
                 scan.take(row, _groups(maps, rows))
+
+
+def _layers(cap: Capture, names: list[str]) -> Iterator[Maps]:
+    """The maps of some groups, a layer [H, R, P] at a time; the next one is read while this one is used."""
+
+    def read(layer: int) -> Maps:
+        return np.asarray(cap.maps(layer=layer, group=names).values, dtype=np.float32)
+
+    layers = cap.layers.tolist() if names else []
+    if threads() == 1 or not layers:
+        yield from map(read, layers)
+        return
+    with ThreadPoolExecutor(1) as pool:  # HDF5 unpacks without holding Python back
+        coming = pool.submit(read, layers[0])
+        for following in layers[1:]:
+            maps, coming = coming.result(), pool.submit(read, following)
+            yield maps
+            del maps
+        yield coming.result()
 
 
 def _groups(maps: Maps, rows: list[int]) -> Maps:

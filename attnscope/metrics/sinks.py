@@ -17,7 +17,7 @@ from attnscope.metrics.families import family
 from attnscope.metrics.groups import alike, modality_flow, query_sets
 from attnscope.metrics.registry import OVER, Metric
 from attnscope.metrics.scan import Scan
-from attnscope.metrics.tables import Part, Places, divide
+from attnscope.metrics.tables import Part, Places, divide, with_head_mean
 from attnscope.vocabulary import ANSWER_POSITION, QUESTION, ROLE, SPEAKER, STATS, TEXT, VISUAL, group_name
 
 if TYPE_CHECKING:
@@ -129,20 +129,27 @@ def _entropies(places: Places, values: Floats, member: Bools, population: Ints) 
     mean, error = (np.empty((layers, heads, len(member))) for _ in range(2))
     joint = np.empty((layers, len(member)))
     for at, row in enumerate(values):
-        for head, one in enumerate(row):
-            mean[at, head], error[at, head] = _defined_mean(one, member, population)
-        joint[at] = _defined_mean(row.mean(0), member, population)[1]
-    over = _defined_mean(values.mean((0, 1)), member, population)[1]
-    errors = np.concatenate([error.reshape(-1, len(member)), joint, over[None]])
+        means_of, errors_of = _defined_means(with_head_mean(row, 0), member, population)
+        mean[at], error[at], joint[at] = means_of[:-1], errors_of[:-1], errors_of[-1]
+    over = _defined_means(values.mean((0, 1))[None], member, population)[1]
+    errors = np.concatenate([error.reshape(-1, len(member)), joint, over])
     n = np.isfinite(values).any(1).astype(np.int64) @ member.T
     return places.with_means(mean), errors, places.counts(n)
 
 
-def _defined_mean(values: Floats, member: Bools, population: Ints) -> tuple[Floats, Floats]:
-    """Means and standard errors [Q] over the queries of each set whose number [R] is defined."""
-    some = np.isfinite(values)
+def _defined_means(values: Floats, member: Bools, population: Ints) -> tuple[Floats, Floats]:
+    """Means and standard errors [K, Q] of K rows of numbers [K, R], over the queries of each set that have a number.
+
+    Rows with numbers of the same queries, mostly all heads of a layer, are averaged together.
+    """
+    mean, error = np.empty((2, len(values), len(member)))
+    known = np.isfinite(values)
     unread = population - member.sum(1)  # what a sample stands for, beside those whose number is not defined
-    return means(values[some], member[:, some], (member & some).sum(1) + unread)
+    for some in np.unique(known, axis=0):
+        rows = (known == some).all(1)
+        found = means(values[rows][:, some].T, member[:, some], (member & some).sum(1) + unread)
+        mean[rows], error[rows] = (numbers.T for numbers in found)
+    return mean, error
 
 
 @family(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -42,7 +43,7 @@ class Places:
         """X."""
         return len(self.layers) * (self.heads + 1) + 1
 
-    @property
+    @cached_property
     def table(self) -> pd.DataFrame:
         """Columns `layer` and `head`, X rows, -1 for a mean: the axis of a `Part`."""
         layers, mean = self.layers.tolist(), [OVER] * (len(self.layers) + 1)

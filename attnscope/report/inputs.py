@@ -15,6 +15,7 @@ from attnscope.capture.read.capture import Capture
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.files import real_path
+from attnscope.metrics.jitter import compute_banded
 from attnscope.metrics.modality import DENOMINATORS
 from attnscope.progress import Progress, part_of
 from attnscope.report.page.output import Output
@@ -139,11 +140,11 @@ def compute_tables(
     """
     parts: dict[str, list[pd.DataFrame]] = {}
     for number, (name, cap) in enumerate(zip(names, caps, strict=True)):
-        measured = metrics.compute(cap, threshold=threshold, progress=part_of(progress, number, len(caps)))
-        if progress is not None and jitter is not None:
-            progress("bands from disturbed boxes", number, len(caps))
-        if jitter is not None and cap.has("maps") and cap.scene.speakers:
-            measured |= metrics.jitter(cap, tables=measured, threshold=threshold, **jitter)
+        own = part_of(progress, number, len(caps))
+        if jitter is None:
+            measured = metrics.compute(cap, threshold=threshold, progress=own)
+        else:
+            measured = compute_banded(cap, threshold=threshold, progress=own, **jitter)
         for family, table in measured.items():
             table.insert(0, "capture", name)
             parts.setdefault(family, []).append(table)

@@ -14,7 +14,7 @@ from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.headline import change
-from attnscope.metrics.jitter import MEASURES
+from attnscope.metrics.jitter import MEASURES, compute_banded
 from attnscope.metrics.people.boxes import covered, disturb, quantiles
 from attnscope.metrics.people.density import units_of
 from attnscope.metrics.people.sets import Ways
@@ -175,6 +175,20 @@ def test_tables_that_are_there_are_taken(cap):
     assert all(tables[family].equals(table) for family, table in before.items())
 
 
+def test_tables_with_bands_are_those_without_and_their_bands(drawn):
+    """Grounding measures the boxes as they are among the draws: the same rows, in the same order, bit by bit."""
+    cap = drawn(*moving_and_asking())
+    tables = metrics.compute(cap, threshold=0.4)
+    how = {"threshold": 0.4, "draws": 4, "amount": 0.2, "seed": 3}
+    expected = tables | metrics.jitter(cap, tables=tables, **how)
+    found = compute_banded(cap, **how)
+    assert list(found) == list(expected) == list(tables)
+    for family, table in expected.items():
+        pd.testing.assert_frame_equal(found[family], table, check_exact=True)
+    with pytest.raises(RequestError, match="draws"):
+        compute_banded(cap, draws=0)
+
+
 def test_what_is_read_for_the_boxes_as_they_are_has_no_band(cap):
     table = metrics.jitter(cap, ["speaker_timing_lift"], draws=2)["speakers"]
     assert table["value"].notna().any()
@@ -255,6 +269,11 @@ def test_bad_options_are_refused(cap, options, said):
     with pytest.raises(RequestError) as error:
         metrics.jitter(cap, **options)
     assert str(error.value).startswith(said)
+
+
+def test_a_capture_without_maps_has_tables_without_bands(drawn):
+    cap = drawn(room(), readings=("masses",))
+    assert list(compute_banded(cap)) == list(metrics.compute(cap))
 
 
 def test_a_capture_without_maps_has_no_tables(drawn):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +57,29 @@ def test_scans_get_their_own_groups_in_their_order(cap):
     for row, layer in enumerate(cap.layers):
         assert np.array_equal(seen[row], cap.maps(int(layer), group=chosen).values)
     assert scanned(cap, scans[2]) == "none"
+
+
+@pytest.mark.parametrize("stated", ["1", "2"])
+def test_layers_come_in_order_also_when_they_are_read_ahead(cap, monkeypatch, stated):
+    """With two threads a layer is read while the one before is used; an error in reading it comes back."""
+    monkeypatch.setenv("OMP_NUM_THREADS", stated)
+    name, seen, maps = cap.query_groups["name"].iloc[0], [], cap.maps
+    run(cap, [Scan([name], lambda row, values: seen.append((row, values.copy())), lambda: None)])
+    assert [row for row, _ in seen] == [0, 1]
+    for (_, values), layer in zip(seen, (2, 7), strict=True):
+        assert np.array_equal(values, cap.maps(layer, group=[name]).values)
+
+    def broken(layer=None, head=None, group=None):
+        if layer == 7:
+            raise OSError("layer 7")
+        return maps(layer, head, group)
+
+    monkeypatch.setattr(cap, "maps", broken)
+    taken = []
+    with pytest.raises(OSError, match="layer 7"):
+        run(cap, [Scan([name], lambda row, _: taken.append(row), lambda: None)])
+    assert taken == [0]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
 
 
 def test_a_choice_of_heads_and_groups_is_read_as_one_by_one(cap):

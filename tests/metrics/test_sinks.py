@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attnscope import metrics
+from attnscope import estimate, metrics
 from attnscope.capture.file import encode
 from attnscope.capture.read.capture import open as open_capture
+from attnscope.metrics.sinks import _defined_means
 from attnscope.metrics.tables import Part, Places, table_of
 from tests.metrics.sketch import Sketch, Token, causal, draw, room, softmax
 
@@ -158,6 +159,25 @@ def test_first_position_counts_only_queries_that_see_it(drawn):
     assert value(table, "bos_share", query="speaker:Ann") == pytest.approx(a[0, 0, first, 0], rel=1e-5)
     assert set(table.loc[table["query"] == "speaker:Ann", "n"]) == {1}
     assert np.isnan(value(table, "bos_share", query="speaker:Ben"))
+
+
+def test_means_of_many_rows_are_those_of_each_alone():
+    """Rows that lack numbers at the same queries are averaged together; each is what the estimate of it alone is."""
+    rng = np.random.default_rng(3)
+    values = rng.random((7, 40))
+    values[:, :2] = np.nan  # all rows
+    values[2, 11:14] = values[5, 11:14] = np.nan  # two of them
+    values[6] = np.nan
+    member = rng.random((4, 40)) < [[0.9], [0.5], [0.05], [0.0]]
+    population = member.sum(1) + np.array([0, 300, 5, 0])
+    found = _defined_means(values, member, population)
+    for row, numbers in enumerate(values):
+        some = np.isfinite(numbers)
+        unread = population - member.sum(1)
+        alone = estimate.means(numbers[some], member[:, some], (member & some).sum(1) + unread)
+        for several, single in zip(found, alone, strict=True):
+            np.testing.assert_allclose(several[row], single, rtol=1e-12)
+    assert np.isfinite(found[1][:6, :2]).all()
 
 
 def test_learned_sinks_do_not_lower_the_entropy(tmp_path):

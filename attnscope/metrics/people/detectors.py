@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from attnscope.metrics.people.density import FrameChoice, Units, seen_cells, unit_counts, units_of
 from attnscope.metrics.registry import OVER
 from attnscope.metrics.tables import ALL, Part, divide
-from attnscope.metrics.threads import spread
+from attnscope.threads import spread
 from attnscope.vocabulary import SPEAKER, group_name
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from attnscope.errors import RunError
-from attnscope.metrics.threads import threads
+from attnscope.threads import threads
 
 Result = TypeVar("Result")
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from attnscope.metrics.threads import MOST, spread, threads
+from attnscope.threads import MOST, spread, threads
 
 
 @pytest.mark.parametrize("stated", ["1", "3", "", "no number"])
