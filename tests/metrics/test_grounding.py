@@ -11,7 +11,7 @@ from scipy.stats import mannwhitneyu, rankdata
 
 from attnscope import metrics
 from attnscope.capture.read.capture import open as open_capture
-from attnscope.metrics.people.detectors import BLOCK, METRICS, ascending, detect, ranks
+from attnscope.metrics.people.detectors import BLOCK, METRICS, PIECE, ascending, detect, half_mass, ranks
 from tests.metrics.sketch import Sketch, causal, draw, room, softmax
 
 NAMES = [*METRICS, "box_area"]
@@ -120,6 +120,26 @@ def test_units_by_hand(drawn):
 
 
 # ---- properties
+
+
+@pytest.mark.parametrize("count", [1, 5, PIECE - 1, PIECE, PIECE + 1, 1000])
+def test_half_of_the_mass_is_found_as_by_adding_up_every_number(count):
+    """Heavy tails, even rows, ties, one number that holds all, nothing at all, and NaN; in both precisions."""
+    rng = np.random.default_rng(count)
+    rows = np.stack([rng.random(count) ** 9, rng.random(count), np.full(count, 0.1), rng.integers(0, 3, count) / 7])
+    one, nothing = np.zeros((2, count))
+    one[0], broken = 1.0, np.where(np.arange(count) == 0, np.nan, rng.random(count))
+    for kind in (np.float32, np.float64):
+        value = np.sort(np.vstack([rows, one, nothing, broken]).astype(kind), axis=1)
+        edge, held, part = half_mass(value)
+        for row, numbers in enumerate(value):
+            falling = np.cumsum(numbers[::-1], dtype=np.float64)
+            need = 1 + int((falling < 0.5 * falling[-1] * (1 - 1e-9)).sum())
+            least = numbers[count - min(need, count)]
+            assert np.array_equal(edge[row, 0], least, equal_nan=True)
+            above, equal = (numbers > least).sum(), (numbers == least).sum()
+            assert np.array_equal(part[row, 0], (need - above) / equal if equal else np.nan, equal_nan=True)
+            assert np.array_equal(held[row], need if equal else np.nan, equal_nan=True)
 
 
 @settings(max_examples=15, deadline=None)

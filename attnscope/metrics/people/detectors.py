@@ -144,6 +144,7 @@ def detectors(cap: Capture, cells: NDArray[np.bool_], threshold: float, frames: 
 
 HALF = 0.5  # of the mass
 BLOCK = 1 << 16  # numbers that are sorted at once: what they need fits into a processor's cache
+PIECE = 64  # numbers of a row that are summed together
 _INFINITY = 0x7F800000  # bits of a float32: above are NaN and what is below 0
 
 
@@ -226,6 +227,8 @@ def half_mass(
 ) -> tuple[NDArray[np.floating], NDArray[np.float64], NDArray[np.float64]]:
     """The smallest set that holds half of each row's sum.
 
+    The sums of pieces of a row say in which piece the half is reached; single numbers are added up there alone.
+
     Args:
         value: Attention [R, N], each row sorted.
 
@@ -233,9 +236,17 @@ def half_mass(
         The least value in the set [R, 1]; the size of the set [R]; and which part of each of the values equal to the
         least one is in it [R, 1].
     """
-    held = np.cumsum(value[:, ::-1], axis=-1, dtype=np.float64)  # by the largest, the two largest, ...
-    need = 1 + _counts(held < HALF * held[:, -1:] * (1 - 1e-9))  # tokens in the set
-    edge = np.take_along_axis(value, value.shape[1] - np.minimum(need, value.shape[1]), axis=-1)
+    count, each = value.shape[1], np.arange(len(value))
+    pieces = np.zeros((len(value), -(-count // PIECE), PIECE), value.dtype)  # filled up with zeros at the low end
+    pieces.reshape(len(value), -1)[:, -count:] = value
+    pieces = pieces[:, ::-1, ::-1]  # from high to low
+    held = np.cumsum(pieces.sum(-1, dtype=np.float64), axis=1)  # by the highest piece, the two highest, ...
+    half = HALF * held[:, -1:] * (1 - 1e-9)
+    whole = np.minimum(_counts(held < half)[:, 0], held.shape[1] - 1)  # pieces that are wholly in the set
+    before = np.where(whole > 0, held[each, whole - 1], 0.0)[:, None]
+    within = before + np.cumsum(pieces[each, whole], axis=1, dtype=np.float64)
+    need = 1 + PIECE * whole[:, None] + _counts(within < half)  # tokens in the set
+    edge = np.take_along_axis(value, count - np.minimum(need, count), axis=-1)
     above, equal = _counts(value > edge), _counts(value == edge)
     part = divide(need - above, equal)
     return edge, (above + part * equal)[:, 0], part
