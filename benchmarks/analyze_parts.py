@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attnscope
 from attnscope import metrics
+from attnscope.metrics.jitter import compute_banded
 from attnscope.report.analyze import sections, write_tables
 from attnscope.report.figures.style import styled
 from attnscope.report.inputs import Analysis
@@ -41,8 +42,8 @@ def main() -> None:
         with timed("figures"), styled("paper"):
             sections(Analysis(output, [cap], ["run"], named, about))
         rows = sum(len(table) for table in tables.values())
-        with timed("bands of `--jitter 10%`"):
-            metrics.jitter(cap, tables=tables)
+        with timed("metrics with the bands of `--jitter 10%`"):
+            compute_banded(cap)
         for family in ("grounding", "speakers", "pairs", "answer", "heads", "sinks"):
             with timed(f"of the metrics, {family} alone"):  # each reads the maps anew, which together they do once
                 metrics.compute(cap, [m.name for m in metrics.all_metrics() if m.family == family])

@@ -54,6 +54,7 @@ def run(cap: Capture, scans: Sequence[Scan[Any]]) -> None:
         for scan, rows in zip(scans, places, strict=True):
             if rows:
                 scan.take(row, _groups(maps, rows))
+        del maps  # before the next layer but one is read
 
 
 def _layers(cap: Capture, names: list[str]) -> Iterator[Maps]:

@@ -46,11 +46,12 @@ def coverage(cells: NDArray[np.float32], frames: NDArray[np.int32], boxes: NDArr
     for frame, box in enumerate(boxes):
         if np.isnan(box).any():
             continue
-        here = (frames[:, 0] <= frame) & (frame <= frames[:, 1])
-        width = np.minimum(cells[:, 2], box[2]) - np.maximum(cells[:, 0], box[0])
-        height = np.minimum(cells[:, 3], box[3]) - np.maximum(cells[:, 1], box[1])
-        inside = np.clip(width, 0, None) * np.clip(height, 0, None) / area
-        best = np.where(here, np.maximum(best, inside), best)
+        here = np.flatnonzero((frames[:, 0] <= frame) & (frame <= frames[:, 1]))
+        some = cells[here]
+        width = np.minimum(some[:, 2], box[2]) - np.maximum(some[:, 0], box[0])
+        height = np.minimum(some[:, 3], box[3]) - np.maximum(some[:, 1], box[1])
+        inside = np.clip(width, 0, None) * np.clip(height, 0, None) / area[here]
+        best[here] = np.maximum(best[here], inside)
     return np.clip(best, 0, 1).astype(np.float32)
 
 
