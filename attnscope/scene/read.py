@@ -91,13 +91,14 @@ def files_to_dict(
         raise SceneError(f"{video}: no such file")
     data: dict[str, Any] = {"video": _video(video, None)}
     notes: list[str] = []
-    if transcript is not None:
-        data["transcript"], notes = transcript_and_notes(Path(transcript), merge_rolling)
     if speakers is not None:
         data["speakers"], stated = read_speakers(Path(speakers))
         if stated and box_units and stated != box_units:
             raise SceneError(f'{speakers}: box_units: is "{stated}" in the file, but "{box_units}" was asked for')
         box_units = box_units or stated
+    if transcript is not None:
+        names = data.get("speakers", ())
+        data["transcript"], notes = transcript_and_notes(Path(transcript), merge_rolling, names)
     if box_units is not None:
         data["box_units"] = box_units
     return data, notes

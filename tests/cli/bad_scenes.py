@@ -78,9 +78,9 @@ SCENES = [
     Bad("C --answer Eve", 'scene: answer: "Eve" is not one of the options "Ann", "Bob"'),
     Bad("C --options A --options A", 'scene: options[1]: "A" is given twice'),
     Bad(
-        "C --transcript a.ass",
-        'a.ass: a transcript is .srt, .vtt or .json, not ".ass"',
-        spoil=put("a.ass", "x"),
+        "C --transcript a.doc",
+        'a.doc: a transcript is .eaf, .srt, .vtt, .ass, .ssa, .textgrid or .json, not ".doc"',
+        spoil=put("a.doc", "x"),
     ),
     Bad(
         "C --transcript a.srt",

@@ -134,7 +134,10 @@ def test_a_broken_plugin_is_one_warning_and_adds_nothing(module: str, reason: st
     assert done.stderr == f"warning: the plugin attnscope-broken adds nothing: {reason}\n"
     assert {family["plugin"] for family in json.loads(done.stdout)} == {""}
     code = "import attnscope.scene as s; s.read_transcript('a.half')"
-    assert 'a transcript is .srt, .vtt or .json, not ".half"' in ran(site, tmp_path, "-c", code).stderr
+    assert (
+        'a transcript is .eaf, .srt, .vtt, .ass, .ssa, .textgrid or .json, not ".half"'
+        in ran(site, tmp_path, "-c", code).stderr
+    )
 
 
 def test_no_plugin_is_loaded_before_a_list_is_asked_for(site: Path, tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def test_subtitles_name_speakers_in_every_script(tmp_path: Path) -> None:
         ("Ada Lee", "zero width"),
         ("रवि", "नमस्ते"),
         ("史蒂夫·乔布斯", "你好"),
-        ("BERNARD (V.O.)", "off"),
+        ("BERNARD", "off"),
         ("小明", "3点了"),
         (None, "At 10：30 we left"),
         ("Ada Lee", "entities"),

@@ -1,11 +1,8 @@
-"""Transcripts from subtitle files (.srt, .vtt): their cues, and who says which words in each.
+"""Transcripts from subtitle files (.srt, .vtt, .ass, .ssa): who says which words in each cue.
 
 Subtitles name speakers in several ways; these are understood, and nothing else is guessed (rules: ours): `<v
-Name>words` (WebVTT), `Name: words`, `[Name]: words`, and a leading dash or `>>` for a change of speaker.
-
-A .vtt file is cut as the WebVTT specification says: an empty line ends a cue, and players drop text that stands alone.
-A .srt file has no specification: as in players, all text up to the next line of times belongs to a cue, with or without
-empty lines.
+Name>words` (WebVTT), the field Name (SubStation Alpha), `Name: words`, `[Name]: words`, `[Name] words` and `(Name)
+words` where the file shows that these are names (labels.py), and a leading dash or `>>` for a change of speaker.
 """
 
 from __future__ import annotations
@@ -16,20 +13,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
+from attnscope.scene.importers.speech import labels
+from attnscope.scene.importers.speech.cues import read_cues
 from attnscope.scene.importers.speech.rolling import Line, unrolled
+from attnscope.scene.importers.speech.substation import read_events
 from attnscope.scene.names import clean_name, is_word_character, without_format
-from attnscope.scene.problems import read_text, show
-from attnscope.scene.records import Note, SpeechRecord
+from attnscope.scene.problems import show
+from attnscope.scene.records import LeftOut, Note, SpeechRecord
 
-_STAMP = re.compile(r"(?:([0-9]{1,6}):)?([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?")
-_TIMES = re.compile(r"\s*([0-9:.,]+)\s*-->\s*([0-9:.,]+)(?:\s|$)")
-# What somebody meant as times: an arrow beside a digit, or two times with a broken arrow between them.
-_MEANT = re.compile(r"[0-9]\s*-->|-->\s*[0-9]|^\s*[0-9:]+[.,][0-9]+\s*[-=~>\u2010-\u2015\u2190-\u21ff]{1,3}\s*[0-9]+:")
-_HEADER = re.compile(r"WEBVTT(?:[ \t]|$)")
-_COMMENT = re.compile(r"NOTE(?:[ \t]|$)")
-_SETTINGS = re.compile(r"(?:STYLE|REGION)[ \t\f]*$")
 _VOICE = re.compile(r"<v(?:\.[^\s.<>]+)*\s+([^>\s][^>]*)>|(</v>)", re.IGNORECASE)
 _MARKUP = re.compile(r"</?[a-z][^<>]*>|<\d+:[\d:.]+>|\{\\[^}]*\}", re.IGNORECASE)
 _CHANGE = re.compile(r"^(?:[-\u2010-\u2015\u2212]+|>>+)\s*")
@@ -40,179 +32,118 @@ _ANY_COLON = re.compile(r"[:\u2236\ua789\uff1a\ufe55\ufe13]")
 _ASIDE = re.compile(r"\s*[(\uff08][^()\uff08\uff09]{1,30}[)\uff09]$")
 _IN_NAMES = frozenset(".'\u2019\u02bc&-\u2010\u2011\u00b7\u30fb\u2022#/")
 _MOST_WORDS, _LONGEST_NAME = 4, 60
+_SUBSTATION = (".ass", ".ssa")
+_SIGNS = re.compile(r"[\s.'\u2019-]")
+# Where a voice comes from, as scripts say it after a name, without spaces and signs.
+_DIRECTIONS = re.compile(
+    r"off(?:screen|camera|stage)?|o[sc]|vo|cont(?:d|inuing)?|onscreen|voiceover|(?:on|over)(?:the)?(?:phone|radio|tv|speaker)"
+)
 
 
 @dataclass(frozen=True)
-class Cue:
-    """A stretch of time and the text that is shown in it.
-
-    Attributes:
-        start: Seconds.
-        end: Seconds.
-        text: With its markup and line breaks.
-        line: Number of the line of times, from 1.
-    """
+class _Shown:
+    """What is shown for a while: a cue, or an event of SubStation Alpha."""
 
     start: float
     end: float
-    text: str
     line: int
-
-
-def read_cues(path: Path) -> list[Cue]:
-    """Read the cues of a .srt or .vtt file, in its order.
-
-    Raises:
-        SceneError: The file cannot be read, or holds a line of times that is wrong or text that belongs to no cue.
-    """
-    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
-    lines = text.split("\n")
-    return list(_vtt(path, lines) if path.suffix.lower() == ".vtt" else _srt(path, lines))
-
-
-def _vtt(path: Path, lines: list[str]) -> Iterator[Cue]:
-    begin = next(number for number, line in enumerate(lines) if line)
-    if not _HEADER.match(lines[begin]):
-        raise SceneError(f"{path}: not a .vtt file (it must begin with WEBVTT)")
-    blocks = _blocks(lines, begin)
-    next(blocks)  # the header
-    stray: tuple[int, str] | None = None  # a number that may be the name of the next cue
-    for first, block in blocks:
-        if _COMMENT.match(block[0]):
-            _refuse_cue_in_comment(path, first, block)
-            continue
-        at = 0 if "-->" in block[0] else 1 if len(block) > 1 and "-->" in block[1] else None
-        if at is not None:
-            yield _cue(path, block[at], "\n".join(block[at + 1 :]), first + at)
-            stray = None
-            continue
-        if _SETTINGS.match(block[0]) or not any(map(str.strip, block)):
-            continue
-        if stray is not None:
-            raise _lost(path, *stray)
-        for number, line in enumerate(block, first):
-            if _MEANT.search(line):
-                raise _not_times(path, number, line)
-        if len(block) > 1 or not block[0].strip().isdecimal():
-            raise _lost(path, first, next(filter(str.strip, block)))
-        stray = (first, block[0])
-    if stray is not None:
-        raise _lost(path, *stray)
-
-
-def _refuse_cue_in_comment(path: Path, first: int, block: list[str]) -> None:
-    """Browsers show times below NOTE as a cue of that name, other players take them for part of the comment."""
-    for number, line in enumerate(block[1:], first + 1):
-        if "-->" in line:
-            raise SceneError(
-                f'{path}: line {number}: a NOTE must not hold "-->", for some players show the rest as a cue'
-            )
-
-
-def _blocks(lines: list[str], begin: int) -> Iterator[tuple[int, list[str]]]:
-    """Number of the first line, from 1, and the lines of each block; an arrow too begins one, as specified."""
-    first, block = begin, list[str]()
-    for number, line in enumerate(lines[begin:], begin):
-        arrow = "-->" in line and block and (first == begin or len(block) > 1 or "-->" in block[0])
-        arrow = arrow and not _COMMENT.match(block[0])
-        if block and (not line or arrow):
-            yield first + 1, block
-            block = []
-        if line:
-            first = first if block else number
-            block.append(line)
-    if block:
-        yield first + 1, block
-
-
-def _srt(path: Path, lines: list[str]) -> Iterator[Cue]:
-    times = [number for number, line in enumerate(lines) if _MEANT.search(line)]
-    if not times:
-        raise SceneError(f"{path}: not a .srt file (it must begin with a cue number and a line of times)")
-    # the number of a cue stands on the line before its times, or on one before that if that is empty
-    begins = [_without_number(lines, at, floor) for at, floor in zip(times, [-1, *times], strict=False)]
-    for number, line in enumerate(lines[: begins[0]], 1):
-        if line.strip():
-            raise _lost(path, number, line)
-    for at, end in zip(times, [*begins[1:], len(lines)], strict=True):
-        yield _cue(path, lines[at], "\n".join(line for line in lines[at + 1 : end] if line.strip()), at + 1)
-
-
-def _without_number(lines: list[str], times: int, floor: int) -> int:
-    """The line on which a cue begins: that of its number if it has one, else that of its times."""
-    for at in (times - 1, times - 2):
-        if at > floor and lines[at].strip().isdecimal():
-            return at
-        if at <= floor or lines[at].strip():
-            break
-    return times
-
-
-def _cue(path: Path, times: str, text: str, line: int) -> Cue:
-    match = _TIMES.match(times)
-    if match is None:
-        raise _not_times(path, line, times)
-    start, end = (_seconds(path, line, stamp) for stamp in match.groups())
-    return Cue(start, end, text, line)
-
-
-def _seconds(path: Path, line: int, stamp: str) -> float:
-    """`01:02:03,500` -> 3723.5; hours may be missing, the fraction may not.
-
-    Players take `,5` for half a second or for 5 ms, so a fraction has three digits.
-    """
-    match = _STAMP.fullmatch(stamp)
-    where = f"{path}: line {line}: {show(stamp)}"
-    if match is None:
-        raise SceneError(f"{where} is not a time, hours:minutes:seconds.milliseconds")
-    hours, minutes, whole = (int(part or 0) for part in match.groups()[:3])
-    fraction = match[4]
-    if fraction is None or len(fraction) != 3:
-        digits = (
-            "no fraction" if fraction is None else f"a fraction of {len(fraction)} digit{'s' * (len(fraction) > 1)}"
-        )
-        raise SceneError(f"{where} has {digits}, and milliseconds have 3 digits")
-    for value, unit in ((minutes, "minutes"), (whole, "seconds")):
-        if value > 59:
-            raise SceneError(f"{where} has {value} {unit}")
-    return round(3600.0 * hours + 60 * minutes + whole + int(fraction) / 1000, 3)
-
-
-def _not_times(path: Path, line: int, text: str) -> SceneError:
-    return SceneError(f"{path}: line {line}: {show(text.strip())} is not a pair of times")
-
-
-def _lost(path: Path, line: int, text: str) -> SceneError:
-    remedy = "an empty line ends a cue, so take it out, or write NOTE before a comment" if path.suffix == ".vtt" else ""
-    return SceneError(
-        f"{path}: line {line}: {show(text.strip())} belongs to no cue" + (f"; {remedy}" if remedy else "")
-    )
+    lines: list[Line]
 
 
 @importer(
-    name="subtitles", suffixes=(".srt", ".vtt"), yields=("turns", "words"), summary="subtitles (SubRip and WebVTT)"
+    name="subtitles",
+    suffixes=(".srt", ".vtt", ".ass", ".ssa"),
+    yields=("turns", "words"),
+    summary="subtitles (SubRip, WebVTT, SubStation Alpha)",
+    documentation="https://www.w3.org/TR/webvtt1/",
 )
-def read_subtitles(path: Path, *, merge_rolling: bool = True) -> Iterator[SpeechRecord | Note]:
-    """Read the turns of subtitles, and say in one sentence each what a user should know about them."""
-    cues = read_cues(path)
-    lines = [spoken_lines(cue.text) for cue in cues]
-    ends = [cue.end for cue in cues]
-    merged, merged_ends, repeats = unrolled([(cue.start, cue.end) for cue in cues], lines)
+def read_subtitles(
+    path: Path, *, merge_rolling: bool = True, names: str = ""
+) -> Iterator[SpeechRecord | LeftOut | Note]:
+    """Read the turns of subtitles, and say in one sentence each what a user should know about them.
+
+    Args:
+        path: The file; it is read whole, up to the limit of text files.
+        merge_rolling: Keep each line of rolling captions once.
+        names: People who may speak, with commas between them (or each on a line), so that `(Ada) words` is hers.
+    """
+    known = [name.strip() for name in names.split("\n" if "\n" in names else ",") if name.strip()]
+    if path.suffix.lower() in _SUBSTATION:
+        shown, notes, comments = _events(path, known)
+        for line in comments:
+            yield LeftOut(where=f"line {line}", what="turn", reason="a comment, which players do not show")
+    else:
+        shown, notes = _cues(path, known)
+    lines = [cue.lines for cue in shown]
+    ends = [cue.end for cue in shown]
+    merged, merged_ends, repeats = unrolled([(cue.start, cue.end) for cue in shown], lines)
     if repeats and merge_rolling:
         lines, ends = merged, merged_ends
-        yield Note(
-            text=f"{path.name}: rolling captions: {repeats} lines that repeat the cue before are left out, so that "
-            "each stands once in the prompt; merge_rolling=False keeps them"
+        notes.append(
+            f"rolling captions: {repeats} lines that repeat the cue before are left out, so that each stands once in "
+            "the prompt; merge_rolling=False keeps them"
         )
     elif repeats:
-        yield Note(
-            text=f"{path.name}: rolling captions: {repeats} lines repeat the cue before and stand in the prompt "
-            "again; merge_rolling=True leaves them out"
+        notes.append(
+            f"rolling captions: {repeats} lines repeat the cue before and stand in the prompt again; "
+            "merge_rolling=True leaves them out"
         )
-    for cue, spoken, end in zip(cues, lines, ends, strict=True):
+    for note in notes:
+        yield Note(text=f"{path.name}: {note}")
+    for cue, spoken, end in zip(shown, lines, ends, strict=True):
         for speaker, words in _joined(spoken):
             where = f"line {cue.line}: cue {show(words)}"
             yield SpeechRecord(where=where, speaker=speaker, text=words, start=cue.start, end=end)
+
+
+def _cues(path: Path, known: list[str]) -> tuple[list[_Shown], list[str]]:
+    """The cues of a .srt or .vtt file, and what is to be said about names."""
+    cues = read_cues(path)
+    brackets, notes = _brackets([cue.text for cue in cues], known)
+    return [_Shown(cue.start, cue.end, cue.line, spoken_lines(cue.text, brackets)) for cue in cues], notes
+
+
+def _events(path: Path, known: list[str]) -> tuple[list[_Shown], list[str], list[int]]:
+    """The events of a .ass or .ssa file, what is to be said about names, and the lines of its comments.
+
+    An event with an actor is the actor's alone; the text of another is looked through like a cue.
+    """
+    events = list(read_events(path))
+    texts = [html.escape(event.text, quote=False) for event in events]  # `<` and `&` are plain characters here
+    free = [text for text, event in zip(texts, events, strict=True) if not event.name and not event.is_comment]
+    brackets, notes = _brackets(free, [*known, *(event.name for event in events if event.name)])
+    shown = []
+    for text, event in zip(texts, events, strict=True):
+        lines = spoken_lines(text, brackets)
+        if event.name:
+            actor = clean_name(event.name) or None
+            plain = enumerate(filter(None, _plain_lines(text)))
+            lines = [Line(actor, words, at == 0) for at, words in plain]
+        if not event.is_comment:
+            shown.append(_Shown(event.start, event.end, event.line, lines))
+    return shown, notes, [event.line for event in events if event.is_comment]
+
+
+def _brackets(texts: list[str], known: list[str]) -> tuple[frozenset[str], list[str]]:
+    """What stands in brackets and is a name, and a sentence for whatever was decided about names."""
+    cues = [[_CHANGE.sub("", line) for line in _plain_lines(text) if line] for text in texts]
+    voices = [voice for text in texts for voice, _ in _voices(text) if voice]
+    brackets = labels.labels(cues, lambda line: _name(line, frozenset())[0], [*known, *voices])
+    lines = [line for cue in cues for line in cue]
+    inside = [found[0] for line in lines if (found := labels.bracketed(line)) and labels.key(found[0]) in brackets]
+    heads = [line.partition(":")[0] for line in lines if _name(line, frozenset())[0]]
+    moved = [head for head in heads if _without_direction(head) != head]
+    notes = []
+    if inside:
+        notes.append(f"names in brackets before words are those of speakers: {_listed(inside)}")
+    if moved:
+        notes.append(f"a bracket that says where a voice comes from is no part of a name: {_listed(moved)}")
+    return brackets, notes
+
+
+def _listed(texts: list[str]) -> str:
+    different = list(dict.fromkeys(texts))
+    return ", ".join(different[:5]) + (f" and {len(different) - 5} more" if len(different) > 5 else "")
 
 
 def split_speakers(raw: str) -> list[tuple[str | None, str]]:
@@ -228,22 +159,25 @@ def split_speakers(raw: str) -> list[tuple[str | None, str]]:
     return _joined(spoken_lines(raw))
 
 
-def spoken_lines(raw: str) -> list[Line]:
-    """The lines of a cue without their markup, and who says each."""
+def spoken_lines(raw: str, brackets: frozenset[str] = frozenset()) -> list[Line]:
+    """The lines of a cue without their markup, and who says each; `brackets` are keys of names, see `labels.labels`."""
     lines: list[Line] = []
     for voice, text in _voices(raw):
         fresh, speaker = True, voice
-        for line in text.split("\n"):
-            plain = " ".join(without_format(html.unescape(_MARKUP.sub("", line))).split())
-            if not plain:
-                continue
+        for plain in filter(None, _plain_lines(text)):
             words = _CHANGE.sub("", plain)
-            name, words = _name(words) if voice is None else (voice, words)
+            name, words = _name(words, brackets) if voice is None else (voice, words)
             if fresh or words != plain:  # a dash, an arrow or a name was taken off: somebody else speaks
                 fresh, speaker = True, name
             lines.append(Line(speaker, words, fresh))
             fresh = False
     return lines
+
+
+def _plain_lines(text: str) -> Iterator[str]:
+    """The lines of a text without markup, entities and needless white space."""
+    for line in text.split("\n"):
+        yield " ".join(without_format(html.unescape(_MARKUP.sub("", line))).split())
 
 
 def _joined(lines: Iterable[Line]) -> list[tuple[str | None, str]]:
@@ -267,15 +201,29 @@ def _voices(raw: str) -> list[tuple[str | None, str]]:
     return pieces
 
 
-def _name(line: str) -> tuple[str | None, str]:
+def _name(line: str, brackets: frozenset[str]) -> tuple[str | None, str]:
     """The name that a line begins with, and the words after it."""
     bracketed = _BRACKETED.match(line)
     if bracketed:
         return clean_name(bracketed[1]) or None, bracketed[2]
+    label = labels.bracketed(line)
+    if label and labels.key(label[0]) in brackets:
+        return clean_name(label[0]) or None, label[1]
     colon = _ANY_COLON.search(line)
     if colon and _COLON.match(line, colon.start()) and _looks_like_a_name(line[: colon.start()].strip()):
-        return clean_name(line[: colon.start()]), line[colon.end() :].strip()
+        return clean_name(_without_direction(line[: colon.start()].strip())), line[colon.end() :].strip()
     return None, line
+
+
+def _without_direction(name: str) -> str:
+    """`ADA (OFF)` -> `ADA`: a bracket that says where the voice comes from is no part of a name, others are."""
+    aside = _ASIDE.search(name)
+    if aside is None:
+        return name
+    parts = re.split(r"[,;/]", aside[0].strip(" ()\uff08\uff09"))
+    return (
+        name[: aside.start()] if all(_DIRECTIONS.fullmatch(_SIGNS.sub("", part.casefold())) for part in parts) else name
+    )
 
 
 def _looks_like_a_name(text: str) -> bool:

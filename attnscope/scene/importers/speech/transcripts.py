@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +46,20 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
     return turns
 
 
-def transcript_and_notes(path: Path, merge_rolling: bool) -> tuple[list[Turn], list[str]]:
-    """Read a transcript, and say in one sentence each what a user should know about it; see `read_transcript`."""
+def transcript_and_notes(path: Path, merge_rolling: bool, names: Iterable[str] = ()) -> tuple[list[Turn], list[str]]:
+    """Read a transcript, and say in one sentence each what a user should know about it; see `read_transcript`.
+
+    Names of people, such as those who have boxes, tell speakers in brackets from sounds.
+    """
     notes: list[str] = []
     if path.suffix.lower() == ".json":
         turns = _turns_of_json(path)
     else:
         read = reader("turns", path.suffix)
         if read is None:
-            *first, last = [*suffixes_of("turns"), ".json"]
+            *first, last = [*suffixes_of("words"), ".json"]
             raise SceneError(f'{path}: a transcript is {", ".join(first)} or {last}, not "{path.suffix}"')
-        turns = list(_turns(path, read(path, merge_rolling=merge_rolling), notes))
+        turns = list(_turns(path, read(path, merge_rolling=merge_rolling, names="\n".join(names)), notes))
     if not turns:
         raise SceneError(f"{path}: the transcript holds no words")
     return turns, notes

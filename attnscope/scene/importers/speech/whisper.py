@@ -1,0 +1,87 @@
+"""What is said when, and perhaps by whom, from the JSON of speech recognisers of the Whisper kind.
+
+These shapes are read: `segments` with `words` and `speaker` (WhisperX); `segments` with or without `words`
+(openai-whisper, whisper-timestamped); a list of such segments (faster-whisper, dumped); `transcription` with `offsets`
+in milliseconds (whisper.cpp); `speakers` or `chunks` with `timestamp` (Transformers' pipeline and tools on top of it).
+A word may lack its times; the words of a segment may have speakers of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from attnscope.errors import SceneError
+from attnscope.scene.importers.registry import importer
+from attnscope.scene.importers.streaming import json_items, json_keys, name_of, number
+from attnscope.scene.records import LeftOut, SpeechRecord, Word
+
+# "speakers" has the text of "chunks" again, with names, so it counts where both are
+_KEYS = ("segments", "transcription", "speakers", "chunks")
+_SPOKEN = ("text", "word", "words", "start", "timestamp", "offsets")
+
+
+@importer(
+    name="whisperx",
+    yields=("turns", "words"),
+    summary="words with times and speakers, from the JSON of WhisperX, Whisper, faster-whisper or whisper.cpp",
+    documentation="https://github.com/m-bain/whisperX",
+    unverified="faster-whisper has no file format; its segments are expected as their fields, in a list",
+)
+def read_whisper(path: Path) -> Iterator[SpeechRecord | LeftOut]:
+    """Read the segments of a recogniser's JSON; the memory is that of the longest segment."""
+    keys = json_keys(path)
+    if keys is None:
+        where, items = "", json_items(path, "item")
+    else:
+        key = next((key for key in _KEYS if key in keys), None)
+        if key is None:
+            raise SceneError(f"{path}: has none of {', '.join(_KEYS)}, which recognisers of the Whisper kind write")
+        where, items = key, json_items(path, f"{key}.item")
+    for at, segment in enumerate(items):
+        place = f"{where}[{at}]"
+        if not isinstance(segment, dict) or not set(_SPOKEN) & segment.keys():
+            if at == 0:
+                raise SceneError(f"{path}: {place}: is no segment of speech, with text and times")
+            yield LeftOut(where=place, what="turn", reason="the segment is not an object with text and times")
+            continue
+        yield _segment(place, segment)
+
+
+def _segment(where: str, segment: dict[str, Any]) -> SpeechRecord | LeftOut:
+    start, end = _times(segment)
+    speaker = name_of(segment.get("speaker")) or None
+    listed = segment.get("words")
+    words = tuple(word for word in map(_word, listed if isinstance(listed, list) else []) if word is not None)
+    text = segment.get("text")
+    if not isinstance(text, str):
+        text = " ".join(word.text for word in words)
+    text = " ".join(text.split())
+    if not text:
+        return LeftOut(where=where, what="turn", reason="the segment holds no words", name=speaker or "")
+    if end is not None and start is None:
+        return LeftOut(where=where, what="turn", reason="the segment has an end and no start", name=speaker or "")
+    return SpeechRecord(where=where, speaker=speaker, start=start, end=end, text=text, words=words)
+
+
+def _times(segment: dict[str, Any]) -> tuple[float | None, float | None]:
+    """Start and end in seconds; None where the segment does not say."""
+    stamp, offsets = segment.get("timestamp"), segment.get("offsets")
+    if isinstance(offsets, dict):
+        start, end = number(offsets.get("from")), number(offsets.get("to"))
+        return None if start is None else start / 1000, None if end is None else end / 1000
+    if isinstance(stamp, list) and len(stamp) == 2:
+        return number(stamp[0]), number(stamp[1])
+    return number(segment.get("start")), number(segment.get("end"))
+
+
+def _word(word: Any) -> Word | None:
+    """A word; None for what has no text."""
+    text = word.get("word", word.get("text")) if isinstance(word, dict) else None
+    if not isinstance(text, str) or not text.strip():
+        return None
+    start, end = number(word.get("start")), number(word.get("end"))
+    if start is None:
+        end = None
+    return Word(text=text.strip(), start=start, end=end, speaker=name_of(word.get("speaker")) or None)
