@@ -20,7 +20,13 @@ Documented = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 # A file is one idea, 50 to 500 lines. A package's door may be small, and a file of a room that has one file a thing.
 SMALLEST, LARGEST = 50, 500
-ONE_A_THING = ("attnscope/model/layouts/", "cli/attnscope_cli/", "attnscope/report/sections/")
+ONE_A_THING = (
+    "attnscope/model/layouts/",
+    "attnscope/report/sections/",
+    "attnscope/scene/importers/boxes/",
+    "attnscope/scene/importers/speech/",
+    "cli/attnscope_cli/",
+)
 SMALL = {
     "attnscope/__main__.py": "what `python -m` runs",
     "attnscope/_version.py": "read by the build before anything is installed",

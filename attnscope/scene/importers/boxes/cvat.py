@@ -70,7 +70,7 @@ def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> I
     """Read the boxes of a CVAT export.
 
     Args:
-        path: annotations.xml, or the .zip that holds it.
+        path: The file annotations.xml, or the .zip that holds it.
         attribute: Attribute that holds a person's name.
         naming: What a track without that attribute is called: its label, with its number where several tracks of a
             clip have that label ("auto"), or its "label", or always with the number ("track").

@@ -39,7 +39,7 @@ def read_talknet(path: Path, *, start: float = 0.0, threshold: float = 0.0) -> I
     """Read the tracks of faces and their scores of speaking; both files are read whole, up to 512 MiB each.
 
     Args:
-        path: tracks.pckl, or the folder that holds it (pywork, or the folder of the video).
+        path: The file tracks.pckl, or the folder that holds it (pywork, or the folder of the video).
         start: Seconds of the video that the tool was told to skip (its `--start`).
         threshold: Mean score from which on a face speaks.
     """
