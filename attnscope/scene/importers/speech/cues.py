@@ -72,12 +72,13 @@ def _vtt(path: Path, lines: list[str]) -> Iterator[Cue]:
             continue
         if stray is not None:
             raise _lost(path, *stray)
-        for number, line in enumerate(block, first):
+        words = [(number, line) for number, line in enumerate(block, first) if line.strip()]
+        for number, line in words:
             if _MEANT.search(line):
                 raise _not_times(path, number, line)
-        if len(block) > 1 or not block[0].strip().isdecimal():
-            raise _lost(path, first, next(filter(str.strip, block)))
-        stray = (first, block[0])
+        if len(words) > 1 or not words[0][1].strip().isdecimal():
+            raise _lost(path, *words[0])
+        stray = words[0]
     if stray is not None:
         raise _lost(path, *stray)
 
@@ -123,7 +124,8 @@ def _srt(path: Path, lines: list[str]) -> Iterator[Cue]:
 def _without_number(lines: list[str], times: int, floor: int) -> int:
     """The line on which a cue begins: that of its number if it has one, else that of its times."""
     for at in (times - 1, times - 2):
-        if at > floor and lines[at].strip().isdecimal():
+        alone = at == 0 or (at - 1 > floor and not lines[at - 1].strip())  # else it is the last line of a text
+        if at > floor and lines[at].strip().isdecimal() and (at == times - 1 or alone):
             return at
         if at <= floor or lines[at].strip():
             break

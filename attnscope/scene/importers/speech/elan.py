@@ -21,6 +21,7 @@ from xml.etree.ElementTree import Element
 from attnscope.errors import SceneError
 from attnscope.files import open_regular
 from attnscope.scene.importers.registry import importer
+from attnscope.scene.importers.speech.textgrid import tiers_are_speakers
 from attnscope.scene.importers.streaming import number, xml_elements
 from attnscope.scene.problems import show
 from attnscope.scene.records import LeftOut, Note, SpeechRecord
@@ -47,6 +48,7 @@ def read_elan(path: Path, *, tiers: str = "") -> Iterator[SpeechRecord | LeftOut
     """
     wanted = {name.strip() for name in tiers.split(",") if name.strip()}
     missing = set(wanted)
+    speakers: dict[str, None] = {}
     with closing(sqlite3.connect("")) as database:  # a temporary file that its closing removes
         source = _Source(path, database)
         if wanted:
@@ -64,11 +66,14 @@ def read_elan(path: Path, *, tiers: str = "") -> Iterator[SpeechRecord | LeftOut
                 reason = "the tier hangs on another one"
             else:
                 speaker = (tier.get("PARTICIPANT") or name).strip()
+                speakers[speaker] = None
                 yield source.speech(where, speaker or None, element, value)
                 continue
             yield LeftOut(where=where, clip=source.clip, what="turn", reason=reason, name=name)
         if missing:
             raise SceneError(f"{path}: there is no tier {show(sorted(missing)[0])}")
+        if speakers and not wanted:
+            yield Note(text=tiers_are_speakers(path, filter(None, speakers)))
         if source.origin:
             yield Note(text=f"{path.name}: times are moved by TIME_ORIGIN of the video, {source.origin:g} s")
 

@@ -12,7 +12,7 @@ words at all. An empty label is silence and no record.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
@@ -20,12 +20,13 @@ from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.streaming import text_lines
 from attnscope.scene.problems import show
-from attnscope.scene.records import LeftOut, SpeechRecord, Word
+from attnscope.scene.records import LeftOut, Note, SpeechRecord, Word
 
 _LABELS = ("words", "speakers")
 _SILENCE = frozenset(("sil", "sp", "spn", "<sil>", "<sp>", "<eps>", "<p:>", "#"))
 _KIND = re.compile(r"(?:(?P<speaker>.+?)\s*[-_/:|]\s*)?(?P<kind>words?|phones?|phonemes?|segments)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_MOST_NAMES = 5  # in one sentence
 _LONGEST_TEXT = 2**20  # characters of one label
 Token = tuple[int, str, str]  # number of the line; "number", "text" or "flag"; the value
 
@@ -37,7 +38,7 @@ Token = tuple[int, str, str]  # number of the line; "number", "text" or "flag"; 
     summary="speech from Praat's TextGrid files; each tier of intervals is a speaker",
     documentation="https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html",
 )
-def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iterator[SpeechRecord | LeftOut]:
+def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iterator[SpeechRecord | LeftOut | Note]:
     """Read the intervals of a TextGrid file.
 
     Args:
@@ -49,6 +50,7 @@ def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iter
         raise ValueError(f"labels: {labels} is not one of {', '.join(_LABELS)}")
     wanted = {name.strip() for name in tiers.split(",") if name.strip()}
     missing = set(wanted)
+    speakers: dict[str, None] = {}
     tokens = _tokens(path, text_lines(path))
     _head(path, tokens)
     _skip_span(path, tokens)
@@ -73,9 +75,23 @@ def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iter
             elif form == "TextTier":
                 yield LeftOut(where=where, what="turn", reason="a point is no stretch of speech", name=name)
             else:
-                yield _interval(where, name.strip(), label, start, end, labels, bool(wanted))
+                record = _interval(where, name.strip(), label, start, end, labels, bool(wanted))
+                if isinstance(record, SpeechRecord) and record.speaker and labels == "words":
+                    speakers[record.speaker] = None
+                yield record
+    if speakers and not wanted:
+        yield Note(text=tiers_are_speakers(path, speakers))
     if missing:
         raise SceneError(f"{path}: there is no tier {show(sorted(missing)[0])}")
+
+
+def tiers_are_speakers(path: Path, speakers: Iterable[str]) -> str:
+    """What a user should know whose file may hold tiers of other things than speech."""
+    names = list(speakers)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return (
+        f"{path.name}: tiers are taken for speakers: {', '.join(names[:_MOST_NAMES])}{more}; tiers= names those to read"
+    )
 
 
 def _interval(
