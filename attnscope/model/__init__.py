@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from attnscope.model.layouts import LAYOUTS, Blank, Layout, View, layout
-from attnscope.model.load import LoadedModel, around, load
+from attnscope.model.load import LoadedModel, around, load, load_skeleton
+from attnscope.model.preview import FrameCells, ModelPreview, preview_model
 from attnscope.model.prompt import Prompt, build_prompt, option_ids
 from attnscope.placing import Placing
 
@@ -21,8 +22,10 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "SUPPORTED_FAMILIES",
     "Blank",
+    "FrameCells",
     "Layout",
     "LoadedModel",
+    "ModelPreview",
     "Placing",
     "Prompt",
     "View",
@@ -30,5 +33,7 @@ __all__ = [
     "build_prompt",
     "layout",
     "load",
+    "load_skeleton",
     "option_ids",
+    "preview_model",
 ]

@@ -41,12 +41,13 @@ def local_folder(name: str) -> Path | None:
     return None
 
 
-def check_folder(folder: Path, *, use_safetensors: bool) -> None:
+def check_folder(folder: Path, *, use_safetensors: bool, weights: bool = True) -> None:
     """Refuse a folder that lacks what a checkpoint needs.
 
     Raises:
         ModelError: Config.json is missing, is no JSON object or states no model type; the processor's, the
-            tokenizer's or the weights' files are missing; weights are pickles and `use_safetensors` is set.
+            tokenizer's or (with `weights`) the weights' files are missing; weights are pickles and `use_safetensors`
+            is set.
     """
     check_files(folder)
     _check_config(folder / "config.json", folder)
@@ -54,7 +55,7 @@ def check_folder(folder: Path, *, use_safetensors: bool) -> None:
         raise ModelError(f"{folder}: no processor (neither {' nor '.join(_PROCESSOR_FILES)} is there)")
     if not _has(folder, _TOKENIZER_FILES):
         raise ModelError(f"{folder}: no tokenizer (tokenizer.json is missing)")
-    if _has(folder, _SAFETENSORS):
+    if not weights or _has(folder, _SAFETENSORS):
         return
     if not _has(folder, _PICKLES):
         raise ModelError(f"{folder}: no weights (model.safetensors is missing)")

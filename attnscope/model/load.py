@@ -13,7 +13,14 @@ from attnscope.model.adapter import base_of, is_adapter, with_adapter
 from attnscope.model.folder import check_folder, check_hub, embedded_folder, local_folder
 from attnscope.model.innermost import innermost
 from attnscope.model.layouts import LAYOUTS
-from attnscope.model.pretrained import config_sha256, quantization, read_config, read_processor, read_weights
+from attnscope.model.pretrained import (
+    config_sha256,
+    quantization,
+    read_config,
+    read_processor,
+    read_skeleton,
+    read_weights,
+)
 from attnscope.transformers_names import implementation_of, implementations, text_config
 from attnscope.versions import check as check_versions
 
@@ -38,7 +45,7 @@ class LoadedModel:
         config_sha256: Hash of the configuration as loaded, without the path and the library version.
         attention: Attention implementation that the model was loaded with.
         load_args: How it was loaded: the keyword arguments of `load`, JSON-able.
-        origin: "checkpoint", or "memory" of a model that other code has loaded.
+        origin: "checkpoint", "memory" of a model that other code has loaded, or "skeleton" of one without weights.
         wrapper: What other code has put the model into (PEFT, `torch.compile`, `DataParallel`), None for none.
 
     Example:
@@ -168,23 +175,16 @@ def load(
     _check_attention(name, attn)
     name, tuned = _base_and_adapter(name, adapter)
     device = _checked_device(name, device, device_map)
-    embedded = embedded_folder(name)
-    folder = embedded or local_folder(name)
-    if folder is None:
-        check_hub(name)
-    else:
-        check_folder(folder, use_safetensors=use_safetensors)
-    source = name if folder is None else str(folder)
-    name = name if embedded is not None else source
+    found = _find(name, weights=True, use_safetensors=use_safetensors)
     common = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = read_config(source, common)
+    config = read_config(found.source, common)
     digest = config_sha256(config)
-    processor = read_processor(source, common)
+    processor = read_processor(found.source, common)
     placing = {"device_map": device_map} if device_map is not None else {}
     choice = {"attn_implementation": attn} if attn is not None else {}
     safe = {"use_safetensors": True} if use_safetensors else {}
     packed = {"quantization_config": quantization(name, quantize)} if quantize is not None else {}
-    loaded = read_weights(source, config, {"dtype": dtype, **placing, **choice, **safe, **packed, **common})
+    loaded = read_weights(found.source, config, {"dtype": dtype, **placing, **choice, **safe, **packed, **common})
     if device_map is None:
         loaded = loaded.to(device)
     if tuned is not None:
@@ -192,13 +192,13 @@ def load(
     return LoadedModel(
         model=loaded.eval(),
         processor=processor,
-        id=name,
-        revision=(getattr(config, "_commit_hash", None) or revision) if folder is None else None,
-        family=config.model_type if config.model_type in LAYOUTS else "unknown",
+        id=found.id,
+        revision=found.commit(config, revision),
+        family=_family(config),
         config_sha256=digest,
         attention=str(implementation_of(text_config(loaded))),
         load_args={
-            "model": name,
+            "model": found.id,
             "dtype": dtype_name,
             "device": device,
             "device_map": device_map,
@@ -210,6 +210,81 @@ def load(
             "quantize": quantize,
         },
     )
+
+
+def load_skeleton(model: str | Path, *, revision: str | None = None, trust_remote_code: bool = False) -> LoadedModel:
+    """A model without its weights: enough to write prompts and to place their tokens, not to run it.
+
+    The weights are neither read nor downloaded, so a model of any size takes seconds and little memory.
+
+    Args:
+        model: As `load`; of an adapter, the model that it names.
+        revision: Branch, tag or commit on the model hub.
+        trust_remote_code: Run Python code that comes with the checkpoint.
+
+    Raises:
+        ModelError: One line that names the model and what is missing or wrong.
+        InstallError: If torch or transformers is missing or older than attnscope can use.
+
+    Example:
+        >>> skeleton = attnscope.model.load_skeleton("roundtable")
+        >>> skeleton.family, skeleton.model.device.type
+        ('qwen2_5_vl', 'meta')
+    """
+    check_versions(*_PACKAGES)
+    name, _ = _base_and_adapter(str(model), None)
+    found = _find(name, weights=False, use_safetensors=True)
+    common = {"revision": revision, "trust_remote_code": trust_remote_code}
+    config = read_config(found.source, common)
+    digest = config_sha256(config)
+    processor = read_processor(found.source, common)
+    skeleton = read_skeleton(found.source, config, trust_remote_code)
+    return LoadedModel(
+        model=skeleton.eval(),
+        processor=processor,
+        id=found.id,
+        revision=found.commit(config, revision),
+        family=_family(config),
+        config_sha256=digest,
+        attention=str(implementation_of(text_config(skeleton))),
+        load_args={"model": found.id, "revision": revision, "trust_remote_code": trust_remote_code},
+        origin="skeleton",
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a checkpoint is.
+
+    Attributes:
+        id: What captures call it.
+        source: What transformers reads it from.
+        folder: Its folder, None for the model hub.
+    """
+
+    id: str
+    source: str
+    folder: Path | None
+
+    def commit(self, config: Any, revision: str | None) -> str | None:
+        """Commit on the model hub, None for a folder."""
+        return (getattr(config, "_commit_hash", None) or revision) if self.folder is None else None
+
+
+def _find(name: str, *, weights: bool, use_safetensors: bool) -> _Place:
+    """Find a checkpoint, and refuse one that lacks what it needs."""
+    embedded = embedded_folder(name)
+    folder = embedded or local_folder(name)
+    if folder is None:
+        check_hub(name)
+    else:
+        check_folder(folder, use_safetensors=use_safetensors, weights=weights)
+    source = name if folder is None else str(folder)
+    return _Place(name if embedded is not None else source, source, folder)
+
+
+def _family(config: Any) -> str:
+    return config.model_type if config.model_type in LAYOUTS else "unknown"
 
 
 def _base_and_adapter(name: str, adapter: str | Path | None) -> tuple[str, Path | None]:
@@ -262,7 +337,7 @@ def around(model: Any, processor: Any) -> LoadedModel:
         processor=processor,
         id=name,
         revision=getattr(config, "_commit_hash", None),
-        family=config.model_type if config.model_type in LAYOUTS else "unknown",
+        family=_family(config),
         config_sha256=config_sha256(config),
         attention=attention,
         load_args={"model": name} | known,

@@ -92,6 +92,23 @@ def read_weights(name: str, config: Any, kwargs: dict[str, Any]) -> Any:
     return model
 
 
+def read_skeleton(name: str, config: Any, trust_remote_code: bool) -> Any:
+    """The model of a configuration with parameters that have shapes and no values.
+
+    Raises:
+        ModelError: It cannot be made.
+    """
+    import torch
+
+    loader = loader_of(config) or loader_of_code()
+    options = {"trust_remote_code": True} if trust_remote_code else {}
+    try:
+        with torch.device("meta"):
+            return loader.from_config(config, **options)
+    except Exception as error:
+        raise ModelError(f"{name}: cannot make the model without its weights ({_one_line(error)})") from None
+
+
 def quantization(name: str, how: str) -> Any:
     """What `from_pretrained` takes to keep the weights of linear layers in fewer bits.
 

@@ -107,6 +107,52 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         >>> "Dan says: you are right." in prompt.text
         True
     """
+    written = write_prompt(loaded, scene, frames, template=template)
+    inputs, rest = model_inputs(loaded, written.processed)
+    per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{written.rendered} and so on", frames))
+    beyond = context_note(loaded, inputs)
+    warnings = written.warnings if beyond is None else [*written.warnings, beyond]
+    return Prompt(written.text, inputs, written.tokens, frames, scene, warnings, rest, per_token, written.placing)
+
+
+@dataclass(frozen=True)
+class WrittenPrompt:
+    """A prompt before its tensors go to the model; making it runs nothing of the model but a probe of places.
+
+    Attributes:
+        text: As in `Prompt`.
+        rendered: What the chat template alone wrote.
+        processed: What the processor made.
+        tokens: The token table.
+        warnings: What a user should know, one sentence each.
+        placing: How the visual tokens got their places, or why they have none.
+    """
+
+    text: str
+    rendered: str
+    processed: dict[str, Any]
+    tokens: pd.DataFrame
+    warnings: list[str]
+    placing: Placing
+
+
+def write_prompt(
+    loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE, probe: bool = True
+) -> WrittenPrompt:
+    """Write the prompt of a scene, and place its tokens.
+
+    Args:
+        loaded: The model; without `probe` its weights are not needed.
+        scene: As `build_prompt`.
+        frames: As `build_prompt`.
+        template: As `build_prompt`.
+        probe: Find the places of a family without a layout by running the model.
+
+    Raises:
+        RequestError: As `build_prompt`, as the others.
+        SceneError: If the scene's text holds a special token.
+        ModelError: If the template, the processor or the layout does not fit.
+    """
     rendered = render(loaded, scene, media_parts(loaded, frames), template)
     processed = process(loaded, rendered.text, frames)
     refuse_sound(loaded, processed)
@@ -116,15 +162,14 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     boxes = scene_boxes(scene, frames)
     warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene), *question_notes(scene)]
     warnings += sound_note(loaded, scene.video)
-    places, placing = _places(loaded, processed, frames, int(visual.sum()))
+    places, placing = _places(loaded, processed, frames, int(visual.sum()), probe=probe)
     if placing.how == NOWHERE:
         warnings.append(f"{placing.reason}: {NO_PLACES}")
     alignment = align(loaded, rendered, input_ids, ids)
-    longer = f"{rendered.text} and so on"
-    rendered = replace(rendered, text=alignment.text)
+    aligned = replace(rendered, text=alignment.text)
     tokens = token_table(
         loaded.tokenizer,
-        rendered,
+        aligned,
         scene,
         frames,
         input_ids,
@@ -134,12 +179,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         boxes,
         labels=_label_style(loaded) if placing.how == LAYOUT else None,
     )
-    inputs, rest = model_inputs(loaded, processed)
-    per_token = token_inputs(inputs | rest, lambda: process(loaded, longer, frames))
-    beyond = context_note(loaded, inputs)
-    if beyond is not None:
-        warnings.append(beyond)
-    return Prompt(rendered.text, inputs, tokens, frames, scene, warnings, rest, per_token, placing)
+    return WrittenPrompt(aligned.text, rendered.text, processed, tokens, warnings, placing)
 
 
 def option_ids(loaded: LoadedModel, prompt: Prompt, option: str) -> list[int]:
@@ -174,7 +214,7 @@ def _label_style(loaded: LoadedModel) -> LabelStyle | None:
 
 
 def _places(
-    loaded: LoadedModel, processed: dict[str, Any], frames: Frames, count: int
+    loaded: LoadedModel, processed: dict[str, Any], frames: Frames, count: int, *, probe: bool
 ) -> tuple[Places | None, Placing]:
     """Place the visual tokens, by the family's layout or else by probing, and say how.
 
@@ -182,6 +222,9 @@ def _places(
         ModelError: The layout does not give as many tokens as the processor made, or gives none a cell.
     """
     if loaded.family not in LAYOUTS:
+        if not probe:
+            reason = f"{no_layout(str(loaded.model.config.model_type))}, and places are found by running the model"
+            return None, Placing(NOWHERE, reason=reason)
         return _probed(loaded, frames, count)
     places = layout_places(loaded, processed, frames, count)
     if np.isnan(places.box).any(axis=1).all():

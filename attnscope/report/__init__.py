@@ -9,5 +9,6 @@ compare("before.h5", "after.h5", "out/")
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
 from attnscope.report.page.summary import Summary
+from attnscope.report.preview import preview
 
-__all__ = ["Summary", "analyze", "compare"]
+__all__ = ["Summary", "analyze", "compare", "preview"]

@@ -1,12 +1,14 @@
 """What the model is shown: frames of a video, who is where in it, what is said, and what is asked."""
 
 from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
+from attnscope.scene.findings import Finding
 from attnscope.scene.frames import Frames
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.speech.transcripts import read_transcript
 from attnscope.scene.joining.run import Imported, import_scenes
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
 from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
+from attnscope.scene.preview import ScenePreview, preview_scene
 from attnscope.scene.read import read_speakers
 from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, SampleRecord, SpeechRecord, Word
 from attnscope.scene.scene import Scene
@@ -14,6 +16,7 @@ from attnscope.scene.scene import Scene
 __all__ = [
     "BoxRecord",
     "Boxes",
+    "Finding",
     "Frames",
     "Imported",
     "Keyframe",
@@ -23,6 +26,7 @@ __all__ = [
     "SampleRecord",
     "Sampling",
     "Scene",
+    "ScenePreview",
     "Segment",
     "Speaker",
     "SpeechRecord",
@@ -32,6 +36,7 @@ __all__ = [
     "check_against",
     "import_scenes",
     "importer",
+    "preview_scene",
     "read_frames",
     "read_scene_frames",
     "read_speakers",

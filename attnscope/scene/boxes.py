@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from attnscope.scene.findings import Finding, counts_of, texts
 from attnscope.scene.frames import Frames
 from attnscope.scene.models import Segment, Speaker
 from attnscope.scene.scene import Scene
@@ -20,7 +21,7 @@ class Boxes:
         xyxy: float32 [S, F, 4], left, top, right, bottom in pixels of the upright source frame, clipped to
             it; NaN where the speaker is not visible.
         speakers: Names [S], in the order of the scene.
-        warnings: One sentence for each kind of trouble, with counts.
+        findings: One for each kind of trouble, with counts.
 
     Example:
         >>> boxes = attnscope.scene.scene_boxes(scene, frames)
@@ -30,7 +31,12 @@ class Boxes:
 
     xyxy: npt.NDArray[np.float32]
     speakers: list[str]
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def warnings(self) -> list[str]:
+        """The sentences of the findings."""
+        return texts(self.findings)
 
 
 def scene_boxes(scene: Scene, frames: Frames) -> Boxes:
@@ -65,18 +71,16 @@ def scene_boxes(scene: Scene, frames: Frames) -> Boxes:
     clipped[outside] = np.nan
     frame = f"{frames.width}x{frames.height} frame"
     total = f"of {int(visible.sum())} speaker boxes"
-    warnings = []
+    findings = []
     if reaching.any():
-        warnings.append(
-            f"{int(reaching.sum())} {total} reach outside the {frame} and are clipped ({_who(names, reaching)})"
-        )
+        text = f"{int(reaching.sum())} {total} reach outside the {frame} and are clipped ({_who(names, reaching)})"
+        findings.append(_finding("box_clipped", text, names, reaching))
     if outside.any():
-        warnings.append(
-            f"{int(outside.sum())} {total} lie outside the {frame} and count as not visible ({_who(names, outside)})"
-        )
+        text = f"{int(outside.sum())} {total} lie outside the {frame} and count as not visible ({_who(names, outside)})"
+        findings.append(_finding("box_outside", text, names, outside))
     if names and not (visible & ~outside).any():
-        warnings.append("no speaker is visible in any sampled frame")
-    return Boxes(clipped.astype(np.float32), names, warnings)
+        findings.append(Finding("speaker_not_seen", "no speaker is visible in any sampled frame", tuple(names)))
+    return Boxes(clipped.astype(np.float32), names, findings)
 
 
 def boxes_at(speaker: Speaker, times: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -112,5 +116,10 @@ def _interpolate(segment: Segment, times: npt.NDArray[np.float64]) -> npt.NDArra
 
 
 def _who(names: list[str], hit: npt.NDArray[np.bool_]) -> str:
-    counts = hit.sum(axis=1)
-    return ", ".join(f"{name} {int(n)}" for name, n in zip(names, counts, strict=True) if n)
+    return counts_of({name: int(n) for name, n in zip(names, hit.sum(axis=1), strict=True)})
+
+
+def _finding(kind: str, text: str, names: list[str], hit: npt.NDArray[np.bool_]) -> Finding:
+    """A finding about some boxes, [S, F]."""
+    people = tuple(name for name, own in zip(names, hit, strict=True) if own.any())
+    return Finding(kind, text, people, frames=tuple(int(f) for f in np.flatnonzero(hit.any(axis=0))))

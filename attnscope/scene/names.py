@@ -11,6 +11,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import combinations
 
 # They shape their neighbours: kept inside a name, left out of its key.
 _SHAPING = frozenset([0x200C, 0x200D, *range(0x180B, 0x180E), 0x180F, *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
@@ -20,6 +21,14 @@ _BLANK = frozenset([0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFF
 _LOOSE_JOINER = re.compile(r"(?<!\S)[\u200c\u200d]+|[\u200c\u200d]+(?!\S)")
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _CLOSE = 0.8  # of difflib's ratio: one letter of five
+# Letters of other scripts that are drawn like Latin ones, and digits that are drawn like letters.
+_DRAWN_ALIKE = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0408\u0405"
+    "\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf\u03bd"
+    "I1|0",
+    "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXovlllO",
+)
 
 
 def without_format(text: str) -> str:
@@ -74,6 +83,26 @@ def nearest_name(name: str, names: Iterable[str]) -> str | None:
         close = difflib.get_close_matches(_bare(name), bare.values(), n=1, cutoff=_CLOSE)
         near = [other for other in others if [bare[other]] == close]
     return near[0] if len(near) == 1 else None
+
+
+def alike_names(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of names that a reader may take for one.
+
+    They are near (`nearest_name`), or are drawn alike in other scripts. Names that differ in their numbers alone
+    (SPEAKER_00 and SPEAKER_01, Player 1 and Player 2) are meant to differ.
+
+    Examples:
+        >>> alike_names(["Ann", "Anna", "Ben", "\u0410nn", "Player 1", "Player 2"])
+        [('Ann', 'Anna'), ('Ann', 'Аnn'), ('Anna', 'Аnn')]
+    """
+    return [(a, b) for a, b in combinations(names, 2) if _alike(a, b)]
+
+
+def _alike(name: str, other: str) -> bool:
+    drawn = name.translate(_DRAWN_ALIKE), other.translate(_DRAWN_ALIKE)
+    if re.findall(r"\d+", name) != re.findall(r"\d+", other):
+        return drawn[0] == drawn[1]
+    return drawn[0] == drawn[1] or nearest_name(drawn[0], [drawn[1]]) is not None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ FLAGS = {
     "by": "--by",
     "controls": "--controls",
     "count": "--n",
+    "coverage": "--coverage",
     "edges": "--edges",
     "file": "--correction",
     "force": "--force",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from attnscope.model import LoadedModel
     from attnscope.scene import Sampling
 
+TEMPLATE = "{speaker}: {text}"
 COVERAGE = 0.5  # of a visual token, from which a speaker's box covers it
 
 
@@ -175,7 +176,7 @@ class PromptOptions:
     template: Annotated[
         str,
         option("How a turn is written: {speaker}, {text}, {start}, {end}, {number}.", "TEXT", panel="What is shown"),
-    ] = "{speaker}: {text}"
+    ] = TEMPLATE
     max_new_tokens: Annotated[int, option("Most tokens of the greedy answer.", "N")] = 16
 
 

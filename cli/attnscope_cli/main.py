@@ -29,6 +29,7 @@ from attnscope_cli import (
     inspect,
     methods,
     models,
+    preview,
     validate,
 )
 from attnscope_cli._common import print_lines
@@ -188,6 +189,7 @@ def _main(
 _COMMANDS = (
     demo,
     demo_scenes,
+    preview,
     capture,
     analyze,
     heads,

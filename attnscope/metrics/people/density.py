@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from attnscope.scene.speaking import live_frames as live_frames
 from attnscope.vocabulary import COVERED, group_name
 
 if TYPE_CHECKING:
@@ -77,28 +78,6 @@ class Turns:
     def showing(self, counts: NDArray[np.int64]) -> Turns:
         """The same turns where the boxes cover other cells: `counts` [F, S] of them in each unit."""
         return replace(self, cells=self.live.astype(np.int64) @ counts)
-
-
-def live_frames(start: float | None, end: float | None, times: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which sampled frames are live for an utterance.
-
-    Args:
-        start: Seconds; an utterance with neither start nor end is live at all frames.
-        end: Seconds; with only one of the two, the utterance is that instant.
-        times: Times of the sampled frames, seconds, [F].
-
-    Returns:
-        [F]: the frames inside [start, end], else the one nearest to it (the earlier of two).
-    """
-    known = [t for t in (start, end) if t is not None]
-    if not known or not len(times):
-        return np.ones(len(times), dtype=bool)
-    low, high = min(known), max(known)
-    inside = (times >= low) & (times <= high)
-    if inside.any():
-        return np.asarray(inside)
-    distance = np.maximum(low - times, times - high)
-    return np.asarray(np.arange(len(times)) == int(np.argmin(distance)))
 
 
 def speaker_cells(cap: Capture, threshold: float) -> NDArray[np.bool_]:
