@@ -177,15 +177,15 @@ def cell_findings(preview: ScenePreview, frames: Sequence[FrameCells], coverage:
             who = {name: int(own.sum()) for name, own in zip(names, hit, strict=True)}
             text = f"{int(hit.sum())} {what}; there no visual token is theirs ({counts_of(who)})"
             people = tuple(name for name, count in who.items() if count)
-            findings.append(Finding(kind, text, people, frames=_numbers(hit.any(axis=0))))
+            findings.append(Finding(kind, text, people, frames=_numbers(np.asarray(hit.any(axis=0)))))
     for a, b in combinations(range(len(names)), 2):
         both = np.array([int((frame.owners[a] & frame.owners[b]).sum()) for frame in frames])
         least = np.minimum(counts[a], counts[b])
         together = np.asarray((least > 0) & (both >= MOST * least))
         if together.any():
             of = f"{int(together.sum())} of the {plural(int((least > 0).sum()), 'frame')}"
-            text = f"{listed((names[a], names[b]))} share half of the cells of one of them or more in {of} in which both"
-            text += " have cells; what such a cell gets counts for both"
+            text = f"{listed((names[a], names[b]))} share half of the cells of one of them or more in {of} in which"
+            text += " both have cells; what such a cell gets counts for both"
             findings.append(Finding("shared_cells", text, (names[a], names[b]), frames=_numbers(together)))
     return findings
 

@@ -92,7 +92,7 @@ def _facts(scene: ScenePreview, model: ModelPreview | None) -> list[str]:
         low, high = scene.window
         facts[0] += f", sampled from {seconds(low)} to {seconds(high)} s of a {seconds(frames.duration or 0)} s clip"
     if model is None:
-        return [*facts, "Shown as stored and upright; with --model, as a model's processor gives them to the model"]
+        return [*facts, "Frames are drawn as stored and upright, not as a processor gives them to a model"]
     cells = [len(frame.cells) for frame in model.frames]
     sizes = {frame.size for frame in model.frames}
     facts.append(f"For {model.model} the prompt has {len(model.tokens):,} tokens, {_visual(model):,} of them visual")
