@@ -131,7 +131,7 @@ def read_mmsi(
             if keypoints is not None and not exists(keypoints / f"{game}.npy", SceneError):
                 raise IncompleteError("has no key points")
         except IncompleteError as lack:
-            yield LeftOut(where=f"{game}.txt", clip=game, what="sample", reason=str(lack), name=game)
+            yield LeftOut(where=f"{game}.txt", clip=_spaced(game), what="sample", reason=str(lack), name=game)
             continue
         frames = None if keypoints is None else read_keypoints(keypoints / f"{game}.npy")
         for at, line in enumerate(lines):
@@ -139,7 +139,7 @@ def read_mmsi(
                 where = f"{game}.txt: line {at + 1}: word {masked.place + 1}"
                 if not masked.answer < players:
                     reason = "its answer is none of the game's players"
-                    yield LeftOut(where=where, clip=game, what="sample", reason=reason, name=masked.task)
+                    yield LeftOut(where=where, clip=_spaced(game), what="sample", reason=reason, name=masked.task)
                     continue
                 numbers = list(range(players))
                 if shuffle:
@@ -149,6 +149,11 @@ def read_mmsi(
     if keypoints is None:
         yield Note(text=f"{path.name}: without key points, so nobody has a box; give keypoints=FOLDER")
     yield from notes(path, counts)
+
+
+def _spaced(game: str) -> str:
+    """The name of a game's video: `#` stands for a space in names of transcripts, as in Werewolf Among Us."""
+    return game.replace("#", " ")
 
 
 def _size(path: Path, size: str) -> tuple[int, int] | None:
@@ -204,8 +209,9 @@ def _players(meta: Path, game: str) -> int:
     match = _GAME.fullmatch(game)
     if match is None:
         raise IncompleteError("its name is none of the form VIDEO_Game1")
+    files = [meta / f"{name}.json" for name in (match["video"], _spaced(match["video"]))]
     try:
-        data = read_json(meta / f"{match['video']}.json")
+        data = read_json(next(filter(exists, files), files[0]))
     except SceneError:
         raise IncompleteError("its game data is missing or cannot be read") from None
     names = members(members(data).get(match["game"])).get("playerNames")
@@ -280,7 +286,7 @@ def _sample(
     name = f"{game}-{at + 1}-{masked.place + 1}-{masked.task}"
     return SampleRecord(
         where=where,
-        clip=game,
+        clip=_spaced(game),
         id=name,
         question=_ASKED[masked.task].format(speaker=speaker),
         options=tuple(f"Player{i}" for i in range(len(numbers))),

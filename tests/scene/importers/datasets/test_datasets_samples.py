@@ -156,6 +156,16 @@ def test_mmsi_of_one_split_and_task(tmp_path: Path) -> None:
     assert left(records) == [("sample", "Lost_Game1.txt", "its transcript is missing or cannot be read")]
 
 
+def test_mmsi_names_with_spaces(tmp_path: Path) -> None:
+    """`#` stands for a space in the names of transcripts."""
+    for name in ("plain", "labelled"):
+        text = (DATA / f"mmsi/{name}/Night 3_Game2.txt").read_bytes()
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "Night#3_Game2.txt").write_bytes(text)
+    records = IMPORTERS["mmsi"](tmp_path / "plain", labelled=tmp_path / "labelled", meta=DATA / "mmsi/meta")
+    assert {record.clip for record in records if isinstance(record, SampleRecord)} == {"Night 3_Game2"}
+
+
 def test_mmsi_needs_its_other_folders() -> None:
     with pytest.raises(SceneError, match="labelled: is missing; give the folder with labelled=FOLDER"):
         read("mmsi", "mmsi/plain")
