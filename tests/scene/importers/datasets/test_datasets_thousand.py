@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -79,3 +80,11 @@ def test_another_file_is_refused_in_one_line(name: str, content: str, tmp_path: 
         list(IMPORTERS[name](path))
     assert str(problem.value).startswith(str(path))
     assert "\n" not in str(problem.value)
+
+
+def test_the_page_about_formats_names_every_data_set_and_right_options() -> None:
+    page = (Path(__file__).parents[4] / "docs/importers.md").read_text(encoding="utf-8")
+    section = page.split("\n## Data sets\n", 1)[1].split("\n## ", 1)[0]
+    assert {name for name in [*CASES, "table"] if f"| `{name}` |" not in section} == set()
+    known = {option for name in [*CASES, "table"] for option in IMPORTERS[name].options}
+    assert set(re.findall(r"`(\w+)=", section)) == known - {"seed", "separator"}
