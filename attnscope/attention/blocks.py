@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from attnscope.attention.call import AttentionCall
-from attnscope.attention.dense import dense_rows, logits
+from attnscope.attention.dense import dense_rows
 from attnscope.attention.masks import SampleMask
 
 _CACHED = 2**20  # bytes of one float32 block on a CPU: it is gone over several times
@@ -27,13 +27,16 @@ _HIDDEN = -1e4  # in place of -inf: its exponential is 0, and its product with 0
 
 @dataclass(frozen=True)
 class RowBlock:
-    """Some rows of some heads. Its attention is valid until the next block is asked for.
+    """Some rows of some heads. Its weights are valid until the next block is asked for.
+
+    Sums over weights are divided by `total` instead of the weights themselves, which are many more.
 
     Attributes:
         heads: Which heads, h of them.
         at: Which of the rows that were asked for, r of them.
         keys: Which keys, n of them; the rows see no others.
-        attention: [h, r, n] float32.
+        weights: [h, r, n] float32, attention times `total`.
+        total: [h, r] what the weights of a row are to be divided by; never 0.
         lse: [h, r] log of the softmax denominator.
         entropy: [h, r] nats.
     """
@@ -41,9 +44,15 @@ class RowBlock:
     heads: slice
     at: slice | Tensor
     keys: slice
-    attention: Tensor
+    weights: Tensor
+    total: Tensor
     lse: Tensor
     entropy: Tensor
+
+    @property
+    def attention(self) -> Tensor:
+        """[h, r, n] float32."""
+        return self.weights / self.total[..., None]
 
 
 def row_blocks(
@@ -57,8 +66,8 @@ def row_blocks(
         index: [N] places of the sample's tokens on the padded axis.
         rows: [R] positions to read, increasing.
         mask: The sample's mask.
-        lse: [H, N] log-sum-exp of the rows, near enough for exp(z - lse) not to overflow; each row is divided by its
-            own sum in any case. None to work it out.
+        lse: [H, N] log-sum-exp of the rows, near enough for exp(z - lse) not to overflow; `total` is the row's own
+            sum in any case. None to work it out.
 
     Yields:
         Blocks that together hold every head of every row once.
@@ -96,7 +105,7 @@ def _fast_blocks(
             seen = slice(*mask.span(part, length))
             query = queries[some, start : start + step]
             shape = (together, len(part), seen.stop - seen.start)
-            log, attention = (buffer[: torch.Size(shape).numel()].view(shape) for buffer in (raw, weights))
+            log, exp = (buffer[: torch.Size(shape).numel()].view(shape) for buffer in (raw, weights))
             base = torch.zeros(shape[:2], dtype=torch.float32, device=device) if known is None else known[some][:, part]
             torch.baddbmm(
                 (base / -_LN2).reshape(len(keys), -1, 1),
@@ -105,23 +114,23 @@ def _fast_blocks(
                 alpha=call.scaling / _LN2,
                 out=log.view(len(keys), -1, shape[2]),
             )
+            _hide(log, mask, part, seen, -torch.inf if known is None else _HIDDEN)
             if known is None:
-                _hide(log, mask, part, seen, -torch.inf)
                 base = torch.logsumexp(log * _LN2, -1)
                 if call.sink_logits is not None:
                     base = torch.logaddexp(base, call.sink_logits.detach().float()[some, None])
                 log -= base.nan_to_num(neginf=0.0)[..., None] / _LN2
                 log.clamp_(min=_HIDDEN)
-            else:
-                _hide(log, mask, part, seen, _HIDDEN)
-            torch.exp2(log, out=attention)
-            entropy = -_LN2 * torch.linalg.vecdot(attention, log)
+            torch.exp2(log, out=exp)
+            entropy = -_LN2 * torch.linalg.vecdot(exp, log)
+            total = torch.ones_like(base)
             if known is not None:
-                total = attention.sum(-1)  # 1, but for what rounding did to the kernel's log-sum-exp
+                total = exp.sum(-1)  # 1, but for what rounding did to the kernel's log-sum-exp
                 blind = total == 0  # rows that see no key
-                attention /= torch.where(blind, 1, total)[..., None]
-                base, entropy = base + total.log(), torch.where(blind, 0, entropy / total + total.log())
-            yield RowBlock(some, slice(start, start + len(part)), seen, attention, base, entropy.clamp(min=0))
+                base = base + total.log()
+                total.masked_fill_(blind, 1)
+                entropy = torch.where(blind, 0, entropy / total + total.log())
+            yield RowBlock(some, slice(start, start + len(part)), seen, exp, total, base, entropy.clamp(min=0))
 
 
 def _slow_blocks(call: AttentionCall, sample: int, index: Tensor, rows: Tensor, slow: Tensor) -> Iterator[RowBlock]:
@@ -130,7 +139,7 @@ def _slow_blocks(call: AttentionCall, sample: int, index: Tensor, rows: Tensor, 
     for part, z, attention, lse in dense_rows(call, sample, index[rows[slow]]):
         z, attention = z[..., index], attention[..., index]
         entropy = -(attention * (z - lse[..., None])).nan_to_num(0.0, neginf=0.0).sum(-1)
-        yield RowBlock(heads, slow[done : done + len(part)], keys, attention, lse, entropy)
+        yield RowBlock(heads, slow[done : done + len(part)], keys, attention, torch.ones_like(lse), lse, entropy)
         done += len(part)
 
 
@@ -159,14 +168,15 @@ def column_blocks(
         done += len(part)
     if not len(columns) or not len(fast):
         return
-    step = max(1, _CACHED // (4 * call.query.shape[1] * len(columns)))
+    first, last = mask.span(rows[fast], len(index))
+    columns = columns[: int((columns < last).sum())]  # those before `first` are few, and are left out below
+    step = max(1, _CACHED // (4 * call.query.shape[1] * max(1, len(columns))))
     key = taken(call.key[sample], index[columns])
     for chosen in fast.split(step):
         part = rows[chosen]
         first, last = mask.span(part, len(index))
         seen = slice(*torch.searchsorted(columns, torch.tensor([first, last], device=columns.device)).tolist())
-        query = taken(call.query[sample], index[part])
-        z = logits(query, key[:, seen], scaling=call.scaling, softcap=call.softcap)
+        z = _logits_of_few(call, taken(call.query[sample], index[part]), key[:, seen])
         z -= lse[:, part, None]
         z.masked_fill_(~mask.block(part, columns[seen]), _HIDDEN)
         yield chosen, seen, z.exp_()
@@ -180,9 +190,19 @@ def taken(tensor: Tensor, places: Tensor) -> Tensor:
     return tensor[:, first : last + 1] if last - first + 1 == len(places) else tensor[:, places]
 
 
-def _hide(log: Tensor, mask: SampleMask, rows: Tensor, keys: slice, value: float) -> None:
-    """Put a value where a row does not see a key, in place."""
+def _logits_of_few(call: AttentionCall, query: Tensor, key: Tensor) -> Tensor:
+    """[H, r, c] logits of many queries [H, r, D] to a few keys [Hkv, c, D]: here the keys are what is cheap to copy."""
+    key = key.float().repeat_interleave(len(query) // len(key), 0)
+    z = torch.bmm(query.float(), key.transpose(1, 2)).mul_(call.scaling)
+    return z if call.softcap is None else torch.tanh(z / call.softcap) * call.softcap
+
+
+def _hide(log: Tensor, mask: SampleMask, rows: Tensor, keys: slice, least: float) -> None:
+    """Put a value, which is less than all others count, where a row does not see a key, in place."""
     for some in mask.ragged(rows, keys.start, keys.stop):
         columns = torch.arange(some.start, some.stop, device=rows.device)
+        hidden = torch.zeros(len(rows), len(columns), device=rows.device)
+        hidden.masked_fill_(~mask.block(rows, columns), -torch.inf)
         part = log[..., some.start - keys.start : some.stop - keys.start]
-        part.masked_fill_(~mask.block(rows, columns), value)
+        part += hidden  # much faster than to fill places in
+        part.clamp_(min=least)

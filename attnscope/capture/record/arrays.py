@@ -14,9 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from attnscope.attention import AttentionCall, row_blocks
-from attnscope.attention.blocks import taken
-from attnscope.attention.masks import SampleMask
+from attnscope.attention import AttentionCall
+from attnscope.attention.blocks import RowBlock, taken
 from attnscope.capture.file import encode
 from attnscope.capture.file.specification import Rule, rule_of
 from attnscope.capture.file.writer import CaptureWriter
@@ -183,6 +182,26 @@ def to_numpy(values: Tensor) -> npt.NDArray[Any]:
     return array
 
 
+class Values:
+    """The values of one sample of a call.
+
+    Args:
+        call: The call.
+        sample: Index in the batch.
+        index: [N] places of the sample's tokens on the padded axis.
+
+    Attributes:
+        sample: Index in the batch.
+        value: [Hkv, N, D].
+        size: [Hkv, N] the largest absolute value of each key.
+    """
+
+    def __init__(self, call: AttentionCall, sample: int, index: Tensor) -> None:
+        self.sample, self.value = sample, taken(call.value[sample], index)
+        least, most = self.value.aminmax(dim=-1)
+        self.size = torch.maximum(-least, most).float()
+
+
 @dataclass
 class Checks:
     """What the readings say about themselves and the deployed kernel; the largest deviation over layers and heads.
@@ -201,29 +220,26 @@ class Checks:
         if dense.numel():
             self.kernel_lse = _larger(self.kernel_lse, kernel - dense)
 
-    def compare_output(
-        self, call: AttentionCall, sample: int, index: Tensor, rows: Tensor, mask: SampleMask, lse: Tensor
-    ) -> None:
+    def compare_output(self, call: AttentionCall, values: Values, block: RowBlock, rows: Tensor, tried: Tensor) -> None:
         """Compare what the kernel gave for some rows with dense attention times the values, by the largest value.
 
         Args:
             call: The call, after it has run.
-            sample: Index in the batch.
-            index: [N] places of the sample's tokens on the padded axis.
-            rows: [R] positions, increasing.
-            mask: The sample's mask.
-            lse: [H, N] log-sum-exp of all rows.
+            values: Its values.
+            block: Dense rows.
+            rows: [r] their places on the padded axis.
+            tried: Boolean [r] which of them to compare.
         """
-        if call.output is None:
+        if call.output is None or not bool(tried.any()):
             return
-        value = taken(call.value[sample], index).float()  # [Hkv, N, D]
-        group = call.query.shape[1] // len(value)
-        for block in row_blocks(call, sample, index, rows, mask, lse):
-            own = value[block.heads.start // group : -(-block.heads.stop // group), block.keys]
-            dense = block.attention.reshape(len(own), -1, block.attention.shape[-1]) @ own
-            given = call.output[sample, index[rows[block.at]], block.heads].transpose(0, 1).float()
-            apart = (dense.view(given.shape) - given) / own.abs().max().clamp(min=1e-30)
-            self.kernel_output = _larger(self.kernel_output, apart)
+        at = tried.nonzero()[:, 0]
+        group = call.query.shape[1] // len(values.value)
+        heads = slice(block.heads.start // group, -(-block.heads.stop // group))
+        own = values.value[heads, block.keys].float()
+        dense = (block.weights[:, at] / block.total[:, at, None]).reshape(len(own), -1, own.shape[1]) @ own
+        given = call.output[values.sample, rows[at], block.heads].transpose(0, 1).float()
+        largest = values.size[heads, block.keys].max().clamp(min=1e-30)
+        self.kernel_output = _larger(self.kernel_output, (dense.view(given.shape) - given) / largest)
 
     def compare_masses(
         self,

@@ -9,7 +9,6 @@ sample, unless the plan asks for all of them: then value channels read it in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,8 @@ from attnscope.capture.plan import Plan
 from attnscope.capture.record.groups import KeyGroups
 from attnscope.estimate import means, spread
 from attnscope.vocabulary import MASSES, PARTITIONS, media
+
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ class GroupFlow:
 
     def of_visual_queries(
         self, call: AttentionCall, number: int, index: Tensor, lse: Tensor, mask: SampleMask, read: Tensor | None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Exact masses of visual queries, block by block.
+    ) -> tuple[Tensor, Tensor]:
+        """Exact masses of visual queries; what is of `sampled` is not known and 0.
 
         Args:
             call: The layer's call.
@@ -89,42 +90,36 @@ class GroupFlow:
             mask: The sample's mask.
             read: [H, N, C] what the channels of `channelled` have read, or None if there are none.
 
-        Yields:
-            (which of `visual` [r], masses [H, r, S]); what is not of `sampled` is exact.
+        Returns:
+            [H, S, S] summed over the visual queries of each group, and [H, n, S] of each query of `sample`.
         """
         device = lse.device
-        visual, columns = self.visual.to(device), self.probes.to(device)
-        onto = self.member.to(device)[:, columns].T
-        done = torch.zeros(len(visual), dtype=torch.bool, device=device)
+        visual, columns, member = self.visual.to(device), self.probes.to(device), self.member.to(device)
+        onto, whole, own = member[:, columns].T, self._whole.to(lse), member[:, visual]
+        place = torch.searchsorted(visual, self.sample.to(device))
+        left = torch.ones(len(lse), len(visual), device=device)  # of 1, on the visual keys
+        total = torch.zeros(len(lse), len(member), len(member), device=device)
+        derived = torch.zeros(len(lse), len(place), len(member), device=device)
         for at, seen, attention in column_blocks(call, number, index, visual, columns, lse, mask):
-            rows = torch.arange(len(visual), device=device)[at]
-            done[rows] = True
-            yield rows, self._completed(call, visual[rows], attention @ onto[seen], attention.sum(-1), lse, mask, read)
-        if not bool(done.all()):  # of a prompt without any key that is not visual
-            rows = (~done).nonzero()[:, 0]
-            nothing = torch.zeros(len(lse), len(rows), len(self.member), dtype=torch.float32, device=device)
-            yield rows, self._completed(call, visual[rows], nothing, nothing[..., 0], lse, mask, read)
-
-    def _completed(
-        self,
-        call: AttentionCall,
-        rows: Tensor,
-        masses: Tensor,
-        total: Tensor,
-        lse: Tensor,
-        mask: SampleMask,
-        read: Tensor | None,
-    ) -> Tensor:
-        """Put the mass on all visual keys, and what the channels have read, beside the mass on the others."""
-        left = 1 - total
+            left[:, at] -= attention.sum(-1)
+            total += by_group(own[:, at], attention) @ onto[seen]  # keys are few: groups of queries are summed first
+            rank = torch.full((len(visual),), -1, device=device)
+            rank[at] = torch.arange(attention.shape[1], device=device)
+            here = rank[place] >= 0
+            derived[:, here] = attention[:, rank[place[here]]] @ onto[seen]
         if call.sink_logits is not None:
-            left = left - torch.exp(call.sink_logits.float()[:, None] - lse[:, rows])
+            left -= torch.exp(call.sink_logits.float()[:, None] - lse[:, visual])
         if mask.explicit is not None:  # it may hide all visual keys, or all keys, from a visual query
-            left = left * mask.block(rows, self.visual.to(rows.device)).any(1)
-        masses = masses + left.clamp(min=0)[..., None] * self._whole.to(masses)
+            left *= torch.cat([mask.block(rows, visual).any(1) for rows in visual.split(_ROWS)])
+        left.clamp_(min=0)
+        total += by_group(own, left[..., None]) * whole
+        derived += left[:, place, None] * whole
         if read is not None:
-            masses[..., self.channelled.to(masses.device)] = read[:, rows]
-        return masses
+            channelled = self.channelled.to(device)
+            total[..., channelled] = by_group(own, read[:, visual])
+            derived[..., channelled] = read[:, visual[place]]
+        total[..., self.sampled.to(device)] = 0
+        return total, derived
 
     def measured(self, total: Tensor, sample: Tensor) -> Estimate:
         """Flow from sums over queries, and the part that rests on the sample.

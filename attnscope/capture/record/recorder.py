@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall, dense_rows
-from attnscope.attention.blocks import taken
+from attnscope.attention.blocks import RowBlock, taken
 from attnscope.attention.fused import BACKENDS
-from attnscope.attention.masks import MaskCache
+from attnscope.attention.masks import MaskCache, SampleMask
 from attnscope.attention.stats import ANCHOR_GAIN, kernel_lse, stats_of_all
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import rows as reading
-from attnscope.capture.record.arrays import Checks, Datasets
+from attnscope.capture.record.arrays import Checks, Datasets, Values
 from attnscope.capture.record.flow import GroupFlow, by_group
 from attnscope.capture.record.generated import GeneratedRows
 from attnscope.capture.record.groups import KeyGroups, QueryGroups
@@ -24,6 +25,16 @@ from attnscope.vocabulary import STATS
 
 _TRIED = 4  # rows of each kind whose output is held against the kernel's
 _NO_QK = "queries and keys do not hold a correction that changes rows of logits; capture without 'qk'"
+
+
+@dataclass(frozen=True)
+class _Available:
+    """What queries may see under one mask; S groups but those of sinks."""
+
+    of_probes: reading.Availability
+    to_probes: Tensor  # [R, S] keys of each group that a probe may see
+    pairs: Tensor  # [S, S] pairs of queries of a group and keys of another
+    keys: Tensor  # [N] int32, keys that a query may see
 
 
 class SampleRecorder:
@@ -53,6 +64,7 @@ class SampleRecorder:
         self.sinks: dict[int, Tensor] = {}
         self.calls: dict[int, AttentionCall] = {}
         self.checks = Checks()
+        self._seen: dict[int, _Available] = {}  # by mask
         self.width = 0  # channels of a hidden state, once one was recorded
         self.generated = GeneratedRows(self.masks, keys, plan, datasets)
 
@@ -87,19 +99,7 @@ class SampleRecorder:
         index = self.index.to(device)
         self.calls[call.layer] = call.settings()
         if self.wants_queries or self.plan.maps:
-            lse = entropy = None
-            if self.wants_queries:
-                lse, entropy = stats_of_all(call, self.sample, index, anchor_mass, mean_key, mask)
-            else:
-                lse = kernel_lse(call, self.sample, index, torch.arange(self.length, device=device))
-            member, weights = self.flow.member.to(device), self.weights.to(device)
-            rows = reading.read_probes(call, self.sample, index, self.probes.to(device), member, weights, mask, lse)
-            sinks = reading.find_sinks(rows, self.plan.sink_mass, self.plan.sink_ratio)
-            self.sinks[call.layer] = sinks.cpu()
-            if self.plan.maps:
-                self.datasets.put("maps/rows", call.layer, rows.maps)
-            if self.wants_queries and lse is not None:
-                self._all_queries(call, rows, sinks, groups, lse, entropy)
+            self._dense(call, index, mask, groups, anchor_mass, mean_key)
         if self.plan.qk:
             if call.row_edits:
                 raise RequestError(f"layer {call.layer}: {_NO_QK}")
@@ -110,31 +110,83 @@ class SampleRecorder:
                 start = int((index == part[0]).nonzero())
                 self.datasets.put("full/attention", call.layer, attention[..., index], start)
 
+    def _dense(
+        self,
+        call: AttentionCall,
+        index: Tensor,
+        mask: SampleMask,
+        groups: Tensor | None,
+        anchor_mass: Tensor | None,
+        mean_key: Tensor | None,
+    ) -> None:
+        """What dense rows serve: maps, sinks, masses and stats, and what the kernel is held against."""
+        device, every = call.query.device, torch.arange(self.length, device=call.query.device)
+        if self.wants_queries:
+            lse, entropy = stats_of_all(call, self.sample, index, anchor_mass, mean_key, mask)
+        else:
+            lse, entropy = kernel_lse(call, self.sample, index, every), None
+        probes, sample = self.probes.to(device), self.flow.sample.to(device)[: None if self.wants_queries else 0]
+        tried = [x[torch.linspace(0, len(x) - 1, min(_TRIED, len(x))).long()] for x in (probes, sample)]
+        some, values = torch.isin(every, torch.cat(tried)), Values(call, self.sample, index)
+
+        def look(block: RowBlock, rows: Tensor) -> None:
+            self.checks.compare_output(call, values, block, index[rows], some[rows])
+
+        rows, sampled = reading.read_with_sample(
+            call,
+            self.sample,
+            index,
+            probes,
+            sample,
+            self.flow.member.to(device),
+            self.weights.to(device),
+            mask,
+            self._available(call, mask).of_probes,
+            lse,
+            look if self.wants_queries else None,
+        )
+        sinks = reading.find_sinks(rows, self.plan.sink_mass, self.plan.sink_ratio)
+        self.sinks[call.layer] = sinks.cpu()
+        if self.plan.maps:
+            self.datasets.put("maps/rows", call.layer, rows.maps)
+        if self.wants_queries and lse is not None:
+            for at, dense in ((probes, rows), (sample, sampled)):
+                self.checks.compare_lse(lse[:, at], dense.lse)
+                lse[:, at] = dense.lse
+            self._all_queries(call, index, mask, rows, sampled, sinks, groups, lse, entropy)
+
+    def _available(self, call: AttentionCall, mask: SampleMask) -> _Available:
+        """What the queries may see in a layer, worked out once for all layers with the same mask."""
+        if id(mask) not in self._seen:  # `masks` keeps it
+            device = call.query.device
+            counts, member = self.masks.counts(call).to(device), self.flow.member.to(device).double()
+            self._seen[id(mask)] = _Available(
+                reading.availability(mask, self.probes.to(device), self.length),
+                counts[:, :-1][self.probes.to(device)],
+                (member @ counts[:, :-1].double()).long(),
+                counts[:, -1].int(),
+            )
+        return self._seen[id(mask)]
+
     def _all_queries(
         self,
         call: AttentionCall,
+        index: Tensor,
+        mask: SampleMask,
         rows: reading.ProbeRows,
+        sampled: reading.DenseRows,
         sinks: Tensor,
         groups: Tensor | None,
         lse: Tensor,
         entropy: Tensor | None,
     ) -> None:
-        mask, device = self.masks.of(call), call.query.device
-        index, probes, sample = (x.to(device) for x in (self.index, self.probes, self.flow.sample))
-        sampled = reading.read_rows(call, self.sample, index, sample, self.flow.member.to(device), mask, lse)
-        for at, dense in ((probes, rows), (sample, sampled)):
-            self.checks.compare_lse(lse[:, at], dense.lse)
-            lse[:, at] = dense.lse
-        tried = [x[torch.linspace(0, len(x) - 1, min(_TRIED, len(x))).long()] for x in (probes, sample) if len(x)]
-        self.checks.compare_output(call, self.sample, index, torch.cat(tried).sort().values, mask, lse)
+        probes, sample = self.probes.to(lse.device), self.flow.sample.to(lse.device)
         to_sinks = reading.sink_attention(call, self.sample, index, sinks, lse, mask)
-        columns = sinks.nonzero()[:, 0]
-        counts = self.masks.counts(call).to(device)
         if self.plan.masses:
-            kinds = self.modalities.to(device)[:, columns].T
-            seen = mask.block(torch.arange(self.length, device=device), columns).float() @ kinds
-            allowed = torch.cat([counts[:, :-1].float(), seen], 1)
-            self._put_masses(call, rows.masses, sampled.masses, to_sinks @ kinds, allowed, lse, groups)
+            columns = sinks.nonzero()[:, 0]
+            kinds = self.modalities.to(lse.device)[:, columns].T
+            seen = mask.block(torch.arange(self.length, device=lse.device), columns).float() @ kinds
+            self._put_masses(call, index, mask, rows.masses, sampled.masses, to_sinks @ kinds, seen, lse, groups)
         if self.plan.stats:
             if entropy is None or STATS not in self.plan.exhaustive:
                 entropy = torch.full_like(lse, torch.nan)
@@ -143,15 +195,17 @@ class SampleRecorder:
             self.datasets.put("stats/lse", call.layer, lse)
             self.datasets.put("stats/sink_mass", call.layer, to_sinks.sum(-1))
             self.datasets.put("stats/max", call.layer, rows.max)
-            self.datasets.put("stats/allowed", call.layer, counts[:, -1].int())
+            self.datasets.put("stats/allowed", call.layer, self._available(call, mask).keys)
 
     def _put_masses(
         self,
         call: AttentionCall,
+        index: Tensor,
+        mask: SampleMask,
         dense: Tensor,
         sampled: Tensor,
         to_sinks: Tensor,
-        allowed: Tensor,
+        seen: Tensor,
         lse: Tensor,
         groups: Tensor | None,
     ) -> None:
@@ -159,36 +213,31 @@ class SampleRecorder:
 
         Args:
             call: The layer's call.
+            index: [N] places of the sample's tokens on the padded axis.
+            mask: The sample's mask.
             dense: [H, R, S] masses of the probes.
             sampled: [H, n, S] masses of the sample.
             to_sinks: [H, N, kinds] masses of all queries on sinks.
-            allowed: [N, S + kinds] allowed keys.
+            seen: [N, kinds] sinks that a query may see.
             lse: [H, N] log-sum-exp of all queries.
             groups: [H, N, C] what channels have read, or None.
         """
         layer, device, flow = call.layer, dense.device, self.flow
-        member, size = flow.member.to(device), flow.size.to(device)
-        probes, visual, index = flow.probes.to(device), flow.visual.to(device), self.index.to(device)
-        seen = torch.zeros(len(dense), len(member), len(member), device=device)
-        rank = torch.full((self.length,), -1, device=device)
-        rank[flow.sample] = torch.arange(len(flow.sample), device=device)
-        derived = torch.zeros_like(sampled)
-        for at, masses in flow.of_visual_queries(call, self.sample, index, lse, self.masks.of(call), groups):
-            seen += by_group(member[:, visual[at]], masses)
-            place = rank[visual[at]]
-            derived[:, place[place >= 0]] = masses[:, place >= 0]
-        seen[..., flow.sampled] = 0  # not known of every query
+        member, size, probes = flow.member.to(device), flow.size.to(device), flow.probes.to(device)
+        available = self._available(call, mask)
+        visual, derived = flow.of_visual_queries(call, self.sample, index, lse, mask, groups)
         self.checks.compare_masses(derived, sampled, flow.sampled, self.keys, call.sink_logits, lse[:, flow.sample])
-        found = flow.measured(by_group(member[:, probes], dense) + seen, sampled)
+        found = flow.measured(by_group(member[:, probes], dense) + visual, sampled)
         sinks = by_group(member / size.clamp(min=1)[:, None], to_sinks)
         mean = torch.cat([found.flow, sinks.masked_fill((size == 0)[:, None], torch.nan)], -1)
         self.datasets.put("masses/flow", layer, mean)
         if len(flow.sampled):
             exact = torch.zeros_like(sinks).masked_fill((size == 0)[:, None], torch.nan)
             self.datasets.put("masses/flow_error", layer, torch.cat([found.error, exact], -1))
-        self.datasets.put("masses/flow_pairs", layer, (member.double() @ allowed.double()).long())
+        pairs = torch.cat([available.pairs, (member.double() @ seen.double()).long()], 1)
+        self.datasets.put("masses/flow_pairs", layer, pairs)
         self.datasets.put("masses/rows", layer, torch.cat([dense, to_sinks[:, probes]], -1))
-        self.datasets.put("masses/rows_allowed", layer, allowed[probes].int())
+        self.datasets.put("masses/rows_allowed", layer, torch.cat([available.to_probes, seen[probes].long()], 1).int())
 
 
 class Recorder:

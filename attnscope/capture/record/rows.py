@@ -28,6 +28,18 @@ class DenseRows:
     entropy: Tensor  # [H, R]
     lse: Tensor  # [H, R]
 
+    def of(self, rows: Tensor) -> DenseRows:
+        """Those of some of the rows, [r]."""
+        return DenseRows(*(value[:, rows] for value in (self.masses, self.max, self.entropy, self.lse)))
+
+
+@dataclass
+class Availability:
+    """How many keys the queries of a mask may see: the same in every layer that has the mask."""
+
+    uniform: Tensor  # [N] what attention spread evenly would give, summed over the probes
+    seen: Tensor  # [N] probes that may see the key
+
 
 @dataclass
 class ProbeRows(DenseRows):
@@ -35,8 +47,7 @@ class ProbeRows(DenseRows):
 
     maps: Tensor  # [H, Q, N]
     received: Tensor  # [N] summed over heads and rows
-    uniform: Tensor  # [N] what uniform attention would give, summed over rows
-    seen: Tensor  # [N] rows that may see the key
+    available: Availability
 
 
 def read_probes(
@@ -64,17 +75,65 @@ def read_probes(
     Returns:
         The reduced rows, float32 on the device of the call.
     """
-    weights = torch.cat([queries, queries.new_ones(1, len(probes))])  # the last row adds up what keys receive
-    maps = torch.zeros(call.query.shape[1], len(weights), len(index), dtype=torch.float32, device=call.query.device)
+    available = availability(mask, probes, len(index))
+    return read_with_sample(call, sample, index, probes, probes[:0], groups, queries, mask, available, lse)[0]
+
+
+def read_with_sample(
+    call: AttentionCall,
+    sample: int,
+    index: Tensor,
+    probes: Tensor,
+    others: Tensor,
+    groups: Tensor,
+    queries: Tensor,
+    mask: SampleMask,
+    available: Availability,
+    lse: Tensor | None = None,
+    look: Callable[[RowBlock, Tensor], None] | None = None,
+) -> tuple[ProbeRows, DenseRows]:
+    """As `read_probes`, and in the same blocks dense rows of queries that add nothing to maps and sinks.
+
+    Args:
+        call: The prefill's call.
+        sample: Index in the batch.
+        index: [N] places of the sample's tokens on the padded axis.
+        probes: [R] positions, increasing.
+        others: [n] positions, increasing; none of the probes.
+        groups: [G, N] key groups, 0/1 float.
+        queries: [Q, R] weights of each probe in each query group's mean.
+        mask: The sample's mask.
+        available: What the probes may see (`availability`).
+        lse: [H, N] log-sum-exp of the rows, if it is known.
+        look: Called with each block and the positions [r] of its rows.
+
+    Returns:
+        The rows of the probes, and those of the others.
+    """
+    rows, order = torch.cat([probes, others]).sort()
+    device, length = call.query.device, len(index)
+    weights = torch.zeros(len(queries) + 1, len(rows), device=device)
+    weights[:-1, order < len(probes)] = queries
+    weights[-1, order < len(probes)] = 1  # what keys receive
+    maps = torch.zeros(call.query.shape[1], len(queries), length, dtype=torch.float32, device=device)
+    received = torch.zeros(length, dtype=torch.float32, device=device)
 
     def add(block: RowBlock) -> None:
-        some = weights[:, block.at]
-        asked = some.any(1).nonzero()[:, 0]  # few query groups have a query in any one block
-        maps[block.heads, asked, block.keys] += some[asked] @ block.attention
+        own = weights[:, block.at]
+        if look is not None:
+            look(block, rows[block.at])
+        asked = own.any(1).nonzero()[:, 0].tolist()  # few query groups have a query in any one block
+        if not asked:
+            return
+        means = (own[asked] / block.total[:, None]) @ block.weights  # [h, a, n]
+        for place, group in enumerate(asked[:-1]):
+            maps[block.heads, group, block.keys] += means[:, place]
+        received[block.keys] += means[:, -1].sum(0)
 
-    dense = read_rows(call, sample, index, probes, groups, mask, lse, add)
-    uniform, seen = availability(mask, probes, len(index))
-    return ProbeRows(**vars(dense), maps=maps[:, :-1], received=maps[:, -1].sum(0), uniform=uniform, seen=seen)
+    dense = read_rows(call, sample, index, rows, groups, mask, lse, add)
+    place = order.argsort()
+    own = dense.of(place[: len(probes)])
+    return ProbeRows(**vars(own), maps=maps, received=received, available=available), dense.of(place[len(probes) :])
 
 
 def read_rows(
@@ -93,22 +152,22 @@ def read_rows(
     masses = torch.zeros(heads, len(rows), len(groups), dtype=torch.float32, device=device)
     for block in row_blocks(call, sample, index, rows, mask, lse):
         where = (block.heads, block.at)
-        masses[where] = block.attention @ groups[:, block.keys].T
-        most[where], entropy[where], exact[where] = block.attention.amax(-1), block.entropy, block.lse
+        masses[where] = block.weights @ groups[:, block.keys].T / block.total[..., None]
+        most[where], entropy[where], exact[where] = block.weights.amax(-1) / block.total, block.entropy, block.lse
         if look is not None:
             look(block)
     return DenseRows(masses, most, entropy, exact)
 
 
-def availability(mask: SampleMask, rows: Tensor, length: int) -> tuple[Tensor, Tensor]:
-    """What attention spread evenly would give each key, summed over some rows, and how many of these see it; [N]."""
-    everything = torch.arange(length, device=rows.device)
-    uniform, seen = (torch.zeros(length, device=rows.device) for _ in range(2))
-    for part in rows.split(_ROWS):
+def availability(mask: SampleMask, probes: Tensor, length: int) -> Availability:
+    """What the probes may see."""
+    everything = torch.arange(length, device=probes.device)
+    uniform, seen = (torch.zeros(length, device=probes.device) for _ in range(2))
+    for part in probes.split(_ROWS):
         allowed = mask.block(part, everything).float()
         uniform += (1 / allowed.sum(1).clamp(min=1)) @ allowed
         seen += allowed.sum(0)
-    return uniform, seen
+    return Availability(uniform, seen)
 
 
 def find_sinks(rows: ProbeRows, sink_mass: float, sink_ratio: float) -> Tensor:
@@ -121,9 +180,10 @@ def find_sinks(rows: ProbeRows, sink_mass: float, sink_ratio: float) -> Tensor:
         Boolean [N].
     """
     heads = rows.masses.shape[0]
-    often = rows.seen >= rows.masses.shape[1] / 2
-    mean = rows.received / (heads * rows.seen.clamp(min=1))
-    return often & (mean > sink_mass) & (mean > sink_ratio * rows.uniform / rows.seen.clamp(min=1))
+    seen = rows.available.seen
+    often = seen >= rows.masses.shape[1] / 2
+    mean = rows.received / (heads * seen.clamp(min=1))
+    return often & (mean > sink_mass) & (mean > sink_ratio * rows.available.uniform / seen.clamp(min=1))
 
 
 def sink_attention(
