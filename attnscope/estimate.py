@@ -8,10 +8,12 @@ noise; it falls to 0 where every query is in the sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from attnscope.vocabulary import PARTITIONS, SINK
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -44,6 +46,30 @@ def spread(positions: Ints, count: int, seed: int | Sequence[int]) -> Ints:
     # Which stretches are longer by one is drawn as well: a fixed pattern would favour what repeats with it
     end = np.cumsum(length + rng.permutation(np.arange(count) < longer))
     return positions[rng.integers(np.concatenate([[0], end[:-1]]), end)]
+
+
+def is_sampled(families: Iterable[str], member: Bools, visual: Bools) -> Bools:
+    """Of which key groups the mass that visual queries give them is known of a sample only, unless all were read.
+
+    They hold some of the visual keys and not all. No number about modalities and roles, which divide the keys, may rest
+    on a sample; sinks are read directly.
+
+    Args:
+        families: [G] of `attnscope.vocabulary.KEY_FAMILIES`.
+        member: [G, N].
+        visual: [N] which keys are visual.
+
+    Returns:
+        [G] bool.
+
+    Example:
+        >>> member = np.array([[True, True, False], [True, False, False]])
+        >>> is_sampled(["modality", "frame"], member, np.array([True, True, False])).tolist()
+        [False, True]
+    """
+    within = (member & visual).sum(1)
+    exact = np.isin(list(families), [*PARTITIONS, SINK])
+    return np.asarray((within > 0) & (within < visual.sum()) & ~exact)
 
 
 def means(values: Floats, member: Bools, population: Ints) -> tuple[Floats, Floats]:

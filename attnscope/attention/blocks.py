@@ -38,7 +38,7 @@ class RowBlock:
         weights: [h, r, n] float32, attention times `total`.
         total: [h, r] what the weights of a row are to be divided by; never 0.
         lse: [h, r] log of the softmax denominator.
-        entropy: [h, r] nats.
+        logarithm: [h, r, n] of the weights, to base 2; -10,000 stands for less.
     """
 
     heads: slice
@@ -47,12 +47,18 @@ class RowBlock:
     weights: Tensor
     total: Tensor
     lse: Tensor
-    entropy: Tensor
+    logarithm: Tensor
 
     @property
     def attention(self) -> Tensor:
         """[h, r, n] float32."""
         return self.weights / self.total[..., None]
+
+    @property
+    def entropy(self) -> Tensor:
+        """[h, r] nats."""
+        mean: Tensor = torch.linalg.vecdot(self.weights, self.logarithm) / self.total
+        return (self.total.log() - _LN2 * mean).clamp(min=0)
 
 
 def row_blocks(
@@ -122,15 +128,12 @@ def _fast_blocks(
                 log -= base.nan_to_num(neginf=0.0)[..., None] / _LN2
                 log.clamp_(min=_HIDDEN)
             torch.exp2(log, out=exp)
-            entropy = -_LN2 * torch.linalg.vecdot(exp, log)
             total = torch.ones_like(base)
             if known is not None:
                 total = exp.sum(-1)  # 1, but for what rounding did to the kernel's log-sum-exp
-                blind = total == 0  # rows that see no key
                 base = base + total.log()
-                total.masked_fill_(blind, 1)
-                entropy = torch.where(blind, 0, entropy / total + total.log())
-            yield RowBlock(some, slice(start, start + len(part)), seen, exp, total, base, entropy.clamp(min=0))
+                total.masked_fill_(total == 0, 1)  # rows that see no key
+            yield RowBlock(some, slice(start, start + len(part)), seen, exp, total, base, log)
 
 
 def _slow_blocks(call: AttentionCall, sample: int, index: Tensor, rows: Tensor, slow: Tensor) -> Iterator[RowBlock]:
@@ -138,8 +141,8 @@ def _slow_blocks(call: AttentionCall, sample: int, index: Tensor, rows: Tensor, 
     done, heads, keys = 0, slice(0, call.query.shape[1]), slice(0, len(index))
     for part, z, attention, lse in dense_rows(call, sample, index[rows[slow]]):
         z, attention = z[..., index], attention[..., index]
-        entropy = -(attention * (z - lse[..., None])).nan_to_num(0.0, neginf=0.0).sum(-1)
-        yield RowBlock(heads, slow[done : done + len(part)], keys, attention, torch.ones_like(lse), lse, entropy)
+        logarithm = ((z - lse[..., None]) / _LN2).nan_to_num(_HIDDEN).clamp(min=_HIDDEN)  # no number: sees no key
+        yield RowBlock(heads, slow[done : done + len(part)], keys, attention, torch.ones_like(lse), lse, logarithm)
         done += len(part)
 
 

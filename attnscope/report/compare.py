@@ -32,6 +32,7 @@ from attnscope.report.page.summary import Summary, records
 from attnscope.report.pairing import Pairing, pair, shown_by
 from attnscope.report.sections import changes, correction
 from attnscope.report.sections.panels import RISE
+from attnscope.vocabulary import MASSES, STATS
 from attnscope.weights import Match, match, where
 
 NO_SINK = (
@@ -236,6 +237,11 @@ def _interval(jitter: Mapping[str, Any]) -> str:
 
 # What a reader must know before believing the difference.
 
+_SAMPLED = {  # by reading, what is known of a sample of the visual queries by default
+    STATS: "the entropy of visual queries",
+    MASSES: "what visual queries give to single frames and speakers' cells",
+}
+
 
 def cautions(first: Capture, second: Capture, paired: Pairing, *, nothing: bool) -> list[str]:
     """Sentences on both captures; `nothing`: no number changed."""
@@ -253,6 +259,14 @@ def cautions(first: Capture, second: Capture, paired: Pairing, *, nothing: bool)
     if first.placing.how != second.placing.how:
         how = f"{first.placed} before, {second.placed} after"
         sentences.append(f"Visual tokens were placed in two ways ({how}), which changes numbers of speakers by itself.")
+    for reading, numbers in _SAMPLED.items():
+        read = [cap.has(reading) and bool(cap.was_read(reading).all()) for cap in (first, second)]
+        if first.has(reading) and second.has(reading) and read[0] != read[1]:
+            kinds = ["all of them" if every else "a sample" for every in read]
+            sentences.append(
+                f"Visual queries were read in two ways ({kinds[0]} before, {kinds[1]} after): a change of"
+                f" {numbers} includes the error of the sample."
+            )
     if _sinks_differ(first, second, paired):
         sentences.append("Other keys are sinks after than before; numbers without sinks are over other keys.")
     sentences += [f"{c.path.name}: the self-check FAILED." for c in (first, second) if c.check.get("passed") is False]

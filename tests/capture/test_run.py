@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from attnscope.capture.record.groups import key_groups, query_groups
 from attnscope.capture.run import capture_prompts, plan_shape
 from attnscope.errors import ModelError, RequestError, SizeError
 from attnscope.layers import select_layers
-from tests.capture.eager import make_prompt
+from tests.capture.eager import eager_maps, make_prompt
 
 SHAPE = Shape(layers=28, heads=28, kv_heads=4, width=128, positions=8192, probes=300, key_groups=30, query_groups=20,
               itemsize=2)  # fmt: skip
@@ -81,6 +82,23 @@ def test_any_choice_of_readings_gives_what_all_of_them_give(readings, loaded, ev
     for name in some.readings:
         for path, values in arrays(some._store.file[name], name):
             np.testing.assert_allclose(values, all_of_them._store.file[path][...], atol=1e-5, err_msg=path)
+
+
+@pytest.mark.parametrize("readings", ["masses,maps,stats", "maps"])
+def test_a_prompt_that_ends_with_a_visual_token_has_its_answer_position(readings, loaded, checkpoint, stage, tmp_path):
+    prompt = make_prompt(loaded, stage)
+    tokens = prompt.tokens.copy()
+    seen = tokens.index[tokens["modality"] == "visual"][-1]
+    kept = ["position", "token_id", "text"]
+    tokens.loc[tokens.index[-1], tokens.columns.difference(kept)] = tokens.loc[seen]
+    (cap,) = capture_prompts(
+        loaded, [replace(prompt, tokens=tokens)], [tmp_path / "run.h5"], plan=attnscope.Plan.parse(readings)
+    )
+    assert cap.tokens["modality"][len(tokens) - 1] == "visual"
+    for layer, exact in enumerate(eager_maps(checkpoint("qwen2_5_vl"), prompt)):
+        found = cap.maps(layer=layer, group="answer_position").to_numpy()[:, : len(tokens)]
+        np.testing.assert_allclose(found, exact[:, -1], atol=1e-5)
+    assert not [problem for problem in validate(cap.path) if "maps" in problem.node]
 
 
 def arrays(group, path):

@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from attnscope.capture.file import encode
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.errors import RequestError
 from attnscope.metrics.people.cells import cell_lift
-from attnscope.report.compare import NO_BAND, compare
+from attnscope.report.compare import NO_BAND, cautions, compare
+from attnscope.report.pairing import pair
 from tests.capture.test_lies import edit
 from tests.metrics.sketch import causal, draw, room, softmax
 from tests.report.conftest import ACTIVE, attention, scenery
@@ -166,6 +168,24 @@ def test_places_of_two_kinds_are_a_caution(before, tmp_path):
     sentence = "Visual tokens were placed in two ways (by a layout before, probed (100 % of "
     assert sum(note.startswith(sentence) for note in summary.notes) == 1
     assert not any("two ways" in note for note in compare(probed, probed, tmp_path / "same").notes)
+
+
+def test_a_sample_beside_all_rows_is_a_caution(before, tmp_path):
+    part = Path(shutil.copy(before, tmp_path / "sampled.h5"))
+    with open_capture(before) as cap:
+        visual = np.flatnonzero(cap.tokens["modality"] == "visual")
+    with h5py.File(part, "r+") as file:
+        encode.write(file, "/masses/sampled", visual[::2])
+    with open_capture(before) as first, open_capture(part) as second:
+        paired = pair(first, second)
+        notes = cautions(first, second, paired, nothing=False)
+        same = cautions(second, second, paired, nothing=False)
+    sentence = (
+        "Visual queries were read in two ways (all of them before, a sample after): a change of what visual queries"
+        " give to single frames and speakers' cells includes the error of the sample."
+    )
+    assert notes.count(sentence) == 1
+    assert not any("two ways" in note for note in same)
 
 
 def test_generated_tokens_may_differ(before, tmp_path):

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.capture.file.specification import FLOW_ERROR, MASSES_SAMPLED
-from attnscope.vocabulary import PARTITIONS, SINK, STATS, media
+from attnscope.estimate import is_sampled
+from attnscope.vocabulary import SINK, STATS, media
 
 if TYPE_CHECKING:
     from attnscope.capture.file.nodes import Store
@@ -105,8 +106,7 @@ class Facts:
         seen[: cap.prompt_length] = cap.tokens["modality"].isin(media(cap.modalities))[: cap.prompt_length]
         if self.sample is None:
             return np.zeros((len(self.query_members), len(cap.key_groups)), bool)
-        within = (cap.key_member & seen).sum(1)
-        keys = (within > 0) & (within < seen.sum()) & ~cap.key_groups["family"].isin([*PARTITIONS, SINK]).to_numpy()
+        keys = is_sampled(cap.key_groups["family"], cap.key_member, seen)
         left = seen.copy()
         left[self.sample] = False
         return np.asarray((self.query_members[:, left].max(1, initial=0) > 0)[:, None] & keys)

@@ -34,6 +34,7 @@ MAX_CHUNK = 1 << 20  # bytes
 COMPRESSION: dict[str, Any] = {**hdf5plugin.Bitshuffle(cname="lz4"), "fletcher32": True}
 
 _ALONE = ("layer", "head", "kv_head")  # dimensions that a reader picks one at a time: one index a chunk
+_LEAST_CHUNK = 1 << 16  # bytes up to which a chunk holds several heads all the same: a chunk has a price of its own
 
 
 def create_file(path: str | Path | Disk) -> h5py.File:
@@ -104,7 +105,18 @@ def set_attributes(node: h5py.HLObject, **values: Any) -> None:
             value = fixed(value)
         elif isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
             value = fixed_list(value)
-        node.attrs[name.replace("_", "-")] = value
+        _set_attribute(node, name.replace("_", "-"), np.asarray(value))
+
+
+def _set_attribute(node: h5py.HLObject, name: str, value: npt.NDArray[Any]) -> None:
+    """As `node.attrs[name] = value`, in a fifth of the time where the node has no such attribute yet."""
+    encoded = name.encode()
+    if h5py.h5a.exists(node.id, encoded):
+        node.attrs[name] = value
+        return
+    space = h5py.h5s.create_simple(value.shape) if value.shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    attribute = h5py.h5a.create(node.id, encoded, h5py.h5t.py_create(value.dtype, logical=True), space)
+    attribute.write(value, mtype=h5py.h5t.py_create(value.dtype))
 
 
 def fixed(text: str) -> npt.NDArray[np.bytes_]:
@@ -119,7 +131,9 @@ def fixed(text: str) -> npt.NDArray[np.bytes_]:
 
 def fixed_list(texts: Iterable[str]) -> npt.NDArray[np.bytes_]:
     """Strings as HDF5 stores them in place, all as long as the longest."""
-    data = [_encoded(text) for text in texts]
+    texts = list(texts)
+    known = {text: _encoded(text) for text in dict.fromkeys(texts)}  # a column of a table repeats a few
+    data = [known[text] for text in texts]
     return np.array(data, dtype=h5py.string_dtype("utf-8", max([1, *map(len, data)])))
 
 
@@ -157,7 +171,7 @@ def chunk_shape(shape: Sequence[int], itemsize: int, dims: Sequence[str], limit:
     Args:
         shape: The dataset's shape; a dimension that starts empty and grows is given 256 to a chunk.
         itemsize: Bytes of one number.
-        dims: The dimension names; `layer`, `head` and `kv_head` get 1.
+        dims: The dimension names; `layer`, `head` and `kv_head` get 1, or more heads where they are small.
         limit: Bytes.
 
     Returns:
@@ -166,6 +180,9 @@ def chunk_shape(shape: Sequence[int], itemsize: int, dims: Sequence[str], limit:
     chunk = [1 if dim in _ALONE else (size or 256) for size, dim in zip(shape, dims, strict=True)]
     if all(dim in _ALONE for dim in dims):  # such as /layers: a handful of numbers, in one chunk
         chunk = [max(1, size) for size in shape]
+    for axis, dim in enumerate(dims):
+        if dim in _ALONE[1:] and chunk[axis] == 1:
+            chunk[axis] = max(1, min(shape[axis], _LEAST_CHUNK // max(1, math.prod(chunk) * itemsize)))
     for axis in range(len(chunk)):
         while chunk[axis] > 1 and math.prod(chunk) * itemsize > limit:
             chunk[axis] = (chunk[axis] + 1) // 2
@@ -259,7 +276,7 @@ def write_strings(group: h5py.Group, name: str, values: Iterable[str]) -> h5py.D
     options = {"chunks": chunks, **COMPRESSION} if data.size else {}
     dataset = group.create_dataset(name, data=data, **options)
     stamp(dataset, "strings")
-    set_attributes(dataset, sha256=sha256_of(text + b"\0" for text in data.tolist()))
+    set_attributes(dataset, sha256=sha256_of([b"\0".join([*data.tolist(), b""])]))
     return dataset
 
 

@@ -73,6 +73,7 @@ class Store:
         self.file = _open(self.path)
         self._checked: dict[tuple[str, str], Any] = {}  # nodes by path and encoding: a capture never changes
         self._attributes: dict[tuple[str, str], Any] = {}  # by path and name
+        self._nodes: dict[str, Any] = {}  # by path
         try:
             self._check_root()
             self._check_gate()
@@ -83,6 +84,7 @@ class Store:
     def close(self) -> None:
         """Release the file; later reads raise RequestError."""
         self._checked.clear()
+        self._nodes.clear()
         self.file.close()
 
     def error(self, node: str, what: str) -> NodeError:
@@ -113,11 +115,16 @@ class Store:
         if (path, name) in self._attributes and self.file.id.valid:
             return self._attributes[path, name]
         with self.reading(path):
-            value = read_attribute(self.file[path], name)
+            value = read_attribute(self._node(path), name)
         if value is None:
             raise self.error(path, f"attribute '{name}' is missing")
         self._attributes[path, name] = value
         return value
+
+    def _node(self, path: str) -> Any:
+        if path not in self._nodes:
+            self._nodes[path] = self.file[path]
+        return self._nodes[path]
 
     def text(self, path: str, name: str) -> str:
         """An attribute that is a string.
@@ -160,8 +167,8 @@ class Store:
         if (path, encoding) in self._checked and self.file.id.valid:
             return self._checked[path, encoding]
         with self.reading(path):
-            there = path in self.file  # .get() would say None of a node that is there but damaged
-            node = self.file[path] if there else None
+            there = path in self._nodes or path in self.file  # .get() would say None of a node that is damaged
+            node = self._node(path) if there else None
         if node is None:
             raise self.error(path, "is missing")
         stated = self.text(path, ENCODING_TYPE)
@@ -382,6 +389,10 @@ def read_attribute(node: h5py.HLObject, name: str) -> Any:
     count = math.prod(shape)
     if count * kind.get_size() > MAX_BYTES or (variable and count > MAX_TEXTS):
         raise ValueError(f"attribute '{name}' holds {count} values, which is too many")
+    if kind.get_class() == h5py.h5t.STRING and not shape and not variable:  # most are of this kind
+        text = np.empty((), kind.dtype)
+        attribute.read(text, mtype=h5py.h5t.py_create(text.dtype))
+        return bytes(text[()]).decode()
     value = node.attrs[name]
     if isinstance(value, bytes):
         return value.decode()

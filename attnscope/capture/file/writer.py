@@ -44,6 +44,7 @@ class CaptureWriter:
         except OSError as error:
             raise RequestError(f"{self.path}: cannot be written: {_reason(error, self.path)}") from None
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._datasets: dict[str, h5py.Dataset] = {}
         self._waiting = 0  # bytes in the queue
         self._room = threading.Condition()
         self._error: BaseException | None = None
@@ -64,6 +65,7 @@ class CaptureWriter:
         """Remove the unfinished file, if it was not finished."""
         try:
             self._stop()
+            self._datasets.clear()
             with unbroken():
                 self.file.close()
         finally:
@@ -91,7 +93,9 @@ class CaptureWriter:
         with self._failing():
             group, _, leaf = f"/{name}".rpartition("/")
             parent = encode.require_group(self.file, group)
-            encode.create_array(parent, leaf, shape, dtype, dims, unit, fill=fill, maxshape=tuple(shape))
+            self._datasets[name] = encode.create_array(
+                parent, leaf, shape, dtype, dims, unit, fill=fill, maxshape=tuple(shape)
+            )
 
     def put(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
         """Queue a block of a dataset; waits while more than QUEUE_BYTES are queued.
@@ -131,6 +135,7 @@ class CaptureWriter:
             self.file.flush()
             self._disk.sync()
             self.file.attrs["complete"] = True
+            self._datasets.clear()
             self.file.close()
             self._disk.sync()
             self._disk.rename(self.path)
@@ -150,7 +155,12 @@ class CaptureWriter:
                     self._room.notify()
 
     def _write(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
-        self.file[name][where] = values
+        dataset = self._datasets[name]
+        whole = isinstance(where, tuple) and len(where) == dataset.ndim
+        if whole and all(isinstance(at, int) or (isinstance(at, slice) and at.stop is not None) for at in where):
+            _write_block(dataset.id, where, values)  # in a fifth of h5py's time
+        else:
+            dataset[where] = values
         self._error = self._disk.error
 
     def _remove(self) -> None:
@@ -175,6 +185,18 @@ class CaptureWriter:
             raise
         except (OSError, RuntimeError) as error:
             raise RunError(f"{self.path}: writing failed: {_reason(error, self.path)}") from error
+
+
+def _write_block(dataset: h5py.h5d.DatasetID, where: tuple[int | slice, ...], values: npt.NDArray[Any]) -> None:
+    """Write a block of a dataset, whose index has a number or a slice of known end for each dimension."""
+    start = tuple(at if isinstance(at, int) else at.start or 0 for at in where)
+    count = tuple(1 if isinstance(at, int) else at.stop - (at.start or 0) for at in where)
+    if [n for at, n in zip(where, count, strict=True) if not isinstance(at, int)] != list(values.shape):
+        raise ValueError(f"a block of {values.shape} for {count} places")
+    space = dataset.get_space()
+    space.select_hyperslab(start, count)
+    values = np.ascontiguousarray(values)
+    dataset.write(h5py.h5s.create_simple(count), space, values, h5py.h5t.py_create(values.dtype))
 
 
 def check_target(path: Path) -> None:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from attnscope.attention import AttentionCall
-from attnscope.attention.blocks import RowBlock, taken
+from attnscope.attention.blocks import taken
+from attnscope.attention.masks import SampleMask
 from attnscope.capture.file import encode
 from attnscope.capture.file.specification import Rule, rule_of
 from attnscope.capture.file.writer import CaptureWriter
@@ -182,26 +183,6 @@ def to_numpy(values: Tensor) -> npt.NDArray[Any]:
     return array
 
 
-class Values:
-    """The values of one sample of a call.
-
-    Args:
-        call: The call.
-        sample: Index in the batch.
-        index: [N] places of the sample's tokens on the padded axis.
-
-    Attributes:
-        sample: Index in the batch.
-        value: [Hkv, N, D].
-        size: [Hkv, N] the largest absolute value of each key.
-    """
-
-    def __init__(self, call: AttentionCall, sample: int, index: Tensor) -> None:
-        self.sample, self.value = sample, taken(call.value[sample], index)
-        least, most = self.value.aminmax(dim=-1)
-        self.size = torch.maximum(-least, most).float()
-
-
 @dataclass
 class Checks:
     """What the readings say about themselves and the deployed kernel; the largest deviation over layers and heads.
@@ -220,26 +201,28 @@ class Checks:
         if dense.numel():
             self.kernel_lse = _larger(self.kernel_lse, kernel - dense)
 
-    def compare_output(self, call: AttentionCall, values: Values, block: RowBlock, rows: Tensor, tried: Tensor) -> None:
+    def compare_output(
+        self, call: AttentionCall, sample: int, index: Tensor, rows: Tensor, attention: Tensor, mask: SampleMask
+    ) -> None:
         """Compare what the kernel gave for some rows with dense attention times the values, by the largest value.
 
         Args:
             call: The call, after it has run.
-            values: Its values.
-            block: Dense rows.
-            rows: [r] their places on the padded axis.
-            tried: Boolean [r] which of them to compare.
+            sample: Index in the batch.
+            index: [N] places of the sample's tokens on the padded axis.
+            rows: [T] positions.
+            attention: [H, T, N] their dense rows.
+            mask: The sample's mask: the largest value is that of the keys that a row sees.
         """
-        if call.output is None or not bool(tried.any()):
+        if call.output is None or not len(rows):
             return
-        at = tried.nonzero()[:, 0]
-        group = call.query.shape[1] // len(values.value)
-        heads = slice(block.heads.start // group, -(-block.heads.stop // group))
-        own = values.value[heads, block.keys].float()
-        dense = (block.weights[:, at] / block.total[:, at, None]).reshape(len(own), -1, own.shape[1]) @ own
-        given = call.output[values.sample, rows[at], block.heads].transpose(0, 1).float()
-        largest = values.size[heads, block.keys].max().clamp(min=1e-30)
-        self.kernel_output = _larger(self.kernel_output, (dense.view(given.shape) - given) / largest)
+        value = taken(call.value[sample], index).float()  # [Hkv, N, D]
+        dense = (attention.reshape(len(value), -1, len(index)) @ value).view(*attention.shape[:2], -1)
+        seen = mask.block(rows, torch.arange(len(index), device=rows.device))
+        largest = (torch.linalg.vector_norm(value, torch.inf, -1)[:, None] * seen).amax(-1).clamp(min=1e-30)
+        largest = largest.repeat_interleave(len(dense) // len(value), 0)[..., None]
+        given = call.output[sample, index[rows]].transpose(0, 1).float()
+        self.kernel_output = _larger(self.kernel_output, (dense - given) / largest)
 
     def compare_masses(
         self,

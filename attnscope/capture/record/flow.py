@@ -19,8 +19,8 @@ from attnscope.attention import AttentionCall, column_blocks
 from attnscope.attention.masks import SampleMask
 from attnscope.capture.plan import Plan
 from attnscope.capture.record.groups import KeyGroups
-from attnscope.estimate import means, spread
-from attnscope.vocabulary import MASSES, PARTITIONS, media
+from attnscope.estimate import is_sampled, means, spread
+from attnscope.vocabulary import MASSES, media
 
 _ROWS = 512
 
@@ -64,16 +64,15 @@ class GroupFlow:
         seen[np.concatenate([*parts, np.zeros(0, np.int64)])] = True
         within = (groups & seen).sum(1)
         partial = (within > 0) & (within < seen.sum())
-        always = np.isin(families, PARTITIONS)  # no number about modalities may rest on a sample
-        read = partial & (always | (MASSES in plan.exhaustive))
+        sampled = is_sampled(families, groups, seen) & (MASSES not in plan.exhaustive)
         drawn = [spread(part, plan.sample, [plan.seed, keys.digest]) for part in parts]
         self.member = torch.from_numpy(groups.astype(np.float32))
         self.size = self.member.sum(1)
         self.probes = torch.from_numpy(keys.probes)
         self.visual = torch.from_numpy(np.flatnonzero(seen))
         self.sample = torch.from_numpy(np.sort(np.concatenate([*drawn, np.zeros(0, np.int64)])))
-        self.channelled = torch.from_numpy(np.flatnonzero(read))
-        self.sampled = torch.from_numpy(np.flatnonzero(partial & ~read))
+        self.channelled = torch.from_numpy(np.flatnonzero(partial & ~sampled))
+        self.sampled = torch.from_numpy(np.flatnonzero(sampled))
         self._whole = torch.from_numpy((within > 0) & ~partial)
         self._population = within
 

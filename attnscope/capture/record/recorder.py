@@ -16,7 +16,7 @@ from attnscope.attention.masks import MaskCache, SampleMask
 from attnscope.attention.stats import ANCHOR_GAIN, kernel_lse, stats_of_all
 from attnscope.capture.plan import Plan
 from attnscope.capture.record import rows as reading
-from attnscope.capture.record.arrays import Checks, Datasets, Values
+from attnscope.capture.record.arrays import Checks, Datasets
 from attnscope.capture.record.flow import GroupFlow, by_group
 from attnscope.capture.record.generated import GeneratedRows
 from attnscope.capture.record.groups import KeyGroups, QueryGroups
@@ -58,8 +58,15 @@ class SampleRecorder:
         self.flow = GroupFlow(keys, plan)
         self.probes = self.flow.probes
         self.modalities = torch.from_numpy(keys.member[keys.is_sink].astype(np.float32))
+        last = torch.tensor([self.length - 1])  # may be visual: the answer is predicted there, and has to be read
+        some = self.flow.sample if self.wants_queries else self.flow.sample[:0]
+        self.others = torch.cat([some, last[~torch.isin(last, self.probes)]]).unique()
+        dense = torch.cat([self.probes, self.others]).numpy()
         weights = queries.member / queries.member.sum(1, keepdims=True)
-        self.weights = torch.from_numpy(weights[:, self.probes.numpy()].astype(np.float32))
+        unread = queries.member[:, np.setdiff1d(np.arange(self.length), dense)].any(1)
+        if unread.any():
+            raise ModelError(f"query group {queries.names[unread.argmax()]!r} holds visual tokens, which maps lack")
+        self.weights = torch.from_numpy(weights[:, dense].astype(np.float32))
         self.masks = MaskCache(sample, index, torch.cat([self.flow.member, torch.ones(1, self.length)]))
         self.sinks: dict[int, Tensor] = {}
         self.calls: dict[int, AttentionCall] = {}
@@ -121,35 +128,42 @@ class SampleRecorder:
     ) -> None:
         """What dense rows serve: maps, sinks, masses and stats, and what the kernel is held against."""
         device, every = call.query.device, torch.arange(self.length, device=call.query.device)
+        lse, entropy = kernel_lse(call, self.sample, index, every) if not self.wants_queries else None, None
         if self.wants_queries:
             lse, entropy = stats_of_all(call, self.sample, index, anchor_mass, mean_key, mask)
-        else:
-            lse, entropy = kernel_lse(call, self.sample, index, every), None
-        probes, sample = self.probes.to(device), self.flow.sample.to(device)[: None if self.wants_queries else 0]
-        tried = [x[torch.linspace(0, len(x) - 1, min(_TRIED, len(x))).long()] for x in (probes, sample)]
-        some, values = torch.isin(every, torch.cat(tried)), Values(call, self.sample, index)
+        probes, others, sample = (x.to(device) for x in (self.probes, self.others, self.flow.sample))
+        some = [x[torch.linspace(0, len(x) - 1, min(_TRIED, len(x))).long()] for x in (probes, sample)]
+        tried = torch.cat(some).sort().values[: None if self.wants_queries else 0]
+        place = torch.full((self.length,), -1, device=device)
+        place[tried] = torch.arange(len(tried), device=device)
+        kept = torch.zeros(call.query.shape[1], len(tried), self.length, device=device)
 
-        def look(block: RowBlock, rows: Tensor) -> None:
-            self.checks.compare_output(call, values, block, index[rows], some[rows])
+        def keep(block: RowBlock, rows: Tensor) -> None:
+            at = (place[rows] >= 0).nonzero()[:, 0]
+            if len(at):
+                kept[block.heads, place[rows[at]], block.keys] = block.weights[:, at] / block.total[:, at, None]
 
-        rows, sampled = reading.read_with_sample(
+        rows, visual = reading.read_with_sample(
             call,
             self.sample,
             index,
             probes,
-            sample,
+            others,
             self.flow.member.to(device),
             self.weights.to(device),
             mask,
             self._available(call, mask).of_probes,
             lse,
-            look if self.wants_queries else None,
+            keep if len(tried) else None,
+            stats=self.plan.stats,
         )
+        self.checks.compare_output(call, self.sample, index, tried, kept, mask)
         sinks = reading.find_sinks(rows, self.plan.sink_mass, self.plan.sink_ratio)
         self.sinks[call.layer] = sinks.cpu()
         if self.plan.maps:
             self.datasets.put("maps/rows", call.layer, rows.maps)
         if self.wants_queries and lse is not None:
+            sampled = visual.of(torch.searchsorted(others, sample))
             for at, dense in ((probes, rows), (sample, sampled)):
                 self.checks.compare_lse(lse[:, at], dense.lse)
                 lse[:, at] = dense.lse

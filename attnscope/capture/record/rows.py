@@ -24,8 +24,8 @@ class DenseRows:
     """Dense readings of some rows of one layer; R rows, G groups."""
 
     masses: Tensor  # [H, R, G]
-    max: Tensor  # [H, R]
-    entropy: Tensor  # [H, R]
+    max: Tensor  # [H, R], NaN where stats were not asked for
+    entropy: Tensor  # [H, R], likewise
     lse: Tensor  # [H, R]
 
     def of(self, rows: Tensor) -> DenseRows:
@@ -76,7 +76,8 @@ def read_probes(
         The reduced rows, float32 on the device of the call.
     """
     available = availability(mask, probes, len(index))
-    return read_with_sample(call, sample, index, probes, probes[:0], groups, queries, mask, available, lse)[0]
+    others = probes[:0]
+    return read_with_sample(call, sample, index, probes, others, groups, queries, mask, available, lse, stats=False)[0]
 
 
 def read_with_sample(
@@ -91,8 +92,10 @@ def read_with_sample(
     available: Availability,
     lse: Tensor | None = None,
     look: Callable[[RowBlock, Tensor], None] | None = None,
+    *,
+    stats: bool = True,
 ) -> tuple[ProbeRows, DenseRows]:
-    """As `read_probes`, and in the same blocks dense rows of queries that add nothing to maps and sinks.
+    """As `read_probes`, and in the same blocks dense rows of visual queries, which add nothing to sinks.
 
     Args:
         call: The prefill's call.
@@ -101,11 +104,12 @@ def read_with_sample(
         probes: [R] positions, increasing.
         others: [n] positions, increasing; none of the probes.
         groups: [G, N] key groups, 0/1 float.
-        queries: [Q, R] weights of each probe in each query group's mean.
+        queries: [Q, R + n] weights of each probe, then of each other, in each query group's mean.
         mask: The sample's mask.
         available: What the probes may see (`availability`).
         lse: [H, N] log-sum-exp of the rows, if it is known.
         look: Called with each block and the positions [r] of its rows.
+        stats: Whether the largest attention of each row and its entropy are asked for.
 
     Returns:
         The rows of the probes, and those of the others.
@@ -113,7 +117,7 @@ def read_with_sample(
     rows, order = torch.cat([probes, others]).sort()
     device, length = call.query.device, len(index)
     weights = torch.zeros(len(queries) + 1, len(rows), device=device)
-    weights[:-1, order < len(probes)] = queries
+    weights[:-1] = queries[:, order]
     weights[-1, order < len(probes)] = 1  # what keys receive
     maps = torch.zeros(call.query.shape[1], len(queries), length, dtype=torch.float32, device=device)
     received = torch.zeros(length, dtype=torch.float32, device=device)
@@ -126,17 +130,19 @@ def read_with_sample(
         if not asked:
             return
         means = (own[asked] / block.total[:, None]) @ block.weights  # [h, a, n]
-        for place, group in enumerate(asked[:-1]):
-            maps[block.heads, group, block.keys] += means[:, place]
-        received[block.keys] += means[:, -1].sum(0)
+        for place, group in enumerate(asked):
+            if group < len(queries):
+                maps[block.heads, group, block.keys] += means[:, place]
+            else:
+                received[block.keys] += means[:, place].sum(0)
 
-    dense = read_rows(call, sample, index, rows, groups, mask, lse, add)
+    dense = _read_rows(call, sample, index, rows, groups, mask, lse, add, stats=stats)
     place = order.argsort()
     own = dense.of(place[: len(probes)])
     return ProbeRows(**vars(own), maps=maps, received=received, available=available), dense.of(place[len(probes) :])
 
 
-def read_rows(
+def _read_rows(
     call: AttentionCall,
     sample: int,
     index: Tensor,
@@ -144,18 +150,21 @@ def read_rows(
     groups: Tensor,
     mask: SampleMask,
     lse: Tensor | None,
-    look: Callable[[RowBlock], None] | None = None,
+    look: Callable[[RowBlock], None],
+    *,
+    stats: bool,
 ) -> DenseRows:
-    """Dense rows, reduced block by block; arguments as of `read_probes`, and what else looks at each block."""
+    """Dense rows, reduced block by block; arguments as of `read_with_sample`, and what else looks at each block."""
     heads, device = call.query.shape[1], call.query.device
-    most, entropy, exact = (torch.zeros(heads, len(rows), dtype=torch.float32, device=device) for _ in range(3))
+    most, entropy, exact = (torch.full((heads, len(rows)), torch.nan, device=device) for _ in range(3))
     masses = torch.zeros(heads, len(rows), len(groups), dtype=torch.float32, device=device)
     for block in row_blocks(call, sample, index, rows, mask, lse):
         where = (block.heads, block.at)
         masses[where] = block.weights @ groups[:, block.keys].T / block.total[..., None]
-        most[where], entropy[where], exact[where] = block.weights.amax(-1) / block.total, block.entropy, block.lse
-        if look is not None:
-            look(block)
+        exact[where] = block.lse
+        if stats:
+            most[where], entropy[where] = block.weights.amax(-1) / block.total, block.entropy
+        look(block)
     return DenseRows(masses, most, entropy, exact)
 
 
