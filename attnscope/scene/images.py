@@ -30,7 +30,7 @@ def is_still_image(path: Path) -> bool:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             # MPO is a JPEG of a phone with a second picture (a depth map) behind the first
-            return image.format == "MPO" or getattr(image, "n_frames", 1) == 1
+            return image.format in ("MPO", "TIFF") or getattr(image, "n_frames", 1) == 1
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         return path.suffix.lower() in _SUFFIXES  # a damaged image: reading it says so
     except Image.DecompressionBombError:
@@ -146,6 +146,7 @@ def load_image(path: Path) -> npt.NDArray[np.uint8]:
     try:
         with Image.open(path, formats=_FORMATS) as opened:
             refuse_too_many(path, 1, *opened.size)
+            _refuse_pages(path, opened)
             image = ImageOps.exif_transpose(opened)
             if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
                 deep = np.asarray(image).astype(np.float64) * (255 / 65535)
@@ -156,6 +157,23 @@ def load_image(path: Path) -> npt.NDArray[np.uint8]:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         reason = str(error).split("(")[0].strip() if not isinstance(error, UnidentifiedImageError) else "not an image"
         raise MediaError(f"{path}: the image cannot be read ({reason or type(error).__name__})") from None
+
+
+def _refuse_pages(path: Path, image: Image.Image) -> None:
+    """Pages of a TIFF are neither one picture nor a film; a smaller page is a preview.
+
+    Raises:
+        MediaError: There are several pages of one size.
+    """
+    if image.format != "TIFF" or getattr(image, "n_frames", 1) == 1:
+        return
+    size, pages = image.size, 0
+    for number in range(getattr(image, "n_frames", 1)):
+        image.seek(number)
+        pages += image.size == size
+    image.seek(0)
+    if pages > 1:
+        raise MediaError(f"{path}: holds {pages} pages, and pages have no times; save them as a folder of images")
 
 
 def on_white(image: Image.Image) -> Image.Image:

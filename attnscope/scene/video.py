@@ -18,6 +18,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.error import FFmpegError, InvalidDataError
+from av.sidedata.sidedata import Type as SideDataType
 
 from attnscope.errors import MediaError
 from attnscope.scene.frames import Frames, choose, refuse_too_many
@@ -161,7 +162,7 @@ class _Reader:
         streams = [s for s in self.container.streams.video if not _is_cover(s)]
         if not streams:
             self._refuse("no video stream in it")
-        self.stream = streams[0]
+        self.stream = _main_stream(streams)
         if self.stream.codec_context is None:
             self._refuse("no decoder for its video stream")
         if self.stream.codec_context.name in _TEXT_ART:
@@ -352,10 +353,34 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
+def _main_stream(streams: Sequence[Any]) -> Any:
+    """The first stream, but for a single picture beside a film: an animated AVIF has both, the picture first."""
+    first = streams[0]
+    films = [s for s in streams[1:] if s.frames > 1 and (s.width, s.height) == (first.width, first.height)]
+    return films[0] if first.frames == 1 and films else first
+
+
 def _rising(times: Sequence[int | None]) -> list[int]:
     """The times, if all are known and each is later than the one before; else none."""
     known = [time for time in times if time is not None]
     return known if len(known) == len(times) and all(a < b for a, b in pairwise(known)) else []
+
+
+def _side_data(frame: Any) -> Any:
+    """The side data of a frame, also where some of it is of a kind that PyAV has no name for.
+
+    PyAV 18 knows fewer kinds than its own FFmpeg, which hands on the Exif of a camera's Motion JPEG, for example. Such
+    a kind gets a name here, once for the whole process.
+    """
+    if "_missing_" not in vars(SideDataType):
+
+        def unnamed(kind: type[Any], value: object) -> Any:
+            member = object.__new__(kind)
+            member._name_, member._value_ = f"UNNAMED_{value}", value
+            return member
+
+        type.__setattr__(SideDataType, "_missing_", classmethod(unnamed))
+    return frame.side_data
 
 
 def _where(packet: Any) -> str:
@@ -380,7 +405,7 @@ def _upright(frame: Any) -> npt.NDArray[np.uint8]:
     other than quarter circles are not applied.
     """
     pixels = _opaque(frame)
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix = _side_data(frame).get("DISPLAYMATRIX")
     if matrix is None:
         return pixels
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.dtype(np.int32).newbyteorder(sys.byteorder))[:5]
