@@ -79,7 +79,7 @@ SCENES = [
     Bad("C --options A --options A", 'scene: options[1]: "A" is given twice'),
     Bad(
         "C --transcript a.doc",
-        'a.doc: a transcript is .eaf, .srt, .vtt, .ass, .ssa, .textgrid or .json, not ".doc"',
+        'a.doc: a transcript is .ass, .eaf, .srt, .ssa, .textgrid, .vtt or .json, not ".doc"',
         spoil=put("a.doc", "x"),
     ),
     Bad(

@@ -135,7 +135,7 @@ def test_a_broken_plugin_is_one_warning_and_adds_nothing(module: str, reason: st
     assert {family["plugin"] for family in json.loads(done.stdout)} == {""}
     code = "import attnscope.scene as s; s.read_transcript('a.half')"
     assert (
-        'a transcript is .eaf, .srt, .vtt, .ass, .ssa, .textgrid or .json, not ".half"'
+        'a transcript is .ass, .eaf, .srt, .ssa, .textgrid, .vtt or .json, not ".half"'
         in ran(site, tmp_path, "-c", code).stderr
     )
 

@@ -235,7 +235,7 @@ TRANSCRIPTS = [
         "WEBVTT\n\n00:01 --> 00:02.000\nhi\n",
         'line 3: "00:01" has no fraction, and milliseconds have 3 digits',
     ),
-    ("a.doc", "x", 'a transcript is .eaf, .srt, .vtt, .ass, .ssa, .textgrid or .json, not ".doc"'),
+    ("a.doc", "x", 'a transcript is .ass, .eaf, .srt, .ssa, .textgrid, .vtt or .json, not ".doc"'),
     ("a.json", "[]", "the transcript holds no words"),
     ("a.json", "3", "transcript: 3 is not a list"),
     ("a.json", '{"turns": []}', "turns: is not a field of this format"),

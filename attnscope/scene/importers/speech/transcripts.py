@@ -57,7 +57,7 @@ def transcript_and_notes(path: Path, merge_rolling: bool, names: Iterable[str] =
     else:
         read = reader("turns", path.suffix)
         if read is None:
-            *first, last = [*suffixes_of("words"), ".json"]
+            *first, last = [*sorted(suffixes_of("words")), ".json"]
             raise SceneError(f'{path}: a transcript is {", ".join(first)} or {last}, not "{path.suffix}"')
         turns = list(_turns(path, read(path, merge_rolling=merge_rolling, names="\n".join(names)), notes))
     if not turns:
