@@ -45,6 +45,7 @@ _ANSWERS = tuple(f"a{i}" for i in range(5))
 _TYPES = ("what", "who", "where", "how", "why")  # the groups of the released evaluation
 _SPOKEN = re.compile(r"\(?\s*(?P<name>[^:()]{1,60}?)\s*:\s*\)?\s*(?P<words>.*)", re.DOTALL)
 _MOST_WORDS = 4  # of a name
+_SMALLER = "a larger box of the same name is in the same frame"
 _SPAN = re.compile(r"\s*([\d.]+)\s*-\s*([\d.]+)\s*")
 
 
@@ -242,13 +243,14 @@ def _boxes(
                     raise IncompleteError("the label is a thing, not a person (things=true keeps it)")
                 own = found.setdefault(spelling.setdefault(_folded(label), label), {})
                 if drawing.area(xyxy) <= drawing.area(own.get(moment, (0, 0, 0, 0))):
-                    raise IncompleteError("a larger box of the same name is in the same frame")
+                    raise IncompleteError(_SMALLER)
             except IncompleteError as lack:
-                unused.append(LeftOut(where=at, clip=clip, what="box", reason=str(lack)))
+                named = box.get("label") if isinstance(box, dict) else None
+                named = named if isinstance(named, str) else ""
+                unused.append(LeftOut(where=at, clip=clip, what="box", reason=str(lack), name=named))
                 continue
-            if moment in own:
-                smaller = "a larger box of the same name is in the same frame"
-                unused.append(LeftOut(where=at, clip=clip, what="box", reason=smaller, name=label))
+            if moment in own:  # the one before it goes
+                unused.append(LeftOut(where=at, clip=clip, what="box", reason=_SMALLER, name=label))
             own[moment] = xyxy
             counts["boxes reach out of the picture and are cut off at its edge"] += cut
     return {"speakers": drawing.held(moments, found, _REACH), "box_units": "fraction"}, unused
