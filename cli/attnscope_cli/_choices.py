@@ -47,6 +47,8 @@ DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # those of a
 ATTENTION = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "eager")
 QUANTIZED = ("int8",)
 
+IMPORTERS = ("subtitles",)
+
 SPLITS = ("train", "calibration", "test")
 LAYOUTS = ("scenes", "tvqa")
 TASKS = (

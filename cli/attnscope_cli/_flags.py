@@ -17,6 +17,8 @@ FLAGS = {
     "edges": "--edges",
     "file": "--correction",
     "force": "--force",
+    "format": "FORMAT",
+    "fps": "--fps",
     "heads": "--heads",
     "layers": "--layers",
     "least": "--min",
@@ -43,6 +45,7 @@ FLAGS = {
     "top": "--top",
     "toward": "--toward",
     "video": "VIDEO",
+    "videos": "--videos",
 }
 _PLAIN = re.compile(r"[\w.,:;%/+@=~*-]+")
 

@@ -26,6 +26,7 @@ from attnscope_cli import (
     doctor,
     eval,
     heads,
+    import_,
     inspect,
     methods,
     models,
@@ -189,6 +190,7 @@ def _main(
 _COMMANDS = (
     demo,
     demo_scenes,
+    import_,
     preview,
     capture,
     analyze,
@@ -203,7 +205,7 @@ _COMMANDS = (
     doctor,
 )
 for _module in _COMMANDS:
-    app.command(_module.__name__.rpartition(".")[2].replace("_", "-"), cls=Command)(expanded(_module.run))
+    app.command(_module.__name__.rpartition(".")[2].strip("_").replace("_", "-"), cls=Command)(expanded(_module.run))
 
 
 def entry() -> None:

@@ -224,9 +224,7 @@ def _write(assembly: Assembly, draft: Path, notes: list[str], progress: Progress
         raise SceneError(f"no scene is left{_why(tally)}")
     notes += [_of_clips(note, names, len(joined)) for note, names in assembly.notes.items()]
     if assembly.video is None and assembly.videos is None:
-        notes.append(
-            "no video was looked for: scenes name theirs as the sources do; a folder of videos is given with videos"
-        )
+        notes.append("no video was looked for: scenes name theirs as the sources do")
     return Imported(draft / MANIFEST, writer.scenes, questions, len(joined), tally.counts(), notes)
 
 

@@ -5,8 +5,9 @@ Rules (ours), which docs/import.md states for users:
 - Two boxes of a track are of one segment if the first is a keyframe, however far the second is. Else a gap of more than
   `GAP` usual steps ends the segment. The usual step is the median of the track's steps; a track of fewer than four
   boxes takes that of the whole clip if it is shorter.
-- A segment ends one step after its last box (a keyframe: one frame after, where the rate is known), at the next segment
-  of its speaker, or where its track says so.
+- A segment ends where its track says so. Else it ends one usual step after its last box (one frame, in a track of
+  keyframes), or at the next segment of its speaker. A keyframe that is the last box of its track holds to the end of
+  the clip.
 - Tracks of one name that never overlap are segments of one speaker. A track that overlaps an earlier one is another
   person: `Name 2`.
 - Names that differ in letter case alone are one, as most boxes spell it.
@@ -156,8 +157,9 @@ def place(boxes: Iterable[BoxRecord], clock: Clock | None = None, size: tuple[in
     for box in usable:
         tracks.setdefault((spelled[box.record.name], box.record.track), []).append(box)
     several = {key: _apart(track, placed) for key, track in tracks.items()}
-    step = _step(sorted({box.time for track in several.values() for box in track if not box.record.ends}))
-    segments = {key: _segments(track, step, clock.step) for key, track in several.items()}
+    moments = {box.time: box for track in several.values() for box in track if not box.record.ends}
+    step = _step([moments[time] for time in sorted(moments)])
+    segments = {key: _segments(track, step, clock) for key, track in several.items()}
     placed.imported = len(records) - len(placed.rejected)
     _name(segments, placed)
     return placed
@@ -257,19 +259,21 @@ def _apart(track: list[_Box], placed: Placed) -> list[_Box]:
     return single
 
 
-def _step(times: Sequence[float]) -> float | None:
-    """The usual step between moments; None if there is one alone."""
-    steps = [after - before for before, after in pairwise(times) if after > before]
+def _step(boxes: Sequence[_Box]) -> float | None:
+    """The usual step between moments, keyframes apart; None if there is none."""
+    steps = [after.time - box.time for box, after in pairwise(boxes) if not box.record.keyframe and not box.record.ends]
+    steps = [step for step in steps if step > 0]
     return float(np.median(steps)) if steps else None
 
 
-def _segments(track: Sequence[_Box], of_source: float | None, frame: float) -> list[_Segment]:
+def _segments(track: Sequence[_Box], of_clip: float | None, clock: Clock) -> list[_Segment]:
     """Cut a track where its gaps and its ends are."""
-    own = _step([box.time for box in track if not box.record.ends])
-    step = own
-    if own is None or (of_source is not None and len(track) < _FEW):
-        step = min(filter(None, (own, of_source)), default=None)
-    step = step if step is not None else frame
+    step = own = _step(track)
+    if any(box.record.keyframe for box in track):
+        step = own or clock.step
+    elif own is None or (of_clip is not None and len(track) < _FEW):
+        step = min(filter(None, (own, of_clip)), default=clock.step)
+    assert step is not None
     segments: list[_Segment] = []
     boxes: list[_Box] = []
     for box in track:
@@ -279,16 +283,15 @@ def _segments(track: Sequence[_Box], of_source: float | None, frame: float) -> l
         elif box.record.ends:
             continue
         elif boxes and not boxes[-1].record.keyframe and box.time - boxes[-1].time > GAP * step:
-            segments.append(_open(boxes, step, frame))
+            segments.append(_Segment(boxes[0].time, boxes[-1].time, boxes[-1].time + step, False, boxes))
             boxes = [box]
         else:
             boxes.append(box)
-    return [*segments, _open(boxes, step, frame)] if boxes else segments
-
-
-def _open(boxes: list[_Box], step: float, frame: float) -> _Segment:
-    last = boxes[-1].time
-    return _Segment(boxes[0].time, last, last + (frame if boxes[-1].record.keyframe else step), False, boxes)
+    if boxes:
+        last, holds = boxes[-1].time, boxes[-1].record.keyframe
+        end = last + step if not holds else clock.duration if clock.duration is not None else _LATEST
+        segments.append(_Segment(boxes[0].time, last, max(last, end), holds, boxes))
+    return segments
 
 
 def _name(tracks: dict[tuple[str, str], list[_Segment]], placed: Placed) -> None:
