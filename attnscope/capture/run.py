@@ -29,6 +29,7 @@ from attnscope.errors import RequestError, RunError
 from attnscope.files import check_space
 from attnscope.layers import select_layers
 from attnscope.scene import Sampling, Scene, read_scene_frames
+from attnscope.scene.media import scene_sampling
 from attnscope.transformers_names import head_width
 from attnscope.vocabulary import NOWHERE, has_cell, hidden_groups, is_visual
 
@@ -60,7 +61,7 @@ def capture(
         scene: A scene, or the path of a scene.json.
         out: The capture to write.
         plan: What to record; masses, maps and stats by default.
-        sampling: Which frames to show; 8 uniform frames by default.
+        sampling: Which frames to show; 8 uniform frames by default, of the scene's `window` if it has one.
         max_new_tokens: Most tokens of the greedy answer.
         template: How a turn is written, with {speaker} and {text}.
         verify: Run the model again without recording, at least once, and store the comparison and what that run cost.
@@ -122,7 +123,7 @@ def prepare(
 
     check_template(template)
     scene = scene if isinstance(scene, Scene) else Scene.read(Path(scene))
-    sampling = sampling or Sampling()
+    sampling = scene_sampling(scene, sampling)
     frames = read_scene_frames(scene, sampling)
     if isinstance(model, (str, Path)):
         model = load(str(model))

@@ -45,6 +45,7 @@ def evaluate(
     corrections: Correction | Sequence[Correction] = (),
     *,
     controls: Mapping[str, Sequence[Correction]] | bool = False,
+    videos: str | Path | None = None,
     batch: int = 16,
     by: Sequence[str] | None = None,
     sampling: Sampling | None = None,
@@ -69,9 +70,10 @@ def evaluate(
         corrections: One or several, applied together, in order; every question is then scored twice.
         controls: True for the controls of the corrections (`attnscope.correct.controls`), or other corrections by
             name, to compare with; every question is also scored under each of them.
+        videos: Folder in which videos are found by the names that scenes give, as in `read_manifest`.
         batch: Most prompts that run together.
         by: Fields that group the tables in `out`; None for task and people where there are such.
-        sampling: Which frames to show; 8 uniform frames by default.
+        sampling: Which frames to show; 8 uniform frames by default, of the `window` of each scene if it has one.
         rule: "logprob" or "generate", as in `score`.
         max_new_tokens: Most tokens of a generated answer.
         template: How a turn is written, with {speaker} and {text}.
@@ -105,7 +107,7 @@ def evaluate(
     made = make_controls.controls(corrections) if controls is True else controls or {}
     conditions: dict[str, Sequence[Correction]] = {CORRECTED: corrections} if corrections else {}
     conditions |= {CONTROL + name: others for name, others in made.items()}
-    asked = read_manifest(manifest)
+    asked = read_manifest(manifest, videos)
     chosen = select_questions(asked.questions, tasks, per_task)
     questions = chosen[:limit]
     by = check_groups(by, list(dict.fromkeys(name for question in questions for name in question.scene.fields)))

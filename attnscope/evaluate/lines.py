@@ -86,8 +86,8 @@ class Scorer:
         return prompts
 
     def _frames(self, scene: Scene) -> Frames:
-        """The frames of a scene; those of the last video are kept, since its questions are neighbours."""
-        source = (scene.video, scene.frame_rate)
+        """The frames of a scene; those of the last one are kept, since questions about one video are neighbours."""
+        source = (scene.video, scene.frame_rate, scene.window)
         if self.decoded is None or self.decoded[0] != source:
             self.decoded = source, read_scene_frames(scene, self.sampling)
         else:

@@ -1,24 +1,20 @@
-"""The questions of an evaluation: a list of scene files, checked as a whole before any model is loaded."""
+"""The questions of an evaluation: a manifest with its scenes, checked as a whole before any model is loaded."""
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from attnscope.errors import RequestError, SceneError
-from attnscope.files import is_folder, read_bytes
+from attnscope.errors import RequestError
 from attnscope.scene import Scene
-from attnscope.scene.problems import read_text, show
-
-_NAME = "manifest.jsonl"
-_KEYS = ("id", "scene")
-_SHAPE = 'which has one line of JSON a question, like {"scene": "clip1/who.json"} (docs/eval.md)'
+from attnscope.scene.joining.videos import Videos
+from attnscope.scene.manifests.fields import ASKED, asked, shared
+from attnscope.scene.manifests.reading import Entry, ManifestReader, check_scorable
+from attnscope.scene.problems import show
 
 
 @dataclass(frozen=True)
@@ -75,11 +71,13 @@ def clips(questions: Sequence[Question]) -> int:
     return len({question.clip for question in questions})
 
 
-def read_manifest(path: str | Path) -> Manifest:
+def read_manifest(path: str | Path, videos: str | Path | None = None) -> Manifest:
     """Read a manifest and every scene that it names.
 
     Args:
-        path: A file of JSON Lines, `{"id": ..., "scene": ...}` each, or a folder with a manifest.jsonl.
+        path: A file of JSON Lines, one question each (docs/eval.md), or a folder with a manifest.jsonl.
+        videos: Folder in which videos are found by the names that scenes give; one that is not there is where its
+            scene says.
 
     Raises:
         RequestError: The first thing that is wrong: the manifest, the line, the field and its value.
@@ -89,27 +87,15 @@ def read_manifest(path: str | Path) -> Manifest:
         >>> [question.id for question in manifest.questions], manifest.clips
         (['first', 'second'], 1)
     """
-    path = Path(path)
-    path = path / _NAME if is_folder(path) else path
-    content = read_bytes(path)
-    if b"\0" in content[:1024] and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        raise RequestError(f"{path}: is not a manifest, {_SHAPE}")
-    text = read_text(path)
-    questions: list[Question] = []
-    lines: dict[str, int] = {}
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
-        where = f"{path}: line {number}"
-        entry = _entry(where, line)
-        scene = _scene(f"{where}: scene", path.parent, entry["scene"])
-        name = entry.get("id", Path(entry["scene"]).stem)
-        if name in lines:
-            raise RequestError(f"{where}: id: {show(name)} is also the id of line {lines[name]}")
-        lines[name] = number
-        questions.append(Question(name, number, scene, _clip(scene.video, path.parent)))
-    documents = [{**question.scene.to_dict(), "video": question.clip} for question in questions]
-    return Manifest(path, questions, _sha256(content), _sha256(json.dumps(documents).encode()))
+    reader = ManifestReader(path, None if videos is None else Videos(videos).find)
+    entries = []
+    for number, line in reader.lines():
+        entry = reader.entry(number, line)
+        check_scorable(entry)
+        entries.append(entry)
+    folder = reader.path.parent
+    questions = [Question(e.id, e.line, e.scene, _clip(e.scene.video, folder)) for e in entries]
+    return Manifest(reader.path, questions, reader.sha256, _sha256(questions, entries))
 
 
 def select_questions(
@@ -151,60 +137,19 @@ def select_questions(
     return [question for question in questions if question.id in chosen]
 
 
-def _entry(where: str, line: str) -> dict[str, str]:
-    """One line as an object with nothing but text under known keys."""
-    try:
-        entry = json.loads(line, object_pairs_hook=_once)
-    except json.JSONDecodeError as error:
-        raise RequestError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
-    except RequestError as error:
-        raise RequestError(f"{where}: ", *error.args) from None
-    except RecursionError:
-        raise RequestError(f"{where}: nested too deeply") from None
-    except ValueError:  # Python's limit, against numbers that take quadratic time
-        raise RequestError(f"{where}: holds a number of more digits than can be read") from None
-    if not isinstance(entry, dict):
-        raise RequestError(f"{where}: {show(entry)} is not an object")
-    for key, value in entry.items():
-        if key not in _KEYS:
-            raise RequestError(f"{where}: {key}: is not a field of a manifest, which has {' and '.join(_KEYS)}")
-        if not isinstance(value, str) or not value.strip():
-            raise RequestError(f"{where}: {key}: {show(value)} is not a text of at least one character")
-    if "scene" not in entry:
-        raise RequestError(f"{where}: scene: is missing")
-    return entry
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; a key that is written twice is an error, not a silent choice."""
-    keys = [key for key, _ in pairs]
-    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
-    if twice is not None:
-        raise RequestError(f"{twice}: is given twice")
-    return dict(pairs)
-
-
-def _scene(where: str, folder: Path, name: str) -> Scene:
-    """A scene that can be scored."""
-    path = folder / name
-    try:
-        scene = Scene.read(path)
-    except SceneError as error:
-        raise RequestError(f"{where}: ", *error.args) from None
-    if scene.question is None:
-        raise RequestError(f"{where}: {path}: question: is missing")
-    if len(scene.options) < 2:
-        raise RequestError(f"{where}: {path}: options: {show(scene.options)} are fewer than two to choose from")
-    if scene.answer is None:
-        raise RequestError(f"{where}: {path}: answer: is missing")
-    return scene
+def _sha256(questions: Sequence[Question], entries: Sequence[Entry]) -> str:
+    """A hash of what the scenes say; what questions share is hashed once."""
+    digest, known = hashlib.sha256(), dict[int, str]()
+    for question, entry in zip(questions, entries, strict=True):
+        if id(entry.base) not in known:
+            document = shared({**entry.base.to_dict(), "video": question.clip})
+            known[id(entry.base)] = hashlib.sha256(json.dumps(document).encode()).hexdigest()
+        asks = json.dumps(asked(entry.scene.model_dump(mode="json", include=set(ASKED))))
+        digest.update(f"{known[id(entry.base)]} {asks}\n".encode())
+    return digest.hexdigest()
 
 
 def _clip(video: Path, folder: Path) -> str:
     """The same name on every machine for a video that travels with the manifest."""
     base = Path(os.path.realpath(folder))
     return video.relative_to(base).as_posix() if video.is_relative_to(base) else str(video)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -102,7 +102,11 @@ def read_text(path: Path) -> str:
         SceneError: The file is missing, no regular file, unreadable, empty, in another encoding, or larger than
             `attnscope.files.TEXT_LIMIT`.
     """
-    raw = read_bytes(path, error=SceneError)
+    return decoded(path, read_bytes(path, error=SceneError))
+
+
+def decoded(path: Path, raw: bytes) -> str:
+    """The text in the bytes of a file; see `read_text`."""
     encoding = "utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         text = raw.decode(encoding)

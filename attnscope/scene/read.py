@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,21 +18,60 @@ from attnscope.scene.problems import one_line, read_json, show
 SomeScene = TypeVar("SomeScene", bound=SceneFields)
 
 
-def read_scene(cls: type[SomeScene], path: Path, video: Path | None) -> SomeScene:
-    """Read a scene file; see `Scene.read`."""
+def read_scene(
+    cls: type[SomeScene],
+    path: Path,
+    video: Path | None = None,
+    *,
+    find: Callable[[str], Path | None] | None = None,
+    must_exist: bool = True,
+) -> SomeScene:
+    """Read a scene file; see `Scene.read` and `scene_of`."""
     data = read_json(path)
     if not isinstance(data, dict):
         raise SceneError(f"{path}: {show(data)} is not an object; a scene file is one JSON object")
+    return scene_of(cls, data, path.parent, str(path), video, find=find, must_exist=must_exist)
+
+
+def scene_of(
+    cls: type[SomeScene],
+    data: dict[str, Any],
+    folder: Path,
+    source: str,
+    video: Path | None = None,
+    *,
+    find: Callable[[str], Path | None] | None = None,
+    must_exist: bool = True,
+) -> SomeScene:
+    """A scene from the fields of a scene file.
+
+    Args:
+        cls: What it becomes.
+        data: The fields.
+        folder: What its `video` is relative to.
+        source: What errors call it.
+        video: Used in place of its `video`.
+        find: Finds a video by the name that the scene gives; where it finds none, the scene's own path counts.
+        must_exist: Refuse a scene whose video is not there.
+
+    Raises:
+        SceneError: A field is wrong.
+    """
     if video is not None:
         data = {**data, "video": str(video.absolute())}
-    scene = cls.model_validate(data, context={"source": str(path)})
-    full = _video(path.parent / scene.video, path if video is None else None)
-    if not exists(full):
-        raise SceneError(f"{video}: no such file" if video else f"{path}: video: {scene.video}: no such file")
+    scene = cls.model_validate(data, context={"source": source})
+    try:
+        found = None if find is None else find(str(scene.video))
+    except SceneError as error:
+        raise SceneError(f"{source}: video: {scene.video}: ", *error.args) from None
+    full = _video(folder / scene.video if found is None else found, source if video is None else None)
+    if must_exist and not exists(full):
+        nor = "" if find is None else ", nor is there one of its name in the folder of videos"
+        raise SceneError(f"{video}: no such file" if video else f"{source}: video: {scene.video}: no such file{nor}")
     return scene.model_copy(update={"video": full})
 
 
-def _video(path: Path, scene: Path | None) -> Path:
+def _video(path: Path, scene: str | None) -> Path:
     """Where a video is, links followed; what cannot be a path at all is an error of the scene file that names it.
 
     Raises:

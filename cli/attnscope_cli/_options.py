@@ -114,6 +114,10 @@ Tasks = Annotated[
     ),
 ]
 PerTask = Annotated[int | None, option("Exactly N questions of each task, the first of them.", "N")]
+Videos = Annotated[
+    Path | None,
+    option("Folder in which the videos of clips are found by their names.", "DIR"),
+]
 CaptureFile = Annotated[Path, typer.Argument(metavar="CAPTURE", help="A capture (.h5).")]
 CaptureFiles = Annotated[list[Path], typer.Argument(metavar="CAPTURE", help="Captures (.h5) of one model.")]
 MODEL = "Checkpoint folder, name on the model hub, or roundtable."
@@ -187,7 +191,9 @@ class SamplingOptions:
     panel: ClassVar[str] = "Which frames"
     frames: Annotated[int | None, option("Frames, spread evenly; 8 if --fps is not given.", "N")] = None
     fps: Annotated[float | None, option("Frames a second, instead of --frames.", "RATE")] = None
-    start: Annotated[float | None, option("Begin here; the video's begin if not given.", "SECONDS")] = None
+    start: Annotated[
+        float | None, option("Begin here; if neither --start nor --end is given, the scene's window counts.", "SECONDS")
+    ] = None
     end: Annotated[float | None, option("End here; the video's end if not given.", "SECONDS")] = None
 
     def sampling(self) -> Sampling:

@@ -22,6 +22,7 @@ from attnscope_cli._options import (
     PromptOptions,
     SamplingOptions,
     Tasks,
+    Videos,
     option,
 )
 
@@ -45,6 +46,7 @@ def run(
         ),
     ] = "logprob",
     prompt: PromptOptions,
+    videos: Videos = None,
     by: Annotated[
         str | None,
         option(
@@ -95,6 +97,7 @@ def run(
             out,
             chosen,
             controls=controls,
+            videos=videos,
             batch=batch,
             by=None if by is None else _words(by),
             sampling=frames.sampling(),

@@ -12,7 +12,7 @@ from attnscope.errors import RequestError
 from attnscope_cli import _choices
 from attnscope_cli._choices import one_of
 from attnscope_cli._common import print_entries, print_json, print_lines, progress_bar, setup_logging
-from attnscope_cli._options import OutDir, OutputOptions, option
+from attnscope_cli._options import OutDir, OutputOptions, Videos, option
 
 if TYPE_CHECKING:
     from attnscope.scene import Imported
@@ -45,14 +45,7 @@ def run(
         Sources, option("What is asked, with options and answers; may be repeated.", "SOURCE", panel=_PARTS)
     ] = None,
     video: Annotated[Path | None, option("The video that all sources are about.", "FILE", panel=_CLIPS)] = None,
-    videos: Annotated[
-        Path | None,
-        option(
-            "Folder in which the videos of clips are found by name; a clip without one is left out.",
-            "DIR",
-            panel=_CLIPS,
-        ),
-    ] = None,
+    videos: Videos = None,
     fps: Annotated[
         float | None,
         option(

@@ -24,6 +24,8 @@ DIFFERENT = {
     "--batch": "copies of a prompt, or questions; the default is what fits",
     "--threshold": "of a cell that a box covers, or of a head's attention under a correction",
     "--layers": "without it a correction has layers of its own, and the others take all",
+    "--fps": "how often frames are taken, or what numbers of frames in annotations count by",
+    "--set": "parameters of a correction, or options of a format",
     "--heads": "heads that are cut, or that a correction acts on",
 }
 

@@ -5,7 +5,7 @@ Folders tell clips apart only where one source has the same file name in several
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -80,9 +80,9 @@ def _apart(names: Sequence[tuple[int, str]], titles: Sequence[str], group: list[
     of_source: dict[int, set[tuple[str, ...]]] = {}
     for number in group:
         of_source.setdefault(names[number][0], set()).add(paths[number])
-    if all(len(several) == 1 for several in of_source.values()):
+    if all(len(_longest(several)) == 1 for several in of_source.values()):
         return [group]
-    longest = [p for p in dict.fromkeys(paths.values()) if not any(_ends(q, p) for q in paths.values() if q != p)]
+    longest = _longest(dict.fromkeys(paths.values()))
     together: dict[tuple[str, ...], list[int]] = {}
     for number in group:
         fits = [path for path in longest if _ends(path, paths[number])]
@@ -94,6 +94,12 @@ def _apart(names: Sequence[tuple[int, str]], titles: Sequence[str], group: list[
             )
         together.setdefault(fits[0], []).append(number)
     return list(together.values())
+
+
+def _longest(paths: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Those of some paths that are not the end of another one."""
+    several = list(paths)
+    return [path for path in several if not any(_ends(other, path) for other in several if other != path)]
 
 
 def _ends(path: tuple[str, ...], end: tuple[str, ...]) -> bool:

@@ -21,7 +21,8 @@ from attnscope.scene.joining.scenes import Assembly
 from attnscope.scene.joining.spool import Spool
 from attnscope.scene.joining.tally import Tally, sentences
 from attnscope.scene.joining.videos import Videos
-from attnscope.scene.manifest import MANIFEST, SCENES, ManifestWriter
+from attnscope.scene.manifests.fields import MANIFEST, SCENES
+from attnscope.scene.manifests.writing import ManifestWriter
 from attnscope.scene.problems import show
 from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, Record, SpeechRecord
 
@@ -239,9 +240,7 @@ def _joined(assembly: Assembly, notes: list[str]) -> list[Clip]:
         for number, title in enumerate(titles):
             alone = [clip.name for clip in joined if clip.sources == {number}]
             if alone:
-                notes.append(
-                    f"{_some(alone, 'clips')} {title} alone".replace(" have ", " are in ").replace(" has ", " is in ")
-                )
+                notes.append(f"{_some(alone, 'clip')} {'are' if len(alone) > 1 else 'is'} in {title} alone")
     return joined
 
 

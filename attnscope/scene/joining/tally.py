@@ -13,7 +13,7 @@ from attnscope.scene.records import LeftOut, Record
 KINDS = ("box", "turn", "word", "question", "sample")
 _PLURAL = {"box": "boxes"}
 _QUOTED = re.compile(r'"[^"]*"')
-_NUMBER = re.compile(r"-?\d[\d,.]*")
+_NUMBER = re.compile(r"(?<![\w+])-?\d+(?:[.,]\d+)*")
 COLUMNS = ("source", "what", "clip", "where", "name", "reason")
 _MOST = 8  # reasons in one line
 

@@ -115,7 +115,7 @@ def test_spans_without_any_words_are_left_out() -> None:
         (said("x", None, 1.0), "it has an end and no start"),
         (said("x", float("nan"), 1.0), "a time is no number of seconds"),
         (said("x", 10.0, 11.0), "it begins after the end of the video"),
-        (said("a\0b", 0.0, 1.0), "text: holds the character U+N, which no prompt can hold"),
+        (said("a\0b", 0.0, 1.0), "text: holds the character U+0000, which no prompt can hold"),
     ],
 )
 def test_what_cannot_be_a_turn_is_left_out_with_the_reason(record: SpeechRecord, reason: str) -> None:
@@ -154,7 +154,7 @@ def test_many_words_find_the_spans_that_a_plain_search_finds() -> None:
     result = turns([said(f"w{n}", t, t + 0.3) for n, t in enumerate(starts)], whose)
     by_word = {word: turn.get("speaker") for turn in result.turns for word in turn["text"].split()}
     for number, start in enumerate(starts):
-        seconds = {name: 0.0 for name in "ABC"}
+        seconds = dict.fromkeys("ABC", 0.0)
         for one in whose:
             seconds[one.speaker] += max(0.0, min(start + 0.3, one.end) - max(start, one.start))
         most = max(seconds.values())

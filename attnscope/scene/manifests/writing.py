@@ -1,8 +1,4 @@
-"""Manifests: one line a question, with its scene inside, or with the path of a scene file that many questions share.
-
-docs/eval.md specifies the lines for users. A line may hold a whole scene; or the path of a scene file and, beside it,
-what differs between the questions about that scene.
-"""
+"""Writing a manifest: a line a question, and each scene once."""
 
 from __future__ import annotations
 
@@ -13,24 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attnscope.scene.models import SceneFields
+from attnscope.scene.manifests.fields import MANIFEST, SCENES, asked, shared
 
-MANIFEST, SCENES = "manifest.jsonl", "scenes"
-# Fields of a scene that may differ between questions about it, and stand in a line
-ASKED = ("question", "options", "answer", "fields", "window")
-KEYS = ("id", "scene", *ASKED)
 _UNSAFE = re.compile(r"[^\w.+-]+")
-_LONGEST = 100
-
-
-def shared(scene: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a scene that all questions about it have in common, in the order of docs/scene.md."""
-    return {name: scene[name] for name in SceneFields.model_fields if name in scene and name not in ASKED}
-
-
-def asked(scene: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a scene that stand in a line, without those that say nothing."""
-    return {name: scene[name] for name in ASKED if scene.get(name) not in (None, [], {}, ())}
+_LONGEST = 100  # characters of a file's name
 
 
 class ManifestWriter:

@@ -1,0 +1,184 @@
+"""Reading a manifest: line by line, and each scene file that lines share once."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attnscope.errors import RequestError, SceneError
+from attnscope.files import DATA_LIMIT, is_folder, read_bytes
+from attnscope.scene.manifests.fields import ASKED, KEYS, MANIFEST
+from attnscope.scene.problems import decoded, show
+from attnscope.scene.read import read_scene, scene_of
+from attnscope.scene.scene import Scene
+
+_SHAPE = 'which has one line of JSON a question, like {"scene": "clip1/who.json"} (docs/eval.md)'
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a manifest.
+
+    Attributes:
+        id: Names the question.
+        line: Number of the line, from 1.
+        scene: What is shown and asked.
+        base: The scene without what stands in the line; lines that name one file share it.
+        where: What messages about its question begin with.
+    """
+
+    id: str
+    line: int
+    scene: Scene
+    base: Scene
+    where: str
+
+
+class ManifestReader:
+    """Reads the lines of a manifest, and each scene file that they name once.
+
+    Attributes:
+        path: The manifest.
+        sha256: SHA-256 of the file.
+    """
+
+    def __init__(
+        self, path: str | Path, find: Callable[[str], Path | None] | None = None, *, must_exist: bool = True
+    ) -> None:
+        """Read the file, not yet its lines.
+
+        Args:
+            path: A manifest, or a folder with a `manifest.jsonl`.
+            find: Finds a video by the name that a scene gives.
+            must_exist: Refuse scenes whose videos are not there.
+
+        Raises:
+            RequestError: If it cannot be read, or is no manifest at all.
+        """
+        path = Path(path)
+        self.path = path / MANIFEST if is_folder(path) else path
+        self._find, self._must_exist = find, must_exist
+        content = read_bytes(self.path, DATA_LIMIT)
+        if b"\0" in content[:1024] and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise RequestError(f"{self.path}: is not a manifest, {_SHAPE}")
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        self._text = decoded(self.path, content)
+        self._scenes: dict[Path, Scene] = {}
+        self._lines: dict[str, int] = {}
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Number and text of each line that is not blank."""
+        for number, line in enumerate(self._text.split("\n"), 1):
+            if line.strip():
+                yield number, line
+
+    def entry(self, number: int, line: str) -> Entry:
+        """What a line says.
+
+        Raises:
+            RequestError: The first thing that is wrong: the manifest, the line, the field and its value.
+        """
+        where = f"{self.path}: line {number}"
+        fields = _fields(where, line)
+        given = fields["scene"]
+        if isinstance(given, str):
+            base = self._scene(where, self.path.parent / given)
+        else:
+            try:
+                base = scene_of(Scene, given, self.path.parent, "", find=self._find, must_exist=self._must_exist)
+            except SceneError as error:
+                raise RequestError(f"{where}: scene: {str(error).removeprefix(': ')}") from None
+        scene = _questioned(where, base, fields)
+        if "id" not in fields and not isinstance(given, str):
+            raise RequestError(f"{where}: id: is missing, and a line that holds a whole scene needs one")
+        name = fields["id"] if "id" in fields else Path(given).stem
+        if name in self._lines:
+            raise RequestError(f"{where}: id: {show(name)} is also the id of line {self._lines[name]}")
+        self._lines[name] = number
+        if isinstance(given, str) and "question" not in fields:
+            where = f"{where}: scene: {self.path.parent / given}"
+        return Entry(name, number, scene, base, where)
+
+    def _scene(self, where: str, path: Path) -> Scene:
+        if path not in self._scenes:
+            try:
+                self._scenes[path] = read_scene(Scene, path, find=self._find, must_exist=self._must_exist)
+            except SceneError as error:
+                raise RequestError(f"{where}: scene: ", *error.args) from None
+        return self._scenes[path]
+
+
+def check_scorable(entry: Entry) -> None:
+    """Refuse a line whose answers cannot be scored.
+
+    Raises:
+        RequestError: If its scene has no question, fewer than two options, or no answer.
+    """
+    scene = entry.scene
+    if scene.question is None:
+        raise RequestError(f"{entry.where}: question: is missing")
+    if len(scene.options) < 2:
+        raise RequestError(f"{entry.where}: options: {show(scene.options)} are fewer than two to choose from")
+    if scene.answer is None:
+        raise RequestError(f"{entry.where}: answer: is missing")
+
+
+def _questioned(where: str, base: Scene, fields: Mapping[str, Any]) -> Scene:
+    """A scene with what a line says of its question; a question of the line leaves none of the scene's answers."""
+    own = {name: fields[name] for name in ASKED if name in fields}
+    if not own:
+        return base
+    kept = base.model_dump(include=set(ASKED))
+    if "question" in own:
+        kept |= {"options": [], "answer": None}
+    elif "options" in own:
+        kept |= {"answer": None}
+    if isinstance(own.get("fields"), dict):
+        own["fields"] = {**kept["fields"], **own["fields"]}
+    try:
+        asked = Scene.model_validate({**kept, **own, "video": base.video}, context={"source": where})
+    except SceneError as error:
+        raise RequestError(*error.args) from None
+    return base.model_copy(update={name: getattr(asked, name) for name in ASKED})
+
+
+def _fields(where: str, line: str) -> dict[str, Any]:
+    """One line as an object with known keys."""
+    try:
+        fields = json.loads(line, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise RequestError(f"{where}: not valid JSON: {error.msg} at column {error.colno}") from None
+    except RequestError as error:
+        raise RequestError(f"{where}: ", *error.args) from None
+    except RecursionError:
+        raise RequestError(f"{where}: nested too deeply") from None
+    except ValueError:  # Python's limit, against numbers that take quadratic time
+        raise RequestError(f"{where}: holds a number of more digits than can be read") from None
+    if not isinstance(fields, dict):
+        raise RequestError(f"{where}: {show(fields)} is not an object")
+    for key in fields:
+        if key not in KEYS:
+            raise RequestError(f"{where}: {key}: is not a field of a manifest, which has {', '.join(KEYS)}")
+    if "scene" not in fields:
+        raise RequestError(f"{where}: scene: is missing")
+    for key in ("id", "scene"):
+        value = fields.get(key, "x")
+        if key == "scene" and isinstance(value, dict):
+            continue
+        if not isinstance(value, str) or not value.strip():
+            raise RequestError(f"{where}: {key}: {show(value)} is not a text of at least one character")
+    return fields
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a key that is written twice is an error, not a silent choice."""
+    keys = [key for key, _ in pairs]
+    twice = next((key for number, key in enumerate(keys) if key in keys[:number]), None)
+    if twice is not None:
+        raise RequestError(f"{twice}: is given twice")
+    return dict(pairs)
