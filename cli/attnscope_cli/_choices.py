@@ -47,7 +47,26 @@ DEVICE_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # those of a
 ATTENTION = ("sdpa", "flash_attention_2", "flash_attention_3", "flex_attention", "eager")
 QUANTIZED = ("int8",)
 
-IMPORTERS = ("subtitles",)
+IMPORTERS = (
+    "av-speakerbench",
+    "ava",
+    "coco",
+    "cvat",
+    "elan",
+    "friends-mmc",
+    "label-studio",
+    "mmsi",
+    "mot",
+    "online-mmsi",
+    "rttm",
+    "subtitles",
+    "table",
+    "talknet",
+    "textgrid",
+    "tvqa",
+    "werewolf",
+    "whisperx",
+)
 
 SPLITS = ("train", "calibration", "test")
 LAYOUTS = ("scenes", "tvqa")

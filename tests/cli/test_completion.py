@@ -41,6 +41,7 @@ def in_a_process(typed: str, after: str = "") -> list[str]:
     ("typed", "offered"),
     [
         ("attnscope correct run.h5 --method moda-c", ["moda-calibrate"]),
+        ("attnscope import wh", ["whisperx"]),
         ("attnscope eval m.jsonl --method so", ["social-bias"]),
         ("attnscope eval m.jsonl --correct so", ["social-bias"]),
         ("attnscope eval m.jsonl --model roundtable-", ["roundtable-full"]),
@@ -100,9 +101,11 @@ def test_what_is_completed_is_what_there_is() -> None:
     from attnscope.metrics.modality import DENOMINATORS
     from attnscope.model.load import DTYPES, QUANTIZED
     from attnscope.report.figures.style import STYLES
+    from attnscope.scene.importers.sources import IMPORTERS
     from attnscope.vocabulary import READINGS
 
     assert tuple(sorted(corrections())) == _choices.METHODS
+    assert tuple(sorted(IMPORTERS)) == _choices.IMPORTERS
     assert {*ROWS, *SOCIAL, *QUERIES} == set(_choices.ROWS)
     assert TOWARD == _choices.TOWARD
     assert QUERIES == _choices.CUT_QUERIES
