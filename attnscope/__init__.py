@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from attnscope.model import load
     from attnscope.scene import Sampling, Scene
 
-_PACKAGES = ("capture", "correct", "errors", "evaluate", "metrics", "model", "report", "scene")
+_PACKAGES = ("capture", "correct", "errors", "evaluate", "metrics", "model", "prepare", "report", "scene")
 _WHERE = {
     "AttnscopeError": "attnscope.errors",
     "Capture": "attnscope.capture.read.capture",

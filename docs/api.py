@@ -14,6 +14,7 @@ from docs.measured import table
 PACKAGES = {
     "attnscope": "the shortest way: load a model, capture, open, correct",
     "attnscope.scene": "scenes, their files and their frames",
+    "attnscope.prepare": "a scene proposed for a clip with nothing",
     "attnscope.model": "models and prompts",
     "attnscope.capture": "plans, recording and reading; the package is also a function, listed under `attnscope`",
     "attnscope.metrics": "numbers from captures, as tidy tables",

@@ -9,6 +9,7 @@
 - docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
 - docs/format.md, between markers: the tables of nodes, fields, columns and words, from the specification of captures
 - docs/models.md, between markers: the tables of model families, from docs/data/families.csv (`make families`)
+- docs/prepare.md, between markers: tables of measurements, from docs/data/prepare.csv (`python -m benchmarks.prepare`)
 - README.md, between markers: the names of model families, from the same table
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 import pandas as pd
 
 from docs.api import api_page
-from docs.measured import jitter_table, knockout_table, nulls_table, people_table, table
+from docs.measured import jitter_table, knockout_table, nulls_table, people_table, prepare_tables, table
 from docs.specified import format_tables
 from docs.supported import models_tables, readme_lines
 
@@ -173,6 +174,14 @@ def guide_page() -> str:
     return between(text, "knockout", knockout_table(found[found["table"] == "knockout"]))
 
 
+def prepare_page() -> str:
+    """docs/prepare.md with its measured numbers renewed."""
+    text = read("docs/prepare.md")
+    for name, lines in prepare_tables(pd.read_csv(ROOT / "docs/data/prepare.csv")):
+        text = between(text, name, lines)
+    return text
+
+
 def format_page() -> str:
     """docs/format.md with the tables of the specification renewed."""
     text = read("docs/format.md")
@@ -221,6 +230,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/format.md": format_page,
     "docs/guide.md": guide_page,
     "docs/models.md": models_page,
+    "docs/prepare.md": prepare_page,
     "README.md": readme_page,
 }
 

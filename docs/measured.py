@@ -1,4 +1,4 @@
-"""Markdown tables of measured numbers, from docs/data/nulls.csv and docs/data/guide.csv."""
+"""Markdown tables of measured numbers, from docs/data/nulls.csv, docs/data/guide.csv and docs/data/prepare.csv."""
 
 from __future__ import annotations
 
@@ -73,6 +73,44 @@ def knockout_table(found: pd.DataFrame) -> list[str]:
     )
     columns = ["heads ranked by", "heads", "Spearman with the effect", "Spearman with its size"]
     return [*table(columns, rows), "", said]
+
+
+def prepare_tables(found: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    """How good the parts of `attnscope prepare` are: cuts, boxes, speakers."""
+    proposed = found[found["boxes"] == "proposed"]
+    cuts = [
+        [str(row["clip"]), f"{row['seconds']:.1f}", *(f"{row[c]:.0f}" for c in ("cuts", "cuts_found", "cuts_wrong"))]
+        for _, row in proposed.iterrows()
+    ]
+    boxes = [
+        [
+            str(row["clip"]),
+            f"{row['size']}, {row['frames']:.0f} frames",
+            _share(row["right"], row["labelled"]),
+            _share(row["right"], row["proposed"]),
+            f"{row['iou']:.2f}",
+            f"{row['people']:.0f}",
+            f"{row['proposals']:.0f}",
+            f"{row['switches']:.0f}",
+        ]
+        for _, row in proposed.iterrows()
+    ]
+    counts = ("turns", "turns_right", "turns_wrong", "turns_open")
+    speakers = [
+        [str(row["clip"]), str(row["boxes"]), *(f"{row[c]:.0f}" for c in counts), f"{row['turns_chance']:.2f}"]
+        for _, row in found.dropna(subset=["turns"]).iterrows()
+    ]
+    columns = ["clip", "looked at", "recall", "precision", "mean IoU", "people", "proposed", "switches"]
+    return [
+        ("cuts", table(["clip", "seconds", "true cuts", "found", "wrong"], cuts)),
+        ("boxes", table(columns, boxes)),
+        ("speakers", table(["clip", "boxes", "turns", "right", "wrong", "open", "chance"], speakers)),
+    ]
+
+
+def _share(part: float, whole: float) -> str:
+    """A share with its counts; "none" of nothing."""
+    return f"{part / whole:.2f} ({part:.0f} of {whole:.0f})" if whole else "none"
 
 
 def interval(row: Any) -> str:

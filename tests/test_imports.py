@@ -19,13 +19,14 @@ OPEN: list[set[str]] = []
 
 # What a package must not import, at the top of a module or inside a function.
 FORBIDDEN = {
-    "scene": {"model", "attention", "capture", "metrics", "correct", "evaluate", "report", "demo", "doctor"},
+    "scene": {"prepare", "model", "attention", "capture", "metrics", "correct", "evaluate", "report", "demo", "doctor"},
     "attention": {"scene", "files", "model", "capture", "metrics", "correct", "evaluate", "report", "demo", "doctor"},
     "model": {"capture", "metrics", "correct", "evaluate", "report", "demo", "doctor"},
     "capture": {"metrics", "correct", "evaluate", "report", "demo", "doctor"},
     "metrics": {"attention", "correct", "evaluate", "report", "demo", "doctor"},
     "correct": {"evaluate", "report", "demo", "doctor"},
     "evaluate": {"report", "demo", "doctor"},
+    "prepare": {"model", "attention", "capture", "metrics", "correct", "evaluate", "report", "demo", "doctor"},
     "report": {"attention", "model", "evaluate", "demo", "doctor"},
     "files": {"scene", "model", "attention", "capture", "metrics", "correct", "evaluate", "report", "demo", "doctor"},
     "errors": {"files", "scene", "model", "attention", "capture", "metrics", "correct", "evaluate", "report"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -49,7 +50,7 @@ def _decoded(container: Any, stream: Any, walk: Walk, rate: int) -> npt.NDArray[
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     parts: list[npt.NDArray[np.float32]] = []
     have = 0  # samples in `parts`, the first of which is at the first frame
-    for frame in container.decode(stream):
+    for frame in _frames(container, stream):
         if frame.pts is not None and frame.time_base is not None:
             at = round((float(frame.pts * frame.time_base) - walk.clock) * rate)
             if at - have > _GAP * rate:
@@ -66,6 +67,26 @@ def _decoded(container: Any, stream: Any, walk: Walk, rate: int) -> npt.NDArray[
         have += len(parts[-1])
     samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     return samples[max(0, len(samples) - max(0, have)) :]
+
+
+def _frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames of sound. Packets that do not decode are passed over, as players do; silence takes their place.
+
+    Raises:
+        FFmpegError: None decodes.
+    """
+    failed: FFmpegError | None = None
+    count = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except FFmpegError as error:
+            failed = error
+            continue
+        count += len(frames)
+        yield from frames
+    if failed is not None and not count:
+        raise failed
 
 
 def _refuse_endless(walk: Walk, at: float) -> None:

@@ -49,7 +49,7 @@ class Walk:
         for number, pixels in zip(wanted, self._pixels(wanted), strict=True):
             yield number, float(self.times[number]), pixels
 
-    def at(self, moments: Sequence[float]) -> list[int]:
+    def at(self, moments: npt.ArrayLike) -> list[int]:
         """Numbers of the frames that are on screen at some moments; increasing, none twice."""
         on_screen = np.searchsorted(self.times, np.asarray(moments, float) + 1e-6, side="right") - 1
         return [int(number) for number in np.unique(np.clip(on_screen, 0, len(self.times) - 1))]

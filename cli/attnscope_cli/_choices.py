@@ -67,6 +67,8 @@ IMPORTERS = (
     "werewolf",
     "whisperx",
 )
+PARTS = ("shots", "people", "words", "speech", "speaking")  # of prepare
+PERSON_BOXES = ("person", "face")
 
 SPLITS = ("train", "calibration", "test")
 LAYOUTS = ("scenes", "tvqa")

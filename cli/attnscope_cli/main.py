@@ -30,6 +30,7 @@ from attnscope_cli import (
     inspect,
     methods,
     models,
+    prepare,
     preview,
     validate,
 )
@@ -191,6 +192,7 @@ _COMMANDS = (
     demo,
     demo_scenes,
     import_,
+    prepare,
     preview,
     capture,
     analyze,

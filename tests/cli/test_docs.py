@@ -110,7 +110,7 @@ def test_a_stale_page_is_named_and_renewed(
     name: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     example = [f"tests/plugins/example/{name}" for name in ("pyproject.toml", "attnscope_example.py")]
-    for page in [*generate.PAGES, "docs/data/nulls.csv", "docs/data/guide.csv", *example]:
+    for page in [*generate.PAGES, "docs/data/nulls.csv", "docs/data/guide.csv", "docs/data/prepare.csv", *example]:
         (tmp_path / page).parent.mkdir(exist_ok=True, parents=True)
         shutil.copyfile(generate.ROOT / page, tmp_path / page)
     monkeypatch.setattr(generate, "ROOT", tmp_path)
