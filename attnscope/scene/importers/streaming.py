@@ -6,6 +6,7 @@ The memory is that of the largest piece, never of the file.
 from __future__ import annotations
 
 import codecs
+import io
 import math
 import re
 from collections.abc import Iterator
@@ -17,8 +18,7 @@ from attnscope.errors import SceneError
 from attnscope.files import open_regular
 from attnscope.scene.problems import show
 
-_LONGEST_LINE = 2**20  # bytes or characters; a longer one is no line of text
-_MOST_DIGITS = 18
+_LONGEST_LINE = 2**20  # characters; a longer one is no line of text
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -33,7 +33,7 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
         start = file.read(2)
         file.seek(0)
         encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-        with codecs.getreader(encoding)(file) as text:
+        with io.TextIOWrapper(file, encoding) as text:
             number = 0
             while line := _line(path, text, number + 1):
                 number += 1
@@ -42,9 +42,9 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\r\n")
 
 
-def _line(path: Path, text: Any, number: int) -> str:
+def _line(path: Path, text: IO[str], number: int) -> str:
     try:
-        return str(text.readline(_LONGEST_LINE + 1))
+        return text.readline(_LONGEST_LINE + 1)
     except UnicodeError:
         raise SceneError(f"{path}: line {number} or after: not UTF-8 text; save it as UTF-8") from None
 

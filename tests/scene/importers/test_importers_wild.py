@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pysubs2
 import pytest
+from praatio import textgrid as praat
 
 from attnscope.errors import SceneError
 from attnscope.scene import read_transcript
@@ -42,6 +43,8 @@ def others(text: str, suffix: str) -> list[str]:
         ("vtt", "WEBVTT\n\n00:03.05 --> 00:04.500\ntwo\n", 'line 3: "00:03.05" has a fraction of 2 digits', ["two"]),
         # a number that is said, and one that is the cue's
         ("srt", f"1\n{SRT_A}In\n1999\n\n{SRT_B}it was\n1984\n", ["In 1999", "it was 1984"], ["In", "it was"]),
+        ("srt", f"1\n{SRT_A}<laughs> Oh <ada@mail.org>\n", ["<laughs> Oh <ada@mail.org>"], [" Oh "]),
+        ("srt", f"1\n{SRT_A}one<br/>two\\Nthree\n", ["one two three"], ["onetwo three"]),
         ("srt", "1\n00:01,000 --> 00:02,000\nhi\n\n2\n00:00:03,000 --> 00:00:04,000\nho\n", ["hi", "ho"], ["ho"]),
         (
             "srt",
@@ -92,3 +95,45 @@ def test_blank_lines_of_spaces_before_the_first_cue(tmp_path: Path) -> None:
     path.write_text(f"{head}lost words\n{VTT_A}hi\n")
     with pytest.raises(SceneError, match=r'line 12: "1" belongs to no cue'):
         read_transcript(path)
+
+
+def test_times_that_other_readers_guess(tmp_path: Path) -> None:
+    long = f"100{SRT_A[2:]}".replace("00:00:02", "100:00:02")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert [e.start for e in pysubs2.SSAFile.from_string(f"1\n{long}hi\n", "srt")] == [1000]
+        short = pysubs2.SSAFile.from_string("WEBVTT\n\n00:03.05 --> 00:04.500\ntwo\n", "vtt")
+        assert [e.start for e in short] == [3005]
+        spoken = pysubs2.SSAFile.from_string(f"1\n{SRT_A}<v Ada>hi</v>\n", "srt")
+        assert [e.text for e in spoken] == ["hi"]
+    path = tmp_path / "a.srt"
+    path.write_text(f"1\n{long}<v Ada>hi</v>\n")
+    assert [(turn.speaker, turn.start) for turn in read_transcript(path)] == [("Ada", 360001.0)]
+
+
+def test_a_label_of_a_textgrid_may_say_anything(tmp_path: Path) -> None:
+    """praatio cuts files at such words."""
+    text = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 2
+tiers? <exists>
+size = 1
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "Ada"
+        xmin = 0
+        xmax = 2
+        intervals: size = 1
+        intervals [1]:
+            xmin = 0
+            xmax = 2
+            text = "see item [2] of intervals [3]"
+"""
+    path = tmp_path / "a.TextGrid"
+    path.write_text(text)
+    assert [(turn.speaker, turn.text) for turn in read_transcript(path)] == [("Ada", "see item [2] of intervals [3]")]
+    with pytest.raises(Exception, match=r"xpected|issing"):
+        praat.openTextgrid(str(path), False)

@@ -23,7 +23,10 @@ from attnscope.scene.problems import show
 from attnscope.scene.records import LeftOut, Note, SpeechRecord
 
 _VOICE = re.compile(r"<v(?:\.[^\s.<>]+)*\s+([^>\s][^>]*)>|(</v>)", re.IGNORECASE)
-_MARKUP = re.compile(r"</?[a-z][^<>]*>|<\d+:[\d:.]+>|\{\\[^}]*\}", re.IGNORECASE)
+# Tags that players know; `<word>` with another word in it is text.
+_TAGS = "[abcispuv]|br|lang|ruby|r[tp]|font|span|div|em|strong|small|big|su[bp]|tt|strike|del|ins|center|h[1-6]|img"
+_MARKUP = re.compile(rf"</?(?:{_TAGS})(?=[\s.:/>])[^<>]*>|<\d+:[\d:.]+>|\{{\\[^}}]*\}}", re.IGNORECASE)
+_BREAK = re.compile(r"(?i:<br\s*/?>)|\\N")
 _CHANGE = re.compile(r"^(?:[-\u2010-\u2015\u2212]+|>>+)\s*")
 _BRACKETED = re.compile(r"^[\[\u3010\uff3b]([^\[\]\u3010\u3011]{1,60})[\]\u3011\uff3d]\s*[:\uff1a]\s*(.*)$")
 # Signs that stand for a colon. White space follows all but the full-width ones, and 10:30 is a time in either.
@@ -176,7 +179,7 @@ def spoken_lines(raw: str, brackets: frozenset[str] = frozenset()) -> list[Line]
 
 def _plain_lines(text: str) -> Iterator[str]:
     """The lines of a text without markup, entities and needless white space."""
-    for line in text.split("\n"):
+    for line in _BREAK.sub("\n", text).split("\n"):
         yield " ".join(without_format(html.unescape(_MARKUP.sub("", line))).split())
 
 
