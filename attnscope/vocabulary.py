@@ -91,13 +91,18 @@ def token_notes(tokens: pd.DataFrame | Columns) -> dict[str, int]:
 # ---- roles: what a token is for.
 
 SYSTEM, TEMPLATE, TRANSCRIPT, QUESTION, ANSWER = "system", "template", "transcript", "question", "answer"
+HISTORY = "history"
 ROLES: dict[str, str] = {
     SYSTEM: "the scene's system prompt",
     TEMPLATE: "what the chat template adds",
     TRANSCRIPT: "turns, with their speakers' names and what separates them",
+    HISTORY: "what was asked and answered before, in the same chat",
     QUESTION: "the question",
     ANSWER: "generated tokens that were fed back",
 }
+
+
+SOMETIMES = (HISTORY,)  # roles that have no set of keys in a capture without such tokens
 
 
 def roles(modalities: Iterable[str]) -> tuple[str, ...]:

@@ -122,7 +122,7 @@ def prepare(
     from attnscope.model.render import check_template
 
     check_template(template)
-    scene = scene if isinstance(scene, Scene) else Scene.read(Path(scene))
+    scene = (scene if isinstance(scene, Scene) else Scene.read(Path(scene))).asking()
     sampling = scene_sampling(scene, sampling)
     frames = read_scene_frames(scene, sampling)
     if isinstance(model, (str, Path)):

@@ -56,7 +56,12 @@ def align(loaded: LoadedModel, rendered: Rendered, input_ids: Sequence[int], vis
         start, end = start + len(inside) - len(inside.lstrip()), end - len(inside) + len(inside.rstrip())
         first, last = head, len(input_ids) - tail
         outside = media.intersection([*input_ids[:first], *input_ids[last:]])
-        if start < end and first < last and not outside and not _overlap((start, end), rendered.block):
+        if (
+            start < end
+            and first < last
+            and not outside
+            and not any(_overlap((start, end), block) for block in rendered.blocks)
+        ):
             middle = np.tile(np.array([[start, end]], np.int32), (last - first, 1))
             spans = np.concatenate([offsets[:head], middle, offsets[len(plain) - tail :]])
             return Alignment(spans, (first, last), text)

@@ -84,8 +84,9 @@ class Prompt:
 def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template: str = DEFAULT_TEMPLATE) -> Prompt:
     """Build the prompt of a scene with the model's own chat template and processor.
 
-    The user's message holds the media first, then one block of text: the transcript, one turn a line, a
-    blank line, the question, the options.
+    The first message holds the media first, then one block of text: the transcript, one turn a line, a blank line, the
+    question, the options. With a history its first message stands in place of the question, the others follow, and the
+    question with its options is the last message.
 
     Args:
         loaded: The model.
@@ -107,6 +108,7 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
         >>> "Dan says: you are right." in prompt.text
         True
     """
+    scene = scene.asking()
     written = write_prompt(loaded, scene, frames, template=template)
     inputs, rest = model_inputs(loaded, written.processed)
     per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{written.rendered} and so on", frames))

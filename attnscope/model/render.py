@@ -1,8 +1,9 @@
 """Write the prompt, and know by construction which characters of it are whose.
 
-The user's message is one block of text after the media. Where the chat template puts that block (and its own
-system prompt) is learnt by rendering once more with a single private character in its place: spans are
-exact, and nothing is ever searched for in the text.
+The first message holds the media, then one block of text; earlier turns of a chat (`Scene.history`) and the question
+follow as messages of their own. Where the chat template puts each text (and its own system prompt) is learnt by
+rendering once more with a private character in place of each: spans are exact, and nothing is ever searched for in the
+text.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from __future__ import annotations
 import string
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from attnscope.errors import ModelError, RequestError, SceneError
-from attnscope.vocabulary import QUESTION, SYSTEM, TRANSCRIPT
+from attnscope.vocabulary import HISTORY, QUESTION, SYSTEM, TRANSCRIPT
 
 if TYPE_CHECKING:
     from attnscope.model.load import LoadedModel
@@ -30,7 +31,7 @@ class Span:
     Attributes:
         start: First character.
         end: One past the last character.
-        role: "system", "transcript" or "question".
+        role: "system", "transcript", "history" or "question".
         turn: Index of the turn, -1 none.
     """
 
@@ -47,12 +48,20 @@ class Rendered:
     Attributes:
         text: The prompt.
         spans: Who wrote what, in order, not overlapping; the rest is the chat template's own text.
-        block: First and one past the last character of the user's text.
+        blocks: First and one past the last character of what each message of user and assistant says.
     """
 
     text: str
     spans: list[Span]
-    block: tuple[int, int]
+    blocks: list[tuple[int, int]]
+
+
+class _SystemForm(NamedTuple):
+    """How a chat template takes a system message: as a string?, and the prompt before and after it."""
+
+    plain: bool
+    before: str
+    after: str
 
 
 def render(loaded: LoadedModel, scene: Scene, media: Sequence[str], template: str = DEFAULT_TEMPLATE) -> Rendered:
@@ -71,45 +80,47 @@ def render(loaded: LoadedModel, scene: Scene, media: Sequence[str], template: st
         ModelError: The chat template cannot be rendered, or changes the text.
     """
     check_template(template)
-    block, spans = _write(scene, template)
+    messages = _write(scene, template)
     for where, text in _texts(scene):
         _refuse_special_tokens(loaded, where, text)
-    mark = _private_character(block + (scene.system or ""))
-    form = _system_prompt(loaded, media, block, mark)
-    if scene.system is not None and form is None:
-        raise ModelError(f"{loaded.id}: the chat template does not take a system message (scene.system)")
-    plain = form is not None and form[0]
-    text = _apply(loaded, scene.system, media, block, plain=plain)
-    before, after = _around(loaded, _apply(loaded, scene.system, media, mark, plain=plain), mark, "the user's text")
-    if text != before + block + after:
-        raise ModelError(f"{loaded.id}: the chat template changes the user's text, so its tokens cannot be placed")
-    start = len(before)
-    shifted = [Span(start + s.start, start + s.end, s.role, s.turn) for s in spans]
-    if form is not None and text.startswith(form[1]) and text.endswith(form[2]) and len(text) > len(form[1] + form[2]):
-        shifted.insert(0, Span(len(form[1]), len(text) - len(form[2]), SYSTEM))
-    return Rendered(text, shifted, (start, start + len(block)))
+    texts = ["".join(text for text, _, _ in parts) for parts in messages]
+    marks = _private_characters("".join(texts) + (scene.system or ""), len(texts) + 1)
+    text, around, form = _filled(loaded, scene.system, media, texts, marks)
+    spans, blocks, position = list[Span](), list[tuple[int, int]](), 0
+    for before, parts in zip(around, messages, strict=False):  # one more stands behind the last message
+        position += len(before)
+        start = position
+        for written, role, turn in parts:
+            spans.append(Span(position, position + len(written), role, turn))
+            position += len(written)
+        blocks.append((start, position))
+    if form is not None:
+        start, end = len(form.before), len(text) - len(form.after)
+        if text.startswith(form.before) and text.endswith(form.after) and start < end:
+            spans.insert(0, Span(start, end, SYSTEM))
+    return Rendered(text, spans, blocks)
 
 
-def _write(scene: Scene, template: str) -> tuple[str, list[Span]]:
-    """Write the user's text: turns, a blank line, the question, the options."""
-    parts: list[tuple[str, str, int]] = []  # text, role, turn
+def _write(scene: Scene, template: str) -> list[list[tuple[str, str, int]]]:
+    """What the messages of the chat say, from a user's on: parts with their text, role and turn.
+
+    The first holds the turns, a blank line and what was asked first; the last the question with its options.
+    """
+    first: list[tuple[str, str, int]] = []
     for number, turn in enumerate(scene.transcript):
-        if parts:
-            parts.append(("\n", TRANSCRIPT, -1))
-        parts.append((_line(template, turn, number), TRANSCRIPT, number))
+        if first:
+            first.append(("\n", TRANSCRIPT, -1))
+        first.append((_line(template, turn, number), TRANSCRIPT, number))
     asked = scene.question or ""
     if scene.options:
         options = "\n".join(f"- {option}" for option in scene.options)
         asked = f"{asked}\nOptions:\n{options}\nAnswer with one of the options.".strip()
-    if asked:
-        if parts:
-            parts.append(("\n\n", TRANSCRIPT, -1))
-        parts.append((asked, QUESTION, -1))
-    spans, position = [], 0
-    for text, role, number in parts:
-        spans.append(Span(position, position + len(text), role, number))
-        position += len(text)
-    return "".join(text for text, _, _ in parts), spans
+    messages = [[(message.text, HISTORY, -1)] for message in scene.history]
+    messages.append([(asked, QUESTION, -1)] if asked else [])
+    if first and messages[0]:
+        first.append(("\n\n", TRANSCRIPT, -1))
+    messages[0] = first + messages[0]
+    return messages
 
 
 def check_template(template: str) -> None:
@@ -157,6 +168,8 @@ def _texts(scene: Scene) -> Iterator[tuple[str, str]]:
     for number, turn in enumerate(scene.transcript):
         yield f"transcript[{number}].speaker", turn.speaker or ""
         yield f"transcript[{number}].text", turn.text
+    for number, message in enumerate(scene.history):
+        yield f"history[{number}].text", message.text
     yield "question", scene.question or ""
     for number, option in enumerate(scene.options):
         yield f"options[{number}]", option
@@ -181,15 +194,89 @@ def _special_tokens(loaded: LoadedModel) -> list[str]:
     return sorted(tokens | {token for token in media if isinstance(token, str) and token})
 
 
-def _private_character(text: str) -> str:
-    """Return a character that the text does not hold and no template writes."""
-    return next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
+def _private_characters(text: str, count: int) -> list[str]:
+    """Characters that the text does not hold and no template writes."""
+    free = (chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in text)
+    return [next(free) for _ in range(count)]
 
 
-def _apply(loaded: LoadedModel, system: str | None, media: Sequence[str], block: str, *, plain: bool = False) -> str:
-    """Render the chat template; `plain` gives the system message as a string instead of a list of parts."""
-    content = [*({"type": kind} for kind in media), {"type": "text", "text": block}]
-    messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+def _filled(
+    loaded: LoadedModel, system: str | None, media: Sequence[str], texts: Sequence[str], marks: Sequence[str]
+) -> tuple[str, list[str], _SystemForm | None]:
+    """The prompt, what the chat template writes around each message, and how it takes a system message.
+
+    Args:
+        loaded: The model.
+        system: The system message, None for none.
+        media: Types of the media parts of the first message.
+        texts: What user and assistant say, in turns.
+        marks: A character for each of them, and one for the system message.
+
+    Raises:
+        ModelError: The template does not write each message once and as it is.
+    """
+    if len(texts) == 1:
+        return _filled_as(loaded, system, media, texts, marks, flat=False)
+    problem: ModelError | None = None
+    for flat in (False, True):  # templates take later messages as lists of parts, as strings, or both
+        try:
+            return _filled_as(loaded, system, media, texts, marks, flat=flat)
+        except ModelError as error:
+            problem = problem or error
+    why = str(problem).removeprefix(f"{loaded.id}: ")
+    raise ModelError(f"{loaded.id}: cannot take earlier messages (scene.history): {why}")
+
+
+def _filled_as(
+    loaded: LoadedModel,
+    system: str | None,
+    media: Sequence[str],
+    texts: Sequence[str],
+    marks: Sequence[str],
+    *,
+    flat: bool,
+) -> tuple[str, list[str], _SystemForm | None]:
+    form = _system_form(loaded, media, texts, marks[-1], flat=flat)
+    if system is not None and form is None:
+        raise ModelError(f"{loaded.id}: the chat template does not take a system message (scene.system)")
+    plain = form is not None and form.plain
+    text = _apply(loaded, system, media, texts, plain=plain, flat=flat)
+    rest = _apply(loaded, system, media, marks[:-1], plain=plain, flat=flat)
+    what = "the user's text" if len(texts) == 1 else "a message"
+    around = []
+    for mark in marks[:-1]:
+        before, rest = _around(loaded, rest, mark, what)
+        around.append(before)
+    around.append(rest)
+    if text != "".join(part for pair in zip(around, [*texts, ""], strict=True) for part in pair):
+        raise ModelError(f"{loaded.id}: the chat template changes {what}, so its tokens cannot be placed")
+    return text, around, form
+
+
+def _apply(
+    loaded: LoadedModel,
+    system: str | None,
+    media: Sequence[str],
+    texts: Sequence[str],
+    *,
+    plain: bool = False,
+    flat: bool = False,
+) -> str:
+    """Render the chat template.
+
+    Args:
+        loaded: The model.
+        system: The system message, None for none.
+        media: Types of the media parts of the first message.
+        texts: What user and assistant say, in turns; the user begins.
+        plain: Give the system message as a string instead of a list of parts.
+        flat: Likewise the later messages.
+    """
+    messages: list[dict[str, Any]] = []
+    for number, text in enumerate(texts):
+        parts = [{"type": "text", "text": text}]
+        content: Any = text if flat and number else [*({"type": kind} for kind in media if not number), *parts]
+        messages.append({"role": ("user", "assistant")[number % 2], "content": content})
     if system is not None:
         messages.insert(0, {"role": "system", "content": system if plain else [{"type": "text", "text": system}]})
     of_tokenizer = getattr(loaded.tokenizer, "chat_template", None)
@@ -209,15 +296,17 @@ def _around(loaded: LoadedModel, text: str, mark: str, what: str) -> tuple[str, 
     return before, after
 
 
-def _system_prompt(loaded: LoadedModel, media: Sequence[str], block: str, mark: str) -> tuple[bool, str, str] | None:
-    """Find how a system message is taken: as a string?, the text before and after it; None if not at all."""
+def _system_form(
+    loaded: LoadedModel, media: Sequence[str], texts: Sequence[str], mark: str, *, flat: bool
+) -> _SystemForm | None:
+    """Find how a system message is taken; None if not at all."""
     for plain in (False, True):
         try:
-            probe = _apply(loaded, mark, media, block, plain=plain)
+            probe = _apply(loaded, mark, media, texts, plain=plain, flat=flat)
         except ModelError:
             continue
         before, written, after = probe.partition(mark)
         printed_as_list = before.endswith("'text': '")
         if written and mark not in after and not printed_as_list:
-            return plain, before, after
+            return _SystemForm(plain, before, after)
     return None

@@ -7,7 +7,7 @@ from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.speech.transcripts import read_transcript
 from attnscope.scene.joining.run import Imported, import_scenes
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
-from attnscope.scene.models import Keyframe, Sampling, Segment, Speaker, Turn
+from attnscope.scene.models import Keyframe, Message, Sampling, SceneQuestion, Segment, Speaker, Turn
 from attnscope.scene.preview import ScenePreview, preview_scene
 from attnscope.scene.read import read_speakers
 from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, SampleRecord, SpeechRecord, Word
@@ -21,12 +21,14 @@ __all__ = [
     "Imported",
     "Keyframe",
     "LeftOut",
+    "Message",
     "Note",
     "QuestionRecord",
     "SampleRecord",
     "Sampling",
     "Scene",
     "ScenePreview",
+    "SceneQuestion",
     "Segment",
     "Speaker",
     "SpeechRecord",

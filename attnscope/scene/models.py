@@ -246,6 +246,34 @@ def _is_path(path: Any) -> Any:
 MediaPath = Annotated[Path, BeforeValidator(_is_path)]
 
 
+class Message(_Model):
+    """An earlier message of the chat in which the question is asked.
+
+    Example:
+        >>> attnscope.scene.Message(role="assistant", text="Ada is.").text
+        'Ada is.'
+    """
+
+    role: Literal["user", "assistant"] = Field(description="Who wrote it.")
+    text: Words = Field(description="The words, as they are.")
+
+
+class SceneQuestion(_Model):
+    """One of several questions about a scene.
+
+    Example:
+        >>> attnscope.scene.SceneQuestion(id="first", question="Who is first?", options=["Ada", "Ben"], answer="Ada").id
+        'first'
+    """
+
+    id: Line = Field(description="Its name, different from those of the others.")
+    question: Words = Field(description="What the model is asked.")
+    options: list[Line] = Field(default_factory=list, description="Answers to choose from.")
+    answer: Line | None = Field(None, description="The right answer; one of the options if there are any.")
+    fields: Fields = Field(default_factory=dict, description="Labels of this question; they replace the scene's.")
+    window: Window | None = Field(None, description="In place of the scene's `window`.")
+
+
 class SceneFields(_Model):
     """The fields of a scene file; `Scene` adds the rules between them."""
 
@@ -255,6 +283,12 @@ class SceneFields(_Model):
     question: Words | None = None
     options: list[Line] = Field(default_factory=list, description="Answers to choose from.")
     answer: Line | None = Field(None, description="The right answer; one of the options if there are any.")
+    questions: list[SceneQuestion] = Field(
+        default_factory=list, description="Questions to choose from, in place of `question`, `options` and `answer`."
+    )
+    history: list[Message] = Field(
+        default_factory=list, description="What was asked and answered before the question, from the user on, in turns."
+    )
     box_units: BoxUnits = Field("pixels", description="pixels of the upright frame, or fractions 0..1 of it.")
     system: Words | None = Field(None, description="System message of the prompt.")
     frame_rate: Rate | None = Field(None, description="Frames per second of a folder of frames.")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from attnscope.scene.boxes import Boxes, scene_boxes
 from attnscope.scene.findings import Finding, listed, plural
 from attnscope.scene.frames import Frames
-from attnscope.scene.media import read_scene_frames
+from attnscope.scene.media import read_scene_frames, scene_sampling
 from attnscope.scene.mentions import question_notes
 from attnscope.scene.models import Sampling, Turn
 from attnscope.scene.names import alike_names
@@ -82,6 +82,7 @@ class ScenePreview:
             ],
             "turns": turns,
             "speakers": speakers,
+            "history": [message.model_dump() for message in scene.history],
             **{"question": scene.question, "options": list(scene.options), "answer": scene.answer},
         }
 
@@ -108,7 +109,7 @@ def preview_scene(scene: Scene, sampling: Sampling | None = None) -> ScenePrevie
         >>> [finding.text for finding in attnscope.scene.preview_scene(late, attnscope.Sampling(frames=2)).findings][:2]
         ['1 of 1 turns has no speaker', 'Eva, Cleo, Ada, Dan and Ben have boxes and no turn']
     """
-    sampling = sampling or Sampling()
+    sampling = scene_sampling(scene, sampling)
     frames = read_scene_frames(scene, sampling)
     boxes, window = scene_boxes(scene, frames), _window(frames, sampling)
     turns, times = scene.transcript, frames.times

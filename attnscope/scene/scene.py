@@ -9,8 +9,9 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic.functional_validators import ModelWrapValidatorHandler  # pydantic itself names it from 2.11 on
 
-from attnscope.errors import SceneError
+from attnscope.errors import Argument, SceneError
 from attnscope.files import real_path
+from attnscope.scene.findings import listed
 from attnscope.scene.models import BoxUnits, SceneFields, from_capture
 from attnscope.scene.names import find_name, name_key, same_but_for_case
 from attnscope.scene.problems import field_path, one_line, show
@@ -36,17 +37,26 @@ class Scene(SceneFields):
 
     @model_validator(mode="after")
     def _choices(self) -> Self:
-        for number, option in enumerate(self.options):
-            if find_name(option, self.options[:number]) is not None:
-                raise ValueError(f".options[{number}]: {show(option)} is given twice")
-        if self.answer is None or not self.options:
-            return self
-        same = find_name(self.answer, self.options)
-        if same is None:
-            raise ValueError(
-                f".answer: {show(self.answer)} is not one of the options {', '.join(map(show, self.options))}"
-            )
-        object.__setattr__(self, "answer", same)  # as the option is written: others compare letter by letter
+        object.__setattr__(self, "answer", _same_option(self.options, self.answer))
+        for number, question in enumerate(self.questions):
+            where = f".questions[{number}]"
+            if question.id in (other.id for other in self.questions[:number]):
+                raise ValueError(f"{where}.id: {show(question.id)} is given twice")
+            object.__setattr__(question, "answer", _same_option(question.options, question.answer, where))
+        for name in ("question", "options", "answer"):
+            if self.questions and getattr(self, name):
+                raise ValueError(f".{name}: is given beside questions")
+        return self
+
+    @model_validator(mode="after")
+    def _chat(self) -> Self:
+        for number, message in enumerate(self.history):
+            if message.role != ("user", "assistant")[number % 2]:
+                raise ValueError(f".history[{number}].role: user and assistant take turns, from user on")
+        if len(self.history) % 2:
+            raise ValueError(".history: ends with a user's message; that is the question")
+        if self.history and not (self.question or self.options or self.questions):
+            raise ValueError(".question: is missing after the history")
         return self
 
     @model_validator(mode="after")
@@ -110,6 +120,38 @@ class Scene(SceneFields):
     def notes(self) -> list[str]:
         """What reading the files changed, one sentence each; not kept by `to_dict`."""
         return list(self._notes)
+
+    def asking(self, name: str | None = None) -> Self:
+        """The scene with one of its `questions` as its question.
+
+        Args:
+            name: The question's id; not needed where there is one question.
+
+        Raises:
+            SceneError: There are several questions and no name, or none with this name.
+
+        Example:
+            >>> questions = [{"id": "who", "question": "Who is first?"}, {"id": "last", "question": "Who is last?"}]
+            >>> several = attnscope.Scene.from_dict({"video": "clip.mp4", "questions": questions})
+            >>> several.asking("last").question
+            'Who is last?'
+        """
+        ids = [question.id for question in self.questions]
+        if name is None and len(ids) <= 1:
+            name = ids[0] if ids else None
+        if name is None and not ids:
+            return self
+        known = f"choose from {listed(ids)}" if ids else "the scene has no `questions`"
+        if name is None:
+            raise SceneError("scene: holds ", f"{len(ids)} questions; ", Argument("question_id"), f": {known}")
+        if name not in ids:
+            raise SceneError(Argument("question_id", name), f": {known}")
+        asked = self.questions[ids.index(name)]
+        own: dict[str, Any] = {key: getattr(asked, key) for key in ("question", "options", "answer")}
+        own |= {"fields": {**self.fields, **asked.fields}, "window": asked.window or self.window, "questions": []}
+        scene = self.model_copy(update=own)
+        scene._notes[:] = self._notes
+        return scene
 
     @property
     def speaker_names(self) -> list[str]:
@@ -183,7 +225,8 @@ class Scene(SceneFields):
 
     def to_dict(self) -> dict[str, Any]:
         """The scene as JSON-able values, without the fields that are not set."""
-        return self.model_dump(mode="json", exclude_none=True)
+        document = self.model_dump(mode="json", exclude_none=True)
+        return {name: value for name, value in document.items() if value or name not in ("questions", "history")}
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -194,3 +237,20 @@ class Scene(SceneFields):
             **schema,
             "title": "attnscope scene",
         }
+
+
+def _same_option(options: Sequence[str], answer: str | None, where: str = "") -> str | None:
+    """The answer as its option is written: others compare letter by letter.
+
+    Raises:
+        ValueError: An option is given twice, or the answer is none of them.
+    """
+    for number, option in enumerate(options):
+        if find_name(option, options[:number]) is not None:
+            raise ValueError(f"{where}.options[{number}]: {show(option)} is given twice")
+    if answer is None or not options:
+        return answer
+    same = find_name(answer, options)
+    if same is None:
+        raise ValueError(f"{where}.answer: {show(answer)} is not one of the options {', '.join(map(show, options))}")
+    return same

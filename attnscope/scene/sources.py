@@ -20,6 +20,7 @@ def scene_from_flags(
     options: Sequence[str] = (),
     answer: str | None = None,
     merge_rolling: bool = True,
+    question_id: str | None = None,
 ) -> Scene:
     """Read a scene file if there is one, and let everything else that is given replace its fields.
 
@@ -32,6 +33,7 @@ def scene_from_flags(
         options: Answers to choose from.
         answer: The right answer.
         merge_rolling: Keep each line of rolling captions once.
+        question_id: Which of the file's `questions` is asked.
 
     Raises:
         SceneError: If neither a scene file nor a video is given, or one of them is wrong.
@@ -39,8 +41,13 @@ def scene_from_flags(
     if scene is None:
         if video is None:
             raise SceneError("capture: give a ", Argument("video"), ", or a ", Argument("scene"), " that names one")
+        if question_id is not None:
+            raise SceneError(Argument("question_id", question_id), ": is of a scene file that holds `questions`")
         return Scene.from_files(video, transcript, speakers, question, options, answer, merge_rolling=merge_rolling)
     base = Scene.read(scene, video=video)
+    if question is not None and question_id is not None:
+        raise SceneError(Argument("question_id", question_id), ": is given beside a question")
+    base = base.model_copy(update={"questions": []}) if question is not None else base.asking(question_id)
     replaced, notes = files_to_dict(base.video, transcript, speakers, None, merge_rolling)
     if transcript is None:
         notes = base.notes

@@ -37,6 +37,7 @@ FLAGS = {
     "out": "--out",
     "people": "--people",
     "plan": "--plan",
+    "question_id": "--question-id",
     "recogniser": "--recogniser",
     "rows": "--rows",
     "rule": "--score",

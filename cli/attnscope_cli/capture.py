@@ -46,6 +46,7 @@ class SceneOptions:
     transcript: Annotated[Path | None, option("What is said: .srt, .vtt or .json.", "FILE")] = None
     speakers: Annotated[Path | None, option("Where speakers are seen: .json with their boxes.", "FILE")] = None
     question: Annotated[str | None, option("What the model is asked.", "TEXT")] = None
+    question_id: Annotated[str | None, option("Which of the scene file's questions is asked, by its id.", "ID")] = None
     options: Annotated[list[str] | None, option("An answer to choose from; repeat it for each.", "TEXT")] = None
     answer: Annotated[str | None, option("The right answer; one of the options if there are any.", "TEXT")] = None
     merge_rolling: Annotated[

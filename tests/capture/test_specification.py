@@ -46,11 +46,11 @@ def text(value: object) -> str:
 def test_every_node_that_is_written_stands_in_the_specification(written: Path) -> None:
     paths: list[str] = []
     with h5py.File(written) as file:
-        assert text(file.attrs["encoding-version"]) == "1.4"
+        assert text(file.attrs["encoding-version"]) == "1.5"
         file.visit(lambda name: paths.append(f"/{name}"))
         for path in paths:
             node = file[path]
-            assert text(node.attrs["encoding-version"]) == "1.4"
+            assert text(node.attrs["encoding-version"]) == "1.5"
             if path.startswith("/tokens/"):
                 continue
             rule = rule_of(path)

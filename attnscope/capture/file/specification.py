@@ -15,7 +15,7 @@ from functools import cache
 from attnscope import vocabulary as words
 
 FORMAT = "attnscope-capture"
-VERSION = "1.4"
+VERSION = "1.5"
 ENCODING_TYPE = "encoding-type"
 ENCODING_VERSION = "encoding-version"
 DECLARED_MODALITIES = (1, 2)  # from this version on a capture lists its modalities

@@ -87,7 +87,8 @@ def key_groups(tokens: pd.DataFrame, coverage: float) -> KeyGroups:
     modalities = words.modalities_of(tokens)
     modality, role, speaker = (tokens[column].to_numpy() for column in (words.MODALITY, words.ROLE, words.SPEAKER))
     rows += [(words.MODALITY, name, modality == name) for name in modalities]
-    rows += [(words.ROLE, name, role == name) for name in words.roles(modalities)]
+    names = [name for name in words.roles(modalities) if name not in words.SOMETIMES or (role == name).any()]
+    rows += [(words.ROLE, name, role == name) for name in names]
     boxed = words.covered_speakers(tokens)
     speaking = [name for name in dict.fromkeys(speaker) if name and name not in boxed]
     rows += [(words.SPEAKER_TEXT, group_name(words.TEXT, name), speaker == name) for name in [*boxed, *speaking]]

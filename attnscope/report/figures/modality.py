@@ -39,6 +39,7 @@ from attnscope.report.figures.style import (
 )
 from attnscope.vocabulary import (
     ANSWER_POSITION,
+    HISTORY,
     MODALITIES,
     QUESTION,
     ROLE,
@@ -52,6 +53,7 @@ from attnscope.vocabulary import (
 QUERIES = {
     VISUAL: "Visual tokens",
     group_name(ROLE, TRANSCRIPT): "Words said",
+    group_name(ROLE, HISTORY): "Earlier in the chat",
     group_name(ROLE, QUESTION): "Question",
     ANSWER_POSITION: "Answer position",
 }
