@@ -34,7 +34,7 @@ def test_modalities_are_an_open_ordered_set() -> None:
 
 def test_roles_and_hidden_groups_follow_the_modalities() -> None:
     known = ("text", "visual", "special")
-    assert words.roles(known) == ("system", "template", "visual", "transcript", "question", "answer")
+    assert words.roles(known) == ("system", "template", "visual", "transcript", "history", "question", "answer")
     assert words.roles((*known, "audio"))[2:4] == ("visual", "audio")
     assert words.hidden_groups(known) == ("all", "text", "visual")
 

@@ -19,6 +19,7 @@ from attnscope.report.figures.labels import middle
 from attnscope.report.figures.turns import speaker_colors
 from attnscope.report.page.render import render
 from attnscope.scene.problems import seconds
+from attnscope.vocabulary import is_visual
 
 if TYPE_CHECKING:
     from attnscope.model import FrameCells, ModelPreview
@@ -118,7 +119,7 @@ def _facts(scene: ScenePreview, model: ModelPreview | None) -> list[str]:
 
 
 def _visual(model: ModelPreview) -> int:
-    return int((model.tokens["modality"] == "visual").sum())
+    return int(is_visual(model.tokens).sum())
 
 
 def _cell_size(cells: NDArray[np.float32]) -> str:

@@ -91,6 +91,9 @@ Verify = Annotated[
     bool, option("Run once more without recording and compare the logits.", None, "--verify/--no-verify")
 ]
 Coverage = Annotated[float, option("Fraction (0 to 1) of a visual token that a speaker's box must cover.", "FRACTION")]
+Template = Annotated[
+    str, option("How a turn is written: {speaker}, {text}, {start}, {end}, {number}.", "TEXT", panel="What is shown")
+]
 Layers = Annotated[str | None, option("Numbers (0-9,20) or a range of depth (0.36-0.71); all if not given.", "LAYERS")]
 Edges = Annotated[
     str | None,
@@ -177,10 +180,7 @@ class PromptOptions:
     """How a scene becomes a prompt, and how long the answer may be."""
 
     panel: ClassVar[str | None] = None
-    template: Annotated[
-        str,
-        option("How a turn is written: {speaker}, {text}, {start}, {end}, {number}.", "TEXT", panel="What is shown"),
-    ] = TEMPLATE
+    template: Template = TEMPLATE
     max_new_tokens: Annotated[int, option("Most tokens of the greedy answer.", "N")] = 16
 
 

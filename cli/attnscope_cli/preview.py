@@ -19,7 +19,7 @@ from attnscope_cli._common import (
     refuse_existing,
     setup_logging,
 )
-from attnscope_cli._options import COVERAGE, TEMPLATE, Coverage, OutputOptions, SamplingOptions, option
+from attnscope_cli._options import COVERAGE, TEMPLATE, Coverage, OutputOptions, SamplingOptions, Template, option
 from attnscope_cli.capture import SceneOptions
 
 
@@ -42,7 +42,7 @@ def run(
             complete=_choices.model,
         ),
     ] = None,
-    template: Annotated[str, option("How a turn is written in the prompt of --model.", "TEXT")] = TEMPLATE,
+    template: Template = TEMPLATE,
     coverage: Coverage = COVERAGE,
     revision: Annotated[str | None, option("Branch, tag or commit on the model hub.", "REVISION")] = None,
     trust_remote_code: Annotated[
