@@ -65,6 +65,10 @@ def test_cvat_for_video(tmp_path: Path) -> None:
         ("track 3 frame 10", "a shape <polygon> is no box"),
         ("track 3 frame 11", "a side of the box is no number"),
         ("track 3 frame x", "the box has no number of a frame"),
+        ("track 4 frame 10", "a shape <skeleton> is no box"),
+        ("track 4 frame 10", "a shape <points> is no box"),
+        ("track 4 frame 15", "a shape <points> is no box"),
+        ("<tag> of frame 500", "an element <tag> is no box"),
     ]
     assert notes(records) == [
         'cvat_video.xml: several tracks of a clip are called "person": each is a person of its own, such as '

@@ -25,6 +25,7 @@ from attnscope.scene.importers.streaming import not_a_number, number, whole, xml
 from attnscope.scene.records import BoxRecord, LeftOut, Note
 
 _FILE = "annotations.xml"
+_HEAD = ("task", "project", "job", "source")
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
 _NUMBERED = re.compile(r"\d+$")
 Size = tuple[float, float]
@@ -45,11 +46,16 @@ class _Tasks:
     tasks: dict[str, _Task] = field(default_factory=dict)
 
     def add(self, element: Element) -> None:
-        for task in [element] if element.tag in ("task", "job") else element.iter("task"):
-            source = (task.findtext("source") or task.findtext("name") or "").strip()
-            size = [number(task.findtext(f"original_size/{side}")) for side in ("width", "height")]
+        """Take in a child of the head: a task, a project with its tasks, or the video of the one task."""
+        if element.tag == "source":
+            for task in self.tasks.values():
+                task.clip = (element.text or "").strip() or task.clip
+            return
+        for part in [element] if element.tag in ("task", "job") else element.iter("task"):
+            clip = (part.findtext("source") or part.findtext("name") or "").strip()
+            size = [number(part.findtext(f"original_size/{side}")) for side in ("width", "height")]
             pair = (size[0], size[1]) if size[0] and size[1] else None
-            self.tasks[(task.findtext("id") or "").strip()] = _Task(source, pair)
+            self.tasks[(part.findtext("id") or "").strip()] = _Task(clip, pair)
 
     def of(self, element: Element) -> _Task:
         """The task of a track or image; an unknown one has no name and no size."""
@@ -64,7 +70,7 @@ class _Tasks:
     suffixes=(".xml", ".zip"),
     summary="boxes from CVAT, for video 1.1 and for images 1.1, as .xml or in its .zip",
     documentation="https://docs.cvat.ai/docs/manual/advanced/xml_format/",
-    unverified="read against the code that writes the format and its documentation; no export of a server was at hand",
+    unverified="held against one export of 2020 and against the code that writes the format today",
 )
 def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> Iterator[BoxRecord | LeftOut | Note]:
     """Read the boxes of a CVAT export.
@@ -85,12 +91,16 @@ def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> I
                 if depth == 2:
                     track = element if element.tag == "track" else None
                 continue
-            if depth == 3 and tags[1] == "meta" and element.tag in ("task", "project", "job"):
+            if depth == 3 and tags[1] == "meta" and element.tag in _HEAD:
                 tasks.add(element)
             elif depth == 3 and track is not None:
-                yield _tracked(element, track, tasks.of(track), names)
+                for shape in element if element.tag == "track" else (element,):  # a skeleton has tracks of its points
+                    yield _tracked(shape, track, tasks.of(track), names)
             elif depth == 2 and element.tag == "image":
                 yield from _image(element, tasks.of(element), names)
+            elif depth == 2 and element.tag not in ("version", "meta", "track"):
+                where = f"<{element.tag}> of frame {element.get('frame', '?')}"
+                yield LeftOut(where=where, what="box", reason=f"an element <{element.tag}> is no box")
     for note in names.notes(path.name):
         yield Note(text=note)
 
@@ -100,7 +110,7 @@ def _tracks(path: Path) -> Iterator[tuple[str, str]]:
     tasks = _Tasks()
     with _opened(path) as file:
         for event, element, tags in xml_elements(path, file, "annotations"):
-            if event == "end" and len(tags) == 3 and tags[1] == "meta" and element.tag in ("task", "project", "job"):
+            if event == "end" and len(tags) == 3 and tags[1] == "meta" and element.tag in _HEAD:
                 tasks.add(element)
             if event == "start" and len(tags) == 2 and element.tag == "track":
                 yield tasks.of(element).clip, element.get("label", "").strip() or "track"

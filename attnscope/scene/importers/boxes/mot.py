@@ -43,7 +43,7 @@ _FEWEST = 6
     suffixes=(".txt",),
     summary="boxes in MOTChallenge's text form: gt.txt, det.txt, results of trackers, or the folder of a sequence",
     documentation="https://motchallenge.net/instructions/",
-    unverified="read against the published instructions; no file of the benchmark was at hand",
+    unverified="held against files of the benchmark of 2015; those with a class and a visibility were not at hand",
 )
 def read_mot(path: Path) -> Iterator[BoxRecord | LeftOut]:
     """Read a file of MOTChallenge, or the folder of a sequence with gt/gt.txt.
