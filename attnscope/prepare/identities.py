@@ -16,6 +16,7 @@ from PIL import Image
 from attnscope.prepare.parts import Detection, Person, Shot, Track
 
 ALIKE = 0.75  # least overlap of colours of two tracks of one person
+_MOST_TRACKS = 2000  # every two are compared
 _BINS = (12, 4, 4)  # of hue, saturation and value
 _PATCH = 32  # pixels to which the head and the clothes are scaled
 
@@ -31,16 +32,11 @@ def colours_of(pixels: npt.NDArray[np.uint8], found: Detection) -> tuple[float, 
     return (*_histogram(pixels, head), *_histogram(pixels, clothes))
 
 
-def likeness(one: Sequence[float], other: Sequence[float]) -> float:
-    """Overlap of two histograms of sum 1: Bhattacharyya's coefficient, 0 to 1."""
-    return float(np.sqrt(np.asarray(one) * np.asarray(other)).sum())
-
-
-def people_of(tracks: Sequence[Track], shots: Sequence[Shot], alike: float = ALIKE) -> list[Person]:
+def people_of(tracks: Sequence[Track], shots: Sequence[Shot], alike: float = ALIKE) -> tuple[list[Person], int]:
     """Connect tracks, the most alike first, until no two that may be one person are alike enough.
 
     Two tracks that share a moment are two people. Within a shot, tracks are connected too: somebody may leave and come
-    back. Groups are as alike as their least alike pair of tracks.
+    back. Groups are as alike as their least alike pair of tracks (complete linkage).
 
     Args:
         tracks: Of all shots.
@@ -48,39 +44,55 @@ def people_of(tracks: Sequence[Track], shots: Sequence[Shot], alike: float = ALI
         alike: Least likeness.
 
     Returns:
-        People by the time for which they are seen times the size of their boxes, largest first.
+        People by the time for which they are seen times the size of their boxes, largest first; and how many tracks
+        are left out, the least of more than 2,000.
     """
-    colours = [np.mean([sighting.colours for sighting in track.sightings], axis=0) for track in tracks]
-    alikeness = np.array([[likeness(a, b) for b in colours] for a in colours]).reshape(len(tracks), len(tracks))
-    groups = [[number] for number in range(len(tracks))]
-    links: dict[tuple[int, ...], float] = {}
-    while True:
-        best = max(
-            (
-                (float(alikeness[np.ix_(a, b)].min()), i, j)
-                for i, a in enumerate(groups)
-                for j, b in enumerate(groups[:i])
-                if not any(_overlap(tracks[m], tracks[n]) for m in a for n in b)
-            ),
-            default=(0.0, 0, 0),
-        )
-        if best[0] < alike:
-            break
-        _, i, j = best
-        joined = sorted(groups[j] + groups[i])
-        groups = [group for number, group in enumerate(groups) if number not in (i, j)] + [joined]
-        links[tuple(joined)] = best[0]
-    people = [
-        Person("", tuple(sorted((tracks[n] for n in group), key=_start)), links.get(tuple(sorted(group))))
-        for group in groups
-    ]
-    people.sort(key=lambda person: (-_weight(person, shots), _start(person.tracks[0])))
-    return [Person(f"Person{n}", person.tracks, person.likeness) for n, person in enumerate(people, 1)]
+    kept = sorted(range(len(tracks)), key=lambda number: -_weight([tracks[number]], shots))[:_MOST_TRACKS]
+    chosen = [tracks[number] for number in sorted(kept)]
+    alikeness = _alikeness(chosen)
+    groups: dict[int, list[int]] = {}
+    for number, group in enumerate(_grouped(alikeness, alike)):
+        groups.setdefault(group, []).append(number)
+    people = []
+    for numbers in groups.values():
+        least = float(alikeness[np.ix_(numbers, numbers)].min()) if len(numbers) > 1 else None
+        people.append(Person("", tuple(sorted((chosen[n] for n in numbers), key=_start)), least))
+    people.sort(key=lambda person: (-_weight(person.tracks, shots), _start(person.tracks[0])))
+    named = [Person(f"Person{n}", person.tracks, person.likeness) for n, person in enumerate(people, 1)]
+    return named, len(tracks) - len(chosen)
 
 
-def _weight(person: Person, shots: Sequence[Shot]) -> float:
+def _alikeness(tracks: Sequence[Track]) -> npt.NDArray[np.float64]:
+    """Likeness of every two tracks [n, n]: Bhattacharyya's coefficient of their colours, 0 to 1.
+
+    It is -1 for two that share a moment.
+    """
+    roots = np.array([np.sqrt(np.mean([seen.colours for seen in track.sightings], axis=0)) for track in tracks])
+    start = np.array([_start(track) for track in tracks])
+    end = np.array([track.sightings[-1].time for track in tracks])
+    together = (start[:, None] <= end) & (start <= end[:, None])
+    np.fill_diagonal(together, False)
+    alikeness: npt.NDArray[np.float64] = np.where(together, -1.0, roots @ roots.T) if len(tracks) else np.ones((0, 0))
+    return alikeness
+
+
+def _grouped(alikeness: npt.NDArray[np.float64], alike: float) -> list[int]:
+    """The number of each track's group."""
+    from scipy.cluster.hierarchy import fcluster, linkage
+    from scipy.spatial.distance import squareform
+
+    if len(alikeness) < 2:
+        return [0] * len(alikeness)
+    distance = 1 - alikeness
+    np.fill_diagonal(distance, 0)
+    joined = linkage(squareform(distance, checks=False), "complete")
+    return [int(group) for group in fcluster(joined, 1 - alike, "distance")]
+
+
+def _weight(tracks: Sequence[Track], shots: Sequence[Shot]) -> float:
+    """Pixels of the boxes times the seconds for which they are seen."""
     total = 0.0
-    for track in person.tracks:
+    for track in tracks:
         boxes = np.array([sighting.detection.xyxy for sighting in track.sightings])
         area = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).mean()
         shown = track.sightings[-1].time - track.sightings[0].time
@@ -90,10 +102,6 @@ def _weight(person: Person, shots: Sequence[Shot]) -> float:
 
 def _start(track: Track) -> float:
     return track.sightings[0].time
-
-
-def _overlap(one: Track, other: Track) -> bool:
-    return _start(one) <= other.sightings[-1].time and _start(other) <= one.sightings[-1].time
 
 
 def _regions(found: Detection) -> tuple[tuple[float, ...], tuple[float, ...]]:

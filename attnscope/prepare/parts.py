@@ -154,3 +154,8 @@ class Made:
     settings: dict[str, Any] = field(default_factory=dict)
     items: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 track`, `2 tracks`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from attnscope.prepare.extra import named
 from attnscope.prepare.identities import ALIKE, people_of
-from attnscope.prepare.parts import Made, Person, Shot
+from attnscope.prepare.parts import Made, Person, Shot, counted
 from attnscope.prepare.tracks import follow
 from attnscope.progress import Progress
 from attnscope.scene.walk import Walk
@@ -41,12 +41,16 @@ def find_people(
     """
     detect = _detector(detector)
     tracks, lone = follow(walk, shots, detect, fps, progress)
-    everybody = people_of(tracks, shots)
+    everybody, small = people_of(tracks, shots)
     people, others = everybody[:most], everybody[most:]
     notes = []
     if others:
-        tracks_of = sum(len(person.tracks) for person in others)
-        notes.append(f"{len(others)} more people in {tracks_of} tracks, seen smaller or shorter, are left out")
+        tracks_of = counted(sum(len(person.tracks) for person in others), "track")
+        notes.append(
+            f"{counted(len(others), 'more person', 'more people')} in {tracks_of} left out: seen smaller or shorter"
+        )
+    if small:
+        notes.append(f"{counted(small, 'track')} left out: seen smaller or shorter")
     return people, Made(
         "people",
         f"{detect.made_by}; tracks by {named('norfair-enough')}; shots connected by colours (attnscope)",
@@ -69,17 +73,17 @@ def _detector(model: str | None) -> Any:
 
 def _sure(people: Sequence[Person], lone: int) -> str:
     if not people:
-        return f"nobody is found; {lone} detections belong to no track"
+        return f"nobody is found; {counted(lone, 'detection')} in no track"
     scores = [track.score for person in people for track in person.tracks]
     across = [person.likeness for person in people if person.likeness is not None]
     connected = (
-        f"{len(across)} are connected over tracks with a likeness of at least {min(across):.2f}"
+        f"{len(across)} connected over tracks with a likeness of at least {min(across):.2f}"
         if across
-        else "none is connected over tracks"
+        else "nobody is connected over tracks"
     )
     return (
-        f"{len(people)} people in {len(scores)} tracks of mean score {min(scores):.2f} to {max(scores):.2f}; "
-        f"{connected}; {lone} detections belong to no track"
+        f"{counted(len(people), 'person', 'people')} in {counted(len(scores), 'track')}, "
+        f"mean score {min(scores):.2f} to {max(scores):.2f}; {connected}; {counted(lone, 'detection')} in no track"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from attnscope.errors import ModelError
 from attnscope.prepare.extra import named
-from attnscope.prepare.parts import Made, Stretch
+from attnscope.prepare.parts import Made, Stretch, counted
 from attnscope.progress import Progress
 from attnscope.scene.sound import read_sound
 from attnscope.scene.walk import Walk
@@ -41,7 +41,7 @@ def recognise(walk: Walk, model: str, progress: Progress | None = None) -> tuple
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         heard = pipe({"raw": samples[: round(walk.end * rate)], "sampling_rate": rate}, return_timestamps=True)
-    stretches, untimed = [], 0
+    stretches, untimed, late = [], 0, 0
     for chunk in heard.get("chunks", []):
         start, end = chunk["timestamp"]
         text = " ".join(str(chunk["text"]).split())
@@ -50,9 +50,13 @@ def recognise(walk: Walk, model: str, progress: Progress | None = None) -> tuple
         if start is None:
             untimed += 1
             continue
+        if start >= walk.end:  # Whisper hears 30 s, the rest of which is silence
+            late += 1
+            continue
         end = walk.end if end is None else min(float(end), walk.end)
         stretches.append(Stretch(float(start), max(float(start), end), None, None, text))
-    notes = [f"{untimed} pieces of text have no time and are left out"] if untimed else []
+    notes = [f"{counted(untimed, 'piece')} of text without a time left out"] if untimed else []
+    notes += [f"{counted(late, 'piece')} of text after the end of the clip left out"] if late else []
     return stretches, Made(
         "words",
         f"{model} through {named('transformers')}",
@@ -67,7 +71,7 @@ def _loaded(model: str) -> Any:
     from transformers import pipeline
 
     try:
-        pipe: Any = pipeline("automatic-speech-recognition", model=model, chunk_length_s=30)
+        pipe: Any = pipeline("automatic-speech-recognition", model=model)
     except (OSError, ValueError, KeyError, ImportError, TypeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{model}: cannot be loaded as a speech recogniser: {reason}") from None

@@ -14,7 +14,7 @@ from attnscope.errors import RequestError
 from attnscope.files import real_path
 from attnscope.files.folders import whole_folder
 from attnscope.prepare.given import given_people, given_shots, given_speech
-from attnscope.prepare.parts import PARTS, Guess, Made, Person, Shot, Stretch
+from attnscope.prepare.parts import PARTS, Guess, Made, Person, Shot, Stretch, counted
 from attnscope.prepare.segments import speakers_of
 from attnscope.progress import Progress
 from attnscope.scene import Scene, Speaker
@@ -270,8 +270,8 @@ class _Work:
         notes = [f"{made.part}: {note}" for made in self._made for note in made.notes]
         if self._speech and self._words is None:
             notes.append(
-                f"speech: {len(self._speech)} stretches have no words, so that scene.json has no turns; give a "
-                "transcript or name a recogniser"
+                f"speech: {counted(len(self._speech), 'stretch', 'stretches')} without words, so scene.json has no "
+                "turns; give a transcript or name a recogniser"
             )
         return Prepared(out / "scene.json", self._made, list(self._speakers), len(self._words or ()), notes)
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.errors import SceneError
-from attnscope.prepare.parts import Made, Shot
+from attnscope.prepare.parts import Made, Shot, counted
 from attnscope.progress import Progress
 from attnscope.scene.walk import Walk
 
@@ -74,7 +74,7 @@ def _sure(shots: list[Shot], threshold: float, largest: float) -> str:
     scores = [shot.score for shot in shots if shot.score is not None]
     if not scores:
         return f"no cut was found; {others}"
-    return f"{len(scores)} cuts, the least sure one scores {min(scores):.1f}; {others}"
+    return f"{counted(len(scores), 'cut')}, the least sure one scores {min(scores):.1f}; {others}"
 
 
 class _Comparison:

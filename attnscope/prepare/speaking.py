@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from attnscope.prepare.parts import Guess, Made, Person, Stretch
+from attnscope.prepare.parts import Guess, Made, Person, Stretch, counted
 from attnscope.progress import Progress
 from attnscope.scene.boxes import boxes_at
 from attnscope.scene.models import Speaker
@@ -29,7 +29,6 @@ _SIZE = (32, 24)  # width and height to which a region is scaled
 _STILL = 0.5 / 255  # motion below half a step of grey is noise
 _SEEN = 0.25  # share of the frames of a stretch in which somebody must be seen to count
 _SHIFT = 2  # of these pixels, that a region may have moved as a whole
-Regions = dict[str, tuple[npt.NDArray[np.float64], bool]]
 
 
 def guess_speakers(
@@ -57,16 +56,21 @@ def guess_speakers(
         MediaError: If a frame cannot be read.
     """
     known = {person.name: person for person in faces}
-    guesses = []
-    for number, stretch in enumerate(stretches):
-        if stretch.speaker is not None:
-            guesses.append(Guess(stretch, stretch.speaker, None, {}, "given"))
-        elif stretch.seconds <= 0:
-            guesses.append(Guess(stretch, None, None, {}, "no time is known"))
-        else:
-            guesses.append(_guess(walk, stretch, speakers, known, margin))
+    looks = [None if _is_settled(stretch) else _Look(walk, stretch, speakers, known) for stretch in stretches]
+    at: dict[int, list[_Look]] = {}
+    for look in looks:
+        if look is not None and len(look.regions) > 1:
+            for number in look.numbers:
+                at.setdefault(number, []).append(look)
+    for done, (number, _, pixels) in enumerate(walk.frames(sorted(at))):
+        for look in at[number]:
+            look.add(number, pixels)
         if progress is not None:
-            progress("speaking", number + 1, len(stretches))
+            progress("speaking", done + 1, len(at))
+    guesses = [
+        _settled(stretch) if look is None else look.guess(margin)
+        for stretch, look in zip(stretches, looks, strict=True)
+    ]
     return guesses, Made(
         "speaking",
         "motion of mouths (attnscope)",
@@ -92,31 +96,70 @@ def _sure(guesses: Sequence[Guess]) -> str:
     open_ = sum(guess.speaker is None for guess in guesses)
     middle = f"the median margin is {float(np.median(margins)):.2f}; " if margins else ""
     return (
-        f"a guess for {len(margins) + alone} of {len(guesses)} stretches: {middle}{alone} times one person alone is "
-        f"seen; {open_} stretches are open"
+        f"a guess for {len(margins) + alone} of {counted(len(guesses), 'stretch', 'stretches')}: {middle}"
+        f"{alone} with one person alone; {open_} open"
     )
 
 
-def _guess(
-    walk: Walk, stretch: Stretch, speakers: Mapping[str, Speaker], faces: Mapping[str, Person], least: float
-) -> Guess:
-    numbers = _frames_of(walk, stretch)
-    times = walk.times[numbers]
-    regions = {name: _places(speaker, faces.get(name), times) for name, speaker in speakers.items()}
-    regions = {name: place for name, place in regions.items() if (~np.isnan(place[0][:, 0])).mean() >= _SEEN}
-    if not regions:
-        return Guess(stretch, None, None, {}, "nobody is seen")
-    if len(regions) == 1:
-        (name,) = regions
-        return Guess(stretch, name, None, {}, "alone")
-    evidence = _motion(walk, numbers, regions)
-    best, second = sorted(evidence, key=lambda name: -evidence[name])[:2]
-    if evidence[best] < _STILL:
-        return Guess(stretch, None, 0.0, evidence, "nobody moves")
-    margin = (evidence[best] - max(0.0, evidence[second])) / evidence[best]
-    if margin < least:
-        return Guess(stretch, None, margin, evidence, "too close to tell")
-    return Guess(stretch, best, margin, evidence, "mouth" if regions[best][1] else "box")
+def _is_settled(stretch: Stretch) -> bool:
+    return stretch.speaker is not None or stretch.seconds <= 0
+
+
+def _settled(stretch: Stretch) -> Guess:
+    """What needs no look."""
+    return Guess(stretch, stretch.speaker, None, {}, "no time is known" if stretch.speaker is None else "given")
+
+
+class _Look:
+    """What is seen in one stretch; frames come one by one, and those of other stretches between them.
+
+    Attributes:
+        numbers: Frames that are compared.
+        regions: Of each person who is seen often enough: boxes [n, 4], NaN where unseen, and whether they are of faces.
+    """
+
+    def __init__(
+        self, walk: Walk, stretch: Stretch, speakers: Mapping[str, Speaker], faces: Mapping[str, Person]
+    ) -> None:
+        self._stretch = stretch
+        self.numbers = _frames_of(walk, stretch)
+        times = walk.times[self.numbers]
+        regions = {name: _places(speaker, faces.get(name), times) for name, speaker in speakers.items()}
+        self.regions = {n: place for n, place in regions.items() if (~np.isnan(place[0][:, 0])).mean() >= _SEEN}
+        self._row = {number: row for row, number in enumerate(self.numbers)}
+        self._total = dict.fromkeys(self.regions, 0.0)
+        self._before: dict[str, list[npt.NDArray[np.float64]]] = {}
+
+    def add(self, number: int, pixels: npt.NDArray[np.uint8]) -> None:
+        """Compare a frame [H, W, 3] with the one before; whoever is not seen in both gets nothing."""
+        now: dict[str, list[npt.NDArray[np.float64]]] = {}
+        for name, (boxes, of_face) in self.regions.items():
+            box = boxes[self._row[number]]
+            if np.isnan(box).any():
+                continue
+            now[name] = [_patch(pixels, part) for part in _parts(box, of_face)]
+            if name in self._before:
+                moved = [_difference(a, b) for a, b in zip(self._before[name], now[name], strict=True)]
+                self._total[name] += moved[0] - (moved[1] if of_face else 0.0)
+        self._before = now
+
+    def guess(self, least: float) -> Guess:
+        """Who speaks."""
+        stretch = self._stretch
+        if not self.regions:
+            return Guess(stretch, None, None, {}, "nobody is seen")
+        if len(self.regions) == 1:
+            (name,) = self.regions
+            return Guess(stretch, name, None, {}, "alone")
+        pairs = max(1, len(self.numbers) - 1)
+        evidence = {name: value / pairs for name, value in self._total.items()}
+        best, second = sorted(evidence, key=lambda name: -evidence[name])[:2]
+        if evidence[best] < _STILL:
+            return Guess(stretch, None, 0.0, evidence, "nobody moves")
+        margin = (evidence[best] - max(0.0, evidence[second])) / evidence[best]
+        if margin < least:
+            return Guess(stretch, None, margin, evidence, "too close to tell")
+        return Guess(stretch, best, margin, evidence, "mouth" if self.regions[best][1] else "box")
 
 
 def _frames_of(walk: Walk, stretch: Stretch) -> list[int]:
@@ -145,23 +188,6 @@ def _places(
         for edge in range(4):
             faces[inside, edge] = np.interp(times[inside], at, corners[:, edge])
     return faces, True
-
-
-def _motion(walk: Walk, numbers: Sequence[int], regions: Regions) -> dict[str, float]:
-    """Evidence for each person: mean motion over the pairs of frames, 0 for pairs in which the person is not seen."""
-    total = dict.fromkeys(regions, 0.0)
-    before: dict[str, list[npt.NDArray[np.float64]]] = {}
-    for row, (_, _, pixels) in enumerate(walk.frames(numbers)):
-        now: dict[str, list[npt.NDArray[np.float64]]] = {}
-        for name, (boxes, of_face) in regions.items():
-            if not np.isnan(boxes[row]).any():
-                now[name] = [_patch(pixels, part) for part in _parts(boxes[row], of_face)]
-                if name in before:
-                    moved = [_difference(a, b) for a, b in zip(before[name], now[name], strict=True)]
-                    total[name] += moved[0] - (moved[1] if of_face else 0.0)
-        before = now
-    pairs = max(1, len(numbers) - 1)
-    return {name: value / pairs for name, value in total.items()}
 
 
 def _parts(box: npt.NDArray[np.float64], of_face: bool) -> list[tuple[float, float, float, float]]:

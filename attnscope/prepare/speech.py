@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from attnscope.prepare.extra import named, needed, threads_of_torch
-from attnscope.prepare.parts import Made, Shot, Stretch
+from attnscope.prepare.parts import Made, Shot, Stretch, counted
 from attnscope.progress import Progress
 from attnscope.scene.sound import read_sound
 from attnscope.scene.walk import Walk
@@ -49,8 +49,9 @@ def find_speech(walk: Walk, progress: Progress | None = None) -> tuple[list[Stre
     doubtful = float(((probability > 0.2) & (probability < 0.8)).mean())
     return stretches, Made(
         "speech",
-        f"{named('silero-vad')}",
-        f"{len(stretches)} stretches, {sum(s.seconds for s in stretches):.1f} s of {walk.end:.1f} s; "
+        named("silero-vad"),
+        f"{counted(len(stretches), 'stretch', 'stretches')}, "
+        f"{sum(stretch.seconds for stretch in stretches):.1f} of {walk.end:.1f} s; "
         f"{doubtful:.0%} of the time the probability of speech is between 0.2 and 0.8",
         {"least_probability": LEAST},
         [{"start": s.start, "end": s.end, "probability": s.score} for s in stretches],

