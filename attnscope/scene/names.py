@@ -2,7 +2,8 @@
 
 A name is cleaned where it enters a scene: invisible characters go, white space folds to single spaces, and the rest is
 composed (NFC). Two names are one if their keys are equal. A key leaves out joiners and variation selectors too, which
-Persian, Indic scripts and emoji need for their looks. Letter case tells names apart (rules: ours).
+Persian, Indic scripts and emoji need for their looks, and has one hyphen and one apostrophe. Letter case tells names
+apart (rules: ours).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _SHAPING = frozenset([0x200C, 0x200D, *range(0x180B, 0x180E), 0x180F, *range(0xF
 # Nothing is drawn for these either, though Unicode does not call them format characters: the grapheme joiner, the
 # Hangul fillers, the Khmer inherent vowels and the blank Braille pattern.
 _BLANK = frozenset([0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0])
+# Signs that look alike and are typed for one another: hyphens, and the apostrophes of word processors.
+_ALIKE = {0x2010: "-", 0x2011: "-", 0x2018: "'", 0x2019: "'", 0x02BC: "'"}
 _LOOSE_JOINER = re.compile(r"(?<!\S)[\u200c\u200d]+|[\u200c\u200d]+(?!\S)")
 _ASIDE = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 _CLOSE = 0.8  # of difflib's ratio: one letter of five
@@ -50,7 +53,7 @@ def name_key(name: str) -> str:
         True
     """
     seen = "".join(c for c in name if ord(c) not in _SHAPING and not _is_invisible(c))
-    return unicodedata.normalize("NFC", " ".join(seen.split()))
+    return unicodedata.normalize("NFC", " ".join(seen.split())).translate(_ALIKE)
 
 
 def find_name(name: str, names: Iterable[str]) -> str | None:
@@ -126,7 +129,7 @@ def name_characters(text: str) -> tuple[str, list[tuple[int, int]]]:
         else:
             clusters.append((character, at, at + 1))
     composed = [(unicodedata.normalize("NFC", written), (start, end)) for written, start, end in clusters]
-    return "".join(c for c, _ in composed), [span for c, span in composed for _ in c]
+    return "".join(c for c, _ in composed).translate(_ALIKE), [span for c, span in composed for _ in c]
 
 
 def is_word_character(character: str) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -40,6 +41,8 @@ from attnscope.versions import check as check_versions
 _NEAR = 12
 # FFmpeg draws any text file as a film of a terminal; nobody means that.
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
+# Streams without a container; they hold no times, and FFmpeg takes 25 frames a second unless it is told otherwise.
+_RAW = {"h264", "hevc", "vvc", "obu", "mjpeg", "cavsvideo", "vc1", "dirac"}
 _ORDERED = {"mpeg1video", "mpeg2video", "mpeg4"}
 # A title that is not UTF-8 must not stop a film: PyAV before 19 is asked for this, later ones need no asking.
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
@@ -146,6 +149,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.decoded = 0  # frames decoded so far; the tests hold this against what was asked for
+        self._options: dict[str, str] = {}  # of the demuxer
         self._at = -1  # number of the frame decoded last
         self._unseen = 0  # frames before the first that can be decoded
         self._key_at: dict[int | None, int] = {}  # where keyframes stand in the file, and their pts
@@ -155,7 +159,7 @@ class _Reader:
         try:
             # An absolute path cannot be taken for a protocol. From a local file FFmpeg opens local files
             # only, so a playlist cannot reach the network; the option for it crashes PyAV before 18.
-            self.container = av.open(str(self.path.absolute()), **LENIENT)
+            self.container = av.open(str(self.path.absolute()), options=self._options, **LENIENT)
         except (FFmpegError, OSError) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise MediaError(f"{self.path}: not a video or image that can be read, or cut short ({reason})") from None
@@ -167,8 +171,18 @@ class _Reader:
             self._refuse("no decoder for its video stream")
         if self.stream.codec_context.name in _TEXT_ART:
             self._refuse("not a video or image that can be read (it is text)")
+        rate = self._own_rate()
+        if rate and rate != self.stream.average_rate and not self._options:
+            self._options = {"framerate": str(rate)}
+            self._reopen()
+            return
         self.stream.thread_type = _threads()
         self._frames = self._decode()
+
+    def _own_rate(self) -> Fraction | None:
+        """Frames a second that a stream without a container states in its own header."""
+        rate = self.stream.codec_context.framerate if self.container.format.name in _RAW else None
+        return Fraction(rate) if rate else None
 
     def _refuse(self, why: str) -> NoReturn:
         self.container.close()
@@ -337,6 +351,9 @@ class _Reader:
             notes.append(f"the picture starts {seconds(lag)} s after the sound; times count from the first picture")
         if self.container.format.name == "avi" and timeline.counted and len(np.unique(np.diff(timeline.pts))) > 1:
             notes.append("AVI stores no display times; beside the gaps in this file they may be off by a few frames")
+        if self.container.format.name in _RAW and not self._own_rate():
+            rate = seconds(float(declared_rate(self.stream)))
+            notes.append(f"the stream does not say how many frames a second it has; {rate} are assumed")
         if self._unseen:
             notes.append(
                 f"the file begins between two keyframes: {self._unseen} frames cannot be decoded, and times count from "

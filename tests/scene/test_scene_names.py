@@ -71,6 +71,24 @@ def test_normal_forms_and_spaces_do_not_tell_names_apart(one: str, other: str) -
         assert asked_speakers(found) == [one]
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Jean-Luc", "Jean\u2011Luc"),
+        ("Jean-Luc", "Jean\u2010Luc"),
+        ("O'Neil", "O\u2019Neil"),
+        ("O'Neil", "O\u02bcNeil"),
+    ],
+)
+def test_hyphens_and_apostrophes_that_look_alike_are_one(one: str, other: str) -> None:
+    for box, turn in ((one, other), (other, one)):
+        found = scene(box, turns=[turn], question=f"What does {turn} say?")
+        assert found.speaker_names == [box]  # as the boxes spell it
+        assert [turn.speaker for turn in found.transcript] == [box]
+        assert asked_speakers(found) == [box]
+        assert speaker_notes(found) == []
+
+
 def test_joiners_stay_where_a_name_needs_them() -> None:
     persian, emoji = "علی\u200cرضا", "👩\u200d🚀"
     found = scene(persian, emoji, turns=["علیرضا", "\u200d" + emoji])
