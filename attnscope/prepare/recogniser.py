@@ -11,6 +11,7 @@ from typing import Any
 from attnscope.errors import ModelError
 from attnscope.prepare.extra import named
 from attnscope.prepare.parts import Made, Stretch, counted
+from attnscope.prepare.speech import broken_sound
 from attnscope.progress import Progress
 from attnscope.scene.sound import read_sound
 from attnscope.scene.walk import Walk
@@ -33,14 +34,14 @@ def recognise(walk: Walk, model: str, progress: Progress | None = None) -> tuple
     """
     pipe = _loaded(model)
     rate = int(pipe.feature_extractor.sampling_rate)
-    samples = read_sound(walk, rate)
-    if samples is None or not len(samples):
+    sound = read_sound(walk, rate)
+    if sound is None or not len(sound.samples):
         return [], Made("words", "nothing", "there are none: the clip has no sound")
     if progress is not None:
         progress("words", 0, 0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        heard = pipe({"raw": samples[: round(walk.end * rate)], "sampling_rate": rate}, return_timestamps=True)
+        heard = pipe({"raw": sound.samples[: round(walk.end * rate)], "sampling_rate": rate}, return_timestamps=True)
     stretches, untimed, late = [], 0, 0
     for chunk in heard.get("chunks", []):
         start, end = chunk["timestamp"]
@@ -55,7 +56,8 @@ def recognise(walk: Walk, model: str, progress: Progress | None = None) -> tuple
             continue
         end = walk.end if end is None else min(float(end), walk.end)
         stretches.append(Stretch(float(start), max(float(start), end), None, None, text))
-    notes = [f"{counted(untimed, 'piece')} of text without a time left out"] if untimed else []
+    notes = broken_sound(sound)
+    notes += [f"{counted(untimed, 'piece')} of text without a time left out"] if untimed else []
     notes += [f"{counted(late, 'piece')} of text after the end of the clip left out"] if late else []
     return stretches, Made(
         "words",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from attnscope.prepare.extra import named, needed, threads_of_torch
 from attnscope.prepare.parts import Made, Shot, Stretch, counted
 from attnscope.progress import Progress
-from attnscope.scene.sound import read_sound
+from attnscope.scene.sound import Sound, read_sound
 from attnscope.scene.walk import Walk
 
 RATE = 16_000  # samples a second that the network hears
@@ -40,12 +40,12 @@ def find_speech(walk: Walk, progress: Progress | None = None) -> tuple[list[Stre
         InstallError: If silero-vad is not installed.
         MediaError: If the sound is damaged.
     """
-    samples = read_sound(walk, RATE)
-    if samples is None or not len(samples):
+    sound = read_sound(walk, RATE)
+    if sound is None or not len(sound.samples):
         kind = "an image" if walk.kind == "image" else "a clip without sound"
         return [], Made("speech", "nothing", f"there is none: this is {kind}")
     with threads_of_torch():
-        stretches, probability = _stretches(samples[: round(walk.end * RATE)], progress)
+        stretches, probability = _stretches(sound.samples[: round(walk.end * RATE)], progress)
     doubtful = float(((probability > 0.2) & (probability < 0.8)).mean())
     return stretches, Made(
         "speech",
@@ -55,7 +55,15 @@ def find_speech(walk: Walk, progress: Progress | None = None) -> tuple[list[Stre
         f"{doubtful:.0%} of the time the probability of speech is between 0.2 and 0.8",
         {"least_probability": LEAST},
         [{"start": s.start, "end": s.end, "probability": s.score} for s in stretches],
+        broken_sound(sound),
     )
+
+
+def broken_sound(sound: Sound) -> list[str]:
+    """A note about sound that does not decode, if there is any."""
+    if not sound.broken:
+        return []
+    return [f"{counted(sound.broken, 'packet')} of sound cannot be decoded; silence is heard in their place"]
 
 
 def _stretches(

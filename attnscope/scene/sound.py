@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import av
@@ -18,7 +19,20 @@ from attnscope.scene.walk import Walk
 _GAP = 0.05  # seconds by which the sound may be late before silence is put in: rounding of packets is less
 
 
-def read_sound(walk: Walk, rate: int) -> npt.NDArray[np.float32] | None:
+@dataclass(frozen=True)
+class Sound:
+    """The sound of a clip.
+
+    Attributes:
+        samples: Float32 [n] from -1 to 1; the first is heard when the first frame is shown.
+        broken: How many packets do not decode; there is silence in their place.
+    """
+
+    samples: npt.NDArray[np.float32]
+    broken: int
+
+
+def read_sound(walk: Walk, rate: int) -> Sound | None:
     """The first stream of sound of a clip, mixed to one channel.
 
     Sound before the first frame is cut off, and sound that begins later has silence before it. Where the file has a
@@ -29,7 +43,7 @@ def read_sound(walk: Walk, rate: int) -> npt.NDArray[np.float32] | None:
         rate: Samples a second.
 
     Returns:
-        Samples [n] from -1 to 1; None if the clip has no sound.
+        The sound; None if the clip has none.
 
     Raises:
         MediaError: The sound is damaged.
@@ -46,11 +60,12 @@ def read_sound(walk: Walk, rate: int) -> npt.NDArray[np.float32] | None:
         raise MediaError(f"{walk.path}: the sound cannot be decoded ({reason})") from None
 
 
-def _decoded(container: Any, stream: Any, walk: Walk, rate: int) -> npt.NDArray[np.float32]:
+def _decoded(container: Any, stream: Any, walk: Walk, rate: int) -> Sound:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     parts: list[npt.NDArray[np.float32]] = []
     have = 0  # samples in `parts`, the first of which is at the first frame
-    for frame in _frames(container, stream):
+    broken: list[FFmpegError] = []
+    for frame in _frames(container, stream, broken):
         if frame.pts is not None and frame.time_base is not None:
             at = round((float(frame.pts * frame.time_base) - walk.clock) * rate)
             if at - have > _GAP * rate:
@@ -66,27 +81,26 @@ def _decoded(container: Any, stream: Any, walk: Walk, rate: int) -> npt.NDArray[
         parts.append(piece.to_ndarray()[0].astype(np.float32))
         have += len(parts[-1])
     samples = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    return samples[max(0, len(samples) - max(0, have)) :]
+    return Sound(samples[max(0, len(samples) - max(0, have)) :], len(broken))
 
 
-def _frames(container: Any, stream: Any) -> Iterator[Any]:
-    """Frames of sound. Packets that do not decode are passed over, as players do; silence takes their place.
+def _frames(container: Any, stream: Any, broken: list[FFmpegError]) -> Iterator[Any]:
+    """Frames of sound. Packets that do not decode are passed over, as players do, and their errors are listed.
 
     Raises:
         FFmpegError: None decodes.
     """
-    failed: FFmpegError | None = None
     count = 0
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
         except FFmpegError as error:
-            failed = error
+            broken.append(error)
             continue
         count += len(frames)
         yield from frames
-    if failed is not None and not count:
-        raise failed
+    if broken and not count:
+        raise broken[0]
 
 
 def _refuse_endless(walk: Walk, at: float) -> None:

@@ -84,12 +84,17 @@ def clicks(times: list[float], seconds: float) -> npt.NDArray[np.float32]:
     return sound
 
 
-def spoken(path: Path, sounds: list[tuple[float, npt.NDArray[np.float32]]], picture: float = 0.0) -> Path:
+def spoken(
+    path: Path,
+    sounds: list[tuple[float, npt.NDArray[np.float32]]],
+    picture: float = 0.0,
+    codec: str = "pcm_s16le",
+) -> Path:
     """A film of 3 s whose pictures begin at `picture`, with pieces of sound that begin at some times."""
     with av.open(str(path), "w") as out:
         video = out.add_stream("mpeg4", rate=10)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
-        audio = out.add_stream("pcm_s16le", rate=RATE)
+        audio = out.add_stream(codec, rate=RATE)
         audio.layout = "mono"
         for number in range(30):
             frame = av.VideoFrame.from_ndarray(bars(number, 96, 64), format="rgb24")
@@ -105,11 +110,11 @@ def spoken(path: Path, sounds: list[tuple[float, npt.NDArray[np.float32]]], pict
     return path
 
 
-def heard(path: Path) -> list[float]:
+def heard(path: Path, broken: int = 0) -> list[float]:
     """When the clicks of a film's sound are."""
-    samples = read_sound(open_walk(path), RATE)
-    assert samples is not None and samples.dtype == np.float32
-    loud = np.flatnonzero(np.abs(samples) > 0.3) / RATE
+    sound = read_sound(open_walk(path), RATE)
+    assert sound is not None and sound.samples.dtype == np.float32 and sound.broken == broken
+    loud = np.flatnonzero(np.abs(sound.samples) > 0.3) / RATE
     return [float(t) for t in loud[np.diff(loud, prepend=-1.0) > 0.1]]
 
 
@@ -133,3 +138,12 @@ def test_a_clip_without_sound_has_none(tmp_path: Path) -> None:
     assert read_sound(open_walk(film(tmp_path / "silent.mp4")), RATE) is None
     Image.fromarray(bars(1, 96, 64)).save(tmp_path / "one.png")
     assert read_sound(open_walk(tmp_path / "one.png"), RATE) is None
+
+
+def test_packets_that_do_not_decode_are_counted_and_silent(tmp_path: Path) -> None:
+    path = spoken(tmp_path / "clip.mkv", [(0.0, clicks([0.5, 1.3, 2.0], 2.5))], codec="flac")
+    with av.open(str(path)) as container:
+        packets = [(float(p.pts * p.time_base), bytes(p)) for p in container.demux(audio=0) if p.size]
+    _, packet = max((start, packet) for start, packet in packets if start <= 1.3)
+    path.write_bytes(path.read_bytes().replace(packet, b"\0" * len(packet)))
+    assert heard(path, broken=1) == pytest.approx([0.5, 2.0], abs=0.003)
