@@ -292,6 +292,21 @@ def test_talknet(tmp_path: Path, protocol: int) -> None:
     assert read("talknet", path.parent) == records  # the folder of the video
 
 
+def test_a_thousand_boxes_of_talknet_add_up(tmp_path: Path) -> None:
+    tracks = [track(10 * n, 100) for n in range(10)]
+    for one in tracks:
+        one["track"]["bbox"][::10, 2] = np.nan
+    scores = [np.random.default_rng(n).normal(size=98) for n in range(10)]
+    records = read("talknet", talknet(tmp_path, tracks, scores))
+    kinds = Counter(type(r).__name__ for r in records)
+    assert (kinds["BoxRecord"], kinds["LeftOut"]) == (900, 100)
+    marks = [np.array([np.mean(s[max(i - 2, 0) : i + 3]) >= 0 for i in range(98)]) for s in scores]
+    starts = sum(int(m[0]) + int(np.sum(m[1:] & ~m[:-1])) for m in marks)
+    assert kinds["SpeechRecord"] == starts
+    spoken = sum((r.end or 0) - (r.start or 0) for r in records if isinstance(r, SpeechRecord))
+    assert spoken == pytest.approx(sum(m.sum() for m in marks) / 25)
+
+
 class Evil:
     def __reduce__(self) -> tuple[Any, ...]:
         return (__import__("os").system, ("touch /tmp/must-not-exist",))

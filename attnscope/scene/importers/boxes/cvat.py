@@ -84,18 +84,20 @@ def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> I
     names = TrackNames(_tracks(path), attribute, naming)
     tasks = _Tasks()
     track: Element | None = None
+    known: dict[str, object] = {}  # attributes of the track so far; some tools write them once
     with _opened(path) as file:
         for event, element, tags in xml_elements(path, file, "annotations", whole=("image",)):
             depth = len(tags)
             if event == "start":
                 if depth == 2:
-                    track = element if element.tag == "track" else None
+                    track, known = element if element.tag == "track" else None, {}
                 continue
             if depth == 3 and tags[1] == "meta" and element.tag in _HEAD:
                 tasks.add(element)
             elif depth == 3 and track is not None:
                 for shape in element if element.tag == "track" else (element,):  # a skeleton has tracks of its points
-                    yield _tracked(shape, track, tasks.of(track), names)
+                    known.update(_attributes(shape))
+                    yield _tracked(shape, track, tasks.of(track), names, known)
             elif depth == 2 and element.tag == "image":
                 yield from _image(element, tasks.of(element), names)
             elif depth == 2 and element.tag not in ("version", "meta", "track"):
@@ -116,12 +118,14 @@ def _tracks(path: Path) -> Iterator[tuple[str, str]]:
                 yield tasks.of(element).clip, element.get("label", "").strip() or "track"
 
 
-def _tracked(shape: Element, track: Element, task: _Task, names: TrackNames) -> BoxRecord | LeftOut:
+def _tracked(
+    shape: Element, track: Element, task: _Task, names: TrackNames, attributes: Mapping[str, object]
+) -> BoxRecord | LeftOut:
     number_, label = track.get("id", ""), track.get("label", "")
     where = f"track {number_} frame {shape.get('frame', '?')}"
     if shape.tag != "box":
         return LeftOut(where=where, clip=task.clip, what="box", reason=f"a shape <{shape.tag}> is no box", name=label)
-    name = names.name(task.clip, label, number_, _attributes(shape))
+    name = names.name(task.clip, label, number_, attributes)
     frame = whole(shape.get("frame"))
     if frame is None or frame < 0:
         return LeftOut(where=where, clip=task.clip, what="box", reason="the box has no number of a frame", name=name)
