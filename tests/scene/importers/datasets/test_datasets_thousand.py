@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import random
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 
 import attnscope.scene.importers.datasets  # noqa: F401 - registers them
 from attnscope import Scene
+from attnscope.errors import SceneError
 from attnscope.scene import LeftOut, Note, SampleRecord
 from attnscope.scene.importers.registry import IMPORTERS
 from tests.support import datasets
@@ -62,6 +65,65 @@ def test_every_record_is_a_sample_or_left_out_with_its_reason(name: str, tmp_pat
     assert samples > 300
 
 
+JUNK: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    3.5,
+    1e30,
+    "",
+    "x",
+    "\u202e",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+    [None],
+    "00:61",
+    "Player9",
+)
+
+
+def damaged(value: Any, rng: random.Random) -> Any:
+    """The same with other things in places."""
+    if rng.random() < 0.08:
+        return rng.choice(JUNK)
+    if isinstance(value, dict):
+        return {key if rng.random() > 0.03 else "0": damaged(inner, rng) for key, inner in value.items()}
+    return [damaged(inner, rng) for inner in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_records_are_left_out_and_nothing_breaks(seed: int, tmp_path: Path) -> None:
+    """A file may be refused as a whole, in one line, if its first record is one of them."""
+    datasets.tvqa(tmp_path, 40, seed)
+    datasets.werewolf(tmp_path, 10, seed)
+    datasets.friends_mmc(tmp_path, 60, seed)
+    datasets.av_speakerbench(tmp_path / "av.jsonl", 40, seed)
+    rng, read = random.Random(seed), 0
+    subtitles = tmp_path / "tvqa_plus_subtitles.json"
+    said = {clip: damaged(lines, rng) for clip, lines in json.loads(subtitles.read_text()).items()}
+    subtitles.write_text(json.dumps(said), encoding="utf-8")
+    for name, file in (
+        ("tvqa", "tvqa_plus_val.json"),
+        ("werewolf", "Youtube/split/test.json"),
+        ("friends-mmc", "test-metadata.json"),
+        ("av-speakerbench", "av.jsonl"),
+        ("table", "av.jsonl"),
+    ):
+        path = tmp_path / file
+        is_list = path.suffix == ".json"
+        rows = json.loads(path.read_text()) if is_list else [json.loads(row) for row in path.read_text().splitlines()]
+        rows = [rows[0], *(damaged(row, rng) for row in rows[1:])]
+        path.write_text(json.dumps(rows) if is_list else "\n".join(map(json.dumps, rows)), encoding="utf-8")
+        options: dict[str, Any] = {"subtitles": subtitles} if name == "tvqa" else {}
+        try:
+            read += len(list(IMPORTERS[name](path, **options)))
+        except SceneError as problem:
+            assert "\n" not in str(problem)
+    assert read > 100
+
+
 def test_options_are_texts_numbers_or_paths() -> None:
     """So that a command line can give them, and none is needed by the signature alone."""
     for name in [*CASES, "table"]:
@@ -72,8 +134,6 @@ def test_options_are_texts_numbers_or_paths() -> None:
 @pytest.mark.parametrize("name", [*CASES, "table"])
 @pytest.mark.parametrize("content", ["", "{}", "[]", "[1]", '[{"nothing": 1}]', "a,b\n1,2\n", "\x00\x01", "[{"])
 def test_another_file_is_refused_in_one_line(name: str, content: str, tmp_path: Path) -> None:
-    from attnscope.errors import SceneError
-
     path = tmp_path / "some.json"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(SceneError) as problem:
