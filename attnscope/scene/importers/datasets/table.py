@@ -10,19 +10,23 @@ said with `rows`:
   counted from 0; also `clip`, `track`, `score`.
 - turns: `speaker` with `start`; also `clip`, `end`, `text`.
 
-`columns` names columns that are called otherwise. All other columns of questions become fields, by which results are
-grouped. Held against: nothing else, since the format is ours.
+`columns` names columns that are called otherwise. Where no column is called `clip`, one that is called `video`, `file`,
+`vid_name` or the like (`CLIPS`) is taken as it, and a note says so; where several are, or where a column that is not
+taken holds names of videos, the table is refused until `columns` says which it is, since rows without a clip are about
+whichever video is given. All other columns of questions become fields, by which results are grouped. Held against:
+nothing else, since the format is ours.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from attnscope.errors import SceneError
-from attnscope.scene.importers.datasets.reading import IncompleteError, members, number, table_entries, words
+from attnscope.scene.importers.datasets.reading import Entry, IncompleteError, members, number, table_entries, words
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.models import BoxUnits
 from attnscope.scene.names import name_key
@@ -32,6 +36,14 @@ from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, Re
 _QUESTIONS = ("clip", "id", "question", "options", "answer", "start", "end")
 _BOXES = ("clip", "name", "time", "frame", "track", "score", "x1", "y1", "x2", "y2", "left", "top", "width", "height")
 _TURNS = ("clip", "speaker", "start", "end", "text")
+CLIPS = (
+    *("clip", "clip_name", "clip_id", "clip_file", "clip_path", "video", "video_name", "video_id", "video_file"),
+    *("video_path", "vid", "vid_name", "vid_id", "movie", "media", "file", "file_name", "file_path", "path"),
+)
+"""Columns that are the clip where none is called so; letter case, spaces, `_` and `-` do not matter."""
+
+_CLIPS = {name.replace("_", "") for name in CLIPS}
+_VIDEO = re.compile(r"[^\n]*\.(mp4|m4v|mkv|mov|avi|webm|mpe?g|ogv|wmv|flv|ts)", re.IGNORECASE)
 _COLUMNS = {"questions": _QUESTIONS, "boxes": _BOXES, "turns": _TURNS}
 _OPTION = re.compile(r"(?:option[ _]?|a)(\d{1,2})", re.IGNORECASE)
 _CORNERS, _SIZES = ("x1", "y1", "x2", "y2"), ("left", "top", "width", "height")
@@ -65,14 +77,19 @@ def read_table(
     for ours, theirs in {ours: theirs for theirs, ours in renamed.items()}.items():
         if ours not in header:
             raise SceneError(f"{path}: columns: there is no column {show(theirs)}; there are {_listed(first[1])}")
+    clip = _clip_column(path, header)
+    if clip is not None:
+        renamed[clip] = "clip"
+        header = header - {clip} | {"clip"}
+        yield Note(text=f"{path.name}: the column {show(clip)} is the clip")
     kind = rows or _kind(header)
     if kind not in _COLUMNS:
         wrong = f"rows: {show(rows)} is not one of" if rows else f"the columns {_listed(first[1])} are of none of"
         raise SceneError(f"{path}: {wrong} {', '.join(_COLUMNS)}; name columns with columns=question=TITLE")
     make = {"questions": _question, "boxes": _box, "turns": _turn}[kind]
-    yield _record(first, kind, renamed, separator, units, make)
-    for entry in entries:
-        yield _record(entry, kind, renamed, separator, units, make)
+    for entry in itertools.chain([first], entries):
+        _refuse_unclear_clips(path, entry, renamed)
+        yield _record(entry, kind, "clip" in header, renamed, separator, units, make)
 
 
 def _renamed(path: Path, columns: str) -> dict[str, str]:
@@ -85,6 +102,35 @@ def _renamed(path: Path, columns: str) -> dict[str, str]:
             raise SceneError(f"{path}: columns: {show(pair)} is none of the form OURS=THEIRS, with a name of ours")
         renamed[theirs] = ours
     return renamed
+
+
+def _clip_column(path: Path, header: set[str]) -> str | None:
+    """The column that is the clip although it is not called so, if one is."""
+    if "clip" in header:
+        return None
+    found = sorted(name for name in header if _plain(name) in _CLIPS)
+    if len(found) > 1:
+        listed = " or ".join(map(show, found))
+        raise SceneError(f"{path}: the clip is {listed}? say which: columns=clip={found[0]}")
+    return found[0] if found else None
+
+
+def _refuse_unclear_clips(path: Path, entry: Entry, renamed: dict[str, str]) -> None:
+    """Refuse a row that says its clip in a column that is not taken as the clip: it would be about any video."""
+    where, row = entry
+    if not isinstance(row, dict) or "clip" in (values := _named(row, renamed)):
+        return
+    for name, value in values.items():
+        tells = name not in _QUESTIONS and not _OPTION.fullmatch(name) and isinstance(value, str)
+        if _plain(name) in _CLIPS or (tells and _VIDEO.fullmatch(value.strip())):
+            raise SceneError(
+                f"{path}: {where}: the column {show(name)} looks like the clip, and none is called clip: say "
+                f"columns=clip={name}, or which other column it is"
+            )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).lower()
 
 
 def _named(row: dict[str, Any], renamed: dict[str, str]) -> dict[str, Any]:
@@ -110,7 +156,7 @@ def _kind(header: set[str]) -> str:
 
 
 def _record(
-    entry: tuple[str, Any], kind: str, renamed: dict[str, str], separator: str, units: BoxUnits, make: Any
+    entry: Entry, kind: str, clips: bool, renamed: dict[str, str], separator: str, units: BoxUnits, make: Any
 ) -> Record:
     where, row = entry
     clip = name = ""
@@ -118,6 +164,8 @@ def _record(
         values = _named(members(row), renamed)
         clip = "" if values.get("clip") is None else str(values["clip"]).strip()
         name = str(next((values[key] for key in ("id", "name", "speaker") if values.get(key)), ""))
+        if clips and not clip:
+            raise IncompleteError("has no clip")
         made: Record = make(where, clip, values, separator, units)
     except IncompleteError as lack:
         return LeftOut(where=where, clip=clip, what=_WHAT[kind], reason=str(lack), name=name)

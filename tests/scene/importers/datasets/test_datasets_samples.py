@@ -301,3 +301,52 @@ def test_a_table_that_does_not_say_what_it_is(options: dict[str, str], message: 
     with pytest.raises(SceneError) as problem:
         read("table", "questions.csv", **options)
     assert message in str(problem.value)
+
+
+@pytest.mark.parametrize("column", ["video", "Video", "file", "vid_name", "clip_name", "video-id", "File Name"])
+def test_a_column_called_like_a_clip_is_the_clip(tmp_path: Path, column: str) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(f"{column},question,level\nother.mp4,Who?,1\n,Who else?,2\n", encoding="utf-8")
+    note, first, second = IMPORTERS["table"](path)
+    assert note == Note(text=f'q.csv: the column "{column}" is the clip')
+    assert first == QuestionRecord(where="line 2", clip="other.mp4", question="Who?", fields={"level": "1"})
+    assert second == LeftOut(where="line 3", what="question", reason="has no clip")
+
+
+def test_a_column_called_clip_goes_before_others(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("clip,video,question\na.mp4,b.mp4,Who?\n", encoding="utf-8")
+    assert list(IMPORTERS["table"](path)) == [
+        QuestionRecord(where="line 2", clip="a.mp4", question="Who?", fields={"video": "b.mp4"})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("video,file,question\na,b,Who?\n", 'the clip is "file" or "video"? say which: columns=clip=file'),
+        ("film,question\nother.MP4,Who?\n", 'line 2: the column "film" looks like the clip, and none is called clip'),
+        ("film,question\n,Who?\nx/b.webm,Who?\n", 'line 3: the column "film" looks like the clip'),
+        ("where,name,x1,y1,x2,y2,time\na.mov,Ada,1,2,3,4,0\n", 'the column "where" looks like the clip'),
+    ],
+)
+def test_a_clip_that_is_not_clear_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SceneError) as problem:
+        list(IMPORTERS["table"](path))
+    assert message in str(problem.value)
+
+
+def test_a_clip_in_another_column_of_a_later_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"question": "Who?"}\n{"question": "Who?", "video": "b"}\n', encoding="utf-8")
+    with pytest.raises(SceneError, match='line 2: the column "video" looks like the clip'):
+        list(IMPORTERS["table"](path))
+
+
+def test_the_name_of_a_video_in_a_question_is_no_clip(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("question,option1,option2,answer\nWhich?,a.mp4,b.mp4,b.mp4\n", encoding="utf-8")
+    (record,) = IMPORTERS["table"](path)
+    assert isinstance(record, QuestionRecord) and record.options == ("a.mp4", "b.mp4")
