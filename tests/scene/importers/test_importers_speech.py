@@ -74,6 +74,10 @@ def test_whisperx() -> None:
         {"text": " Yes.", "segments": [{"id": 0, "start": 1.5, "end": 2, "text": " Yes.", "tokens": [1]}]},
         [{"id": 1, "seek": 0, "start": 1.5, "end": 2.0, "text": " Yes.", "words": None}],
         {"transcription": [{"offsets": {"from": 1500, "to": 2000}, "text": " Yes."}], "model": {"type": "base"}},
+        {
+            "segments": [{"start": 1.5, "end": 2.0, "text": " Yes.", "avg_logprob": float("nan")}]
+        },  # no JSON, but written
+        [{"start": 1.5, "end": 2.0, "text": " Yes.", "score": float("-inf")}],
         {"chunks": [{"timestamp": [1.5, 2.0], "text": " Yes."}], "text": " Yes."},
     ],
 )

@@ -8,6 +8,7 @@ A word may lack its times; the words of a segment may have speakers of their own
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.streaming import json_items, json_keys, name_of, number
+from attnscope.scene.problems import read_json
 from attnscope.scene.records import LeftOut, SpeechRecord, Word
 
 # "speakers" has the text of "chunks" again, with names, so it counts where both are
@@ -31,14 +33,7 @@ _SPOKEN = ("text", "word", "words", "start", "timestamp", "offsets")
 )
 def read_whisper(path: Path) -> Iterator[SpeechRecord | LeftOut]:
     """Read the segments of a recogniser's JSON; the memory is that of the longest segment."""
-    keys = json_keys(path)
-    if keys is None:
-        where, items = "", json_items(path, "item")
-    else:
-        key = next((key for key in _KEYS if key in keys), None)
-        if key is None:
-            raise SceneError(f"{path}: has none of {', '.join(_KEYS)}, which recognisers of the Whisper kind write")
-        where, items = key, json_items(path, f"{key}.item")
+    where, items = _listed(path)
     for at, segment in enumerate(items):
         place = f"{where}[{at}]"
         if not isinstance(segment, dict) or not set(_SPOKEN) & segment.keys():
@@ -47,6 +42,32 @@ def read_whisper(path: Path) -> Iterator[SpeechRecord | LeftOut]:
             yield LeftOut(where=place, what="turn", reason="the segment is not an object with text and times")
             continue
         yield _segment(place, segment)
+
+
+def _listed(path: Path) -> tuple[str, Iterator[Any]]:
+    """The name of the list of segments, "" if the file is the list, and its items.
+
+    Python writes NaN, which is no JSON, where a recogniser has no number; a file with it is read whole.
+
+    Raises:
+        SceneError: The file is not JSON, or holds no such list.
+    """
+    whole: Any = None
+    try:
+        keys = json_keys(path)
+        if keys is None:
+            deque(json_items(path, "item"), maxlen=0)  # to the end, before the first segment is handed on
+    except SceneError:
+        whole = read_json(path)  # says what is wrong if it is not NaN
+        keys = list(whole) if isinstance(whole, dict) else None
+    if keys is None:
+        return "", json_items(path, "item") if whole is None else iter(whole if isinstance(whole, list) else [whole])
+    key = next((key for key in _KEYS if key in keys), None)
+    if key is None:
+        raise SceneError(f"{path}: has none of {', '.join(_KEYS)}, which recognisers of the Whisper kind write")
+    if whole is None:
+        return key, json_items(path, f"{key}.item")
+    return key, iter(whole[key] if isinstance(whole[key], list) else [])
 
 
 def _segment(where: str, segment: dict[str, Any]) -> SpeechRecord | LeftOut:
