@@ -6,6 +6,7 @@
 - docs/methods.md, between markers: the tables of metrics, corrections and their parameters, from their registries, and
   one of measured numbers, from docs/data/nulls.csv (`make bench-nulls`)
 - docs/plugins.md, between markers: the files of the example
+- docs/import.md, between markers: the table of formats, from the registry of importers
 - docs/guide.md, between markers: tables of measured numbers, from docs/data/guide.csv (`make guide`)
 - docs/format.md, between markers: the tables of nodes, fields, columns and words, from the specification of captures
 - docs/models.md, between markers: the tables of model families, from docs/data/families.csv (`make families`)
@@ -165,6 +166,21 @@ def plugins_page() -> str:
     return text
 
 
+def import_page() -> str:
+    """docs/import.md with the table of formats renewed."""
+    from attnscope.scene.importers.sources import IMPORTERS
+
+    rows = []
+    for name, entry in sorted(IMPORTERS.items()):
+        described = (
+            f"[{entry.summary}]({entry.documentation.removeprefix('docs/')})" if entry.documentation else entry.summary
+        )
+        files = ", ".join(f"`{suffix}`" for suffix in entry.suffixes)
+        rows.append([f"`{name}`", described, ", ".join(entry.yields), files, entry.unverified])
+    columns = ["format", "of", "gives", "suffixes that tell it", "not verified"]
+    return between(read("docs/import.md"), "formats", table(columns, rows))
+
+
 def guide_page() -> str:
     """docs/guide.md with its tables of measured numbers renewed."""
     found = pd.read_csv(ROOT / "docs/data/guide.csv", dtype={"item": str})
@@ -228,6 +244,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/scene.schema.json": schema_page,
     "docs/methods.md": methods_page,
     "docs/format.md": format_page,
+    "docs/import.md": import_page,
     "docs/guide.md": guide_page,
     "docs/models.md": models_page,
     "docs/prepare.md": prepare_page,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attnscope.errors import MediaError, SceneError
 from attnscope.files import check_regular, exists, is_folder
 from attnscope.scene.frames import END_SLACK, Frames
 from attnscope.scene.models import Sampling
 from attnscope.scene.problems import seconds
-from attnscope.scene.scene import Scene
+
+if TYPE_CHECKING:
+    from attnscope.scene.scene import Scene
 
 
 def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +12,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.files import exists, path_status
+from attnscope.scene.importers.registry import IMPORTERS, reader
+from attnscope.scene.importers.sources import check_prefix, of_clip, split
 from attnscope.scene.importers.speech.transcripts import transcript_and_notes
+from attnscope.scene.joining.segments import Clock, place
+from attnscope.scene.joining.videos import facts
 from attnscope.scene.models import BoxUnits, SceneFields, Speaker, Speakers
 from attnscope.scene.problems import one_line, read_json, show
+from attnscope.scene.records import BoxRecord, LeftOut, Note
 
 SomeScene = TypeVar("SomeScene", bound=SceneFields)
 
@@ -112,11 +118,58 @@ def read_speakers(path: str | Path) -> tuple[dict[str, Speaker], BoxUnits | None
         if given not in (None, "pixels", "fraction"):
             raise SceneError(f"{path}: box_units: {show(given)} is not one of 'pixels' or 'fraction'")
         units = given
+    return _speakers(data, str(path), root), units
+
+
+def speakers_and_notes(source: str | Path, video: Path) -> tuple[dict[str, Speaker], BoxUnits | None, list[str]]:
+    """Read speakers' boxes of any format.
+
+    Args:
+        source: A speakers' file, or `FORMAT:PATH` of a format that gives boxes.
+        video: Tells the times of frames, the size of the picture, and whose boxes are wanted of several clips.
+
+    Returns:
+        As `read_speakers`, and what a user should know, one sentence each.
+
+    Raises:
+        SceneError: The file or a field is wrong, or no box can be used.
+    """
+    name, path = split(source)
+    if name is None:
+        check_prefix(path)
+        if path.suffix.lower() == ".json" or reader("boxes", path.suffix) is None:
+            return *read_speakers(path), []
+    read = IMPORTERS[name] if name is not None else reader("boxes", path.suffix)
+    assert read is not None
+    if "boxes" not in read.yields:
+        raise SceneError(f"{source}: {read.name} gives {' and '.join(read.yields)}, no boxes")
+    notes: list[str] = []
+    reasons: Counter[str] = Counter()
+    boxes = []
+    for record in read(path):
+        if isinstance(record, Note):
+            notes.append(record.text)
+        elif isinstance(record, LeftOut) and record.what == "box":
+            reasons[record.reason] += 1
+        elif isinstance(record, BoxRecord):
+            boxes.append(record)
+    known = facts(video, None)
+    clock = Clock(times=known.times, duration=known.duration)
+    placed = place(of_clip(path, boxes, video.name), clock, (known.width, known.height))
+    reasons.update(reason for _, reason in placed.rejected)
+    notes += [f"{path.name}: {note}" for note in placed.notes]
+    notes += [f"{path.name}: boxes left out: {count:,}: {reason}" for reason, count in reasons.items()]
+    if not placed.speakers:
+        raise SceneError(f"{path}: holds no box that can be used" + "".join(f"; {note}" for note in notes))
+    return _speakers(placed.speakers, str(path)), placed.box_units, notes
+
+
+def _speakers(data: Any, source: str, root: tuple[str, ...] = ()) -> dict[str, Speaker]:
     try:
-        adapter = TypeAdapter(Speakers)
-        return adapter.validate_python(data), units
+        speakers: dict[str, Speaker] = TypeAdapter(Speakers).validate_python(data)
+        return speakers
     except ValidationError as error:
-        raise SceneError(one_line(str(path), error, root)) from None
+        raise SceneError(one_line(source, error, root)) from None
 
 
 def files_to_dict(
@@ -132,13 +185,14 @@ def files_to_dict(
     data: dict[str, Any] = {"video": _video(video, None)}
     notes: list[str] = []
     if speakers is not None:
-        data["speakers"], stated = read_speakers(Path(speakers))
+        data["speakers"], stated, notes = speakers_and_notes(speakers, video)
         if stated and box_units and stated != box_units:
             raise SceneError(f'{speakers}: box_units: is "{stated}" in the file, but "{box_units}" was asked for')
         box_units = box_units or stated
     if transcript is not None:
         names = data.get("speakers", ())
-        data["transcript"], notes = transcript_and_notes(Path(transcript), merge_rolling, names)
+        data["transcript"], more = transcript_and_notes(transcript, merge_rolling, names, video.name)
+        notes = [*notes, *more]
     if box_units is not None:
         data["box_units"] = box_units
     return data, notes

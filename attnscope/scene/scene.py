@@ -191,8 +191,8 @@ class Scene(SceneFields):
 
         Args:
             video: A video, an image, or a folder of numbered images.
-            transcript: .srt, .vtt or .json.
-            speakers: .json, the `speakers` of a scene file or the whole scene file.
+            transcript: .srt, .vtt or .json, or `FORMAT:PATH` of another importer: `whisperx:talk.json`.
+            speakers: .json, the `speakers` of a scene file or a scene file; or `FORMAT:PATH`, `cvat:tracks.xml`.
             question: What the model is asked.
             options: Answers to choose from.
             answer: The right answer.

@@ -23,6 +23,7 @@ FLAGS = {
     "format": "FORMAT",
     "fps": "--fps",
     "heads": "--heads",
+    "id": "--id",
     "layers": "--layers",
     "least": "--min",
     "limit": "--limit",

@@ -42,9 +42,18 @@ class SceneOptions:
     """What is shown, unless a scene file holds it."""
 
     panel: ClassVar[str] = "What is shown"
-    scene: Annotated[Path | None, option("Scene file: video, speakers' boxes, transcript, question.", "FILE")] = None
-    transcript: Annotated[Path | None, option("What is said: .srt, .vtt or .json.", "FILE")] = None
-    speakers: Annotated[Path | None, option("Where speakers are seen: .json with their boxes.", "FILE")] = None
+    scene: Annotated[
+        Path | None,
+        option("Scene file: video, speakers' boxes, transcript, question; or a manifest, with --id.", "FILE"),
+    ] = None
+    id: Annotated[str | None, option("The question of a manifest that is asked.", "ID")] = None
+    transcript: Annotated[
+        Path | None, option("What is said: .srt, .vtt or .json, or FORMAT:PATH (whisperx:talk.json).", "FILE")
+    ] = None
+    speakers: Annotated[
+        Path | None,
+        option("Where speakers are seen: .json with their boxes, or FORMAT:PATH (cvat:tracks.xml).", "FILE"),
+    ] = None
     question: Annotated[str | None, option("What the model is asked.", "TEXT")] = None
     question_id: Annotated[str | None, option("Which of the scene file's questions is asked, by its id.", "ID")] = None
     options: Annotated[list[str] | None, option("An answer to choose from; repeat it for each.", "TEXT")] = None

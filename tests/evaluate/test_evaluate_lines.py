@@ -96,6 +96,23 @@ def test_what_a_line_says_of_its_question(folder: Path) -> None:
     assert first.speakers is fourth.speakers  # read once
 
 
+def test_a_line_names_one_of_the_questions_of_its_scene(folder: Path) -> None:
+    asked = {"options": ["a", "b"], "answer": "b"}
+    questions = [{"id": name, "question": f"{name}?", "window": [n, n + 1], **asked} for n, name in enumerate("xy")]
+    (folder / "several.json").write_text(json.dumps({"video": "clip0.mp4", "questions": questions}), "utf-8")
+    write(
+        folder / "manifest.jsonl",
+        {"scene": "several.json", "question_id": "y"},
+        {"scene": "several.json", "question": "z?", **asked},
+    )
+    first, second = read_manifest(folder).questions
+    assert (first.id, first.scene.question, first.scene.window) == ("several, y", "y?", (1.0, 2.0))
+    assert (second.id, second.scene.question, second.scene.questions) == ("several", "z?", [])
+    write(folder / "manifest.jsonl", {"scene": "several.json"})
+    with pytest.raises(RequestError, match="line 1: holds 2 questions; question_id: choose from"):
+        read_manifest(folder)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

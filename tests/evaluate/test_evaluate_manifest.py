@@ -80,8 +80,8 @@ BAD: list[tuple[Callable[[Path], None], str]] = [
     (lines({"scene": "q0.json", "id": " "}), '{m}: line 1: id: " " is not a text of at least one character'),
     (
         lines({"scene": "q0.json", "sceen": "x"}),
-        "{m}: line 1: sceen: is not a field of a manifest, which has id, scene, question, options, answer, fields, "
-        "window",
+        "{m}: line 1: sceen: is not a field of a manifest, which has id, scene, question_id, question, options, "
+        "answer, fields, window",
     ),
     (lines('{"scene": "q0.json", "scene": "q1.json"}'), "{m}: line 1: scene: is given twice"),
     (lines(ONE, {"id": "b", "scene": "q1.json"}, ONE), '{m}: line 3: id: "a" is also the id of line 1'),

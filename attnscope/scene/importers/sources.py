@@ -5,19 +5,21 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from attnscope.errors import RequestError, SceneError
 from attnscope.files import exists
 from attnscope.scene.importers import boxes, datasets, speech  # noqa: F401 - their modules register the formats
 from attnscope.scene.importers.registry import IMPORTERS, Importer, Yield, reader, suffixes_of
+from attnscope.scene.joining.clips import clip_path
 from attnscope.scene.names import nearest_name
 from attnscope.scene.problems import show
 from attnscope.scene.records import Note, Record
 
+SomeRecord = TypeVar("SomeRecord", bound=Record)
 _WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 
@@ -42,13 +44,16 @@ class Source:
         """What messages and tables call it."""
         return f"{self.importer.name}:{self.path}"
 
-    def records(self) -> Iterator[Record | Note]:
+    def records(self, people: Iterable[str] = ()) -> Iterator[Record | Note]:
         """What it holds, one record at a time.
+
+        Args:
+            people: Names that are known already, for formats that have an option `names` for them.
 
         Raises:
             SceneError: If it is not of its format.
         """
-        return self.importer(self.path, **self.options)
+        return self.importer(self.path, **{"names": "\n".join(people)} | dict(self.options))
 
 
 def split(text: str | Path) -> tuple[str | None, Path]:
@@ -94,10 +99,42 @@ def named(name: str) -> Importer:
     raise RequestError.of("format", name, f"is not a format{hint}")
 
 
-def _by_suffix(path: Path, use: Yield | None) -> str:
+def check_prefix(path: Path) -> None:
+    """Refuse what looks like `FORMAT:PATH` and names no format.
+
+    Raises:
+        RequestError: Naming the format that is probably meant.
+    """
     before, colon, _ = str(path).partition(":")
     if colon and len(before) > 1 and "/" not in before and not exists(path, SceneError):
         named(before)
+
+
+def of_clip(path: Path, records: Sequence[SomeRecord], clip: str | None) -> list[SomeRecord]:
+    """Those records of a source that are about one clip: all, unless the source names several.
+
+    Args:
+        path: The source, for messages.
+        records: All of them.
+        clip: Name of the video; None if it is not known.
+
+    Raises:
+        SceneError: If the source has several clips and none of them is called so.
+    """
+    names = list(dict.fromkeys(record.clip for record in records if record.clip))
+    if len(names) < 2:
+        return list(records)
+    wanted = None if clip is None else clip_path(clip)[-1]
+    fits = {name for name in names if clip_path(name)[-1] == wanted}
+    if not fits:
+        some = ", ".join(map(show, names[:3]))
+        called = "which one is not said" if clip is None else f"none is called {show(clip)}"
+        raise SceneError(f"{path}: has {len(names):,} clips, and {called}: {some}, ...; use attnscope import")
+    return [record for record in records if not record.clip or record.clip in fits]
+
+
+def _by_suffix(path: Path, use: Yield | None) -> str:
+    check_prefix(path)
     entry = None if use is None else reader(use, path.suffix)
     if entry is None:
         known = "" if use is None else f" ({', '.join(suffixes_of(use)) or 'no suffix'} tells one)"

@@ -38,6 +38,7 @@ _WANTED: dict[Yield | None, tuple[type[Record], tuple[str, ...]]] = {  # record,
 }
 _OFTEN = 1000  # records between two words about progress
 _MOST = 5  # names in one sentence
+_MOST_NAMES = 10_000
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,12 @@ def _read(
 ) -> list[str]:
     """Put the records of all sources into the spool; what is left out there is counted; notes come back."""
     notes: list[str] = []
+    people: dict[str, None] = {}  # who has boxes, which tells speakers in brackets from sounds
     read = 0
     for number, of in enumerate(sources):
         own = without_suffix((video or of.path).name)  # what a source is about that names no clip
         unwanted = 0
-        for record in of.records():
+        for record in of.records(people):
             read += 1
             if progress is not None and read % _OFTEN == 0:
                 progress("reading records", read, 0)
@@ -175,6 +177,8 @@ def _read(
             elif isinstance(record, LeftOut):
                 tally.leave(number, record)
             else:
+                if isinstance(record, BoxRecord) and len(people) < _MOST_NAMES:
+                    people[record.name] = None
                 spool.add(number, record if record.clip else replace(record, clip=own))
         if unwanted:
             notes.append(f"{of.title}: {unwanted:,} records are not {of.use}, for which it is given")

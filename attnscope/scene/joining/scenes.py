@@ -88,7 +88,7 @@ class Assembly:
             scene |= self._speakers(clip, known) | self._transcript(clip, known)
         except SceneError as error:
             raise SceneError(f"{clip.name}: ", *error.args) from None
-        has_parts = "speakers" in scene or "transcript" in scene
+        has_parts = bool(scene.get("speakers") or scene.get("transcript"))
         if has_parts and known is not None and known.is_folder and self.fps is not None:
             scene["frame_rate"] = self.fps
         checked = Scene.model_validate(

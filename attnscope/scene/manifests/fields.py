@@ -10,7 +10,7 @@ from attnscope.scene.models import SceneFields
 MANIFEST, SCENES = "manifest.jsonl", "scenes"
 # Fields of a scene that may differ between questions about it, and stand in a line
 ASKED = ("question", "options", "answer", "fields", "window")
-KEYS = ("id", "scene", *ASKED)
+KEYS = ("id", "scene", "question_id", *ASKED)
 
 
 def shared(scene: Mapping[str, Any]) -> dict[str, Any]:

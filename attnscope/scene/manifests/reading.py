@@ -13,6 +13,7 @@ from typing import Any
 from attnscope.errors import RequestError, SceneError
 from attnscope.files import DATA_LIMIT, is_folder, read_bytes
 from attnscope.scene.manifests.fields import ASKED, KEYS, MANIFEST
+from attnscope.scene.names import did_you_mean
 from attnscope.scene.problems import decoded, show
 from attnscope.scene.read import read_scene, scene_of
 from attnscope.scene.scene import Scene
@@ -93,16 +94,30 @@ class ManifestReader:
                 base = scene_of(Scene, given, self.path.parent, "", find=self._find, must_exist=self._must_exist)
             except SceneError as error:
                 raise RequestError(f"{where}: scene: {str(error).removeprefix(': ')}") from None
-        scene = _questioned(where, base, fields)
-        if "id" not in fields and not isinstance(given, str):
+        scene = _questioned(where, _asking(where, base, fields), fields)
+        name = _id(fields)
+        if name is None:
             raise RequestError(f"{where}: id: is missing, and a line that holds a whole scene needs one")
-        name = fields["id"] if "id" in fields else Path(given).stem
         if name in self._lines:
             raise RequestError(f"{where}: id: {show(name)} is also the id of line {self._lines[name]}")
         self._lines[name] = number
         if isinstance(given, str) and "question" not in fields:
             where = f"{where}: scene: {self.path.parent / given}"
         return Entry(name, number, scene, base, where)
+
+    def find(self, id: str) -> Entry:
+        """The line of a question.
+
+        Raises:
+            RequestError: If no line has this id, or its line or scene is wrong.
+        """
+        ids = []
+        for number, line in self.lines():
+            fields = _fields(f"{self.path}: line {number}", line)
+            ids.append(_id(fields))
+            if ids[-1] == id:
+                return self.entry(number, line)
+        raise RequestError.of("id", id, f"{self.path} has no such question", did_you_mean(id, filter(None, ids)))
 
     def _scene(self, where: str, path: Path) -> Scene:
         if path not in self._scenes:
@@ -126,6 +141,27 @@ def check_scorable(entry: Entry) -> None:
         raise RequestError(f"{entry.where}: options: {show(scene.options)} are fewer than two to choose from")
     if scene.answer is None:
         raise RequestError(f"{entry.where}: answer: is missing")
+
+
+def _id(fields: Mapping[str, Any]) -> str | None:
+    """The id of a line: its own, else the name of its scene file, and of the question there."""
+    if "id" in fields:
+        return str(fields["id"])
+    if not isinstance(fields["scene"], str):
+        return None
+    return ", ".join(filter(None, [Path(fields["scene"]).stem, fields.get("question_id")]))
+
+
+def _asking(where: str, base: Scene, fields: Mapping[str, Any]) -> Scene:
+    """A scene with the one of its `questions` that a line names; a question of the line takes the place of all."""
+    if "question" in fields and "question_id" in fields:
+        raise RequestError(f"{where}: question_id: is given beside a question")
+    if "question" in fields:
+        return base.model_copy(update={"questions": []}) if base.questions else base
+    try:
+        return base.asking(fields.get("question_id"))
+    except SceneError as error:
+        raise RequestError(f"{where}: {str(error).removeprefix('scene: ')}") from None
 
 
 def _questioned(where: str, base: Scene, fields: Mapping[str, Any]) -> Scene:
@@ -166,7 +202,7 @@ def _fields(where: str, line: str) -> dict[str, Any]:
             raise RequestError(f"{where}: {key}: is not a field of a manifest, which has {', '.join(KEYS)}")
     if "scene" not in fields:
         raise RequestError(f"{where}: scene: is missing")
-    for key in ("id", "scene"):
+    for key in ("id", "scene", "question_id"):
         value = fields.get(key, "x")
         if key == "scene" and isinstance(value, dict):
             continue

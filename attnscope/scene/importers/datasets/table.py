@@ -53,6 +53,7 @@ _WHAT = {"questions": "question", "boxes": "box", "turns": "turn"}
 @importer(
     name="table",
     yields=("questions", "boxes", "turns"),
+    suffixes=(".csv", ".tsv", ".jsonl", ".parquet"),
     summary="a table with named columns: questions, boxes, or turns (.csv, .tsv, .jsonl, .json, .parquet)",
     documentation="docs/import.md",
 )

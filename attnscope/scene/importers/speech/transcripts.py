@@ -12,6 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import IMPORTERS, reader, suffixes_of
+from attnscope.scene.importers.sources import check_prefix, of_clip, split
+from attnscope.scene.joining.turns import turns as turns_of
 from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.problems import one_line, read_json
 from attnscope.scene.records import LeftOut, Note, Record, SpeechRecord
@@ -26,7 +28,7 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
 
     Args:
         path: .srt or .vtt subtitles, or .json: a list of turns, `{"transcript": [turn, ...]}` or a whole
-            scene file; or what another importer of turns reads.
+            scene file; or what another importer of turns reads, its format before the path: `whisperx:talk.json`.
         merge_rolling: Keep each line of rolling captions once; see docs/scene.md. It says nothing to .json.
 
     Returns:
@@ -40,47 +42,72 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
         >>> [(turn.speaker, turn.text) for turn in attnscope.scene.read_transcript("clip.srt")][:2]
         [('Ada', 'will you help me?'), ('Cleo', 'they look happy today.')]
     """
-    turns, notes = transcript_and_notes(Path(path), merge_rolling)
+    turns, notes = transcript_and_notes(path, merge_rolling)
     for note in notes:
         logger.warning("%s", note)
     return turns
 
 
-def transcript_and_notes(path: Path, merge_rolling: bool, names: Iterable[str] = ()) -> tuple[list[Turn], list[str]]:
+def transcript_and_notes(
+    source: str | Path, merge_rolling: bool, names: Iterable[str] = (), clip: str | None = None
+) -> tuple[list[Turn], list[str]]:
     """Read a transcript, and say in one sentence each what a user should know about it; see `read_transcript`.
 
-    Names of people, such as those who have boxes, tell speakers in brackets from sounds.
+    Args:
+        source: The file, or `FORMAT:PATH`.
+        merge_rolling: Keep each line of rolling captions once.
+        names: People, such as those who have boxes, which tells speakers in brackets from sounds.
+        clip: Name of the video, which tells the turns that are wanted where a source has several clips.
     """
     notes: list[str] = []
-    if path.suffix.lower() == ".json":
+    name, path = split(source)
+    if name is None:
+        check_prefix(path)
+    if name is None and path.suffix.lower() == ".json":
         turns = _turns_of_json(path)
     else:
-        read = reader("turns", path.suffix)
+        read = reader("turns", path.suffix) if name is None else IMPORTERS[name]
         if read is None:
             *first, last = [*sorted(suffixes_of("words")), ".json"]
             raise SceneError(f'{path}: a transcript is {", ".join(first)} or {last}, not "{path.suffix}"')
-        turns = list(_turns(path, read(path, merge_rolling=merge_rolling, names="\n".join(names)), notes))
+        if not {"turns", "words"} & set(read.yields):
+            raise SceneError(f"{source}: {read.name} gives {' and '.join(read.yields)}, no turns")
+        turns = _turns(path, read(path, merge_rolling=merge_rolling, names="\n".join(names)), notes, clip)
     if not turns:
         raise SceneError(f"{path}: the transcript holds no words")
     return turns, notes
 
 
-def _turns(path: Path, records: Iterator[Record | Note], notes: list[str]) -> Iterator[Turn]:
+def _turns(path: Path, records: Iterator[Record | Note], notes: list[str], clip: str | None) -> list[Turn]:
     """The records that are turns; what is left out is said in `notes`."""
     reasons: Counter[str] = Counter()
+    speech: list[SpeechRecord] = []
     for record in records:
         if isinstance(record, Note):
             notes.append(record.text)
-        elif isinstance(record, LeftOut):
+        elif isinstance(record, LeftOut) and record.what in ("turn", "word"):
             reasons[record.reason] += 1
         elif isinstance(record, SpeechRecord):
-            if record.text is None:
-                raise SceneError(f"{path}: {record.where}: the format has no words, and a transcript needs them")
-            try:
-                yield Turn(speaker=record.speaker, text=record.text, start=record.start, end=record.end)
-            except ValidationError as error:
-                raise SceneError(one_line(f"{path}: {record.where}", error)) from None
+            speech.append(record)
+    turns = [turn for record in of_clip(path, speech, clip) for turn in _of_record(path, record)]
     notes += [f"{path.name}: left out {count}: {reason}" for reason, count in reasons.items()]
+    return turns
+
+
+def _of_record(path: Path, record: SpeechRecord) -> list[Turn]:
+    """The turns of a record: one, unless its words have several speakers.
+
+    Raises:
+        SceneError: If it has no words, or is no turn.
+    """
+    if record.text is None:
+        raise SceneError(f"{path}: {record.where}: the format has no words, and a transcript needs them")
+    try:
+        if any(word.speaker for word in record.words):
+            return [Turn(**turn) for turn in turns_of([record]).turns]
+        return [Turn(speaker=record.speaker, text=record.text, start=record.start, end=record.end)]
+    except ValidationError as error:
+        raise SceneError(one_line(f"{path}: {record.where}", error)) from None
 
 
 def _turns_of_json(path: Path) -> list[Turn]:
