@@ -12,6 +12,7 @@ from attnscope.errors import SceneError
 from attnscope.files import exists
 from attnscope.prepare.parts import Made, Shot, Stretch
 from attnscope.scene import BoxRecord, LeftOut, Note, SpeechRecord
+from attnscope.scene.frames import END_SLACK
 from attnscope.scene.models import Keyframe, Name, Seconds, Segment, Speaker
 from attnscope.scene.problems import one_line, read_json, seconds, show
 from attnscope.scene.records import Record
@@ -62,12 +63,15 @@ def given_people(walk: Walk, text: str | Path, size: tuple[int, int]) -> tuple[d
     Raises:
         SceneError: If the file is wrong.
     """
-    if Path(text).suffix.lower() == ".json" and Path(text).exists():
+    if Path(text).suffix.lower() == ".json" and exists(text, SceneError):
         from attnscope.scene.read import read_speakers
 
         speakers, units = read_speakers(text)
         if units == "fraction":
             speakers = {name: _in_pixels(speaker, size) for name, speaker in speakers.items()}
+        for name, speaker in speakers.items():
+            for number, segment in enumerate(speaker.segments):
+                _refuse_late(walk, f"{text}: {name}.segments[{number}]", segment.start, segment.start)
         return speakers, _as_given(str(text), speakers)
     from attnscope.scene.joining.segments import Clock, place
 
@@ -92,8 +96,10 @@ def given_speech(walk: Walk, text: str | Path, part: str) -> tuple[list[Stretch]
     Raises:
         SceneError: If the file is wrong.
     """
-    if part == "speech" and Path(text).suffix.lower() == ".json" and Path(text).exists():
+    if part == "speech" and Path(text).suffix.lower() == ".json" and exists(text, SceneError):
         found = [Stretch(row.start, row.end, None, row.speaker) for row in _rows(Path(text))]
+        for number, stretch in enumerate(found):
+            _refuse_late(walk, f"{text}: [{number}]", stretch.start, stretch.end)
         return found, Made(part, str(text), "as the file says", {}, [_item(stretch) for stretch in found])
     records, notes = _speech_records(walk, text, part)
     found = []
@@ -104,13 +110,14 @@ def given_speech(walk: Walk, text: str | Path, part: str) -> tuple[list[Stretch]
         elif part == "speech" and (record.start is None or record.end is None):
             notes.append(f"{record.where}: left out: it does not say when")
         else:
+            _refuse_late(walk, f"{text}: {record.where}", record.start, record.end)
             text_of = words if part == "words" else None
             found.append(Stretch(record.start, record.end, None, record.speaker, text_of))
     return found, Made(part, str(text), "as the file says", {}, [_item(stretch) for stretch in found], notes)
 
 
 def _speech_records(walk: Walk, text: str | Path, part: str) -> tuple[list[SpeechRecord], list[str]]:
-    if Path(text).exists():  # transcripts have rules of their own: names, rolling captions
+    if exists(text, SceneError):  # transcripts have rules of their own: names, rolling captions
         from attnscope.scene.importers.speech.transcripts import transcript_and_notes
 
         turns, notes = transcript_and_notes(Path(text), True)
@@ -164,6 +171,21 @@ def _records(walk: Walk, text: str | Path, use: Literal["boxes", "turns", "words
 
 def _left_out(record: LeftOut) -> str:
     return f"{record.where}: left out: {record.reason}"
+
+
+def _refuse_late(walk: Walk, where: str, start: float | None, end: float | None) -> None:
+    """Refuse what is after the end of the clip, as `capture` does: the file is probably of another clip.
+
+    Raises:
+        SceneError: It begins after the end, or ends more than half a second after it.
+    """
+    if walk.duration is None or start is None:
+        return
+    if start >= walk.duration or (start if end is None else end) > walk.duration + END_SLACK:
+        until = "" if end is None or end == start else f" to {seconds(end)}"
+        raise SceneError(
+            f"{where}: {seconds(start)}{until} s is beyond the end of {walk.path.name} at {seconds(walk.duration)} s"
+        )
 
 
 def _item(stretch: Stretch) -> dict[str, Any]:

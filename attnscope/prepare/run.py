@@ -17,7 +17,7 @@ from attnscope.prepare.given import given_people, given_shots, given_speech
 from attnscope.prepare.parts import PARTS, Guess, Made, Person, Shot, Stretch, counted
 from attnscope.prepare.segments import speakers_of
 from attnscope.progress import Progress
-from attnscope.scene import Scene, Speaker
+from attnscope.scene import Sampling, Scene, Speaker, read_scene_frames
 from attnscope.scene.walk import Walk, open_walk
 
 FILES = ("shots.json", "people.json", "words.json", "speech.json", "prepare.json", "scene.json")  # the scene last
@@ -146,13 +146,17 @@ def prepare_scene(
     walk = open_walk(video, frame_rate)
     with whole_folder(out, FILES) as draft:
         work = _Work(walk, options, progress)
-        for part in parts:
+        for part in sorted(
+            parts, key=lambda part: getattr(options, part, None) is None
+        ):  # mistakes in files come first
             getattr(work, part)()
         prepared = work.prepared(out)
         for name, content in work.files(out, prepared).items():
             text = json.dumps(content, indent=1, ensure_ascii=False)
             (draft / name).write_text(text + "\n", encoding="utf-8")
-        Scene.read(draft / "scene.json", video=video)  # refuses what capture would refuse
+        read_scene_frames(
+            Scene.read(draft / "scene.json", video=video), Sampling(frames=1)
+        )  # refuses what capture would
     return prepared
 
 
@@ -273,6 +277,7 @@ class _Work:
                 f"speech: {counted(len(self._speech), 'stretch', 'stretches')} without words, so scene.json has no "
                 "turns; give a transcript or name a recogniser"
             )
+        self._made.sort(key=lambda made: PARTS.index(made.part))
         return Prepared(out / "scene.json", self._made, list(self._speakers), len(self._words or ()), notes)
 
     def files(self, out: Path, prepared: Prepared) -> dict[str, Any]:

@@ -139,11 +139,18 @@ def test_clips_of_every_kind(here: Path, kind: str) -> None:
         ({"shots": "bad.json", "only": ["shots"]}, "bad.json: [0].end: 1 is before start 2"),
         ({"shots": "late.json", "only": ["shots"]}, "late.json: a shot begins at 9 s, after the end of clip.mkv"),
         ({"people": "gone.json", "only": ["people"]}, "gone.json: no such file"),
+        ({"people": "x" * 5000, "only": ["people"]}, "x"),
+        ({"people": "late_people.json"}, "late_people.json: Ada.segments[0]: 9 s is beyond the end of clip.mkv at 3 s"),
+        ({"words": "late.srt"}, "late.srt: turn 0: 2 to 9 s is beyond the end of clip.mkv at 3 s"),
+        ({"speech": "late.json"}, "late.json: [0]: 9 to 10 s is beyond the end of clip.mkv at 3 s"),
         ({"people": "nope:people.json", "only": ["people"]}, 'format="nope": is not a format'),
     ],
 )  # fmt: skip
 def test_wrong_requests_are_refused_in_one_line(how: dict[str, Any], message: str) -> None:
     Path("bad.json").write_text('[{"start": 2.0, "end": 1.0}]')
+    Path("late.srt").write_text("1\n00:00:02,000 --> 00:00:09,000\nWho is first?\n")
+    segment = {"start": 9, "end": 9, "keyframes": [{"t": 9, "xyxy": [0, 0, 10, 10]}]}
+    Path("late_people.json").write_text(json.dumps({"Ada": {"segments": [segment]}}))
     Path("late.json").write_text('[{"start": 9.0, "end": 10.0}]')
     with pytest.raises(RequestError) as refused:
         prepare_scene("clip.mkv", "out", **how)
