@@ -40,7 +40,7 @@ def read_talknet(path: Path, *, start: float = 0.0, threshold: float = 0.0) -> I
 
     Args:
         path: The file tracks.pckl, or the folder that holds it (pywork, or the folder of the video).
-        start: Seconds of the video that the tool was told to skip (its `--start`).
+        start: Seconds of the video that the tool was told to skip (its option `start`).
         threshold: Mean score from which on a face speaks.
     """
     path = _file(path)
