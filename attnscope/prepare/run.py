@@ -146,17 +146,15 @@ def prepare_scene(
     walk = open_walk(video, frame_rate)
     with whole_folder(out, FILES) as draft:
         work = _Work(walk, options, progress)
-        for part in sorted(
-            parts, key=lambda part: getattr(options, part, None) is None
-        ):  # mistakes in files come first
+        # what is given comes first: a mistake in a file must not cost an hour
+        for part in sorted(parts, key=lambda part: getattr(options, part, None) is None):
             getattr(work, part)()
         prepared = work.prepared(out)
         for name, content in work.files(out, prepared).items():
             text = json.dumps(content, indent=1, ensure_ascii=False)
             (draft / name).write_text(text + "\n", encoding="utf-8")
-        read_scene_frames(
-            Scene.read(draft / "scene.json", video=video), Sampling(frames=1)
-        )  # refuses what capture would
+        scene = Scene.read(draft / "scene.json", video=video)
+        read_scene_frames(scene, Sampling(frames=1))  # refuses what capture would refuse
     return prepared
 
 
