@@ -16,7 +16,10 @@ from attnscope.scene.frames import END_SLACK
 from attnscope.scene.models import Keyframe, Name, Seconds, Segment, Speaker
 from attnscope.scene.problems import one_line, read_json, seconds, show
 from attnscope.scene.records import Record
+from attnscope.scene.sound import sound_start
 from attnscope.scene.walk import Walk
+
+_PLAYER_LAG = 0.1  # seconds, as for the warning about a picture that starts late
 
 
 class _Row(BaseModel):
@@ -113,7 +116,21 @@ def given_speech(walk: Walk, text: str | Path, part: str) -> tuple[list[Stretch]
             _refuse_late(walk, f"{text}: {record.where}", record.start, record.end)
             text_of = words if part == "words" else None
             found.append(Stretch(record.start, record.end, None, record.speaker, text_of))
+    notes += _counts_from(walk, str(text))
     return found, Made(part, str(text), "as the file says", {}, [_item(stretch) for stretch in found], notes)
+
+
+def _counts_from(walk: Walk, text: str) -> list[str]:
+    """A note where sound and picture begin at different times: tools that hear the sound alone count from its start."""
+    start = sound_start(walk)
+    if start is None or abs(start) <= _PLAYER_LAG:
+        return []
+    how = f"subtract {seconds(-start)}" if start < 0 else f"add {seconds(start)}"
+    when = "before" if start < 0 else "after"
+    return [
+        f"the sound begins {seconds(abs(start))} s {when} the picture, from which times count; if the times of {text} "
+        f"count from the start of the sound, {how} s"
+    ]
 
 
 def _speech_records(walk: Walk, text: str | Path, part: str) -> tuple[list[SpeechRecord], list[str]]:

@@ -60,6 +60,27 @@ def read_sound(walk: Walk, rate: int) -> Sound | None:
         raise MediaError(f"{walk.path}: the sound cannot be decoded ({reason})") from None
 
 
+def sound_start(walk: Walk) -> float | None:
+    """When the sound begins, in seconds from the first frame; below 0 if it begins before. None if there is no sound.
+
+    Tools that hear the sound alone count from there.
+
+    Raises:
+        MediaError: The clip cannot be read.
+    """
+    if walk.kind != "video":
+        return None
+    try:
+        with av.open(str(walk.path.absolute()), **LENIENT) as container:
+            stream = container.streams.audio[0] if container.streams.audio else None
+            if stream is None or stream.start_time is None or not stream.time_base:
+                return None
+            return float(stream.start_time * stream.time_base) - walk.clock
+    except (FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise MediaError(f"{walk.path}: the sound cannot be read ({reason})") from None
+
+
 def _decoded(container: Any, stream: Any, walk: Walk, rate: int) -> Sound:
     resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
     parts: list[npt.NDArray[np.float32]] = []

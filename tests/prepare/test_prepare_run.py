@@ -96,6 +96,18 @@ def test_boxes_and_turns_come_from_any_importer() -> None:
     assert not Path("out2").exists()
 
 
+def test_sound_that_begins_before_the_picture_is_a_note_to_whoever_gives_times(here: Path) -> None:
+    from tests.scene.test_scene_walk import clicks, spoken
+
+    spoken(here / "late.mkv", [(0.0, clicks([0.5], 2.5))], picture=0.8)
+    prepared = prepare_scene("late.mkv", "out", words="clip.srt", only=["words"])
+    assert prepared.notes == [
+        "words: the sound begins 0.8 s before the picture, from which times count; if the times of clip.srt count from "
+        "the start of the sound, subtract 0.8 s"
+    ]
+    assert prepare_scene("clip.mkv", "out2", words="clip.srt", only=["words"]).notes == []
+
+
 def test_fractions_become_pixels() -> None:
     document = {"video": "x", "box_units": "fraction", "speakers": boxes("Ada")}
     document["speakers"]["Ada"]["segments"][0]["keyframes"][0]["xyxy"] = [0.25, 0.5, 0.5, 1.0]
