@@ -155,7 +155,7 @@ def speakers_and_notes(source: str | Path, video: Path) -> tuple[dict[str, Speak
             boxes.append(record)
     known = facts(video, None)
     clock = Clock(times=known.times, duration=known.duration)
-    placed = place(of_clip(path, boxes, video.name), clock, (known.width, known.height))
+    placed = place(of_clip(path, boxes, video.name), clock, known.size)
     reasons.update(reason for _, reason in placed.rejected)
     notes += [f"{path.name}: {note}" for note in placed.notes]
     notes += [f"{path.name}: boxes left out: {count:,}: {reason}" for reason, count in reasons.items()]

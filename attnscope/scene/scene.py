@@ -70,7 +70,7 @@ class Scene(SceneFields):
                 continue
             name = spellings.get(name_key(turn.speaker))
             if name is None:
-                others = same_but_for_case(turn.speaker, spellings.values())
+                others = same_but_for_case(turn.speaker, dict.fromkeys(spellings.values()))
                 if len(others) > 1:
                     likely = " or ".join(map(show, others))
                     raise ValueError(f".transcript[{number}].speaker: {show(turn.speaker)} may be {likely}")

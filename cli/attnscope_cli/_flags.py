@@ -46,6 +46,7 @@ FLAGS = {
     "scene": "--scene",
     "seed": "--seed",
     "settings": "--set",
+    "size": "--size",
     "split": "--split",
     "strength": "--strength",
     "sweeps": "--sweep",

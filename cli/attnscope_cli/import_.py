@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,6 +55,10 @@ def run(
             panel=_CLIPS,
         ),
     ] = None,
+    size: Annotated[
+        str | None,
+        option("Picture that boxes in pixels are of, if that is not the video's: 1920x1080.", "SIZE", panel=_CLIPS),
+    ] = None,
     windows: Annotated[
         bool,
         option(
@@ -95,6 +100,7 @@ def run(
             video=video,
             videos=videos,
             fps=fps,
+            size=_size(size),
             windows=windows,
             settings=set or (),
             force=output.force,
@@ -116,6 +122,20 @@ def _all(format: str | None, paths: list[Path]) -> list[str]:
     from attnscope.scene.importers.sources import named
 
     return [f"{named(format).name}:{path}" for path in paths]
+
+
+def _size(text: str | None) -> tuple[float, float] | None:
+    """Width and height.
+
+    Raises:
+        RequestError: If the text is anything else.
+    """
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})\s*[x\u00d7]\s*(\d{1,6})", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise RequestError(f'--size "{text}": is not a width and a height like 1920x1080')
+    return float(match[1]), float(match[2])
 
 
 def _document(imported: Imported) -> dict[str, Any]:

@@ -77,12 +77,14 @@ def source(text: str | Path, use: Yield | None = None, settings: Sequence[str] |
     """
     name, path = split(text)
     if name is None:
+        check_prefix(path)
+    if not exists(path, SceneError):
+        raise SceneError(f"{path}: no such file or folder")
+    if name is None:
         name = _by_suffix(path, use)
     entry = IMPORTERS[name]
     if use is not None and use not in entry.yields and not (use == "words" and "turns" in entry.yields):
         raise SceneError(f"{text}: {name} gives {' and '.join(entry.yields)}, no {use}")
-    if not exists(path, SceneError):
-        raise SceneError(f"{path}: no such file or folder")
     return Source(entry, path, use, options_of(entry, settings))
 
 
@@ -127,14 +129,13 @@ def of_clip(path: Path, records: Sequence[SomeRecord], clip: str | None) -> list
     wanted = None if clip is None else clip_path(clip)[-1]
     fits = {name for name in names if clip_path(name)[-1] == wanted}
     if not fits:
-        some = ", ".join(map(show, names[:3]))
+        some = ", ".join(map(show, names[:3])) + (", ..." if len(names) > 3 else "")
         called = "which one is not said" if clip is None else f"none is called {show(clip)}"
-        raise SceneError(f"{path}: has {len(names):,} clips, and {called}: {some}, ...; use attnscope import")
+        raise SceneError(f"{path}: has {len(names):,} clips, and {called}: {some}; use attnscope import")
     return [record for record in records if not record.clip or record.clip in fits]
 
 
 def _by_suffix(path: Path, use: Yield | None) -> str:
-    check_prefix(path)
     entry = None if use is None else reader(use, path.suffix)
     if entry is None:
         known = "" if use is None else f" ({', '.join(suffixes_of(use)) or 'no suffix'} tells one)"

@@ -82,6 +82,7 @@ def import_scenes(
     video: str | Path | None = None,
     videos: str | Path | None = None,
     fps: float | None = None,
+    size: tuple[float, float] | None = None,
     windows: bool = True,
     settings: Sequence[str] | Mapping[str, Any] = (),
     force: bool = False,
@@ -101,6 +102,7 @@ def import_scenes(
         video: The video that all sources are about.
         videos: Folder in which the videos of clips are found by name; a clip without one is left out.
         fps: Frames a second of boxes that have numbers of frames, and of folders of frames; the video's own if None.
+        size: Width and height of the picture that boxes in pixels are of, if that is not the video's.
         windows: Keep which part of its clip a question asks about, so that frames are taken from there.
         settings: Options of formats: `NAME=VALUE` or `FORMAT.NAME=VALUE`, or a mapping.
         force: Replace an import that the folder holds.
@@ -123,6 +125,8 @@ def import_scenes(
         raise SceneError(f"{video}: no such file")
     if fps is not None and not 0 < fps <= 1000:
         raise RequestError.of("fps", fps, "must be above 0 and at most 1000")
+    if size is not None and not (len(size) == 2 and all(0 < side <= 1e6 for side in size)):
+        raise RequestError.of("size", size, "is no width and height of a picture")
     found = None if videos is None else Videos(videos)
     out, film = Path(out), None if video is None else real_path(video)
     with whole_folder(out, PARTS, force=force) as draft:
@@ -130,12 +134,14 @@ def import_scenes(
         try:
             with (draft / LEFT_OUT).open("w", encoding="utf-8", newline="") as file:
                 tally = Tally.to(file, [of.title for of in given])
-                assembly = Assembly(given, spool, tally, out, fps, film, found, windows)
-                notes = _read(given, spool, tally, film, progress)
+                assembly = Assembly(given, spool, tally, out, fps, size, film, found, windows)
+                notes = _read(given, spool, tally, film, fps, progress)
                 imported = _write(assembly, draft, notes, progress)
         finally:
             spool.close()
-        document = _record(given, imported, {"video": video, "videos": videos, "fps": fps, "windows": windows})
+        document = _record(
+            given, imported, {"video": video, "videos": videos, "fps": fps, "size": size, "windows": windows}
+        )
         (draft / RECORD).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return replace(imported, manifest=out / MANIFEST)
 
@@ -157,7 +163,12 @@ def _sources(settings: Sequence[str] | Mapping[str, Any], by_use: Mapping[Yield 
 
 
 def _read(
-    sources: Sequence[Source], spool: Spool, tally: Tally, video: Path | None, progress: Progress | None
+    sources: Sequence[Source],
+    spool: Spool,
+    tally: Tally,
+    video: Path | None,
+    fps: float | None,
+    progress: Progress | None,
 ) -> list[str]:
     """Put the records of all sources into the spool; what is left out there is counted; notes come back."""
     notes: list[str] = []
@@ -165,7 +176,7 @@ def _read(
     read = 0
     for number, of in enumerate(sources):
         own = without_suffix((video or of.path).name)  # what a source is about that names no clip
-        unwanted = 0
+        unwanted, timed, counted = 0, 0, 0
         for record in of.records(people):
             read += 1
             if progress is not None and read % _OFTEN == 0:
@@ -177,9 +188,15 @@ def _read(
             elif isinstance(record, LeftOut):
                 tally.leave(number, record)
             else:
-                if isinstance(record, BoxRecord) and len(people) < _MOST_NAMES:
-                    people[record.name] = None
+                if isinstance(record, BoxRecord):
+                    timed, counted = timed + (record.time is not None), counted + (record.time is None)
+                    if len(people) < _MOST_NAMES:
+                        people[record.name] = None
                 spool.add(number, record if record.clip else replace(record, clip=own))
+        if fps is not None and timed and not counted:
+            notes.append(
+                f"{of.title}: its boxes have times of their own; the {fps:g} frames a second do not count for them"
+            )
         if unwanted:
             notes.append(f"{of.title}: {unwanted:,} records are not {of.use}, for which it is given")
     spool.finish()
@@ -225,6 +242,9 @@ def _write(assembly: Assembly, draft: Path, notes: list[str], progress: Progress
         some = _some([name for name, _ in silent], "scene")
         notes.append(f"nobody asks about {some}; only questions are in the manifest")
     writer.close()
+    if writer.renamed:
+        some = ", ".join(writer.renamed[:_MOST]) + (", ..." if len(writer.renamed) > _MOST else "")
+        notes.append(f"{len(writer.renamed):,} questions have the id of another one, and got a number: {some}")
     if not writer.scenes:
         raise SceneError(f"no scene is left{_why(tally)}")
     notes += [_of_clips(note, names, len(joined)) for note, names in assembly.notes.items()]
@@ -265,8 +285,8 @@ def _of_video(assembly: Assembly, notes: list[str]) -> Clip:
             fits = [names[0][0]]
             notes.append(f"{of.title} calls its clip {show(names[0][1])}; it is taken for {video.name}")
         if not fits and names:
-            some = ", ".join(show(name) for _, name in names[:3])
-            raise SceneError(f"{of.title}: none of its {len(names):,} clips is called {show(video.name)}: {some}, ...")
+            some = ", ".join(show(name) for _, name in names[:3]) + (", ..." if len(names) > 3 else "")
+            raise SceneError(f"{of.title}: none of its {len(names):,} clips is called {show(video.name)}: {some}")
         clip.numbers += fits
         clip.sources |= {number} if fits else set()
         for at, _ in names:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from attnscope.errors import AttnscopeError, MediaError, SceneError
+from attnscope.scene.frames import END_SLACK
 from attnscope.scene.importers.sources import Source
+from attnscope.scene.joining.boxes import Clock, Size
 from attnscope.scene.joining.clips import Clip, without_suffix
-from attnscope.scene.joining.segments import Clock, Placed, place
+from attnscope.scene.joining.segments import Placed, place
 from attnscope.scene.joining.spool import Spool
 from attnscope.scene.joining.tally import Tally, general, left_out
 from attnscope.scene.joining.turns import Said, turns
 from attnscope.scene.joining.videos import Facts, Videos, facts
+from attnscope.scene.media import check_against
 from attnscope.scene.names import name_key
 from attnscope.scene.records import BoxRecord, QuestionRecord, Record, SampleRecord, SpeechRecord
 from attnscope.scene.scene import Scene
 
+_RATES_DIFFER = 0.05
 _WHAT = {BoxRecord: "box", SpeechRecord: "turn", QuestionRecord: "question", SampleRecord: "sample"}
 
 
@@ -48,6 +53,7 @@ class Assembly:
         tally: Counts them.
         out: The folder of the scenes, from whose `scenes/` videos are named.
         fps: Frames a second of frame numbers and folders of frames.
+        size: Width and height of the picture that boxes in pixels are of; None if that is the video's.
         video: The one video that sources without clips are about.
         videos: Finds the videos of clips.
         windows: Whether questions keep the part of the clip that they ask about.
@@ -59,6 +65,7 @@ class Assembly:
     tally: Tally
     out: Path
     fps: float | None = None
+    size: Size | None = None
     video: Path | None = None
     videos: Videos | None = None
     windows: bool = True
@@ -74,7 +81,7 @@ class Assembly:
         path = known = None
         try:
             path = self._path(clip)
-            known = self._facts(clip, path)
+            known = None if path is None else facts(path, self.fps)
             missing = "" if path is not None or self.videos is None else f"its video is not in {self.videos.folder}"
         except (MediaError, SceneError) as error:
             if self.video is not None:
@@ -86,17 +93,17 @@ class Assembly:
         scene: dict[str, Any] = {"video": self._written(path, clip)}
         try:
             scene |= self._speakers(clip, known) | self._transcript(clip, known)
+            has_parts = bool(scene.get("speakers") or scene.get("transcript"))
+            if has_parts and known is not None and known.is_folder and self.fps is not None:
+                scene["frame_rate"] = self.fps
+            checked = Scene.model_validate(dict(scene))  # else a source is wrong as a whole
         except SceneError as error:
-            raise SceneError(f"{clip.name}: ", *error.args) from None
-        has_parts = bool(scene.get("speakers") or scene.get("transcript"))
-        if has_parts and known is not None and known.is_folder and self.fps is not None:
-            scene["frame_rate"] = self.fps
-        checked = Scene.model_validate(
-            dict(scene), context={"source": clip.name}
-        )  # else the source is wrong as a whole
-        for note in checked.notes:
-            self.notes.setdefault(note, []).append(clip.name)
-        return scene if has_parts else None, self._asked(clip, scene)
+            raise SceneError(f"{clip.name}: {str(error).removeprefix('scene: ')}") from None
+        for turn, spelled in zip(scene.get("transcript", ()), checked.transcript, strict=True):
+            if spelled.speaker is not None:
+                turn["speaker"] = spelled.speaker  # as the boxes spell it
+        self._note(checked.notes, clip)
+        return scene if has_parts else None, self._asked(clip, scene, known)
 
     # ---- the video
 
@@ -104,12 +111,6 @@ class Assembly:
         if self.video is not None:
             return self.video
         return None if self.videos is None else self.videos.find(clip.name)
-
-    def _facts(self, clip: Clip, path: Path | None) -> Facts | None:
-        """What is known of the video, if there are records that need it."""
-        if path is None or next(self.spool.records(clip.numbers, BoxRecord, SpeechRecord), None) is None:
-            return None
-        return facts(path, self.fps)
 
     def _written(self, path: Path | None, clip: Clip) -> str:
         """The video as a scene file names it: relative where it lies beside the scenes, else absolute."""
@@ -131,11 +132,35 @@ class Assembly:
             boxes.append(box)
         if not boxes:
             return {}
-        times = None if known is None else known.times
-        clock = Clock(self.fps, times, None if known is None else known.duration)
-        placed: Placed = place(boxes, clock, None if known is None else (known.width, known.height))
+        self._check_units(boxes, of)
+        known_times = None if known is None else known.times
+        clock = Clock(self.fps, known_times, None if known is None else known.duration)
+        placed: Placed = place(boxes, clock, None if known is None else known.size, self.size)
+        own = None if known is None else known.rate
+        is_counted = any(box.time is None for box in boxes)
+        if is_counted and self.fps is not None and own is not None and abs(own / self.fps - 1) > _RATES_DIFFER:
+            placed.notes.append(f"frames are counted at {self.fps:g} a second, and the video has {own:.4g}")
         self._count(placed.rejected, of, "box", placed.imported, placed.notes, clip)
         return {"speakers": placed.speakers, "box_units": placed.box_units}
+
+    def _check_units(self, boxes: Sequence[BoxRecord], of: Mapping[int, int]) -> None:
+        """Refuse a source whose pixels can only be fractions.
+
+        Raises:
+            SceneError: Naming the source.
+        """
+        largest: dict[int, float] = {}
+        for box in boxes:
+            if box.units == "pixels" and not box.ends:
+                size = max((abs(value) for value in box.xyxy if isfinite(value)), default=0.0)
+                largest[of[id(box)]] = max(largest.get(of[id(box)], 0.0), size)
+        for source, size in largest.items():
+            if 0 < size <= 1:
+                given = self.sources[source]
+                hint = "; its option units=fraction says so" if "units" in given.importer.options else ""
+                raise SceneError(
+                    f"{given.title}: every box lies within 0..1, so they are fractions of the picture, not pixels{hint}"
+                )
 
     def _transcript(self, clip: Clip, known: Facts | None) -> dict[str, Any]:
         of: dict[int, int] = {}
@@ -174,6 +199,9 @@ class Assembly:
             name = getattr(record, "name", None) or getattr(record, "speaker", None) or ""
             left = replace(left_out(record, what, reason, name), clip=record.clip or clip.name)
             self.tally.leave(of[id(record)], left)
+        self._note(notes, clip)
+
+    def _note(self, notes: Sequence[str], clip: Clip) -> None:
         for note in notes:
             self.notes.setdefault(note, []).append(clip.name)
 
@@ -184,8 +212,8 @@ class Assembly:
 
     # ---- questions
 
-    def _asked(self, clip: Clip, scene: Mapping[str, Any]) -> Iterator[Asked]:
-        number = 0
+    def _asked(self, clip: Clip, scene: Mapping[str, Any], known: Facts | None) -> Iterator[Asked]:
+        number = cut = 0
         for source, record in self.spool.records(clip.numbers, QuestionRecord, SampleRecord):
             what, name = _WHAT[type(record)], without_suffix(Path(clip.name).name)
             question = question_fields(record, self.windows)
@@ -193,18 +221,17 @@ class Assembly:
             if isinstance(record, SampleRecord):
                 name = record.scene_name
                 checked = whole = dict(record.scene) | whole  # other sources replace what they give
-            reason = _unfit(question)
-            if reason is None:
-                try:
-                    Scene.model_validate(checked | question)
-                except AttnscopeError as error:
-                    reason = f"its scene is wrong: {general(str(error).removeprefix('scene: '))}"
-            if reason is not None:
+            at_rate = None if known is None else known.at_rate(whole.get("frame_rate"))
+            reason = unfit(question) or _late(question, at_rate) or _wrong(checked | question, at_rate)
+            if reason:
                 self.tally.leave(source, left_out(record, what, reason, _name(record)))
                 continue
+            cut += cut_window(question, None if at_rate is None else at_rate.duration)
             number += 1
             self.tally.keep(what)
             yield Asked(record.id or f"{name}, {number}", name, whole | question)
+        if cut:
+            self._note([f"the parts of {cut:,} questions end after the video, and are cut at its end"], clip)
 
 
 def question_fields(record: QuestionRecord, windows: bool = True) -> dict[str, Any]:
@@ -215,8 +242,8 @@ def question_fields(record: QuestionRecord, windows: bool = True) -> dict[str, A
     return fields | {"fields": dict(record.fields)}
 
 
-def _unfit(question: Mapping[str, Any]) -> str | None:
-    """Why a question cannot be scored."""
+def unfit(question: Mapping[str, Any]) -> str:
+    """Why a question cannot be scored; "" if it can."""
     if not str(question["question"] or "").strip():
         return "it has no question"
     options = {name_key(str(option)) for option in question["options"]}
@@ -226,7 +253,36 @@ def _unfit(question: Mapping[str, Any]) -> str | None:
         return "it has fewer than two options"
     if question["answer"] is None:
         return "it has no answer"
-    return None if name_key(str(question["answer"])) in options else "its answer is none of the options"
+    return "" if name_key(str(question["answer"])) in options else "its answer is none of its options"
+
+
+def cut_window(question: dict[str, Any], duration: float | None) -> bool:
+    """End the part that is asked about with the video, as sampling allows for rounding; whether it was longer."""
+    if duration is None or "window" not in question or question["window"][1] <= duration + END_SLACK:
+        return False
+    question["window"][1] = duration
+    return True
+
+
+def _late(question: Mapping[str, Any], known: Facts | None) -> str:
+    """Why the part that is asked about cannot be shown; "" if it can."""
+    if known is None or "window" not in question:
+        return ""
+    if known.frames.kind == "image":
+        return "it asks about a part, and an image has none"
+    is_late = known.duration is not None and question["window"][0] >= known.duration
+    return "its part begins after the end of the video" if is_late else ""
+
+
+def _wrong(scene: dict[str, Any], known: Facts | None) -> str:
+    """What is wrong with the scene of a question, without its values; "" if nothing is."""
+    try:
+        checked = Scene.model_validate(scene)
+        if known is not None and known.duration is not None:
+            check_against(checked, known.frames)
+    except AttnscopeError as error:
+        return f"its scene is wrong: {general(str(error).removeprefix('scene: '))}"
+    return ""
 
 
 def _name(record: Record) -> str:

@@ -8,6 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from pydantic import ValidationError
+
+from attnscope.scene.problems import one_line
 from attnscope.scene.records import LeftOut, Record
 
 KINDS = ("box", "turn", "word", "question", "sample")
@@ -92,3 +95,8 @@ def general(reason: str) -> str:
 def left_out(record: Record, what: str, reason: str, name: str = "") -> LeftOut:
     """A record that is left out."""
     return LeftOut(where=record.where, clip=record.clip, what=what, reason=reason, name=name)
+
+
+def why_not(error: ValidationError) -> str:
+    """What is wrong with a record, without its values, so that equal reasons can be counted."""
+    return general(one_line("", error))

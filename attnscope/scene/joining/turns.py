@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 from typing import Any
@@ -21,8 +22,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from attnscope.scene.frames import END_SLACK
-from attnscope.scene.joining.segments import why_not
-from attnscope.scene.joining.tally import left_out
+from attnscope.scene.joining.spelling import one_spelling
+from attnscope.scene.joining.tally import left_out, why_not
 from attnscope.scene.models import Turn
 from attnscope.scene.names import clean_name
 from attnscope.scene.records import LeftOut, SpeechRecord
@@ -79,8 +80,15 @@ def turns(speech: Iterable[SpeechRecord], spans: Iterable[SpeechRecord] = (), du
     spoken = list(_usable(speech, said, duration, needs_words=True))
     units = [unit for record in spoken for unit in _units(record)]
     given = list(spans)
+    telling = sorted(_usable(given, said, duration, needs_words=False), key=_start)
+    names = Counter(_called(of.speaker) for of in (telling if given else units))
+    spelled, notes = one_spelling({name: count for name, count in names.items() if name})
+    said.notes += notes
     if given:
-        _assign(units, sorted(_usable(given, said, duration, needs_words=False), key=_start), said)
+        _assign(units, telling, spelled, said)
+    else:
+        for unit in units:
+            unit.speaker = spelled.get(_called(unit.speaker))
     made: set[int] = set()
     bad: dict[int, str] = {}
     for _, group in groupby(units, key=_whose):
@@ -123,7 +131,7 @@ def _wrong(record: SpeechRecord, duration: float | None, needs_words: bool) -> s
         return "it does not say who speaks"
     if not needs_words and (start is None or end is None):
         return "it does not say when"
-    if any(time is not None and not (math.isfinite(time) and time <= _LATEST) for time in (start, end)):
+    if any(time is not None and not _is_time(max(time, 0.0)) for time in (start, end)):
         return "a time is no number of seconds"
     if start is None and end is not None:
         return "it has an end and no start"
@@ -136,6 +144,11 @@ def _wrong(record: SpeechRecord, duration: float | None, needs_words: bool) -> s
     if duration is not None and start is not None and start >= duration:
         return "it begins after the end of the video"
     return None
+
+
+def _called(speaker: str | None) -> str:
+    """Who speaks, as a scene writes it; "" if that is not said."""
+    return clean_name(speaker or "")
 
 
 def _start(record: SpeechRecord) -> float:
@@ -166,16 +179,22 @@ def _units(record: SpeechRecord) -> list[_Unit]:
         if begin < 0 or not word.text.strip():  # the words are not those of the text: its time and speaker for all
             return [_Unit(record, 0, len(text), record.start, record.end, record.speaker)]
         at = begin + len(word.text.strip())
-        units.append(_Unit(record, begin, at, word.start, word.end, word.speaker or record.speaker))
+        start, end = (time if _is_time(time) else None for time in (word.start, word.end))
+        units.append(_Unit(record, begin, at, start, end, word.speaker or record.speaker))
     for before, unit in pairwise(units):
         before.end = unit.begin  # signs between two words belong to the first
     units[0].begin, units[-1].end = 0, len(text)
     return units
 
 
-def _assign(units: Sequence[_Unit], spans: Sequence[SpeechRecord], said: Said) -> None:
+def _is_time(time: float | None) -> bool:
+    return time is not None and math.isfinite(time) and 0 <= time <= _LATEST
+
+
+def _assign(units: Sequence[_Unit], spans: Sequence[SpeechRecord], spelled: Mapping[str, str], said: Said) -> None:
     """Give every word the span that it belongs to; count the spans, and say what is unsure."""
     starts = [_start(span) for span in spans]
+    who = [spelled[_called(span.speaker)] for span in spans]
     latest = list[float]()
     for span in spans:
         latest.append(max(float(span.end or 0), latest[-1] if latest else 0.0))
@@ -186,12 +205,12 @@ def _assign(units: Sequence[_Unit], spans: Sequence[SpeechRecord], said: Said) -
             continue
         overlaps = _overlaps(unit.start, unit.start if unit.stop is None else unit.stop, spans, starts, latest)
         if overlaps:
-            unit.span, tied = _most(overlaps, spans)
+            unit.span, tied = _most(overlaps, who)
             unsure += tied
     _lend(units)
     for unit in units:
         if unit.span is not None:
-            unit.speaker = clean_name(str(spans[unit.span].speaker))
+            unit.speaker = who[unit.span]
         elif unit.start is None:
             untimed += 1
         else:
@@ -225,12 +244,12 @@ def _overlaps(
     return found[::-1]
 
 
-def _most(overlaps: Sequence[tuple[int, float]], spans: Sequence[SpeechRecord]) -> tuple[int, bool]:
+def _most(overlaps: Sequence[tuple[int, float]], who: Sequence[str]) -> tuple[int, bool]:
     """The span of the speaker with the largest overlap, and whether another one has as much."""
     seconds: dict[str, float] = {}
     best: dict[str, tuple[float, int]] = {}
     for number, overlap in overlaps:
-        name = clean_name(str(spans[number].speaker))
+        name = who[number]
         seconds[name] = seconds.get(name, 0.0) + overlap
         best[name] = max(best.get(name, (-1.0, -1)), (overlap, number), key=lambda pair: (pair[0], -pair[1]))
     most = max(seconds.values())
@@ -271,9 +290,8 @@ def _turn(units: Sequence[_Unit]) -> dict[str, Any] | str:
     start = record.start if whole else min((unit.start for unit in timed if unit.start is not None), default=None)
     ends = [unit.stop if unit.stop is not None else unit.start for unit in timed]
     end = record.end if whole else max((end for end in ends if end is not None), default=None)
-    speaker = clean_name(units[0].speaker or "") or None
     try:
-        turn = Turn(speaker=speaker, text=" ".join(filter(None, pieces)), start=start, end=end)
+        turn = Turn(speaker=units[0].speaker, text=" ".join(filter(None, pieces)), start=start, end=end)
     except ValidationError as error:
         return why_not(error)
     return turn.model_dump(exclude_none=True)

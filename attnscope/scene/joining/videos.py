@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from attnscope.errors import RequestError, SceneError
 from attnscope.files import is_folder
+from attnscope.scene.frames import Frames
 from attnscope.scene.joining.clips import IMAGE_SUFFIXES, VIDEO_SUFFIXES, clip_path
+from attnscope.scene.models import Sampling
 
 _DEPTH = 4  # folders below the one that is given
 
@@ -42,7 +44,7 @@ class Videos:
                 path = Path(entry.path)
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     inner.append((path, depth + 1))
                 elif path.suffix.lower() not in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
                     continue
@@ -86,6 +88,13 @@ def _nearest(found: list[Path], wanted: tuple[str, ...], base: Path) -> list[Pat
     return [path for path in found if common(path) == most]
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # links that lead in a circle
+        return False
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
@@ -106,21 +115,40 @@ def _holds_frames(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Facts:
-    """What boxes and turns are held against.
+    """What boxes, turns and questions are held against.
 
     Attributes:
-        width: Pixels, upright.
-        height: Pixels, upright.
-        duration: Seconds; None for an image.
-        times: Seconds of every frame.
-        is_folder: Whether the video is a folder of frames, which has no clock of its own.
+        frames: As they were read, without pixels.
+        duration: Seconds; None for an image, and for a folder of frames whose rate nobody says.
+        times: Seconds of every frame; None where there is no clock.
     """
 
-    width: int
-    height: int
+    frames: Frames
     duration: float | None
     times: list[float] | None
-    is_folder: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels, upright."""
+        return self.frames.width, self.frames.height
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second of a video, on average; None for anything else."""
+        return self.frames.source_fps if self.frames.kind == "video" else None
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder of frames, which has no clock of its own."""
+        return self.frames.kind == "folder"
+
+    def at_rate(self, rate: float | None) -> Facts:
+        """The same with the rate of a folder of frames; nothing else has use for one."""
+        if not self.is_folder or rate is None:
+            return self
+        count = self.frames.total_frames or 0
+        frames = replace(self.frames, source_fps=rate, duration=count / rate)
+        return Facts(frames, frames.duration, [number / rate for number in range(count)])
 
 
 def facts(path: Path, rate: float | None) -> Facts:
@@ -134,18 +162,12 @@ def facts(path: Path, rate: float | None) -> Facts:
         MediaError: If it cannot be read.
     """
     from attnscope.scene.media import read_frames
-    from attnscope.scene.models import Sampling
 
-    frames = read_frames(path, Sampling(frames=1, frame_rate=rate))
-    times: list[float] | None = None
+    frames = read_frames(path, Sampling(frames=1))
+    frames = replace(frames, images=frames.images[:0])
     if frames.kind == "video":
-        times = _times(path)
-    elif frames.kind == "image":
-        times = [0.0]
-    elif rate is not None:
-        times = [number / rate for number in range(frames.total_frames or 0)]
-    duration = None if frames.kind == "folder" and rate is None else frames.duration
-    return Facts(frames.width, frames.height, duration, times, frames.kind == "folder")
+        return Facts(frames, frames.duration, _times(path))
+    return Facts(frames, None, [0.0] if frames.kind == "image" else None).at_rate(rate)
 
 
 def _times(path: Path) -> list[float]:

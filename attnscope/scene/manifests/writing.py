@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from attnscope.errors import SceneError
+from attnscope.files import TEXT_LIMIT
 from attnscope.scene.manifests.fields import MANIFEST, SCENES, asked, shared
 
 _UNSAFE = re.compile(r"[^\w.+-]+")
@@ -22,6 +24,7 @@ class ManifestWriter:
         folder: Holds `manifest.jsonl` and `scenes/`.
         scenes: How many scene files there are.
         lines: How many lines there are.
+        renamed: Ids that were taken, with the number that they got.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -31,6 +34,7 @@ class ManifestWriter:
             OSError: If it cannot be written.
         """
         self.folder, self.scenes, self.lines = folder, 0, 0
+        self.renamed: list[str] = []
         self._files: dict[str, dict[str, str]] = {}  # by name in lower case: file by hash
         self._taken: set[str] = set()
         self._ids: dict[str, int] = {}
@@ -46,9 +50,17 @@ class ManifestWriter:
 
         Returns:
             Its path for a line.
+
+        Raises:
+            SceneError: If it is larger than scene files may be.
         """
         text = written(shared(scene))
-        digest = hashlib.sha256(text.encode()).hexdigest()
+        data = text.encode(errors="backslashreplace")
+        if len(data) > TEXT_LIMIT:
+            raise SceneError(
+                f"{name}: its scene takes {len(data):,} bytes, and a scene file holds at most {TEXT_LIMIT:,}"
+            )
+        digest = hashlib.sha256(data).hexdigest()
         known = self._files.setdefault(name, {})
         if digest not in known:
             stem = _UNSAFE.sub("_", name).strip("._")[:_LONGEST] or "scene"
@@ -57,7 +69,7 @@ class ManifestWriter:
                 free, number = f"{stem}-{number}", number + 1
             self._taken.add(free.lower())
             known[digest] = f"{SCENES}/{free}.json"
-            (self.folder / known[digest]).write_text(text, encoding="utf-8")
+            (self.folder / known[digest]).write_bytes(data)
             self.scenes += 1
         return known[digest]
 
@@ -77,6 +89,8 @@ class ManifestWriter:
             self._ids[id] += 1
             name = f"{id} ({self._ids[id]})"
         self._ids[name] = 1
+        if name != id:
+            self.renamed.append(name)
         entry = {"id": name, "scene": path} | asked(scene)
         self._manifest.write(json.dumps(entry, ensure_ascii=False) + "\n")
         self.lines += 1

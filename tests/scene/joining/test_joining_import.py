@@ -90,7 +90,7 @@ def test_boxes_turns_words_and_questions_of_one_video_become_a_scene(yields: Reg
     assert scene("scenes/clip.json") == {
         "video": "../../clip.mp4",
         "speakers": {"Ada": {"segments": [{"start": 0.0, "end": pytest.approx(0.3), "keyframes": keyframes}]}},
-        "transcript": [{"speaker": "ADA", "text": "Over there.", "start": 0.5, "end": 1.5}],
+        "transcript": [{"speaker": "Ada", "text": "Over there.", "start": 0.5, "end": 1.5}],
         "box_units": "pixels",
     }
     read = read_manifest("out").questions[0].scene
@@ -167,7 +167,7 @@ def test_other_sources_replace_what_samples_say(yields: Register) -> None:
         (question(1, options=()), "it has fewer than two options"),
         (question(1, options=("Ada", "Ben", "Ada ")), "two of its options are equal"),
         (question(1, answer=None), "it has no answer"),
-        (question(1, answer="Cy"), "its answer is none of the options"),
+        (question(1, answer="Cy"), "its answer is none of its options"),
         (question(1, window=(2.0, 1.0)), "its scene is wrong: window[N]: end N is not after start N"),
         (
             question(1, fields={"x": None}),
@@ -286,7 +286,7 @@ def test_a_folder_of_frames_has_the_rate_that_is_stated(yields: Register, here: 
     [
         ({}, "import: names no source"),
         ({"boxes": "t:gone.t"}, "gone.t: no such file or folder"),
-        ({"boxes": "file.x"}, "file.x: say the format, as FORMAT:PATH"),
+        ({"boxes": "file.t", "turns": "file.t"}, "file.t: say the format, as FORMAT:PATH"),
         ({"boxes": "trax:file.t"}, 'format="trax": is not a format'),
         ({"questions": "t:file.t"}, "t:file.t: t gives boxes, no questions"),
         ({"boxes": "t:file.t", "video": "gone.mp4"}, "gone.mp4: no such file"),
@@ -376,7 +376,7 @@ def test_clips_of_several_names_need_one_that_is_the_videos(yields: Register, cl
     source = yields("t", [box(0, "a"), box(0, "b")])
     with pytest.raises(SceneError) as error:
         import_scenes("out", source, video=clip)
-    assert str(error.value) == 't:file.t: none of its 2 clips is called "clip.mp4": "a", "b", ...'
+    assert str(error.value) == 't:file.t: none of its 2 clips is called "clip.mp4": "a", "b"'
     other = yields("u", [box(0, "a"), box(0, "clip")])
     import_scenes("out", other, video=clip)
     assert [(row["clip"], row["reason"]) for row in table()] == [("a", "it is of another clip than clip.mp4")]
@@ -408,3 +408,63 @@ def test_a_plugin_that_fails_is_one_line(yields: Register) -> None:
 
     with pytest.raises(AttnscopeError, match=r"file\.t: line 2: no number"):
         import_scenes("out", yields("t", records), fps=10)
+
+
+def test_one_person_has_one_spelling_in_boxes_and_turns(yields: Register) -> None:
+    """Also where the boxes spell it a third way, and where there are no boxes."""
+    spans = [
+        SpeechRecord(where=f"{n}", clip="x", speaker=name, start=n, end=n + 1) for n, name in enumerate(["Ada", "ada"])
+    ]
+    words = [SpeechRecord(where=f"w{n}", clip="x", text=f"word {n}", start=n + 0.1, end=n + 0.9) for n in range(2)]
+    sources: dict[str, Any] = {"turns": yields("who", spans, "turns"), "words": yields("w", words, "words")}
+    import_scenes("out", boxes=yields("t", [box(0, "x", "ADA")]), fps=10, **sources)
+    written = scene("scenes/x.json")
+    assert (list(written["speakers"]), [t["speaker"] for t in written["transcript"]]) == (["ADA"], ["ADA", "ADA"])
+    imported = import_scenes("none", **sources)
+    assert [t["speaker"] for t in scene("scenes/x.json", "none")["transcript"]] == ["Ada", "Ada"]
+    assert "names that differ in letter case alone are one speaker: ada is Ada" in imported.notes
+
+
+def test_what_the_video_says_otherwise_is_said(yields: Register, clip: Path) -> None:
+    """Another rate, a larger picture, and a rate that nothing has use for."""
+    far = [box(n, "clip", xyxy=(90, 10, 190, 60)) for n in range(3)]
+    imported = import_scenes("out", yields("t", far), video=clip, fps=30)
+    assert imported.notes == [
+        "3 of 3 boxes reach out of the picture of 96 x 64 pixels by more than a tenth of it: if they were drawn "
+        "on a larger one, state its size",
+        "frames are counted at 30 a second, and the video has 10",
+    ]
+    timed = [box(0, "clip", frame=None, time=0.5, xyxy=(96, 32, 192, 64))]
+    imported = import_scenes("sized", yields("u", timed), video=clip, fps=30, size=(192, 128))
+    assert imported.notes == [
+        "u:file.u: its boxes have times of their own; the 30 frames a second do not count for them"
+    ]
+    written = scene("scenes/clip.json", "sized")
+    assert written["box_units"] == "fraction"
+    assert written["speakers"]["Ada"]["segments"][0]["keyframes"][0]["xyxy"] == [0.5, 0.25, 1.0, 0.5]
+    with pytest.raises(SceneError) as error:
+        import_scenes("small", yields("v", [box(0, "clip", xyxy=(0.1, 0.1, 0.9, 1))]), video=clip)
+    assert "v:file.v: every box lies within 0..1, so they are fractions of the picture, not pixels" in str(error.value)
+
+
+def test_questions_about_parts_that_the_video_does_not_have(yields: Register, clip: Path) -> None:
+    asked = [
+        question(n, "clip", window=window) for n, window in enumerate([(0.0, 2.0), (2.0, 9.0), (3.0, 4.0), (2.5, 3.2)])
+    ]
+    turn = {"transcript": [{"text": "Late.", "start": 7.0}]}
+    late = SampleRecord(
+        where="s", clip="clip", question="Who?", options=("a", "b"), answer="a", scene_name="s", scene=turn
+    )
+    imported = import_scenes("out", yields("q", [*asked, late], "samples"), video=clip)
+    assert [entry["window"] for entry in entries()] == [[0.0, 2.0], [2.0, 3.0], [2.5, 3.2]]
+    assert [(row["where"], row["reason"]) for row in table()] == [
+        ("question 2", "its part begins after the end of the video"),
+        ("s", "its scene is wrong: transcript[N]: N to N s is beyond the end of clip.mp4 at N s"),
+    ]
+    assert imported.notes == ["the parts of 1 questions end after the video, and are cut at its end"]
+
+
+def test_ids_that_are_taken_are_said(yields: Register) -> None:
+    imported = import_scenes("out", yields("q", [question(n, id="7") for n in range(3)], "questions"))
+    assert [entry["id"] for entry in entries()] == ["7", "7 (2)", "7 (3)"]
+    assert imported.notes[0] == "2 questions have the id of another one, and got a number: 7 (2), 7 (3)"

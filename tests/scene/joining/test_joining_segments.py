@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from attnscope.errors import SceneError
-from attnscope.scene import BoxRecord, Scene
+from attnscope.scene import BoxRecord, Scene, boxes_at
 from attnscope.scene.joining.segments import Clock, place
 
 LEFT, RIGHT = (10.0, 10.0, 50.0, 90.0), (110.0, 10.0, 150.0, 90.0)
@@ -51,6 +51,29 @@ def test_between_keyframes_a_segment_goes_on_and_the_last_one_holds() -> None:
     assert placed.imported == 5  # what ends a segment is imported too
 
 
+def test_of_an_even_number_of_steps_the_shorter_middle_one_counts() -> None:
+    placed = place([box(None, frame=n) for n in (0, 1, 30)], Clock(rate=10.0))
+    assert spans(placed) == [(0.0, pytest.approx(0.2), [0.0, 0.1]), (3.0, 3.1, [3.0])]
+
+
+def test_a_keyframe_after_the_end_still_says_where_the_box_moves() -> None:
+    clock = Clock(times=[0.0, 0.5, 1.0], duration=1.5)
+    far = (60.0, 10.0, 100.0, 90.0)
+    placed = place(
+        [box(None, frame=n, xyxy=xyxy, keyframe=True) for n, xyxy in ((0, LEFT), (4, far), (5, RIGHT))], clock
+    )
+    assert spans(placed) == [(0.0, 2.0, [0.0, 2.0])]
+    assert reasons(placed) == [("Ada at None", "it is after the end of the video")]
+    scene = Scene.model_validate({"video": "clip.mp4", "speakers": placed.speakers})
+    assert boxes_at(scene.speakers["Ada"], [1.0])[0].tolist() == [35.0, 10.0, 75.0, 90.0]
+
+
+def test_an_end_after_the_last_frame_is_the_end_of_the_video() -> None:
+    clock = Clock(times=[0.0, 0.5, 1.0], duration=1.5)
+    placed = place([box(None, frame=0, keyframe=True), box(None, frame=3, ends=True)], clock)
+    assert (spans(placed), placed.rejected) == ([(0.0, 1.5, [0.0])], [])
+
+
 def test_a_track_of_keyframes_that_ends_without_one_lasts_a_frame() -> None:
     track = [box(None, frame=0, keyframe=True), box(None, frame=50)]
     assert spans(place(track, Clock(rate=25.0))) == [(0.0, 2.04, [0.0, 2.0])]
@@ -60,7 +83,7 @@ def test_numbers_of_frames_become_times_by_the_rate_or_by_the_videos_own_times()
     boxes = [box(None, frame=n) for n in (0, 1, 2)]
     assert spans(place(boxes, Clock(rate=4.0))) == [(0.0, 0.75, [0.0, 0.25, 0.5])]
     uneven = Clock(times=[0.0, 0.5, 0.75], duration=1.0)
-    assert spans(place(boxes, uneven)) == [(0.0, pytest.approx(1.125), [0.0, 0.5, 0.75])]
+    assert spans(place(boxes, uneven)) == [(0.0, 1.0, [0.0, 0.5, 0.75])]
     late = place([*boxes, box(None, frame=3)], uneven)
     assert reasons(late) == [("Ada at None", "it is after the end of the video")]
     with pytest.raises(SceneError, match="numbers of frames and no times"):

@@ -95,6 +95,12 @@ def test_a_word_without_a_time_goes_with_its_neighbours() -> None:
     assert short(result) == [("Ada", "In 2014 we", 0.5, 1.0), ("Ben", "won", 3.0, 3.5)]
 
 
+def test_a_word_whose_time_is_none_has_none() -> None:
+    words = [Word(text="Oh", start=float("nan"), end=-1.0), Word(text="no", start=0.5, end=1.0)]
+    result = turns([said("Oh no", 0.0, 1.0, words=words)], [span("Ada", 0.0, 2.0)])
+    assert short(result) == [("Ada", "Oh no", 0.0, 1.0)]
+
+
 def test_words_that_are_not_those_of_the_text_count_as_one() -> None:
     result = turns([said("Hello", 0.0, 1.0, speaker="Ada", words=timed("Good bye", 0.0, speaker="Ben"))])
     assert short(result) == [("Ada", "Hello", 0.0, 1.0)]
