@@ -34,6 +34,7 @@ SMALL = {
     "attnscope/threads.py": "how many threads there are, for metrics and reports alike",
     "attnscope/demo/film.py": "writes films for the demo, its training and the tests",
     "attnscope/files/terminal.py": "what a terminal may be sent, beside reading, writing and locks",
+    "attnscope/scene/joining/spelling.py": "how names are spelt, for boxes and for turns",
     "attnscope/scene/manifests/fields.py": "what stands where, for reading and writing",
     "attnscope/model/per_token.py": "one check of a prompt, with a test of its own",
     "attnscope/correct/notes.py": "sentences of several corrections",
