@@ -17,12 +17,12 @@ from typing import Any, Self
 from attnscope.errors import SceneError
 from attnscope.files import open_regular
 from attnscope.scene.importers import streaming
+from attnscope.scene.importers.datasets.columnar import dataset_files, is_dataset, rows
 from attnscope.scene.importers.streaming import json_items, text_lines
 from attnscope.scene.problems import show
 from attnscope.scene.records import Note
 
 TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
-_BATCH = 256  # rows of a parquet file in memory
 
 
 class IncompleteError(Exception):
@@ -77,21 +77,30 @@ def json_entries(path: Path) -> Iterator[Entry]:
         raise SceneError(f"{path}: is no list of JSON and no JSON Lines")
 
 
-def table_entries(path: Path) -> Iterator[Entry]:
-    """The rows of a table as objects: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet.
+def table_entries(path: Path, split: str = "") -> Iterator[Entry]:
+    """The rows of a table as objects: .csv, .tsv, .jsonl, .json (a list of objects), .parquet, or a dataset's folder.
 
-    Cells of .csv and .tsv are text; empty ones are None, as missing ones are.
+    Cells of .csv and .tsv are text; empty ones are None, as missing ones are. Cells of columns that hold files are
+    their paths, or `columnar.Embedded`.
+
+    Args:
+        path: The file, or the folder of a dataset.
+        split: Which part of a dataset; not needed where there is one.
 
     Raises:
         SceneError: If the file cannot be read as such a table.
     """
     suffix = path.suffix.lower()
-    if suffix in (".csv", ".tsv"):
+    if is_dataset(path):
+        yield from rows(dataset_files(path, split))
+    elif split:
+        raise SceneError(f"{path}: split: {show(split)} is given, and only a dataset's folder has splits")
+    elif suffix in (".csv", ".tsv"):
         yield from _rows(path, "," if suffix == ".csv" else "\t")
     elif suffix in (".jsonl", ".json"):
         yield from json_entries(path)
     elif suffix == ".parquet":
-        yield from _parquet(path)
+        yield from rows([path])
     else:
         *first, last = TABLES
         raise SceneError(f'{path}: a table is {", ".join(first)} or {last}, not "{path.suffix}"')
@@ -209,29 +218,3 @@ def _rows(path: Path, delimiter: str) -> Iterator[Entry]:
             raise SceneError(f"{path}: line {reader.line_num}: {error}") from None
         except UnicodeDecodeError as error:
             raise SceneError(f"{path}: not UTF-8 text (byte 0x{error.object[error.start]:02x})") from None
-
-
-def _parquet(path: Path) -> Iterator[Entry]:
-    import pyarrow
-    import pyarrow.parquet
-
-    with closing(open_regular(path, SceneError)) as file:
-        try:
-            table = pyarrow.parquet.ParquetFile(file)
-            columns = [field.name for field in table.schema_arrow if not _is_bytes(field.type)]
-            number = 0
-            for batch in table.iter_batches(_BATCH, columns=columns):
-                for row in batch.to_pylist():
-                    yield f"row {number}", row
-                    number += 1
-        except (pyarrow.ArrowException, OSError) as error:
-            raise SceneError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
-
-
-def _is_bytes(kind: Any) -> bool:
-    """Whether a column holds files (videos, images), or objects with such."""
-    import pyarrow
-
-    if pyarrow.types.is_struct(kind):
-        return any(_is_bytes(field.type) for field in kind)
-    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
