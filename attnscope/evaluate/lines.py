@@ -74,7 +74,7 @@ class Scorer:
             frames = self._frames(question.scene)
             prompts: dict[str, Any] = {PLAIN: self._build(question, frames, ())}
         except RequestError as error:
-            raise type(error)(f"{self.manifest.path}: line {question.line}: ", *error.args) from None
+            raise type(error)(f"{self.manifest.path}: {self.manifest.unit} {question.line}: ", *error.args) from None
         for condition, corrections in self.conditions.items():
             try:
                 shows = any("prompt" in correction.changes for correction in corrections)

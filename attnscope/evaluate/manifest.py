@@ -23,7 +23,7 @@ class Question:
 
     Attributes:
         id: Unique in the manifest.
-        line: Number of the line, from 1.
+        line: Number of the line, from 1; of the row of a dataset, from 0.
         scene: What is shown and asked; it has a question, two options or more, and an answer.
         clip: The video as results name it: relative to the manifest where it lies below it.
 
@@ -48,6 +48,7 @@ class Manifest:
         questions: At least one.
         sha256: SHA-256 of the file.
         scenes_sha256: SHA-256 of everything that the scenes say (not of the videos' pixels).
+        unit: What the numbers of questions count: lines, or rows of a dataset.
 
     Example:
         >>> manifest = attnscope.evaluate.read_manifest("manifest.jsonl")
@@ -59,6 +60,7 @@ class Manifest:
     questions: list[Question]
     sha256: str
     scenes_sha256: str
+    unit: str = "line"
 
     @property
     def clips(self) -> int:
@@ -75,7 +77,7 @@ def read_manifest(path: str | Path, videos: str | Path | None = None) -> Manifes
     """Read a manifest and every scene that it names.
 
     Args:
-        path: A file of JSON Lines, one question each (docs/eval.md), or a folder with a manifest.jsonl.
+        path: A file of JSON Lines, one question each, a folder with a manifest.jsonl, or a table (docs/eval.md).
         videos: Folder in which videos are found by the names that scenes give; one that is not there is where its
             scene says.
 
@@ -93,9 +95,9 @@ def read_manifest(path: str | Path, videos: str | Path | None = None) -> Manifes
         entry = reader.entry(number, line)
         check_scorable(entry)
         entries.append(entry)
-    folder = reader.path.parent
+    folder = reader.folder
     questions = [Question(e.id, e.line, e.scene, _clip(e.scene.video, folder)) for e in entries]
-    return Manifest(reader.path, questions, reader.sha256, _sha256(questions, entries))
+    return Manifest(reader.path, questions, reader.sha256, _sha256(questions, entries), reader.unit)
 
 
 def select_questions(

@@ -163,6 +163,7 @@ class LeftOut(Record):
         what: "box", "turn", "word", "question" or "sample".
         reason: Why, without the values of this record, so that equal reasons can be counted: `the box has no area`.
         name: What else identifies the record: its id, its speaker.
+        detail: The field that is wrong and its value, for a message about this record alone.
 
     Example:
         >>> attnscope.scene.LeftOut(where="line 9", what="box", reason="the box has no area").reason
@@ -172,6 +173,7 @@ class LeftOut(Record):
     what: str
     reason: str
     name: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 def run(
     manifest: Annotated[
-        Path, typer.Argument(metavar="MANIFEST", help="Questions (.jsonl), or a folder with a manifest.jsonl.")
+        Path,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="Questions: .jsonl, a folder with a manifest.jsonl, a table (.csv, .tsv, .parquet), or a dataset's folder.",
+        ),
     ],
     out: OutDir = Path("eval-out"),
     *,

@@ -13,11 +13,15 @@ from attnscope_cli._common import print_json, print_lines, progress_bar
 from attnscope_cli._options import Json, Videos, option
 
 
+_QUESTIONS = (".jsonl", ".csv", ".tsv", ".parquet")
+
+
 def run(
     file: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE", help="A capture (.h5), or a manifest of questions (.jsonl, or a folder with one)."
+            metavar="FILE",
+            help="A capture (.h5), or questions: a manifest (.jsonl, or a folder with one), a table, or a dataset's folder.",
         ),
     ],
     deep: Annotated[
@@ -33,7 +37,7 @@ def run(
 
     Example: `attnscope validate run.h5`
     """
-    is_manifest = file.suffix.lower() == ".jsonl" or is_folder(file)
+    is_manifest = file.suffix.lower() in _QUESTIONS or is_folder(file) or (not file.suffix and is_folder(file.parent))
     if deep and is_manifest:
         raise RequestError(f"--deep: {file} is a manifest, not a capture")
     if videos is not None and not is_manifest:

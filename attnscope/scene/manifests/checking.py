@@ -42,7 +42,7 @@ def check_manifest(path: str | Path, videos: str | Path | None = None, progress:
     """Read every line, every scene and every video of a manifest, and list what is wrong.
 
     Args:
-        path: A manifest, or a folder with a `manifest.jsonl`.
+        path: A manifest, a folder with a `manifest.jsonl`, or a table of questions.
         videos: Folder in which videos are found by the names that scenes give; a video that is missing is a problem
             only with it.
         progress: Called with (what, done, total).
@@ -66,11 +66,13 @@ def check_manifest(path: str | Path, videos: str | Path | None = None, progress:
                 checked.questions += 1
             _check_video(entry, films)
         except RequestError as error:
-            message = str(error).removeprefix(f"{reader.path}: line {number}: ")
+            message = str(error).removeprefix(f"{reader.place(number)}: ")
             problems.setdefault(message, []).append(number)
     checked.videos = len({key[0] for key in films})
     checked.missing = sorted({str(key[0]) for key, film in films.items() if film is None})
-    checked.problems = [f"{reader.path}: {_lines(numbers)}: {message}" for message, numbers in problems.items()]
+    checked.problems = [
+        f"{reader.path}: {_lines(numbers, reader.unit)}: {message}" for message, numbers in problems.items()
+    ]
     return checked
 
 
@@ -110,9 +112,9 @@ def _film(path: Path, rate: float | None) -> Frames | str | None:
     return replace(frames, images=frames.images[:0])
 
 
-def _lines(numbers: list[int]) -> str:
+def _lines(numbers: list[int], unit: str) -> str:
     """`line 3`, `lines 3, 5, 8 and 12 more`."""
     if len(numbers) == 1:
-        return f"line {numbers[0]}"
+        return f"{unit} {numbers[0]}"
     shown = ", ".join(map(str, numbers[:3]))
-    return f"lines {shown}" + (f" and {len(numbers) - 3:,} more" if len(numbers) > 3 else "")
+    return f"{unit}s {shown}" + (f" and {len(numbers) - 3:,} more" if len(numbers) > 3 else "")

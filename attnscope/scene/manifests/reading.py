@@ -14,8 +14,10 @@ from attnscope.errors import RequestError, SceneError
 from attnscope.files import DATA_LIMIT, is_folder, read_bytes
 from attnscope.scene.manifests.fields import ASKED, KEYS, MANIFEST
 from attnscope.scene.names import did_you_mean
+from attnscope.scene.manifests.tables import QuestionTable, Row
 from attnscope.scene.problems import decoded, show
 from attnscope.scene.read import read_scene, scene_of
+from attnscope.scene.records import LeftOut
 from attnscope.scene.scene import Scene
 
 _SHAPE = 'which has one line of JSON a question, like {"scene": "clip1/who.json"} (docs/eval.md)'
@@ -27,7 +29,7 @@ class Entry:
 
     Attributes:
         id: Names the question.
-        line: Number of the line, from 1.
+        line: Number of the line, from 1; of the row of a dataset, from 0.
         scene: What is shown and asked.
         base: The scene without what stands in the line; lines that name one file share it.
         where: What messages about its question begin with.
@@ -45,7 +47,9 @@ class ManifestReader:
 
     Attributes:
         path: The manifest.
-        sha256: SHA-256 of the file.
+        folder: What videos and scenes are relative to.
+        unit: What lines are called: "line", or "row" in a table whose rows have numbers from 0.
+        sha256: SHA-256 of the file, or of the files of a dataset.
     """
 
     def __init__(
@@ -54,44 +58,60 @@ class ManifestReader:
         """Read the file, not yet its lines.
 
         Args:
-            path: A manifest, or a folder with a `manifest.jsonl`.
+            path: A manifest, a folder with a `manifest.jsonl`, or a table of questions (`tables`).
             find: Finds a video by the name that a scene gives.
             must_exist: Refuse scenes whose videos are not there.
 
         Raises:
             RequestError: If it cannot be read, or is no manifest at all.
         """
-        path = Path(path)
-        self.path = path / MANIFEST if is_folder(path) else path
         self._find, self._must_exist = find, must_exist
+        self._scenes: dict[Path, Scene] = {}
+        self._lines: dict[str, int] = {}
+        self._table = QuestionTable.at(Path(path))
+        if self._table is not None:
+            self.path, self.folder, self.unit = Path(path), self._table.folder, self._table.unit
+            self.sha256 = self._table.sha256()
+            return
+        self.path = Path(path) / MANIFEST if is_folder(path) else Path(path)
+        self.folder, self.unit = self.path.parent, "line"
         content = read_bytes(self.path, DATA_LIMIT)
         if b"\0" in content[:1024] and content[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             raise RequestError(f"{self.path}: is not a manifest, {_SHAPE}")
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._text = decoded(self.path, content)
-        self._scenes: dict[Path, Scene] = {}
-        self._lines: dict[str, int] = {}
 
-    def lines(self) -> Iterator[tuple[int, str]]:
-        """Number and text of each line that is not blank."""
+    def place(self, number: int) -> str:
+        """What messages about a line begin with."""
+        return f"{self.path}: {self.unit} {number}"
+
+    def lines(self) -> Iterator[tuple[int, str | Row]]:
+        """Number and text of each line that is not blank; the fields of each row of a table.
+
+        Raises:
+            RequestError: If a table cannot be read.
+        """
+        if self._table is not None:
+            yield from self._table.rows()
+            return
         for number, line in enumerate(self._text.split("\n"), 1):
             if line.strip():
                 yield number, line
 
-    def entry(self, number: int, line: str) -> Entry:
+    def entry(self, number: int, line: str | Row) -> Entry:
         """What a line says.
 
         Raises:
             RequestError: The first thing that is wrong: the manifest, the line, the field and its value.
         """
-        where = f"{self.path}: line {number}"
+        where = self.place(number)
         fields = _fields(where, line)
         given = fields["scene"]
         if isinstance(given, str):
-            base = self._scene(where, self.path.parent / given)
+            base = self._scene(where, self.folder / given)
         else:
             try:
-                base = scene_of(Scene, given, self.path.parent, "", find=self._find, must_exist=self._must_exist)
+                base = scene_of(Scene, given, self.folder, "", find=self._find, must_exist=self._must_exist)
             except SceneError as error:
                 raise RequestError(f"{where}: scene: {str(error).removeprefix(': ')}") from None
         scene = _questioned(where, _asking(where, base, fields), fields)
@@ -99,10 +119,10 @@ class ManifestReader:
         if name is None:
             raise RequestError(f"{where}: id: is missing, and a line that holds a whole scene needs one")
         if name in self._lines:
-            raise RequestError(f"{where}: id: {show(name)} is also the id of line {self._lines[name]}")
+            raise RequestError(f"{where}: id: {show(name)} is also the id of {self.unit} {self._lines[name]}")
         self._lines[name] = number
         if isinstance(given, str) and "question" not in fields:
-            where = f"{where}: scene: {self.path.parent / given}"
+            where = f"{where}: scene: {self.folder / given}"
         return Entry(name, number, scene, base, where)
 
     def find(self, id: str) -> Entry:
@@ -113,7 +133,7 @@ class ManifestReader:
         """
         ids = []
         for number, line in self.lines():
-            fields = _fields(f"{self.path}: line {number}", line)
+            fields = _fields(self.place(number), line)
             ids.append(_id(fields))
             if ids[-1] == id:
                 return self.entry(number, line)
@@ -183,8 +203,12 @@ def _questioned(where: str, base: Scene, fields: Mapping[str, Any]) -> Scene:
     return base.model_copy(update={name: getattr(asked, name) for name in ASKED})
 
 
-def _fields(where: str, line: str) -> dict[str, Any]:
+def _fields(where: str, line: str | Row) -> dict[str, Any]:
     """One line as an object with known keys."""
+    if isinstance(line, LeftOut):
+        raise RequestError(": ".join(part for part in (where, line.detail, line.reason) if part))
+    if isinstance(line, dict):
+        return line
     try:
         fields = json.loads(line, object_pairs_hook=_once)
     except json.JSONDecodeError as error:

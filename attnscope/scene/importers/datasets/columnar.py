@@ -12,6 +12,7 @@ an `Embedded` if the file is inside.
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -43,7 +44,13 @@ def is_dataset(path: Path) -> bool:
     """Whether a folder holds a dataset: one saved to disk, or Parquet files."""
     if not is_folder(path):
         return False
-    return exists(path / _STATE) or exists(path / _SPLITS) or next(path.rglob("*.parquet"), None) is not None
+    return exists(path / _STATE) or exists(path / _SPLITS) or next(_parquets(path), None) is not None
+
+
+def is_split(path: Path) -> bool:
+    """Whether a path that is not there is a dataset's folder and the name of a split whose files lie in it."""
+    start = f"{glob.escape(path.name)}-*.parquet"
+    return bool(path.name) and not exists(path) and any(path.parent.glob(start))
 
 
 def dataset_files(path: Path, split: str = "") -> list[Path]:
@@ -65,13 +72,13 @@ def dataset_files(path: Path, split: str = "") -> list[Path]:
         names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
         return _saved(path / _chosen(path, names, split))
     by_split: dict[str, list[Path]] = {}
-    for file in sorted(path.rglob("*.parquet")):
+    for file in sorted(_parquets(path)):
         shard = _SHARD.fullmatch(file.stem)
         above = file.relative_to(path).parent.name
         by_split.setdefault(shard["split"] if shard else above or file.stem, []).append(file)
     if not by_split:
         raise SceneError(f"{path}: is no dataset: it has neither {_STATE} nor files that end in .parquet")
-    return by_split[_chosen(path, list(by_split), split)]
+    return by_split[_chosen(next(iter(by_split.values()))[0].parent, list(by_split), split)]
 
 
 def rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,6 +98,12 @@ def rows(files: list[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
                     number += 1
         except (pyarrow.ArrowException, OSError) as error:
             raise SceneError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _parquets(path: Path) -> Iterator[Path]:
+    """Parquet files at most two folders deep, as on the hub; a folder of anything may be large."""
+    for pattern in ("*.parquet", "*/*.parquet", "*/*/*.parquet"):
+        yield from path.glob(pattern)
 
 
 def _saved(path: Path) -> list[Path]:
@@ -176,7 +189,7 @@ def _holds(source: Any, leaf: str) -> bool:
 
 
 def _is_there(column: Any) -> bool:
-    return any((column.field("bytes") if is_media(column.type) else column).is_valid().to_pylist())
+    return any((column.field("bytes") if _is_nesting(column.type) else column).is_valid().to_pylist())
 
 
 def _arrow(path: Path) -> Iterator[_Cells]:

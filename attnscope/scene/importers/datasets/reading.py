@@ -26,7 +26,15 @@ TABLES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
 
 class IncompleteError(Exception):
-    """A record cannot be imported; the message is the reason, without the record's own values."""
+    """A record cannot be imported; the message is the reason, without the record's own values.
+
+    Attributes:
+        column: Which of its values is wrong, if it is one.
+    """
+
+    def __init__(self, reason: str, column: str = "") -> None:
+        super().__init__(reason)
+        self.column = column
 
 
 class Shelf:
@@ -150,11 +158,11 @@ def words(record: dict[str, Any], key: str, reason: str) -> str:
     """
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, (str, int, float)) or not str(value).strip():
-        raise IncompleteError(reason)
+        raise IncompleteError(reason, key)
     return str(value).strip()
 
 
-def number(value: Any, reason: str) -> float:
+def number(value: Any, reason: str, column: str = "") -> float:
     """A finite number, given as one or as text.
 
     Raises:
@@ -162,7 +170,7 @@ def number(value: Any, reason: str) -> float:
     """
     found = streaming.number(value)
     if found is None:
-        raise IncompleteError(reason)
+        raise IncompleteError(reason, column)
     return found
 
 

@@ -1,6 +1,7 @@
 """Tables with named columns, one record a row: questions, boxes, or turns. The format is ours.
 
-.csv, .tsv, .jsonl, .json (a list of objects) and .parquet are read. What the rows are follows from the columns, or is
+.csv, .tsv, .jsonl, .json (a list of objects), .parquet, and folders of datasets (as `datasets.save_to_disk` or the hub
+lays them out) are read. What the rows are follows from the columns, or is
 said with `rows`:
 
 - questions: `question`; also `clip`, `id`, `options`, `answer`, `start` and `end` of the part of the clip that is asked
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from attnscope.errors import SceneError
+from attnscope.scene.importers.datasets.columnar import Embedded
 from attnscope.scene.importers.datasets.reading import Entry, IncompleteError, members, number, table_entries, words
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.models import BoxUnits
@@ -36,6 +38,7 @@ from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, Re
 _QUESTIONS = ("clip", "id", "question", "options", "answer", "start", "end")
 _BOXES = ("clip", "name", "time", "frame", "track", "score", "x1", "y1", "x2", "y2", "left", "top", "width", "height")
 _TURNS = ("clip", "speaker", "start", "end", "text")
+_WRITE = "write it out and name the file"
 CLIPS = (
     *("clip", "clip_name", "clip_id", "clip_file", "clip_path", "video", "video_name", "video_id", "video_file"),
     *("video_path", "vid", "vid_name", "vid_id", "movie", "media", "file", "file_name", "file_path", "path"),
@@ -58,7 +61,7 @@ _WHAT = {"questions": "question", "boxes": "box", "turns": "turn"}
     documentation="docs/import.md",
 )
 def read_table(
-    path: Path, *, rows: str = "", columns: str = "", separator: str = "|", units: BoxUnits = "pixels"
+    path: Path, *, rows: str = "", columns: str = "", separator: str = "|", units: BoxUnits = "pixels", split: str = ""
 ) -> Iterator[Record | Note]:
     """Read a table.
 
@@ -68,9 +71,10 @@ def read_table(
         columns: Names of columns that are called otherwise, `clip=vid_name,question=q`.
         separator: What stands between options that are one text.
         units: Of boxes: pixels or fraction.
+        split: Which part of a dataset's folder; not needed where there is one.
     """
     renamed = _renamed(path, columns)
-    entries = table_entries(path)
+    entries = table_entries(path, split)
     first = next(entries, None)
     if first is None:
         raise SceneError(f"{path}: holds no row")
@@ -117,9 +121,14 @@ def _clip_column(path: Path, header: set[str]) -> str | None:
 
 
 def _refuse_unclear_clips(path: Path, entry: Entry, renamed: dict[str, str]) -> None:
-    """Refuse a row that says its clip in a column that is not taken as the clip: it would be about any video."""
+    """Refuse a row that holds its video, or whose clip is in a column that is not taken as such: it would be about any."""
     where, row = entry
-    if not isinstance(row, dict) or "clip" in (values := _named(row, renamed)):
+    if not isinstance(row, dict):
+        return
+    values = _named(row, renamed)
+    if isinstance(values.get("clip"), Embedded):
+        raise SceneError(f"{path}: {where}: clip: holds the video itself, and videos are read from files: {_WRITE}")
+    if "clip" in values:
         return
     for name, value in values.items():
         tells = name not in _QUESTIONS and not _OPTION.fullmatch(name) and isinstance(value, str)
@@ -161,16 +170,27 @@ def _record(
 ) -> Record:
     where, row = entry
     clip = name = ""
+    values: dict[str, Any] = {}
     try:
         values = _named(members(row), renamed)
         clip = "" if values.get("clip") is None else str(values["clip"]).strip()
         name = str(next((values[key] for key in ("id", "name", "speaker") if values.get(key)), ""))
         if clips and not clip:
-            raise IncompleteError("has no clip")
+            raise IncompleteError("has no clip", "clip")
         made: Record = make(where, clip, values, separator, units)
     except IncompleteError as lack:
-        return LeftOut(where=where, clip=clip, what=_WHAT[kind], reason=str(lack), name=name)
+        return LeftOut(
+            where=where, clip=clip, what=_WHAT[kind], reason=str(lack), name=name, detail=_detail(lack, values)
+        )
     return made
+
+
+def _detail(lack: IncompleteError, values: dict[str, Any]) -> str:
+    """The column that is wrong, and what stands in it."""
+    if not lack.column:
+        return ""
+    value = values.get(lack.column)
+    return lack.column if value is None else f"{lack.column}: {show(value)}"
 
 
 def _question(where: str, clip: str, row: dict[str, Any], separator: str, _units: BoxUnits) -> QuestionRecord:
@@ -181,9 +201,9 @@ def _question(where: str, clip: str, row: dict[str, Any], separator: str, _units
         options = tuple(str(row[name]).strip() for _, name in columns if row[name] not in (None, ""))
     answer = None if row.get("answer") in (None, "") else str(row["answer"]).strip()
     if len({name_key(option) for option in options}) < len(options):
-        raise IncompleteError("two of its options are the same")
+        raise IncompleteError("two of its options are the same", "options")
     if answer is not None and options and name_key(answer) not in map(name_key, options):
-        raise IncompleteError("its answer is none of its options")
+        raise IncompleteError("its answer is none of its options", "answer")
     taken = {*_QUESTIONS, *(name for _, name in columns)}
     identity = row.get("id")
     return QuestionRecord(
@@ -204,16 +224,16 @@ def _options(given: Any, separator: str) -> tuple[str, ...]:
     parts = given if isinstance(given, list) else str(given).split(separator)
     options = tuple(str(part).strip() for part in parts)
     if not all(options):
-        raise IncompleteError("one of its options is empty")
+        raise IncompleteError("one of its options is empty", "options")
     return options
 
 
 def _window(row: dict[str, Any]) -> tuple[float, float] | None:
     if row.get("start") is None and row.get("end") is None:
         return None
-    start, end = (number(row.get(key), f"its {key} is no number") for key in ("start", "end"))
+    start, end = (number(row.get(key), f"its {key} is no number", key) for key in ("start", "end"))
     if not 0 <= start < end:
-        raise IncompleteError("its end is not after its start")
+        raise IncompleteError("its end is not after its start", "end")
     return start, end
 
 
