@@ -173,7 +173,7 @@ class LeftOut(Record):
     what: str
     reason: str
     name: str = ""
-    detail: str = ""
+    detail: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attnscope.errors import Argument, SceneError
 from attnscope.files import exists, is_folder, real_path
+from attnscope.scene.manifests.fields import SUFFIXES
 from attnscope.scene.manifests.reading import ManifestReader
 from attnscope.scene.read import files_to_dict
 from attnscope.scene.scene import Scene
@@ -68,7 +69,7 @@ def scene_from_flags(
 
 def _base(path: Path, video: Path | None, id: str | None) -> Scene:
     """The scene of a file, or of a question of a manifest."""
-    is_manifest = path.suffix.lower() == ".jsonl" or is_folder(path, SceneError)
+    is_manifest = path.suffix.lower() in SUFFIXES or is_folder(path, SceneError)
     if not is_manifest and id is None:
         return Scene.read(path, video=video)
     if not is_manifest:

@@ -35,7 +35,7 @@ def run(
         Path,
         typer.Argument(
             metavar="MANIFEST",
-            help="Questions: .jsonl, a folder with a manifest.jsonl, a table (.csv, .tsv, .parquet), or a dataset's folder.",
+            help="Questions: .jsonl, a folder with a manifest.jsonl, a table (.csv, .tsv, .parquet), or a dataset.",
         ),
     ],
     out: OutDir = Path("eval-out"),

@@ -13,15 +13,12 @@ from attnscope_cli._common import print_json, print_lines, progress_bar
 from attnscope_cli._options import Json, Videos, option
 
 
-_QUESTIONS = (".jsonl", ".csv", ".tsv", ".parquet")
-
-
 def run(
     file: Annotated[
         Path,
         typer.Argument(
             metavar="FILE",
-            help="A capture (.h5), or questions: a manifest (.jsonl, or a folder with one), a table, or a dataset's folder.",
+            help="A capture (.h5), or questions: a manifest (.jsonl, or a folder with one), a table, or a dataset.",
         ),
     ],
     deep: Annotated[
@@ -32,12 +29,14 @@ def run(
 ) -> None:
     """Check a capture, or a manifest; exits with 1 if something is wrong.
 
-    A capture: its structure and checksums, and that its readings agree. A manifest: every line, every scene and every
+    A capture: its structure and checksums, and that its readings agree. Questions: every line, every scene and every
     video; each problem is one line. Videos may be missing unless --videos is given.
 
     Example: `attnscope validate run.h5`
     """
-    is_manifest = file.suffix.lower() in _QUESTIONS or is_folder(file) or (not file.suffix and is_folder(file.parent))
+    from attnscope.scene.manifests.fields import SUFFIXES
+
+    is_manifest = file.suffix.lower() in SUFFIXES or is_folder(file) or (not file.suffix and is_folder(file.parent))
     if deep and is_manifest:
         raise RequestError(f"--deep: {file} is a manifest, not a capture")
     if videos is not None and not is_manifest:

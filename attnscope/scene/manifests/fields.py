@@ -8,6 +8,8 @@ from typing import Any
 from attnscope.scene.models import SceneFields
 
 MANIFEST, SCENES = "manifest.jsonl", "scenes"
+TABLES = (".csv", ".tsv", ".parquet")  # read as manifests
+SUFFIXES = (".jsonl", *TABLES)
 # Fields of a scene that may differ between questions about it, and stand in a line
 ASKED = ("question", "options", "answer", "fields", "window")
 KEYS = ("id", "scene", "question_id", *ASKED)

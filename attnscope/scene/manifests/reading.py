@@ -13,8 +13,8 @@ from typing import Any
 from attnscope.errors import RequestError, SceneError
 from attnscope.files import DATA_LIMIT, is_folder, read_bytes
 from attnscope.scene.manifests.fields import ASKED, KEYS, MANIFEST
-from attnscope.scene.names import did_you_mean
 from attnscope.scene.manifests.tables import QuestionTable, Row
+from attnscope.scene.names import did_you_mean
 from attnscope.scene.problems import decoded, show
 from attnscope.scene.read import read_scene, scene_of
 from attnscope.scene.records import LeftOut

@@ -17,11 +17,10 @@ from attnscope.errors import SceneError
 from attnscope.files import exists, is_folder, open_regular
 from attnscope.scene.importers.datasets.columnar import dataset_files, is_dataset, is_split
 from attnscope.scene.importers.datasets.table import read_table
-from attnscope.scene.manifests.fields import MANIFEST
+from attnscope.scene.manifests.fields import MANIFEST, TABLES
 from attnscope.scene.records import LeftOut, Note, QuestionRecord
 
 logger = logging.getLogger("attnscope")
-_SUFFIXES = (".csv", ".tsv", ".parquet")
 _BLOCK = 2**20  # bytes that are hashed at once
 Row = dict[str, Any] | LeftOut
 
@@ -41,7 +40,7 @@ class QuestionTable:
     @classmethod
     def at(cls, path: Path) -> QuestionTable | None:
         """The table at a path, which may be a dataset's folder with the name of a split behind it; None if none is."""
-        if path.suffix.lower() in _SUFFIXES and not is_folder(path):
+        if path.suffix.lower() in TABLES and not is_folder(path):
             return cls(path)
         if exists(path):
             whole = is_folder(path) and not exists(path / MANIFEST) and is_dataset(path)

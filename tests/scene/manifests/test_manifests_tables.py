@@ -98,7 +98,7 @@ def test_parquet_as_on_the_hub(folder: Path) -> None:
     shard(hub / "data" / "test-00001-of-00002.parquet", ROWS[1:])
     assert [q[:2] for q in read(hub, videos=folder)] == [("a", 0), ("b", 1), ("c", 2)]  # numbers run on
     shard(hub / "data" / "train-00000-of-00001.parquet", ROWS[2:])
-    with pytest.raises(RequestError, match='has several splits, "test", "train": name one, as in .*hub/data/test$'):
+    with pytest.raises(RequestError, match=r'has several splits, "test", "train": name one, as in .*hub/data/test$'):
         read(hub)
     assert len(read(hub / "data" / "test", videos=folder)) == 3
     assert check_manifest(hub / "data" / "train", videos=folder).questions == 1
@@ -169,7 +169,7 @@ def test_a_table_of_something_else(folder: Path) -> None:
     with pytest.raises(RequestError, match="line 2: question: has no question"):
         read(path)
     path = write_csv(folder / "q.csv", [{"question": "Who?", "options": "a|b", "answer": "a"}])
-    with pytest.raises(RequestError, match="line 2: neither a column of clips .* nor one called scene"):
+    with pytest.raises(RequestError, match=r"line 2: neither a column of clips .* nor one called scene"):
         read(path)
     (folder / "q.csv").write_text("question,answer\n")
     with pytest.raises(RequestError, match=r"q\.csv: holds no row"):

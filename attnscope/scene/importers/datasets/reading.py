@@ -32,7 +32,7 @@ class IncompleteError(Exception):
         column: Which of its values is wrong, if it is one.
     """
 
-    def __init__(self, reason: str, column: str = "") -> None:
+    def __init__(self, reason: str = "", column: str = "") -> None:
         super().__init__(reason)
         self.column = column
 

@@ -57,7 +57,7 @@ _WHAT = {"questions": "question", "boxes": "box", "turns": "turn"}
     name="table",
     yields=("questions", "boxes", "turns"),
     suffixes=(".csv", ".tsv", ".jsonl", ".parquet"),
-    summary="a table with named columns: questions, boxes, or turns (.csv, .tsv, .jsonl, .json, .parquet)",
+    summary="a table with named columns: questions, boxes, or turns (.csv, .tsv, .jsonl, .json, .parquet, a dataset)",
     documentation="docs/import.md",
 )
 def read_table(
@@ -121,7 +121,7 @@ def _clip_column(path: Path, header: set[str]) -> str | None:
 
 
 def _refuse_unclear_clips(path: Path, entry: Entry, renamed: dict[str, str]) -> None:
-    """Refuse a row that holds its video, or whose clip is in a column that is not taken as such: it would be about any."""
+    """Refuse a row that holds its video, or says its clip in a column that is not taken as such."""
     where, row = entry
     if not isinstance(row, dict):
         return
