@@ -87,7 +87,7 @@ class Scorer:
 
     def _frames(self, scene: Scene) -> Frames:
         """The frames of a scene; those of the last one are kept, since questions about one video are neighbours."""
-        source = (scene.video, scene.frame_rate, scene.window)
+        source = (scene.video, scene.frame_rate, scene.window, str(scene.further))
         if self.decoded is None or self.decoded[0] != source:
             self.decoded = source, read_scene_frames(scene, self.sampling)
         else:

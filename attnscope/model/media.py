@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from attnscope.errors import ModelError
@@ -30,17 +31,22 @@ if TYPE_CHECKING:
 # Times go to the processor as frame numbers of a clock with this many ticks a second: true with any frame
 # rate.
 _TICKS = 1000
+_SAME_RATE = 1e-3  # of a rate: two videos that differ less are sampled at one
 
 
 def media_parts(loaded: LoadedModel, frames: Frames) -> list[str]:
-    """Return the types of the chat message's media parts: one video, one image, or one image a frame.
+    """Return the types of the chat message's media parts: for each medium one video, one image, or one image a frame.
 
     A model without a video processor gets a clip as a row of images.
     """
-    if frames.kind == "image":
+    return [kind for part in frames.parts() for kind in _kinds(loaded, part)]
+
+
+def _kinds(loaded: LoadedModel, part: Frames) -> list[str]:
+    if part.kind == "image":
         return ["image"]
     if getattr(loaded.processor, "video_processor", None) is None:
-        return ["image"] * len(frames.images)
+        return ["image"] * len(part.images)
     return ["video"]
 
 
@@ -53,27 +59,56 @@ def process(loaded: LoadedModel, text: str, frames: Frames) -> dict[str, Any]:
     Raises:
         ModelError: The processor fails.
     """
-    parts = media_parts(loaded, frames)
     layout: Layout = LAYOUTS.get(loaded.family, NoLayout())
-    kwargs = layout.processor_kwargs(loaded.processor, parts[0])
-    if parts == ["video"]:
-        images = frames.images
-        if missing := max(_least_frames(loaded, layout) - len(images), 0):
-            images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
+    videos = [part for part in frames.parts() if _kinds(loaded, part) == ["video"]]
+    pictures = [part for part in frames.parts() if _kinds(loaded, part) != ["video"]]
+    kwargs: dict[str, Any] = {}
+    for kind, parts in (("image", pictures), ("video", videos)):
+        if parts:
+            kwargs |= layout.processor_kwargs(loaded.processor, kind)
+    ways = [kwargs]
+    if videos:
+        shown = [_long_enough(loaded, layout, part) for part in videos]
         kwargs |= {
-            "videos": [[images]],  # nested: SmolVLM counts the videos of each prompt
+            "videos": [shown],  # nested: SmolVLM counts the videos of each prompt
             **taken(
                 loaded.processor,
-                {"video_metadata": [_metadata(frames, len(images))], "do_sample_frames": False},
+                {
+                    "video_metadata": [_metadata(part, len(own)) for part, own in zip(videos, shown, strict=True)],
+                    "do_sample_frames": False,
+                },
             ),
         }
         if layout.states_rate:
-            kwargs["fps"] = 1 / _interval(frames)
+            kwargs["fps"] = _one_rate(loaded, videos)
         # Muse Glimmer's drops the times it needs unless it is asked for them; MiniMax M3's resizes no frames by default
-        return _processed(loaded, text, [kwargs, *(kwargs | {name: True} for name in ("return_metadata", "do_resize"))])
-    pictures = [Image.fromarray(image) for image in frames.images]  # which every processor takes
-    # Nested, because some count the images of each prompt; flat for those that know no prompts of several images
-    return _processed(loaded, text, [kwargs | {"images": [pictures]}, kwargs | {"images": pictures}])
+        ways = [kwargs, *(kwargs | {name: True} for name in ("return_metadata", "do_resize"))]
+    if pictures:
+        images = [Image.fromarray(image) for part in pictures for image in part.images]  # which every processor takes
+        # Nested, because some count the images of each prompt; flat for those that know no prompts of several images
+        ways = [way | {"images": form} for form in ([images], images) for way in ways]
+    return _processed(loaded, text, ways)
+
+
+def _long_enough(loaded: LoadedModel, layout: Layout, part: Frames) -> NDArray[np.uint8]:
+    """The frames of a video, the last one repeated where the processor needs more."""
+    missing = max(_least_frames(loaded, layout) - len(part.images), 0)
+    return np.concatenate([part.images, np.repeat(part.images[-1:], missing, axis=0)]) if missing else part.images
+
+
+def _one_rate(loaded: LoadedModel, videos: Sequence[Frames]) -> float:
+    """The rate of sampling, for a processor that takes one for all videos.
+
+    Raises:
+        ModelError: They differ.
+    """
+    rates = [1 / _interval(part) for part in videos]
+    if max(rates) - min(rates) > _SAME_RATE * max(rates):
+        raise ModelError(
+            f"{loaded.id}: {type(loaded.processor).__name__} takes one rate of frames for all videos, and these are"
+            f" sampled at {', '.join(f'{rate:.3g}' for rate in rates)} a second; sample by `fps`"
+        )
+    return rates[0]
 
 
 def _processed(loaded: LoadedModel, text: str, ways: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -136,8 +136,9 @@ def preview_model(
     scene, frames = preview.scene, preview.frames
     written = write_prompt(loaded, scene, frames, template=template, probe=False)
     tokens = written.tokens
-    views = _views(loaded, written.processed, frames) if written.placing.how != NOWHERE else []
-    size = _picture_size(loaded, written.processed, len(frames.images))
+    alone = written.placing.how != NOWHERE and not frames.media
+    views = _views(loaded, written.processed, frames) if alone else []
+    size = _picture_size(loaded, written.processed, len(frames.images)) if alone else None
     covered = [group_name(COVERED, name) for name in preview.boxes.speakers]
     shares = tokens[covered].to_numpy(np.float64).T  # [S, N]
     owners = np.greater_equal(shares, coverage)  # NaN (no cell) is never at least anything
@@ -146,7 +147,11 @@ def preview_model(
     findings = [
         *([Finding("no_places", f"{written.placing.reason}: {NO_PLACES}")] if written.placing.how == NOWHERE else []),
         *([] if beyond is None else [Finding("prompt_too_long", beyond)]),
-        *(Finding("sound", note) for note in sound_note(loaded, scene.video)),
+        *(
+            Finding("sound", note)
+            for video in (scene.video, *(item.video for item in scene.further))
+            for note in sound_note(loaded, video)
+        ),
         *(cell_findings(preview, cells, coverage) if written.placing.how != NOWHERE else []),
     ]
     return ModelPreview(loaded.id, loaded.family, written.text, tokens, written.placing, coverage, cells, findings)

@@ -10,11 +10,12 @@ import numpy as np
 from attnscope.errors import ModelError, RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.align import align
-from attnscope.model.layouts import LAYOUTS, LabelStyle, Places, layout_places
+from attnscope.model.layouts import LAYOUTS, LabelStyle, Places
 from attnscope.model.media import media_parts, model_inputs, process, text_kwargs, visual_ids
 from attnscope.model.per_token import token_inputs
 from attnscope.model.positions import context_note
 from attnscope.model.render import DEFAULT_TEMPLATE, render
+from attnscope.model.several import media_places
 from attnscope.model.sound import refuse_sound, sound_note
 from attnscope.model.tokens import token_table
 from attnscope.placing import Placing, no_layout, percent
@@ -114,7 +115,8 @@ def build_prompt(loaded: LoadedModel, scene: Scene, frames: Frames, *, template:
     per_token = token_inputs(inputs | rest, lambda: process(loaded, f"{written.rendered} and so on", frames))
     beyond = context_note(loaded, inputs)
     warnings = written.warnings if beyond is None else [*written.warnings, beyond]
-    return Prompt(written.text, inputs, written.tokens, frames, scene, warnings, rest, per_token, written.placing)
+    prompt = Prompt(written.text, inputs, written.tokens, frames, scene, warnings, rest, per_token, written.placing)
+    return verify_places(loaded, prompt) if frames.media else prompt
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,8 @@ def write_prompt(
     visual = np.isin(input_ids, list(ids))
     boxes = scene_boxes(scene, frames)
     warnings = [*frames.warnings, *boxes.warnings, *scene.notes, *speaker_notes(scene), *question_notes(scene)]
-    warnings += sound_note(loaded, scene.video)
+    for video in (scene.video, *(item.video for item in scene.further)):
+        warnings += sound_note(loaded, video)
     places, placing = _places(loaded, processed, frames, int(visual.sum()), probe=probe)
     if placing.how == NOWHERE:
         warnings.append(f"{placing.reason}: {NO_PLACES}")
@@ -228,7 +231,7 @@ def _places(
             reason = f"{no_layout(str(loaded.model.config.model_type))}, and places are found by running the model"
             return None, Placing(NOWHERE, reason=reason)
         return _probed(loaded, frames, count)
-    places = layout_places(loaded, processed, frames, count)
+    places = media_places(loaded, processed, frames, count)
     if np.isnan(places.box).any(axis=1).all():
         raise ModelError(f"{loaded.id}: the layout of family {loaded.family} gives none of {count} tokens a cell")
     return places, Placing(LAYOUT)
@@ -265,7 +268,10 @@ def verify_places(loaded: LoadedModel, prompt: Prompt) -> Prompt:
     try:
         share = verified_share(loaded, prompt.frames)
     except ModelError as error:
-        note = f"{family} could not be verified: {str(error).removeprefix(f'{loaded.id}: ')}"
+        why = str(error).removeprefix(f"{loaded.id}: ")
+        if prompt.frames.media:  # a model that cannot take them together would fail on the prompt too
+            raise ModelError(f"{loaded.id}: cannot take these videos and images in one prompt: {why}") from None
+        note = f"{family} could not be verified: {why}"
         return replace(prompt, warnings=[*prompt.warnings, note])
     if share < LEAST:
         raise ModelError(

@@ -87,11 +87,16 @@ def _facts(scene: ScenePreview, model: ModelPreview | None) -> list[str]:
     """What is shown and how, a sentence each."""
     frames = scene.frames
     count = len(frames.times)
-    shown = "One image" if frames.kind == "image" else f"{count} frame{'' if count == 1 else 's'}"
-    facts = [f"{shown} of {frames.width} × {frames.height} pixels"]
+    kind = "image" if frames.kind == "image" else "frame"
+    facts = [f"{count} {kind}{'' if count == 1 else 's'} of {frames.width} × {frames.height} pixels"]
     if scene.window is not None:
         low, high = scene.window
-        facts[0] += f", sampled from {seconds(low)} to {seconds(high)} s of a {seconds(frames.duration or 0)} s clip"
+        whole = "on a clock" if frames.media else "of a clip"
+        facts[0] += f", sampled from {seconds(low)} to {seconds(high)} s {whole} of {seconds(frames.duration or 0)} s"
+    for number, item in enumerate(scene.scene.further):
+        medium = frames.media[number + 1]
+        rows = f"from {kind} {medium.first} on"
+        facts.append(f"{item.video.name} is shown in the same prompt, {rows}; it begins at {seconds(item.start)} s")
     if model is None:
         return [*facts, "Frames are drawn as stored and upright, not as a processor gives them to a model"]
     cells = [len(frame.cells) for frame in model.frames]
@@ -102,7 +107,11 @@ def _facts(scene: ScenePreview, model: ModelPreview | None) -> list[str]:
     first = model.frames[0]
     words = f"{min(cells)}" if min(cells) == max(cells) else f"{min(cells)} to {max(cells)}"
     facts.append(f"A frame has {words} cells (visual tokens that show it); a cell shows {_cell_size(first.cells)}")
-    if sizes == {None}:
+    if frames.media:
+        facts.append(
+            "Frames are drawn as stored: at which size the model gets them is shown for a single video or image"
+        )
+    elif sizes == {None}:
         facts.append("Frames are drawn as stored: the model gets several pictures of each, or does not state its size")
     else:
         width, height = first.size or (0, 0)

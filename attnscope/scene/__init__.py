@@ -2,12 +2,12 @@
 
 from attnscope.scene.boxes import Boxes, boxes_at, scene_boxes
 from attnscope.scene.findings import Finding
-from attnscope.scene.frames import Frames
+from attnscope.scene.frames import Frames, Medium
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.speech.transcripts import read_transcript
 from attnscope.scene.joining.run import Imported, import_scenes
 from attnscope.scene.media import check_against, read_frames, read_scene_frames
-from attnscope.scene.models import Keyframe, Message, Sampling, SceneQuestion, Segment, Speaker, Turn
+from attnscope.scene.models import Further, Keyframe, Message, Sampling, SceneQuestion, Segment, Speaker, Turn
 from attnscope.scene.preview import ScenePreview, preview_scene
 from attnscope.scene.read import read_speakers
 from attnscope.scene.records import BoxRecord, LeftOut, Note, QuestionRecord, SampleRecord, SpeechRecord, Word
@@ -18,9 +18,11 @@ __all__ = [
     "Boxes",
     "Finding",
     "Frames",
+    "Further",
     "Imported",
     "Keyframe",
     "LeftOut",
+    "Medium",
     "Message",
     "Note",
     "QuestionRecord",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attnscope.errors import MediaError, SceneError
 from attnscope.files import check_regular, exists, is_folder
-from attnscope.scene.frames import END_SLACK, Frames
+from attnscope.scene.frames import END_SLACK, Frames, join_frames
 from attnscope.scene.models import Sampling
 from attnscope.scene.problems import seconds
 
@@ -64,6 +64,8 @@ def read_frames(path: str | Path, sampling: Sampling | None = None) -> Frames:
 def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
     """Read the frames of a scene, a folder at the scene's own rate, and check the scene against them.
 
+    Of a scene with further videos or images each is sampled by itself, and all are put on the scene's clock.
+
     The scene's `window` counts where the sampling says neither where to start nor where to end.
 
     Raises:
@@ -74,7 +76,14 @@ def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
         >>> attnscope.scene.read_scene_frames(scene, attnscope.Sampling(fps=1)).times.tolist()
         [0.0, 1.0, 2.0, 3.0]
     """
-    frames = read_frames(scene.video, scene_sampling(scene, sampling))
+    sampling = scene_sampling(scene, sampling)
+    frames = read_frames(scene.video, sampling)
+    if scene.further:
+        if sampling.start is not None or sampling.end is not None:
+            raise SceneError("sampling: a window is given, and further videos or images are shown whole")
+        parts = [frames, *(read_frames(item.video, sampling) for item in scene.further)]
+        starts = [0.0, *(item.start for item in scene.further)]
+        frames = join_frames(parts, starts, [scene.video, *(item.video for item in scene.further)])
     check_against(scene, frames)
     return frames
 

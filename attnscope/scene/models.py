@@ -274,10 +274,25 @@ class SceneQuestion(_Model):
     window: Window | None = Field(None, description="In place of the scene's `window`.")
 
 
+class Further(_Model):
+    """Another video or image that is shown in the same prompt.
+
+    Example:
+        >>> attnscope.scene.Further(video="later.mp4", start=10.0).start
+        10.0
+    """
+
+    video: MediaPath = Field(description="Video file, image, or folder of numbered images; relative to this file.")
+    start: Annotated[Seconds, Field(gt=0)] = Field(description="When it begins, on the clock of the scene.")
+
+
 class SceneFields(_Model):
     """The fields of a scene file; `Scene` adds the rules between them."""
 
     video: MediaPath = Field(description="Video file, image, or folder of numbered images; relative to this file.")
+    further: list[Further] = Field(
+        default_factory=list, description="More videos and images in the same prompt, in the order of their starts."
+    )
     speakers: Speakers = Field(default_factory=dict, description="Speakers by name.")
     transcript: list[Turn] = Field(default_factory=list, description="Turns, in the order of the prompt.")
     question: Words | None = None

@@ -73,6 +73,7 @@ class ScenePreview:
         ]
         return {
             "video": str(scene.video),
+            "further": [item.model_dump(mode="json") for item in scene.further],
             "kind": frames.kind,
             **{"width": frames.width, "height": frames.height, "duration": frames.duration},
             "window": self.window,

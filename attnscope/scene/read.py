@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -66,15 +66,43 @@ def scene_of(
     if video is not None:
         data = {**data, "video": str(video.absolute())}
     scene = cls.model_validate(data, context={"source": source})
-    try:
-        found = None if find is None else find(str(scene.video))
-    except SceneError as error:
-        raise SceneError(f"{source}: video: {scene.video}: ", *error.args) from None
-    full = _video(folder / scene.video if found is None else found, source if video is None else None)
-    if must_exist and not exists(full):
-        nor = "" if find is None else ", nor is there one of its name in the folder of videos"
-        raise SceneError(f"{video}: no such file" if video else f"{source}: video: {scene.video}: no such file{nor}")
-    return scene.model_copy(update={"video": full})
+    place = _Place(folder, source, find, must_exist)
+    if video is not None:
+        full = _video(folder / scene.video, None)
+        if must_exist and not exists(full):
+            raise SceneError(f"{video}: no such file")
+    else:
+        full = place.of("video", scene.video)
+    further = [
+        item.model_copy(update={"video": place.of(f"further[{number}].video", item.video)})
+        for number, item in enumerate(scene.further)
+    ]
+    return scene.model_copy(update={"video": full, "further": further})
+
+
+class _Place(NamedTuple):
+    """Where the videos of a scene file are sought; see `scene_of`."""
+
+    folder: Path
+    source: str
+    find: Callable[[str], Path | None] | None
+    must_exist: bool
+
+    def of(self, field: str, video: Path) -> Path:
+        """Where a video is that a field names.
+
+        Raises:
+            SceneError: It is not there, or cannot be.
+        """
+        try:
+            found = None if self.find is None else self.find(str(video))
+        except SceneError as error:
+            raise SceneError(f"{self.source}: {field}: {video}: ", *error.args) from None
+        full = _video(self.folder / video if found is None else found, self.source)
+        if self.must_exist and not exists(full):
+            nor = "" if self.find is None else ", nor is there one of its name in the folder of videos"
+            raise SceneError(f"{self.source}: {field}: {video}: no such file{nor}")
+        return full
 
 
 def _video(path: Path, scene: str | None) -> Path:

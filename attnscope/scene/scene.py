@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from attnscope.files import real_path
 from attnscope.scene.findings import listed
 from attnscope.scene.models import BoxUnits, SceneFields, from_capture
 from attnscope.scene.names import find_name, name_key, same_but_for_case
-from attnscope.scene.problems import field_path, one_line, show
+from attnscope.scene.problems import field_path, one_line, seconds, show
 from attnscope.scene.read import files_to_dict, read_scene
 
 # A fraction may leave the frame a little (people walk in and out), but 400 is a pixel.
@@ -46,6 +47,17 @@ class Scene(SceneFields):
         for name in ("question", "options", "answer"):
             if self.questions and getattr(self, name):
                 raise ValueError(f".{name}: is given beside questions")
+        return self
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> Self:
+        for number, (before, after) in enumerate(pairwise(self.further), 1):
+            if after.start <= before.start:
+                raise ValueError(
+                    f".further[{number}].start: {seconds(after.start)} is not after {seconds(before.start)}"
+                )
+        if self.further and self.window is not None:
+            raise ValueError(".window: is given beside further videos or images, which are shown whole")
         return self
 
     @model_validator(mode="after")
@@ -221,12 +233,16 @@ class Scene(SceneFields):
             SceneError: A field is wrong.
         """
         scene = cls.model_validate(data, context={"recorded": True})
-        return scene.model_copy(update={"video": real_path(Path(base or ".") / scene.video)})
+        folder = Path(base or ".")
+        further = [item.model_copy(update={"video": real_path(folder / item.video)}) for item in scene.further]
+        return scene.model_copy(update={"video": real_path(folder / scene.video), "further": further})
 
     def to_dict(self) -> dict[str, Any]:
         """The scene as JSON-able values, without the fields that are not set."""
         document = self.model_dump(mode="json", exclude_none=True)
-        return {name: value for name, value in document.items() if value or name not in ("questions", "history")}
+        return {
+            name: value for name, value in document.items() if value or name not in ("questions", "history", "further")
+        }
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

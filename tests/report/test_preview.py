@@ -96,5 +96,5 @@ def test_an_image_has_no_time_line(tmp_path: Path) -> None:
     preview(preview_scene(Scene.model_validate({"video": str(tmp_path / "still.png")})), tmp_path / "preview.html")
     page = assert_self_contained(tmp_path / "preview.html")
     assert "time" not in page.ids
-    assert "The image." in page.text
+    assert "Image 0." in page.text
     assert "The scene has no transcript." in page.text

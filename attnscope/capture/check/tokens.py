@@ -175,7 +175,9 @@ def _places(store: Store, tokens: pd.DataFrame) -> Iterator[Problem]:
     index = store.read("/frames/index", dims=["row"])
     if not np.isfinite(times).all() or (np.diff(times) < 0).any():
         yield Problem("/frames/time", "is not finite, or falls")
-    if (index < 0).any() or (np.diff(index) < 0).any():
+    starts = [float(item["start"]) for item in store.json("/scene").get("further") or ()]
+    same = np.diff(np.searchsorted(starts, times, side="right")) == 0  # numbers begin anew with each medium
+    if (index < 0).any() or (np.diff(index) < 0)[same].any():
         yield Problem("/frames/index", "is negative, or falls")
     first, last = (tokens[name].to_numpy() for name in ("frame_first", "frame_last"))
     if not len(times) or (first >= len(times)).any() or (last >= len(times)).any() or (first > last).any():

@@ -89,7 +89,9 @@ SPECIFICATION: tuple[Rule, ...] = (
     _array("/layers", "layer", "int32", "index in the model of every recorded layer, increasing"),
     Rule("/tokens", "table", "the token table, P rows"),
     Rule("/frames", "frames", "what was shown"),
-    _array("/frames/index", "row", "int32", "number of the frame in the source"),
+    _array(
+        "/frames/index", "row", "int32", "number of the frame in the source; from 0 again in each of `/scene`.`further`"
+    ),
     _array("/frames/time", "row", "float64", "time of the frame", unit="s"),
     Rule("/frames/jpeg", "bytes", "JPEG images, all of one size; MAY be smaller than the source"),
     _array("/frames/jpeg/data", "byte", "uint8", "the images, one after another"),
@@ -343,6 +345,9 @@ FIELDS: tuple[Field, ...] = (
     Field("/scene", "video", "path of the video, absolute"),
     Field("/scene", "speakers", "object: the boxes of each speaker, by name"),
     Field("/scene", "transcript", "list of turns"),
+    Field(
+        "/scene", "further", "list of {`video`, `start`}: what else was shown in the same prompt, on one clock", None
+    ),
     Field(
         "/run",
         "plan",

@@ -21,7 +21,6 @@ from attnscope.attention.decoder import decoder_layers
 from attnscope.attention.forward import named
 from attnscope.attention.uncompiled import uncompiled
 from attnscope.errors import AttnscopeError, ModelError
-from attnscope.files.reading import reason
 from attnscope.transformers_names import (
     eager_function,
     implementation_of,
@@ -160,7 +159,8 @@ def decoder_input(model: nn.Module, inputs: Mapping[str, Any]) -> Tensor:
     except AttnscopeError:
         raise
     except Exception as error:
-        raise ModelError(f"{name} fails on made-up frames ({reason(error)})") from error
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ModelError(f"{name} fails on made-up frames ({why})") from error
     finally:
         for handle in handles:
             handle.remove()

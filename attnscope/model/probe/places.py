@@ -22,11 +22,12 @@ from attnscope._version import __version__
 from attnscope.errors import AttnscopeError, ModelError
 from attnscope.files.reading import read_bytes
 from attnscope.files.writing import write_whole
-from attnscope.model.layouts import LAYOUTS, Places, layout_places
+from attnscope.model.layouts import LAYOUTS, Places
 from attnscope.model.pretrained import config_sha256
 from attnscope.model.probe.locate import locate
 from attnscope.model.probe.trial import Trial
 from attnscope.model.probe.verify import agreement
+from attnscope.model.several import media_places
 from attnscope.placing import percent
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def verified_share(loaded: LoadedModel, frames: Frames) -> float:
 
     def verify() -> dict[str, Any]:
         trial = Trial(loaded, frames)
-        places = layout_places(loaded, trial.processed, trial.frames, len(trial))
+        places = media_places(loaded, trial.processed, trial.frames, len(trial))
         return {"share": float(agreement(trial, places).mean())}
 
     stated = {"layout": _code(Path(inspect.getfile(type(LAYOUTS[loaded.family]))))}
@@ -99,7 +100,9 @@ def _identity(loaded: LoadedModel, frames: Frames) -> dict[str, Any]:
 
     parts = {name: getattr(loaded.processor, name, None) for name in ("image_processor", "video_processor")}
     own = {name: value for name, value in vars(loaded.processor).items() if isinstance(value, int | float | str)}
+    several = [[medium.kind == "image", medium.first, medium.end] for medium in frames.media]
     return {
+        **({"media": several} if several else {}),
         "code": _code(),
         "attnscope": __version__,
         "transformers": transformers.__version__,

@@ -44,7 +44,7 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
         ("heads", f"{cap.heads} query heads, {model.get('kv_heads')} key heads"),
         ("positions", f"{len(cap.tokens) - generated} of the prompt, {generated} generated"),
         ("placed", places(cap)),
-        ("video", str(cap.scene_dict.get("video"))),
+        ("video", ", ".join([str(cap.scene_dict.get("video")), *(str(item.video) for item in cap.scene.further)])),
         (
             "frames",
             f"{_frames(len(cap.frames.times), cap.frames.kind)}, {cap.frames.width} × {cap.frames.height} pixels",
@@ -179,7 +179,7 @@ def acted_on_answer(cap: Capture) -> bool:
 
 def _frames(count: int, kind: str) -> str:
     if kind == "image":
-        return "one image"
+        return "one image" if count == 1 else f"{count} images"
     return f"{count} sampled of a {'folder of frames' if kind == 'folder' else kind}"
 
 

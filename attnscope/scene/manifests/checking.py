@@ -12,7 +12,7 @@ from attnscope.progress import Progress
 from attnscope.scene.frames import Frames
 from attnscope.scene.joining.videos import Videos
 from attnscope.scene.manifests.reading import Entry, ManifestReader, check_scorable
-from attnscope.scene.media import check_against, read_frames
+from attnscope.scene.media import check_against, read_frames, read_scene_frames
 from attnscope.scene.models import Sampling
 from attnscope.scene.problems import seconds
 
@@ -83,6 +83,13 @@ def _check_video(entry: Entry, films: dict[tuple[Any, ...], Frames | str | None]
         RequestError: If the video cannot be read, or the times of the scene are not in it.
     """
     scene = entry.scene
+    if scene.further:
+        keys = [(path, scene.frame_rate) for path in (scene.video, *(item.video for item in scene.further))]
+        for key in keys:
+            films.setdefault(key, _film(*key))
+        if all(films[key] is not None for key in keys):
+            read_scene_frames(scene, Sampling(frames=1))
+        return
     key = (scene.video, scene.frame_rate)
     if key not in films:
         films[key] = _film(*key)

@@ -50,7 +50,7 @@ def clip_frames(cap: Capture, at: NDArray[np.float64], shape: tuple[int, int]) -
         shape: H and w.
     """
     done = 0
-    if cap.frames.kind == "video" and Path(str(cap.scene.video)).is_file():
+    if cap.frames.kind == "video" and not cap.scene.further and Path(str(cap.scene.video)).is_file():
         try:
             for pixels in _from_clip(cap, at):
                 yield grey(pixels, shape)
