@@ -36,7 +36,7 @@ def recognise(walk: Walk, model: str, progress: Progress | None = None) -> tuple
     rate = int(pipe.feature_extractor.sampling_rate)
     sound = read_sound(walk, rate)
     if sound is None or not len(sound.samples):
-        return [], Made("words", "nothing", "there are none: the clip has no sound")
+        return [], Made("words", "", "there are none: the clip has no sound")
     if progress is not None:
         progress("words", 0, 0)
     with warnings.catch_warnings():

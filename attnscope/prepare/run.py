@@ -68,7 +68,7 @@ class Prepared:
     def describe(self) -> str:
         """A line for each part, then the notes."""
         lines = [str(self.scene)]
-        lines += [f"  {made.part}: {made.sure} ({made.made_by})" for made in self.made]
+        lines += [f"  {made.part}: {made.sure}{f' ({made.made_by})' if made.made_by else ''}" for made in self.made]
         return "\n".join(lines + [f"  {note}" for note in self.notes])
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,6 +100,7 @@ def prepare_scene(
     cut: float = 8.0,
     most: int = MOST,
     frame_rate: float | None = None,
+    force: bool = False,
     progress: Progress | None = None,
 ) -> Prepared:
     """Propose a scene for a clip: shots, people, speech, and a first guess who speaks; all of it is to be edited.
@@ -110,7 +111,7 @@ def prepare_scene(
 
     Args:
         video: Video, image or folder of numbered images.
-        out: Folder for scene.json, prepare.json and a file of each part; must be new or empty.
+        out: Folder for scene.json, prepare.json and a file of each part; must be new or empty without `force`.
         only: Parts that are made; all if empty.
         without: Parts that are left out.
         shots: A shots.json.
@@ -124,6 +125,7 @@ def prepare_scene(
         cut: Score from which a change of the picture is a cut, 0 to 100.
         most: How many people the scene has at most; those seen largest and longest.
         frame_rate: Frames a second of a folder of images.
+        force: Replace what an earlier run wrote into the folder, edits included.
         progress: Called with (what, done, total).
 
     Raises:
@@ -144,7 +146,7 @@ def prepare_scene(
     )  # fmt: skip
     parts = _wanted(only, without, options)
     walk = open_walk(video, frame_rate)
-    with whole_folder(out, FILES) as draft:
+    with whole_folder(out, FILES, force=force) as draft:
         work = _Work(walk, options, progress)
         # what is given comes first: a mistake in a file must not cost an hour
         for part in sorted(parts, key=lambda part: getattr(options, part, None) is None):

@@ -91,16 +91,17 @@ def guess_speakers(
 
 
 def _sure(guesses: Sequence[Guess]) -> str:
+    if not guesses:
+        return "there is no speech"
     margins = [guess.margin for guess in guesses if guess.speaker is not None and guess.margin is not None]
-    alone = sum(guess.reason == "alone" for guess in guesses)
-    open_ = sum(guess.speaker is None for guess in guesses)
-    given = sum(guess.reason == "given" for guess in guesses)
-    kept = f"; {given} name their speaker" if given else ""
-    middle = f"the median margin is {float(np.median(margins)):.2f}; " if margins else ""
-    return (
-        f"a guess for {len(margins) + alone} of {counted(len(guesses), 'stretch', 'stretches')}: {middle}"
-        f"{alone} with one person alone; {open_} open{kept}"
-    )
+    counts = {
+        "of one who is seen alone": sum(guess.reason == "alone" for guess in guesses),
+        "named by the file": sum(guess.reason == "given" for guess in guesses),
+        "open": sum(guess.speaker is None for guess in guesses),
+    }
+    said = [f"{len(margins)} guessed with a median margin of {float(np.median(margins)):.2f}"] if margins else []
+    said += [f"{number} {what}" for what, number in counts.items() if number]
+    return f"{counted(len(guesses), 'stretch', 'stretches')}: {', '.join(said)}"
 
 
 def _is_settled(stretch: Stretch) -> bool:

@@ -43,7 +43,7 @@ def find_speech(walk: Walk, progress: Progress | None = None) -> tuple[list[Stre
     sound = read_sound(walk, RATE)
     if sound is None or not len(sound.samples):
         kind = "an image" if walk.kind == "image" else "a clip without sound"
-        return [], Made("speech", "nothing", f"there is none: this is {kind}")
+        return [], Made("speech", "", f"there is none: this is {kind}")
     with threads_of_torch():
         stretches, probability = _stretches(sound.samples[: round(walk.end * RATE)], progress)
     doubtful = float(((probability > 0.2) & (probability < 0.8)).mean())

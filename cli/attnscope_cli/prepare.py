@@ -11,7 +11,7 @@ import typer
 from attnscope_cli import _choices
 from attnscope_cli._choices import list_of, one_of
 from attnscope_cli._common import print_json, print_lines, progress_bar, quiet_transformers, setup_logging
-from attnscope_cli._options import Json, Quiet, option
+from attnscope_cli._options import Force, Json, Quiet, option
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ class LookOptions:
 
 def run(
     video: Annotated[Path, typer.Argument(metavar="VIDEO", help="Video, image or folder of numbered images.")],
-    out: Annotated[Path, option("Folder for scene.json and the parts; must be new or empty.", "DIR", "--out", "-o")],
+    out: Annotated[
+        Path, option("Folder for scene.json and the parts; new or empty without --force.", "DIR", "--out", "-o")
+    ],
     *,
     parts: PartOptions,
     given: GivenOptions,
     look: LookOptions,
+    force: Force = False,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -102,5 +105,5 @@ def run(
 
     how: dict[str, Any] = asdict(given) | asdict(look) | parts.parts()
     with progress_bar(quiet) as progress:
-        prepared = prepare_scene(video, out, **how, progress=progress)
+        prepared = prepare_scene(video, out, **how, force=force, progress=progress)
     print_json(prepared.to_dict()) if json else print_lines(*prepared.describe().splitlines())

@@ -176,6 +176,8 @@ def test_a_folder_that_holds_something_is_left_alone() -> None:
     with pytest.raises(RequestError, match="not an empty folder"):
         prepare_scene("clip.mkv", "out", only=["shots"])
     assert Path("out/scene.json").read_text() == "mine"
+    prepare_scene("clip.mkv", "out", only=["shots"], force=True)
+    assert attnscope.Scene.read("out/scene.json").transcript == []
 
 
 @pytest.mark.parametrize(
