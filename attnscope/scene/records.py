@@ -42,6 +42,8 @@ class BoxRecord(Record):
         keyframe: Whether boxes between this one and the next of its track are interpolated, however far it is. If
             not, the track has a box for every frame that was annotated, and a gap ends the segment.
         ends: Whether nothing is visible from this moment on (CVAT's `outside`); its box then counts for nothing.
+        until: Number of the frame from which on the source was not looked at: a keyframe that is the last of its track
+            holds no longer than that. None if it holds to the end of the video.
         score: How sure the source is, 0 to 1.
 
     Example:
@@ -60,6 +62,7 @@ class BoxRecord(Record):
     track: str = ""
     keyframe: bool = False
     ends: bool = False
+    until: int | None = None
     score: float | None = None
 
 

@@ -16,6 +16,7 @@ from attnscope.scene.problems import one_line
 from attnscope.scene.records import Note, Record
 
 Yield = Literal["samples", "questions", "boxes", "turns", "words"]
+Origin = Literal["picture", "sound", "file"]
 Reading = Callable[..., Iterator[Record | Note]]
 F = TypeVar("F", bound=Reading)
 
@@ -32,6 +33,7 @@ class Importer:
         summary: What writes such files, in a few words.
         documentation: Where the format is described.
         unverified: What could not be held against files of the real tool; empty if nothing.
+        counts_from: What second 0 of its times is; see `importer`.
         read: Function of a path and of options by keyword.
     """
 
@@ -41,6 +43,7 @@ class Importer:
     summary: str
     documentation: str
     unverified: str
+    counts_from: Origin
     read: Reading
 
     @property
@@ -76,6 +79,7 @@ def importer(
     summary: str = "",
     documentation: str = "",
     unverified: str = "",
+    counts_from: Origin = "picture",
 ) -> Callable[[F], F]:
     """Register a function that reads a format.
 
@@ -91,9 +95,12 @@ def importer(
         summary: What writes such files, in a few words.
         documentation: Where the format is described.
         unverified: What could not be held against files of the real tool.
+        counts_from: What second 0 of its times is: the first "picture" of the video, as in a scene; the beginning of
+            its "sound", which tools see that get a sound file; or the beginning of the "file", which is the earlier
+            of both. Numbers of frames (`BoxRecord.frame`) count pictures whatever this says.
 
     Raises:
-        ValueError: If the name is taken, or `yields` is wrong.
+        ValueError: If the name is taken, or `yields` or `counts_from` is wrong.
 
     Example:
         >>> @attnscope.scene.importer(name="plain", suffixes=(".txt",), yields=("turns",))
@@ -107,9 +114,12 @@ def importer(
     """
     if isinstance(yields, str) or not yields or set(yields) - set(get_args(Yield)):
         raise ValueError(f"importer '{name}': yields={yields!r} is no tuple of {', '.join(get_args(Yield))}")
+    if counts_from not in get_args(Origin):
+        raise ValueError(f"importer '{name}': counts_from={counts_from!r} is none of {', '.join(get_args(Origin))}")
 
     def register(read: F) -> F:
-        IMPORTERS.add(name, Importer(name, yields, suffixes, summary, documentation, unverified, read), read.__module__)
+        entry = Importer(name, yields, suffixes, summary, documentation, unverified, counts_from, read)
+        IMPORTERS.add(name, entry, read.__module__)
         return read
 
     return register

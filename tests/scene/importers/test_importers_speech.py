@@ -15,7 +15,7 @@ from praatio import textgrid as praat
 from attnscope.errors import SceneError
 from attnscope.scene import LeftOut, Note, SpeechRecord, read_transcript
 from attnscope.scene.importers import speech as speech
-from attnscope.scene.importers.registry import IMPORTERS
+from attnscope.scene.importers.registry import IMPORTERS, importer
 
 DATA = Path(__file__).parent / "data" / "speech"
 
@@ -416,3 +416,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, name: str, text: str,
     assert str(caught.value).startswith(f"{path}: ")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_second_0_is() -> None:
+    of = {name: IMPORTERS[name].counts_from for name in IMPORTERS if IMPORTERS[name].counts_from != "picture"}
+    assert of == {
+        **dict.fromkeys(["rttm", "whisperx", "elan", "textgrid"], "sound"),
+        **dict.fromkeys(["subtitles", "talknet"], "file"),
+    }
+    with pytest.raises(ValueError, match="counts_from='start' is none of picture, sound, file"):
+        importer(name="a", yields=("turns",), counts_from="start")  # type: ignore[arg-type]

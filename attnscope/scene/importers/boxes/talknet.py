@@ -34,6 +34,7 @@ _AROUND = 2  # frames on each side over which scores are averaged
     summary="faces and who speaks, from TalkNet-ASD or LR-ASD (tracks.pckl with scores.pckl beside it)",
     documentation="https://github.com/TaoRuijie/TalkNet-ASD",
     unverified="read against the code that writes the files; no run of the tools was at hand",
+    counts_from="file",
 )
 def read_talknet(path: Path, *, start: float = 0.0, threshold: float = 0.0) -> Iterator[Record]:
     """Read the tracks of faces and their scores of speaking; both files are read whole, up to 512 MiB each.

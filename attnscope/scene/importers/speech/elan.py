@@ -38,6 +38,7 @@ Span = tuple[float | None, float | None]
     summary="speech from ELAN's .eaf files; each tier that hangs on no other is a speaker",
     documentation="https://www.mpi.nl/tools/elan/EAF_Annotation_Format_3.0_and_ELAN.pdf",
     unverified="TIME_ORIGIN of a video is added to its times; no file with one was at hand",
+    counts_from="sound",
 )
 def read_elan(path: Path, *, tiers: str = "") -> Iterator[SpeechRecord | LeftOut | Note]:
     """Read the annotations of an .eaf file.

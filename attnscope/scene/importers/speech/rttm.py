@@ -41,6 +41,7 @@ _FEWEST = 8
     suffixes=(".rttm",),
     summary="who speaks when, from RTTM files (pyannote, NeMo, NIST)",
     documentation="https://github.com/nryant/dscore#rttm",
+    counts_from="sound",
 )
 def read_rttm(path: Path) -> Iterator[SpeechRecord | LeftOut]:
     """Read the spans of an RTTM file: turns without words."""

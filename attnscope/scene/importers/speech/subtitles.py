@@ -59,6 +59,7 @@ class _Shown:
     yields=("turns", "words"),
     summary="subtitles (SubRip, WebVTT, SubStation Alpha)",
     documentation="https://www.w3.org/TR/webvtt1/",
+    counts_from="file",
 )
 def read_subtitles(
     path: Path, *, merge_rolling: bool = True, names: str = ""

@@ -37,6 +37,7 @@ Token = tuple[int, str, str]  # number of the line; "number", "text" or "flag"; 
     suffixes=(".textgrid",),
     summary="speech from Praat's TextGrid files; each tier of intervals is a speaker",
     documentation="https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html",
+    counts_from="sound",
 )
 def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iterator[SpeechRecord | LeftOut | Note]:
     """Read the intervals of a TextGrid file.

@@ -30,6 +30,7 @@ _SPOKEN = ("text", "word", "words", "start", "timestamp", "offsets")
     summary="words with times and speakers, from the JSON of WhisperX, Whisper, faster-whisper or whisper.cpp",
     documentation="https://github.com/m-bain/whisperX",
     unverified="faster-whisper has no file format; its segments are expected as their fields, in a list",
+    counts_from="sound",
 )
 def read_whisper(path: Path) -> Iterator[SpeechRecord | LeftOut]:
     """Read the segments of a recogniser's JSON; the memory is that of the longest segment."""
