@@ -24,7 +24,7 @@ from attnscope.files import is_folder
 from attnscope.scene.importers.datasets import boxes as drawing
 from attnscope.scene.importers.datasets.reading import IncompleteError, json_entries, members, notes, number, words
 from attnscope.scene.importers.registry import importer
-from attnscope.scene.names import clean_name, equal_but_for_case, find_name
+from attnscope.scene.names import clean_name, equal_but_for_case
 from attnscope.scene.records import LeftOut, Note, Record, SampleRecord
 
 _WIDTH, _HEIGHT = 1280, 720
@@ -83,7 +83,7 @@ def _conversation(where: str, turns: Any, counts: Counter[str]) -> Iterator[Reco
             clip = words(fields, "frame", "has no frame")
             speaker = clean_name(words(fields, "speaker", "has no speaker"))
             content = " ".join(words(fields, "content", "has no content").split())
-            right = find_name(speaker, everybody)
+            right = next((other for other in everybody if equal_but_for_case(other, speaker)), None)
             if right is None:
                 counts[_AS_WRONG] += 1
                 raise IncompleteError(_ABSENT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import json
 import sqlite3
 from collections import Counter
@@ -210,7 +211,13 @@ def _rows(path: Path, delimiter: str) -> Iterator[Entry]:
         closing(open_regular(path, SceneError)) as file,
         io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text,
     ):
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        try:
+            begin = text.readline()
+            if delimiter == "," and ";" in begin and "," not in begin:  # Excel, where the comma is for decimals
+                delimiter = ";"
+            reader = csv.reader(itertools.chain([begin], text), delimiter=delimiter, strict=True)
+        except UnicodeDecodeError as error:
+            raise SceneError(f"{path}: not UTF-8 text (byte 0x{error.object[error.start]:02x})") from None
         try:
             header = [name.strip() for name in next(reader, [])]
             twice = next((name for number, name in enumerate(header) if name in header[:number]), None)
@@ -221,7 +228,8 @@ def _rows(path: Path, delimiter: str) -> Iterator[Entry]:
                 if len(row) > len(header):
                     yield where, IncompleteError("the row has more cells than the header")
                 elif row:
-                    yield where, {name: cell.strip() or None for name, cell in zip(header, row, strict=False)}
+                    cells = itertools.zip_longest(header, row, fillvalue="")
+                    yield where, {name: cell.strip() or None for name, cell in cells}
         except csv.Error as error:
             raise SceneError(f"{path}: line {reader.line_num}: {error}") from None
         except UnicodeDecodeError as error:

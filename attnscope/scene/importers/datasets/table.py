@@ -11,11 +11,11 @@ said with `rows`:
   counted from 0; also `clip`, `track`, `score`.
 - turns: `speaker` with `start`; also `clip`, `end`, `text`.
 
-`columns` names columns that are called otherwise. Where no column is called `clip`, one that is called `video`, `file`,
-`vid_name` or the like (`CLIPS`) is taken as it, and a note says so; where several are, or where a column that is not
-taken holds names of videos, the table is refused until `columns` says which it is, since rows without a clip are about
-whichever video is given. All other columns of questions become fields, by which results are grouped. Held against:
-nothing else, since the format is ours.
+`columns` names columns that are called otherwise; letter case does not matter. Where no column is called `clip`, one
+that is called `video`, `file`, `vid_name` or the like (`CLIPS`) is taken as it, and a note says so; where several
+are, or where a column that is not taken holds names of videos, the table is refused until `columns` says which it is,
+since rows without a clip are about whichever video is given. All other columns of questions become fields, by which
+results are grouped. Held against: nothing else, since the format is ours.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ CLIPS = (
 
 _CLIPS = {name.replace("_", "") for name in CLIPS}
 _VIDEO = re.compile(r"[^\n]*\.(mp4|m4v|mkv|mov|avi|webm|mpe?g|ogv|wmv|flv|ts)", re.IGNORECASE)
+_MOST_UNREAD = 1000  # rows that are looked through for the columns
 _COLUMNS = {"questions": _QUESTIONS, "boxes": _BOXES, "turns": _TURNS}
 _OPTION = re.compile(r"(?:option[ _]?|a)(\d{1,2})", re.IGNORECASE)
 _CORNERS, _SIZES = ("x1", "y1", "x2", "y2"), ("left", "top", "width", "height")
@@ -75,24 +76,24 @@ def read_table(
     """
     renamed = _renamed(path, columns)
     entries = table_entries(path, split)
-    first = next(entries, None)
-    if first is None:
-        raise SceneError(f"{path}: holds no row")
-    header = set(_named(first[1], renamed)) if isinstance(first[1], dict) else set()
+    first, row = _first_rows(path, entries)
+    header = set(_named(row, renamed))
     for ours, theirs in {ours: theirs for theirs, ours in renamed.items()}.items():
         if ours not in header:
-            raise SceneError(f"{path}: columns: there is no column {show(theirs)}; there are {_listed(first[1])}")
-    clip = _clip_column(path, header)
-    if clip is not None:
-        renamed[clip] = "clip"
-        header = header - {clip} | {"clip"}
-        yield Note(text=f"{path.name}: the column {show(clip)} is the clip")
-    kind = rows or _kind(header)
+            raise SceneError(f"{path}: columns: there is no column {show(theirs)}; there are {_listed(row)}")
+    kind = rows or _kind({*header, *map(_plain, header)})
     if kind not in _COLUMNS:
-        wrong = f"rows: {show(rows)} is not one of" if rows else f"the columns {_listed(first[1])} are of none of"
+        wrong = f"rows: {show(rows)} is not one of" if rows else f"the columns {_listed(row)} are of none of"
         raise SceneError(f"{path}: {wrong} {', '.join(_COLUMNS)}; name columns with columns=question=TITLE")
+    for ours in _COLUMNS[kind]:
+        like = _column_like(path, header, ours)
+        if like is not None:
+            renamed[like] = ours
+            header = header - {like} | {ours}
+            if ours == "clip":
+                yield Note(text=f"{path.name}: the column {show(like)} is the clip")
     make = {"questions": _question, "boxes": _box, "turns": _turn}[kind]
-    for entry in itertools.chain([first], entries):
+    for entry in itertools.chain(first, entries):
         _refuse_unclear_clips(path, entry, renamed)
         yield _record(entry, kind, "clip" in header, renamed, separator, units, make)
 
@@ -109,14 +110,28 @@ def _renamed(path: Path, columns: str) -> dict[str, str]:
     return renamed
 
 
-def _clip_column(path: Path, header: set[str]) -> str | None:
-    """The column that is the clip although it is not called so, if one is."""
-    if "clip" in header:
+def _first_rows(path: Path, entries: Iterator[Entry]) -> tuple[list[Entry], dict[str, Any]]:
+    """The rows up to the first one that can be read, which says what columns there are, and that row."""
+    first: list[Entry] = []
+    for entry in itertools.islice(entries, _MOST_UNREAD):
+        first.append(entry)
+        if isinstance(entry[1], dict):
+            return first, entry[1]
+    if not first:
+        raise SceneError(f"{path}: holds no row")
+    where, row = first[0]
+    reason = str(row) if isinstance(row, IncompleteError) else "the row is not an object"
+    raise SceneError(f"{path}: no row can be read: {where}: {reason}")
+
+
+def _column_like(path: Path, header: set[str], ours: str) -> str | None:
+    """The column that is ours although it is not called so, if one is: `Question`, or for the clip also others."""
+    if ours in header:
         return None
-    found = sorted(name for name in header if _plain(name) in _CLIPS)
+    found = sorted(name for name in header if _plain(name) in (_CLIPS if ours == "clip" else (ours,)))
     if len(found) > 1:
         listed = " or ".join(map(show, found))
-        raise SceneError(f"{path}: the clip is {listed}? say which: columns=clip={found[0]}")
+        raise SceneError(f"{path}: the {ours} is {listed}? say which: columns={ours}={found[0]}")
     return found[0] if found else None
 
 

@@ -1,9 +1,11 @@
 """TVQA+: questions about scenes of a television series, with boxes of people and things, and a span in time.
 
 The annotations are one JSON list of `{qid, q, a0..a4, answer_idx, ts, vid_name, bbox}`. Boxes are in pixels of frames
-of 640 x 360, which were taken at 3 a second and are numbered from 1; every sixth is annotated. The released code takes
-frame n as n / 3 s where it aligns subtitles and where it turns predictions into seconds, as is done here, and as
-(n - 1) / 3 s where it makes labels of `ts`. Subtitles are one JSON object, `{vid_name: {sub_text, sub_time}}`: lines
+of 640 x 360, which were taken at 3 a second and are numbered from 1; every sixth is annotated. Frame n is at
+(n - 1) / 3 s here: ffmpeg's first frame at any rate is the first of the video, and in the folders of frames that are
+published 00001.jpg is the first picture. The released code says so too where it makes labels of `ts`; where it aligns
+subtitles and turns predictions into seconds it takes n / 3 s. A scene says that a folder of frames has 3 a second.
+Subtitles are one JSON object, `{vid_name: {sub_text, sub_time}}`: lines
 joined by " <eos> ", with the time at which each begins.
 
 Held against: the validation annotations and the evaluation code that the authors released. Not held against real
@@ -122,12 +124,15 @@ def _turns(content: dict[str, Any], counts: Counter[str]) -> list[dict[str, Any]
     starts = [number(time, "a time of its subtitles is no number") for time in times]
     if any(start < 0 for start in starts):
         raise IncompleteError("a time of its subtitles is negative")
-    turns = []
+    turns: list[dict[str, Any]] = []
+    spelling: dict[str, str] = {}
     for line, (start, later) in zip(lines, pairwise([*starts, None]), strict=True):
         speaker, said = _speaker(line.removesuffix("<eos>"))
         if not said:
             counts["subtitles without words are no turns"] += 1
             continue
+        if speaker is not None:  # in one spelling, for letter case does not tell people apart
+            speaker = spelling.setdefault(_folded(speaker), speaker)
         turn = {"speaker": speaker, "text": said, "start": start}
         if start is not None and later is not None and later >= start:
             turn["end"] = later
@@ -185,7 +190,7 @@ def _sample(
             "question type": kind if kind in _TYPES else "other",
         },
         scene_name=f"{clip}-{name}",
-        scene={**places, "transcript": transcript},
+        scene={**places, "transcript": transcript, "frame_rate": _FPS},
     )
 
 
@@ -233,7 +238,7 @@ def _boxes(
     for frame, drawn in sorted(frames.items(), key=lambda item: (len(item[0]), item[0])):
         if not frame.isdecimal() or int(frame) < 1 or not isinstance(drawn, list):
             raise IncompleteError("a frame of its bbox is no number from 1, or no list of boxes")
-        moment = int(frame) / _FPS
+        moment = (int(frame) - 1) / _FPS
         moments.append(moment)
         for place, box in enumerate(drawn):
             at = f"{where}.bbox.{frame}[{place}]"

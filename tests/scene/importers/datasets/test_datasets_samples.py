@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_tvqa() -> None:
     assert (first.clip, first.id, first.window) == ("s01e01_seg02_clip_03", "7", (1.5, 5.25))
     assert (first.options[1], first.answer) == ("Ben gave it to Ada .", "Ben gave it to Ada .")
     assert first.fields == {"dataset": "TVQA+", "task": "VideoQA", "people": 2, "question type": "who"}
-    # frames 3, 9 and 15 are at 1, 3 and 5 s: each box counts for one second around its own frame, and on frame 9,
+    # frames 4, 10 and 16 are at 1, 3 and 5 s: each box counts for one second around its own frame, and on frame 10,
     # which is annotated with nobody, nobody is seen; of two boxes of Ada the larger one counts, in any letter case
     assert first.scene["box_units"] == "fraction"
     assert first.scene["speakers"] == {
@@ -50,6 +51,7 @@ def test_tvqa() -> None:
         },
         "Ben": {"segments": [{"start": 0.0, "end": 2.0, "keyframes": [{"t": 1.0, "xyxy": [0.8, 0.25, 1.0, 1.0]}]}]},
     }
+    assert first.scene["frame_rate"] == 3  # of a folder of frames; a video has its own
     assert first.scene["transcript"] == [
         {"speaker": "ADA", "text": "That 's my cup .", "start": 0.955, "end": 3.825},
         {"speaker": "Ben", "text": "Is it ?", "start": 3.825, "end": 5.5},
@@ -57,8 +59,8 @@ def test_tvqa() -> None:
     ]
     assert (second.window, second.scene["speakers"], second.scene["transcript"]) == (None, {}, [])
     assert left(records) == [
-        ("box", "[0].bbox.3[1]", "the label is a thing, not a person (things=true keeps it)"),
-        ("box", "[0].bbox.3[2]", "a larger box of the same name is in the same frame"),
+        ("box", "[0].bbox.4[1]", "the label is a thing, not a person (things=true keeps it)"),
+        ("box", "[0].bbox.4[2]", "a larger box of the same name is in the same frame"),
         ("sample", "[2]", "has no right answer (the test set is published without)"),
     ]
     assert sorted(noted(records)) == [
@@ -67,6 +69,19 @@ def test_tvqa() -> None:
         "tvqa_plus_val.json: questions have no span (ts), or an empty one, and are about the whole clip: 1",
         "tvqa_plus_val.json: subtitles without words are no turns: 1",
     ]
+
+
+def test_tvqa_spells_a_speaker_in_one_way(tmp_path: Path) -> None:
+    question = {"qid": 1, "q": "Who?", "vid_name": "clip", "answer_idx": "0", **{f"a{i}": f"{i}" for i in range(5)}}
+    question["bbox"] = {"1": [{"img_id": 1, "top": 0, "left": 0, "width": 320, "height": 360, "label": "penny"}]}
+    (tmp_path / "tvqa_plus_val.json").write_text(json.dumps([question]), encoding="utf-8")
+    said = {"sub_text": "Penny : Hi . <eos> PENNY : Bye .", "sub_time": [0, 1]}
+    (tmp_path / "tvqa_plus_subtitles.json").write_text(json.dumps({"clip": said}), encoding="utf-8")
+    (sample,) = samples(list(IMPORTERS["tvqa"](tmp_path)))
+    assert [turn["speaker"] for turn in sample.scene["transcript"]] == ["Penny", "Penny"]
+    assert sample.scene["speakers"] == {
+        "Penny": {"segments": [{"start": 0.0, "end": 1.0, "keyframes": [{"t": 0.0, "xyxy": [0.0, 0.0, 0.5, 1.0]}]}]}
+    }
 
 
 def test_tvqa_with_things_and_without_subtitles() -> None:
@@ -350,3 +365,36 @@ def test_the_name_of_a_video_in_a_question_is_no_clip(tmp_path: Path) -> None:
     path.write_text("question,option1,option2,answer\nWhich?,a.mp4,b.mp4,b.mp4\n", encoding="utf-8")
     (record,) = IMPORTERS["table"](path)
     assert isinstance(record, QuestionRecord) and record.options == ("a.mp4", "b.mp4")
+
+
+@pytest.mark.parametrize(
+    "text", ["Question;OPTIONS;Answer\nWho?;Ada|Ben;Ada\n", "question,options,answer\nWho?,Ada|Ben,Ada\n"]
+)
+def test_a_table_of_a_spreadsheet_in_another_language(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text("\ufeff" + text, encoding="utf-8")
+    assert list(IMPORTERS["table"](path)) == [
+        QuestionRecord(where="line 2", clip="", question="Who?", options=("Ada", "Ben"), answer="Ada")
+    ]
+
+
+def test_a_first_row_that_cannot_be_read_does_not_hide_the_columns(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text('question,options,answer\nWho, then?,Ada|Ben,Ada\n"Who?",Ada|Ben\n\n,,\n', encoding="utf-8")
+    assert list(IMPORTERS["table"](path)) == [
+        LeftOut(where="line 2", what="question", reason="the row has more cells than the header"),
+        QuestionRecord(where="line 3", clip="", question="Who?", options=("Ada", "Ben")),
+        LeftOut(where="line 5", what="question", reason="has no question"),
+    ]
+    path.write_text("question,answer\nWho, then?,Ada\n", encoding="utf-8")
+    with pytest.raises(SceneError, match="no row can be read: line 2: the row has more cells than the header"):
+        list(IMPORTERS["table"](path))
+
+
+def test_friends_mmc_finds_a_speaker_in_any_letter_case(tmp_path: Path) -> None:
+    path = tmp_path / "test-metadata.json"
+    faces = [[[0, 0, 100, 100], "Monica"], [[200, 0, 300, 100], "Ross"]]
+    turn = {"frame": "s03e01-000001", "speaker": "monica", "content": "Hi.", "faces": faces}
+    path.write_text(json.dumps([[turn]]), encoding="utf-8")
+    (sample,) = samples(list(IMPORTERS["friends-mmc"](path)))
+    assert (sample.options, sample.answer) == (("Monica", "Ross"), "Monica")
