@@ -69,16 +69,6 @@ def read_animation(path: Path, sampling: Sampling) -> Frames:
     )
 
 
-def frame_times(path: Path) -> list[float]:
-    """When every frame of an animated WebP begins, in seconds.
-
-    Raises:
-        MediaError: The file is damaged.
-    """
-    ends = np.cumsum([duration for duration, _ in animation_frames(path)]) / 1000
-    return [0.0, *ends[:-1].tolist()]
-
-
 def animation_frames(path: Path) -> Iterator[tuple[int, Image.Image]]:
     """The milliseconds that each frame lasts, and the canvas while it is shown.
 

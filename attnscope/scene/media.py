@@ -77,7 +77,7 @@ def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
         [0.0, 1.0, 2.0, 3.0]
     """
     sampling = scene_sampling(scene, sampling)
-    frames = read_frames(scene.video, sampling)
+    frames = _shown(scene, sampling)
     if scene.further:
         if sampling.start is not None or sampling.end is not None:
             raise SceneError("sampling: a window is given, and further videos or images are shown whole")
@@ -86,6 +86,19 @@ def read_scene_frames(scene: Scene, sampling: Sampling | None = None) -> Frames:
         frames = join_frames(parts, starts, [scene.video, *(item.video for item in scene.further)])
     check_against(scene, frames)
     return frames
+
+
+def _shown(scene: Scene, sampling: Sampling) -> Frames:
+    """Frames of the scene's own video. A window that goes on after its end, as data sets round times, ends with it."""
+    try:
+        return read_frames(scene.video, sampling)
+    except MediaError:
+        if scene.window is None or (sampling.start, sampling.end) != scene.window:
+            raise
+        duration = read_frames(scene.video, Sampling(frames=1, frame_rate=sampling.frame_rate)).duration
+        if duration is None or not scene.window[0] < duration < scene.window[1]:
+            raise
+    return read_frames(scene.video, sampling.model_copy(update={"end": duration}))
 
 
 def scene_sampling(scene: Scene, sampling: Sampling | None = None) -> Sampling:

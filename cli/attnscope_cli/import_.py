@@ -68,6 +68,15 @@ def run(
             panel=_CLIPS,
         ),
     ] = True,
+    shift: Annotated[
+        bool,
+        option(
+            "Move times that count from the beginning of the sound or of the file to those of the pictures.",
+            None,
+            "--shift/--no-shift",
+            panel=_CLIPS,
+        ),
+    ] = True,
     set: Annotated[
         list[str] | None,
         option("An option of a format, NAME=VALUE or FORMAT.NAME=VALUE; may be repeated.", "NAME=VALUE"),
@@ -102,6 +111,7 @@ def run(
             fps=fps,
             size=_size(size),
             windows=windows,
+            shift=shift,
             settings=set or (),
             force=output.force,
             progress=progress,

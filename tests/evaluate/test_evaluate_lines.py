@@ -179,6 +179,13 @@ def test_frames_are_taken_from_the_window_of_each_question(
     assert times[0] == [0.5, 1.5]
 
 
+def test_a_window_that_goes_on_after_the_video_ends_with_it(folder: Path) -> None:
+    scene = Scene.read(folder / "q0.json").model_copy(update={"window": (2.0, 9.0)})
+    assert read_scene_frames(scene, Sampling(frames=2)).times.round(3).tolist() == [2.2, 2.7]
+    with pytest.raises(RequestError, match="beyond the end"):
+        read_scene_frames(scene, Sampling(frames=2, start=2.0, end=9.0, fps=None).model_copy(update={"end": 8.0}))
+
+
 def test_a_capture_holds_the_window_and_is_repeated_in_it(folder: Path, model: LoadedModel, tmp_path: Path) -> None:
     scene = Scene.read(folder / "q0.json").model_copy(update={"window": (1.0, 2.0)})
     with attnscope.capture(model, scene, tmp_path / "run.h5", sampling=Sampling(frames=2), max_new_tokens=1) as cap:

@@ -27,11 +27,13 @@ class Clip:
 
     Attributes:
         name: Its video as the first source names it.
+        fullest: The name that says most about its folder.
         numbers: Its names in the spool.
         sources: Numbers of the sources that have it.
     """
 
     name: str
+    fullest: str
     numbers: list[int] = field(default_factory=list)
     sources: set[int] = field(default_factory=set)
 
@@ -69,7 +71,9 @@ def clips(names: Sequence[tuple[int, str]], titles: Sequence[str]) -> list[Clip]
     joined: list[tuple[int, Clip]] = []
     for group in same.values():
         for numbers in _apart(names, titles, group):
-            clip = Clip(clean_name(names[numbers[0]][1]), numbers, {names[number][0] for number in numbers})
+            called = [names[number][1] for number in numbers]
+            fullest = max(called, key=lambda name: len(clip_path(name)))
+            clip = Clip(clean_name(called[0]), fullest, numbers, {names[number][0] for number in numbers})
             joined.append((numbers[0], clip))
     return [clip for _, clip in sorted(joined, key=lambda pair: pair[0])]
 

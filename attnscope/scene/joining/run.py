@@ -11,7 +11,7 @@ from typing import Any
 
 from attnscope._version import __version__
 from attnscope.errors import RequestError, SceneError
-from attnscope.files import exists, real_path
+from attnscope.files import exists, is_folder, real_path
 from attnscope.files.folders import whole_folder
 from attnscope.progress import Progress
 from attnscope.scene.importers.registry import Yield
@@ -84,6 +84,7 @@ def import_scenes(
     fps: float | None = None,
     size: tuple[float, float] | None = None,
     windows: bool = True,
+    shift: bool = True,
     settings: Sequence[str] | Mapping[str, Any] = (),
     force: bool = False,
     progress: Progress | None = None,
@@ -104,6 +105,7 @@ def import_scenes(
         fps: Frames a second of boxes that have numbers of frames, and of folders of frames; the video's own if None.
         size: Width and height of the picture that boxes in pixels are of, if that is not the video's.
         windows: Keep which part of its clip a question asks about, so that frames are taken from there.
+        shift: Move times that count from the beginning of the sound or of the file to those of the pictures.
         settings: Options of formats: `NAME=VALUE` or `FORMAT.NAME=VALUE`, or a mapping.
         force: Replace an import that the folder holds.
         progress: Called with (what, done, total).
@@ -134,13 +136,15 @@ def import_scenes(
         try:
             with (draft / LEFT_OUT).open("w", encoding="utf-8", newline="") as file:
                 tally = Tally.to(file, [of.title for of in given])
-                assembly = Assembly(given, spool, tally, out, fps, size, film, found, windows)
+                assembly = Assembly(given, spool, tally, out, fps, size, film, found, windows, shift)
                 notes = _read(given, spool, tally, film, fps, progress)
                 imported = _write(assembly, draft, notes, progress)
         finally:
             spool.close()
         document = _record(
-            given, imported, {"video": video, "videos": videos, "fps": fps, "size": size, "windows": windows}
+            given,
+            imported,
+            {"video": video, "videos": videos, "fps": fps, "size": size, "windows": windows, "shift": shift},
         )
         (draft / RECORD).write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return replace(imported, manifest=out / MANIFEST)
@@ -175,7 +179,8 @@ def _read(
     people: dict[str, None] = {}  # who has boxes, which tells speakers in brackets from sounds
     read = 0
     for number, of in enumerate(sources):
-        own = without_suffix((video or of.path).name)  # what a source is about that names no clip
+        stem = of.path.name if is_folder(of.path) else of.path.stem
+        own = stem if video is None else without_suffix(video.name)  # what a source is about that names no clip
         unwanted, timed, counted = 0, 0, 0
         for record in of.records(people):
             read += 1
@@ -198,7 +203,8 @@ def _read(
                 f"{of.title}: its boxes have times of their own; the {fps:g} frames a second do not count for them"
             )
         if unwanted:
-            notes.append(f"{of.title}: {unwanted:,} records are not {of.use}, for which it is given")
+            verb = "record is" if unwanted == 1 else "records are"
+            notes.append(f"{of.title}: {unwanted:,} {verb} not {of.use}, for which it is given")
     spool.finish()
     if not spool.names:
         raise SceneError(f"{', '.join(of.title for of in sources)}: no record can be imported{_why(tally)}")
@@ -277,13 +283,14 @@ def _of_video(assembly: Assembly, notes: list[str]) -> Clip:
     spool, sources, video = assembly.spool, assembly.sources, assembly.video
     assert video is not None
     wanted = clip_path(video.name)[-1]
-    clip = Clip(video.name)
+    clip = Clip(video.name, video.name)
     for number, of in enumerate(sources):
         names = [(at, name) for at, (source, name) in enumerate(spool.names) if source == number]
         fits = [at for at, name in names if clip_path(name)[-1] == wanted]
         if not fits and len(names) == 1:
             fits = [names[0][0]]
-            notes.append(f"{of.title} calls its clip {show(names[0][1])}; it is taken for {video.name}")
+            note = f"{of.title} calls its clip {show(names[0][1])}; it is taken for {video.name}"
+            notes += [note] if note not in notes else []  # one file may be given twice
         if not fits and names:
             some = ", ".join(show(name) for _, name in names[:3]) + (", ..." if len(names) > 3 else "")
             raise SceneError(f"{of.title}: none of its {len(names):,} clips is called {show(video.name)}: {some}")

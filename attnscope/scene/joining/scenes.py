@@ -9,15 +9,16 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from attnscope.errors import AttnscopeError, MediaError, SceneError
+from attnscope.errors import Argument, AttnscopeError, MediaError, SceneError
 from attnscope.scene.frames import END_SLACK
 from attnscope.scene.importers.sources import Source
 from attnscope.scene.joining.boxes import Clock, Size
 from attnscope.scene.joining.clips import Clip, without_suffix
+from attnscope.scene.joining.origins import SAID, moved, origin
 from attnscope.scene.joining.segments import Placed, place
 from attnscope.scene.joining.spool import Spool
 from attnscope.scene.joining.tally import Tally, general, left_out
-from attnscope.scene.joining.turns import Said, turns
+from attnscope.scene.joining.turns import Said, in_order, turns
 from attnscope.scene.joining.videos import Facts, Videos, facts
 from attnscope.scene.media import check_against
 from attnscope.scene.names import name_key
@@ -25,6 +26,7 @@ from attnscope.scene.records import BoxRecord, QuestionRecord, Record, SampleRec
 from attnscope.scene.scene import Scene
 
 _RATES_DIFFER = 0.05
+_MOVED = ": they are moved by that"
 _WHAT = {BoxRecord: "box", SpeechRecord: "turn", QuestionRecord: "question", SampleRecord: "sample"}
 
 
@@ -56,6 +58,7 @@ class Assembly:
         size: Width and height of the picture that boxes in pixels are of; None if that is the video's.
         video: The one video that sources without clips are about.
         videos: Finds the videos of clips.
+        shift: Whether times that count from the sound or the file are moved to those of the pictures.
         windows: Whether questions keep the part of the clip that they ask about.
         notes: What a user should know: sentence, and the clips that it is said of.
     """
@@ -69,6 +72,7 @@ class Assembly:
     video: Path | None = None
     videos: Videos | None = None
     windows: bool = True
+    shift: bool = True
     notes: dict[str, list[str]] = field(default_factory=dict)
 
     def clip(self, clip: Clip) -> tuple[dict[str, Any] | None, Iterator[Asked]]:
@@ -96,8 +100,11 @@ class Assembly:
             has_parts = bool(scene.get("speakers") or scene.get("transcript"))
             if has_parts and known is not None and known.is_folder and self.fps is not None:
                 scene["frame_rate"] = self.fps
+            self._check_rate(clip, known, scene)
             checked = Scene.model_validate(dict(scene))  # else a source is wrong as a whole
         except SceneError as error:
+            if str(error).startswith(f"{clip.name}: "):
+                raise
             raise SceneError(f"{clip.name}: {str(error).removeprefix('scene: ')}") from None
         for turn, spelled in zip(scene.get("transcript", ()), checked.transcript, strict=True):
             if spelled.speaker is not None:
@@ -110,7 +117,7 @@ class Assembly:
     def _path(self, clip: Clip) -> Path | None:
         if self.video is not None:
             return self.video
-        return None if self.videos is None else self.videos.find(clip.name)
+        return None if self.videos is None else self.videos.find(clip.fullest)
 
     def _written(self, path: Path | None, clip: Clip) -> str:
         """The video as a scene file names it: relative where it lies beside the scenes, else absolute."""
@@ -127,7 +134,8 @@ class Assembly:
         of: dict[int, int] = {}
         boxes = []
         for source, record in self.spool.records(clip.numbers, BoxRecord):
-            box = replace(record, track=f"{source}:{record.track}")  # tracks of two sources are two
+            box = moved(record, self._origin(source, record, known, clip))
+            box = replace(box, track=f"{source}:{box.track}")  # tracks of two sources are two
             of[id(box)] = source
             boxes.append(box)
         if not boxes:
@@ -164,26 +172,43 @@ class Assembly:
 
     def _transcript(self, clip: Clip, known: Facts | None) -> dict[str, Any]:
         of: dict[int, int] = {}
-        speech, spans = list[SpeechRecord](), list[SpeechRecord]()
+        speech, spans = list[tuple[int, SpeechRecord]](), list[tuple[int, SpeechRecord]]()
         has_words = any(self.sources[source].use == "words" for source in clip.sources)
         ignored = set()
-        for source, record in self.spool.records(clip.numbers, SpeechRecord):
+        for source, given in self.spool.records(clip.numbers, SpeechRecord):
+            record = moved(given, self._origin(source, given, known, clip))
             of[id(record)] = source
             use = self.sources[source].use
             is_span = record.text is None or (use == "turns" and has_words)
             if is_span and record.text is not None:
                 ignored.add(source)
-            (spans if is_span else speech).append(record)
+            (spans if is_span else speech).append((source, record))
         if not speech and not spans:
             return {}
-        if len({of[id(record)] for record in speech}) > 1:
-            speech.sort(key=lambda record: record.start if record.start is not None else float("-inf"))
-        said: Said = turns(speech, spans, None if known is None else known.duration)
+        ordered, differs = in_order(speech)
+        said: Said = turns(ordered, [span for _, span in spans], None if known is None else known.duration)
+        if differs and len({source for source, _ in speech}) == 1:
+            said.notes.append("its turns stand in the order of their beginnings, which is not that of the source")
         for source in sorted(ignored):
             said.notes.append(f"the words of {self.sources[source].title} do not count beside those given as words")
         self._count(said.rejected, of, "turn", said.imported, said.notes, clip)
         self.tally.keep("word", said.words)
         return {"transcript": said.turns}
+
+    def _origin(self, source: int, record: Record, known: Facts | None, clip: Clip) -> float:
+        """When the zero of a source is, in seconds from the first picture of a video."""
+        if known is None or not self.shift or (isinstance(record, BoxRecord) and record.time is None):
+            return 0.0
+        importer = self.sources[source].importer
+        seconds = origin(importer, known.sound)
+        if abs(seconds) >= SAID:
+            whose = "sound" if getattr(importer, "counts_from", "") == "sound" else "file"
+            note = (
+                f"times of {importer.name} count from the beginning of the {whose}, {-seconds:.3f} s before the picture"
+            )
+            if note + _MOVED not in self.notes or clip.name not in self.notes[note + _MOVED]:
+                self._note([note + _MOVED], clip)
+        return seconds
 
     def _count(
         self,
@@ -212,6 +237,19 @@ class Assembly:
 
     # ---- questions
 
+    def _check_rate(self, clip: Clip, known: Facts | None, scene: Mapping[str, Any]) -> None:
+        """Refuse times of a folder of frames that has no clock.
+
+        Raises:
+            SceneError: Naming the clip.
+        """
+        is_timed = any(scene.get(name) for name in ("speakers", "transcript", "window"))
+        if known is not None and known.is_folder and is_timed and scene.get("frame_rate") is None:
+            raise SceneError(
+                f"{clip.name}: is a folder of frames, which has no clock: state its frames a second with ",
+                Argument("fps"),
+            )
+
     def _asked(self, clip: Clip, scene: Mapping[str, Any], known: Facts | None) -> Iterator[Asked]:
         number = cut = 0
         for source, record in self.spool.records(clip.numbers, QuestionRecord, SampleRecord):
@@ -221,6 +259,9 @@ class Assembly:
             if isinstance(record, SampleRecord):
                 name = record.scene_name
                 checked = whole = dict(record.scene) | whole  # other sources replace what they give
+                if known is not None and known.is_folder and self.fps is not None:
+                    whole["frame_rate"] = self.fps
+            self._check_rate(clip, known, whole | question)
             at_rate = None if known is None else known.at_rate(whole.get("frame_rate"))
             reason = unfit(question) or _late(question, at_rate) or _wrong(checked | question, at_rate)
             if reason:

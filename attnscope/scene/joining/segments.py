@@ -123,6 +123,11 @@ def place(
     step = _step([moments[time] for time in sorted(moments)])
     segments = {key: _segments(track, step, clock) for key, track in several.items()}
     placed.imported = len(records) - len(placed.rejected)
+    held = sum(segment.end == LATEST for several in segments.values() for segment in several)
+    if held:
+        placed.notes.append(
+            f"where the video ends is not known without it: {held:,} tracks that hold to its end end at {LATEST:g} s"
+        )
     _name(segments, placed)
     return placed
 

@@ -77,14 +77,22 @@ def sentences(counts: dict[str, dict[str, Any]]) -> list[str]:
     lines = []
     for kind, count in counts.items():
         line = f"{plural(kind)}: imported {count['imported']:,}"
-        if count["left_out"]:
-            reasons = list(count["reasons"].items())
-            why = [f"{n:,} {reason}" for reason, n in reasons[:_MOST]]
-            if len(reasons) > _MOST:
-                why.append(f"{sum(n for _, n in reasons[_MOST:]):,} for {len(reasons) - _MOST} other reasons")
-            line += f" of {count['records']:,}, left out {count['left_out']:,}: {', '.join(why)}"
+        if not count["imported"] and kind != "sample" and "sample" in counts:
+            line = f"{plural(kind)} of samples: left out {count['left_out']:,}: {_why(count)}"
+        elif count["left_out"]:
+            line += f" of {count['records']:,}, left out {count['left_out']:,}: {_why(count)}"
         lines.append(line)
     return lines
+
+
+def _why(count: dict[str, Any]) -> str:
+    """The commonest reasons with their numbers."""
+    reasons = list(count["reasons"].items())
+    why = [f"{n:,} {reason}" for reason, n in reasons[:_MOST]]
+    if len(reasons) > _MOST:
+        others = len(reasons) - _MOST
+        why.append(f"{sum(n for _, n in reasons[_MOST:]):,} for {others} other reason{'s' * (others > 1)}")
+    return ", ".join(why)
 
 
 def general(reason: str) -> str:

@@ -4,9 +4,11 @@ Rules (ours), which docs/import.md states for users:
 
 - A record with words is a turn. If its words name different speakers, it is cut where the speaker changes.
 - Where another source tells who speaks when, each word belongs to the speaker whose spans it overlaps most, of equal
-  ones to the one whose span begins first; words that overlap no span have no speaker. Words of one span that follow one
-  another are one turn, words without a speaker one for each record. A record whose words have no times is one word.
+  ones to the one whose span begins first; words that overlap no span keep the speaker that their own source names.
+  Words of one span that follow one another are one turn, other words one for each record. A record whose words have no
+  times is one word.
 - A span into which no words fall is left out: a turn is words.
+- Turns stand in the order of their beginnings; one without a time stays behind that before it in its source.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from attnscope.scene.frames import END_SLACK
 from attnscope.scene.joining.spelling import one_spelling
 from attnscope.scene.joining.tally import left_out, why_not
 from attnscope.scene.models import Turn
-from attnscope.scene.names import clean_name
+from attnscope.scene.names import clean_name, name_key
 from attnscope.scene.records import LeftOut, SpeechRecord
 
 _LATEST = 1e9
@@ -65,6 +67,7 @@ class _Unit:
     start: float | None
     stop: float | None
     speaker: str | None
+    is_record: bool = False
     span: int | None = None
 
 
@@ -81,7 +84,7 @@ def turns(speech: Iterable[SpeechRecord], spans: Iterable[SpeechRecord] = (), du
     units = [unit for record in spoken for unit in _units(record)]
     given = list(spans)
     telling = sorted(_usable(given, said, duration, needs_words=False), key=_start)
-    names = Counter(_called(of.speaker) for of in (telling if given else units))
+    names = Counter([_called(span.speaker) for span in telling] + [_called(unit.speaker) for unit in units])
     spelled, notes = one_spelling({name: count for name, count in names.items() if name})
     said.notes += notes
     if given:
@@ -107,6 +110,25 @@ def turns(speech: Iterable[SpeechRecord], spans: Iterable[SpeechRecord] = (), du
         else:
             said.rejected.append((record, bad[id(record)]))
     return said
+
+
+def in_order(speech: Sequence[tuple[int, SpeechRecord]]) -> tuple[list[SpeechRecord], bool]:
+    """Records of speech in the order of their beginnings; one without a time stays behind that before it in its source.
+
+    Args:
+        speech: Number of the source, and record.
+
+    Returns:
+        The records, and whether they stood in another order.
+    """
+    latest: dict[int, float] = {}
+    keyed = []
+    for source, record in speech:
+        if record.start is not None and _is_time(record.start):
+            latest[source] = float(record.start)
+        keyed.append((latest.get(source, 0.0), record))
+    ordered = sorted(keyed, key=lambda pair: pair[0])
+    return [record for _, record in ordered], any(a is not b for a, b in zip(keyed, ordered, strict=True))
 
 
 def _usable(
@@ -171,13 +193,13 @@ def _units(record: SpeechRecord) -> list[_Unit]:
     """The words of a record; one for all if they have neither times nor speakers."""
     text = str(record.text)
     if not any(word.start is not None or word.speaker for word in record.words):
-        return [_Unit(record, 0, len(text), record.start, record.end, record.speaker)]
+        return [_Unit(record, 0, len(text), record.start, record.end, record.speaker, is_record=True)]
     units: list[_Unit] = []
     at = 0
     for word in record.words:
         begin = text.find(word.text.strip(), at)
         if begin < 0 or not word.text.strip():  # the words are not those of the text: its time and speaker for all
-            return [_Unit(record, 0, len(text), record.start, record.end, record.speaker)]
+            return [_Unit(record, 0, len(text), record.start, record.end, record.speaker, is_record=True)]
         at = begin + len(word.text.strip())
         start, end = (time if _is_time(time) else None for time in (word.start, word.end))
         units.append(_Unit(record, begin, at, start, end, word.speaker or record.speaker))
@@ -198,23 +220,24 @@ def _assign(units: Sequence[_Unit], spans: Sequence[SpeechRecord], spelled: Mapp
     latest = list[float]()
     for span in spans:
         latest.append(max(float(span.end or 0), latest[-1] if latest else 0.0))
-    unsure = nobody = untimed = 0
+    unsure = nobody = several = other = 0
     for unit in units:
-        unit.speaker = None
         if unit.start is None:
             continue
         overlaps = _overlaps(unit.start, unit.start if unit.stop is None else unit.stop, spans, starts, latest)
         if overlaps:
             unit.span, tied = _most(overlaps, who)
             unsure += tied
+            several += not tied and unit.is_record and len({who[number] for number, _ in overlaps}) > 1
     _lend(units)
     for unit in units:
+        own = _called(unit.speaker)
         if unit.span is not None:
             unit.speaker = who[unit.span]
-        elif unit.start is None:
-            untimed += 1
+            other += bool(own) and name_key(own).casefold() != name_key(unit.speaker).casefold()
         else:
-            nobody += 1
+            unit.speaker = spelled.get(own, own) or None
+            nobody += unit.speaker is None
     filled = {unit.span for unit in units if unit.span is not None}
     for number, span in enumerate(spans):
         if number not in filled:
@@ -222,9 +245,10 @@ def _assign(units: Sequence[_Unit], spans: Sequence[SpeechRecord], spelled: Mapp
             said.rejected.append((span, reason))
     said.imported += len(filled)
     for count, what in (
-        (unsure, "are said while several speak, and go to the one who began first"),
-        (nobody, "are said while nobody speaks, and have no speaker"),
-        (untimed, "have no times, and so no speaker"),
+        (unsure, "are said while several speak alike, and go to the one who began first"),
+        (several, "are records whose words have no times, said while several speak; each goes to one as a whole"),
+        (other, "go to another speaker than their own source names"),
+        (nobody, "are said while nobody speaks, or have no time, and have no speaker"),
     ):
         if count:
             said.notes.append(f"{count:,} of {len(units):,} words {what}")

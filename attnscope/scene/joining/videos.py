@@ -121,11 +121,13 @@ class Facts:
         frames: As they were read, without pixels.
         duration: Seconds; None for an image, and for a folder of frames whose rate nobody says.
         times: Seconds of every frame; None where there is no clock.
+        sound: When the sound begins, in seconds from the first frame; None if there is none.
     """
 
     frames: Frames
     duration: float | None
     times: list[float] | None
+    sound: float | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -162,19 +164,12 @@ def facts(path: Path, rate: float | None) -> Facts:
         MediaError: If it cannot be read.
     """
     from attnscope.scene.media import read_frames
+    from attnscope.scene.sound import sound_start
+    from attnscope.scene.walk import open_walk
 
     frames = read_frames(path, Sampling(frames=1))
     frames = replace(frames, images=frames.images[:0])
     if frames.kind == "video":
-        return Facts(frames, frames.duration, _times(path))
+        walk = open_walk(path)
+        return Facts(frames, frames.duration, walk.times.tolist(), sound_start(walk))
     return Facts(frames, None, [0.0] if frames.kind == "image" else None).at_rate(rate)
-
-
-def _times(path: Path) -> list[float]:
-    """When every frame is shown: the video's own times, since its rate may vary."""
-    from attnscope.scene import animation, video
-
-    if animation.is_animated_webp(path):
-        return animation.frame_times(path)
-    times: list[float] = video.video_timeline(path).times.tolist()
-    return times

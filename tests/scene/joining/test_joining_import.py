@@ -79,6 +79,7 @@ def test_boxes_turns_words_and_questions_of_one_video_become_a_scene(yields: Reg
     ]
     assert imported.notes == [
         'who:file.who calls its clip "wave"; it is taken for clip.mp4',
+        "2 of 2 words go to another speaker than their own source names",
         "names that differ in letter case alone are one speaker: ADA is Ada",
     ]
     assert (imported.clips, imported.scenes, imported.questions) == (1, 1, 2)
@@ -468,3 +469,72 @@ def test_ids_that_are_taken_are_said(yields: Register) -> None:
     imported = import_scenes("out", yields("q", [question(n, id="7") for n in range(3)], "questions"))
     assert [entry["id"] for entry in entries()] == ["7", "7 (2)", "7 (3)"]
     assert imported.notes[0] == "2 questions have the id of another one, and got a number: 7 (2), 7 (3)"
+
+
+def test_a_clip_is_looked_for_by_the_name_that_says_most(yields: Register, clip: Path) -> None:
+    for folder in ("train", "test"):
+        (clip.parent / "v" / folder).mkdir(parents=True)
+        (clip.parent / "v" / folder / "1.mp4").write_bytes(clip.read_bytes())
+    import_scenes(
+        "out", boxes=yields("t", [box(0, "1")]), questions=yields("q", [question(1, "test/1")], "questions"), videos="v"
+    )
+    assert scene("scenes/1.json")["video"] == "../../v/test/1.mp4"
+
+
+def test_a_conversation_stands_in_the_order_in_which_it_was_held(yields: Register) -> None:
+    """A tier for each person, as ELAN and Praat have them; what has no time stays behind its neighbour."""
+    tiers = [
+        ("Ada", 0.5, "one"),
+        ("Ada", 2.0, "three"),
+        ("Ada", None, "four"),
+        ("Ben", 1.5, "two"),
+        ("Ben", 3.0, "five"),
+    ]
+    speech = [SpeechRecord(where=text, speaker=name, start=start, text=text) for name, start, text in tiers]
+    imported = import_scenes("out", yields("t", speech, "turns"))
+    assert [turn["text"] for turn in scene("scenes/file.json")["transcript"]] == ["one", "two", "three", "four", "five"]
+    assert imported.notes[0] == "its turns stand in the order of their beginnings, which is not that of the source"
+
+
+def test_words_that_no_span_overlaps_keep_their_own_speaker(yields: Register) -> None:
+    words = [
+        SpeechRecord(where=t, text=t, start=s, end=s + 1, speaker=w)
+        for t, s, w in (("a", 0.0, "Ada"), ("b", 4.5, "Ben"))
+    ]
+    spans = [
+        SpeechRecord(where="1", speaker="Cy", start=0.0, end=2.0),
+        SpeechRecord(where="2", speaker="Di", start=0.5, end=1),
+    ]
+    imported = import_scenes("out", words=yields("w", words, "words"), turns=yields("s", spans, "turns"))
+    clips = {path.stem for path in Path("out/scenes").iterdir()}
+    assert clips == {"file"}
+    assert [(t["speaker"], t["text"]) for t in scene("scenes/file.json")["transcript"]] == [("Cy", "a"), ("Ben", "b")]
+    assert imported.notes[:2] == [
+        "1 of 2 words are records whose words have no times, said while several speak; each goes to one as a whole",
+        "1 of 2 words go to another speaker than their own source names",
+    ]
+
+
+def test_samples_about_folders_of_frames_need_a_rate(yields: Register, here: Path) -> None:
+    from PIL import Image
+
+    (here / "v" / "clip").mkdir(parents=True)
+    for number in range(6):
+        Image.new("RGB", (60, 40)).save(here / "v" / "clip" / f"{number}.png")
+    source = yields("s", [sample(0, "one", window=(0.5, 1.5))], "samples")
+    with pytest.raises(SceneError) as error:
+        import_scenes("out", source, videos="v")
+    assert str(error.value).endswith(
+        "clip.mp4: is a folder of frames, which has no clock: state its frames a second with fps"
+    )
+    import_scenes("out", source, videos="v", fps=3)
+    assert (scene("scenes/one.json")["frame_rate"], entries()[0]["window"]) == (3, [0.5, 1.5])
+    stated = sample(0, "one", window=(0.5, 9.0), scene={"frame_rate": 2.0, "transcript": []})
+    import_scenes("own", yields("t", [stated], "samples"), videos="v")
+    assert entries("own")[0]["window"] == [0.5, 3.0]
+
+
+def test_what_only_samples_leave_out_is_not_counted_as_none_imported(yields: Register) -> None:
+    left = LeftOut(where="1", what="box", reason="odd")
+    imported = import_scenes("out", yields("s", [sample(0, "one"), left], "samples"))
+    assert imported.summary() == ["boxes of samples: left out 1: 1 odd", "samples: imported 1"]
