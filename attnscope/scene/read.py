@@ -219,7 +219,7 @@ def files_to_dict(
         box_units = box_units or stated
     if transcript is not None:
         names = data.get("speakers", ())
-        data["transcript"], more = transcript_and_notes(transcript, merge_rolling, names, video.name)
+        data["transcript"], more = transcript_and_notes(transcript, merge_rolling, names, video)
         notes = [*notes, *more]
     if box_units is not None:
         data["box_units"] = box_units

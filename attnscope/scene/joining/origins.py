@@ -7,8 +7,10 @@ from the beginning of the file, where the sound or the picture begins first. Sce
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
+from attnscope.errors import MediaError
 from attnscope.scene.importers.registry import Importer
 from attnscope.scene.records import BoxRecord, Record, SpeechRecord, Word
 
@@ -24,10 +26,32 @@ def origin(importer: Importer, sound: float | None) -> float:
         importer: The format.
         sound: When the sound of the video begins; None if it has none.
     """
-    counts_from = getattr(importer, "counts_from", "picture")
-    if sound is None or counts_from == "picture":
+    if sound is None or importer.counts_from == "picture":
         return 0.0
-    return sound if counts_from == "sound" else min(sound, 0.0)
+    return sound if importer.counts_from == "sound" else min(sound, 0.0)
+
+
+def told(importer: Importer, zero: float) -> list[str]:
+    """What is said of times that are moved: one sentence, none where it would make no difference."""
+    if abs(zero) < SAID:
+        return []
+    when = f"{abs(zero):.3f} s {'before' if zero < 0 else 'after'} the first picture"
+    begins = f"times of {importer.name} count from the beginning of the {importer.counts_from}"
+    return [f"{begins}, {when}: they are moved by that"]
+
+
+def sound_of(video: Path, importer: Importer) -> float | None:
+    """When the sound of a video begins, in seconds from the first picture.
+
+    None if a format has no use for it, there is no sound, or the video cannot be read: reading its frames says so.
+    """
+    from attnscope.scene.sound import sound_start
+    from attnscope.scene.walk import open_walk
+
+    try:
+        return None if importer.counts_from == "picture" else sound_start(open_walk(video))
+    except MediaError:
+        return None
 
 
 def moved(record: SomeRecord, seconds: float) -> SomeRecord:

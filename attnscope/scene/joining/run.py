@@ -207,7 +207,10 @@ def _read(
             notes.append(f"{of.title}: {unwanted:,} {verb} not {of.use}, for which it is given")
     spool.finish()
     if not spool.names:
-        raise SceneError(f"{', '.join(of.title for of in sources)}: no record can be imported{_why(tally)}")
+        raise SceneError(
+            f"{', '.join(of.title for of in sources)}: no record can be imported{_why(tally)}"
+            + "".join(f"; {note}" for note in notes)
+        )
     return notes
 
 
@@ -252,9 +255,13 @@ def _write(assembly: Assembly, draft: Path, notes: list[str], progress: Progress
         some = ", ".join(writer.renamed[:_MOST]) + (", ..." if len(writer.renamed) > _MOST else "")
         notes.append(f"{len(writer.renamed):,} questions have the id of another one, and got a number: {some}")
     if not writer.scenes:
-        raise SceneError(f"no scene is left{_why(tally)}")
+        raise SceneError(f"no scene is left{_why(tally)}" + "".join(f"; {note}" for note in notes))
     notes += [_of_clips(note, names, len(joined)) for note, names in assembly.notes.items()]
     if assembly.video is None and assembly.videos is None:
+        for of in assembly.sources if assembly.shift else ():
+            if of.importer.counts_from != "picture":
+                whose = f"times of {of.importer.name} count from the beginning of the {of.importer.counts_from}"
+                notes.append(f"{whose}, which without the video is taken to be that of the picture")
         notes.append("no video was looked for: scenes name theirs as the sources do")
     return Imported(draft / MANIFEST, writer.scenes, questions, len(joined), tally.counts(), notes)
 

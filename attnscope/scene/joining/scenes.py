@@ -14,7 +14,7 @@ from attnscope.scene.frames import END_SLACK
 from attnscope.scene.importers.sources import Source
 from attnscope.scene.joining.boxes import Clock, Size
 from attnscope.scene.joining.clips import Clip, without_suffix
-from attnscope.scene.joining.origins import SAID, moved, origin
+from attnscope.scene.joining.origins import moved, origin, told
 from attnscope.scene.joining.segments import Placed, place
 from attnscope.scene.joining.spool import Spool
 from attnscope.scene.joining.tally import Tally, general, left_out
@@ -26,7 +26,6 @@ from attnscope.scene.records import BoxRecord, QuestionRecord, Record, SampleRec
 from attnscope.scene.scene import Scene
 
 _RATES_DIFFER = 0.05
-_MOVED = ": they are moved by that"
 _WHAT = {BoxRecord: "box", SpeechRecord: "turn", QuestionRecord: "question", SampleRecord: "sample"}
 
 
@@ -96,7 +95,8 @@ class Assembly:
             return None, iter(())
         scene: dict[str, Any] = {"video": self._written(path, clip)}
         try:
-            scene |= self._speakers(clip, known) | self._transcript(clip, known)
+            zeros = self._origins(clip, known)
+            scene |= self._speakers(clip, known, zeros) | self._transcript(clip, known, zeros)
             has_parts = bool(scene.get("speakers") or scene.get("transcript"))
             if has_parts and known is not None and known.is_folder and self.fps is not None:
                 scene["frame_rate"] = self.fps
@@ -130,11 +130,11 @@ class Assembly:
 
     # ---- boxes and speech
 
-    def _speakers(self, clip: Clip, known: Facts | None) -> dict[str, Any]:
+    def _speakers(self, clip: Clip, known: Facts | None, zeros: Mapping[int, float]) -> dict[str, Any]:
         of: dict[int, int] = {}
         boxes = []
         for source, record in self.spool.records(clip.numbers, BoxRecord):
-            box = moved(record, self._origin(source, record, known, clip))
+            box = moved(record, zeros[source])
             box = replace(box, track=f"{source}:{box.track}")  # tracks of two sources are two
             of[id(box)] = source
             boxes.append(box)
@@ -170,13 +170,13 @@ class Assembly:
                     f"{given.title}: every box lies within 0..1, so they are fractions of the picture, not pixels{hint}"
                 )
 
-    def _transcript(self, clip: Clip, known: Facts | None) -> dict[str, Any]:
+    def _transcript(self, clip: Clip, known: Facts | None, zeros: Mapping[int, float]) -> dict[str, Any]:
         of: dict[int, int] = {}
         speech, spans = list[tuple[int, SpeechRecord]](), list[tuple[int, SpeechRecord]]()
         has_words = any(self.sources[source].use == "words" for source in clip.sources)
         ignored = set()
         for source, given in self.spool.records(clip.numbers, SpeechRecord):
-            record = moved(given, self._origin(source, given, known, clip))
+            record = moved(given, zeros[source])
             of[id(record)] = source
             use = self.sources[source].use
             is_span = record.text is None or (use == "turns" and has_words)
@@ -195,20 +195,16 @@ class Assembly:
         self.tally.keep("word", said.words)
         return {"transcript": said.turns}
 
-    def _origin(self, source: int, record: Record, known: Facts | None, clip: Clip) -> float:
-        """When the zero of a source is, in seconds from the first picture of a video."""
-        if known is None or not self.shift or (isinstance(record, BoxRecord) and record.time is None):
-            return 0.0
-        importer = self.sources[source].importer
-        seconds = origin(importer, known.sound)
-        if abs(seconds) >= SAID:
-            whose = "sound" if getattr(importer, "counts_from", "") == "sound" else "file"
-            note = (
-                f"times of {importer.name} count from the beginning of the {whose}, {-seconds:.3f} s before the picture"
-            )
-            if note + _MOVED not in self.notes or clip.name not in self.notes[note + _MOVED]:
-                self._note([note + _MOVED], clip)
-        return seconds
+    def _origins(self, clip: Clip, known: Facts | None) -> dict[int, float]:
+        """When the zero of each source is, in seconds from the first picture of a video."""
+        if known is None or not self.shift:
+            return dict.fromkeys(clip.sources, 0.0)
+        zeros = {}
+        for source in sorted(clip.sources):
+            importer = self.sources[source].importer
+            zeros[source] = seconds = origin(importer, known.sound)
+            self._note(told(importer, seconds), clip)
+        return zeros
 
     def _count(
         self,
@@ -227,8 +223,10 @@ class Assembly:
         self._note(notes, clip)
 
     def _note(self, notes: Sequence[str], clip: Clip) -> None:
-        for note in notes:
-            self.notes.setdefault(note, []).append(clip.name)
+        for note in dict.fromkeys(notes):
+            clips = self.notes.setdefault(note, [])
+            if not clips or clips[-1] != clip.name:
+                clips.append(clip.name)
 
     def leave(self, numbers: Sequence[int], reason: str) -> None:
         """Leave out all records of some names of the spool."""

@@ -11,8 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from attnscope.errors import SceneError
-from attnscope.scene.importers.registry import IMPORTERS, reader, suffixes_of
+from attnscope.scene.importers.registry import IMPORTERS, Importer, reader, suffixes_of
 from attnscope.scene.importers.sources import check_prefix, of_clip, split
+from attnscope.scene.joining.origins import moved, origin, sound_of, told
+from attnscope.scene.joining.turns import in_order
 from attnscope.scene.joining.turns import turns as turns_of
 from attnscope.scene.models import SceneFields, Turn
 from attnscope.scene.problems import one_line, read_json
@@ -32,8 +34,8 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
         merge_rolling: Keep each line of rolling captions once; see docs/scene.md. It says nothing to .json.
 
     Returns:
-        The turns in the order of the file. A cue with several speakers becomes several turns with the cue's
-        times.
+        The turns in the order of their beginnings, those of .json in that of the file. A cue with several speakers
+        becomes several turns with the cue's times.
 
     Raises:
         SceneError: If the file cannot be read, holds no turn, or a turn is wrong.
@@ -49,7 +51,7 @@ def read_transcript(path: str | Path, *, merge_rolling: bool = True) -> list[Tur
 
 
 def transcript_and_notes(
-    source: str | Path, merge_rolling: bool, names: Iterable[str] = (), clip: str | None = None
+    source: str | Path, merge_rolling: bool, names: Iterable[str] = (), video: Path | None = None
 ) -> tuple[list[Turn], list[str]]:
     """Read a transcript, and say in one sentence each what a user should know about it; see `read_transcript`.
 
@@ -57,7 +59,7 @@ def transcript_and_notes(
         source: The file, or `FORMAT:PATH`.
         merge_rolling: Keep each line of rolling captions once.
         names: People, such as those who have boxes, which tells speakers in brackets from sounds.
-        clip: Name of the video, which tells the turns that are wanted where a source has several clips.
+        video: Tells the turns that are wanted where a source has several clips, and when its sound begins.
     """
     notes: list[str] = []
     name, path = split(source)
@@ -72,14 +74,16 @@ def transcript_and_notes(
             raise SceneError(f'{path}: a transcript is {", ".join(first)} or {last}, not "{path.suffix}"')
         if not {"turns", "words"} & set(read.yields):
             raise SceneError(f"{source}: {read.name} gives {' and '.join(read.yields)}, no turns")
-        turns = _turns(path, read(path, merge_rolling=merge_rolling, names="\n".join(names)), notes, clip)
+        turns = _turns(path, read(path, merge_rolling=merge_rolling, names="\n".join(names)), notes, read, video)
     if not turns:
         raise SceneError(f"{path}: the transcript holds no words")
     return turns, notes
 
 
-def _turns(path: Path, records: Iterator[Record | Note], notes: list[str], clip: str | None) -> list[Turn]:
-    """The records that are turns; what is left out is said in `notes`."""
+def _turns(
+    path: Path, records: Iterator[Record | Note], notes: list[str], read: Importer, video: Path | None
+) -> list[Turn]:
+    """The records that are turns, in the order of their beginnings; what is left out or moved is said in `notes`."""
     reasons: Counter[str] = Counter()
     speech: list[SpeechRecord] = []
     for record in records:
@@ -89,7 +93,18 @@ def _turns(path: Path, records: Iterator[Record | Note], notes: list[str], clip:
             reasons[record.reason] += 1
         elif isinstance(record, SpeechRecord):
             speech.append(record)
-    turns = [turn for record in of_clip(path, speech, clip) for turn in _of_record(path, record)]
+    speech = of_clip(path, speech, None if video is None else video.name)
+    if video is not None:
+        zero = origin(read, sound_of(video, read))
+        notes += told(read, zero)
+        speech = [moved(record, zero) for record in speech]
+        early = [record for record in speech if zero and record.end is not None and record.end <= 0]
+        reasons.update(["it is said before the first picture"] * len(early))
+        speech = [record for record in speech if record not in early]
+    speech, differs = in_order([(0, record) for record in speech])
+    if differs:
+        notes.append(f"{path.name}: turns stand in the order of their beginnings, which is not that of the file")
+    turns = [turn for record in speech for turn in _of_record(path, record)]
     notes += [f"{path.name}: left out {count}: {reason}" for reason, count in reasons.items()]
     return turns
 
