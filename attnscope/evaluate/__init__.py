@@ -6,8 +6,19 @@
 """
 
 from attnscope.evaluate.evaluation import evaluate
+from attnscope.evaluate.export import export_logs, export_task
 from attnscope.evaluate.manifest import Manifest, Question, read_manifest
 from attnscope.evaluate.result import Evaluation
 from attnscope.evaluate.score import Score, score
 
-__all__ = ["Evaluation", "Manifest", "Question", "Score", "evaluate", "read_manifest", "score"]
+__all__ = [
+    "Evaluation",
+    "Manifest",
+    "Question",
+    "Score",
+    "evaluate",
+    "export_logs",
+    "export_task",
+    "read_manifest",
+    "score",
+]

@@ -123,6 +123,11 @@ def _write(scene: Scene, template: str) -> list[list[tuple[str, str, int]]]:
     return messages
 
 
+def user_text(scene: Scene, template: str = DEFAULT_TEMPLATE) -> str:
+    """What the user's message says of a scene without earlier messages, before any chat template."""
+    return "".join(text for text, _, _ in _write(scene, template)[0])
+
+
 def check_template(template: str) -> None:
     """Refuse a turn template with an unknown field or without {text}, before a model is loaded for it.
 

@@ -38,6 +38,7 @@ MAPS_DTYPES = ("float32", "float16")
 CRITERIA = ("speaker-lift", "grounding-auc", "cross-mass", "answer-lift", "active", "localization")
 DENOMINATORS = ("max", "sum", "self")
 STYLES = ("paper", "slides")
+EXPORTS = ("lmms-eval", "lmms-eval-task")
 SCORES = ("logprob", "generate")
 
 EMBEDDED = ("roundtable", "roundtable-full")
