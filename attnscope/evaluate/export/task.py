@@ -21,6 +21,11 @@ from attnscope.model.render import DEFAULT_TEMPLATE, check_template, user_text
 from attnscope.scene.walk import open_walk
 
 QUESTIONS, FUNCTIONS = "questions.jsonl", "utils.py"
+_UNSHOWN = {  # fields of a scene that a task has no place for
+    "system": "a task of lmms-eval has one message, the user's",
+    "history": "a task of lmms-eval has one message, the user's",
+    "further": "a task shows one video; where others stand in the prompt is not known to lmms-eval",
+}
 _YAML = """\
 # Questions of `attnscope export lmms-eval-task`. Run them with:
 #   python -m lmms_eval --model MODEL --include_path THIS_FOLDER --tasks {task}
@@ -101,9 +106,9 @@ def export_task(
         if question.scene.window is not None and not whole_clips:
             part = ": window: lmms-eval shows whole clips, and the question is about a part; cut the clip, or pass "
             raise RequestError(where, part, Argument("whole_clips", True))
-        for name in ("system", "history"):
+        for name, what in _UNSHOWN.items():
             if getattr(question.scene, name):
-                raise RequestError(f"{where}: {name}: a task of lmms-eval has one message, the user's")
+                raise RequestError(f"{where}: {name}: {what}")
         lines.append(_line(question, where, out, kinds, template))
     with whole_folder(out, (QUESTIONS, FUNCTIONS, f"{task}.yaml"), force=force) as draft:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
