@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +31,7 @@ def run(
         ),
     ] = None,
     source: Annotated[
-        list[Path] | None, typer.Argument(metavar="SOURCE", help="Files or folders; all of them is imported.")
+        list[Path] | None, typer.Argument(metavar="SOURCE", help="Files or folders; all that they give is imported.")
     ] = None,
     out: OutDir = Path("scenes"),
     *,
@@ -182,16 +181,17 @@ def _list(json: bool) -> None:
         facts = [f"gives {', '.join(entry['gives'])}; reads {', '.join(entry['reads']) or 'folders, or any suffix'}"]
         facts += [f"described at {entry['documentation']}"] * bool(entry["documentation"])
         facts += [f"not verified: {entry['unverified']}"] * bool(entry["unverified"])
-        facts += [f"--set {o['name']}={o['default']}" + f" ({o['type']})" for o in entry["options"]]
+        facts += [f"--set {o['name']}={o['default'] or 'TEXT'} ({o['type']})" for o in entry["options"]]
         plugin = f" (of the plugin {entry['plugin']})" if entry["plugin"] else ""
         print_entries([(f"{entry['format']}: {entry['summary']}{plugin}", facts)])
 
 
 def _format(importer: Importer, plugin: str) -> dict[str, Any]:
+    from attnscope.scene.importers.sources import kind_of
     from attnscope.scene.problems import written
 
     options = [
-        {"name": name, "default": written(p.default), "type": inspect.formatannotation(p.annotation)}
+        {"name": name, "default": "" if p.default in ("", None) else written(p.default), "type": kind_of(p)}
         for name, p in importer.options.items()
     ]
     return {

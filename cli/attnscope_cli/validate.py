@@ -37,6 +37,8 @@ def run(
     from attnscope.scene.manifests.fields import SUFFIXES
 
     is_manifest = file.suffix.lower() in SUFFIXES or is_folder(file) or (not file.suffix and is_folder(file.parent))
+    if file.suffix.lower() == ".json" and not is_manifest:
+        raise RequestError(f"{file}: validate checks captures and questions; attnscope preview checks a scene")
     if deep and is_manifest:
         raise RequestError(f"--deep: {file} is a manifest, not a capture")
     if videos is not None and not is_manifest:

@@ -99,7 +99,7 @@ def test_the_list_names_every_format_with_its_options(cli: Cli) -> None:
     text = " ".join(cli("import", "--list").out.split())
     for entry in formats:
         assert f"{entry['format']}: " in text
-        assert all(f"--set {option['name']}={option['default']}" in text for option in entry["options"])
+        assert all(f"--set {option['name']}={option['default'] or 'TEXT'}" in text for option in entry["options"])
         assert " ".join(entry["unverified"].split()) in text
 
 
@@ -124,6 +124,7 @@ def test_the_list_names_every_format_with_its_options(cli: Cli) -> None:
         ("import mot fifo", "fifo: is a FIFO, a regular file was expected"),
         ("import rttm gt.txt", "gt.txt: "),
         ("import tvqa words.json", "words.json: "),
+        ("validate scene.json", "scene.json: validate checks captures and questions; attnscope preview checks a scene"),
         ("validate scenes.jsonl", "scenes.jsonl: no such file"),
         ("validate run.h5 --videos .", "--videos: run.h5 is a capture, not a manifest"),
         ("validate manifest.jsonl --deep", "--deep: manifest.jsonl is a manifest, not a capture"),

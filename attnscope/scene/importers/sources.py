@@ -209,6 +209,12 @@ def typed(name: str, value: Any, option: inspect.Parameter) -> Any:
     raise RequestError.of("settings", name, f"{show(value)} is not {' or '.join(words)}")
 
 
+def kind_of(option: inspect.Parameter) -> str:
+    """What values an option takes, for people: `a number`, `auto, label or track`."""
+    kinds = [_said(kind) for kind in _alternatives(option.annotation) if kind is not type(None)]
+    return f"{' or '.join(kinds)}{', empty by default' if option.default in ('', None) else ''}"
+
+
 _NOT = object()
 
 
@@ -229,7 +235,7 @@ def _convert(value: Any, kind: Any) -> Any:
     if get_origin(kind) is Literal:
         return next((choice for choice in get_args(kind) if choice == value or str(choice) == text), _NOT)
     if kind is bool:
-        return value if isinstance(value, bool) else {"true": True, "false": False}.get(text or "", _NOT)
+        return value if isinstance(value, bool) else {"true": True, "false": False}.get((text or "").lower(), _NOT)
     if kind in (int, float) and not isinstance(value, bool):
         try:
             number = kind(text) if text is not None else kind(value)

@@ -96,7 +96,8 @@ class Assembly:
         scene: dict[str, Any] = {"video": self._written(path, clip)}
         try:
             zeros = self._origins(clip, known)
-            scene |= self._speakers(clip, known, zeros) | self._transcript(clip, known, zeros)
+            scene |= self._speakers(clip, known, zeros)
+            scene |= self._transcript(clip, known, zeros, list(scene.get("speakers", ())))
             has_parts = bool(scene.get("speakers") or scene.get("transcript"))
             if has_parts and known is not None and known.is_folder and self.fps is not None:
                 scene["frame_rate"] = self.fps
@@ -170,7 +171,9 @@ class Assembly:
                     f"{given.title}: every box lies within 0..1, so they are fractions of the picture, not pixels{hint}"
                 )
 
-    def _transcript(self, clip: Clip, known: Facts | None, zeros: Mapping[int, float]) -> dict[str, Any]:
+    def _transcript(
+        self, clip: Clip, known: Facts | None, zeros: Mapping[int, float], names: Sequence[str]
+    ) -> dict[str, Any]:
         of: dict[int, int] = {}
         speech, spans = list[tuple[int, SpeechRecord]](), list[tuple[int, SpeechRecord]]()
         has_words = any(self.sources[source].use == "words" for source in clip.sources)
@@ -186,7 +189,7 @@ class Assembly:
         if not speech and not spans:
             return {}
         ordered, differs = in_order(speech)
-        said: Said = turns(ordered, [span for _, span in spans], None if known is None else known.duration)
+        said: Said = turns(ordered, [span for _, span in spans], None if known is None else known.duration, names)
         if differs and len({source for source, _ in speech}) == 1:
             said.notes.append("its turns stand in the order of their beginnings, which is not that of the source")
         for source in sorted(ignored):
@@ -270,7 +273,8 @@ class Assembly:
             self.tally.keep(what)
             yield Asked(record.id or f"{name}, {number}", name, whole | question)
         if cut:
-            self._note([f"the parts of {cut:,} questions end after the video, and are cut at its end"], clip)
+            whose = "part of 1 question ends" if cut == 1 else f"parts of {cut:,} questions end"
+            self._note([f"the {whose} after the video, and {'is' if cut == 1 else 'are'} cut at its end"], clip)
 
 
 def question_fields(record: QuestionRecord, windows: bool = True) -> dict[str, Any]:

@@ -15,6 +15,7 @@ Rules (ours), which docs/import.md states for users:
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -23,6 +24,7 @@ from itertools import pairwise
 from typing import Any
 
 from attnscope.errors import SceneError
+from attnscope.scene.frames import END_SLACK
 from attnscope.scene.joining.boxes import LATEST, Box, Clock, Picture, Size, check_box, reaches_beyond
 from attnscope.scene.joining.spelling import one_spelling
 from attnscope.scene.joining.tally import left_out
@@ -138,7 +140,7 @@ def _note_beyond(records: Sequence[BoxRecord], size: Size, placed: Placed) -> No
     if beyond:
         placed.notes.append(
             f"{beyond:,} of {len(records):,} boxes reach out of the picture of {size[0]:g} x {size[1]:g} pixels "
-            "by more than a tenth of it: if they were drawn on a larger one, state its size"
+            "by more than a tenth of it: if they were drawn on a larger one, give its width and height as size"
         )
 
 
@@ -152,6 +154,9 @@ def _within(track: Sequence[Box], clock: Clock, placed: Placed) -> list[Box]:
             kept.append(box)
         else:
             placed.rejected.append((box.record, _AFTER))
+    late = max((box.time for box in kept if not box.record.ends), default=0.0) - (clock.duration or math.inf)
+    if late > END_SLACK:
+        placed.notes.append(f"a keyframe of {track[0].name} is {late:.1f} s after the end of the video, and boxes move to it")
     return kept
 
 

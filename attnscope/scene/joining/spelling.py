@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -21,11 +21,12 @@ def usable_name(name: str) -> str | None:
         return None
 
 
-def one_spelling(counts: Mapping[str, int]) -> tuple[dict[str, str], list[str]]:
+def one_spelling(counts: Mapping[str, int], given: Iterable[str] = ()) -> tuple[dict[str, str], list[str]]:
     """Choose the spelling that is there most often, of equal ones the first.
 
     Args:
         counts: How often each name is there, as a scene writes it.
+        given: Names whose spelling is chosen already.
 
     Returns:
         The spelling of each name, and a sentence for each name that is written in several ways.
@@ -34,8 +35,9 @@ def one_spelling(counts: Mapping[str, int]) -> tuple[dict[str, str], list[str]]:
     for name, count in counts.items():
         same.setdefault(name_key(name).casefold(), Counter())[name] += count
     chosen, notes = dict[str, str](), []
-    for spellings in same.values():
-        best = spellings.most_common(1)[0][0]
+    fixed = {name_key(name).casefold(): name for name in given}
+    for key, spellings in same.items():
+        best = fixed.get(key) or spellings.most_common(1)[0][0]
         chosen |= dict.fromkeys(spellings, best)
         others = [name for name in spellings if name_key(name) != name_key(best)]
         if others:

@@ -71,21 +71,27 @@ class _Unit:
     span: int | None = None
 
 
-def turns(speech: Iterable[SpeechRecord], spans: Iterable[SpeechRecord] = (), duration: float | None = None) -> Said:
+def turns(
+    speech: Iterable[SpeechRecord],
+    spans: Iterable[SpeechRecord] = (),
+    duration: float | None = None,
+    names: Iterable[str] = (),
+) -> Said:
     """Make turns of the speech of one clip.
 
     Args:
         speech: Records with words, in the order of their source.
         spans: Who speaks when, from another source; their text does not count.
         duration: Seconds of the video; None if it is not known.
+        names: People as their boxes spell them.
     """
     said = Said()
     spoken = list(_usable(speech, said, duration, needs_words=True))
     units = [unit for record in spoken for unit in _units(record)]
     given = list(spans)
     telling = sorted(_usable(given, said, duration, needs_words=False), key=_start)
-    names = Counter([_called(span.speaker) for span in telling] + [_called(unit.speaker) for unit in units])
-    spelled, notes = one_spelling({name: count for name, count in names.items() if name})
+    counts = Counter([_called(span.speaker) for span in telling] + [_called(unit.speaker) for unit in units])
+    spelled, notes = one_spelling({name: count for name, count in counts.items() if name}, names)
     said.notes += notes
     if given:
         _assign(units, telling, spelled, said)
@@ -103,10 +109,16 @@ def turns(speech: Iterable[SpeechRecord], spans: Iterable[SpeechRecord] = (), du
             said.turns.append(turn)
             made.update(id(unit.record) for unit in several)
     _cut(said, duration)
+    foreign = {id(unit.record) for unit in units if unit.is_record and _tells_more(unit.record)}
+    if foreign:
+        said.notes.append(
+            f"{len(foreign):,} records have words that are not those of their text in its order; times and speakers of "
+            "these single words do not count"
+        )
     for record in spoken:
         if id(record) in made:
             said.imported += 1
-            said.words += len(record.words)
+            said.words += len(record.words) if id(record) not in foreign else 0
         else:
             said.rejected.append((record, bad[id(record)]))
     return said
@@ -192,7 +204,7 @@ def _cut(said: Said, duration: float | None) -> None:
 def _units(record: SpeechRecord) -> list[_Unit]:
     """The words of a record; one for all if they have neither times nor speakers."""
     text = str(record.text)
-    if not any(word.start is not None or word.speaker for word in record.words):
+    if not _tells_more(record):
         return [_Unit(record, 0, len(text), record.start, record.end, record.speaker, is_record=True)]
     units: list[_Unit] = []
     at = 0
@@ -207,6 +219,11 @@ def _units(record: SpeechRecord) -> list[_Unit]:
         before.end = unit.begin  # signs between two words belong to the first
     units[0].begin, units[-1].end = 0, len(text)
     return units
+
+
+def _tells_more(record: SpeechRecord) -> bool:
+    """Whether single words have times or speakers."""
+    return any(word.start is not None or word.speaker for word in record.words)
 
 
 def _is_time(time: float | None) -> bool:

@@ -418,8 +418,9 @@ def test_one_person_has_one_spelling_in_boxes_and_turns(yields: Register) -> Non
     ]
     words = [SpeechRecord(where=f"w{n}", clip="x", text=f"word {n}", start=n + 0.1, end=n + 0.9) for n in range(2)]
     sources: dict[str, Any] = {"turns": yields("who", spans, "turns"), "words": yields("w", words, "words")}
-    import_scenes("out", boxes=yields("t", [box(0, "x", "ADA")]), fps=10, **sources)
+    imported = import_scenes("out", boxes=yields("t", [box(0, "x", "ADA")]), fps=10, **sources)
     written = scene("scenes/x.json")
+    assert imported.notes[0] == "names that differ in letter case alone are one speaker: Ada, ada are ADA"
     assert (list(written["speakers"]), [t["speaker"] for t in written["transcript"]]) == (["ADA"], ["ADA", "ADA"])
     imported = import_scenes("none", **sources)
     assert [t["speaker"] for t in scene("scenes/x.json", "none")["transcript"]] == ["Ada", "Ada"]
@@ -432,7 +433,7 @@ def test_what_the_video_says_otherwise_is_said(yields: Register, clip: Path) -> 
     imported = import_scenes("out", yields("t", far), video=clip, fps=30)
     assert imported.notes == [
         "3 of 3 boxes reach out of the picture of 96 x 64 pixels by more than a tenth of it: if they were drawn "
-        "on a larger one, state its size",
+        "on a larger one, give its width and height as size",
         "frames are counted at 30 a second, and the video has 10",
     ]
     timed = [box(0, "clip", frame=None, time=0.5, xyxy=(96, 32, 192, 64))]
@@ -462,7 +463,7 @@ def test_questions_about_parts_that_the_video_does_not_have(yields: Register, cl
         ("question 2", "its part begins after the end of the video"),
         ("s", "its scene is wrong: transcript[N]: N to N s is beyond the end of clip.mp4 at N s"),
     ]
-    assert imported.notes == ["the parts of 1 questions end after the video, and are cut at its end"]
+    assert imported.notes == ["the part of 1 question ends after the video, and is cut at its end"]
 
 
 def test_ids_that_are_taken_are_said(yields: Register) -> None:
@@ -538,3 +539,16 @@ def test_what_only_samples_leave_out_is_not_counted_as_none_imported(yields: Reg
     left = LeftOut(where="1", what="box", reason="odd")
     imported = import_scenes("out", yields("s", [sample(0, "one"), left], "samples"))
     assert imported.summary() == ["boxes of samples: left out 1: 1 odd", "samples: imported 1"]
+
+
+def test_turns_about_a_folder_of_frames_need_a_rate(yields: Register, here: Path) -> None:
+    from PIL import Image
+
+    (here / "frames").mkdir()
+    for number in range(6):
+        Image.new("RGB", (60, 40)).save(here / "frames" / f"{number}.png")
+    turns = yields("w", [SpeechRecord(where="1", text="Hi.", start=0.5, end=1.0)], "turns")
+    with pytest.raises(SceneError, match="is a folder of frames, which has no clock"):
+        import_scenes("out", turns, video="frames")
+    import_scenes("out", turns, video="frames", fps=3)
+    assert scene("scenes/frames.json")["frame_rate"] == 3

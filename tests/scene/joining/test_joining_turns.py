@@ -103,6 +103,9 @@ def test_a_word_whose_time_is_none_has_none() -> None:
 def test_words_that_are_not_those_of_the_text_count_as_one() -> None:
     result = turns([said("Hello", 0.0, 1.0, speaker="Ada", words=timed("Good bye", 0.0, speaker="Ben"))])
     assert short(result) == [("Ada", "Hello", 0.0, 1.0)]
+    assert result.words == 0
+    (note,) = result.notes
+    assert note.startswith("1 records have words that are not those of their text in its order")
 
 
 def test_spans_without_any_words_are_left_out() -> None:
