@@ -156,7 +156,9 @@ def _within(track: Sequence[Box], clock: Clock, placed: Placed) -> list[Box]:
             placed.rejected.append((box.record, _AFTER))
     late = max((box.time for box in kept if not box.record.ends), default=0.0) - (clock.duration or math.inf)
     if late > END_SLACK:
-        placed.notes.append(f"a keyframe of {track[0].name} is {late:.1f} s after the end of the video, and boxes move to it")
+        placed.notes.append(
+            f"a keyframe of {track[0].name} is {late:.1f} s after the end of the video, and boxes move to it"
+        )
     return kept
 
 

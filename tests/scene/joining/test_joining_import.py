@@ -79,8 +79,8 @@ def test_boxes_turns_words_and_questions_of_one_video_become_a_scene(yields: Reg
     ]
     assert imported.notes == [
         'who:file.who calls its clip "wave"; it is taken for clip.mp4',
-        "2 of 2 words go to another speaker than their own source names",
         "names that differ in letter case alone are one speaker: ADA is Ada",
+        "2 of 2 words go to another speaker than their own source names",
     ]
     assert (imported.clips, imported.scenes, imported.questions) == (1, 1, 2)
     asked = {"question": "Who is 1?", "options": ["Ada", "Ben"], "answer": "Ada", "fields": {"task": "who"}}
