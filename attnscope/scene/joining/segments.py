@@ -7,7 +7,7 @@ Rules (ours), which docs/import.md states for users:
   boxes takes that of the whole clip if it is shorter.
 - A segment ends where its track says so. Else it ends one usual step after its last box (one frame, in a track of
   keyframes), or at the next segment of its speaker. A keyframe that is the last box of its track holds to the end of
-  the clip.
+  the clip, or until the moment from which on its source was not looked at.
 - Tracks of one name that never overlap are segments of one speaker. A track that overlaps an earlier one is another
   person: `Name 2`.
 - Names that differ in letter case alone are one, as most boxes spell it.
@@ -208,6 +208,9 @@ def _segments(track: Sequence[Box], of_clip: float | None, clock: Clock) -> list
     if boxes:
         last, holds = boxes[-1].time, boxes[-1].record.keyframe
         end = last + step if not holds else clock.duration if clock.duration is not None else LATEST
+        if holds and boxes[-1].record.until is not None:
+            until = clock.time(boxes[-1].record.until)
+            end = end if until is None else min(end, until)
         segments.append(_Segment(boxes[0].time, last, max(last, end), holds, boxes))
     return segments
 

@@ -83,6 +83,138 @@ def test_cvat_for_video(tmp_path: Path) -> None:
         read("cvat", DATA / "cvat_video.xml", naming="who")
 
 
+TASK = (
+    "<task><id>{id}</id><name>t</name><size>{size}</size><subset>{subset}</subset><start_frame>{start}</start_frame>"
+    "<stop_frame>{stop}</stop_frame><frame_filter>{filter}</frame_filter><original_size><width>100</width>"
+    "<height>100</height></original_size><source>clip{id}.mp4</source></task>"
+)
+
+
+def task(id: int, size: int, start: int = 0, step: int = 1, subset: str = "default") -> str:
+    stop, chosen = start + (size - 1) * step, f"step={step}" if step > 1 else ""
+    return TASK.format(id=id, size=size, start=start, stop=stop, filter=chosen, subset=subset)
+
+
+def box(frame: int, left: int = 10, name: str = "", outside: int = 0) -> str:
+    inner = f'<attribute name="name">{name}</attribute>' if name else ""
+    sides = f'xtl="{left}" ytl="0" xbr="{left + 10}" ybr="50"'
+    return f'<box frame="{frame}" outside="{outside}" {sides}>{inner}</box>'
+
+
+def export(path: Path, meta: str, inside: str) -> Path:
+    path.write_text(f"<annotations><meta>{meta}</meta>{inside}</annotations>")
+    return path
+
+
+def test_cvat_says_until_when_its_task_goes(tmp_path: Path) -> None:
+    track = f'<track id="0" label="Ada">{box(10)}{box(16)}</track>'
+    for meta, until in ((task(1, 25, 10), 35), (task(1, 4, 10, 3), 22), ("<task><source>a.mp4</source></task>", None)):
+        found = read("cvat", export(tmp_path / "a.xml", meta, track))
+        assert [b.until for b in found] == [until, until]
+    job = task(1, 25, 10).replace("task>", "job>")
+    assert read("cvat", export(tmp_path / "a.xml", job, track))[0].until == 35
+
+
+def test_a_cvat_track_whose_name_changes_is_two_people(tmp_path: Path) -> None:
+    track = f'<track id="7" label="person">{box(0, 10, "Ada")}{box(24, 30, "Ben")}{box(30, 40)}</track>'
+    found = read("cvat", export(tmp_path / "a.xml", task(1, 275), track))
+    assert shown(found) == [
+        ("Ada", (10.0, 0.0, 20.0, 50.0), "frame", 0),
+        ("Ada", (30.0, 0.0, 40.0, 50.0), "frame", 24),  # so that she moves until the change
+        ("Ben", (30.0, 0.0, 40.0, 50.0), "frame", 24),
+        ("Ben", (40.0, 0.0, 50.0, 50.0), "frame", 30),
+    ]
+    assert [r.until for r in found if isinstance(r, BoxRecord)] == [275, 24, 275, 275]
+    assert notes(found) == [
+        "a.xml: the name of a track changes: track 7 (Ada, Ben); the box at the change counts for both names"
+    ]
+    gone = f'<track id="7" label="person">{box(0, 10, "Ada")}{box(9, 10, outside=1)}{box(24, 30, "Ben")}</track>'
+    assert notes(read("cvat", export(tmp_path / "a.xml", task(1, 275), gone))) == []
+
+
+def test_frames_of_a_cvat_project_follow_those_of_the_tasks_before(tmp_path: Path) -> None:
+    tasks = task(1, 275) + task(2, 10, 5, 3) + task(3, 20) + task(9, 50, subset="other")
+    # offsets by hand: 0; 275; 275 + 5 + 3 * 10 = 310; 0 in the next subset
+    tracks = "".join(
+        f'<track id="{at}" label="Ada" task_id="{of}">{box(frame)}</track>'
+        for at, (of, frame) in enumerate([(1, 30), (2, 275 + 8), (3, 310), (9, 49), (3, 30)])
+    )
+    meta = f"<project><id>1</id><tasks>{tasks}</tasks></project>"
+    found = read("cvat", export(tmp_path / "a.xml", meta, tracks))
+    boxes_ = [(r.clip, r.frame, r.until) for r in found if isinstance(r, BoxRecord)]
+    assert boxes_ == [("clip1.mp4", 30, 275), ("clip2.mp4", 8, 35), ("clip3.mp4", 0, 20), ("clip9.mp4", 49, 50)]
+    assert left_out(found) == [("track 4 frame 30", "the frame is none of those that its task shows")]
+
+
+def test_images_of_cvat_whose_names_and_ids_contradict(tmp_path: Path) -> None:
+    def images(*names: str) -> Path:
+        one = '<image id="{}" name="{}" width="100" height="100">{}</image>'
+        inside = "".join(
+            one.format(at, name, box(0).replace("<box", '<box label="Ada"')) for at, name in enumerate(names)
+        )
+        return export(tmp_path / "a.xml", "<task><name>stage</name></task>", inside)
+
+    def frames(path: Path, **options: Any) -> list[int]:
+        return [row[-1] for row in shown(read("cvat", path, **options))]
+
+    assert frames(images("f_0000.png", "f_0001.png")) == [0, 1]
+    from_1 = images("f_0001.png", "f_0002.png")
+    assert frames(from_1) == [0, 1]
+    assert notes(read("cvat", from_1)) == [
+        "a.xml: images are numbered from 1 in their names and from 0 by their ids; they are frames from 0"
+    ]
+    tenths = images("f_0010.png", "f_0020.png", "f_0030.png")
+    with pytest.raises(SceneError, match=r'a.xml: image "f_0020.png" has the id 1: which of the two .* frames_by=name'):
+        read("cvat", tenths)
+    assert frames(tenths, frames_by="name") == [10, 20, 30]
+    assert notes(read("cvat", tenths, frames_by="name")) == [
+        "a.xml: the lowest number of an image is 10, so images are taken to count from 0; first_frame=1 makes them "
+        "count from 1"
+    ]
+    assert frames(tenths, frames_by="name", first_frame=1) == [9, 19, 29]
+    assert frames(tenths, frames_by="id") == [0, 1, 2]
+    with pytest.raises(SceneError, match=r"image .* has the id 0"):  # a part of the frames, from 100 on?
+        read("cvat", images("f_0100.png", "f_0101.png"))
+
+
+def test_an_empty_zip_holds_no_annotations(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w"):
+        pass
+    with pytest.raises(SceneError, match=r"a.zip: holds no annotations.xml; one is read at a time"):
+        read("cvat", tmp_path / "a.zip")
+
+
+def test_files_of_coco_that_count_from_1(tmp_path: Path) -> None:
+    def data(first: int) -> Path:
+        files = [f"v/img_{n:07}.jpg" for n in range(first, first + 3)]
+        video = {"id": 1, "name": "v", "width": 100, "height": 100, "file_names": files}
+        annotation = {"id": 1, "video_id": 1, "category_id": 1, "bboxes": [[0, 0, 10, 10]] * 3}
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps({"videos": [video], "annotations": [annotation], "categories": []}))
+        return path
+
+    def found(first: int, **options: Any) -> tuple[list[int], list[str]]:
+        records = read("coco", data(first), **options)
+        return [r.frame for r in records if isinstance(r, BoxRecord)], [n for n in notes(records) if "lowest" in n]
+
+    assert found(0) == ([0, 1, 2], [])
+    assert found(1) == (
+        [0, 1, 2],
+        [
+            "a.json: the lowest number of a file is 1, so files are taken to count from 1; "
+            "first_frame=0 makes them count from 0"
+        ],
+    )
+    assert found(1, first_frame=0) == ([1, 2, 3], [])
+    assert found(10)[0] == [10, 11, 12] and "first_frame=1" in found(10)[1][0]
+    assert found(10, frames_by="order") == ([0, 1, 2], [])
+    images = [{"id": n, "video_id": 1, "file_name": f"frame_{n:06}.png"} for n in (1, 4)]
+    annotations = [{"id": n, "image_id": n, "track_id": 1, "bbox": [0, 0, 1, 1]} for n in (1, 4)]
+    path = tmp_path / "b.json"
+    path.write_text(json.dumps({"images": images, "annotations": annotations, "videos": [{"id": 1, "name": "v"}]}))
+    assert [row[-1] for row in shown(read("coco", path))] == [0, 3]
+
+
 def test_cvat_for_images() -> None:
     records = read("cvat", DATA / "cvat_images.xml")
     assert shown(records) == [
@@ -201,10 +333,10 @@ def test_mot() -> None:
     assert {r.clip for r in records} == {"mot-seq"}
     assert left_out(records) == [
         ("line 3", "marked to be ignored (confidence 0)"),
-        ("line 5", "frames are numbered from 1"),
+        ("line 5", "frames are whole numbers from 1 on"),
         ("line 6", "the detection belongs to nobody (its id is negative)"),
         ("line 7", "a value is no number"),
-        ("line 8", "the line has fewer than 6 values"),
+        ("line 8", "the line has fewer than 6 values with commas between them"),
     ]
 
 
@@ -218,6 +350,29 @@ def test_mot_without_information(tmp_path: Path) -> None:
         read("mot", path)
     with pytest.raises(SceneError, match=r"holds neither gt/gt.txt nor det/det.txt"):
         read("mot", tmp_path)
+
+
+def test_mot_counts_from_0_where_there_is_a_frame_0(tmp_path: Path) -> None:
+    path = tmp_path / "talk.txt"
+    path.write_text("0,1,10,20,30,40,1\n1,1,10,20,30,40,1\n2,2.5,10,20,30,40,1\n")
+    records = read("mot", path)
+    assert [row[-1] for row in shown(records)] == [0, 1]
+    assert left_out(records) == [("line 3", "the id is no whole number")]
+    assert notes(records) == ["talk.txt: has a frame 0, so its frames count from 0; first_frame=1 says otherwise"]
+    assert [row[-1] for row in shown(read("mot", path, first_frame=1))] == [0]
+    path.write_text("1,1,10,20,30,40,1\n3,1,10,20,30,40,1\n")  # a task that shows every fifth frame from 100 on
+    assert [row[-1] for row in shown(read("mot", path, step=5, start_frame=100))] == [100, 110]
+
+
+def test_ava_without_a_beginning_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("v,902.02,0.1,0.2,0.3,0.4,NOT_SPEAKING,v:1\n")
+    assert notes(read("ava", path)) == [
+        "a.csv: its times begin at 902.02 s of the film; where the videos are clips cut from it, start=900 (or where "
+        "they begin) is subtracted"
+    ]
+    (box,) = read("ava", path, start=900)
+    assert box.time == 2.02
 
 
 def test_ava() -> None:

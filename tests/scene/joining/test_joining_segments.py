@@ -28,6 +28,20 @@ def reasons(placed: Any) -> list[tuple[str, str]]:
     return [(record.where, reason) for record, reason in placed.rejected]
 
 
+def test_a_last_keyframe_holds_no_longer_than_its_source_was_looked_at() -> None:
+    def ends(until: int | None, duration: float | None) -> float:
+        record = BoxRecord(
+            where="a", name="Ada", xyxy=(0, 0, 1, 1), units="fraction", frame=0, keyframe=True, until=until
+        )
+        placed = place([record], Clock(rate=25, duration=duration))
+        return float(placed.speakers["Ada"]["segments"][0]["end"])
+
+    assert ends(25, 9.0) == 1.0
+    assert ends(None, 9.0) == 9.0
+    assert ends(300, 9.0) == 9.0
+    assert ends(25, None) == 1.0
+
+
 def test_a_gap_of_more_than_two_and_a_half_usual_steps_ends_a_segment_whatever_the_order() -> None:
     placed = place([box(t) for t in (4.0, 0.0, 1.0, 3.0, 7.0, 8.0, 9.0)])  # 2 is missed; 5 and 6 are two
     assert spans(placed) == [(0.0, 5.0, [0.0, 1.0, 3.0, 4.0]), (7.0, 10.0, [7.0, 8.0, 9.0])]

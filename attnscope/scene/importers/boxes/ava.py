@@ -8,6 +8,7 @@ many. Lines that are labelled SPEAKING_AUDIBLE also give turns without words: on
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,7 @@ from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.speech.runs import speaking_runs
 from attnscope.scene.importers.streaming import number, text_lines
 from attnscope.scene.problems import show
-from attnscope.scene.records import BoxRecord, LeftOut, Record, SpeechRecord
+from attnscope.scene.records import BoxRecord, LeftOut, Note, Record, SpeechRecord
 
 _COLUMNS = (
     "video_id",
@@ -31,6 +32,7 @@ _COLUMNS = (
     "entity_id",
 )
 _LABELS = {"SPEAKING_AUDIBLE": True, "SPEAKING_NOT_AUDIBLE": False, "NOT_SPEAKING": False}
+_BEGIN = 900.0  # second of the films at which the annotation of the data set begins
 _STEP = 1 / 25  # seconds that a mark lasts where an entity has a single one
 Marks = dict[str, list[tuple[float, bool]]]
 
@@ -43,7 +45,7 @@ Marks = dict[str, list[tuple[float, bool]]]
     documentation="https://research.google.com/ava/download.html",
     unverified="read against the published description; no file of the data set was at hand",
 )
-def read_ava(path: Path, *, start: float = 0.0, gap: float = 0.5) -> Iterator[Record]:
+def read_ava(path: Path, *, start: float = 0.0, gap: float = 0.5) -> Iterator[Record | Note]:
     """Read a csv file of AVA-ActiveSpeaker; the memory is that of the marks of one film.
 
     Args:
@@ -53,6 +55,7 @@ def read_ava(path: Path, *, start: float = 0.0, gap: float = 0.5) -> Iterator[Re
     """
     clip, marks = "", Marks()
     columns = list(_COLUMNS)
+    earliest = math.inf
     for line, text in text_lines(path):
         if not text.strip():
             continue
@@ -68,8 +71,14 @@ def read_ava(path: Path, *, start: float = 0.0, gap: float = 0.5) -> Iterator[Re
         record = _box(f"line {line}", values, start)
         yield record
         if isinstance(record, BoxRecord) and record.time is not None:
+            earliest = min(earliest, record.time)
             marks.setdefault(record.name, []).append((record.time, _LABELS[values["label"]]))
     yield from _turns(clip, marks, gap)
+    if start == 0 and _BEGIN <= earliest < math.inf:
+        yield Note(
+            text=f"{path.name}: its times begin at {earliest:g} s of the film; where the videos are clips cut from it, "
+            f"start={_BEGIN:g} (or where they begin) is subtracted"
+        )
 
 
 def _header(path: Path, fields: list[str], text: str) -> list[str]:
@@ -102,7 +111,12 @@ def _box(where: str, values: dict[str, str], start: float) -> BoxRecord | LeftOu
         return LeftOut(where=where, clip=clip, what="box", reason=reason, name=name)
     left, top, right, bottom = (side or 0.0 for side in sides)
     return BoxRecord(
-        where=where, clip=clip, name=name, xyxy=(left, top, right, bottom), units="fraction", time=time - start
+        where=where,
+        clip=clip,
+        name=name,
+        xyxy=(left, top, right, bottom),
+        units="fraction",
+        time=round(time - start, 6),
     )
 
 

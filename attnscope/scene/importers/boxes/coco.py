@@ -14,20 +14,20 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal, get_args
 
 from attnscope.errors import SceneError
-from attnscope.scene.importers.boxes.names import TrackNames
+from attnscope.scene.importers.boxes.names import Naming, TrackNames
 from attnscope.scene.importers.boxes.rotated import scaled
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.streaming import json_items, json_keys, name_of, number, whole
 from attnscope.scene.records import BoxRecord, LeftOut, Note
 
 _NUMBER = re.compile(r"(\d{1,15})$")
-_COUNTS = ("name", "order")
+Counted = Literal["name", "order"]
 Place = tuple[str, int, float | None, float | None]  # clip, frame, width, height of the picture
 
 
@@ -39,7 +39,12 @@ Place = tuple[str, int, float | None, float | None]  # clip, frame, width, heigh
     unverified="read against published descriptions of the formats; no file of the data sets was at hand",
 )
 def read_coco(
-    path: Path, *, attribute: str = "name", naming: str = "auto", frames_by: str = "name", first_frame: int = 0
+    path: Path,
+    *,
+    attribute: str = "name",
+    naming: Naming = "auto",
+    frames_by: Counted = "name",
+    first_frame: int | None = None,
 ) -> Iterator[BoxRecord | LeftOut | Note]:
     """Read the boxes of a COCO-style file of videos.
 
@@ -50,10 +55,11 @@ def read_coco(
             that category ("auto"), or its "label" (the category), or always with the number ("track").
         frames_by: Which frame an image is that does not say it: the number in its file "name", or its "order" among
             the files of its video, which is right for a folder that holds these files alone.
-        first_frame: Number that the first frame of a video has in the file.
+        first_frame: Number that the first frame of a video has in the file. If it is not given, it is 0, or 1 where
+            frames are numbered as their files are and no file has a number below 1.
     """
-    if frames_by not in _COUNTS:
-        raise ValueError(f"frames_by: {frames_by} is not one of {', '.join(_COUNTS)}")
+    if frames_by not in get_args(Counted):
+        raise ValueError(f"frames_by: {frames_by} is not one of {', '.join(get_args(Counted))}")
     keys = json_keys(path)
     if keys is None or "annotations" not in keys or not {"videos", "images"} & set(keys):
         raise SceneError(f"{path}: is no object with annotations and videos or images, as COCO-style files are")
@@ -76,8 +82,9 @@ def read_coco(
 class _Source:
     """Videos, images, categories and tracks of a file."""
 
-    def __init__(self, path: Path, database: sqlite3.Connection, frames_by: str, first: int) -> None:
+    def __init__(self, path: Path, database: sqlite3.Connection, frames_by: str, first: int | None) -> None:
         self.path, self.database, self.frames_by, self.first = path, database, frames_by, first
+        self.lowest: int | None = None  # the lowest number in the name of a file
         self.categories: dict[str, str] = {}
         self.skipping: str = ""  # a video whose numbers leave frames out
         database.execute("CREATE TABLE videos (id TEXT PRIMARY KEY, name TEXT, width REAL, height REAL, frames TEXT)")
@@ -106,7 +113,9 @@ class _Source:
         for image in self._objects(keys, "images"):
             clip, file = str(image.get("video_id")), name_of(image.get("file_name"))
             order[clip] = order.get(clip, -1) + 1
-            frame = next((n for k in ("frame_index", "frame_id") if (n := whole(image.get(k))) is not None), None)
+            frame = _stated(image)
+            if frame is None:
+                self._see([_number(file)])
             size = number(image.get("width")), number(image.get("height"))
             add(
                 "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -125,12 +134,29 @@ class _Source:
         yield from self.database.execute("SELECT clip, category FROM seen")
 
     def notes(self) -> list[str]:
-        if not self.skipping:
-            return []
-        return [
-            f"{self.path.name}: frames are numbered as their files are, and those of {self.skipping} leave numbers "
-            "out; frames_by=order counts the files instead"
-        ]
+        """What is unsure about the numbers of frames."""
+        notes = []
+        if self.skipping:
+            notes.append(
+                f"{self.path.name}: frames are numbered as their files are, and those of {self.skipping} leave numbers "
+                "out; frames_by=order counts the files instead"
+            )
+        if self.lowest and self.first is None and self.frames_by == "name":
+            other = 1 - self.from_name
+            notes.append(
+                f"{self.path.name}: the lowest number of a file is {self.lowest}, so files are taken to count from "
+                f"{self.from_name}; first_frame={other} makes them count from {other}"
+            )
+        return notes
+
+    @property
+    def from_name(self) -> int:
+        """The number that the first frame has in the names of files."""
+        return self.first if self.first is not None else int(self.lowest == 1)
+
+    def _see(self, numbers: Iterable[int | None]) -> None:
+        known = [number for number in (*numbers, self.lowest) if number is not None]
+        self.lowest = min(known, default=None)
 
     def of_image(self, where: str, annotation: Mapping[str, Any], names: TrackNames) -> BoxRecord | LeftOut:
         """The box of an annotation in one image."""
@@ -150,7 +176,8 @@ class _Source:
             elif at >= len(frames) or frames[at] is None:
                 place = "the video has no file for the box"
             else:
-                place = (video[0], frames[at] or 0, video[2], video[3])
+                shift = self.from_name if self.frames_by == "name" else 0
+                place = (video[0], (frames[at] or 0) - shift, video[2], video[3])
             yield self._record(f"{where}.bboxes[{at}]", annotation, box, place, names)
 
     def _record(
@@ -198,10 +225,10 @@ class _Source:
         folder = PurePosixPath(file).parent.name
         clip = name or folder or ("" if video == "None" else video)
         if frame is None:
-            match = _NUMBER.search(PurePosixPath(file).stem)
-            frame = order if self.frames_by == "order" else int(match[1]) - self.first if match else None
+            named = _number(file)
+            frame = order if self.frames_by == "order" else named - self.from_name if named is not None else None
         else:
-            frame -= self.first
+            frame -= self.first or 0
         return (clip, frame, width, height) if frame is not None else "the image does not say which frame it is"
 
     def _video(self, annotation: Mapping[str, Any]) -> tuple[str, str, float | None, float | None, str] | None:
@@ -211,15 +238,15 @@ class _Source:
         return None if row is None else (row[0] or row[1], *row[1:])
 
     def _numbers(self, name: str, files: list[str]) -> list[int | None]:
-        """The frame of each file of a video."""
-        matches = [_NUMBER.search(PurePosixPath(file).stem) for file in files]
+        """The number of each file of a video: its place, or that in its name."""
         if self.frames_by == "order":
             return list(range(len(files)))
-        numbers = [int(match[1]) - self.first if match else None for match in matches]
+        numbers = [_number(file) for file in files]
+        self._see(numbers)
         known = [n for n in numbers if n is not None]
         if not self.skipping and known and known != list(range(known[0], known[0] + len(known))):
             self.skipping = name
-        return list(numbers)
+        return numbers
 
     def _category(self, annotation: Mapping[str, Any]) -> str:
         return self.categories.get(str(annotation.get("category_id")), "") or "track"
@@ -232,6 +259,16 @@ class _Source:
     def _objects(self, keys: list[str], key: str) -> Iterator[dict[str, Any]]:
         if key in keys:
             yield from (item for item in json_items(self.path, f"{key}.item") if isinstance(item, dict))
+
+
+def _stated(image: Mapping[str, Any]) -> int | None:
+    return next((n for k in ("frame_index", "frame_id") if (n := whole(image.get(k))) is not None), None)
+
+
+def _number(file: str) -> int | None:
+    """The number at the end of a file's name."""
+    match = _NUMBER.search(PurePosixPath(file).stem)
+    return int(match[1]) if match else None
 
 
 def _track(annotation: Mapping[str, Any]) -> str:

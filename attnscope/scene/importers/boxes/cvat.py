@@ -1,67 +1,35 @@
 """Boxes from CVAT: "CVAT for video 1.1", and "CVAT for images 1.1" where the images are frames of a video.
 
 A track has keyframes, between which boxes are interpolated, and `outside="1"` where it is not visible any more.
-Frames are numbered from 0 in the whole video, whatever part or step of it the task shows. The sizes of the pictures
-are in the file, so boxes are fractions of them. Shapes that are no rectangles are left out by name.
+A track that is visible in the last frame of its task ends there, for nobody looked at the rest of the video. Where the
+name of a track changes, its next box is also the last one of the name before. cvat_tasks.py says what the numbers of
+frames mean, cvat_images.py what those of images. The sizes of the pictures are in the file, so boxes are fractions of
+them. Shapes that are no rectangles are left out by name.
 """
 
 from __future__ import annotations
 
-import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 from xml.etree.ElementTree import Element
 
 from attnscope.errors import SceneError
 from attnscope.files import open_regular
-from attnscope.scene.importers.boxes.names import TrackNames
+from attnscope.scene.importers.boxes.cvat_images import Counted, ImageNumbers
+from attnscope.scene.importers.boxes.cvat_tasks import HEAD, Task, Tasks
+from attnscope.scene.importers.boxes.names import Naming, TrackNames
 from attnscope.scene.importers.boxes.rotated import scaled, upright
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.streaming import not_a_number, number, whole, xml_elements
 from attnscope.scene.records import BoxRecord, LeftOut, Note
 
 _FILE = "annotations.xml"
-_HEAD = ("task", "project", "job", "source")
+_MOST = 5  # tracks in one sentence
 _SIDES = ("xtl", "ytl", "xbr", "ybr")
-_NUMBERED = re.compile(r"\d+$")
-Size = tuple[float, float]
-
-
-@dataclass
-class _Task:
-    """What the head of the file says of a task: the video and the size of its frames."""
-
-    clip: str = ""
-    size: Size | None = None
-
-
-@dataclass
-class _Tasks:
-    """The tasks of a file by id; a file of one task has it under ""."""
-
-    tasks: dict[str, _Task] = field(default_factory=dict)
-
-    def add(self, element: Element) -> None:
-        """Take in a child of the head: a task, a project with its tasks, or the video of the one task."""
-        if element.tag == "source":
-            for task in self.tasks.values():
-                task.clip = (element.text or "").strip() or task.clip
-            return
-        for part in [element] if element.tag in ("task", "job") else element.iter("task"):
-            clip = (part.findtext("source") or part.findtext("name") or "").strip()
-            size = [number(part.findtext(f"original_size/{side}")) for side in ("width", "height")]
-            pair = (size[0], size[1]) if size[0] and size[1] else None
-            self.tasks[(part.findtext("id") or "").strip()] = _Task(clip, pair)
-
-    def of(self, element: Element) -> _Task:
-        """The task of a track or image; an unknown one has no name and no size."""
-        if len(self.tasks) == 1:
-            return next(iter(self.tasks.values()))
-        return self.tasks.get(element.get("task_id", ""), _Task())
 
 
 @importer(
@@ -72,7 +40,14 @@ class _Tasks:
     documentation="https://docs.cvat.ai/docs/manual/advanced/xml_format/",
     unverified="held against one export of 2020 and against the code that writes the format today",
 )
-def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> Iterator[BoxRecord | LeftOut | Note]:
+def read_cvat(
+    path: Path,
+    *,
+    attribute: str = "name",
+    naming: Naming = "auto",
+    frames_by: Counted = "auto",
+    first_frame: int | None = None,
+) -> Iterator[BoxRecord | LeftOut | Note]:
     """Read the boxes of a CVAT export.
 
     Args:
@@ -80,55 +55,88 @@ def read_cvat(path: Path, *, attribute: str = "name", naming: str = "auto") -> I
         attribute: Attribute that holds a person's name.
         naming: What a track without that attribute is called: its label, with its number where several tracks of a
             clip have that label ("auto"), or its "label", or always with the number ("track").
+        frames_by: Which frame an image is: its "id", or the number in its "name"; "auto" takes the id and refuses a
+            file in which names and ids contradict each other.
+        first_frame: Number that the first frame has in the names of images. If it is not given, it is 0, or 1 where no
+            name has a number below 1.
     """
-    names = TrackNames(_tracks(path), attribute, naming)
-    tasks = _Tasks()
+    images = ImageNumbers(path, frames_by, first_frame)
+    names = TrackNames(_tracks(path, images), attribute, naming)
+    images.check()
+    tasks = Tasks()
     track: Element | None = None
+    before: BoxRecord | None = None  # the last box of the track
+    renamed: list[str] = []
     known: dict[str, object] = {}  # attributes of the track so far; some tools write them once
     with _opened(path) as file:
         for event, element, tags in xml_elements(path, file, "annotations", whole=("image",)):
             depth = len(tags)
             if event == "start":
                 if depth == 2:
-                    track, known = element if element.tag == "track" else None, {}
+                    track, known, before = element if element.tag == "track" else None, {}, None
                 continue
-            if depth == 3 and tags[1] == "meta" and element.tag in _HEAD:
+            if depth == 3 and tags[1] == "meta" and element.tag in HEAD:
                 tasks.add(element)
             elif depth == 3 and track is not None:
                 for shape in element if element.tag == "track" else (element,):  # a skeleton has tracks of its points
                     known.update(_attributes(shape))
-                    yield _tracked(shape, track, tasks.of(track), names, known)
+                    record = _tracked(shape, track, tasks.of(track), names, known)
+                    if isinstance(record, BoxRecord):
+                        if before is not None and _renames(before, record):
+                            renamed.append(f"track {track.get('id', '')} ({before.name}, {record.name})")
+                            yield replace(record, name=before.name, until=record.frame)
+                        before = record
+                    yield record
             elif depth == 2 and element.tag == "image":
-                yield from _image(element, tasks.of(element), names)
+                yield from _image(element, tasks.of(element), names, images)
             elif depth == 2 and element.tag not in ("version", "meta", "track"):
                 where = f"<{element.tag}> of frame {element.get('frame', '?')}"
                 yield LeftOut(where=where, what="box", reason=f"an element <{element.tag}> is no box")
-    for note in names.notes(path.name):
+    for note in [*names.notes(path.name), *images.notes()]:
         yield Note(text=note)
+    if renamed:
+        more = f" and {len(renamed) - _MOST} more" if len(renamed) > _MOST else ""
+        yield Note(
+            text=f"{path.name}: the name of a track changes: {', '.join(renamed[:_MOST])}{more}; the box at the change "
+            "counts for both names"
+        )
 
 
-def _tracks(path: Path) -> Iterator[tuple[str, str]]:
-    """The clip and the label of every track."""
-    tasks = _Tasks()
+def _tracks(path: Path, images: ImageNumbers) -> Iterator[tuple[str, str]]:
+    """The clip and the label of every track; the numbers of images are seen on the way."""
+    tasks = Tasks()
     with _opened(path) as file:
         for event, element, tags in xml_elements(path, file, "annotations"):
-            if event == "end" and len(tags) == 3 and tags[1] == "meta" and element.tag in _HEAD:
+            if event == "end" and len(tags) == 3 and tags[1] == "meta" and element.tag in HEAD:
                 tasks.add(element)
+            if event == "start" and len(tags) == 2 and element.tag == "image":
+                images.see(element, tasks.of(element))
             if event == "start" and len(tags) == 2 and element.tag == "track":
                 yield tasks.of(element).clip, element.get("label", "").strip() or "track"
 
 
+def _renames(before: BoxRecord, record: BoxRecord) -> bool:
+    """Whether somebody else is in the next box of a track, who took the place of the one before at that moment."""
+    return before.name != record.name and not before.ends and (before.frame or 0) < (record.frame or 0)
+
+
 def _tracked(
-    shape: Element, track: Element, task: _Task, names: TrackNames, attributes: Mapping[str, object]
+    shape: Element, track: Element, task: Task, names: TrackNames, attributes: Mapping[str, object]
 ) -> BoxRecord | LeftOut:
     number_, label = track.get("id", ""), track.get("label", "")
     where = f"track {number_} frame {shape.get('frame', '?')}"
     if shape.tag != "box":
         return LeftOut(where=where, clip=task.clip, what="box", reason=f"a shape <{shape.tag}> is no box", name=label)
     name = names.name(task.clip, label, number_, attributes)
-    frame = whole(shape.get("frame"))
-    if frame is None or frame < 0:
-        return LeftOut(where=where, clip=task.clip, what="box", reason="the box has no number of a frame", name=name)
+    written = whole(shape.get("frame"))
+    frame = task.frame(written)
+    if frame is None:
+        reason = (
+            "the box has no number of a frame"
+            if written is None or written < 0
+            else "the frame is none of those that its task shows"
+        )
+        return LeftOut(where=where, clip=task.clip, what="box", reason=reason, name=name)
     box = _box(shape)
     if isinstance(box, str):
         return LeftOut(where=where, clip=task.clip, what="box", reason="a side of the box is no number", name=name)
@@ -142,13 +150,13 @@ def _tracked(
         track=f"{track.get('task_id', '')}:{number_}",
         keyframe=True,
         ends=shape.get("outside") == "1",
+        until=task.until,
     )
 
 
-def _image(image: Element, task: _Task, names: TrackNames) -> Iterator[BoxRecord | LeftOut]:
+def _image(image: Element, task: Task, names: TrackNames, images: ImageNumbers) -> Iterator[BoxRecord | LeftOut]:
     """The boxes of an image; who they are says an attribute, or else a label that one box of the image has."""
-    stem = Path(image.get("name", "")).stem
-    frame, size = whole(image.get("id")), [number(image.get(side)) for side in ("width", "height")]
+    frame, size = images.frame(image, task), [number(image.get(side)) for side in ("width", "height")]
     labels = [shape.get("label", "").strip() for shape in image if shape.tag == "box"]
     for at, shape in enumerate(image):
         where, label = f"image {image.get('id', '?')} shape {at + 1}", shape.get("label", "").strip()
@@ -158,7 +166,7 @@ def _image(image: Element, task: _Task, names: TrackNames) -> Iterator[BoxRecord
         named = names.name(task.clip, label, "", attributes) != names.name(task.clip, label, "", {})
         if shape.tag != "box":
             reason = f"a shape <{shape.tag}> is no box"
-        elif frame is None or frame < 0 or not _NUMBERED.search(stem):
+        elif frame is None:
             reason = "the image is no frame of a video: its name does not end in a number"
         elif isinstance(box, str):
             reason = "a side of the box is no number"
@@ -201,7 +209,7 @@ def _box(shape: Element) -> tuple[float, float, float, float] | str:
 def _opened(path: Path) -> Iterator[IO[bytes]]:
     """The XML file, or the one inside a .zip."""
     with open_regular(path, SceneError) as file:
-        if file.read(4) != b"PK\x03\x04":
+        if file.read(4) not in (b"PK\x03\x04", b"PK\x05\x06"):
             file.seek(0)
             yield file
             return

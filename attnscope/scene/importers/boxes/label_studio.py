@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from attnscope.errors import SceneError
-from attnscope.scene.importers.boxes.names import TrackNames
+from attnscope.scene.importers.boxes.names import Naming, TrackNames
 from attnscope.scene.importers.boxes.rotated import scaled, upright
 from attnscope.scene.importers.registry import importer
 from attnscope.scene.importers.streaming import json_items, name_of, number
@@ -34,7 +34,7 @@ _REGION = "videorectangle"
     unverified="read against the code of its editor and of its own converter; no export of a server was at hand",
 )
 def read_label_studio(
-    path: Path, *, attribute: str = "name", naming: str = "auto", predictions: bool = False
+    path: Path, *, attribute: str = "name", naming: Naming = "auto", predictions: bool = False
 ) -> Iterator[BoxRecord | LeftOut | Note]:
     """Read the video rectangles of a JSON export; the memory is that of the largest task.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
 
 from attnscope.scene.importers.streaming import name_of
 
-NAMINGS = ("auto", "label", "track")
+Naming = Literal["auto", "label", "track"]
 
 
 class TrackNames:
@@ -29,8 +30,8 @@ class TrackNames:
     """
 
     def __init__(self, tracks: Iterable[tuple[str, str]], attribute: str, naming: str) -> None:
-        if naming not in NAMINGS:
-            raise ValueError(f"naming: {naming} is not one of {', '.join(NAMINGS)}")
+        if naming not in get_args(Naming):
+            raise ValueError(f"naming: {naming} is not one of {', '.join(get_args(Naming))}")
         self.attribute, self.naming = attribute.strip().casefold(), naming
         self.tracks = Counter(tracks)
         self.numbered: dict[str, str] = {}  # class -> the first name with a number
