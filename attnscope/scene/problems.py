@@ -119,15 +119,19 @@ def decoded(path: Path, raw: bytes) -> str:
     return text
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, half_characters: bool = False) -> Any:
     """Read a JSON file; a key that is written twice in one object is an error, not a silent choice.
+
+    Args:
+        path: The file.
+        half_characters: Let texts hold lone surrogates, which no file can; see `has_half_character`.
 
     Raises:
         SceneError: The file cannot be read, is not JSON, repeats a key, or holds text that no file can.
     """
     try:
         data = json.loads(read_text(path), object_pairs_hook=_object)
-        repeated, surrogate = _find_repeated(data, ()), _find_surrogate(data, ())
+        repeated, surrogate = _find_repeated(data, ()), None if half_characters else _find_surrogate(data, ())
     except json.JSONDecodeError as error:
         raise SceneError(f"{path}: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
@@ -139,6 +143,11 @@ def read_json(path: Path) -> Any:
     if surrogate is not None:
         raise SceneError(f"{path}: {field_path(surrogate)}: holds a lone surrogate, which is half a character")
     return data
+
+
+def has_half_character(data: Any) -> bool:
+    """Whether a text in a JSON value holds a lone surrogate."""
+    return _find_surrogate(data, ()) is not None
 
 
 def _find_surrogate(data: Any, location: tuple[str | int, ...]) -> tuple[str | int, ...] | None:

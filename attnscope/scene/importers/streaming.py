@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import io
 import math
+import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ from attnscope.files import open_regular
 from attnscope.scene.problems import show
 
 _LONGEST_LINE = 2**20  # characters; a longer one is no line of text
+# A backslash that stands for itself, a pair of surrogates, or (in the group) half of one.
+_SURROGATES = re.compile(rb"\\\\|\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|(\\u[dD][89a-fA-F]\w\w)")
 
 
 def text_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -109,6 +112,19 @@ def json_keys(path: Path) -> list[str] | None:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise SceneError(f"{path}: not valid JSON: {reason}") from None
     return keys
+
+
+def has_half_characters(path: Path) -> bool:
+    """Whether a JSON file holds escapes of lone surrogates, of which ijson makes question marks.
+
+    Raises:
+        SceneError: The file cannot be read.
+    """
+    with open_regular(path, SceneError) as file:
+        if not file.read(1):
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return any(match[1] for match in _SURROGATES.finditer(data))
 
 
 def _without_mark(file: IO[bytes]) -> IO[bytes]:

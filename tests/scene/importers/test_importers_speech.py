@@ -16,6 +16,7 @@ from attnscope.errors import SceneError
 from attnscope.scene import LeftOut, Note, SpeechRecord, read_transcript
 from attnscope.scene.importers import speech as speech
 from attnscope.scene.importers.registry import IMPORTERS, importer
+from attnscope.scene.importers.speech.transcripts import transcript_and_notes
 
 DATA = Path(__file__).parent / "data" / "speech"
 
@@ -85,6 +86,87 @@ def test_other_recognisers_of_the_kind(tmp_path: Path, data: Any) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps(data))
     assert rows(read("whisperx", path)) == [(None, 1.5, 2.0, "Yes.")]
+
+
+def test_times_of_recognisers_that_are_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(
+        '{"segments": [{"start": NaN, "end": 1, "text": "a"}, {"start": NaN, "end": NaN, "text": "b"}, '
+        '{"start": "x", "end": 2, "text": "c"}, {"start": 1e400, "end": 2, "text": "d"}, '
+        '{"start": null, "end": null, "text": "e"}, {"end": 2, "text": "f"}, '
+        '{"start": 1, "end": 2, "text": "g h", "words": [{"word": "g", "start": NaN, "end": NaN}, {"word": "h"}]}]}'
+    )
+    records = read("whisperx", path)
+    assert rows(records) == [(None, None, None, "e"), (None, 1.0, 2.0, "g h")]
+    wrong = "start or end is no number"
+    assert [reason for _, reason in left_out(records)] == [wrong] * 4 + ["the segment has an end and no start"]
+    assert [r.text for r in records if isinstance(r, Note)] == [
+        "a.json: words whose times are no numbers count as words without times: 1"
+    ]
+
+
+def test_half_a_character_leaves_its_segment_out(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(
+        '{"segments": [{"start": 1, "end": 2, "text": "\\ud800 x"}, {"start": 3, "end": 4, "text": "yes"}]}'
+    )
+    records = read("whisperx", path)
+    assert rows(records) == [(None, 3.0, 4.0, "yes")]
+    assert left_out(records) == [("segments[0]", "its text holds half a character (a lone surrogate)")]
+    path.write_text('{"segments": [{"start": 1, "end": 2, "text": "\\\\ud800 \\ud83d\\ude00"}]}')
+    assert rows(read("whisperx", path)) == [(None, 1.0, 2.0, "\\ud800 \U0001f600")]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_speech"),
+    [
+        *((mark, False) for mark in ("[BLANK_AUDIO]", "[MUSIC]", "(upbeat music)", "*laughs*", "[ Silence ]")),
+        *((words, True) for words in ("(Thank you.)", "[MUSIC] Hello", "music", "[Ada]")),
+    ],
+)
+def test_a_mark_of_sound_alone_is_no_turn(tmp_path: Path, text: str, is_speech: bool) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"transcription": [{"offsets": {"from": 0, "to": 9}, "text": f" {text}"}]}))
+    records = read("whisperx", path)
+    assert rows(records) == ([(None, 0.0, 0.009, text)] if is_speech else [])
+    assert len(records) == 1
+
+
+def captions(path: Path, *texts: str) -> Path:
+    stamps = [f"00:00:{at:02},000 --> 00:00:{at:02},900" for at in range(len(texts))]
+    path.write_text(
+        "".join(f"{at}\n{stamp}\n{text}\n\n" for at, (stamp, text) in enumerate(zip(stamps, texts, strict=True)))
+    )
+    return path
+
+
+def test_cues_without_words_are_left_out(tmp_path: Path) -> None:
+    path = captions(tmp_path / "a.srt", "one", "<i></i>", "two", "  ", "{\\an8}")
+    assert left_out(read("subtitles", path)) == [(f"line {n}", "it holds no words") for n in (6, 14, 18)]
+    assert transcript_and_notes(path, True)[1] == ["a.srt: left out 3: it holds no words"]
+
+
+def test_manners_and_places_in_brackets_are_no_names(tmp_path: Path) -> None:
+    heads = ("Excitedly", "Nervous", "On TV", "In French", "Over Radio")
+    path = captions(tmp_path / "a.srt", *(f"({head}) words" for head in heads for _ in range(2)))
+    assert {r.speaker for r in read("subtitles", path) if isinstance(r, SpeechRecord)} == {None}
+    path = captions(tmp_path / "a.srt", "(Emily) yes", "(Ben) no", "(Emily) why", "(Ben) so")
+    assert {r.speaker for r in read("subtitles", path) if isinstance(r, SpeechRecord)} == {"Emily", "Ben"}
+
+
+def test_words_before_a_colon_that_are_no_names(tmp_path: Path) -> None:
+    path = captions(
+        tmp_path / "a.srt", "The answer is: yes", "At 10: 30 we go", "Warning: do not", "so it is", "and on", "we go"
+    )
+    records = read("subtitles", path)
+    assert [r.speaker for r in records if isinstance(r, SpeechRecord)] == [None, None, "Warning", None, None, None]
+    assert [r.text for r in records if isinstance(r, Note)] == [
+        "a.srt: most lines name no speaker, and these names stand once, before a colon: Warning"
+    ]
+    usual = captions(tmp_path / "b.srt", "Ada: yes", "Speaker 1: no", "Dr. To: so", "and on")
+    records = read("subtitles", usual)
+    assert [r.speaker for r in records if isinstance(r, SpeechRecord)] == ["Ada", "Speaker 1", "Dr. To", None]
+    assert not any(isinstance(r, Note) for r in records)
 
 
 TEXTGRID = [("Ada", 0.5, 2.25, 'She said "intervals [9]: and 3 more".'), ("Ben", 2.5, 3.0, "Yes")]
@@ -200,7 +282,7 @@ def test_substation() -> None:
         ("Ben", 2.5, 3.0, "2 < 3 &amp; so on"),
         ("ADA", 3.0, 4.0, "look at this"),  # a name of the file, letter case aside
     ]
-    assert left_out(records) == [("line 12", "a comment, which players do not show")]
+    assert left_out(records) == [("line 12", "a comment, which players do not show"), ("line 15", "it holds no words")]
     subtitles = pysubs2.load(str(DATA / "talk.ass"))
     times = [(e.start / 1000, e.end / 1000) for e in subtitles if e.is_text]
     assert times[:2] == [r[1:3] for r in rows(records)][:2]

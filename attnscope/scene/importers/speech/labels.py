@@ -7,7 +7,8 @@ a name only where the file gives evidence (rules: ours). One of these is needed:
 - it is a known name, letter case aside: one that the boxes or the caller give, or one that the file itself writes with
   a colon or as a voice span;
 - the file labels its lines so: at least half of all cues begin with a bracket before words, and two or more different
-  ones do so twice or more, look like names, never stand alone, and are no words for sounds and manners.
+  ones do so twice or more, look like names, never stand alone, and are no words for sounds, manners and places
+  (`Laughs`, `Excitedly`, `On TV`).
 """
 
 from __future__ import annotations
@@ -37,7 +38,33 @@ _SOUNDS = re.compile(
     re.IGNORECASE,
 )
 _MANNERS = frozenset(
-    ("both", "all", "together", "continues", "sarcastically", "softly", "quietly", "loudly", "angrily")
+    (
+        *("both", "all", "together", "continues", "angry", "sad", "happy", "nervous", "excited", "upset", "confused"),
+        *("surprised", "shocked", "scared", "afraid", "annoyed", "worried", "sarcastic", "tired", "drunk", "calm"),
+        *("quiet", "soft", "loud", "muffled", "distant", "distorted", "slurred", "hushed", "high-pitched", "mimicking"),
+        *("imitating", "reading", "thinking", "whispered", "recorded", "accented", "sarcasm"),
+    )
+)
+# Where a voice comes from begins with one of these: "On TV", "In French", "Over radio".
+PLACES = frozenset(("on", "in", "over", "from", "through", "with", "to", "into", "at", "via", "off", "as"))
+_NAMES_IN_LY = frozenset(
+    (
+        *(
+            "sally",
+            "molly",
+            "holly",
+            "polly",
+            "lilly",
+            "billy",
+            "kelly",
+            "emily",
+            "beverly",
+            "kimberly",
+            "nelly",
+            "willy",
+        ),
+        *("carly", "dolly", "shelly", "wally", "milly", "tilly", "reilly", "connolly", "donnelly", "o'reilly"),
+    )
 )
 _MOST_WORDS = 4
 _SHARE = 0.5
@@ -106,6 +133,19 @@ def _may_be_a_name(text: str) -> bool:
         1 <= len(words) <= _MOST_WORDS
         and words[0][0].isalpha()
         and not words[0][0].islower()
-        and not any(_SOUNDS.fullmatch(word.strip(".,!?")) or word.casefold() in _MANNERS for word in words)
+        and words[0].casefold() not in PLACES
+        and not any(_is_manner(word.strip(".,!?").casefold()) for word in words)
         and all(is_word_character(c) or c in ".'\u2019&-#" for word in words for c in word)
     )
+
+
+def _is_manner(word: str) -> bool:
+    """Whether a word says what is heard or how something is said; adverbs in -ly do."""
+    in_ly = len(word) > 4 and word.endswith("ly") and word not in _NAMES_IN_LY
+    return bool(_SOUNDS.fullmatch(word)) or word in _MANNERS or in_ly
+
+
+def is_mark_of_sound(text: str) -> bool:
+    """Whether what stands in brackets alone says what is heard: `BLANK_AUDIO`, `upbeat music`; any of its words."""
+    words = [word.strip(".,!?").casefold() for word in re.split(r"[\s_]+", text.strip())]
+    return len(words) <= _MOST_WORDS and ("blank" in words or any(_SOUNDS.fullmatch(word) for word in words))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,48 @@ _ANY_COLON = re.compile(r"[:\u2236\ua789\uff1a\ufe55\ufe13]")
 _ASIDE = re.compile(r"\s*[(\uff08][^()\uff08\uff09]{1,30}[)\uff09]$")
 _IN_NAMES = frozenset(".'\u2019\u02bc&-\u2010\u2011\u00b7\u30fb\u2022#/")
 _MOST_WORDS, _LONGEST_NAME = 4, 60
+# A head that ends in one of these goes on after its colon: "The answer is: yes".
+_GOES_ON = frozenset(
+    (
+        *(
+            "is",
+            "are",
+            "was",
+            "were",
+            "be",
+            "has",
+            "have",
+            "had",
+            "say",
+            "says",
+            "said",
+            "ask",
+            "asks",
+            "asked",
+            "means",
+        ),
+        *(
+            "the",
+            "a",
+            "an",
+            "and",
+            "or",
+            "but",
+            "that",
+            "this",
+            "these",
+            "those",
+            "it",
+            "of",
+            "to",
+            "for",
+            "like",
+            "not",
+        ),
+    )
+)
+_USUAL = 0.5  # share of cues with a speaker, from which on a file labels its lines
+REPEATS = "its lines repeat the cue before"
 _SUBSTATION = (".ass", ".ssa")
 _SIGNS = re.compile(r"[\s.'\u2019-]")
 # Where a voice comes from, as scripts say it after a name, without spaces and signs.
@@ -95,7 +138,11 @@ def read_subtitles(
     for note in notes:
         yield Note(text=f"{path.name}: {note}")
     for cue, spoken, end in zip(shown, lines, ends, strict=True):
-        for speaker, words in _joined(spoken):
+        turns = _joined(spoken)
+        if not turns:
+            reason = REPEATS if cue.lines else "it holds no words"
+            yield LeftOut(where=f"line {cue.line}", what="turn", reason=reason)
+        for speaker, words in turns:
             where = f"line {cue.line}: cue {show(words)}"
             yield SpeechRecord(where=where, speaker=speaker, text=words, start=cue.start, end=end)
 
@@ -142,7 +189,20 @@ def _brackets(texts: list[str], known: list[str]) -> tuple[frozenset[str], list[
         notes.append(f"names in brackets before words are those of speakers: {_listed(inside)}")
     if moved:
         notes.append(f"a bracket that says where a voice comes from is no part of a name: {_listed(moved)}")
+    once = _once(cues, brackets, [*known, *voices])
+    if once and not voices:
+        notes.append(f"most lines name no speaker, and these names stand once, before a colon: {_listed(once)}")
     return brackets, notes
+
+
+def _once(cues: list[list[str]], brackets: frozenset[str], known: list[str]) -> list[str]:
+    """Names before a colon that stand once, where most cues name no speaker: they may be no names."""
+    named = [[name for line in cue if (name := _name(line, brackets)[0])] for cue in cues if cue]
+    if sum(map(bool, named)) >= _USUAL * len(named):
+        return []
+    counts = Counter(name for names in named for name in names)
+    keys = brackets | {labels.key(name) for name in known}
+    return [name for name, count in counts.items() if count == 1 and labels.key(name) not in keys]
 
 
 def _listed(texts: list[str]) -> str:
@@ -238,5 +298,15 @@ def _looks_like_a_name(text: str) -> bool:
         and 1 <= len(words) <= _MOST_WORDS
         and words[0][0].isalpha()
         and not words[0][0].islower()
+        and not _goes_on(words)
         and all(is_word_character(c) or c in _IN_NAMES for word in words for c in word)
     )
+
+
+def _goes_on(words: list[str]) -> bool:
+    """Whether several words are the beginning of a sentence rather than a name: "The answer is", "At 10"."""
+    last = words[-1]
+    if len(words) == 1:
+        return False
+    is_place = words[0].casefold() in labels.PLACES and (last.isdecimal() or last[0].islower())
+    return is_place or last in _GOES_ON

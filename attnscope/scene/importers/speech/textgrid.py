@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
+from typing import Literal, get_args
 
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import importer
@@ -22,7 +23,7 @@ from attnscope.scene.importers.streaming import text_lines
 from attnscope.scene.problems import show
 from attnscope.scene.records import LeftOut, Note, SpeechRecord, Word
 
-_LABELS = ("words", "speakers")
+Labels = Literal["words", "speakers"]
 _SILENCE = frozenset(("sil", "sp", "spn", "<sil>", "<sp>", "<eps>", "<p:>", "#"))
 _KIND = re.compile(r"(?:(?P<speaker>.+?)\s*[-_/:|]\s*)?(?P<kind>words?|phones?|phonemes?|segments)", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
@@ -39,7 +40,7 @@ Token = tuple[int, str, str]  # number of the line; "number", "text" or "flag"; 
     documentation="https://www.fon.hum.uva.nl/praat/manual/TextGrid_file_formats.html",
     counts_from="sound",
 )
-def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iterator[SpeechRecord | LeftOut | Note]:
+def read_textgrid(path: Path, *, tiers: str = "", labels: Labels = "words") -> Iterator[SpeechRecord | LeftOut | Note]:
     """Read the intervals of a TextGrid file.
 
     Args:
@@ -47,8 +48,8 @@ def read_textgrid(path: Path, *, tiers: str = "", labels: str = "words") -> Iter
         tiers: Names of the tiers to read, with commas between them; all if empty.
         labels: What the labels are: "words" that the speaker of the tier says, or the names of "speakers".
     """
-    if labels not in _LABELS:
-        raise ValueError(f"labels: {labels} is not one of {', '.join(_LABELS)}")
+    if labels not in get_args(Labels):
+        raise ValueError(f"labels: {labels} is not one of {', '.join(get_args(Labels))}")
     wanted = {name.strip() for name in tiers.split(",") if name.strip()}
     missing = set(wanted)
     speakers: dict[str, None] = {}

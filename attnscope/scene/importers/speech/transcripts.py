@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from attnscope.errors import SceneError
 from attnscope.scene.importers.registry import IMPORTERS, Importer, reader, suffixes_of
 from attnscope.scene.importers.sources import check_prefix, of_clip, split
+from attnscope.scene.importers.speech.subtitles import REPEATS
 from attnscope.scene.joining.origins import moved, origin, sound_of, told
 from attnscope.scene.joining.turns import in_order
 from attnscope.scene.joining.turns import turns as turns_of
@@ -90,7 +91,7 @@ def _turns(
         if isinstance(record, Note):
             notes.append(record.text)
         elif isinstance(record, LeftOut) and record.what in ("turn", "word"):
-            reasons[record.reason] += 1
+            reasons[record.reason] += record.reason != REPEATS  # a note says it already
         elif isinstance(record, SpeechRecord):
             speech.append(record)
     speech = of_clip(path, speech, None if video is None else video.name)
@@ -105,7 +106,7 @@ def _turns(
     if differs:
         notes.append(f"{path.name}: turns stand in the order of their beginnings, which is not that of the file")
     turns = [turn for record in speech for turn in _of_record(path, record)]
-    notes += [f"{path.name}: left out {count}: {reason}" for reason, count in reasons.items()]
+    notes += [f"{path.name}: left out {count}: {reason}" for reason, count in reasons.items() if count]
     return turns
 
 
