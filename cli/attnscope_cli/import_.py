@@ -178,20 +178,22 @@ def _list(json: bool) -> None:
         print_json(formats)
         return
     for entry in formats:
-        facts = [f"gives {', '.join(entry['gives'])}; reads {', '.join(entry['reads']) or 'folders, or any suffix'}"]
+        known = f"; suffixes {', '.join(entry['reads'])}" if entry["reads"] else ""
+        facts = [f"gives {', '.join(entry['gives'])}; written {entry['format']}:PATH{known}"]
         facts += [f"described at {entry['documentation']}"] * bool(entry["documentation"])
         facts += [f"not verified: {entry['unverified']}"] * bool(entry["unverified"])
-        facts += [f"--set {o['name']}={o['default'] or 'TEXT'} ({o['type']})" for o in entry["options"]]
+        facts += [f"--set {o['name']}={o['default']} ({o['type']}): {o['meaning']}" for o in entry["options"]]
         plugin = f" (of the plugin {entry['plugin']})" if entry["plugin"] else ""
         print_entries([(f"{entry['format']}: {entry['summary']}{plugin}", facts)])
 
 
 def _format(importer: Importer, plugin: str) -> dict[str, Any]:
-    from attnscope.scene.importers.sources import kind_of
+    from attnscope.scene.importers.sources import kind_of, meaning
     from attnscope.scene.problems import written
 
     options = [
         {"name": name, "default": "" if p.default in ("", None) else written(p.default), "type": kind_of(p)}
+        | {"meaning": meaning(importer, name)}
         for name, p in importer.options.items()
     ]
     return {

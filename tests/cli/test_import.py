@@ -99,8 +99,9 @@ def test_the_list_names_every_format_with_its_options(cli: Cli) -> None:
     text = " ".join(cli("import", "--list").out.split())
     for entry in formats:
         assert f"{entry['format']}: " in text
-        assert all(f"--set {option['name']}={option['default'] or 'TEXT'}" in text for option in entry["options"])
+        assert all(f"--set {option['name']}={option['default']} (" in text for option in entry["options"])
         assert " ".join(entry["unverified"].split()) in text
+        assert all(option["meaning"] for option in entry["options"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -213,6 +214,13 @@ def kind_of(option: inspect.Parameter) -> str:
     """What values an option takes, for people: `a number`, `auto, label or track`."""
     kinds = [_said(kind) for kind in _alternatives(option.annotation) if kind is not type(None)]
     return f"{' or '.join(kinds)}{', empty by default' if option.default in ('', None) else ''}"
+
+
+def meaning(importer: Importer, option: str) -> str:
+    """What the docstring of a format says of an option; "" if nothing."""
+    arguments = (inspect.getdoc(importer.read) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    entry = re.search(rf"^    {option}: (.*(?:\n     .*)*)", arguments, re.MULTILINE)
+    return " ".join(entry[1].split()) if entry else ""
 
 
 _NOT = object()
