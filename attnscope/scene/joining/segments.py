@@ -148,8 +148,7 @@ def _within(track: Sequence[Box], clock: Clock, placed: Placed) -> list[Box]:
     """A track without its boxes after the end of the video, but for one to which a keyframe before it moves."""
     kept: list[Box] = []
     for box in track:
-        before = kept[-1] if kept else None
-        moves = before is not None and before.record.keyframe and not clock.is_after(before.time)
+        moves = kept and kept[-1].record.keyframe and not kept[-1].record.ends and not clock.is_after(kept[-1].time)
         if not clock.is_after(box.time) or box.record.ends or moves:
             kept.append(box)
         else:

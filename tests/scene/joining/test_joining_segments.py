@@ -79,6 +79,8 @@ def test_a_keyframe_after_the_end_still_says_where_the_box_moves() -> None:
     assert spans(placed) == [(0.0, 2.0, [0.0, 2.0])]
     assert reasons(placed) == [("Ada at None", "it is after the end of the video")]
     assert placed.notes == []
+    gone = place([box(0.0, keyframe=True), box(1.0, ends=True, keyframe=True), box(2.0)], Clock(duration=1.5))
+    assert (spans(gone), len(gone.rejected)) == ([(0.0, 1.0, [0.0])], 1)
     late = place([box(0.0, keyframe=True), box(20.0, xyxy=RIGHT, keyframe=True)], Clock(duration=9.0))
     assert late.notes == ["a keyframe of Ada is 11.0 s after the end of the video, and boxes move to it"]
     scene = Scene.model_validate({"video": "clip.mp4", "speakers": placed.speakers})
