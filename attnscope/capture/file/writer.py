@@ -22,6 +22,7 @@ from attnscope.capture.file.disk import Disk, unbroken
 from attnscope.errors import RequestError, RunError
 
 QUEUE_BYTES = 64 * 2**20
+_CACHED_BYTES = 2**20  # larger blocks leave HDF5's cache at once, which holds up to 8 MiB of every open dataset
 _Item = tuple[str, Any, npt.NDArray[Any]]
 
 
@@ -155,12 +156,14 @@ class CaptureWriter:
                     self._room.notify()
 
     def _write(self, name: str, where: Any, values: npt.NDArray[Any]) -> None:
-        dataset = self._datasets[name]
+        dataset = self._datasets.pop(name) if name in self._datasets else self.file[name]
         whole = isinstance(where, tuple) and len(where) == dataset.ndim
         if whole and all(isinstance(at, int) or (isinstance(at, slice) and at.stop is not None) for at in where):
             _write_block(dataset.id, where, values)  # in a fifth of h5py's time
         else:
             dataset[where] = values
+        if values.nbytes <= _CACHED_BYTES:
+            self._datasets[name] = dataset  # opening it again takes longer than such a block
         self._error = self._disk.error
 
     def _remove(self) -> None:
