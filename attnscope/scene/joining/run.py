@@ -253,7 +253,8 @@ def _write(assembly: Assembly, draft: Path, notes: list[str], progress: Progress
     writer.close()
     if writer.renamed:
         some = ", ".join(writer.renamed[:_MOST]) + (", ..." if len(writer.renamed) > _MOST else "")
-        notes.append(f"{len(writer.renamed):,} questions have the id of another one, and got a number: {some}")
+        who = "1 question has" if len(writer.renamed) == 1 else f"{len(writer.renamed):,} questions have"
+        notes.append(f"{who} the id of another one, and got a number: {some}")
     if not writer.scenes:
         raise SceneError(f"no scene is left{_why(tally)}" + "".join(f"; {note}" for note in notes))
     notes += [_of_clips(note, names, len(joined)) for note, names in assembly.notes.items()]

@@ -112,7 +112,7 @@ def turns(
     foreign = {id(unit.record) for unit in units if unit.is_record and _tells_more(unit.record)}
     if foreign:
         said.notes.append(
-            f"{len(foreign):,} records have words that are not those of their text in its order; times and speakers of "
+            f"{len(foreign):,} record{'s have' if len(foreign) > 1 else ' has'} words that are not those of their text in its order; times and speakers of "
             "these single words do not count"
         )
     for record in spoken:

@@ -105,7 +105,7 @@ def test_words_that_are_not_those_of_the_text_count_as_one() -> None:
     assert short(result) == [("Ada", "Hello", 0.0, 1.0)]
     assert result.words == 0
     (note,) = result.notes
-    assert note.startswith("1 records have words that are not those of their text in its order")
+    assert note.startswith("1 record has words that are not those of their text in its order")
 
 
 def test_spans_without_any_words_are_left_out() -> None:
