@@ -215,6 +215,48 @@ def test_files_of_coco_that_count_from_1(tmp_path: Path) -> None:
     assert [row[-1] for row in shown(read("coco", path))] == [0, 3]
 
 
+def test_ids_of_coco_that_several_objects_have(tmp_path: Path) -> None:
+    images = [{"id": n, "video_id": 1, "frame_id": n} for n in range(4)]
+    images += [images[0], {"id": 1, "video_id": 1, "frame_id": 9}]  # the same again, and another one
+    videos = [{"id": 1, "name": "v"}, {"id": 2, "name": "w"}, {"id": 2, "name": "x"}]
+    images.append({"id": 7, "video_id": 2, "frame_id": 0})
+    tracks = [{"id": 5, "name": "Ada"}, {"id": 5, "name": "Ben"}, {"id": 6, "name": "Cleo"}]
+    places = [(0, 6), (1, 6), (7, 6), (2, 5), (3, 6)]
+    annotations = [{"image_id": image, "track_id": track, "bbox": [0, 0, 1, 1]} for image, track in places]
+    annotations.append({"video_id": 2, "id": 8, "bboxes": [[0, 0, 1, 1]]})
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"images": images, "videos": videos, "tracks": tracks, "annotations": annotations}))
+    records = read("coco", path)
+    assert [(r.name, r.frame) for r in records if isinstance(r, BoxRecord)] == [("Cleo", 0), ("Cleo", 3)]
+    assert [reason for _, reason in left_out(records)] == [
+        "the id of its image is given to several",
+        "the id of its video is given to several",
+        "the id of its track is given to several",
+        "the id of its video is given to several",
+    ]
+
+
+def test_what_is_left_out_of_coco_gives_nobody_a_number(tmp_path: Path) -> None:
+    fields = ({"track_id": 1}, {}, {"track_id": 2, "iscrowd": 1})
+    annotations = [{"image_id": 0, "category_id": 1, "bbox": [0, 0, 1, 1]} | more for more in fields]
+    path = tmp_path / "a.json"
+    categories = [{"id": 1, "name": "Ada"}]
+    path.write_text(
+        json.dumps({"images": [{"id": 0, "frame_id": 0}], "categories": categories, "annotations": annotations})
+    )
+    assert [r.name for r in read("coco", path) if isinstance(r, BoxRecord)] == ["Ada"]
+    polygon = f'<track id="1" label="Ada">{box(0).replace("<box", "<polygon").replace("/box", "/polygon")}</track>'
+    found = read("cvat", export(tmp_path / "a.xml", task(1, 9), f'<track id="0" label="Ada">{box(0)}</track>{polygon}'))
+    assert [r.name for r in found if isinstance(r, BoxRecord)] == ["Ada"]
+
+
+def test_a_job_of_cvat_has_the_size_of_its_frames_beside_it(tmp_path: Path) -> None:
+    job = "<job><id>4</id><size>9</size><start_frame>0</start_frame><stop_frame>8</stop_frame></job>"
+    size = "<original_size><width>200</width><height>100</height></original_size>"
+    path = export(tmp_path / "a.xml", job + size, f'<track id="0" label="Ada">{box(3)}</track>')
+    assert shown(read("cvat", path)) == [("Ada", (5.0, 0.0, 10.0, 50.0), "frame", 3)]
+
+
 def test_cvat_for_images() -> None:
     records = read("cvat", DATA / "cvat_images.xml")
     assert shown(records) == [

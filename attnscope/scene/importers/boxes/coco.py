@@ -87,12 +87,14 @@ class _Source:
         self.lowest: int | None = None  # the lowest number in the name of a file
         self.categories: dict[str, str] = {}
         self.skipping: str = ""  # a video whose numbers leave frames out
-        database.execute("CREATE TABLE videos (id TEXT PRIMARY KEY, name TEXT, width REAL, height REAL, frames TEXT)")
+        database.execute(
+            "CREATE TABLE videos (id TEXT PRIMARY KEY, name TEXT, width REAL, height REAL, frames TEXT, twice INT)"
+        )
         database.execute(
             "CREATE TABLE images (id TEXT PRIMARY KEY, video TEXT, file TEXT, frame INT, width REAL, height REAL, "
-            "place INT)"
+            "place INT, twice INT)"
         )
-        database.execute("CREATE TABLE tracks (id TEXT PRIMARY KEY, fields TEXT)")
+        database.execute("CREATE TABLE tracks (id TEXT PRIMARY KEY, fields TEXT, twice INT)")
         database.execute(
             "CREATE TABLE seen (clip TEXT, category TEXT, track TEXT, PRIMARY KEY (clip, category, track))"
         )
@@ -108,7 +110,7 @@ class _Source:
             name = name or (PurePosixPath(files[0]).parent.name if files else "")
             size = number(video.get("width")), number(video.get("height"))
             values = (str(video.get("id")), name, *size, json.dumps(self._numbers(name, files)))
-            add("INSERT OR REPLACE INTO videos VALUES (?, ?, ?, ?, ?)", values)
+            add(_insert("videos", "id", "name", "width", "height", "frames"), values)
         order: dict[str, int] = {}
         for image in self._objects(keys, "images"):
             clip, file = str(image.get("video_id")), name_of(image.get("file_name"))
@@ -117,15 +119,13 @@ class _Source:
             if frame is None:
                 self._see([_number(file)])
             size = number(image.get("width")), number(image.get("height"))
-            add(
-                "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (str(image.get("id")), clip, file, frame, *size, order[clip]),
-            )
+            columns = ("id", "video", "file", "frame", "width", "height", "place")
+            add(_insert("images", *columns), (str(image.get("id")), clip, file, frame, *size, order[clip]))
         for track in self._objects(keys, "tracks"):
-            add("INSERT OR REPLACE INTO tracks VALUES (?, ?)", (str(track.get("id")), json.dumps(_scalars(track))))
+            add(_insert("tracks", "id", "fields"), (str(track.get("id")), json.dumps(_scalars(track))))
         for annotation in self._objects(keys, "annotations"):
             place = self._video(annotation) if "bboxes" in annotation else self._image(annotation)
-            if place is not None and not isinstance(place, str):
+            if not isinstance(place, str) and _track(annotation) and not _is_crowd(annotation):
                 key = (place[0], self._category(annotation), _track(annotation))
                 add("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", key)
 
@@ -166,13 +166,13 @@ class _Source:
     def of_track(self, where: str, annotation: Mapping[str, Any], names: TrackNames) -> Iterator[BoxRecord | LeftOut]:
         """The boxes of an annotation that is a track; null is no record."""
         video = self._video(annotation)
-        frames: list[int | None] = [] if video is None else json.loads(video[4])
+        frames: list[int | None] = [] if isinstance(video, str) else json.loads(video[4])
         for at, box in enumerate(annotation["bboxes"]):
             if box is None:
                 continue
             place: Place | str
-            if video is None:
-                place = "the video of the track is unknown"
+            if isinstance(video, str):
+                place = video
             elif at >= len(frames) or frames[at] is None:
                 place = "the video has no file for the box"
             else:
@@ -190,8 +190,10 @@ class _Source:
             reason = place
         elif not track:
             reason = "the annotation names no track"
-        elif annotation.get("iscrowd") in (1, True):
+        elif _is_crowd(annotation):
             reason = "a crowd is no single person"
+        elif self._is_twice("tracks", track):
+            reason = "the id of its track is given to several"
         elif len(sides) != 4 or None in sides:
             reason = "the box is not four numbers"
         elif place[1] < 0:
@@ -215,13 +217,16 @@ class _Source:
     def _image(self, annotation: Mapping[str, Any]) -> Place | str:
         """Where an annotation is; the reason if the file does not say."""
         row = self.database.execute(
-            "SELECT i.video, i.file, i.frame, i.width, i.height, i.place, v.name FROM images i "
+            "SELECT i.video, i.file, i.frame, i.width, i.height, i.place, v.name, i.twice, v.twice "
+            "FROM images i "
             "LEFT JOIN videos v ON v.id = i.video WHERE i.id = ?",
             (str(annotation.get("image_id")),),
         ).fetchone()
         if row is None:
             return "the image of the box is unknown"
-        video, file, frame, width, height, order, name = row
+        video, file, frame, width, height, order, name, *twice = row
+        if any(twice):
+            return f"the id of its {'image' if twice[0] else 'video'} is given to several"
         folder = PurePosixPath(file).parent.name
         clip = name or folder or ("" if video == "None" else video)
         if frame is None:
@@ -231,11 +236,23 @@ class _Source:
             frame -= self.first or 0
         return (clip, frame, width, height) if frame is not None else "the image does not say which frame it is"
 
-    def _video(self, annotation: Mapping[str, Any]) -> tuple[str, str, float | None, float | None, str] | None:
+    def _video(self, annotation: Mapping[str, Any]) -> tuple[str, str, float | None, float | None, str] | str:
+        """The video of an annotation; the reason if the file does not say."""
         row = self.database.execute(
             "SELECT name, id, width, height, frames FROM videos WHERE id = ?", (str(annotation.get("video_id")),)
         ).fetchone()
-        return None if row is None else (row[0] or row[1], *row[1:])
+        if row is None:
+            return "the video of the track is unknown"
+        return (
+            "the id of its video is given to several"
+            if self._is_twice("videos", row[1])
+            else (row[0] or row[1], *row[1:])
+        )
+
+    def _is_twice(self, table: str, identity: str) -> bool:
+        """Whether an id is given to several different objects."""
+        row = self.database.execute(f"SELECT twice FROM {table} WHERE id = ?", (identity,)).fetchone()
+        return row is not None and bool(row[0])
 
     def _numbers(self, name: str, files: list[str]) -> list[int | None]:
         """The number of each file of a video: its place, or that in its name."""
@@ -258,7 +275,26 @@ class _Source:
 
     def _objects(self, keys: list[str], key: str) -> Iterator[dict[str, Any]]:
         if key in keys:
-            yield from (item for item in json_items(self.path, f"{key}.item") if isinstance(item, dict))
+            for item in json_items(self.path, f"{key}.item"):
+                if isinstance(item, dict) and (key == "annotations" or item.get("id") is not None):
+                    yield item
+
+
+def _insert(table: str, *columns: str) -> str:
+    """The statement that adds a row, and marks the row of its id where that has other contents.
+
+    The place of an image is no content: the same image may be listed twice.
+    """
+    compared = [column for column in columns if column not in ("id", "place")]
+    own, other = (", ".join(f"{prefix}{column}" for column in compared) for prefix in (f"{table}.", "excluded."))
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) "
+        f"ON CONFLICT (id) DO UPDATE SET twice = 1 WHERE ({own}) IS NOT ({other})"
+    )
+
+
+def _is_crowd(annotation: Mapping[str, Any]) -> bool:
+    return annotation.get("iscrowd") in (1, True)
 
 
 def _stated(image: Mapping[str, Any]) -> int | None:

@@ -103,16 +103,20 @@ def read_cvat(
 
 
 def _tracks(path: Path, images: ImageNumbers) -> Iterator[tuple[str, str]]:
-    """The clip and the label of every track; the numbers of images are seen on the way."""
+    """The clip and the label of every track of boxes; the numbers of images are seen on the way."""
     tasks = Tasks()
+    track: Element | None = None
     with _opened(path) as file:
         for event, element, tags in xml_elements(path, file, "annotations"):
             if event == "end" and len(tags) == 3 and tags[1] == "meta" and element.tag in HEAD:
                 tasks.add(element)
             if event == "start" and len(tags) == 2 and element.tag == "image":
                 images.see(element, tasks.of(element))
-            if event == "start" and len(tags) == 2 and element.tag == "track":
-                yield tasks.of(element).clip, element.get("label", "").strip() or "track"
+            if event == "start" and len(tags) == 2:
+                track = element if element.tag == "track" else None
+            if event == "start" and len(tags) == 3 and element.tag == "box" and track is not None:
+                yield tasks.of(track).clip, track.get("label", "").strip() or "track"
+                track = None  # it counts once
 
 
 def _renames(before: BoxRecord, record: BoxRecord) -> bool:

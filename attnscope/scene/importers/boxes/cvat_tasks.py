@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 
 from attnscope.scene.importers.streaming import number, whole
 
-HEAD = ("task", "project", "job", "source")
+HEAD = ("task", "project", "job", "source", "original_size")
 _STEP = re.compile(r"step\s*=\s*(\d+)")
 Size = tuple[float, float]
 
@@ -55,10 +55,14 @@ class Tasks:
     tasks: dict[str, Task] = field(default_factory=dict)
 
     def add(self, element: Element) -> None:
-        """Take in a child of the head: a task, a project with its tasks, or the video of the one task."""
+        """Take in a child of the head: a task, a project with its tasks; the video or, of a job, the size of frames."""
         if element.tag == "source":
             for task in self.tasks.values():
                 task.clip = (element.text or "").strip() or task.clip
+            return
+        if element.tag == "original_size":
+            for task in self.tasks.values():
+                task.size = _size(element) or task.size
             return
         parts = [element] if element.tag in ("task", "job") else list(element.iter("task"))
         offset, subset = 0, None
@@ -79,11 +83,16 @@ class Tasks:
 def _task(part: Element, offset: int, of_project: bool) -> tuple[Task, int]:
     """A task, and by how much it moves the numbers of the next one in a project."""
     clip = (part.findtext("source") or part.findtext("name") or "").strip()
-    sides = [number(part.findtext(f"original_size/{side}")) for side in ("width", "height")]
-    size = (sides[0], sides[1]) if sides[0] and sides[1] else None
+    inner = part.find("original_size")
+    size = None if inner is None else _size(inner)
     given = _STEP.search(part.findtext("frame_filter") or "")
     step = max(int(given[1]), 1) if given else 1
     start, stop, count = (whole(part.findtext(key)) for key in ("start_frame", "stop_frame", "size"))
     start = start or 0
     until = stop + step if stop is not None else start + count * step if count else None
     return Task(clip, size, offset, start, until, of_project), start + step * (count or 0)
+
+
+def _size(element: Element) -> Size | None:
+    width, height = (number(element.findtext(side)) for side in ("width", "height"))
+    return (width, height) if width and height else None

@@ -94,7 +94,7 @@ def _regions(where: str, clip: str, results: Sequence[Any], names: TrackNames) -
             controls.setdefault(str(result.get("id")), {})[str(result.get("from_name"))] = next(iter(texts), None)
     regions = [result for result in results if _is_region(result)]
     ids = {str(region.get("id")) for region in regions}
-    names.tracks.update((clip, _label(region)) for region in regions)
+    names.tracks.update((clip, _label(region)) for region in regions if _sequence(region))
     for at, result in enumerate(results):
         place = f"{where}.result[{at}]"
         if not _is_region(result):

@@ -9,7 +9,7 @@ def speaking_runs(marks: Iterable[tuple[float, bool]], gap: float, step: float) 
     """Start and end of each stretch of marks that say "speaks".
 
     A stretch ends where the next mark says "silent" or is more than `gap` away; it lasts until the next mark, or `step`
-    after its last one where none follows at once (rules: ours).
+    after its last one where none follows at once (rules: ours). Times are rounded to a millionth.
 
     Args:
         marks: Time in seconds and whether somebody speaks then, in any order.
@@ -25,10 +25,10 @@ def speaking_runs(marks: Iterable[tuple[float, bool]], gap: float, step: float) 
     for time, speaks in sorted(marks):
         follows = time - last <= gap
         if start is not None and (not speaks or not follows):
-            yield start, time if follows else last + step
+            yield round(start, 6), round(time if follows else last + step, 6)
             start = None
         if speaks and start is None:
             start = time
         last = time
     if start is not None:
-        yield start, last + step
+        yield round(start, 6), round(last + step, 6)
