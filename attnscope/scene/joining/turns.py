@@ -111,9 +111,10 @@ def turns(
     _cut(said, duration)
     foreign = {id(unit.record) for unit in units if unit.is_record and _tells_more(unit.record)}
     if foreign:
+        whose = "1 record has" if len(foreign) == 1 else f"{len(foreign):,} records have"
         said.notes.append(
-            f"{len(foreign):,} record{'s have' if len(foreign) > 1 else ' has'} words that are not those of their text in its order; times and speakers of "
-            "these single words do not count"
+            f"{whose} words that are not those of their text in its order; times and speakers of these single words do "
+            "not count"
         )
     for record in spoken:
         if id(record) in made:
