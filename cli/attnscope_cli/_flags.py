@@ -50,11 +50,13 @@ FLAGS = {
     "split": "--split",
     "strength": "--strength",
     "sweeps": "--sweep",
+    "task": "--task",
     "threshold": "--threshold",
     "top": "--top",
     "toward": "--toward",
     "video": "VIDEO",
     "videos": "--videos",
+    "whole_clips": "--whole-clips",
 }
 _PLAIN = re.compile(r"[\w.,:;%/+@=~*-]+")
 

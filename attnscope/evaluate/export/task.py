@@ -1,7 +1,7 @@
 """Questions as a task that lmms-eval runs: a folder with the task's YAML, its functions, and its questions.
 
 `lmms_eval --include_path FOLDER` runs it. The prompt is the user's message of `attnscope eval`, and answers
-are scored as `--score generate` does. What lmms-eval cannot show is refused: a part of a clip, a folder of frames, a
+are scored by the rule `generate`. What lmms-eval cannot show is refused: a part of a clip, a folder of frames, a
 system message, earlier messages of a chat.
 """
 
