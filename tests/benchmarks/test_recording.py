@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,16 @@ def test_rounds_end_with_their_time(monkeypatch):
     assert len(in_rounds(list, list, most=2, seconds=60)["work"]) == 2
 
 
+class Dying:
+    """Takes its time while it is taken apart, where what is raised is lost."""
+
+    def __del__(self):
+        begun = time.process_time()
+        while time.process_time() < begun + 0.05:
+            pass
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_work_may_take_so_much_cpu_time():
     def forever():
         while True:
@@ -89,6 +100,7 @@ def test_work_may_take_so_much_cpu_time():
     handler = signal.getsignal(signal.SIGPROF)
     try:
         meter.limit_time(0.01)
+        Dying()
         result = in_rounds(list, forever, most=1, seconds=60)
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
