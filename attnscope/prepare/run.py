@@ -270,7 +270,7 @@ class _Work:
         self._made.append(made)
 
     def prepared(self, out: Path) -> Prepared:
-        """What a user is told."""
+        """What the parts made, in their order, and notes for the user."""
         notes = [f"{made.part}: {note}" for made in self._made for note in made.notes]
         if self._speech and self._words is None:
             notes.append(

@@ -41,7 +41,7 @@ from attnscope.versions import check as check_versions
 _NEAR = 12
 # FFmpeg draws any text file as a film of a terminal; nobody means that.
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
-# Streams without a container; they hold no times, and FFmpeg takes 25 frames a second unless it is told otherwise.
+# Streams without a container; they hold no times, so FFmpeg takes 25 frames a second unless an option says otherwise.
 _RAW = {"h264", "hevc", "vvc", "obu", "mjpeg", "cavsvideo", "vc1", "dirac"}
 _ORDERED = {"mpeg1video", "mpeg2video", "mpeg4"}
 # A title that is not UTF-8 must not stop a film: PyAV before 19 is asked for this, later ones need no asking.
