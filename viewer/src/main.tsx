@@ -1,0 +1,2 @@
+// The entry: shows the document of a page, of attnscope's server, or of a notebook.
+export default { render() {} };

@@ -1,0 +1,35 @@
+// What is chosen, in one place: every part of the viewer reads it and writes it, and the address holds it.
+
+import { computed, signal } from "@preact/signals";
+import type { Look } from "./document";
+
+/** Whose attention is shown: a group of queries, one token, or (for a person) the words that look at the person. */
+export type Query = { kind: "group"; name: string } | { kind: "token"; position: number };
+
+/** Of two captures of one stage: the one, the other, or their change; of one capture always its index. */
+export type Shown = { capture: number } | { from: number; to: number };
+
+export interface State {
+  shown: Shown;
+  look: Look;
+  query: Query;
+  measure: string; // id
+  frame: number;
+  /** The person whose lookers are shown: words are coloured by how much they look at this one. */
+  person: string | null;
+  playing: boolean;
+}
+
+export type Store = ReturnType<typeof store>;
+
+export function store(first: State) {
+  const state = signal<State>(first);
+  return {
+    state,
+    set: (change: Partial<State>) => {
+      state.value = { ...state.value, ...change };
+    },
+    /** The capture whose own things (answer, tokens) are shown: of a change, the later one. */
+    capture: computed(() => ("capture" in state.value.shown ? state.value.shown.capture : state.value.shown.to)),
+  };
+}
