@@ -96,6 +96,10 @@ export interface CaptureView {
     maps: Packed; // [V, groups, T]: lift, attention over what uniform attention would give
     masses: Packed; // [V, queries, keys]: share of the query's attention
     queries: Packed; // int32 [queries]: positions of the words that `masses` has
+    /** What uniform attention would put on the keys: the share that they are of the keys that each query may see, a mean
+     * over the layers of the look. mass / uniform = lift; 0 where the query may see none of them. V is 1 where all looks
+     * have the same; absent where it is not known. */
+    uniform?: Packed; // [V, queries, keys]
     /** Rows of single words, of few looks; absent where the capture has no queries and keys. */
     rows?: { looks: Look[]; values: Packed }; // [looks, queries, T]: lift
   };
@@ -121,8 +125,7 @@ export interface Key {
   title: string;
   person: string | null;
   kind: "visual" | "text" | "other";
-  /** Share of the allowed keys that the set is, per query of `views.queries` where known: mass / share = lift. */
-  size: number; // number of keys
+  size: number; // number of keys, seen or not: what uniform attention would give is in `views.uniform`
 }
 
 export interface Measure {

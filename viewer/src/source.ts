@@ -23,7 +23,9 @@ export interface Source {
   maps(capture: number, look: Look): Promise<Table | null>;
   /** Mass of each word on each set of keys, [queries, keys]; null likewise. */
   masses(capture: number, look: Look): Promise<Table | null>;
-  /** Positions of the rows of `masses`. */
+  /** What uniform attention would put there, [queries, keys]; null where it is not known. */
+  uniform(capture: number, look: Look): Promise<Table | null>;
+  /** Positions of the rows of `masses` and `uniform`. */
   queries(capture: number): Promise<Int32Array>;
   /** One token's row; null where it is not known (no `qk`, or a look that is not in the page). */
   row(capture: number, position: number, look: Look): Promise<Row | null>;
