@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock docs guide gallery peers bench bench-analyze bench-reading bench-cost bench-nulls bench-corrections benchmark families clean
+.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock viewer chromium docs guide gallery peers bench bench-analyze bench-reading bench-cost bench-nulls bench-corrections benchmark families clean
 
 # Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
 PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
@@ -32,6 +32,19 @@ $(VENV)/.installed-dev: pyproject.toml requirements/build.txt requirements/dev.t
 	$(PIP) install $(PROJECT)
 	touch $@ $(VENV)/.installed
 
+# The interactive part of pages (docs/decisions/0056): node and npm are those of the environment.
+NODE := PATH="$(abspath $(BIN)):$$PATH"
+viewer/node_modules/.installed: viewer/package.json viewer/package-lock.json | $(VENV)/.installed-dev
+	cd viewer && $(NODE) npm ci --ignore-scripts --no-progress --loglevel=error
+	touch $@
+
+viewer: viewer/node_modules/.installed  ## check the types of viewer/src and build it into attnscope/report/viewer/viewer.js
+	cd viewer && $(NODE) npm run --silent check
+	cd viewer && $(NODE) npm run --silent build
+
+chromium: $(VENV)/.installed-dev  ## install the browser of tests/browser where there is none
+	$(BIN)/python -m tests.browser.chromium
+
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(LOCK)
 
@@ -44,14 +57,14 @@ lock: $(VENV)/.installed-dev  ## write requirements/*.txt anew from pyproject.to
 demo: $(VENV)/.installed  ## capture, analyze and correct on an embedded model, offline
 	$(BIN)/attnscope demo --out demo-out
 
-test: $(VENV)/.installed-dev  ## the default tests, one process a core, under 8 minutes
+test: chromium  ## the default tests, one process a core, under 8 minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses logical --dist loadfile
 
-test-slow: $(VENV)/.installed-dev  ## the slow tests, one process a core, then one after the other those that measure memory
+test-slow: chromium  ## the slow tests, one process a core, then one after the other those that measure memory
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "slow and not alone" --numprocesses logical --dist loadfile
 	$(BIN)/python -m pytest -m "slow and alone"
 
-test-all: $(VENV)/.installed-dev  ## all tests, slow ones too
+test-all: chromium  ## all tests, slow ones too
 	$(BIN)/python -m pytest
 
 # What touches code that is not ours: the seam, families, generation under corrections, adapters, video, HDF5.
@@ -91,11 +104,13 @@ test-floor: $(FLOOR)/.installed  ## the same tests on the lowest versions within
 	OMP_NUM_THREADS=1 $(FLOOR)/bin/python $(RUN_OUTSIDE)
 	OMP_NUM_THREADS=1 $(FLOOR)/bin/python $(RUN_FAMILIES)
 
-lint: $(VENV)/.installed-dev  ## ruff, mypy, and generated docs up to date
+lint: viewer/node_modules/.installed  ## ruff, mypy, TypeScript, and generated docs and the built viewer up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m docs.generate --check
+	cd viewer && $(NODE) npm run --silent check
+	cd viewer && $(NODE) node build.mjs --check
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
@@ -157,4 +172,4 @@ bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embe
 	$(BIN)/python -m benchmarks.corrections
 
 clean:
-	rm -rf $(VENV) $(NEWEST) $(FLOOR) $(PEERS) demo-out benchmark-out build *.egg-info
+	rm -rf $(VENV) $(NEWEST) $(FLOOR) $(PEERS) viewer/node_modules demo-out benchmark-out build *.egg-info

@@ -1,27 +1,58 @@
 // Build the viewer into the one file that the package ships: an ES module, its style inside.
 //   node build.mjs            write it
 //   node build.mjs --check    exit 1 where the file that is there is another one
-import { readFile, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const target = new URL("../attnscope/report/viewer/viewer.js", import.meta.url);
+const here = new URL(".", import.meta.url);
+const target = new URL("../attnscope/report/viewer/viewer.js", here);
 
-const { outputFiles } = await build({
+/** A digest of all that the built file is made from: tests/viewer compares it without node. */
+async function digestOfSources() {
+  const inside = await readdir(new URL("src/", here), { recursive: true, withFileTypes: true });
+  const sources = inside.filter((entry) => entry.isFile()).map((entry) => `${entry.parentPath}/${entry.name}`);
+  const names = sources.map((path) => path.slice(here.pathname.length).replaceAll("//", "/"));
+  const hash = createHash("sha256");
+  for (const name of [...names, "build.mjs", "package-lock.json", "tsconfig.json"].sort()) {
+    const bytes = await readFile(new URL(name, here));
+    hash.update(`${name}\0${bytes.length}\0`).update(bytes);
+  }
+  return hash.digest("hex");
+}
+
+/** The licences of the packages that went in: they ask to go along with every copy. */
+async function licences(inputs) {
+  const packages = Object.keys(inputs).map((path) => path.match(/^node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]);
+  const texts = [];
+  for (const folder of [...new Set(packages.filter(Boolean))].sort()) {
+    const text = await readFile(new URL(`${folder}/LICENSE`, here), "utf8");
+    texts.push(`/*! ${folder.slice("node_modules/".length)}\n${text.trim().replaceAll("*/", "* /")}\n*/\n`);
+  }
+  return texts.join("");
+}
+
+const { outputFiles, metafile } = await build({
   entryPoints: ["src/main.tsx"],
   bundle: true,
   format: "esm",
   target: "es2022",
   minify: true,
   charset: "utf8",
-  legalComments: "inline",
+  legalComments: "none", // licences() writes them whole
   jsx: "automatic",
   jsxImportSource: "preact",
   loader: { ".css": "text" },
   write: false,
-  absWorkingDir: new URL(".", import.meta.url).pathname,
+  metafile: true,
+  absWorkingDir: here.pathname,
 });
 // The file stands inside of pages: nothing in it may end a script element.
-const text = outputFiles[0].text.replaceAll("</script", "<\\/script").replaceAll("<!--", "<\\!--");
+const body = ((await licences(metafile.inputs)) + outputFiles[0].text)
+  .replaceAll("</script", "<\\/script")
+  .replaceAll("<!--", "<\\!--");
+const digest = createHash("sha256").update(body).digest("hex");
+const text = `// The viewer of attnscope, built by \`make viewer\`. sources ${await digestOfSources()} body ${digest}\n${body}`;
 
 if (process.argv.includes("--check")) {
   const there = await readFile(target, "utf8").catch(() => "");
