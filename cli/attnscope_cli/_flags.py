@@ -38,6 +38,7 @@ FLAGS = {
     "out": "--out",
     "people": "--people",
     "plan": "--plan",
+    "port": "--port",
     "question_id": "--question-id",
     "recogniser": "--recogniser",
     "rows": "--rows",

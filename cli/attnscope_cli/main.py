@@ -34,6 +34,7 @@ from attnscope_cli import (
     prepare,
     preview,
     validate,
+    view,
 )
 from attnscope_cli._common import print_lines
 from attnscope_cli._flags import message
@@ -200,6 +201,7 @@ _COMMANDS = (
     heads,
     correct,
     compare,
+    view,
     eval,
     export,
     inspect,

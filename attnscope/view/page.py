@@ -1,0 +1,52 @@
+"""The page itself, and the script that fills it: the same file that reports carry inside."""
+
+from __future__ import annotations
+
+from html import escape
+from importlib.resources import files
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title} · attnscope</title>
+<script type="module" src="viewer.js"></script>
+</head>
+<body>
+<div id="attnscope-viewer" data-source="{source}">
+<noscript>This page needs JavaScript: its numbers are computed when they are asked for. The pages that
+<code>attnscope analyze</code> writes do without.</noscript>
+</div>
+</body>
+</html>
+"""
+
+
+def script() -> bytes:
+    """The viewer, an ES module."""
+    # Not by the name of its package: reports need a second to import, and the page is to be there at once.
+    return (files("attnscope") / "report" / "viewer" / "viewer.js").read_bytes()
+
+
+def page_routes(title: str, source: str) -> list[BaseRoute]:
+    """The page and its script.
+
+    Args:
+        title: Of the page; any text.
+        source: What the script fills the page from: `server` (captures), or `scene` (the editor).
+    """
+    text, code = _PAGE.format(title=escape(title), source=escape(source)), script()
+
+    async def page(_request: Request) -> Response:
+        return HTMLResponse(text)
+
+    async def viewer(_request: Request) -> Response:
+        return Response(code, media_type="text/javascript")
+
+    return [Route("/", page), Route("/viewer.js", viewer)]
