@@ -43,6 +43,7 @@ KINDS = {
     "llava_next": "a row of images in tiles",
     "idefics3": "a row of images, each with text around it",
 }
+FAR = 10  # times the room between two exact ways: an effect that is at least this large is no noise of a kernel
 FRAMES = {"llava_next": 2, "idefics3": 2, "cohere2_vision": 2}
 MODA = {
     "align": ModaAlign(),
@@ -67,13 +68,12 @@ class Case:
         self.plain = run(self.loaded, self.inputs, [])[0][0]
         written_out, _ = self.eager.run(self.inputs, hand.plain)
         noise = float((written_out - self.plain).abs().max())  # of the kernel, as deep layers enlarge it
-        assert noise < 5e-4
-        self.room = max(1e-4, 4 * noise)
+        self.room = max(1e-4, 4 * noise)  # how much two exact ways may differ: what a correction does is far larger
 
     def equal(self, found, expected):
         """Equal to the reference [P, vocabulary] everywhere, and not to the plain run where the answer begins."""
         torch.testing.assert_close(found, expected, atol=self.room, rtol=0)
-        assert (found - self.plain)[-3:].abs().max() > 1e-3
+        assert (found - self.plain)[-3:].abs().max() > FAR * self.room
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -103,7 +103,7 @@ def test_cut_edges(case, edges):
     expected = Dense(case.loaded.model, pairs, every_head(case.loaded)).logits(case.loaded, inputs)
     found, _ = run(case.loaded, inputs, bind(case.loaded, case.prompt, [knockout]))
     torch.testing.assert_close(found, expected, atol=case.room, rtol=0)
-    assert (found[0] - case.plain[: len(pairs)]).abs().max() > 1e-3
+    assert (found[0] - case.plain[: len(pairs)]).abs().max() > FAR * case.room
 
 
 def test_a_cut_head(case):
@@ -189,11 +189,11 @@ def decoded(case, corrections):
 @pytest.mark.parametrize("name", DECODED)
 def test_a_cache_decodes_as_one_pass(case, name):
     correction = DECODED[name]
-    _, cached, whole = decoded(case, [])
-    room = max(2e-4, 4 * float((cached - whole).abs().max()))
-    assert room < 4e-3
+    _, plain, whole = decoded(case, [])
+    room = max(2e-4, 4 * float((plain - whole).abs().max()))
     _, cached, whole = decoded(case, [correction])
     torch.testing.assert_close(cached, whole, atol=room, rtol=0)
+    assert (cached[0] - plain[0]).abs().max() > room  # else a correction that is lost could not be told
 
 
 def test_a_padded_batch_is_each_prompt_alone(case, drawn):
