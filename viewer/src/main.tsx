@@ -1,2 +1,101 @@
 // The entry: shows the document of a page, of attnscope's server, or of a notebook.
-export default { render() {} };
+
+import { render as draw } from "preact";
+import { bind, pageAddress, type Place } from "./address";
+import { beginning } from "./choices";
+import type { ViewDocument } from "./document";
+import { mountEditor } from "./editor";
+import type { Source } from "./source";
+import { EmbeddedSource } from "./sources/embedded";
+import { serverSource } from "./sources/server";
+import { type WidgetModel, widgetSource } from "./sources/widget";
+import { store } from "./state";
+import css from "./style.css";
+import { Failure, Viewer } from "./viewer";
+
+/** Show a source in an element. Returns how to take it away. */
+function show(element: Element, source: Source, place: Place, titled: boolean): () => void {
+  if (source.document.version !== 1) {
+    throw new Error(`This viewer knows version 1 of the document, and this one has version ${source.document.version}.`);
+  }
+  const chosen = store(beginning(source));
+  const bound = bind(chosen, source.document, place);
+  draw(<Viewer source={source} store={chosen} ignored={bound.ignored} titled={titled} />, element);
+  return () => {
+    bound.close();
+    draw(null, element);
+  };
+}
+
+function fail(element: Element, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  draw(<Failure reason={`The interactive view cannot be shown. ${reason}`} />, element);
+}
+
+function dress(root: Document | ShadowRoot): void {
+  const holder = root instanceof Document ? root.head : root;
+  if (holder.querySelector("style[data-attnscope]")) return;
+  const style = document.createElement("style");
+  style.dataset["attnscope"] = "";
+  style.textContent = css;
+  holder.append(style);
+}
+
+async function start(): Promise<void> {
+  const editor = document.getElementById("attnscope-editor");
+  const element = document.getElementById("attnscope-viewer");
+  if (!editor && !element) return;
+  dress(document);
+  if (editor) mountEditor(editor);
+  if (!element) return;
+  try {
+    const data = document.getElementById("attnscope-view");
+    if (data) show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, false);
+    else if (document.querySelector('meta[name="attnscope-server"]')) {
+      show(element, await serverSource(), pageAddress, true);
+    }
+  } catch (error) {
+    fail(element, error);
+  }
+}
+
+/** A notebook's place of the state: a trait, so that the kernel knows what is seen. */
+function traitPlace(model: WidgetModel): Place {
+  let own = "";
+  return {
+    read: () => String(model.get("address") ?? ""),
+    write: (text) => {
+      own = text;
+      model.set("address", text);
+      model.save_changes();
+    },
+    heard: (listener) => {
+      const hear = () => {
+        if (model.get("address") !== own) listener();
+      };
+      model.on("change:address", hear);
+      return () => model.off("change:address", hear);
+    },
+  };
+}
+
+/** The entry of a notebook (anywidget). */
+function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => void {
+  const root = el.getRootNode();
+  dress(root instanceof ShadowRoot ? root : document);
+  try {
+    const { source, close } = widgetSource(model);
+    const stop = show(el, source, traitPlace(model), false);
+    return () => {
+      stop();
+      close();
+    };
+  } catch (error) {
+    fail(el, error);
+    return () => {};
+  }
+}
+
+void start();
+
+export default { render };

@@ -6,8 +6,11 @@ import type { Look } from "./document";
 /** Whose attention is shown: a group of queries, one token, or (for a person) the words that look at the person. */
 export type Query = { kind: "group"; name: string } | { kind: "token"; position: number };
 
-/** Of two captures of one stage: the one, the other, or their change; of one capture always its index. */
-export type Shown = { capture: number } | { from: number; to: number };
+/**
+ * Of two captures of one stage: the one, the other, their change (to - from), or what lies between them (mix 0 is
+ * `from`, 1 is `to`; the slider's way from one to the other, which is no measurement); of one capture always its index.
+ */
+export type Shown = { capture: number } | { from: number; to: number } | { from: number; to: number; mix: number };
 
 export interface State {
   shown: Shown;
@@ -30,6 +33,10 @@ export function store(first: State) {
       state.value = { ...state.value, ...change };
     },
     /** The capture whose own things (answer, tokens) are shown: of a change, the later one. */
-    capture: computed(() => ("capture" in state.value.shown ? state.value.shown.capture : state.value.shown.to)),
+    capture: computed(() => {
+      const { shown } = state.value;
+      if ("capture" in shown) return shown.capture;
+      return "mix" in shown && shown.mix < 0.5 ? shown.from : shown.to;
+    }),
   };
 }
