@@ -90,7 +90,8 @@ export function parsed(text: string, document: ViewDocument): { state: Partial<S
   }
   if (given.has("measure")) {
     const id = given.get("measure") ?? "";
-    if (document.measures.some((measure) => measure.id === id)) state.measure = id;
+    // A server computes them while the page is open: then an id that is not known yet is kept
+    if (!document.measures.length || document.measures.some((measure) => measure.id === id)) state.measure = id;
     else refuse("measure", "the grid does not have it");
   }
   if (given.has("person")) {

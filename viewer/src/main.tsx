@@ -20,6 +20,7 @@ function show(element: Element, source: Source, place: Place, titled: boolean): 
   }
   const chosen = store(beginning(source));
   const bound = bind(chosen, source.document, place);
+  element.textContent = "";
   draw(<Viewer source={source} store={chosen} ignored={bound.ignored} titled={titled} />, element);
   return () => {
     bound.close();
@@ -42,18 +43,22 @@ function dress(root: Document | ShadowRoot): void {
 }
 
 async function start(): Promise<void> {
-  const editor = document.getElementById("attnscope-editor");
   const element = document.getElementById("attnscope-viewer");
+  const scene = element?.dataset["source"] === "scene";
+  const editor = document.getElementById("attnscope-editor") ?? (scene ? element : null);
   if (!editor && !element) return;
   dress(document);
   if (editor) mountEditor(editor);
-  if (!element) return;
+  if (!element || scene) return;
+  const server = element.dataset["source"] === "server" || document.querySelector('meta[name="attnscope-server"]');
   try {
     const data = document.getElementById("attnscope-view");
     if (data) show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, false);
-    else if (document.querySelector('meta[name="attnscope-server"]')) {
+    else if (server) {
+      element.textContent = "The document is loading …";
       show(element, await serverSource(), pageAddress, true);
-    }
+    } else return;
+    document.documentElement.classList.add("viewing"); // the page hides what the viewer replaces
   } catch (error) {
     fail(element, error);
   }

@@ -1,5 +1,6 @@
 // Where numbers come from: the document itself, attnscope's server, or a notebook's kernel.
 
+import type { Signal } from "@preact/signals";
 import type { Look, ViewDocument } from "./document";
 
 /** A table of numbers with two axes. */
@@ -29,4 +30,13 @@ export interface Source {
   queries(capture: number): Promise<Int32Array>;
   /** One token's row; null where it is not known (no `qk`, or a look that is not in the page). */
   row(capture: number, position: number, look: Look): Promise<Row | null>;
+  /** Numbers by head that are still being computed; null where all are here. When it changes, `document` has more. */
+  readonly progress?: Signal<Progress | null>;
+}
+
+export interface Progress {
+  done: number;
+  total: number;
+  what: string; // in words, for example "speaker consistency"
+  error: string; // why no more will come; empty while they do
 }

@@ -29,6 +29,7 @@ export function Viewer({ source, store, ignored, titled }: ViewerProps) {
   const [id] = useState(() => `attnscope-${(viewers += 1)}`);
   const { document } = source;
   const state = store.state.value;
+  const progress = source.progress?.value; // read here: when numbers by head come, all is drawn anew
   const measure = document.measures.find((one) => one.id === state.measure) ?? document.measures[0];
   const capture = document.captures[store.capture.value];
   if (!capture) return <Failure reason="There is no capture to show." />;
@@ -57,6 +58,13 @@ export function Viewer({ source, store, ignored, titled }: ViewerProps) {
           <WordsPanel source={source} store={store} />
         </div>
         <div class="column">
+          {progress && (
+            <p class="soft" role="status">
+              {progress.error
+                ? `The numbers by head are not complete. ${progress.error}`
+                : `Numbers by head are being computed (${progress.done} of ${progress.total}): ${progress.what} …`}
+            </p>
+          )}
           {measure && <HeadsPanel source={source} store={store} measure={measure} />}
         </div>
       </div>

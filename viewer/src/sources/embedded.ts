@@ -21,6 +21,12 @@ export class EmbeddedSource implements Source {
     return this.table(capture, look, "masses");
   }
 
+  async uniform(capture: number, look: Look): Promise<Table | null> {
+    const packed = this.views(capture)?.uniform;
+    const at = this.place(capture, look);
+    return packed && at >= 0 ? slice(floatsOf(packed), packed.shape, packed.shape[0] === 1 ? 0 : at) : null;
+  }
+
   async queries(capture: number): Promise<Int32Array> {
     const views = this.views(capture);
     return views ? integersOf(views.queries) : new Int32Array();

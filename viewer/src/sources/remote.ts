@@ -1,12 +1,13 @@
 // What attnscope's server and a notebook's kernel have in common: the same questions, answered with the same bytes.
 
-import type { CaptureView, Look, ViewDocument } from "../document";
+import { signal } from "@preact/signals";
+import type { CaptureView, Look, Measure, ViewDocument } from "../document";
 import { Superseded } from "../loading";
-import type { Row, Source, Table } from "../source";
-import { integersOf, numbers } from "./packed";
+import type { Progress, Row, Source, Table } from "../source";
+import { numbers } from "./packed";
 
 export interface Question {
-  what: "maps" | "masses" | "queries" | "row";
+  what: "maps" | "masses" | "uniform" | "queries" | "row";
   capture: number;
   layer?: number;
   head?: number;
@@ -16,16 +17,55 @@ export interface Question {
 /** The bytes of an answer; null where it is not known. Rejects with `AbortError` when the signal stops it. */
 export type Ask = (question: Question, signal: AbortSignal) => Promise<ArrayBuffer | null>;
 
+/** Numbers by head, as far as they are computed. */
+export interface Measures {
+  done: number;
+  total: number;
+  what: string;
+  measures: Measure[];
+  values: CaptureView["values"][]; // of each capture
+}
+
+const PAUSE = 1000; // ms between two questions for measures
 const KEPT = 64; // answers; one of 28 x 28 heads at 8192 positions is 32 KB to 2 MB
 
 export class RemoteSource implements Source {
   private readonly kept = new Map<string, Promise<ArrayBuffer | null>>();
   private readonly running = new Map<string, { key: string; stop: AbortController }>();
 
+  readonly progress = signal<Progress | null>(null);
+  private timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `measures` asks for the numbers by head, which may still be computed when the page opens. */
   constructor(
     readonly document: ViewDocument,
     private readonly ask: Ask,
-  ) {}
+    measures?: () => Promise<Measures | null>,
+  ) {
+    if (measures) void this.follow(measures);
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+  }
+
+  private async follow(measures: () => Promise<Measures | null>): Promise<void> {
+    try {
+      const now = await measures();
+      if (!now) return;
+      this.document.measures = now.measures;
+      this.document.captures.forEach((capture, at) => {
+        capture.values = now.values[at] ?? {};
+      });
+      const { done, total, what } = now;
+      this.progress.value = { done, total, what, error: "" };
+      if (done < total) this.timer = setTimeout(() => void this.follow(measures), PAUSE);
+      else this.progress.value = null;
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.progress.value = { done: 0, total: 0, what: "", error: reason };
+    }
+  }
 
   has(capture: number, look: Look): boolean {
     const view = this.document.captures[capture];
@@ -48,6 +88,13 @@ export class RemoteSource implements Source {
     return table(bytes, (await this.queries(capture)).length, "masses", this.view(capture).keys.length);
   }
 
+  async uniform(capture: number, look: Look): Promise<Table | null> {
+    const layer = look.layer === null ? {} : { layer: look.layer }; // what a query may see is the same in all heads
+    const bytes = await this.fetch({ what: "uniform", capture, ...layer });
+    if (!bytes) return null;
+    return table(bytes, (await this.queries(capture)).length, "uniform", this.view(capture).keys.length);
+  }
+
   async queries(capture: number): Promise<Int32Array> {
     const bytes = await this.fetch({ what: "queries", capture });
     return bytes ? (numbers(bytes, "int32") as Int32Array) : new Int32Array();
@@ -57,16 +104,8 @@ export class RemoteSource implements Source {
     const bytes = await this.fetch({ what: "row", capture, position, ...named(look) });
     if (!bytes) return null;
     const values = numbers(bytes, "float32") as Float32Array;
-    const uniform = values[0] ?? NaN;
-    const keys = values.subarray(1);
-    const stage = this.document.stages[this.view(capture).stage];
-    const positions = stage ? integersOf(stage.cells.positions) : new Int32Array();
-    // A later position is no key of the query: no attention there is "not allowed", which is not a measured 0
-    const lift = Float32Array.from(positions, (at) => {
-      const value = keys[at] ?? NaN;
-      return at > position && value === 0 ? NaN : value / uniform;
-    });
-    return { lift, keys };
+    const cells = this.document.stages[this.view(capture).stage]?.cells.positions.shape[0] ?? 0;
+    return { lift: values.subarray(0, cells), keys: values.subarray(cells) };
   }
 
   private view(capture: number): CaptureView {

@@ -1,12 +1,19 @@
 // attnscope's own server: addresses are relative to the page's, which holds the token.
 
 import type { ViewDocument } from "../document";
-import { type Ask, RemoteSource } from "./remote";
+import { type Ask, type Measures, RemoteSource } from "./remote";
 
 export async function serverSource(): Promise<RemoteSource> {
   const response = await reach("api/document");
   if (!response.ok) throw new Error(await reasonOf(response));
-  return new RemoteSource((await response.json()) as ViewDocument, ask);
+  return new RemoteSource((await response.json()) as ViewDocument, ask, measures);
+}
+
+async function measures(): Promise<Measures | null> {
+  const response = await reach("api/measures");
+  if (response.status === 404) return null;
+  if (!response.ok) throw new Error(await reasonOf(response));
+  return (await response.json()) as Measures;
 }
 
 const ask: Ask = async ({ what, ...parameters }, signal) => {

@@ -2,7 +2,7 @@
 
 import type { ViewDocument } from "../document";
 import { Superseded } from "../loading";
-import { type Ask, RemoteSource } from "./remote";
+import { type Ask, type Measures, RemoteSource } from "./remote";
 
 /** What anywidget hands to `render`. */
 export interface WidgetModel {
@@ -19,10 +19,11 @@ interface Answer {
   id: number;
   reason?: string; // why it is not known
   error?: string;
+  json?: unknown; // measures, which are no bytes
 }
 
 interface Waiting {
-  done: (bytes: ArrayBuffer | null) => void;
+  done: (bytes: ArrayBuffer | null, json: unknown) => void;
   failed: (error: Error) => void;
 }
 
@@ -36,8 +37,8 @@ export function widgetSource(model: WidgetModel): { source: RemoteSource; close:
     waiting.delete(content.id);
     const [bytes] = buffers;
     if (content.error) question.failed(new Error(content.error));
-    else if (!bytes || content.reason) question.done(null);
-    else question.done(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer);
+    else if (!bytes || content.reason) question.done(null, content.json ?? null);
+    else question.done(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, null);
   };
   model.on("msg:custom", hear);
   const ask: Ask = (question, signal) =>
@@ -51,6 +52,18 @@ export function widgetSource(model: WidgetModel): { source: RemoteSource; close:
       });
       model.send({ type: "ask", id, ...question });
     });
-  const source = new RemoteSource(model.get("document") as ViewDocument, ask);
-  return { source, close: () => model.off("msg:custom", hear) };
+  const measures = () =>
+    new Promise<Measures | null>((done, failed) => {
+      asked += 1;
+      waiting.set(asked, { done: (_, json) => done(json as Measures | null), failed });
+      model.send({ type: "ask", id: asked, what: "measures" });
+    });
+  // A copy: several views of one model would otherwise write into one object
+  const document = structuredClone(model.get("document")) as ViewDocument;
+  const source = new RemoteSource(document, ask, measures);
+  const close = () => {
+    source.close();
+    model.off("msg:custom", hear);
+  };
+  return { source, close };
 }
