@@ -1,9 +1,10 @@
-"""The page itself, and the script that fills it: the same file that reports carry inside."""
+"""The page itself, and the script that fills it: the same file that reports hold inside."""
 
 from __future__ import annotations
 
 from html import escape
 from importlib.resources import files
+from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -19,7 +20,7 @@ _PAGE = """<!doctype html>
 <script type="module" src="viewer.js"></script>
 </head>
 <body>
-<div id="attnscope-viewer" data-source="{source}">
+<div id="{mount}" data-source="{source}">
 <noscript>This page needs JavaScript: its numbers are computed when they are asked for. The pages that
 <code>attnscope analyze</code> writes do without.</noscript>
 </div>
@@ -34,14 +35,15 @@ def script() -> bytes:
     return (files("attnscope") / "report" / "viewer" / "viewer.js").read_bytes()
 
 
-def page_routes(title: str, source: str) -> list[BaseRoute]:
+def page_routes(title: str, source: Literal["server", "scene"]) -> list[BaseRoute]:
     """The page and its script.
 
     Args:
         title: Of the page; any text.
         source: What the script fills the page from: `server` (captures), or `scene` (the editor).
     """
-    text, code = _PAGE.format(title=escape(title), source=escape(source)), script()
+    mount = "attnscope-editor" if source == "scene" else "attnscope-viewer"
+    text, code = _PAGE.format(title=escape(title), source=source, mount=mount), script()
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(text)

@@ -33,10 +33,10 @@ def run(
     from attnscope.view.extra import SERVER, need
 
     need("view", "view", SERVER)
-    from attnscope.view.captures import Captures, routes
-    from attnscope.view.serve import open_browser, running, wait_for_ctrl_c
+    from attnscope.view.api import viewing
+    from attnscope.view.serve import open_browser, wait_for_ctrl_c
 
-    with Captures(captures) as opened, running(routes(opened), port) as address:
+    with viewing(captures, port) as address:
         print_json({"address": address, "captures": [str(path) for path in captures]}) if json else print_lines(address)
         sys.stdout.flush()  # a program that reads the address waits for it
         if browser and not open_browser(address):
