@@ -1,0 +1,196 @@
+// The stage: the frames with where a query looks, in time, and the people on them.
+
+import { useMemo, useState } from "preact/hooks";
+import type { CaptureView, Stage } from "../document";
+import { number, percent, signed } from "../numbers";
+import { isChange, nameOf, shownInWords } from "../shown";
+import type { Source } from "../source";
+import type { Query, Store } from "../state";
+import { boxOf, cellsOf, covering } from "./cells";
+import { Legend } from "./legend";
+import { lookName, type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
+import type { Tag } from "./paint";
+import { People, useDark } from "./people";
+import { Picture } from "./picture";
+import { Player, useClock } from "./player";
+import { previewOf } from "./preview";
+import { palette } from "./scale";
+import { Strip } from "./strip";
+import { moment, turnsLive } from "./time";
+import { Timeline } from "./timeline";
+
+interface Props {
+  source: Source;
+  store: Store;
+}
+
+export function StagePanel({ source, store }: Props) {
+  const { document } = source;
+  const state = store.state.value;
+  const preview = previewOf(store);
+  const query = preview.query.value;
+  const capture = document.captures[store.capture.value];
+  const stage = document.stages[capture?.stage ?? 0] as Stage;
+  const cells = cellsOf(stage);
+  const dark = useDark();
+  const clock = useClock(stage, store);
+  const [strength, setStrength] = useState(1);
+  const [grey, setGrey] = useState(true);
+  const [pinned, setPinned] = useState(-1);
+  const [passed, setPassed] = useState(-1);
+  const overlay = useOverlay(source, state.shown, query, state.look);
+  const people = useMemo(() => stage.people.map(({ name }) => name), [stage]);
+  const lookers = useLookers(source, people, state.shown, query, state.look);
+  const kind = overlay.value?.scale.kind ?? "ratio";
+  const colors = useMemo(() => palette(kind, strength), [kind, strength]);
+  const live = useMemo(() => turnsLive(stage.turns, stage.frames), [stage]);
+  const spoken = useMemo(() => live.map((turns) => names(turns.map((turn) => turn.speaker))), [live]);
+  const change = isChange(state.shown);
+  const frame = Math.min(Math.max(state.frame, 0), Math.max(0, stage.frames.length - 1));
+  const cell = passed >= 0 ? passed : cells.at[frame]?.includes(pinned) ? pinned : -1;
+  const unknown = !overlay.waiting && !overlay.value;
+  const tags: Tag[] = stage.people.map((person, at) => ({
+    person,
+    text: unknown ? `${person.name}${liftText(lookers.value?.lift[at], change)}` : person.name,
+    chosen: preview.person.value === person.name,
+  }));
+  const shared = { stage, cells, capture, overlay: overlay.value, colors, grey };
+  return (
+    <section class="stage" aria-label="Frames and where the chosen words look">
+      <div class="stage-title">
+        <label>
+          <span>Whose attention</span>
+          <QueryChoice capture={capture} store={store} />
+        </label>
+        <p>
+          {lookName(state.look)} · {shownInWords(document.captures, state.shown)}
+          {preview.passing.value && query.kind === "token" && <> · now: “{wordOf(capture, query.position)}”</>}
+        </p>
+      </div>
+      <div class="stage-body">
+        <Picture
+          {...shared}
+          frame={frame}
+          tags={tags}
+          dark={dark}
+          cell={cell}
+          onCell={(at, chosen) => (chosen ? setPinned(at === pinned ? -1 : at) : setPassed(at))}
+          onPerson={preview.showPerson}
+        />
+        <div class="stage-side">
+          {overlay.value && (
+            <Legend scale={overlay.value.scale} strength={strength} what={change ? "Change of attention on each cell" : "Attention on each cell"} unit="× uniform" overPicture />
+          )}
+          {unknown && (
+            <p class="stage-unknown">
+              {overlay.error || reasonOf(document, source, state.shown, query, state.look)}
+              {query.kind === "token" && lookers.value && " The boxes show how much the word looks at each person."}
+            </p>
+          )}
+          <Readout stage={stage} frame={frame} cell={cell} overlay={overlay.value} change={change} pinned={passed < 0} />
+          <People stage={stage} store={store} preview={preview} lookers={lookers.value} change={change} />
+          <p class="stage-note">{peopleNote(stage, lookers.value !== null, change)}</p>
+          <div class="stage-options">
+            <label>
+              <span>Overlay</span>
+              <input type="range" min={0} max={1.3} step={0.05} value={strength} aria-valuetext={`${Math.round(100 * strength)} percent`} onInput={(event) => setStrength(Number(event.currentTarget.value))} />
+            </label>
+            <label class="stage-check">
+              <input type="checkbox" checked={grey} onChange={(event) => setGrey(event.currentTarget.checked)} />
+              <span>grey frames</span>
+            </label>
+          </div>
+        </div>
+      </div>
+      <Player stage={stage} store={store} />
+      <Timeline stage={stage} store={store} clock={clock} live={live[frame] ?? []} />
+      {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={(at) => store.set({ frame: at, playing: false })} />}
+    </section>
+  );
+}
+
+function QueryChoice({ capture, store }: { capture: CaptureView | undefined; store: Store }) {
+  const { query } = store.state.value;
+  const groups = capture?.groups ?? [];
+  const value = query.kind === "group" ? `g${query.name}` : "token";
+  return (
+    <select value={value} onChange={(event) => choose(event.currentTarget.value, store)}>
+      {query.kind === "token" && <option value="token">the word “{wordOf(capture, query.position)}”</option>}
+      {query.kind === "group" && !groups.some(({ name }) => name === query.name) && <option value={value}>{query.name}</option>}
+      {groups.map(({ name, title }) => (
+        <option key={name} value={`g${name}`}>
+          {title}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function choose(value: string, store: Store): void {
+  if (value.startsWith("g")) store.set({ query: { kind: "group", name: value.slice(1) } satisfies Query });
+}
+
+interface ReadoutProps {
+  stage: Stage;
+  frame: number;
+  cell: number;
+  overlay: Overlay | null;
+  change: boolean;
+  pinned: boolean;
+}
+
+/** The numbers of a cell; said to a screen reader when it was chosen, not while a pointer passes. */
+function Readout({ stage, frame, cell, overlay, change, pinned }: ReadoutProps) {
+  const cells = cellsOf(stage);
+  const text = cell < 0 ? null : cellText(stage, frame, cell, overlay, change);
+  return (
+    <div class="stage-readout">
+      {text ? (
+        <p>
+          <b>{text[0]}</b> {text[1]}
+        </p>
+      ) : (
+        <p class="stage-soft">{cells.count ? "Point at a cell of the frame, or tap it, to read its number." : "No token of this prompt has a place on the frames, so that nothing can be drawn on them."}</p>
+      )}
+      <span class="stage-said" aria-live="polite">
+        {pinned && text ? text.join(" ") : ""}
+      </span>
+    </div>
+  );
+}
+
+function cellText(stage: Stage, frame: number, cell: number, overlay: Overlay | null, change: boolean): [string, string] {
+  const cells = cellsOf(stage);
+  const value = overlay?.values[cell];
+  const lift = value === undefined ? "number not known" : Number.isNaN(value) ? "not defined" : `${change ? signed(value) : number(value)} × uniform`;
+  const [first, last] = [cells.first[cell] ?? frame, cells.last[cell] ?? frame];
+  const one = first === last;
+  const where = stage.kind === "image" ? "" : one ? `frame ${first + 1}, ` : `frames ${first + 1}–${last + 1}, `;
+  const [start, end] = [moment(stage.frames[first]?.time ?? 0), moment(stage.frames[last]?.time ?? 0)];
+  const when = stage.kind === "image" ? "" : one ? `${start}; ` : `${start.replace(/ s$/, "")}–${end}; `;
+  const who = covering(stage.frames[frame], boxOf(cells, cell)).map(({ name, share }) => `${name}’s box covers ${percent(share)} of it`);
+  return [lift, `${where}${when}${who.length ? `${who.join(", ")}.` : "nobody’s box covers it."}`];
+}
+
+function liftText(lift: number | undefined, change: boolean): string {
+  if (lift === undefined || Number.isNaN(lift)) return "";
+  return ` ${change ? signed(lift) : number(lift)} ×`;
+}
+
+function peopleNote(stage: Stage, known: boolean, change: boolean): string {
+  if (!stage.people.length) return "Nobody has a box in this scene.";
+  const numbers = `${change ? "The change of the" : "Their"} attention on the cells that a person covers, over what uniform attention would give (×).`;
+  return `${known ? `${numbers} ` : ""}Choose a person to colour the words by how much they look at this person.`;
+}
+
+function names(people: (string | null)[]): string {
+  return [...new Set(people.filter((name) => name !== null))].join(" and ");
+}
+
+/** A token's text for a sentence. */
+export function wordOf(capture: CaptureView | undefined, position: number): string {
+  const text = capture?.tokens.find((token) => token.position === position)?.text ?? "";
+  return text.trim() || JSON.stringify(text).slice(1, -1) || `position ${position}`;
+}
+
+export { nameOf };

@@ -1,0 +1,114 @@
+// The frame that is shown at full size: drawn on one canvas, with a pointer or arrow keys on its cells.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { CaptureView, Stage } from "../document";
+import { type Cells, cellAt, neighbour, personAt } from "./cells";
+import { addressOf, preload, useImage } from "./images";
+import type { Overlay } from "./numbers";
+import { paintCursor, paintFrame, paintPeople, type Tag } from "./paint";
+import { moment } from "./time";
+
+const AHEAD = 3; // frames whose pictures are asked for before they are shown
+
+interface Props {
+  stage: Stage;
+  cells: Cells;
+  capture: CaptureView | undefined;
+  frame: number;
+  overlay: Overlay | null;
+  colors: string[];
+  grey: boolean;
+  tags: Tag[];
+  dark: boolean;
+  cell: number; // that is read out; -1: none
+  /** `chosen` where it was clicked, tapped or reached by a key, else the pointer passes. */
+  onCell: (cell: number, chosen: boolean) => void;
+  onPerson: (person: string | null) => void;
+}
+
+const KEYS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+export function Picture(props: Props) {
+  const { stage, cells, capture, frame, overlay, cell } = props;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const width = useWidth(canvas);
+  const address = addressOf(stage, capture, frame);
+  const { image, failed } = useImage(address);
+  const drawn = useRef<HTMLImageElement | null>(null);
+
+  useEffect(() => {
+    preload(Array.from({ length: AHEAD }, (_, i) => addressOf(stage, capture, frame + 1 + i)));
+  }, [stage, capture, frame]);
+
+  useEffect(() => {
+    const element = canvas.current;
+    const context = element?.getContext("2d");
+    if (!element || !context || !width) return;
+    if (address && !image && !failed && drawn.current) return; // the earlier frame stays until this one can be drawn
+    drawn.current = image;
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    const size: [number, number] = [Math.round(width * ratio), Math.round(((width * stage.height) / stage.width) * ratio)];
+    if (element.width !== size[0] || element.height !== size[1]) [element.width, element.height] = size;
+    paintFrame(context, { stage, cells, frame, image, grey: props.grey, overlay, colors: props.colors });
+    const here = stage.frames[frame];
+    if (here) paintPeople(context, stage, here, props.tags, props.dark, ratio);
+    if (cell >= 0) paintCursor(context, cells, cell, stage, ratio);
+  });
+
+  const at = (event: MouseEvent): [number, number] => {
+    const area = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const across = (event.clientX - area.left) / area.width;
+    return [across * stage.width, ((event.clientY - area.top) / area.height) * stage.height];
+  };
+  const under = (event: MouseEvent) => cellAt(cells, frame, overlay?.values ?? null, ...at(event));
+  const onKeyDown = (event: KeyboardEvent) => {
+    const step = KEYS[event.key];
+    if (event.key === "Escape") props.onCell(-1, true);
+    else if (step && !event.altKey && !event.ctrlKey && !event.metaKey) {
+      const first = cells.at[frame]?.[0] ?? -1;
+      const start = cell >= 0 && cells.at[frame]?.includes(cell) ? cell : -1;
+      props.onCell(start < 0 ? first : neighbour(cells, frame, start, ...step), true);
+    } else return;
+    event.preventDefault();
+  };
+  const time = stage.kind === "image" ? "" : `, ${moment(stage.frames[frame]?.time ?? 0)}`;
+  return (
+    <div class="stage-frame" style={{ "--shape": stage.width / stage.height }}>
+      {/* biome-ignore lint: an application because arrow keys go from cell to cell */}
+      <div
+        role="application"
+        tabIndex={0}
+        class="stage-cells"
+        aria-label={`Frame ${frame + 1} of ${stage.frames.length}${time}. Arrow keys go from cell to cell and read its numbers; Escape leaves the cell.`}
+        onKeyDown={onKeyDown}
+        onClick={(event) => props.onCell(under(event), true)}
+        onPointerMove={(event) => {
+          if (event.pointerType !== "mouse") return;
+          props.onCell(under(event), false);
+          props.onPerson(personAt(stage.frames[frame], ...at(event)));
+        }}
+        onPointerLeave={() => {
+          props.onCell(-1, false);
+          props.onPerson(null);
+        }}
+      >
+        <canvas ref={canvas} class="stage-picture" aria-hidden="true" />
+      </div>
+      {!address && <p class="stage-absent">The page leaves out the picture of this frame.</p>}
+      {failed && <p class="stage-absent">The picture of this frame cannot be shown.</p>}
+    </div>
+  );
+}
+
+/** An element's width in CSS pixels, followed. */
+function useWidth(ref: { current: HTMLElement | null }): number {
+  const [width, setWidth] = useState(0);
+  useEffect(() => {
+    const element = ref.current?.parentElement;
+    if (!element) return;
+    const watch = new ResizeObserver(() => setWidth(element.clientWidth));
+    watch.observe(element);
+    return () => watch.disconnect();
+  }, []);
+  return width;
+}
