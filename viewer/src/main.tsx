@@ -9,9 +9,11 @@ import type { Source } from "./source";
 import { EmbeddedSource } from "./sources/embedded";
 import { serverSource } from "./sources/server";
 import { type WidgetModel, widgetSource } from "./sources/widget";
+import { stageStyle } from "./stage";
 import { store } from "./state";
 import css from "./style.css";
 import { Failure, Viewer } from "./viewer";
+import { wordsStyle } from "./words";
 
 /** Show a source in an element. Returns how to take it away. */
 function show(element: Element, source: Source, place: Place, titled: boolean): () => void {
@@ -38,7 +40,7 @@ function dress(root: Document | ShadowRoot): void {
   if (holder.querySelector("style[data-attnscope]")) return;
   const style = document.createElement("style");
   style.dataset["attnscope"] = "";
-  style.textContent = css;
+  style.textContent = css + stageStyle + wordsStyle;
   holder.append(style);
 }
 

@@ -1,6 +1,7 @@
 // The numbers behind the stage and the words, from the source alone: cells, people and words, of what is shown.
 
 import type { CaptureView, Key, Look, ViewDocument } from "../document";
+import { lookInWords } from "../grid/values";
 import { type Loaded, useLoaded } from "../loading";
 import { isChange, nameOf, shownTable } from "../shown";
 import type { Source, Table } from "../source";
@@ -21,11 +22,15 @@ export interface Lookers {
   lift: Float32Array;
 }
 
-/** How much each word attends to a set of keys: a lift where uniform attention is known, else a share. */
+/**
+ * How much each word attends to a set of keys: on a person a lift, where uniform attention is known; on the whole video a
+ * share, since a lift could not go far above 1 on what most keys are.
+ */
 export interface Words {
   positions: Map<number, number>; // position -> row
   values: Float32Array;
   mass: Float32Array;
+  lifts: Float32Array; // NaN where it is not known
   /** Whether `values` are lifts; else they are the shares. */
   lift: boolean;
   scale: Scale;
@@ -158,12 +163,12 @@ async function words(source: Source, shown: Shown, person: string | null, look: 
   const last = "capture" in shown ? shown.capture : "mix" in shown && shown.mix <= 0 ? shown.from : shown.to;
   const positions = new Map(Array.from(await source.queries(last), (position, row) => [position, row] as const));
   const others = (await Promise.all(scaledWith(source.document, shown).map((at) => ask(at).catch(() => null)))).filter((one) => one !== null);
-  const known = column(table, 1).some((value) => !Number.isNaN(value));
-  const at = known ? 1 : 0; // a lift where there is one
+  const known = person !== null && column(table, 1).some((value) => !Number.isNaN(value));
+  const at = known ? 1 : 0;
   const values = column(table, at);
   const all = others.map((other) => column(other, at));
   const scale = isChange(shown) ? changeScale(values, ...all) : known ? ratioScale(...all) : shareScale(...all);
-  return { positions, values, mass: column(table, 0), lift: known, scale };
+  return { positions, values, mass: column(table, 0), lifts: column(table, 1), lift: known, scale };
 }
 
 export function useWords(source: Source, shown: Shown, person: string | null, look: Look): Loaded<Words> {
@@ -184,17 +189,12 @@ export function reasonOf(document: ViewDocument, source: Source, shown: Shown, q
   const file = missing?.[1]?.name || captures[0]?.[1]?.name || "FILE";
   const embedded = captures.some(([, capture]) => isEmbedded(capture));
   const more = embedded ? ` attnscope view ${file} shows every layer and head.` : "";
-  if (missing) return `This page does not hold the attention of ${lookName(look)}.${more}`;
+  if (missing) return `This page does not hold the attention of ${lookInWords(look)}.${more}`;
   if (query.kind === "token") {
     const why = embedded
-      ? `This page does not hold where single words look in ${lookName(look)}.`
+      ? `This page does not hold where single words look in ${lookInWords(look)}.`
       : "The capture does not hold where this word looks, cell by cell: that takes the reading qk or full.";
     return why + (embedded ? ` attnscope view ${file} shows it where the capture has the reading qk or full.` : "");
   }
-  return `The numbers of ${lookName(look)} are not defined here: these words see no cell of the video.`;
-}
-
-export function lookName(look: Look): string {
-  if (look.layer === null) return "all layers and heads (mean)";
-  return look.head === null ? `layer ${look.layer} (mean of its heads)` : `layer ${look.layer}, head ${look.head}`;
+  return `The numbers of ${lookInWords(look)} are not defined here: these words see no cell of the video.`;
 }

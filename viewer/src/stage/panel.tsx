@@ -2,13 +2,14 @@
 
 import { useMemo, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
+import { lookInWords } from "../grid/values";
 import { number, percent, signed } from "../numbers";
-import { isChange, nameOf, shownInWords } from "../shown";
+import { isChange, shownInWords } from "../shown";
 import type { Source } from "../source";
 import type { Query, Store } from "../state";
 import { boxOf, cellsOf, covering } from "./cells";
 import { Legend } from "./legend";
-import { lookName, type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
+import { type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
 import type { Tag } from "./paint";
 import { People, useDark } from "./people";
 import { Picture } from "./picture";
@@ -58,13 +59,9 @@ export function StagePanel({ source, store }: Props) {
   return (
     <section class="stage" aria-label="Frames and where the chosen words look">
       <div class="stage-title">
-        <label>
-          <span>Whose attention</span>
-          <QueryChoice capture={capture} store={store} />
-        </label>
+        <h3>Attention of {queryName(capture, query)} on the frames</h3>
         <p>
-          {lookName(state.look)} · {shownInWords(document.captures, state.shown)}
-          {preview.passing.value && query.kind === "token" && <> · now: “{wordOf(capture, query.position)}”</>}
+          {lookInWords(state.look)} · {shownInWords(document.captures, state.shown)}
         </p>
       </div>
       <div class="stage-body">
@@ -107,27 +104,6 @@ export function StagePanel({ source, store }: Props) {
       {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={(at) => store.set({ frame: at, playing: false })} />}
     </section>
   );
-}
-
-function QueryChoice({ capture, store }: { capture: CaptureView | undefined; store: Store }) {
-  const { query } = store.state.value;
-  const groups = capture?.groups ?? [];
-  const value = query.kind === "group" ? `g${query.name}` : "token";
-  return (
-    <select value={value} onChange={(event) => choose(event.currentTarget.value, store)}>
-      {query.kind === "token" && <option value="token">the word “{wordOf(capture, query.position)}”</option>}
-      {query.kind === "group" && !groups.some(({ name }) => name === query.name) && <option value={value}>{query.name}</option>}
-      {groups.map(({ name, title }) => (
-        <option key={name} value={`g${name}`}>
-          {title}
-        </option>
-      ))}
-    </select>
-  );
-}
-
-function choose(value: string, store: Store): void {
-  if (value.startsWith("g")) store.set({ query: { kind: "group", name: value.slice(1) } satisfies Query });
 }
 
 interface ReadoutProps {
@@ -187,10 +163,14 @@ function names(people: (string | null)[]): string {
   return [...new Set(people.filter((name) => name !== null))].join(" and ");
 }
 
+/** Whose attention it is, for a title. */
+function queryName(capture: CaptureView | undefined, query: Query): string {
+  if (query.kind === "token") return `the word “${wordOf(capture, query.position)}”`;
+  return capture?.groups.find(({ name }) => name === query.name)?.title ?? query.name;
+}
+
 /** A token's text for a sentence. */
 export function wordOf(capture: CaptureView | undefined, position: number): string {
   const text = capture?.tokens.find((token) => token.position === position)?.text ?? "";
   return text.trim() || JSON.stringify(text).slice(1, -1) || `position ${position}`;
 }
-
-export { nameOf };

@@ -47,7 +47,7 @@ export function People({ stage, store, preview, lookers, change }: Props) {
           <button
             type="button"
             key={person.name}
-            class={`stage-person${shown === person.name ? " shown" : ""}`}
+            class={`stage-person${shown === person.name ? " lit" : ""}`}
             aria-pressed={chosen === person.name}
             style={colorVariables(person)}
             onClick={() => store.set({ person: chosen === person.name ? null : person.name })}

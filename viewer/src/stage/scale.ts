@@ -28,13 +28,13 @@ const MOST = 6;
 const LEAST_CHANGE = 0.05; // of the largest number: where a change's colours end at least
 const FAINT = 0.06; // opacity at the middle, and at the ends
 const STRONG = 0.75;
-const LESS = 0.34; // at the lower end of a ratio: most tokens get little attention
+const LESS = 0.28; // at the lower end of a ratio: most tokens get little attention
 const STEPS = 64; // colours on each side of the middle
 
 // ColorBrewer's RdBu and PuOr, reversed: safe for colour-blind readers; and one hue for shares
 const RATIO = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"];
 const CHANGE = ["#2d004b", "#542788", "#8073ac", "#b2abd2", "#d8daeb", "#f7f7f7", "#fee0b6", "#fdb863", "#e08214", "#b35806", "#7f3b08"];
-const SHARE = ["#f1eef6", "#d7b5d8", "#df65b0", "#dd1c77", "#980043"];
+const SHARE = ["#0b8a6a", "#0b8a6a"]; // its strength is the number: it reads the same on a light and on a dark page
 
 const STOPS: Record<Kind, Color[]> = { ratio: RATIO.map(rgb), change: CHANGE.map(rgb), share: SHARE.map(rgb) };
 
@@ -139,7 +139,8 @@ export function ticks(scale: Scale, most = 7): Tick[] {
   const places = scale.kind === "share" ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
   return places.map((at) => {
     const value = scale.low + (scale.high - scale.low) * at;
+    if (scale.kind === "share") return { value, text: `${number(Math.round(1e4 * value) / 100)} %` };
     const text = number(value, 2);
-    return { value, text: scale.kind === "change" && value > 0 ? `+${text}` : text };
+    return { value, text: value > 0 ? `+${text}` : text };
   });
 }

@@ -1,0 +1,45 @@
+// A word and its numbers, as a sentence.
+
+import type { CaptureView, Stage } from "../document";
+import { lookInWords } from "../grid/values";
+import { number, percent, signed } from "../numbers";
+import { isChange } from "../shown";
+import type { Source } from "../source";
+import type { State } from "../state";
+import { cellsOf } from "../stage/cells";
+import { isEmbedded, visualKey, type Words } from "../stage/numbers";
+
+/** A word as it is quoted. */
+export function quoted(capture: CaptureView, position: number): string {
+  const text = capture.tokens.find((token) => token.position === position)?.text ?? "";
+  return `“${text.trim() || JSON.stringify(text).slice(1, -1)}”`;
+}
+
+/** What is known of a word: how much of its attention is on the video or a person. */
+export function saying(stage: Stage, capture: CaptureView, words: Words | null, position: number, state: State, person: string | null): string {
+  const word = quoted(capture, position);
+  const whose = person === null ? "the video" : `the cells of ${person}`;
+  const first = cellsOf(stage).positions[0];
+  if (first !== undefined && position < first) return `${word} comes before the video and cannot look at it.`;
+  const row = words?.positions.get(position);
+  if (!words || row === undefined) return `${word}: how much it looks at ${whose} is not known.`;
+  const [mass, lift] = [words.mass[row] ?? NaN, words.lifts[row] ?? NaN];
+  if (Number.isNaN(mass)) return `${word}: how much it looks at ${whose} is not defined.`;
+  if (isChange(state.shown)) {
+    const more = Number.isNaN(lift) ? "" : ` (${signed(lift)} × uniform)`;
+    return `${word} changes its attention on ${whose} by ${signed(100 * mass)} percentage points${more}.`;
+  }
+  const more = Number.isNaN(lift) ? "" : `, ${number(lift)} × uniform`;
+  return `${word} puts ${percent(mass)} of its attention on ${whose}${more}.`;
+}
+
+/** Why no word has a colour. */
+export function absent(source: Source, capture: CaptureView, state: State, person: string | null): string {
+  const look = lookInWords(state.look);
+  const whose = person === null ? "the video" : `the cells of ${person}`;
+  if (visualKey(capture, person) < 0) return `How much each word looks at ${whose} is not in the capture.`;
+  const at = source.document.captures.indexOf(capture);
+  const more = isEmbedded(capture) ? ` attnscope view ${capture.name || "FILE"} shows every layer and head.` : "";
+  if (!source.has(at, state.look)) return `How much each word looks at ${whose} in ${look} is not in this page.${more}`;
+  return `How much each word looks at ${whose} in ${look} is not known: that takes the reading masses.`;
+}
