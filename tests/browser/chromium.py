@@ -10,7 +10,7 @@ from pathlib import Path
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-_HELP = "install Chromium, or name its binary in ATTNSCOPE_CHROMIUM"
+HELP = "install Chromium, or name its binary in ATTNSCOPE_CHROMIUM"
 
 
 def find() -> str | None:
@@ -71,7 +71,7 @@ def main() -> int:
         return 0
     ci = os.environ.get("CI", "").lower() == "true"
     verb = "cannot run" if ci else "are skipped"
-    print(f"tests/browser: the tests in a browser {verb}: no Chromium, and {reason}; {_HELP}", file=sys.stderr)
+    print(f"tests/browser: the tests in a browser {verb}: no Chromium, and {reason}; {HELP}", file=sys.stderr)
     return 1 if ci else 0
 
 

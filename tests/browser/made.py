@@ -1,0 +1,103 @@
+"""What the pages of these tests show: the embedded model on one drawn scene, and everything the commands write of it.
+
+Each is made when first asked for, once for all processes of a test run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+import attnscope
+from attnscope.correct import Correction, rerun
+from attnscope.demo.scenes import write_scenes
+from attnscope.demo.walkthrough import CONTROL, CORRECTION, MODEL, PEOPLE, SEED, TASK
+from attnscope.model import LoadedModel
+from attnscope_cli.main import app
+
+
+def command(*words: object) -> None:
+    """Run a command line in this process; it has to succeed."""
+    done = CliRunner().invoke(app, [*map(str, words), "--quiet"], prog_name="attnscope")
+    assert done.exit_code == 0, f"attnscope {' '.join(map(str, words))}:\n{done.stderr}"
+
+
+class Made:
+    """Captures and pages by name, in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / ".made").mkdir(parents=True, exist_ok=True)
+
+    def once(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The file or folder `name`, which `make` writes if no process has made it yet."""
+        path = self.folder / name
+        with (self.folder / ".made" / name).open("a+") as done:
+            fcntl.flock(done, fcntl.LOCK_EX)
+            if not done.tell():
+                make(path)
+                done.write("made")
+        return path
+
+    @cached_property
+    def model(self) -> LoadedModel:
+        return attnscope.load(MODEL)
+
+    def scene(self) -> Path:
+        """The scene of the demo: five people, and a question about one of them."""
+        scenes = self.once("scenes", lambda path: write_scenes(path, count=1, seed=SEED, people=(PEOPLE,)))
+        (path,) = (scenes / "scenes").glob(f"*-{TASK}.json")
+        return path
+
+    def before(self) -> Path:
+        """A plain capture with queries and keys."""
+        scene = attnscope.Scene.read(self.scene())
+        plan = attnscope.Plan(qk=True)
+        return self.once(
+            "before.h5",
+            lambda path: attnscope.capture(self.model, scene, path, plan=plan, max_new_tokens=4).close(),
+        )
+
+    def after(self) -> Path:
+        return self._corrected("after.h5", CORRECTION)
+
+    def control(self) -> Path:
+        return self._corrected("control.h5", CONTROL)
+
+    def _corrected(self, name: str, correction: Correction) -> Path:
+        before = self.before()
+        return self.once(name, lambda path: rerun(before, [correction], path, model=self.model).close())
+
+    def _page(self, folder: Path) -> Path:
+        """The one page in a folder."""
+        (page,) = folder.glob("*.html")
+        return page
+
+    def analysis(self) -> Path:
+        """The page of one capture."""
+        folder = self.once("analysis", lambda path: command("analyze", self.before(), "-o", path))
+        return self._page(folder)
+
+    def comparison(self) -> Path:
+        """The page of two captures."""
+        folder = self.once("comparison", lambda path: command("compare", self.before(), self.after(), "-o", path))
+        return self._page(folder)
+
+    def preview(self) -> Path:
+        """The page of a scene."""
+        return self.once("preview.html", lambda path: command("preview", self.scene(), "--model", MODEL, "-o", path))
+
+    def sweep(self) -> Path:
+        """The page of doses of a correction."""
+        heads = ("--heads", "2.0,2.1,2.2,2.3", "--strength", "constant", "--rows", "answer", "--toward", "asked")
+        doses = ("--method", "social-bias", *heads, "--sweep", "alpha=0.5,4,8")
+        return self._page(self.once("sweep", lambda path: command("correct", self.before(), *doses, "-o", path)))
+
+    def what_if(self) -> Path:
+        """The page of a correction on stored queries and keys."""
+        folder = self.once("what-if", lambda path: command("correct", self.before(), "--what-if", "-o", path))
+        return self._page(folder)
