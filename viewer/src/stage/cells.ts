@@ -48,6 +48,14 @@ function rank(value: number | undefined): number {
   return value === undefined || Number.isNaN(value) ? -Infinity : value;
 }
 
+/** The mean of a frame's cells: the lift of all of them together; NaN where no cell has a number. */
+export function frameMeans(cells: Cells, values: Float32Array): Float32Array {
+  return Float32Array.from(cells.at, (here) => {
+    const known = Array.from(here, (cell) => values[cell] ?? NaN).filter((value) => !Number.isNaN(value));
+    return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : NaN;
+  });
+}
+
 /** The cell that is seen at a point: of several, the one drawn last; -1 where there is none. */
 export function cellAt(cells: Cells, frame: number, values: Float32Array | null, x: number, y: number): number {
   let found = -1;

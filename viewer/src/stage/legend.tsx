@@ -1,6 +1,9 @@
 // A scale with its numbers, its unit, and what its colours mean.
 
-import { palette, type Scale, ticks, level } from "./scale";
+import type { CaptureView } from "../document";
+import { nameOf } from "../shown";
+import type { Shown } from "../state";
+import { level, palette, type Scale, ticks } from "./scale";
 
 interface Props {
   scale: Scale;
@@ -8,11 +11,13 @@ interface Props {
   /** What the numbers are, such as "attention on each cell". */
   what: string;
   unit: string;
+  /** What the colours of a change mean. */
+  means?: string | undefined;
   /** Whether the colours lie over pictures, which are grey here. */
   overPicture?: boolean;
 }
 
-export function Legend({ scale, strength, what, unit, overPicture }: Props) {
+export function Legend({ scale, strength, what, unit, means, overPicture }: Props) {
   const colors = palette(scale.kind, strength);
   return (
     <div class="stage-legend">
@@ -23,7 +28,7 @@ export function Legend({ scale, strength, what, unit, overPicture }: Props) {
         <span style={{ background: `linear-gradient(to right, ${colors.join(", ")})` }} />
       </span>
       <span class="stage-numbers">
-        {ticks(scale, 7).map(({ value, text }) => {
+        {ticks(scale).map(({ value, text }) => {
           const at = level(scale, value);
           const beyond = (at === 0 && scale.below && "≤ ") || (at === 1 && scale.above && "≥ ") || "";
           return (
@@ -33,13 +38,20 @@ export function Legend({ scale, strength, what, unit, overPicture }: Props) {
           );
         })}
       </span>
-      <span class="stage-means">{MEANS[scale.kind]}</span>
+      <span class="stage-means">{means ?? MEANS[scale.kind]}</span>
     </div>
   );
 }
 
 const MEANS = {
   ratio: "Red: more than uniform attention (1). Blue: less.",
-  change: "Orange: more than before. Purple: less. 0: no change.",
-  share: "The darker, the more attention.",
+  change: "Orange: more. Purple: less. 0: no change.",
+  share: "The stronger the colour, the more attention.",
 };
+
+/** What the colours of a change mean, with the captures' names. */
+export function changeMeans(captures: CaptureView[], shown: Shown): string | undefined {
+  if (!("from" in shown)) return undefined;
+  const [from, to] = [nameOf(captures[shown.from]), nameOf(captures[shown.to])];
+  return `Orange: more in “${to}” than in “${from}”. Purple: less. 0: no change.`;
+}

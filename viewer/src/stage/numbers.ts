@@ -79,7 +79,7 @@ function sameWord(document: ViewDocument, shown: Shown, position: number): boole
   return texts.every((text) => text !== undefined && text === texts[0]);
 }
 
-async function overlay(source: Source, shown: Shown, query: Query, look: Look): Promise<Overlay | null> {
+export async function overlay(source: Source, shown: Shown, query: Query, look: Look): Promise<Overlay | null> {
   if (!oneStage(source.document, shown)) return null;
   if (query.kind === "token" && !sameWord(source.document, shown, query.position)) return null;
   const table = await shownTable((at) => liftOf(source, at, query, look), shown);

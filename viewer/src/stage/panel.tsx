@@ -8,7 +8,7 @@ import { isChange, shownInWords } from "../shown";
 import type { Source } from "../source";
 import type { Query, Store } from "../state";
 import { boxOf, cellsOf, covering } from "./cells";
-import { Legend } from "./legend";
+import { changeMeans, Legend } from "./legend";
 import { type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
 import type { Tag } from "./paint";
 import { People, useDark } from "./people";
@@ -19,6 +19,8 @@ import { palette } from "./scale";
 import { Strip } from "./strip";
 import { moment, turnsLive } from "./time";
 import { Timeline } from "./timeline";
+
+const MOST_STRENGTH = 1.3; // of the overlay, over that of the static figures
 
 interface Props {
   source: Source;
@@ -74,33 +76,35 @@ export function StagePanel({ source, store }: Props) {
           onCell={(at, chosen) => (chosen ? setPinned(at === pinned ? -1 : at) : setPassed(at))}
           onPerson={preview.showPerson}
         />
-        <div class="stage-side">
+        <div class="stage-scale">
           {overlay.value && (
-            <Legend scale={overlay.value.scale} strength={strength} what={change ? "Change of attention on each cell" : "Attention on each cell"} unit="× uniform" overPicture />
+            <Legend
+              scale={overlay.value.scale}
+              strength={strength}
+              what={change ? "Change of attention on each cell" : "Attention on each cell"}
+              unit="× uniform"
+              means={change ? changeMeans(document.captures, state.shown) : undefined}
+              overPicture
+            />
           )}
           {unknown && (
             <p class="stage-unknown">
               {overlay.error || reasonOf(document, source, state.shown, query, state.look)}
               {query.kind === "token" && lookers.value && " The boxes show how much the word looks at each person."}
+              {query.kind === "token" && <HeldLooks capture={capture} store={store} />}
             </p>
           )}
           <Readout stage={stage} frame={frame} cell={cell} overlay={overlay.value} change={change} pinned={passed < 0} />
+        </div>
+        <div class="stage-play">
+          <Player stage={stage} store={store} />
+          <Timeline stage={stage} store={store} clock={clock} live={live[frame] ?? []} overlay={overlay.value} colors={colors} change={change} />
+        </div>
+        <div class="stage-side">
           <People stage={stage} store={store} preview={preview} lookers={lookers.value} change={change} />
-          <p class="stage-note">{peopleNote(stage, lookers.value !== null, change)}</p>
-          <div class="stage-options">
-            <label>
-              <span>Overlay</span>
-              <input type="range" min={0} max={1.3} step={0.05} value={strength} aria-valuetext={`${Math.round(100 * strength)} percent`} onInput={(event) => setStrength(Number(event.currentTarget.value))} />
-            </label>
-            <label class="stage-check">
-              <input type="checkbox" checked={grey} onChange={(event) => setGrey(event.currentTarget.checked)} />
-              <span>grey frames</span>
-            </label>
-          </div>
+          <Options strength={strength} onStrength={setStrength} grey={grey} onGrey={setGrey} />
         </div>
       </div>
-      <Player stage={stage} store={store} />
-      <Timeline stage={stage} store={store} clock={clock} live={live[frame] ?? []} />
       {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={(at) => store.set({ frame: at, playing: false })} />}
     </section>
   );
@@ -148,15 +152,60 @@ function cellText(stage: Stage, frame: number, cell: number, overlay: Overlay | 
   return [lift, `${where}${when}${who.length ? `${who.join(", ")}.` : "nobody’s box covers it."}`];
 }
 
+interface OptionsProps {
+  strength: number;
+  onStrength: (strength: number) => void;
+  grey: boolean;
+  onGrey: (grey: boolean) => void;
+}
+
+function Options({ strength, onStrength, grey, onGrey }: OptionsProps) {
+  return (
+    <div class="stage-options">
+      <label>
+        <span>Overlay</span>
+        <input
+          type="range"
+          min={0}
+          max={MOST_STRENGTH}
+          step={0.05}
+          value={strength}
+          aria-valuetext={`${Math.round((100 * strength) / MOST_STRENGTH)} percent`}
+          onInput={(event) => onStrength(Number(event.currentTarget.value))}
+        />
+      </label>
+      <label class="stage-check">
+        <input type="checkbox" checked={grey} onChange={(event) => onGrey(event.currentTarget.checked)} />
+        <span>grey frames</span>
+      </label>
+    </div>
+  );
+}
+
+/** Looks in which the page holds single words, where it does not hold them in the one that is chosen. */
+function HeldLooks({ capture, store }: { capture: CaptureView | undefined; store: Store }) {
+  const looks = capture?.views?.rows?.looks ?? [];
+  if (!looks.length) return null;
+  return (
+    <>
+      {" "}
+      The page holds single words in{" "}
+      {looks.map((look, at) => (
+        <>
+          {at > 0 && ", "}
+          <button type="button" class="stage-link" onClick={() => store.set({ look })}>
+            {lookInWords(look)}
+          </button>
+        </>
+      ))}
+      .
+    </>
+  );
+}
+
 function liftText(lift: number | undefined, change: boolean): string {
   if (lift === undefined || Number.isNaN(lift)) return "";
   return ` ${change ? signed(lift) : number(lift)} ×`;
-}
-
-function peopleNote(stage: Stage, known: boolean, change: boolean): string {
-  if (!stage.people.length) return "Nobody has a box in this scene.";
-  const numbers = `${change ? "The change of the" : "Their"} attention on the cells that a person covers, over what uniform attention would give (×).`;
-  return `${known ? `${numbers} ` : ""}Choose a person to colour the words by how much they look at this person.`;
 }
 
 function names(people: (string | null)[]): string {

@@ -35,8 +35,14 @@ interface Props {
 export function People({ stage, store, preview, lookers, change }: Props) {
   const chosen = store.state.value.person;
   const shown = preview.person.value;
-  if (!stage.people.length) return null;
+  if (!stage.people.length) return <p class="stage-note">Nobody has a box in this scene.</p>;
+  const what = change ? "The change of the attention" : "The attention";
   return (
+    <>
+    <p class="stage-note">
+      {lookers && `${what} on the cells that each person covers, over what uniform attention would give (×). `}
+      Choose a person to see which words look at this person.
+    </p>
     <div class="stage-people" role="group" aria-label="People: choose one to see which words look at this person">
       {stage.people.map((person, at) => {
         const lift = lookers?.lift[at] ?? NaN;
@@ -61,5 +67,6 @@ export function People({ stage, store, preview, lookers, change }: Props) {
         );
       })}
     </div>
+    </>
   );
 }

@@ -127,11 +127,11 @@ export function colorOf(colors: string[], scale: Scale, value: number): string |
   return Number.isNaN(at) ? undefined : colors[Math.round(at * (colors.length - 1))];
 }
 
-/** Numbers beside a scale: its ends and its middle among them, at most `most`. */
-export function ticks(scale: Scale, most = 7): Tick[] {
+/** Numbers beside a scale: its ends and its middle among them, five at most, which fit beside each other on a phone. */
+export function ticks(scale: Scale): Tick[] {
   if (scale.kind === "ratio") {
     const reach = Math.round(Math.log2(scale.high));
-    const step = 2 * reach + 1 <= most ? 1 : 2;
+    const step = reach <= 2 ? 1 : reach % 2 ? reach : reach / 2;
     const out: Tick[] = [];
     for (let n = -reach; n <= reach; n += step) out.push({ value: 2 ** n, text: n < 0 ? `1/${2 ** -n}` : String(2 ** n) });
     return out;

@@ -5,7 +5,7 @@ import type { CaptureView, Stage, Token } from "../document";
 import { isChange } from "../shown";
 import type { Source } from "../source";
 import type { Query, Store } from "../state";
-import { Legend } from "../stage/legend";
+import { changeMeans, Legend } from "../stage/legend";
 import { positionsOf, useWords, type Words } from "../stage/numbers";
 import { colorVariables } from "../stage/people";
 import { previewOf } from "../stage/preview";
@@ -85,7 +85,7 @@ export function WordsPanel({ source, store }: Props) {
       onKeyDown={onKeyDown}
     >
       <h3>Words</h3>
-      <Head source={source} store={store} words={words.value} stage={stage} person={person}>
+      <Head captures={document.captures} store={store} words={words.value} stage={stage} person={person}>
         {!words.value && !words.waiting ? words.error || absent(source, capture, state, person) : ""}
       </Head>
       <p class="words-said">{chosen >= 0 ? `Chosen: ${say(chosen)}` : "Point at a word to see where it looks; tap it or press Enter to keep it."}</p>
@@ -117,7 +117,7 @@ export function WordsPanel({ source, store }: Props) {
 }
 
 interface HeadProps {
-  source: Source;
+  captures: CaptureView[];
   store: Store;
   words: Words | null;
   stage: Stage;
@@ -126,7 +126,7 @@ interface HeadProps {
 }
 
 /** What the words are coloured by, and the scale; or why they have no colours. */
-function Head({ store, words, stage, person, children }: HeadProps) {
+function Head({ captures, store, words, stage, person, children }: HeadProps) {
   const whose = person === null ? "the video" : `the cells of ${person}`;
   const change = isChange(store.state.value.shown);
   const what = `${change ? "Change of each word’s attention" : "Each word’s attention"} on ${whose}`;
@@ -139,7 +139,15 @@ function Head({ store, words, stage, person, children }: HeadProps) {
           <PersonButton key={one.name} store={store} name={one.name} style={colorVariables(one)} />
         ))}
       </div>
-      {words && <Legend scale={words.scale} strength={STRENGTH} what={what} unit={words.lift ? "× uniform" : "share of its attention"} />}
+      {words && (
+        <Legend
+          scale={words.scale}
+          strength={STRENGTH}
+          what={what}
+          unit={words.lift ? "× uniform" : "share of its attention"}
+          means={change ? changeMeans(captures, store.state.value.shown) : undefined}
+        />
+      )}
       {children && <p class="stage-unknown">{children}</p>}
     </div>
   );

@@ -26,6 +26,7 @@ export function saying(stage: Stage, capture: CaptureView, words: Words | null, 
   const [mass, lift] = [words.mass[row] ?? NaN, words.lifts[row] ?? NaN];
   if (Number.isNaN(mass)) return `${word}: how much it looks at ${whose} is not defined.`;
   if (isChange(state.shown)) {
+    if (mass === 0) return `${word} does not change its attention on ${whose}.`;
     const more = Number.isNaN(lift) ? "" : ` (${signed(lift)} × uniform)`;
     return `${word} changes its attention on ${whose} by ${signed(100 * mass)} percentage points${more}.`;
   }
