@@ -3,7 +3,7 @@
 //   node build.mjs --check    exit 1 where the file that is there is another one
 import { createHash } from "node:crypto";
 import { readFile, readdir, writeFile } from "node:fs/promises";
-import { build } from "esbuild";
+import { build, transform } from "esbuild";
 
 const here = new URL(".", import.meta.url);
 const target = new URL("../attnscope/report/viewer/viewer.js", here);
@@ -32,6 +32,17 @@ async function licences(inputs) {
   return texts.join("");
 }
 
+/** Styles are text in the built file: without comments and spaces. */
+const styles = {
+  name: "styles",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(await readFile(path, "utf8"), { loader: "css", minify: true, target: "es2022" });
+      return { contents: code.trim(), loader: "text" };
+    });
+  },
+};
+
 const { outputFiles, metafile } = await build({
   entryPoints: ["src/main.tsx"],
   bundle: true,
@@ -42,7 +53,7 @@ const { outputFiles, metafile } = await build({
   legalComments: "none", // licences() writes them whole
   jsx: "automatic",
   jsxImportSource: "preact",
-  loader: { ".css": "text" },
+  plugins: [styles],
   write: false,
   metafile: true,
   absWorkingDir: here.pathname,

@@ -1,7 +1,7 @@
 // What is chosen, in the address of the page: a link shows what its writer saw, and the back button goes one step back.
 
 import { effect, signal } from "@preact/signals";
-import { choices, sameShown } from "./choices";
+import { captureIds, choices, sameShown } from "./choices";
 import type { ViewDocument } from "./document";
 import { isChange } from "./shown";
 import type { State, Store } from "./state";
@@ -26,6 +26,7 @@ export function written(state: State, document: ViewDocument): string {
     ["mix", "mix" in shown ? shown.mix.toFixed(2) : null],
     ["measure", state.measure],
     ["person", state.person],
+    ["beside", state.beside === null ? null : (captureIds(document)[state.beside] ?? null)],
   ];
   return parts
     .filter((part): part is [string, string] => part[1] !== null && part[1] !== "")
@@ -99,7 +100,12 @@ export function parsed(text: string, document: ViewDocument): { state: Partial<S
     if (stage?.people.some((person) => person.name === name)) state.person = name;
     else refuse("person", "nobody here has this name");
   }
-  const known = ["layer", "head", "query", "frame", "shown", "mix", "measure", "person"];
+  if (given.has("beside")) {
+    const at = captureIds(document).indexOf(given.get("beside") ?? "");
+    if (at >= 0 && document.captures.length > 1) state.beside = at;
+    else refuse("beside", "there is no such capture");
+  }
+  const known = ["layer", "head", "query", "frame", "shown", "mix", "measure", "person", "beside"];
   for (const name of given.keys()) if (!known.includes(name)) refuse(name, "nothing is called so");
   return { state, ignored };
 }
@@ -138,6 +144,8 @@ export const pageAddress: Place = {
   },
 };
 
+const HURRY = 700; // ms: steps in quick succession (an arrow key held down) are one step for the back button
+
 /** Keep a store and an address alike. Returns what of the address was ignored, and how to stop. */
 export function bind(store: Store, document: ViewDocument, place: Place) {
   const first = store.state.peek();
@@ -148,15 +156,20 @@ export function bind(store: Store, document: ViewDocument, place: Place) {
     if (text && !text.includes("=")) return; // a section of the page, not a state
     const { state, ignored: bad } = parsed(text, document);
     ignored.value = bad;
-    last = { ...first, ...state, playing: false };
+    const { beside } = text ? { beside: null } : first; // what an address does not name is not beside
+    last = { ...first, beside, ...state, playing: false };
     store.set(last); // `last` first: what came from the address is not written to it
   };
   if (place.read()) load();
   let timer = 0;
+  let moved = -Infinity;
   const stopWriting = effect(() => {
     const state = store.state.value;
     if (written(state, document) === written(last, document)) return;
-    const step = written(steps(state), document) !== written(steps(last), document);
+    const now = performance.now();
+    const hurried = now - moved < HURRY;
+    const step = !hurried && written(steps(state), document) !== written(steps(last), document);
+    if (written(steps(state), document) !== written(steps(last), document)) moved = now;
     last = state;
     window.clearTimeout(timer);
     if (step) place.write(written(state, document), true);

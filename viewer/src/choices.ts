@@ -63,7 +63,14 @@ export function beginning(source: Source): State {
     frame: 0,
     person: null,
     playing: false,
+    // A clip of its own stands beside the first: nothing of the two can be subtracted
+    beside: otherStage(document),
   };
+}
+
+function otherStage(document: ViewDocument): number | null {
+  const other = document.captures.findIndex((capture) => capture.stage !== document.captures[0]?.stage);
+  return other < 0 ? null : other;
 }
 
 function firstLook(source: Source, measure: string): Look {

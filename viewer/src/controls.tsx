@@ -1,33 +1,32 @@
-// What is chosen at the top: which capture or change, which words ask, which head, which measure.
+// What is chosen at the top: which capture or change, which layer and head, and which number the grid shows.
 
-import { choices, sameShown } from "./choices";
+import { captureIds, choices, sameShown } from "./choices";
 import type { Measure } from "./document";
+import { unitInWords } from "./numbers";
 import { isChange, nameOf, shownInWords } from "./shown";
 import type { Source } from "./source";
-import type { Shown, Store } from "./state";
+import { type Shown, type Store, usePart } from "./state";
 
 /** Before, after, change, control: one of them, and a slider from the first to the second. */
 export function ShownControl({ source, store, id }: { source: Source; store: Store; id: string }) {
-  const { shown } = store.state.value;
+  const shown = usePart(store, "shown");
   const options = choices(source.document);
   if (options.length < 2) return null;
   const pair = options.find((choice) => isChange(choice.shown))?.shown as { from: number; to: number } | undefined;
   const { captures } = source.document;
   return (
-    <fieldset class="shown">
+    <fieldset class="choice-shown">
       <legend>Shown</legend>
       <div class="segments">
-        {options.map((choice) => (
-          <label key={choice.id} class={sameShown(choice.shown, shown) ? "on" : ""}>
-            <input
-              type="radio"
-              name={`${id}-shown`}
-              checked={sameShown(choice.shown, shown)}
-              onChange={() => store.set({ shown: choice.shown })}
-            />
-            {choice.title}
-          </label>
-        ))}
+        {options.map((choice) => {
+          const on = sameShown(choice.shown, shown);
+          return (
+            <label key={choice.id} class={on ? "on" : ""}>
+              <input type="radio" name={`${id}-shown`} value={choice.id} checked={on} onChange={() => store.set({ shown: choice.shown })} />
+              {choice.title}
+            </label>
+          );
+        })}
       </div>
       {pair && (
         <label class="slider">
@@ -36,6 +35,7 @@ export function ShownControl({ source, store, id }: { source: Source; store: Sto
             type="range"
             min="0"
             max="100"
+            step="1"
             value={Math.round(100 * mixOf(shown, pair))}
             aria-label={`From ${nameOf(captures[pair.from])} to ${nameOf(captures[pair.to])}`}
             aria-valuetext={shownInWords(captures, shown)}
@@ -60,22 +60,46 @@ function mixed(pair: { from: number; to: number }, mix: number): Shown {
   return { ...pair, mix };
 }
 
-/** Whose attention is shown. */
+/** A capture that stands beside the one that is shown. */
+export function BesideControl({ source, store }: { source: Source; store: Store }) {
+  const beside = usePart(store, "beside");
+  const { captures } = source.document;
+  if (captures.length < 2) return null;
+  const ids = captureIds(source.document);
+  return (
+    <label class="field">
+      <span>Beside it</span>
+      <select
+        value={beside ?? ""}
+        onChange={(event) => store.set({ beside: event.currentTarget.value === "" ? null : Number(event.currentTarget.value) })}
+      >
+        <option value="">nothing</option>
+        {captures.map((capture, at) => (
+          <option value={at} key={ids[at]}>
+            {nameOf(capture)}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** Whose attention is shown: a set of words, or the word that was chosen among the words. */
 export function QueryControl({ source, store }: { source: Source; store: Store }) {
-  const { query } = store.state.value;
+  const query = usePart(store, "query");
   const capture = source.document.captures[store.capture.value];
   const groups = capture?.groups ?? [];
-  const token = query.kind === "token" ? capture?.tokens.find((some) => some.position === query.position) : undefined;
+  const known = query.kind === "group" && groups.some(({ name }) => name === query.name);
+  const token = query.kind === "token" ? capture?.tokens.find(({ position }) => position === query.position) : undefined;
+  const other = query.kind === "token" ? `the word “${(token?.text ?? "").trim()}”` : `${query.name} (not in this capture)`;
   return (
     <label class="field">
       <span>Attention of</span>
       <select
-        value={query.kind === "group" ? query.name : "token:"}
-        onChange={(event) => store.set({ query: { kind: "group", name: event.currentTarget.value } })}
+        value={known ? query.name : ""}
+        onChange={(event) => event.currentTarget.value && store.set({ query: { kind: "group", name: event.currentTarget.value } })}
       >
-        {query.kind === "token" && (
-          <option value="token:">{`the word “${(token?.text ?? "").trim()}” (position ${query.position})`}</option>
-        )}
+        {!known && <option value="">{other}</option>}
         {groups.map((group) => (
           <option value={group.name} key={group.name}>
             {group.title}
@@ -88,7 +112,7 @@ export function QueryControl({ source, store }: { source: Source; store: Store }
 
 /** The layer and the head, as two lists: for fingers, and for whoever does not want to aim at a cell. */
 export function LookControl({ source, store }: { source: Source; store: Store }) {
-  const { look } = store.state.value;
+  const look = usePart(store, "look");
   const capture = source.document.captures[store.capture.value];
   if (!capture) return null;
   const whole = (text: string) => (text === "" ? null : Number(text));
@@ -118,7 +142,7 @@ export function LookControl({ source, store }: { source: Source; store: Store })
           disabled={look.layer === null}
           onChange={(event) => store.set({ look: { ...look, head: whole(event.currentTarget.value) } })}
         >
-          <option value="">mean of the layer</option>
+          <option value="">mean of its heads</option>
           {Array.from({ length: capture.heads }, (_, head) => (
             <option value={head} key={head}>
               {head}
@@ -131,16 +155,16 @@ export function LookControl({ source, store }: { source: Source; store: Store })
 }
 
 const SOURCES: Record<string, string> = {
-  paper: "the definition stands in the paper",
-  code: "the definition is read off the authors' code",
-  "2nd": "the definition comes from a summary of the paper",
-  ours: "the definition is attnscope's own",
+  paper: "read in a paper",
+  code: "read in released code",
+  "2nd": "read in a secondary summary",
+  ours: "our own definition",
 };
 
 /** What the grid shows, and what that means. */
 export function MeasureControl({ source, store, measure }: { source: Source; store: Store; measure: Measure }) {
   const { measures } = source.document;
-  const mark = SOURCES[measure.source] ?? measure.source;
+  const mark = SOURCES[measure.source];
   return (
     <div class="measure">
       <label class="field">
@@ -154,14 +178,18 @@ export function MeasureControl({ source, store, measure }: { source: Source; sto
         </select>
       </label>
       <details>
-        <summary>What it means</summary>
-        <p>
-          {measure.definition} <span class="tag">{measure.source}</span>
-        </p>
-        <p class="soft">
-          Source: {mark}. Unit: {measure.unit === "1" ? "share (0 to 1)" : measure.unit}.
-          {measure.chance ? ` Chance: ${measure.chance}.` : ""}
-        </p>
+        <summary>What this number means</summary>
+        <p>{measure.definition}</p>
+        <dl>
+          <dt>Source</dt>
+          <dd>
+            <span class="tag">{measure.source}</span> {mark ?? ""}
+          </dd>
+          <dt>Unit</dt>
+          <dd>{unitInWords(measure.unit)}</dd>
+          <dt>Chance</dt>
+          <dd>{measure.chance || "not defined"}</dd>
+        </dl>
       </details>
     </div>
   );

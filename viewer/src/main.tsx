@@ -12,18 +12,18 @@ import { type WidgetModel, widgetSource } from "./sources/widget";
 import { stageStyle } from "./stage";
 import { store } from "./state";
 import css from "./style.css";
-import { Failure, Viewer } from "./viewer";
+import { Failure, Viewer, type ViewerProps } from "./viewer";
 import { wordsStyle } from "./words";
 
 /** Show a source in an element. Returns how to take it away. */
-function show(element: Element, source: Source, place: Place, titled: boolean): () => void {
+function show(element: Element, source: Source, address: Place, place: ViewerProps["place"]): () => void {
   if (source.document.version !== 1) {
     throw new Error(`This viewer knows version 1 of the document, and this one has version ${source.document.version}.`);
   }
   const chosen = store(beginning(source));
-  const bound = bind(chosen, source.document, place);
+  const bound = bind(chosen, source.document, address);
   element.textContent = "";
-  draw(<Viewer source={source} store={chosen} ignored={bound.ignored} titled={titled} />, element);
+  draw(<Viewer source={source} store={chosen} ignored={bound.ignored} place={place} />, element);
   return () => {
     bound.close();
     draw(null, element);
@@ -55,10 +55,10 @@ async function start(): Promise<void> {
   const server = element.dataset["source"] === "server" || document.querySelector('meta[name="attnscope-server"]');
   try {
     const data = document.getElementById("attnscope-view");
-    if (data) show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, false);
+    if (data) show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, "report");
     else if (server) {
       element.textContent = "The document is loading …";
-      show(element, await serverSource(), pageAddress, true);
+      show(element, await serverSource(), pageAddress, "page");
     } else return;
     document.documentElement.classList.add("viewing"); // the page hides what the viewer replaces
   } catch (error) {
@@ -92,7 +92,7 @@ function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => v
   dress(root instanceof ShadowRoot ? root : document);
   try {
     const { source, close } = widgetSource(model);
-    const stop = show(el, source, traitPlace(model), false);
+    const stop = show(el, source, traitPlace(model), "cell");
     return () => {
       stop();
       close();

@@ -53,6 +53,21 @@ export function signed(value: number | null | undefined, digits = 3): string {
   return typeof value === "number" && value > 0 ? `+${text}` : text;
 }
 
+const RISE = 1e-6; // of a number: what changed by less changed by rounding
+
+/** The change from one number to another, with its sign; 0 where it is no more than rounding of what changed. */
+export function changed(before: number | null | undefined, after: number | null | undefined, digits = 3): string {
+  if (typeof before !== "number" || typeof after !== "number") return "—";
+  const change = after - before;
+  if (Math.abs(change) <= RISE * Math.max(Math.abs(before), Math.abs(after))) return "0";
+  return signed(change, digits);
+}
+
+/** A unit in words. */
+export function unitInWords(unit: string): string {
+  return unit === "1" || unit === "" ? "none (a ratio or a share)" : unit;
+}
+
 /** A share in percent; what is not 0 and not all is not written as such. */
 export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined || Number.isNaN(share)) return "—";

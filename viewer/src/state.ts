@@ -1,6 +1,6 @@
 // What is chosen, in one place: every part of the viewer reads it and writes it, and the address holds it.
 
-import { computed, signal } from "@preact/signals";
+import { computed, signal, useComputed } from "@preact/signals";
 import type { Look } from "./document";
 
 /** Whose attention is shown: a group of queries, one token, or (for a person) the words that look at the person. */
@@ -21,6 +21,8 @@ export interface State {
   /** The person whose lookers are shown: words are coloured by how much they look at this one. */
   person: string | null;
   playing: boolean;
+  /** A capture that stands beside the one that is shown, with a stage of its own; null for none. */
+  beside: number | null;
 }
 
 export type Store = ReturnType<typeof store>;
@@ -39,4 +41,9 @@ export function store(first: State) {
       return "mix" in shown && shown.mix < 0.5 ? shown.from : shown.to;
     }),
   };
+}
+
+/** A part of what is chosen: whoever reads only this is not drawn anew when another part (such as the frame) changes. */
+export function usePart<K extends keyof State>(store: Store, key: K): State[K] {
+  return useComputed(() => store.state.value[key]).value;
 }

@@ -1,8 +1,9 @@
 // The viewer as a whole: choices on top, what the people were shown on the left, the heads on the right.
 
-import { useState } from "preact/hooks";
 import type { Signal } from "@preact/signals";
-import { LookControl, MeasureControl, QueryControl, ShownControl } from "./controls";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { storeBeside } from "./beside";
+import { BesideControl, LookControl, MeasureControl, QueryControl, ShownControl } from "./controls";
 import type { Measure } from "./document";
 import { Exports } from "./export/exports";
 import { Grid } from "./grid/grid";
@@ -11,7 +12,7 @@ import { lookInWords } from "./grid/values";
 import { nameOf, shownInWords } from "./shown";
 import type { Source } from "./source";
 import { StagePanel } from "./stage";
-import type { Store } from "./state";
+import { type Store, usePart } from "./state";
 import { WordsPanel } from "./words";
 
 export interface ViewerProps {
@@ -19,56 +20,74 @@ export interface ViewerProps {
   store: Store;
   /** What of the address could not be followed. */
   ignored: Signal<string[]>;
-  /** Whether the page is the viewer's own, and has no title yet. */
-  titled: boolean;
+  /** Where it stands: a page of its own, within a report, or a cell of a notebook. */
+  place: "page" | "report" | "cell";
 }
 
 let viewers = 0; // a notebook may have several in one page
 
-export function Viewer({ source, store, ignored, titled }: ViewerProps) {
+export function Viewer({ source, store, ignored, place }: ViewerProps) {
   const [id] = useState(() => `attnscope-${(viewers += 1)}`);
+  const root = useRef<HTMLDivElement>(null);
   const { document } = source;
-  const state = store.state.value;
+  const beside = usePart(store, "beside");
+  const chosen = usePart(store, "measure");
   const progress = source.progress?.value; // read here: when numbers by head come, all is drawn anew
-  const measure = document.measures.find((one) => one.id === state.measure) ?? document.measures[0];
-  const capture = document.captures[store.capture.value];
-  if (!capture) return <Failure reason="There is no capture to show." />;
+  const measure = document.measures.find((one) => one.id === chosen) ?? document.measures[0];
+  const pair = useMemo(() => (beside === null ? null : storeBeside(source, store, beside)), [source, store, beside]);
+  useEffect(() => pair?.stop, [pair]);
+  if (!document.captures.length) return <Failure reason="The document has no capture." />;
+  const stores = pair ? [store, pair.second] : [store];
   return (
-    <div class="attnscope">
-      {titled && (
+    <div class={`attnscope in-${place}`} ref={root}>
+      {place === "page" && (
         <header>
           <h1>{document.title}</h1>
+          <h2 class="hidden">Where the model looks</h2>
         </header>
       )}
-      <h2 class={titled ? "hidden" : "hidden"}>Interactive view</h2>
       {ignored.value.length > 0 && (
         <div class="callout" role="status">
-          The address asks for what is not here, and this part of it is ignored: {ignored.value.join("; ")}.
+          This page does not have all that its address asks for, and shows the rest. Ignored: {ignored.value.join("; ")}.
         </div>
       )}
-      <div class="bar top">
+      <Answers source={source} />
+      <div class="choices">
         <ShownControl source={source} store={store} id={id} />
         <QueryControl source={source} store={store} />
         <LookControl source={source} store={store} />
+        <BesideControl source={source} store={store} />
       </div>
-      <p class="answer-line">{answers(source)}</p>
-      <div class="columns">
-        <div class="column">
-          <StagePanel source={source} store={store} />
-          <WordsPanel source={source} store={store} />
+      {pair ? (
+        <div class="columns even">
+          {stores.map((own, at) => (
+            <div class="column" key={at}>
+              <h3>{nameOf(document.captures[own.capture.value])}</h3>
+              <StagePanel source={source} store={own} />
+              <WordsPanel source={source} store={own} />
+              <HeadsPanel source={source} store={own} measure={measure} />
+            </div>
+          ))}
         </div>
-        <div class="column">
-          {progress && (
-            <p class="soft" role="status">
-              {progress.error
-                ? `The numbers by head are not complete. ${progress.error}`
-                : `Numbers by head are being computed (${progress.done} of ${progress.total}): ${progress.what} …`}
-            </p>
-          )}
-          {measure && <HeadsPanel source={source} store={store} measure={measure} />}
+      ) : (
+        <div class="columns">
+          <div class="column">
+            <StagePanel source={source} store={store} />
+            <WordsPanel source={source} store={store} />
+          </div>
+          <div class="column">
+            <HeadsPanel source={source} store={store} measure={measure} />
+          </div>
         </div>
-      </div>
-      <Exports source={source} store={store} measure={measure} />
+      )}
+      {progress && (
+        <p class="soft" role="status">
+          {progress.error
+            ? `Not all numbers by head could be computed. ${progress.error}`
+            : `Numbers by head are being computed (${progress.done} of ${progress.total})${progress.what ? `: ${progress.what}` : ""}.`}
+        </p>
+      )}
+      <Exports source={source} store={store} measure={measure} root={root} />
       {document.notes.length > 0 && (
         <ul class="notes soft">
           {document.notes.map((note) => (
@@ -76,17 +95,20 @@ export function Viewer({ source, store, ignored, titled }: ViewerProps) {
           ))}
         </ul>
       )}
-      <p class="hidden" role="status" aria-live="polite">
-        {`${lookInWords(state.look)}; ${shownInWords(document.captures, state.shown)}`}
-      </p>
+      <Live source={source} store={store} />
     </div>
   );
 }
 
-function HeadsPanel({ source, store, measure }: { source: Source; store: Store; measure: Measure }) {
+/** The grid with its measure, and the table of all heads. */
+function HeadsPanel({ source, store, measure }: { source: Source; store: Store; measure: Measure | undefined }) {
+  if (!measure) {
+    const computing = source.progress?.value;
+    return <p class="soft">{computing ? "The numbers by head come in a moment." : "There are no numbers by head here."}</p>;
+  }
   return (
     <>
-      <section>
+      <section aria-label="Layers and heads">
         <h3>Layers and heads</h3>
         <MeasureControl source={source} store={store} measure={measure} />
         <Grid source={source} store={store} measure={measure} />
@@ -96,14 +118,42 @@ function HeadsPanel({ source, store, measure }: { source: Source; store: Store; 
   );
 }
 
-function answers(source: Source): string {
-  return source.document.captures
-    .filter((capture) => capture.answer !== null)
-    .map((capture) => {
-      const name = nameOf(capture);
-      return `${name ? `${name}: ` : ""}the model answers “${capture.answer}”${capture.verdict ? ` (${capture.verdict})` : ""}`;
-    })
-    .join(" · ");
+/** What each model answered. */
+function Answers({ source }: { source: Source }) {
+  const { captures, stages } = source.document;
+  const answered = captures.filter((capture) => capture.answer !== null);
+  if (!answered.length) return null;
+  const questions = [...new Set(answered.map((capture) => stages[capture.stage]?.question ?? ""))];
+  const [question] = questions.length === 1 ? questions : [];
+  return (
+    <dl class="answers">
+      {question && (
+        <div>
+          <dt>Question</dt>
+          <dd>{question}</dd>
+        </div>
+      )}
+      {answered.map((capture, at) => (
+        <div key={at}>
+          <dt>{captures.length > 1 ? `Answer, ${nameOf(capture)}` : "Answer"}</dt>
+          <dd>
+            {capture.answer} {capture.verdict && <b class={capture.verdict === "right" ? "good" : "bad"}>({capture.verdict})</b>}
+          </dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+/** Says to a screen reader what is shown now. */
+function Live({ source, store }: { source: Source; store: Store }) {
+  const look = usePart(store, "look");
+  const shown = usePart(store, "shown");
+  return (
+    <p class="hidden" role="status" aria-live="polite">
+      {`Shown: ${lookInWords(look)}; ${shownInWords(source.document.captures, shown)}`}
+    </p>
+  );
 }
 
 /** A failure, said where the viewer would stand. */

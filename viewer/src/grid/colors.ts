@@ -1,6 +1,6 @@
 // Colours of the grid: the same scales as the figures' on light pages, with a dark middle on dark ones.
 
-import type { Scale } from "./values";
+import { along, type Scale } from "./values";
 
 type Rgb = [number, number, number];
 
@@ -30,8 +30,7 @@ function pick(stops: Rgb[], share: number): string {
 
 /** The colour of a number; of one that is not defined the grey that stands for it. */
 export function colorOf(value: number, scale: Scale): Color {
-  if (Number.isNaN(value)) return UNDEFINED;
-  return colorAt((value - scale.low) / (scale.high - scale.low), scale);
+  return Number.isNaN(value) ? UNDEFINED : colorAt(along(value, scale), scale);
 }
 
 /** The colour at a share of the scale's way from its low to its high end. */

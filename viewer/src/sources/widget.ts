@@ -19,11 +19,10 @@ interface Answer {
   id: number;
   reason?: string; // why it is not known
   error?: string;
-  json?: unknown; // measures, which are no bytes
 }
 
 interface Waiting {
-  done: (bytes: ArrayBuffer | null, json: unknown) => void;
+  done: (bytes: ArrayBuffer | null) => void;
   failed: (error: Error) => void;
 }
 
@@ -37,8 +36,8 @@ export function widgetSource(model: WidgetModel): { source: RemoteSource; close:
     waiting.delete(content.id);
     const [bytes] = buffers;
     if (content.error) question.failed(new Error(content.error));
-    else if (!bytes || content.reason) question.done(null, content.json ?? null);
-    else question.done(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer, null);
+    else if (!bytes || content.reason) question.done(null);
+    else question.done(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer);
   };
   model.on("msg:custom", hear);
   const ask: Ask = (question, signal) =>
@@ -47,7 +46,7 @@ export function widgetSource(model: WidgetModel): { source: RemoteSource; close:
       const id = asked;
       waiting.set(id, { done, failed });
       signal.addEventListener("abort", () => {
-        waiting.delete(id);
+        if (waiting.delete(id)) model.send({ type: "drop", id }); // so that the kernel computes nothing in vain
         failed(new Superseded("A later question replaced this one."));
       });
       model.send({ type: "ask", id, ...question });
@@ -55,7 +54,8 @@ export function widgetSource(model: WidgetModel): { source: RemoteSource; close:
   const measures = () =>
     new Promise<Measures | null>((done, failed) => {
       asked += 1;
-      waiting.set(asked, { done: (_, json) => done(json as Measures | null), failed });
+      const read = (bytes: ArrayBuffer | null) => (bytes ? (JSON.parse(new TextDecoder().decode(bytes)) as Measures) : null);
+      waiting.set(asked, { done: (bytes) => done(read(bytes)), failed });
       model.send({ type: "ask", id: asked, what: "measures" });
     });
   // A copy: several views of one model would otherwise write into one object

@@ -63,7 +63,7 @@ function scaledWith(document: ViewDocument, shown: Shown): number[] {
 }
 
 /** The lift of a query on each cell, [1, T]; null where it is not known. */
-async function liftOf(source: Source, at: number, query: Query, look: Look): Promise<Table | null> {
+export async function liftOf(source: Source, at: number, query: Query, look: Look): Promise<Table | null> {
   if (query.kind === "token") {
     const row = await source.row(at, query.position, look);
     return row && { rows: 1, columns: row.lift.length, values: row.lift };
