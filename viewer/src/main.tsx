@@ -55,8 +55,11 @@ async function start(): Promise<void> {
   const server = element.dataset["source"] === "server" || document.querySelector('meta[name="attnscope-server"]');
   try {
     const data = document.getElementById("attnscope-view");
-    if (data) show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, "report");
-    else if (server) {
+    if (data) {
+      show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, "report");
+      // A link to what somebody saw leads there
+      if (pageAddress.read().includes("=")) requestAnimationFrame(() => element.scrollIntoView());
+    } else if (server) {
       element.textContent = "The document is loading …";
       show(element, await serverSource(), pageAddress, "page");
     } else return;

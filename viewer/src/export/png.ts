@@ -24,7 +24,9 @@ export async function framePng(source: Source, state: State, picture: HTMLCanvas
   const stage = view.stages[capture?.stage ?? 0];
   const time = stage?.kind === "image" ? "" : `Frame ${state.frame + 1} of ${stage?.frames.length}, ${stage?.frames[state.frame]?.time.toFixed(2)} s. `;
   const answer = capture?.answer ? `The model answers “${capture.answer}”${capture.verdict ? ` (${capture.verdict})` : ""}.` : "";
-  const said = [captionOf(source, state), `${time}${answer}`, `${capture?.model ?? ""} · ${view.title} · attnscope`].flatMap((line) => lines(line, 104));
+  const title = lines(captionOf(source, state), 90);
+  const from = `${capture?.name ?? ""} · ${capture?.model ?? ""} · drawn by attnscope`;
+  const said = [...title, ...lines(`${time}${answer}`, 104), ...lines(from, 104)];
   const known = await overlay(source, state.shown, state.query, state.look).catch(() => null);
   const scaled = (picture.height * width) / picture.width;
   const canvas = document.createElement("canvas");
@@ -61,8 +63,8 @@ export async function framePng(source: Source, state: State, picture: HTMLCanvas
     top += unit * 48;
   }
   said.forEach((line, at) => {
-    context.font = `${at === 0 ? "600 " : ""}${unit * 14}px ${FACE}`;
-    context.fillStyle = at === 0 ? "#1c2126" : "#5b6670";
+    context.font = `${at < title.length ? "600 " : ""}${unit * 14}px ${FACE}`;
+    context.fillStyle = at < title.length ? "#1c2126" : "#5b6670";
     context.fillText(line, unit * 16, top + unit * 20 * at);
   });
   return new Promise((done, failed) => {

@@ -64,7 +64,7 @@ export function gridSvg(source: Source, shown: Shown, measure: Measure): string 
     const anchor = share === 0 ? "start" : share === 1 ? "end" : "middle";
     text(LEFT + share * long, bar + 22, label, `text-anchor='${anchor}' font-size='10'`);
   });
-  const said = marks({ scale, measure, heads, absent: false, change: isChange(shown) }).flatMap((mark) => lines(mark, Math.floor((width - LEFT) / 5.6)));
+  const said = marks({ scale, measure, heads, places: new Set(), absent: false, change: isChange(shown) }).flatMap((mark) => lines(mark, Math.floor((width - LEFT) / 5.6)));
   said.forEach((line, at) => text(LEFT, bar + 40 + 14 * at, line, "font-size='10.5' fill='#5b6670'"));
   const height = bar + 40 + 14 * said.length;
   return (

@@ -20,6 +20,8 @@ export interface CellData {
   dot: boolean; // q <= 0.05
   active: boolean; // a correction acts in it
   absent: boolean; // the page does not have its overlay
+  /** Marked by where its overlay is: what most heads have in common is no mark. */
+  place: "absent" | "held" | "";
 }
 
 /** Rows of the grid from the top, the last with the one cell of the mean of all. */
@@ -31,7 +33,7 @@ export function cellsOf(source: Source, shown: Shown, measure: Measure, heads: H
     const title = sentence(lookInWords(look));
     const more = [marks.active ? "the correction acts here" : "", absent ? "its overlay is not in this page" : ""];
     const color = colorOf(value, scale);
-    return { look, name: cellName(look), value, color, title, facts: [...facts, ...more.filter(Boolean)], ...marks, absent };
+    return { look, name: cellName(look), value, color, title, facts: [...facts, ...more.filter(Boolean)], ...marks, absent, place: "" };
   };
   const unmarked = { dot: false, active: false };
   const rows = heads.layers.map((layer, row) => {
@@ -46,7 +48,12 @@ export function cellsOf(source: Source, shown: Shown, measure: Measure, heads: H
   });
   const middle = mean(heads.values);
   const all = cell({ layer: null, head: null }, middle.value, meanFacts(middle, heads.values.length, shown), unmarked);
-  return [...rows.reverse(), [all]];
+  const out = [...rows.reverse(), [all]];
+  const cells = out.flat();
+  const absent = cells.filter((one) => one.absent).length;
+  const few = absent <= cells.length / 2;
+  for (const one of cells) one.place = few ? (one.absent ? "absent" : "") : one.absent || absent === cells.length ? "" : "held";
+  return out;
 }
 
 /** The facts of a head: its number, those that it is made from, p and q. */

@@ -94,7 +94,7 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
         <b>{chosen ? chosen.title : sentence(lookInWords(look))}:</b>{" "}
         {chosen ? chosen.facts.join("; ") : "this capture does not have it"}.
       </p>
-      <ScaleLegend scale={scale} measure={measure} heads={heads} absent={all.some((cell) => cell.absent)} change={isChange(shown)} />
+      <ScaleLegend scale={scale} measure={measure} heads={heads} places={new Set(all.map((cell) => cell.place))} absent={all.every((cell) => cell.absent)} change={isChange(shown)} />
     </div>
   );
 }
@@ -109,7 +109,7 @@ function Cell(props: {
   const { cell, chosen, focusable } = props;
   const classes = ["cell", isPale(cell.color.light) ? "pale" : "", isPale(cell.color.dark) ? "dark-pale" : ""];
   if (cell.active) classes.push("active");
-  if (cell.absent) classes.push("absent");
+  if (cell.place) classes.push(cell.place);
   if (cell.look.head === null) classes.push("mean");
   return (
     <div

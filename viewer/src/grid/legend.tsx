@@ -2,7 +2,7 @@
 
 import type { Measure } from "../document";
 import { number, signed, unitInWords } from "../numbers";
-import { SIGNIFICANT } from "./cells";
+import { type CellData, SIGNIFICANT } from "./cells";
 import { type Color, colorAt } from "./colors";
 import type { Heads, Scale } from "./values";
 
@@ -12,11 +12,15 @@ interface Props {
   scale: Scale;
   measure: Measure;
   heads: Heads;
-  absent: boolean;
   change: boolean;
+  /** How cells are marked by where their overlay is. */
+  places: Set<CellData["place"]>;
+  /** Whether the page has no overlay at all. */
+  absent: boolean;
 }
 
-export function ScaleLegend({ scale, measure, heads, absent, change }: Props) {
+export function ScaleLegend(props: Props) {
+  const { scale } = props;
   const colors = Array.from({ length: STEPS + 1 }, (_, at) => colorAt(at / STEPS, scale));
   const gradient = (name: keyof Color) => `linear-gradient(to right, ${colors.map((color) => color[name]).join(", ")})`;
   return (
@@ -28,7 +32,7 @@ export function ScaleLegend({ scale, measure, heads, absent, change }: Props) {
         ))}
       </div>
       <ul class="soft">
-        {marks({ scale, measure, heads, absent, change }).map((mark) => (
+        {marks(props).map((mark) => (
           <li key={mark}>{mark}</li>
         ))}
       </ul>
@@ -51,7 +55,7 @@ function fraction(value: number): string {
 }
 
 /** What colours and marks mean, a sentence each. */
-export function marks({ scale, measure, heads, absent, change }: Props): string[] {
+export function marks({ scale, measure, heads, places, absent, change }: Props): string[] {
   const unit = unitInWords(measure.unit);
   const out = [change ? `The colour is the change. Unit: ${unit}.` : `Unit: ${unit}.`];
   if (scale.ratio) out[0] = "A multiple of chance, which is 1: 2 is twice as much, and 1/2 half as much.";
@@ -60,6 +64,9 @@ export function marks({ scale, measure, heads, absent, change }: Props): string[
   else if (heads.q) out.push(`A dot marks q ≤ ${SIGNIFICANT}: of the heads with a dot, about 5 % at most are expected to be chance.`);
   if (heads.active.size) out.push(`A frame marks the ${heads.active.size} heads in which the correction acts.`);
   if (heads.allActive) out.push("The correction acts in all heads.");
-  if (absent) out.push("A cut corner marks a head whose overlay is not in this page; attnscope view shows every head.");
+  const every = "attnscope view shows that of every head.";
+  if (places.has("absent")) out.push(`A cut corner marks heads whose overlay is not in this page; ${every}`);
+  if (places.has("held")) out.push(`A bar marks the heads whose overlay is in this page; ${every}`);
+  if (absent) out.push(`This page has the overlay of no head; ${every}`);
   return out;
 }
