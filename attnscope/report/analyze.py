@@ -40,6 +40,9 @@ from attnscope.report.page.staging import Draft, draft
 from attnscope.report.page.summary import Summary, records
 from attnscope.report.sections import answer, frames, modality, speakers
 from attnscope.report.sections.groups import compare_groups
+from attnscope.report.sections.panels import MOST_OVERLAYS
+from attnscope.report.viewer.document import view_document
+from attnscope.report.viewer.embedding import embed, room
 
 PAGE = "report.html"
 
@@ -124,13 +127,15 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
         write_tables(output, caps, names, analysis.tables, about, settings["by"])
         output.table("headline", numbers)
 
+    parts = sections(analysis, tables)
     page = Page(
         "analyze.html.j2",
         title=f"Attention of {provenance.model_name(caps[0])}",
         notes=notes(caps, names, settings["threshold"]),
-        sections=sections(analysis, tables),
+        sections=parts,
         captures=pages,
         caption=caption,
+        viewer=embed(_document(analysis, parts)),
         parts={
             "numbers": records(numbers),
             "clips": int(about["clip"].nunique()),
@@ -160,6 +165,14 @@ def sections(analysis: Analysis, meanwhile: Callable[[], None] = lambda: None) -
     parts = ((speakers, True), (answer, False), (frames, False), (modality, True))
     makers = [Maker(partial(part.of_captures, analysis), from_tables) for part, from_tables in parts]
     return draw_sections(analysis.output, makers, meanwhile)
+
+
+def _document(analysis: Analysis, parts: Sequence[Section]) -> dict[str, Any]:
+    """What the viewer shows: the first captures, as the frames of the page."""
+    caps, names = analysis.caps[:MOST_OVERLAYS], analysis.names[:MOST_OVERLAYS]
+    own = [{family: table[table["capture"] == name] for family, table in analysis.tables.items()} for name in names]
+    figures = [picture for part in parts for picture in part.pictures]
+    return view_document(caps, own, names if len(names) > 1 else [""], budget=room(figures))
 
 
 def write_tables(

@@ -32,6 +32,8 @@ from attnscope.report.page.summary import Summary, records
 from attnscope.report.pairing import Pairing, pair, shown_by
 from attnscope.report.sections import changes, correction
 from attnscope.report.sections.panels import RISE
+from attnscope.report.viewer.document import view_document
+from attnscope.report.viewer.embedding import embed, room
 from attnscope.vocabulary import MASSES, STATS
 from attnscope.weights import Match, match, where
 
@@ -136,6 +138,7 @@ def _write(
         notes.append(NO_BAND)
     notes += [*no_sinks, *left_out(caps, [before, after], threshold)]
     pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
+    figures = [picture for section in sections for picture in section.pictures]
     page = Page(
         "compare.html.j2",
         title=f"Before and after: {provenance.model_name(first)}",
@@ -143,6 +146,7 @@ def _write(
         sections=sections,
         captures=pages,
         caption=caption,
+        viewer=embed(view_document(caps, [before, after], NAMES, budget=room(figures))),
         parts={
             "missing": missing,
             "files": [first.path.name, second.path.name],

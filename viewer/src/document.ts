@@ -86,6 +86,9 @@ export interface CaptureView {
   keys: Key[];
   /** Numbers by head: measure id -> float32 [layers, heads], and its p and q where it has them. */
   values: Record<string, { value: Packed; p?: Packed; q?: Packed }>;
+  /** Pictures that its model was shown, frame by frame, where they are others than those of the stage (a correction drew
+   * on them); null where one is left out. */
+  images?: (string | null)[];
   /** Heads in which a correction acted. */
   active: [layer: number, head: number][];
   /** Whether the source computes the row of any token in any head (a capture with `qk` or `full`, on a server). */
@@ -101,7 +104,7 @@ export interface CaptureView {
      * have the same; absent where it is not known. */
     uniform?: Packed; // [V, queries, keys]
     /** Rows of single words, of few looks; absent where the capture has no queries and keys. */
-    rows?: { looks: Look[]; values: Packed }; // [looks, queries, T]: lift
+    rows?: { looks: Look[]; queries: Packed; values: Packed }; // [looks, queries, T]: lift; queries: their positions
   };
 }
 

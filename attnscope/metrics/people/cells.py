@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,17 +40,38 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
     same = find_name(group, names)
     if same is None:
         raise RequestError(f"{cap.path}: no query group '{group}'; it has {', '.join(names) or 'none'}")
-    group, row = same, names.index(same)
-    queries = np.flatnonzero(np.asarray(cap.query_member)[row])
     layers = [int(n) for n in cap.layers] if layer is None else [layer]
-    total, known = np.zeros(len(cap.tokens)), dict[object, float]()
+    total, even = np.zeros(len(cap.tokens)), Uniform(cap, [same])
     for number in layers:
-        maps = np.asarray(cap.maps(layer=number, head=head, group=group).values, dtype=np.float64)  # [H, P] or [P]
-        mask = cap.mask(number)
-        if mask not in known:  # most models have one mask in all layers: it is unfolded once
-            known[mask] = float((1 / np.asarray(cap.allowed(number, queries)).sum(1)).mean())
-        total += (maps.mean(0) if head is None else maps) / known[mask]
+        maps = np.asarray(cap.maps(layer=number, head=head, group=same).values, dtype=np.float64)  # [H, P] or [P]
+        total += (maps.mean(0) if head is None else maps) / even.of(number)[0]
     return total / len(layers)
+
+
+class Uniform:
+    """What uniform attention would give a key: of each query group the mean over its queries of 1 / (keys seen).
+
+    Args:
+        cap: An open capture.
+        groups: Names of query groups, [G].
+    """
+
+    def __init__(self, cap: Capture, groups: Sequence[str]) -> None:
+        names = cap.query_groups["name"].tolist()
+        self._cap = cap
+        self._queries = [np.flatnonzero(np.asarray(cap.query_member)[names.index(name)]) for name in groups]
+        self._known: dict[object, NDArray[np.float64]] = {}
+
+    def of(self, layer: int) -> NDArray[np.float64]:
+        """In a layer, given by its number in the model: [G], NaN of a group without a query."""
+        mask = self._cap.mask(layer)
+        if mask not in self._known:  # most models have one mask in all layers: it is unfolded once
+            means = [
+                float((1 / np.asarray(self._cap.allowed(layer, queries)).sum(1)).mean()) if len(queries) else np.nan
+                for queries in self._queries
+            ]
+            self._known[mask] = np.array(means, dtype=np.float64)
+        return self._known[mask]
 
 
 def best_head(speakers: pd.DataFrame) -> tuple[int, int, str] | None:

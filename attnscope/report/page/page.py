@@ -10,6 +10,7 @@ from attnscope.report.page.render import render
 from attnscope.report.page.section import Section
 from attnscope.report.page.staging import Draft
 from attnscope.report.page.summary import Summary
+from attnscope.report.viewer.embedding import Embedded
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Page:
         captures: What it says of each capture (`attnscope.report.page.captures.capture_page`).
         caption: A sentence under the title; "" for none.
         parts: What only this kind of page shows.
+        viewer: The interactive part; None for none.
     """
 
     template: str
@@ -33,6 +35,7 @@ class Page:
     captures: Sequence[Mapping[str, Any]]
     caption: str = ""
     parts: Mapping[str, Any] = field(default_factory=dict)
+    viewer: Embedded | None = None
 
     def write(self, report: Draft, numbers: Mapping[str, Any]) -> Summary:
         """Write the page, and its numbers and notes as JSON.
@@ -47,6 +50,7 @@ class Page:
             sections=self.sections,
             captures=self.captures,
             caption=self.caption,
+            viewer=self.viewer,
             **self.parts,
         )
         report.output.text(report.page, page)

@@ -1,4 +1,4 @@
-"""Pages from templates: one file that needs nothing else, no network and no script."""
+"""Pages from templates: one file that needs nothing else, no network, and no script but the viewer's."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ from attnscope.report.page.numbers import (
     signed,
 )
 from attnscope.report.page.summary import records
+from attnscope.report.viewer.embedding import Embedded
 
-# What a page may load: itself. Its style and its pictures are in it, and it has no script.
+# What a page may load: itself. Its style and its pictures are in it, and the viewer is the only script that it runs.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 CAUSAL = (
     "Attention mass is not causal importance: a head that attends somewhere need not change the answer, "
@@ -44,11 +45,12 @@ SOURCES = {
 }
 
 
-def render(template: str, **values: Any) -> str:
+def render(template: str, viewer: Embedded | None = None, **values: Any) -> str:
     """Fill a template of this package.
 
     Args:
         template: Its file name.
+        viewer: The interactive part, for templates that show one.
         values: What it shows; a missing one is an error, not a gap in the page.
 
     Returns:
@@ -57,7 +59,8 @@ def render(template: str, **values: Any) -> str:
     common = {
         "version": __version__,
         "causal": CAUSAL,
-        "policy": POLICY,
+        "policy": POLICY if viewer is None else f"{POLICY}; script-src {viewer.policy}",
+        "viewer": viewer,
         "lettering": current().notes(),
         "definitions": records(definitions()),
         "sources": SOURCES,

@@ -35,7 +35,7 @@ export class EmbeddedSource implements Source {
   async row(capture: number, position: number, look: Look): Promise<Row | null> {
     const rows = this.views(capture)?.rows;
     const at = rows ? rows.looks.findIndex((known) => same(known, look)) : -1;
-    const query = (await this.queries(capture)).indexOf(position);
+    const query = rows ? integersOf(rows.queries).indexOf(position) : -1;
     if (!rows || at < 0 || query < 0) return null;
     const table = slice(floatsOf(rows.values), rows.values.shape, at);
     return { lift: table.values.subarray(query * table.columns, (query + 1) * table.columns), keys: null };
