@@ -176,7 +176,7 @@ export function useWords(source: Source, shown: Shown, person: string | null, lo
 }
 
 /** Why there is no overlay, in a sentence for the reader. */
-export function reasonOf(document: ViewDocument, source: Source, shown: Shown, query: Query, look: Look): string {
+export function reasonOf(document: ViewDocument, source: Source, shown: Shown, query: Query, look: Look, passing = false): string {
   const captures = capturesOf(shown).map((at) => [at, document.captures[at]] as const);
   if (!oneStage(document, shown)) return "The two captures show different clips, so that no cell has a change.";
   if (query.kind === "group") {
@@ -190,6 +190,7 @@ export function reasonOf(document: ViewDocument, source: Source, shown: Shown, q
   const embedded = captures.some(([, capture]) => isEmbedded(capture));
   const more = embedded ? ` attnscope view ${file} shows every layer and head.` : "";
   if (missing) return `This page does not hold the attention of ${lookInWords(look)}.${more}`;
+  if (query.kind === "token" && passing && embedded) return "This page does not hold, cell by cell, where this word looks.";
   if (query.kind === "token") {
     const why = embedded
       ? `This page does not hold where single words look in ${lookInWords(look)}.`

@@ -1,16 +1,15 @@
 // The stage: the frames with where a query looks, in time, and the people on them.
 
-import { useMemo, useState } from "preact/hooks";
+import { useCallback, useMemo, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
 import { lookInWords } from "../grid/values";
 import { number, percent, signed } from "../numbers";
 import { isChange, shownInWords } from "../shown";
 import type { Source } from "../source";
-import type { Query, Store } from "../state";
+import { type Query, type Store, usePart } from "../state";
 import { boxOf, cellsOf, covering } from "./cells";
 import { changeMeans, Legend } from "./legend";
 import { type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
-import type { Tag } from "./paint";
 import { People, useDark } from "./people";
 import { Picture } from "./picture";
 import { Player, useClock } from "./player";
@@ -20,6 +19,7 @@ import { Strip } from "./strip";
 import { moment, turnsLive } from "./time";
 import { Timeline } from "./timeline";
 
+const HINT = "Point at a cell of the frame, or tap it, to read its number.";
 const MOST_STRENGTH = 1.3; // of the overlay, over that of the static figures
 
 interface Props {
@@ -29,11 +29,13 @@ interface Props {
 
 export function StagePanel({ source, store }: Props) {
   const { document } = source;
-  const state = store.state.value;
+  const shown = usePart(store, "shown");
+  const look = usePart(store, "look");
   const preview = previewOf(store);
   const query = preview.query.value;
   const capture = document.captures[store.capture.value];
   const stage = document.stages[capture?.stage ?? 0] as Stage;
+  const frame = Math.min(Math.max(usePart(store, "frame"), 0), Math.max(0, stage.frames.length - 1));
   const cells = cellsOf(stage);
   const dark = useDark();
   const clock = useClock(stage, store);
@@ -41,29 +43,35 @@ export function StagePanel({ source, store }: Props) {
   const [grey, setGrey] = useState(true);
   const [pinned, setPinned] = useState(-1);
   const [passed, setPassed] = useState(-1);
-  const overlay = useOverlay(source, state.shown, query, state.look);
+  const overlay = useOverlay(source, shown, query, look);
   const people = useMemo(() => stage.people.map(({ name }) => name), [stage]);
-  const lookers = useLookers(source, people, state.shown, query, state.look);
+  const lookers = useLookers(source, people, shown, query, look);
   const kind = overlay.value?.scale.kind ?? "ratio";
   const colors = useMemo(() => palette(kind, strength), [kind, strength]);
   const live = useMemo(() => turnsLive(stage.turns, stage.frames), [stage]);
   const spoken = useMemo(() => live.map((turns) => names(turns.map((turn) => turn.speaker))), [live]);
-  const change = isChange(state.shown);
-  const frame = Math.min(Math.max(state.frame, 0), Math.max(0, stage.frames.length - 1));
+  const seek = useCallback((to: number) => store.set({ frame: to, playing: false }), [store]);
+  const change = isChange(shown);
   const cell = passed >= 0 ? passed : cells.at[frame]?.includes(pinned) ? pinned : -1;
   const unknown = !overlay.waiting && !overlay.value;
-  const tags: Tag[] = stage.people.map((person, at) => ({
-    person,
-    text: unknown ? `${person.name}${liftText(lookers.value?.lift[at], change)}` : person.name,
-    chosen: preview.person.value === person.name,
-  }));
+  const person = preview.person.value;
+  const tags = useMemo(
+    () =>
+      stage.people.map((one, at) => ({
+        person: one,
+        text: unknown ? `${one.name}${liftText(lookers.value?.lift[at], change)}` : one.name,
+        chosen: person === one.name,
+      })),
+    [stage, unknown, lookers.value, change, person],
+  );
   const shared = { stage, cells, capture, overlay: overlay.value, colors, grey };
+  const title = `Attention of ${queryName(capture, query)} on the frames`;
   return (
     <section class="stage" aria-label="Frames and where the chosen words look">
       <div class="stage-title">
-        <h3>Attention of {queryName(capture, query)} on the frames</h3>
+        <h3 title={title}>{title}</h3>
         <p>
-          {lookInWords(state.look)} · {shownInWords(document.captures, state.shown)}
+          {lookInWords(look)} · {shownInWords(document.captures, shown)}
         </p>
       </div>
       <div class="stage-body">
@@ -83,29 +91,29 @@ export function StagePanel({ source, store }: Props) {
               strength={strength}
               what={change ? "Change of attention on each cell" : "Attention on each cell"}
               unit="× uniform"
-              means={change ? changeMeans(document.captures, state.shown) : undefined}
+              means={change ? changeMeans(document.captures, shown) : undefined}
               overPicture
             />
           )}
           {unknown && (
             <p class="stage-unknown">
-              {overlay.error || reasonOf(document, source, state.shown, query, state.look)}
+              {overlay.error || reasonOf(document, source, shown, query, look, preview.passing.value)}
               {query.kind === "token" && lookers.value && " The boxes show how much the word looks at each person."}
-              {query.kind === "token" && <HeldLooks capture={capture} store={store} />}
+              {query.kind === "token" && !preview.passing.value && <HeldLooks capture={capture} store={store} />}
             </p>
           )}
           <Readout stage={stage} frame={frame} cell={cell} overlay={overlay.value} change={change} pinned={passed < 0} />
         </div>
         <div class="stage-play">
           <Player stage={stage} store={store} />
-          <Timeline stage={stage} store={store} clock={clock} live={live[frame] ?? []} overlay={overlay.value} colors={colors} change={change} />
+          <Timeline stage={stage} onFrame={seek} clock={clock} frame={frame} live={live} overlay={overlay.value} colors={colors} change={change} />
         </div>
         <div class="stage-side">
           <People stage={stage} store={store} preview={preview} lookers={lookers.value} change={change} />
           <Options strength={strength} onStrength={setStrength} grey={grey} onGrey={setGrey} />
         </div>
       </div>
-      {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={(at) => store.set({ frame: at, playing: false })} />}
+      {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={seek} />}
     </section>
   );
 }
@@ -130,7 +138,7 @@ function Readout({ stage, frame, cell, overlay, change, pinned }: ReadoutProps) 
           <b>{text[0]}</b> {text[1]}
         </p>
       ) : (
-        <p class="stage-soft">{cells.count ? "Point at a cell of the frame, or tap it, to read its number." : "No token of this prompt has a place on the frames, so that nothing can be drawn on them."}</p>
+        <p class="stage-soft">{cells.count ? HINT : "No token of this prompt has a place on the frames, so that nothing can be drawn on them."}</p>
       )}
       <span class="stage-said" aria-live="polite">
         {pinned && text ? text.join(" ") : ""}

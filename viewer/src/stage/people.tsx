@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Person, Stage } from "../document";
 import { number, percent, signed } from "../numbers";
-import type { Store } from "../state";
+import { type Store, usePart } from "../state";
 import type { Lookers } from "./numbers";
 import type { Preview } from "./preview";
 
@@ -33,14 +33,14 @@ interface Props {
 }
 
 export function People({ stage, store, preview, lookers, change }: Props) {
-  const chosen = store.state.value.person;
+  const chosen = usePart(store, "person");
   const shown = preview.person.value;
   if (!stage.people.length) return <p class="stage-note">Nobody has a box in this scene.</p>;
   const what = change ? "The change of the attention" : "The attention";
   return (
     <>
     <p class="stage-note">
-      {lookers && `${what} on the cells that each person covers, over what uniform attention would give (×). `}
+      {what} on the cells that each person covers, over what uniform attention would give (×).
       Choose a person to see which words look at this person.
     </p>
     <div class="stage-people" role="group" aria-label="People: choose one to see which words look at this person">
@@ -62,7 +62,7 @@ export function People({ stage, store, preview, lookers, change }: Props) {
           >
             <i aria-hidden="true" />
             <span dir="auto">{person.name}</span>
-            {known && <b>{text}</b>}
+            <b>{known ? text : "—"}</b>
           </button>
         );
       })}

@@ -3,7 +3,7 @@
 import { type Signal, signal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import type { Stage } from "../document";
-import type { Store } from "../state";
+import { type Store, usePart } from "../state";
 import { frameDue, moment, playedUntil } from "./time";
 
 /** Whether the reader asked for little motion. */
@@ -17,7 +17,8 @@ function still(): boolean {
  */
 export function useClock(stage: Stage, store: Store): Signal<number> {
   const clock = useMemo(() => signal(0), [store]);
-  const { playing, frame } = store.state.value;
+  const playing = usePart(store, "playing");
+  const frame = usePart(store, "frame");
   const time = stage.frames[frame]?.time ?? 0;
   useEffect(() => {
     if (!playing || frameDue(stage.frames, clock.value) !== frame) clock.value = time;
@@ -26,12 +27,12 @@ export function useClock(stage: Stage, store: Store): Signal<number> {
     if (!playing) return;
     const first = stage.frames[0]?.time ?? 0;
     const last = stage.frames.length - 1;
-    let now = store.state.value.frame >= last ? first : (stage.frames[store.state.value.frame]?.time ?? first);
+    let now = store.state.peek().frame >= last ? first : (stage.frames[store.state.peek().frame]?.time ?? first);
     let before = 0;
     let shown = frameDue(stage.frames, now);
     store.set({ frame: shown });
     let request = requestAnimationFrame(function step(stamp) {
-      if (store.state.value.frame !== shown) now = stage.frames[store.state.value.frame]?.time ?? now; // somebody sought
+      if (store.state.peek().frame !== shown) now = stage.frames[store.state.peek().frame]?.time ?? now; // somebody sought
       else if (before) now += Math.min(stamp - before, 250) / 1000; // a page that slept goes on where it was
       before = stamp;
       if (now >= playedUntil(stage.frames)) {
@@ -39,7 +40,7 @@ export function useClock(stage: Stage, store: Store): Signal<number> {
         return;
       }
       shown = frameDue(stage.frames, now);
-      if (shown !== store.state.value.frame) store.set({ frame: shown });
+      if (shown !== store.state.peek().frame) store.set({ frame: shown });
       clock.value = still() ? (stage.frames[shown]?.time ?? now) : now;
       request = requestAnimationFrame(step);
     });
@@ -49,7 +50,8 @@ export function useClock(stage: Stage, store: Store): Signal<number> {
 }
 
 export function Player({ stage, store }: { stage: Stage; store: Store }) {
-  const { playing, frame } = store.state.value;
+  const playing = usePart(store, "playing");
+  const frame = usePart(store, "frame");
   const last = stage.frames.length - 1;
   if (last < 1) return null;
   const time = moment(stage.frames[frame]?.time ?? 0);

@@ -23,7 +23,7 @@ interface Props {
   onFrame: (frame: number) => void;
 }
 
-export function Strip(props: Props) {
+export const Strip = memo(function Strip(props: Props) {
   const { stage, frame, onFrame } = props;
   const list = useRef<HTMLDivElement>(null);
   const focus = (at: number) => {
@@ -53,7 +53,7 @@ export function Strip(props: Props) {
       ))}
     </div>
   );
-}
+});
 
 const NOBODY: string[] = [];
 

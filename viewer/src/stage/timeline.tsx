@@ -1,10 +1,11 @@
 // What happens when: how much each frame is looked at, who speaks (a row a person, turns as bars), frames as ticks. A click seeks.
 
 import type { Signal } from "@preact/signals";
-import { useMemo } from "preact/hooks";
-import type { Person, Stage, Turn } from "../document";
+import { Fragment } from "preact";
+import { memo } from "preact/compat";
+import { useCallback, useMemo } from "preact/hooks";
+import type { Frame, Person, Stage, Turn } from "../document";
 import { number, signed } from "../numbers";
-import type { Store } from "../state";
 import { cellsOf, frameMeans } from "./cells";
 import type { Overlay } from "./numbers";
 import { colorVariables } from "./people";
@@ -15,85 +16,115 @@ const INSTANT = 0.08; // s that a turn without an end is drawn for
 
 interface Props {
   stage: Stage;
-  store: Store;
   clock: Signal<number>;
-  live: Turn[]; // at the frame that is shown
+  frame: number;
+  live: Turn[][]; // at each frame
   overlay: Overlay | null;
   colors: string[];
   change: boolean;
+  onFrame: (frame: number) => void;
 }
 
-export function Timeline({ stage, store, clock, live, overlay, colors, change }: Props) {
-  const timed = stage.turns.filter((turn) => span(turn)[0] !== null);
+type Place = (time: number) => number; // in percent of the line
+
+export function Timeline({ stage, clock, frame, live, overlay, colors, change, onFrame }: Props) {
+  const timed = useMemo(() => stage.turns.filter((turn) => span(turn)[0] !== null), [stage]);
+  const lanes = useMemo(() => lanesOf(stage, timed), [stage, timed]);
+  const [first, last] = useMemo(() => extent(timed, stage.frames), [stage, timed]);
+  const place = useCallback((time: number) => (100 * (time - first)) / (last - first), [first, last]);
   if (stage.frames.length < 2) return null;
-  const [first, last] = extent(timed, stage.frames);
-  const place = (time: number) => (100 * (time - first)) / (last - first);
-  const lanes = lanesOf(stage, timed);
   const seek = (event: MouseEvent) => {
     const area = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const time = first + ((event.clientX - area.left) / area.width) * (last - first);
-    store.set({ frame: frameNear(stage.frames, time), playing: false });
+    onFrame(frameNear(stage.frames, time));
   };
-  const drag = (event: PointerEvent) => {
-    if (event.buttons !== 1) return;
-    seek(event);
-  };
+  // the scrubber and the transcript give the same by keyboard and to a screen reader
+  const track = { onClick: seek, onPointerMove: (event: PointerEvent) => event.buttons === 1 && seek(event), "aria-hidden": true };
   const untimed = stage.turns.length - timed.length;
   return (
     <div class="stage-line">
       <div class="stage-lanes">
-        {overlay && (
-          <>
-            <span class="stage-who plain">attention</span>
-            <div class="stage-track stage-strength" onClick={seek} onPointerMove={drag} aria-hidden="true">
-              <Strength stage={stage} overlay={overlay} colors={colors} change={change} place={place} />
-              <Playhead clock={clock} place={place} />
-            </div>
-          </>
-        )}
+        <span class="stage-who plain">attention</span>
+        <div {...track} class={`stage-track stage-strength${overlay ? "" : " unknown"}`}>
+          {overlay && <Strength stage={stage} overlay={overlay} colors={colors} change={change} place={place} />}
+          <Playhead clock={clock} place={place} />
+        </div>
         {lanes.map(({ person, name, turns }) => (
-          <>
+          <Fragment key={name}>
             <span class="stage-who" dir="auto" style={colorVariables(person)} title={name}>
               {name}
             </span>
-            {/* The scrubber and the transcript give the same by keyboard */}
-            <div class="stage-track" onClick={seek} onPointerMove={drag} aria-hidden="true">
-              {turns.map((turn) => {
-                const [start, end] = span(turn) as [number, number];
-                const wide = Math.max(end, start + INSTANT) - start;
-                return (
-                  <span
-                    key={turn.index}
-                    class={`stage-turn${live.includes(turn) ? " live" : ""}`}
-                    title={`${spanText(turn)}: ${turn.text}`}
-                    style={{ ...colorVariables(person), left: `${place(start)}%`, width: `${place(first + wide)}%` }}
-                  />
-                );
-              })}
+            <div {...track} class="stage-track">
+              <Turns turns={turns} person={person} live={live[frame]?.find((turn) => turns.includes(turn))} place={place} />
               <Playhead clock={clock} place={place} />
             </div>
-          </>
+          </Fragment>
         ))}
         <span />
-        <div class="stage-track stage-ticks" onClick={seek} onPointerMove={drag} aria-hidden="true">
-          {stage.frames.map((frame, at) => (
-            <span key={at} class={at === store.state.value.frame ? "now" : ""} style={{ left: `${place(frame.time)}%` }} />
-          ))}
+        <div {...track} class="stage-track stage-ticks">
+          <Ticks frames={stage.frames} place={place} />
+          <span class="now" style={{ left: `${place(stage.frames[frame]?.time ?? first)}%` }} />
           <small style={{ left: 0 }}>{moment(first)}</small>
           <small style={{ right: 0 }}>{moment(last)}</small>
         </div>
       </div>
       {untimed > 0 && (
         <p class="stage-note">
-          {untimed} of {stage.turns.length} turns {untimed === 1 ? "has" : "have"} no time and {untimed === 1 ? "is" : "are"} only in the transcript.
+          {untimed} of {stage.turns.length} turns {untimed === 1 ? "has" : "have"} no time and {untimed === 1 ? "stands" : "stand"} only in the
+          transcript.
         </p>
       )}
     </div>
   );
 }
 
+interface TurnsProps {
+  turns: Turn[];
+  person: Person | undefined;
+  live: Turn | undefined;
+  place: Place;
+}
+
+/** A person's turns; a lane changes only when one of its turns begins or ends. */
+const Turns = memo(function Turns({ turns, person, live, place }: TurnsProps) {
+  return (
+    <>
+      {turns.map((turn) => {
+        const [start, end] = span(turn) as [number, number];
+        const [left, right] = [place(start), place(Math.max(end, start + INSTANT))];
+        return (
+          <span
+            key={turn.index}
+            class={`stage-turn${turn === live ? " live" : ""}`}
+            title={`${spanText(turn)}: ${turn.text}`}
+            style={{ ...colorVariables(person), left: `${left}%`, width: `${right - left}%` }}
+          />
+        );
+      })}
+    </>
+  );
+});
+
+const Ticks = memo(function Ticks({ frames, place }: { frames: Frame[]; place: Place }) {
+  return (
+    <>
+      {frames.map((frame, at) => (
+        <span key={at} style={{ left: `${place(frame.time)}%` }} />
+      ))}
+    </>
+  );
+});
+
+interface StrengthProps {
+  stage: Stage;
+  overlay: Overlay;
+  colors: string[];
+  change: boolean;
+  place: Place;
+}
+
 /** How much each frame is looked at: from the middle before it to the middle after it. */
-function Strength({ stage, overlay, colors, change, place }: Pick<Props, "stage" | "colors" | "change"> & { overlay: Overlay; place: (time: number) => number }) {
+const Strength = memo(function Strength({ stage, overlay, colors, change, place }: StrengthProps) {
   const means = useMemo(() => frameMeans(cellsOf(stage), overlay.values), [stage, overlay]);
   const times = stage.frames.map((frame) => frame.time);
   return (
@@ -108,9 +139,9 @@ function Strength({ stage, overlay, colors, change, place }: Pick<Props, "stage"
       })}
     </>
   );
-}
+});
 
-function Playhead({ clock, place }: { clock: Signal<number>; place: (time: number) => number }) {
+function Playhead({ clock, place }: { clock: Signal<number>; place: Place }) {
   return <span class="stage-head" style={{ left: `${Math.min(100, place(clock.value))}%` }} />;
 }
 

@@ -1,21 +1,21 @@
 // The words of the prompt and the answer, coloured by how much each looks at the video or at a person.
 
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { effect, type Signal, useSignal } from "@preact/signals";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { CaptureView, Stage, Token } from "../document";
 import { isChange } from "../shown";
 import type { Source } from "../source";
-import type { Query, Store } from "../state";
+import { type Query, type Store, usePart } from "../state";
 import { changeMeans, Legend } from "../stage/legend";
 import { positionsOf, useWords, type Words } from "../stage/numbers";
 import { colorVariables } from "../stage/people";
 import { previewOf } from "../stage/preview";
 import { colorOf, palette } from "../stage/scale";
-import { turnsLive } from "../stage/time";
 import { promptOf, tokensOf, turnsOf } from "./groups";
 import { positionAt, useRoving, WORD, wordAfter } from "./keys";
 import { absent, saying } from "./saying";
 import { Text } from "./text";
-import { Ask, TurnRow } from "./turns";
+import { Ask, Turns } from "./turns";
 
 interface Props {
   source: Source;
@@ -26,38 +26,41 @@ const STRENGTH = 0.78; // of the colours behind words, so that the text stays re
 
 export function WordsPanel({ source, store }: Props) {
   const { document } = source;
-  const state = store.state.value;
+  const shown = usePart(store, "shown");
+  const look = usePart(store, "look");
   const preview = previewOf(store);
   const person = preview.person.value;
   const capture = document.captures[store.capture.value] as CaptureView;
   const stage = document.stages[capture.stage] as Stage;
   const root = useRef<HTMLElement>(null);
-  const words = useWords(source, state.shown, person, state.look);
-  const [rests, setRests] = useState<HTMLElement | null>(null); // the word that the pointer or the focus rests on
+  const words = useWords(source, shown, person, look);
+  const rests = useSignal<HTMLElement | null>(null); // the word that the pointer or the focus rests on
+  const [unfolded, setUnfolded] = useState(false);
   const turns = useMemo(() => turnsOf(stage, capture), [stage, capture]);
-  const live = useMemo(() => turnsLive(stage.turns, stage.frames), [stage]);
   const parts = useMemo(
     () => ({ question: tokensOf(capture, "question"), answer: tokensOf(capture, "answer"), prompt: promptOf(capture) }),
     [capture],
   );
-  const chosen = state.query.kind === "token" ? state.query.position : -1;
-  const at = positionAt(rests);
-  const say = (position: number) => saying(stage, capture, words.value, position, state, person);
-  useColors(root, words.value, positionsOf(capture, preview.query.value), chosen);
-  useRoving(root, chosen, parts);
+  const say = (position: number) => saying(stage, capture, words.value, position, { shown, look }, person);
+  useMarks(root, store, words.value, capture, unfolded);
 
   const rest = (element: HTMLElement | null) => {
     const position = positionAt(element);
-    setRests(element);
+    rests.value = element;
     preview.showQuery(position < 0 ? null : { kind: "token", position });
   };
-  const select = (query: Query) => {
-    preview.showQuery(null, 0);
-    store.set({ query });
-  };
+  const select = useCallback(
+    (query: Query) => {
+      preview.showQuery(null, 0);
+      store.set({ query });
+    },
+    [preview, store],
+  );
   const choose = (position: number) => {
+    const { query } = store.state.peek();
     if (position < 0) return;
-    select(position === chosen ? { kind: "group", name: answerGroup(capture) } : { kind: "token", position });
+    const again = query.kind === "token" && query.position === position;
+    select(again ? { kind: "group", name: answerGroup(capture) } : { kind: "token", position });
   };
   const onKeyDown = (event: KeyboardEvent) => {
     const position = positionAt(event.target);
@@ -72,6 +75,8 @@ export function WordsPanel({ source, store }: Props) {
     event.preventDefault();
   };
   const common = { store, capture, select };
+  const whose = person === null ? "the video" : `the cells of ${person}`;
+  const change = isChange(shown);
   return (
     <section
       class="words"
@@ -85,76 +90,71 @@ export function WordsPanel({ source, store }: Props) {
       onKeyDown={onKeyDown}
     >
       <h3>Words</h3>
-      <Head captures={document.captures} store={store} words={words.value} stage={stage} person={person}>
-        {!words.value && !words.waiting ? words.error || absent(source, capture, state, person) : ""}
-      </Head>
-      <p class="words-said">{chosen >= 0 ? `Chosen: ${say(chosen)}` : "Point at a word to see where it looks; tap it or press Enter to keep it."}</p>
-      {turns.length > 0 && (
-        <div class="words-turns">
-          {turns.map((turn) => (
-            <TurnRow key={turn.turn.index} {...common} words={turn} stage={stage} live={live[state.frame]?.includes(turn.turn) ?? false} />
-          ))}
-        </div>
-      )}
+      <div class="words-head">
+        <PersonChoice stage={stage} store={store} />
+        {words.value && (
+          <Legend
+            scale={words.value.scale}
+            strength={STRENGTH}
+            what={`${change ? "Change of each word’s attention" : "Each word’s attention"} on ${whose}`}
+            unit={words.value.lift ? "× uniform" : "share of its attention"}
+            means={change ? changeMeans(document.captures, shown) : undefined}
+          />
+        )}
+        {!words.value && !words.waiting && <p class="stage-unknown">{words.error || absent(source, capture, look, person)}</p>}
+      </div>
+      <Chosen store={store} say={say} />
+      {turns.length > 0 && <Turns {...common} turns={turns} stage={stage} />}
       <Part {...common} title="Question" tokens={parts.question} text={stage.question} group="question">
         Show where the question looks
       </Part>
       <Part {...common} title="The model’s answer" tokens={parts.answer} text={capture.answer} group="answer_position">
         Show where the model looks as it answers
       </Part>
-      <details>
+      <details onToggle={(event) => setUnfolded(event.currentTarget.open)}>
         <summary>The whole prompt, with the system’s text and the template</summary>
-        <div class="words-whole">
-          <Text tokens={parts.prompt} name="The whole prompt" />
-        </div>
+        <div class="words-whole">{unfolded && <Text tokens={parts.prompt} name="The whole prompt" />}</div>
       </details>
-      {rests && at >= 0 && <Tip word={rests} text={say(at)} root={root.current} />}
-      <span class="stage-said" aria-live="polite">
-        {at >= 0 && say(at)}
-      </span>
+      <Resting rests={rests} say={say} root={root} />
     </section>
   );
 }
 
-interface HeadProps {
-  captures: CaptureView[];
-  store: Store;
-  words: Words | null;
-  stage: Stage;
-  person: string | null;
-  children: string;
+/** The chosen word with its numbers; without one, what a reader can do. */
+function Chosen({ store, say }: { store: Store; say: (position: number) => string }) {
+  const query = usePart(store, "query");
+  const hint = "Point at a word to see where it looks. Tap it, or press Enter, to keep it.";
+  return <p class="words-said">{query.kind === "token" ? `Chosen: ${say(query.position)}` : hint}</p>;
 }
 
-/** What the words are coloured by, and the scale; or why they have no colours. */
-function Head({ captures, store, words, stage, person, children }: HeadProps) {
-  const whose = person === null ? "the video" : `the cells of ${person}`;
-  const change = isChange(store.state.value.shown);
-  const what = `${change ? "Change of each word’s attention" : "Each word’s attention"} on ${whose}`;
+/** The numbers of the word that the pointer or the focus rests on: over the word, and for a screen reader. */
+function Resting({ rests, say, root }: { rests: Signal<HTMLElement | null>; say: (position: number) => string; root: { current: HTMLElement | null } }) {
+  const word = rests.value;
+  const text = word ? say(positionAt(word)) : "";
   return (
-    <div class="words-head">
-      <div class="words-choice" role="group" aria-label="What the words are coloured by">
-        <span>Coloured by the attention on</span>
-        <PersonButton store={store} name={null} />
-        {stage.people.map((one) => (
-          <PersonButton key={one.name} store={store} name={one.name} style={colorVariables(one)} />
-        ))}
-      </div>
-      {words && (
-        <Legend
-          scale={words.scale}
-          strength={STRENGTH}
-          what={what}
-          unit={words.lift ? "× uniform" : "share of its attention"}
-          means={change ? changeMeans(captures, store.state.value.shown) : undefined}
-        />
-      )}
-      {children && <p class="stage-unknown">{children}</p>}
+    <>
+      {word && <Tip word={word} text={text} root={root.current} />}
+      <span class="stage-said" aria-live="polite">
+        {text}
+      </span>
+    </>
+  );
+}
+
+function PersonChoice({ stage, store }: { stage: Stage; store: Store }) {
+  return (
+    <div class="words-choice" role="group" aria-label="What the words are coloured by">
+      <span>Coloured by the attention on</span>
+      <PersonButton store={store} name={null} />
+      {stage.people.map((one) => (
+        <PersonButton key={one.name} store={store} name={one.name} style={colorVariables(one)} />
+      ))}
     </div>
   );
 }
 
 function PersonButton({ store, name, style }: { store: Store; name: string | null; style?: Record<string, string> }) {
-  const { person } = store.state.value;
+  const person = usePart(store, "person");
   const toggled = name !== null && person === name ? null : name;
   return (
     <button type="button" class="words-person" aria-pressed={person === name} style={style} onClick={() => store.set({ person: toggled })}>
@@ -208,21 +208,42 @@ function Tip({ word, text, root }: { word: HTMLElement; text: string; root: HTML
   );
 }
 
-/** Put colours and marks on the words that are there, which thousands of new elements would be too slow for. */
-function useColors(root: { current: HTMLElement | null }, words: Words | null, asked: number[], chosen: number): void {
+/** Put colours and marks on the words that are there: to draw thousands of elements anew would be slow. */
+function useMarks(root: { current: HTMLElement | null }, store: Store, words: Words | null, capture: CaptureView, unfolded: boolean): void {
   const kind = words?.scale.kind ?? "ratio";
   const colors = useMemo(() => palette(kind, STRENGTH), [kind]);
+  const elements = () => root.current?.querySelectorAll<HTMLElement>(WORD) ?? [];
   useEffect(() => {
-    const members = new Set(asked);
-    for (const element of root.current?.querySelectorAll<HTMLElement>(WORD) ?? []) {
-      const position = positionAt(element);
-      const row = words?.positions.get(position);
+    for (const element of elements()) {
+      const row = words?.positions.get(positionAt(element));
       const color = words && row !== undefined && colorOf(colors, words.scale, words.values[row] ?? NaN);
       element.style.background = color || "";
-      element.classList.toggle("asked", members.has(position));
-      element.setAttribute("aria-selected", String(position === chosen));
     }
-  });
+  }, [words, colors, capture, unfolded]);
+  const asked = useRef(new Set<HTMLElement>());
+  useEffect(() => {
+    const { query } = previewOf(store);
+    const at = new Map<number, HTMLElement[]>();
+    for (const element of elements()) {
+      const position = positionAt(element);
+      const same = at.get(position);
+      if (same) same.push(element);
+      else at.set(position, [element]);
+    }
+    return effect(() => {
+      const now = new Set(positionsOf(capture, query.value).flatMap((position) => at.get(position) ?? []));
+      for (const element of asked.current) if (!now.has(element)) element.classList.remove("asked");
+      for (const element of now) element.classList.add("asked");
+      asked.current = now;
+    });
+  }, [store, capture, unfolded]);
+  const query = usePart(store, "query");
+  const chosen = query.kind === "token" ? query.position : -1;
+  useEffect(() => {
+    for (const element of root.current?.querySelectorAll(`${WORD}[aria-selected="true"]`) ?? []) element.setAttribute("aria-selected", "false");
+    for (const element of root.current?.querySelectorAll(`${WORD}[data-position="${chosen}"]`) ?? []) element.setAttribute("aria-selected", "true");
+  }, [chosen, capture, unfolded]);
+  useRoving(root, chosen, capture);
 }
 
 function wordOf(target: EventTarget | null): HTMLElement | null {

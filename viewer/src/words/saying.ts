@@ -1,6 +1,6 @@
 // A word and its numbers, as a sentence.
 
-import type { CaptureView, Stage } from "../document";
+import type { CaptureView, Look, Stage } from "../document";
 import { lookInWords } from "../grid/values";
 import { number, percent, signed } from "../numbers";
 import { isChange } from "../shown";
@@ -16,7 +16,7 @@ export function quoted(capture: CaptureView, position: number): string {
 }
 
 /** What is known of a word: how much of its attention is on the video or a person. */
-export function saying(stage: Stage, capture: CaptureView, words: Words | null, position: number, state: State, person: string | null): string {
+export function saying(stage: Stage, capture: CaptureView, words: Words | null, position: number, state: Pick<State, "shown" | "look">, person: string | null): string {
   const word = quoted(capture, position);
   const whose = person === null ? "the video" : `the cells of ${person}`;
   const first = cellsOf(stage).positions[0];
@@ -35,12 +35,11 @@ export function saying(stage: Stage, capture: CaptureView, words: Words | null, 
 }
 
 /** Why no word has a colour. */
-export function absent(source: Source, capture: CaptureView, state: State, person: string | null): string {
-  const look = lookInWords(state.look);
+export function absent(source: Source, capture: CaptureView, look: Look, person: string | null): string {
   const whose = person === null ? "the video" : `the cells of ${person}`;
   if (visualKey(capture, person) < 0) return `How much each word looks at ${whose} is not in the capture.`;
   const at = source.document.captures.indexOf(capture);
   const more = isEmbedded(capture) ? ` attnscope view ${capture.name || "FILE"} shows every layer and head.` : "";
-  if (!source.has(at, state.look)) return `How much each word looks at ${whose} in ${look} is not in this page.${more}`;
-  return `How much each word looks at ${whose} in ${look} is not known: that takes the reading masses.`;
+  if (!source.has(at, look)) return `How much each word looks at ${whose} in ${lookInWords(look)} is not in this page.${more}`;
+  return `How much each word looks at ${whose} in ${lookInWords(look)} is not known: that takes the reading masses.`;
 }
