@@ -12,27 +12,21 @@ export interface Choice {
   shown: Shown;
 }
 
-/** The captures, then the change from the first to each later one of the same stage and the same heads. */
+/** Each capture, and after it its change from the first one where both have the same stage and the same heads. */
 export function choices(document: ViewDocument): Choice[] {
   const ids = captureIds(document);
-  const single = document.captures.map((capture, at) => ({
-    id: ids[at] ?? String(at + 1),
-    title: nameOf(capture),
-    shown: { capture: at },
-  }));
   const [first] = document.captures;
-  const changes = document.captures.flatMap((capture, at) => {
-    if (at === 0 || !first || !comparable(first, capture)) return [];
+  return document.captures.flatMap((capture, at) => {
+    const own = { id: ids[at] ?? String(at + 1), title: nameOf(capture), shown: { capture: at } };
+    if (at === 0 || !first || !comparable(first, capture)) return [own];
     const plain = at === 1;
-    return [
-      {
-        id: plain ? "change" : `change:${ids[at]}`,
-        title: plain ? "change" : `change, ${nameOf(capture)}`,
-        shown: { from: 0, to: at },
-      },
-    ];
+    const change = {
+      id: plain ? "change" : `change:${own.id}`,
+      title: plain ? "change" : `${own.title}’s change`,
+      shown: { from: 0, to: at },
+    };
+    return [own, change];
   });
-  return [...single, ...changes];
 }
 
 /** Names of the captures in the address: their labels where these differ, else their numbers from 1. */

@@ -15,6 +15,14 @@ function scientific(size: number, digits: number): [mantissa: string, power: num
   return [mantissa, Number(power)];
 }
 
+/** A number with so many decimals, rounded half to even likewise. */
+function fixed(value: number, places: number): string {
+  const text = value.toFixed(places);
+  const rest = value.toFixed(60).slice(text.length + (places ? 0 : 1));
+  const last = Number(text.at(-1));
+  return /^50*$/.test(rest) && last % 2 ? text.slice(0, -1) + (last - 1) : text;
+}
+
 /** Python's format "g": significant digits without zeros at the end, a power of ten where the number is large. */
 function general(size: number, digits: number): string {
   if (size === 0) return "0";
@@ -73,7 +81,7 @@ export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined || Number.isNaN(share)) return "—";
   if (share > 0 && share < 1e-4) return "< 0.01 %";
   if (share < 1 && share > 1 - 1e-4) return "> 99.99 %";
-  return `${(100 * share).toFixed(share === 0 || share === 1 ? 0 : 2)} %`;
+  return `${fixed(100 * share, share === 0 || share === 1 ? 0 : 2)} %`;
 }
 
 /** A float32 in full: the fewest digits that give the very same float32 back; empty where it is not defined. */

@@ -56,7 +56,7 @@ function fraction(value: number): string {
 
 /** What colours and marks mean, a sentence each. */
 export function marks({ scale, measure, heads, places, absent, change }: Props): string[] {
-  const unit = unitInWords(measure.unit);
+  const unit = measure.center === 1 && measure.unit === "1" ? "multiples of chance, which is 1" : unitInWords(measure.unit);
   const out = [change ? `The colour is the change. Unit: ${unit}.` : `Unit: ${unit}.`];
   if (scale.ratio) out[0] = "A multiple of chance, which is 1: 2 is twice as much, and 1/2 half as much.";
   if (heads.values.some(Number.isNaN)) out.push("Grey: the number is not defined.");
