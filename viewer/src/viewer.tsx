@@ -1,4 +1,4 @@
-// The viewer as a whole: choices on top, what the people were shown on the left, the heads on the right.
+// The viewer as a whole: choices on top; on the left the frames, which stay in sight; on the right what drives them.
 
 import type { Signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -64,19 +64,21 @@ export function Viewer({ source, store, ignored, place }: ViewerProps) {
             <div class="column" key={at}>
               <h3>{nameOf(document.captures[own.capture.value])}</h3>
               <StagePanel source={source} store={own} />
+              <GridPanel source={source} store={own} measure={measure} />
               <WordsPanel source={source} store={own} />
-              <HeadsPanel source={source} store={own} measure={measure} />
+              {measure && <HeadTable source={source} store={own} measure={measure} />}
             </div>
           ))}
         </div>
       ) : (
         <div class="columns">
-          <div class="column">
+          <div class="column stays">
             <StagePanel source={source} store={store} />
-            <WordsPanel source={source} store={store} />
           </div>
           <div class="column">
-            <HeadsPanel source={source} store={store} measure={measure} />
+            <GridPanel source={source} store={store} measure={measure} />
+            <WordsPanel source={source} store={store} />
+            {measure && <HeadTable source={source} store={store} measure={measure} />}
           </div>
         </div>
       )}
@@ -100,21 +102,18 @@ export function Viewer({ source, store, ignored, place }: ViewerProps) {
   );
 }
 
-/** The grid with its measure, and the table of all heads. */
-function HeadsPanel({ source, store, measure }: { source: Source; store: Store; measure: Measure | undefined }) {
+/** The grid with the choice of its number. */
+function GridPanel({ source, store, measure }: { source: Source; store: Store; measure: Measure | undefined }) {
   if (!measure) {
     const computing = source.progress?.value;
     return <p class="soft">{computing ? "The numbers by head come in a moment." : "There are no numbers by head here."}</p>;
   }
   return (
-    <>
-      <section aria-label="Layers and heads">
-        <h3>Layers and heads</h3>
-        <MeasureControl source={source} store={store} measure={measure} />
-        <Grid source={source} store={store} measure={measure} />
-      </section>
-      <HeadTable source={source} store={store} measure={measure} />
-    </>
+    <section aria-label="Layers and heads">
+      <h3>Layers and heads</h3>
+      <MeasureControl source={source} store={store} measure={measure} />
+      <Grid source={source} store={store} measure={measure} />
+    </section>
   );
 }
 
