@@ -45,6 +45,8 @@ export interface Stage {
   };
   question: string | null;
   expected: string | null;
+  /** Address of the clip itself, with its sound; only on a server that was given it. */
+  video?: string;
 }
 
 export interface Person {

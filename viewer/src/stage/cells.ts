@@ -56,6 +56,15 @@ export function frameMeans(cells: Cells, values: Float32Array): Float32Array {
   });
 }
 
+/** The cell whose number is farthest from 0; -1 where none has a number. */
+export function extreme(values: Float32Array): number {
+  let best = -1;
+  values.forEach((value, cell) => {
+    if (!Number.isNaN(value) && (best < 0 || Math.abs(value) > Math.abs(values[best] ?? 0))) best = cell;
+  });
+  return best;
+}
+
 /** The cell that is seen at a point: of several, the one drawn last; -1 where there is none. */
 export function cellAt(cells: Cells, frame: number, values: Float32Array | null, x: number, y: number): number {
   let found = -1;

@@ -8,7 +8,7 @@ const MOST = 400; // pictures kept
 
 /** A picture's address: that of what this capture's model was shown, where it is another one than the stage's. */
 export function addressOf(stage: Stage, capture: CaptureView | undefined, frame: number): string | null {
-  return (capture as { images?: (string | null)[] } | undefined)?.images?.[frame] ?? stage.frames[frame]?.image ?? null;
+  return capture?.images?.[frame] ?? stage.frames[frame]?.image ?? null;
 }
 
 function fetched(address: string): HTMLImageElement {
@@ -36,16 +36,18 @@ export function preload(addresses: (string | null)[]): void {
 export function useImage(address: string | null): { image: HTMLImageElement | null; failed: boolean } {
   const [, redraw] = useState(0);
   const image = address ? fetched(address) : null;
+  const complete = image?.complete ?? true;
   useEffect(() => {
-    if (!image || image.complete) return;
+    if (!image || complete) return;
     const done = () => redraw((count) => count + 1);
+    if (image.complete) return done(); // since it was drawn
     image.addEventListener("load", done);
     image.addEventListener("error", done);
     return () => {
       image.removeEventListener("load", done);
       image.removeEventListener("error", done);
     };
-  }, [image]);
+  }, [image, complete]);
   if (!image) return { image: null, failed: false };
   return { image: ready(image) ? image : null, failed: image.complete && !ready(image) };
 }

@@ -9,7 +9,7 @@ export interface Painting {
   stage: Stage;
   cells: Cells;
   frame: number;
-  image: HTMLImageElement | null;
+  image: HTMLImageElement | HTMLVideoElement | null;
   grey: boolean;
   overlay: Overlay | null;
   colors: string[]; // of the overlay's scale

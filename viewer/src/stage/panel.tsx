@@ -7,7 +7,8 @@ import { number, percent, signed } from "../numbers";
 import { isChange, shownInWords } from "../shown";
 import type { Source } from "../source";
 import { type Query, type Store, usePart } from "../state";
-import { boxOf, cellsOf, covering } from "./cells";
+import { boxOf, cellsOf, covering, extreme } from "./cells";
+import { Clip } from "./clip";
 import { changeMeans, Legend } from "./legend";
 import { type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
 import { People, useDark } from "./people";
@@ -38,7 +39,9 @@ export function StagePanel({ source, store }: Props) {
   const frame = Math.min(Math.max(usePart(store, "frame"), 0), Math.max(0, stage.frames.length - 1));
   const cells = cellsOf(stage);
   const dark = useDark();
-  const clock = useClock(stage, store);
+  const [clip, setClip] = useState<{ element: HTMLVideoElement | null; fault: string }>({ element: null, fault: "" });
+  const [sound, setSound] = useState(true);
+  const clock = useClock(stage, store, clip.element);
   const [strength, setStrength] = useState(1);
   const [grey, setGrey] = useState(true);
   const [pinned, setPinned] = useState(-1);
@@ -80,6 +83,8 @@ export function StagePanel({ source, store }: Props) {
           frame={frame}
           tags={tags}
           dark={dark}
+          clip={clip.element}
+          clock={clock}
           cell={cell}
           onCell={(at, chosen) => (chosen ? setPinned(at === pinned ? -1 : at) : setPassed(at))}
           onPerson={preview.showPerson}
@@ -102,15 +107,32 @@ export function StagePanel({ source, store }: Props) {
               {query.kind === "token" && !preview.passing.value && <HeldLooks capture={capture} store={store} />}
             </p>
           )}
-          <Readout stage={stage} frame={frame} cell={cell} overlay={overlay.value} change={change} pinned={passed < 0} />
+          <Readout
+            stage={stage}
+            frame={frame}
+            cell={cell}
+            overlay={overlay.value}
+            change={change}
+            pinned={passed < 0}
+            onCell={(to, at) => {
+              seek(to);
+              setPinned(at);
+            }}
+          />
         </div>
         <div class="stage-play">
+          {stage.video && <Clip address={stage.video} sound={sound} onClip={(element, fault) => setClip({ element, fault })} />}
           <Player stage={stage} store={store} />
+          {clip.fault && <p class="stage-note">{clip.fault}</p>}
           <Timeline stage={stage} onFrame={seek} clock={clock} frame={frame} live={live} overlay={overlay.value} colors={colors} change={change} />
         </div>
         <div class="stage-side">
           <People stage={stage} store={store} preview={preview} lookers={lookers.value} change={change} />
-          <Options strength={strength} onStrength={setStrength} grey={grey} onGrey={setGrey} />
+          <div class="stage-options">
+            <Strength value={strength} onChange={setStrength} />
+            <Check title="grey frames" value={grey} onChange={setGrey} />
+            {clip.element && <Check title="sound" value={sound} onChange={setSound} />}
+          </div>
         </div>
       </div>
       {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={seek} />}
@@ -125,20 +147,34 @@ interface ReadoutProps {
   overlay: Overlay | null;
   change: boolean;
   pinned: boolean;
+  onCell: (frame: number, cell: number) => void;
 }
 
 /** The numbers of a cell; said to a screen reader when it was chosen, not while a pointer passes. */
-function Readout({ stage, frame, cell, overlay, change, pinned }: ReadoutProps) {
+function Readout({ stage, frame, cell, overlay, change, pinned, onCell }: ReadoutProps) {
   const cells = cellsOf(stage);
   const text = cell < 0 ? null : cellText(stage, frame, cell, overlay, change);
+  const top = useMemo(() => (overlay ? extreme(overlay.values) : -1), [overlay]);
+  const least = top >= 0 && overlay?.values[top] === 0; // a change of which there is none
+  const first = Math.max(0, cells.first[top] ?? 0);
   return (
     <div class="stage-readout">
-      {text ? (
+      {text && (
         <p>
           <b>{text[0]}</b> {text[1]}
         </p>
-      ) : (
+      )}
+      {!text && (
         <p class="stage-soft">{cells.count ? HINT : "No token of this prompt has a place on the frames, so that nothing can be drawn on them."}</p>
+      )}
+      {!text && least && <p>No cell changes.</p>}
+      {!text && top >= 0 && !least && (
+        <p>
+          The cell {change ? "that changes most" : "with the most attention"} has {cellText(stage, first, top, overlay, change).join(": ")}{" "}
+          <button type="button" class="stage-link" onClick={() => onCell(first, top)}>
+            Show it
+          </button>
+        </p>
       )}
       <span class="stage-said" aria-live="polite">
         {pinned && text ? text.join(" ") : ""}
@@ -160,33 +196,29 @@ function cellText(stage: Stage, frame: number, cell: number, overlay: Overlay | 
   return [lift, `${where}${when}${who.length ? `${who.join(", ")}.` : "nobody’s box covers it."}`];
 }
 
-interface OptionsProps {
-  strength: number;
-  onStrength: (strength: number) => void;
-  grey: boolean;
-  onGrey: (grey: boolean) => void;
+function Strength({ value, onChange }: { value: number; onChange: (value: number) => void }) {
+  return (
+    <label>
+      <span>Overlay</span>
+      <input
+        type="range"
+        min={0}
+        max={MOST_STRENGTH}
+        step={0.05}
+        value={value}
+        aria-valuetext={`${Math.round((100 * value) / MOST_STRENGTH)} percent`}
+        onInput={(event) => onChange(Number(event.currentTarget.value))}
+      />
+    </label>
+  );
 }
 
-function Options({ strength, onStrength, grey, onGrey }: OptionsProps) {
+function Check({ title, value, onChange }: { title: string; value: boolean; onChange: (value: boolean) => void }) {
   return (
-    <div class="stage-options">
-      <label>
-        <span>Overlay</span>
-        <input
-          type="range"
-          min={0}
-          max={MOST_STRENGTH}
-          step={0.05}
-          value={strength}
-          aria-valuetext={`${Math.round((100 * strength) / MOST_STRENGTH)} percent`}
-          onInput={(event) => onStrength(Number(event.currentTarget.value))}
-        />
-      </label>
-      <label class="stage-check">
-        <input type="checkbox" checked={grey} onChange={(event) => onGrey(event.currentTarget.checked)} />
-        <span>grey frames</span>
-      </label>
-    </div>
+    <label class="stage-check">
+      <input type="checkbox" checked={value} onChange={(event) => onChange(event.currentTarget.checked)} />
+      <span>{title}</span>
+    </label>
   );
 }
 

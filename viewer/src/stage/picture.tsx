@@ -1,11 +1,13 @@
 // The frame that is shown at full size: drawn on one canvas, with a pointer or arrow keys on its cells.
 
+import { effect, type Signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
 import { type Cells, cellAt, neighbour, personAt } from "./cells";
 import { addressOf, preload, useImage } from "./images";
 import type { Overlay } from "./numbers";
 import { paintCursor, paintFrame, paintPeople, type Tag } from "./paint";
+import { still } from "./player";
 import { moment } from "./time";
 
 const AHEAD = 3; // frames whose pictures are asked for before they are shown
@@ -19,6 +21,9 @@ interface Props {
   colors: string[];
   grey: boolean;
   tags: Tag[];
+  /** The clip, whose pictures are drawn while it plays. */
+  clip: HTMLVideoElement | null;
+  clock: Signal<number>;
   dark: boolean;
   cell: number; // that is read out; -1: none
   /** `chosen` where it was clicked, tapped or reached by a key, else the pointer passes. */
@@ -29,7 +34,7 @@ interface Props {
 const KEYS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export function Picture(props: Props) {
-  const { stage, cells, capture, frame, overlay, cell } = props;
+  const { stage, cells, capture, frame, overlay, cell, clip } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   const width = useWidth(canvas);
   const address = addressOf(stage, capture, frame);
@@ -40,20 +45,30 @@ export function Picture(props: Props) {
     preload(Array.from({ length: AHEAD }, (_, i) => addressOf(stage, capture, frame + 1 + i)));
   }, [stage, capture, frame]);
 
-  useEffect(() => {
+  const draw = () => {
     const element = canvas.current;
     const context = element?.getContext("2d");
     if (!element || !context || !width) return;
-    if (address && !image && !failed && drawn.current) return; // the earlier frame stays until this one can be drawn
+    const moving = clip && !clip.paused && clip.readyState >= 2 && !still();
+    if (!moving && address && !image && !failed && drawn.current) return; // the earlier frame stays until this one can be drawn
     drawn.current = image;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
     const size: [number, number] = [Math.round(width * ratio), Math.round(((width * stage.height) / stage.width) * ratio)];
     if (element.width !== size[0] || element.height !== size[1]) [element.width, element.height] = size;
-    paintFrame(context, { stage, cells, frame, image, grey: props.grey, overlay, colors: props.colors });
+    paintFrame(context, { stage, cells, frame, image: moving ? clip : image, grey: props.grey, overlay, colors: props.colors });
     const here = stage.frames[frame];
     if (here) paintPeople(context, stage, here, props.tags, props.dark, ratio);
     if (cell >= 0) paintCursor(context, cells, cell, stage, ratio);
-  });
+  };
+  const latest = useRef(draw);
+  latest.current = draw;
+  useEffect(draw);
+  useEffect(() => {
+    if (!clip) return;
+    return effect(() => {
+      if (props.clock.value >= 0 && !clip.paused) latest.current();
+    });
+  }, [clip, props.clock]);
 
   const at = (event: MouseEvent): [number, number] => {
     const area = (event.currentTarget as HTMLElement).getBoundingClientRect();

@@ -7,15 +7,15 @@ import { type Store, usePart } from "../state";
 import { frameDue, moment, playedUntil } from "./time";
 
 /** Whether the reader asked for little motion. */
-function still(): boolean {
+export function still(): boolean {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /**
- * The moment that is shown, in seconds: it runs while the frames are played, each at its own time. With little motion
- * asked for, it goes from frame to frame.
+ * The moment that is shown, in seconds: it runs while the frames are played, each at its own time, or with the clip's own
+ * time where there is one. With little motion asked for, it goes from frame to frame.
  */
-export function useClock(stage: Stage, store: Store): Signal<number> {
+export function useClock(stage: Stage, store: Store, clip: HTMLVideoElement | null): Signal<number> {
   const clock = useMemo(() => signal(0), [store]);
   const playing = usePart(store, "playing");
   const frame = usePart(store, "frame");
@@ -25,27 +25,39 @@ export function useClock(stage: Stage, store: Store): Signal<number> {
   }, [frame, playing, time]);
   useEffect(() => {
     if (!playing) return;
-    const first = stage.frames[0]?.time ?? 0;
-    const last = stage.frames.length - 1;
-    let now = store.state.peek().frame >= last ? first : (stage.frames[store.state.peek().frame]?.time ?? first);
+    const shown = () => store.state.peek().frame;
+    const at = (number: number) => stage.frames[number]?.time ?? 0;
+    const again = shown() >= stage.frames.length - 1;
+    let now = again ? (clip ? 0 : at(0)) : at(shown());
+    let due = frameDue(stage.frames, now);
+    store.set({ frame: due });
+    if (clip) {
+      clip.currentTime = now;
+      clip.play().catch(() => {}); // its error event says why; the frames are played without it
+    }
     let before = 0;
-    let shown = frameDue(stage.frames, now);
-    store.set({ frame: shown });
     let request = requestAnimationFrame(function step(stamp) {
-      if (store.state.peek().frame !== shown) now = stage.frames[store.state.peek().frame]?.time ?? now; // somebody sought
-      else if (before) now += Math.min(stamp - before, 250) / 1000; // a page that slept goes on where it was
+      if (shown() !== due) {
+        now = at(shown()); // somebody sought
+        if (clip) clip.currentTime = now;
+      } else if (clip && !clip.error) {
+        if (!clip.seeking) now = clip.currentTime;
+      } else if (before) now += Math.min(stamp - before, 250) / 1000; // a page that slept goes on where it was
       before = stamp;
-      if (now >= playedUntil(stage.frames)) {
+      if (clip && !clip.error ? clip.ended : now >= playedUntil(stage.frames)) {
         store.set({ playing: false });
         return;
       }
-      shown = frameDue(stage.frames, now);
-      if (shown !== store.state.peek().frame) store.set({ frame: shown });
-      clock.value = still() ? (stage.frames[shown]?.time ?? now) : now;
+      due = frameDue(stage.frames, now);
+      if (due !== shown()) store.set({ frame: due });
+      clock.value = still() ? at(due) : now;
       request = requestAnimationFrame(step);
     });
-    return () => cancelAnimationFrame(request);
-  }, [playing, stage, store]);
+    return () => {
+      cancelAnimationFrame(request);
+      clip?.pause();
+    };
+  }, [playing, stage, store, clip]);
   return clock;
 }
 

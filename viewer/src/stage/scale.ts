@@ -28,7 +28,7 @@ const MOST = 6;
 const LEAST_CHANGE = 0.05; // of the largest number: where a change's colours end at least
 const FAINT = 0.06; // opacity at the middle, and at the ends
 const STRONG = 0.75;
-const LESS = 0.28; // at the lower end of a ratio: most tokens get little attention
+const LESS = 0.22; // at the lower end of a ratio: most tokens get little attention
 const STEPS = 64; // colours on each side of the middle
 
 // ColorBrewer's RdBu and PuOr, reversed: safe for colour-blind readers; and one hue for shares

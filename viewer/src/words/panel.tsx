@@ -9,6 +9,7 @@ import { type Query, type Store, usePart } from "../state";
 import { changeMeans, Legend } from "../stage/legend";
 import { positionsOf, useWords, type Words } from "../stage/numbers";
 import { colorVariables } from "../stage/people";
+import { still } from "../stage/player";
 import { previewOf } from "../stage/preview";
 import { colorOf, palette } from "../stage/scale";
 import { promptOf, tokensOf, turnsOf } from "./groups";
@@ -124,7 +125,20 @@ export function WordsPanel({ source, store }: Props) {
 function Chosen({ store, say }: { store: Store; say: (position: number) => string }) {
   const query = usePart(store, "query");
   const hint = "Point at a word to see where it looks. Tap it, or press Enter, to keep it.";
-  return <p class="words-said">{query.kind === "token" ? `Chosen: ${say(query.position)}` : hint}</p>;
+  const line = useRef<HTMLParagraphElement>(null);
+  const show = () => {
+    const frame = line.current?.closest(".attnscope")?.querySelector(".stage-frame");
+    frame?.scrollIntoView({ block: "nearest", behavior: still() ? "auto" : "smooth" });
+  };
+  if (query.kind !== "token") return <p class="words-said">{hint}</p>;
+  return (
+    <p class="words-said" ref={line}>
+      Chosen: {say(query.position)}{" "}
+      <button type="button" class="stage-link" onClick={show}>
+        Show it on the frames
+      </button>
+    </p>
+  );
 }
 
 /** The numbers of the word that the pointer or the focus rests on: over the word, and for a screen reader. */
