@@ -1,6 +1,6 @@
 // Numbers that come later: what was asked last is shown, and what comes too late for it is dropped.
 
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 export interface Loaded<T> {
   /** The answer to what is asked now; null until it is here, or where there is none. */
@@ -22,7 +22,8 @@ export class Superseded extends Error {
  */
 export function useLoaded<T>(ask: () => Promise<T | null>, key: string): Loaded<T> {
   const [loaded, setLoaded] = useState<Loaded<T> & { key: string }>({ key: "", value: null, waiting: true, error: "" });
-  useEffect(() => {
+  // Before the browser paints: an answer that is at hand (in the page, or asked before) is then there without a gap
+  useLayoutEffect(() => {
     let current = true;
     ask().then(
       (value) => current && setLoaded({ key, value, waiting: false, error: "" }),

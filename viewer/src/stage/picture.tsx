@@ -1,7 +1,7 @@
 // The frame that is shown at full size: drawn on one canvas, with a pointer or arrow keys on its cells.
 
 import { effect, type Signal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
 import { type Cells, cellAt, neighbour, personAt } from "./cells";
 import { addressOf, preload, useImage } from "./images";
@@ -62,7 +62,7 @@ export function Picture(props: Props) {
   };
   const latest = useRef(draw);
   latest.current = draw;
-  useEffect(draw);
+  useLayoutEffect(draw);
   useEffect(() => {
     if (!clip) return;
     return effect(() => {
