@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attnscope.capture.read.capture import Capture
+from attnscope.capture.read.labels import ranges
 from attnscope.errors import RequestError
 from attnscope.view.captures import Captures
 from attnscope.view.numbers import Numbers
@@ -36,10 +37,11 @@ class Answers:
     Args:
         captures: The captures.
         frame_address: Where the page finds a frame, from the numbers of capture and frame.
+        video: Where it finds the clip; None if it is not given.
     """
 
-    def __init__(self, captures: Captures, frame_address: Callable[[int, int], str]) -> None:
-        self._captures, self._address = captures, frame_address
+    def __init__(self, captures: Captures, frame_address: Callable[[int, int], str], video: str | None = None) -> None:
+        self._captures, self._address, self._video = captures, frame_address, video
         self._numbers = Numbers(captures)
         self._kept: OrderedDict[Question, bytes] = OrderedDict()
         self._shown: list[Shown] = []
@@ -100,7 +102,10 @@ class Answers:
         from attnscope.report.viewer.document import clean, skeleton
 
         yield from self._arranged()
-        return _json(clean(skeleton(self._shown, self._address, exact=True)))
+        document = skeleton(self._shown, self._address, exact=True)
+        for stage in document["stages"] if self._video is not None else ():
+            stage["video"] = self._video
+        return _json(clean(document))
 
     def _arranged(self) -> Generator[None, None, None]:
         """The captures with the stage that each is drawn on."""
@@ -114,7 +119,7 @@ class Answers:
 
     def _row(self, cap: Capture, index: int, question: Question) -> Answer:
         if not (cap.has("qk") or cap.has("full")):
-            raise UnknownError(f"{cap.path.name} has no queries and keys, so that rows of single tokens are not known")
+            raise UnknownError(f"{cap.path.name} has neither queries and keys nor the attention of single tokens")
         position = question.position or 0
         if position >= len(cap.tokens):
             raise UnknownError(f"{cap.path.name} has no position {position}; it has 0-{len(cap.tokens) - 1}")
@@ -124,7 +129,7 @@ class Answers:
     def _look(self, cap: Capture, question: Question) -> None:
         """Refuse a layer or a head that is not there."""
         if question.layer is not None and question.layer not in cap.layers:
-            raise UnknownError(f"{cap.path.name} has no layer {question.layer}")
+            raise UnknownError(f"{cap.path.name} has no layer {question.layer}; it has {ranges(cap.layers.tolist())}")
         if question.head is not None and question.head >= cap.heads:
             raise UnknownError(f"{cap.path.name} has no head {question.head}; it has 0-{cap.heads - 1}")
 

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from attnscope.errors import AttnscopeError, RequestError
 from attnscope.view.answers import Answers, UnknownError
 from attnscope.view.captures import Captures, ChangedError
+from attnscope.view.clip import Clip
 from attnscope.view.page import page_routes
 from attnscope.view.questions import QUESTIONS, Question, question
 from attnscope.view.serve import running
@@ -27,36 +28,44 @@ _FRAME_AGE = 3600  # s that the browser may keep a frame
 
 
 @contextmanager
-def viewing(paths: Sequence[str | Path], port: int = 0) -> Iterator[str]:
+def viewing(paths: Sequence[str | Path], port: int = 0, clip: Path | None = None) -> Iterator[str]:
     """Serve the viewer over captures while the block runs, from a thread.
 
     Args:
         paths: Files of captures; of one scene they are shown as before and after.
         port: Of 127.0.0.1; 0 takes a free one.
+        clip: The video that the models were shown, to be played under the overlay.
 
     Yields:
         The address of the page.
 
     Raises:
-        RequestError: If a file cannot be read, or the port cannot be had.
+        RequestError: If a file cannot be read, the port cannot be had, or the clip is another one.
         FormatError: If a file is no capture.
     """
-    with Captures(paths) as captures, _viewer(captures) as routes, running(routes, port) as address:
-        yield address
+    with Captures(paths) as captures:
+        film = None if clip is None else Clip(clip, captures.captures)
+        with _viewer(captures, film) as routes, running(routes, port) as address:
+            yield address
 
 
 @contextmanager
-def _viewer(captures: Captures) -> Iterator[list[BaseRoute]]:
+def _viewer(captures: Captures, clip: Clip | None) -> Iterator[list[BaseRoute]]:
     """The page over captures and everything that it asks, as long as the block runs."""
     worker = Worker()
-    answers = Answers(captures, lambda capture, frame: f"api/frame?capture={capture}&index={frame}")
+    answers = Answers(captures, _frame_address, None if clip is None else clip.address)
     worker.submit(lambda: answers.steps(Question("document")))  # the first thing that every page asks
     try:
         asked = [Route(f"/api/{what}", partial(_answer, what, answers, worker)) for what in QUESTIONS]
-        yield [*page_routes(captures.title, "server"), *asked]
+        film = [] if clip is None else [Route(f"/{clip.address}", clip.answer)]
+        yield [*page_routes(captures.title, "server"), *asked, *film]
     finally:
         worker.close()
         answers.close()
+
+
+def _frame_address(capture: int, frame: int) -> str:
+    return f"api/frame?capture={capture}&index={frame}"
 
 
 async def _answer(what: str, answers: Answers, worker: Worker, request: Request) -> Response:

@@ -32,7 +32,7 @@ class Captures:
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
         with ExitStack() as opening:
-            known = [_state(Path(path)) for path in paths]
+            known = [file_state(Path(path)) for path in paths]
             self.captures: list[Capture] = [opening.enter_context(open(path)) for path in paths]
             self._known = known
             for index in range(len(paths)):
@@ -51,7 +51,7 @@ class Captures:
             ChangedError: If it is not.
         """
         cap = self.captures[index]
-        now = _state(cap.path)
+        now = file_state(cap.path)
         if now != self._known[index]:
             what = "was deleted" if now is None else "was changed"
             raise ChangedError(f"{cap.path.name}: {what} since it was opened; end the viewer and start it again")
@@ -70,7 +70,7 @@ class Captures:
         self.close()
 
 
-def _state(path: Path) -> tuple[int, ...] | None:
+def file_state(path: Path) -> tuple[int, ...] | None:
     """What tells a file from a later one at the same path; None if there is none."""
     try:
         stat = path.stat()

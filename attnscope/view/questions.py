@@ -57,9 +57,8 @@ def question(what: str, given: Mapping[str, object]) -> Question:
     needed, allowed = QUESTIONS[what]
     for name in given:
         if name not in (*needed, *allowed):
-            raise RequestError(
-                f"{what}: takes no parameter of that name; it takes {', '.join((*needed, *allowed)) or 'none'}"
-            )
+            known = ", ".join((*needed, *allowed)) or "none"
+            raise RequestError(f"{what}: there is no parameter of that name; known: {known}")
     for name in needed:
         if name not in given:
             raise RequestError(f"{what}: the parameter {name} is missing")

@@ -12,6 +12,7 @@ FLAGS = {
     "batch": "--batch",
     "boxes": "--boxes",
     "by": "--by",
+    "clip": "--video",
     "controls": "--controls",
     "count": "--n",
     "coverage": "--coverage",

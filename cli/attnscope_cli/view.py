@@ -15,6 +15,9 @@ from attnscope_cli._options import Json, Quiet, option
 
 def run(
     captures: Annotated[list[Path], typer.Argument(metavar="CAPTURE", help="Captures (.h5).")],
+    video: Annotated[
+        Path | None, option("The clip that the model was shown, to be played with its sound under the overlay.", "FILE")
+    ] = None,
     port: Annotated[int, option("Port of 127.0.0.1; 0 takes a free one.", "PORT")] = 0,
     browser: Annotated[
         bool, option("Open the page in the browser; its address is printed either way.", None, "--browser/--no-browser")
@@ -36,7 +39,7 @@ def run(
     from attnscope.view.api import viewing
     from attnscope.view.serve import open_browser, wait_for_ctrl_c
 
-    with viewing(captures, port) as address:
+    with viewing(captures, port, video) as address:
         print_json({"address": address, "captures": [str(path) for path in captures]}) if json else print_lines(address)
         sys.stdout.flush()  # a program that reads the address waits for it
         if browser and not open_browser(address):
