@@ -78,47 +78,50 @@ export function StagePanel({ source, store }: Props) {
         </p>
       </div>
       <div class="stage-body">
-        <Picture
-          {...shared}
-          frame={frame}
-          tags={tags}
-          dark={dark}
-          clip={clip.element}
-          clock={clock}
-          cell={cell}
-          onCell={(at, chosen) => (chosen ? setPinned(at === pinned ? -1 : at) : setPassed(at))}
-          onPerson={preview.showPerson}
-        />
-        <div class="stage-scale">
-          {overlay.value && (
-            <Legend
-              scale={overlay.value.scale}
-              strength={strength}
-              what={change ? "Change of attention on each cell" : "Attention on each cell"}
-              unit="× uniform"
-              means={change ? changeMeans(document.captures, shown) : undefined}
-              overPicture
-            />
-          )}
-          {unknown && (
-            <p class="stage-unknown">
-              {overlay.error || reasonOf(document, source, shown, query, look, preview.passing.value)}
-              {query.kind === "token" && lookers.value && " The boxes show how much the word looks at each person."}
-              {query.kind === "token" && !preview.passing.value && <HeldLooks capture={capture} store={store} />}
-            </p>
-          )}
-          <Readout
-            stage={stage}
+        <div class="stage-top">
+          <Picture
+            {...shared}
             frame={frame}
+            tags={tags}
+            dark={dark}
+            clip={clip.element}
+            clock={clock}
             cell={cell}
-            overlay={overlay.value}
-            change={change}
-            pinned={passed < 0}
-            onCell={(to, at) => {
-              seek(to);
-              setPinned(at);
-            }}
+            text={cell < 0 ? "" : cellText(stage, frame, cell, overlay.value, change).join(" · ")}
+            onCell={(at, chosen) => (chosen ? setPinned(at === pinned ? -1 : at) : setPassed(at))}
+            onPerson={preview.showPerson}
           />
+          <div class="stage-scale">
+            {overlay.value && (
+              <Legend
+                scale={overlay.value.scale}
+                strength={strength}
+                what={change ? "Change of attention on each cell" : "Attention on each cell"}
+                unit="× uniform"
+                means={change ? changeMeans(document.captures, shown) : undefined}
+                overPicture
+              />
+            )}
+            {unknown && (
+              <p class="stage-unknown">
+                {overlay.error || reasonOf(document, source, shown, query, look, preview.passing.value)}
+                {query.kind === "token" && lookers.value && " The boxes show how much the word looks at each person."}
+                {query.kind === "token" && !preview.passing.value && <HeldLooks capture={capture} store={store} />}
+              </p>
+            )}
+            <Readout
+              stage={stage}
+              frame={frame}
+              cell={cell}
+              overlay={overlay.value}
+              change={change}
+              pinned={passed < 0}
+              onCell={(to, at) => {
+                seek(to);
+                setPinned(at);
+              }}
+            />
+          </div>
         </div>
         <div class="stage-play">
           {stage.video && <Clip address={stage.video} sound={sound} onClip={(element, fault) => setClip({ element, fault })} />}

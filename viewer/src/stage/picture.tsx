@@ -3,7 +3,7 @@
 import { effect, type Signal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
-import { type Cells, cellAt, neighbour, personAt } from "./cells";
+import { boxOf, type Cells, cellAt, neighbour, personAt } from "./cells";
 import { addressOf, preload, useImage } from "./images";
 import type { Overlay } from "./numbers";
 import { paintCursor, paintFrame, paintPeople, type Tag } from "./paint";
@@ -26,6 +26,7 @@ interface Props {
   clock: Signal<number>;
   dark: boolean;
   cell: number; // that is read out; -1: none
+  text: string; // its numbers
   /** `chosen` where it was clicked, tapped or reached by a key, else the pointer passes. */
   onCell: (cell: number, chosen: boolean) => void;
   onPerson: (person: string | null) => void;
@@ -109,8 +110,25 @@ export function Picture(props: Props) {
       >
         <canvas ref={canvas} class="stage-picture" aria-hidden="true" />
       </div>
+      {cell >= 0 && <Tip stage={stage} cells={cells} cell={cell} text={props.text} />}
       {!address && <p class="stage-absent">The page leaves out the picture of this frame.</p>}
       {failed && <p class="stage-absent">The picture of this frame cannot be shown.</p>}
+    </div>
+  );
+}
+
+/** A cell's numbers, over the cell, or under it where there is no room. */
+function Tip({ stage, cells, cell, text }: { stage: Stage; cells: Cells; cell: number; text: string }) {
+  const [x0, y0, x1, y1] = boxOf(cells, cell);
+  const high = y0 < stage.height / 4;
+  const middle = (x0 + x1) / 2 / stage.width;
+  const style = {
+    ...(high ? { top: `${(100 * y1) / stage.height}%` } : { bottom: `${100 - (100 * y0) / stage.height}%` }),
+    ...(middle < 0.5 ? { left: `${(100 * x0) / stage.width}%` } : { right: `${100 - (100 * x1) / stage.width}%` }),
+  };
+  return (
+    <div class="stage-tip" style={style} aria-hidden="true">
+      {text}
     </div>
   );
 }
