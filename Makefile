@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock viewer chromium docs guide gallery peers bench bench-analyze bench-reading bench-cost bench-nulls bench-corrections benchmark families clean
+.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock viewer chromium screens docs guide gallery peers bench bench-analyze bench-reading bench-cost bench-nulls bench-corrections benchmark families clean
 
 # Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
 PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
@@ -44,6 +44,9 @@ viewer: viewer/node_modules/.installed  ## check the types of viewer/src and bui
 
 chromium: $(VENV)/.installed-dev  ## install the browser of tests/browser where there is none
 	$(BIN)/python -m tests.browser.chromium
+
+screens: chromium  ## pictures of every page on a phone, a laptop and paper, light and dark, into screens/
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser/test_screens.py
 
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" $(LOCK)
@@ -172,4 +175,4 @@ bench-corrections: $(VENV)/.installed-dev  ## score every correction on the embe
 	$(BIN)/python -m benchmarks.corrections
 
 clean:
-	rm -rf $(VENV) $(NEWEST) $(FLOOR) $(PEERS) viewer/node_modules demo-out benchmark-out build *.egg-info
+	rm -rf $(VENV) $(NEWEST) $(FLOOR) $(PEERS) viewer/node_modules screens demo-out benchmark-out build *.egg-info

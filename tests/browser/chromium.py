@@ -51,7 +51,9 @@ def install() -> str | None:
             return "apt-get needs root, or sudo without a password"
     environment = ["env", "DEBIAN_FRONTEND=noninteractive"]
     for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        done = subprocess.run([*sudo, *environment, apt, "-qq", *command], stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [*sudo, *environment, apt, "-qq", "-o=Dpkg::Use-Pty=0", *command], stdin=subprocess.DEVNULL
+        )
         if done.returncode:
             return f"apt-get {' '.join(command)} failed ({done.returncode})"
     return None if find() else "the package chromium brought no program of that name"

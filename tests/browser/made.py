@@ -18,6 +18,7 @@ from attnscope.demo.scenes import write_scenes
 from attnscope.demo.walkthrough import CONTROL, CORRECTION, MODEL, PEOPLE, SEED, TASK
 from attnscope.model import LoadedModel
 from attnscope_cli.main import app
+from tests.browser import hostile
 
 
 def command(*words: object) -> None:
@@ -77,6 +78,25 @@ class Made:
         (page,) = folder.glob("*.html")
         return page
 
+    def hostile(self) -> Path:
+        """A capture of a scene whose every field holds hostile text."""
+        scenes = self.once("hostile", lambda path: hostile.write(path, self.scene()))
+        (scene,) = scenes.glob("*.json")
+        shown, plan = attnscope.Scene.read(scene), attnscope.Plan(qk=True)
+        return self.once(
+            "<img src=x onerror=alert(1)>.h5",
+            lambda path: attnscope.capture(
+                self.model, shown, path, plan=plan, sampling=attnscope.Sampling(frames=2), max_new_tokens=2
+            ).close(),
+        )
+
+    def hostile_corrected(self) -> Path:
+        """The same under a correction."""
+        before = self.hostile()
+        return self.once(
+            "<b onclick=alert(1)>.h5", lambda path: rerun(before, [CORRECTION], path, model=self.model).close()
+        )
+
     def analysis(self) -> Path:
         """The page of one capture."""
         folder = self.once("analysis", lambda path: command("analyze", self.before(), "-o", path))
@@ -101,3 +121,15 @@ class Made:
         """The page of a correction on stored queries and keys."""
         folder = self.once("what-if", lambda path: command("correct", self.before(), "--what-if", "-o", path))
         return self._page(folder)
+
+    def hostile_analysis(self) -> Path:
+        return self._page(self.once("hostile-analysis", lambda path: command("analyze", self.hostile(), "-o", path)))
+
+    def hostile_comparison(self) -> Path:
+        captures = (self.hostile(), self.hostile_corrected())
+        return self._page(self.once("hostile-comparison", lambda path: command("compare", *captures, "-o", path)))
+
+    def hostile_preview(self) -> Path:
+        self.hostile()
+        (scene,) = (self.folder / "hostile").glob("*.json")
+        return self.once("hostile-preview.html", lambda path: command("preview", scene, "--model", MODEL, "-o", path))
