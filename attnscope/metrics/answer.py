@@ -72,7 +72,7 @@ def answer(cap: Capture, *, threshold: float = 0.5) -> Scan[list[Part]]:
     Raises:
         FormatError: If the capture has no `maps` reading.
     """
-    scan = _read(cap, speaker_cells(cap, threshold)[None])
+    scan = read_masses(cap, speaker_cells(cap, threshold)[None])
     places, names, asked = Places.of(cap), list(cap.scene.speakers), asked_speakers(cap.scene)
     speakers = pd.DataFrame({"speaker": names, "asked": [name in asked for name in names]})
     of = {"place": places.table, "speakers": speakers, "named": len(asked)}
@@ -90,7 +90,7 @@ def measure(cap: Capture, ways: Ways, threshold: float) -> Scan[Iterator[list[Pa
 
     A share is defined only where as many speakers are in sight as in the first way: of others it is another score.
     """
-    scan, places = _read(cap, ways.cells), Places.of(cap)
+    scan, places = read_masses(cap, ways.cells), Places.of(cap)
     of = {"place": places.table, "speaker": list(cap.scene.speakers)}
 
     def result() -> Iterator[list[Part]]:
@@ -126,7 +126,7 @@ def _values(
     return {"answer_mass": places.with_means(mass), "answer_lift": lifts, "answer_share": shares(lifts)}
 
 
-def _read(cap: Capture, cells: NDArray[np.bool_]) -> Scan[tuple[Floats, Ints, Ints]]:
+def read_masses(cap: Capture, cells: NDArray[np.bool_]) -> Scan[tuple[Floats, Ints, Ints]]:
     """Mass of the answer position on D ways [D, S, P] in which cells may lie.
 
     Returns:

@@ -131,17 +131,27 @@ def _speakers(cap: Capture, threshold: float) -> list[str]:
     return notes + _rivals(cap, threshold) + _least_p(cap, threshold)
 
 
-def _least_p(cap: Capture, threshold: float) -> list[str]:
-    """Which nulls have too few arrangements for any of them to be rare."""
+def arrangements(cap: Capture, threshold: float) -> tuple[int, int] | None:
+    """How many turns have a speaker to be told from others, and in how many ways they can be given to the speakers.
+
+    None where fewer than two speakers have both words and a visible box while they speak.
+    """
     turns = seen_cells(cap, threshold, "live")
     if turns.entering.sum() < 2:
-        return []
+        return None
     free = turns.entering[turns.labels]
-    ways, notes = count(turns.labels[free]), list[str]()
+    return int(free.sum()), count(turns.labels[free])
+
+
+def _least_p(cap: Capture, threshold: float) -> list[str]:
+    """Which nulls have too few arrangements for any of them to be rare."""
+    turns, given = seen_cells(cap, threshold, "live"), arrangements(cap, threshold)
+    if given is None:
+        return []
+    (free, ways), notes = given, list[str]()
     if ways <= FEW_WAYS:
         notes.append(
-            f"Permutation p cannot be below 1/{ways}: {int(free.sum())} turns can be given to their speakers in only "
-            f"{ways} ways."
+            f"Permutation p cannot be below 1/{ways}: {free} turns can be given to their speakers in only {ways} ways."
         )
     people, moments = int((turns.cells > 0).any(0).sum()), turns.live.shape[1]
     dealt, others = factorial(people), list[str]()

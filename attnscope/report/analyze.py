@@ -41,6 +41,7 @@ from attnscope.report.page.summary import Summary, records
 from attnscope.report.sections import answer, frames, modality, speakers
 from attnscope.report.sections.groups import compare_groups
 from attnscope.report.sections.panels import MOST_OVERLAYS
+from attnscope.report.verdict import of_capture, of_captures
 from attnscope.report.viewer.document import view_document
 from attnscope.report.viewer.embedding import embed, room
 
@@ -121,6 +122,8 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
     caps, names, about, output = analysis.caps, analysis.names, analysis.about, analysis.output
     numbers = headline(analysis.tables, analysis.denominator, about)
     groups = None if settings["by"] is None else compare_groups(analysis, settings["by"])
+    several, threshold = len(caps) > 1, settings["threshold"]
+    verdict = of_captures(caps, names, analysis.tables) if several else of_capture(caps[0], threshold=threshold)
     pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
 
     def tables() -> None:
@@ -131,21 +134,23 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
     page = Page(
         "analyze.html.j2",
         title=f"Attention of {provenance.model_name(caps[0])}",
-        notes=notes(caps, names, settings["threshold"]),
+        notes=notes(caps, names, threshold),
         sections=parts,
         captures=pages,
         caption=caption,
         viewer=embed(_document(analysis, parts)),
         parts={
+            "verdict": verdict,
             "numbers": records(numbers),
             "clips": int(about["clip"].nunique()),
             "interval": _interval(about, settings["jitter"]),
             "groups": None if groups is None else groups.page(),
-            "settings": _settings_in_words(settings, several=len(caps) > 1),
+            "settings": _settings_in_words(settings, several=several),
         },
     )
     document = {
         "kind": "analysis",
+        "verdict": verdict.to_dict(),
         "captures": [str(cap.path) for cap in caps],
         "settings": dict(settings),
         "headline": records(numbers),

@@ -32,6 +32,7 @@ from attnscope.report.page.summary import Summary, records
 from attnscope.report.pairing import Pairing, pair, shown_by
 from attnscope.report.sections import changes, correction
 from attnscope.report.sections.panels import RISE
+from attnscope.report.verdict import of_change
 from attnscope.report.viewer.document import view_document
 from attnscope.report.viewer.embedding import embed, room
 from attnscope.vocabulary import MASSES, STATS
@@ -138,6 +139,7 @@ def _write(
         notes.append(NO_BAND)
     notes += [*no_sinks, *left_out(caps, [before, after], threshold)]
     pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
+    judged = of_change(first, second, threshold=threshold)
     figures = [picture for section in sections for picture in section.pictures]
     page = Page(
         "compare.html.j2",
@@ -148,6 +150,7 @@ def _write(
         caption=caption,
         viewer=embed(view_document(caps, [before, after], NAMES, budget=room(figures))),
         parts={
+            "verdict": judged,
             "missing": missing,
             "files": [first.path.name, second.path.name],
             "question": first.scene.question,
@@ -164,6 +167,7 @@ def _write(
     )
     document = {
         "kind": "before-after",
+        "verdict": judged.to_dict(),
         "before": str(first.path),
         "after": str(second.path),
         "settings": dict(settings),
