@@ -36,13 +36,20 @@ class Answers:
 
     Args:
         captures: The captures.
+        busy: Whether questions wait for an answer: numbers by head, which take long, begin when none does.
         frame_address: Where the page finds a frame, from the numbers of capture and frame.
         video: Where it finds the clip; None if it is not given.
     """
 
-    def __init__(self, captures: Captures, frame_address: Callable[[int, int], str], video: str | None = None) -> None:
+    def __init__(
+        self,
+        captures: Captures,
+        busy: Callable[[], bool],
+        frame_address: Callable[[int, int], str],
+        video: str | None = None,
+    ) -> None:
         self._captures, self._address, self._video = captures, frame_address, video
-        self._numbers = Numbers(captures)
+        self._numbers = Numbers(captures, busy)
         self._kept: OrderedDict[Question, bytes] = OrderedDict()
         self._shown: list[Shown] = []
         self._attention: dict[int, Attention] = {}
@@ -96,7 +103,7 @@ class Answers:
             from attnscope.report.viewer.looks import Attention
 
             attention = self._attention[index] = Attention(self._shown[index])
-        return _of(cap, attention, question)
+        return (yield from _of(cap, attention, question))
 
     def _document(self) -> Answer:
         from attnscope.report.viewer.document import clean, skeleton
@@ -141,7 +148,8 @@ def labels(caps: list[Capture]) -> list[str]:
     return ["" for _ in caps]
 
 
-def _of(cap: Capture, attention: Attention, question: Question) -> bytes:
+def _of(cap: Capture, attention: Attention, question: Question) -> Answer:
+    """Maps or masses of a look, a layer at a step: of all layers of a large capture that takes seconds."""
     from attnscope.report.viewer.looks import Look
 
     reading = MAPS if question.what == "maps" else MASSES
@@ -154,7 +162,14 @@ def _of(cap: Capture, attention: Attention, question: Question) -> bytes:
         "masses": attention.masses,
         "uniform": attention.uniform,
     }
-    return _numbers(give[question.what](Look(question.layer, question.head)))
+    of = give[question.what]
+    if question.layer is not None:
+        return _numbers(of(Look(question.layer, question.head)))
+    total = np.zeros(())
+    for number in cap.layers.tolist():
+        total = total + of(Look(number)).astype(np.float64)
+        yield
+    return _numbers(total / len(cap.layers))
 
 
 def _frame(cap: Capture, index: int) -> bytes:

@@ -53,7 +53,7 @@ def viewing(paths: Sequence[str | Path], port: int = 0, clip: Path | None = None
 def _viewer(captures: Captures, clip: Clip | None) -> Iterator[list[BaseRoute]]:
     """The page over captures and everything that it asks, as long as the block runs."""
     worker = Worker()
-    answers = Answers(captures, _frame_address, None if clip is None else clip.address)
+    answers = Answers(captures, worker.busy, _frame_address, None if clip is None else clip.address)
     worker.submit(lambda: answers.steps(Question("document")))  # the first thing that every page asks
     try:
         asked = [Route(f"/api/{what}", partial(_answer, what, answers, worker)) for what in QUESTIONS]

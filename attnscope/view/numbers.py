@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from attnscope.capture.read.capture import open
 from attnscope.view.captures import Captures
+
+_PAUSE, _QUIET, _LONGEST = 0.05, 6, 30.0  # s; how many pauses without a question; s
 
 
 class _EndedError(Exception):
@@ -22,10 +26,11 @@ class Numbers:
 
     Args:
         captures: The captures.
+        busy: Whether somebody waits for something else; the work begins when nobody does, or after a while.
     """
 
-    def __init__(self, captures: Captures) -> None:
-        self._captures = captures
+    def __init__(self, captures: Captures, busy: Callable[[], bool]) -> None:
+        self._captures, self._busy = captures, busy
         self._paths = [cap.path for cap in captures.captures]
         self._lock = threading.Lock()
         self._done, self._total, self._what = 0, len(self._paths), "numbers by head"
@@ -63,12 +68,22 @@ class Numbers:
 
     def _run(self) -> None:
         try:
+            self._wait()
             self._compute()
         except _EndedError:
             pass
         except BaseException as error:  # whoever asks next is told
             with self._lock:
                 self._error = error
+
+    def _wait(self) -> None:
+        """Let the page have its first pictures: it has asked for them by now, or does so in a moment."""
+        quiet, end = 0, time.monotonic() + _LONGEST
+        while quiet < _QUIET and time.monotonic() < end:
+            if self._ended:
+                raise _EndedError
+            quiet = 0 if self._busy() else quiet + 1
+            time.sleep(_PAUSE)
 
     def _compute(self) -> None:
         from attnscope import metrics

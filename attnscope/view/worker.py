@@ -79,6 +79,11 @@ class Worker:
                 self._changed.notify()
         return work
 
+    def busy(self) -> bool:
+        """Whether any work is left."""
+        with self._changed:
+            return bool(self._works)
+
     def close(self) -> None:
         """End after the step that is under way; the rest is dropped."""
         with self._changed:
