@@ -38,14 +38,13 @@ from attnscope.report.page.page import Page
 from attnscope.report.page.section import Section
 from attnscope.report.page.staging import Draft, draft
 from attnscope.report.page.summary import Summary, records
+from attnscope.report.page.words import stage_page
 from attnscope.report.sections import answer, frames, modality, speakers
 from attnscope.report.sections.groups import compare_groups
 from attnscope.report.sections.panels import MOST_OVERLAYS
 from attnscope.report.verdict import of_capture, of_captures
 from attnscope.report.viewer.document import view_document
 from attnscope.report.viewer.embedding import embed, room
-
-PAGE = "report.html"
 
 
 def analyze(
@@ -109,7 +108,7 @@ def analyze(
             several_groups(about, by)
         options: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator, "by": by}
         options |= {"jitter": None if jitter is None else dict(jitter), "style": style, "films": films}
-        with draft(Path(out), PAGE) as report, styled(style):
+        with draft(Path(out)) as report, styled(style):
             report.output.progress, report.output.csv = progress, csv
             learn_scenes([cap.scene for cap in caps])
             tables = compute_tables(caps, names, threshold, options["jitter"], progress)
@@ -141,6 +140,9 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
         viewer=embed(_document(analysis, parts)),
         parts={
             "verdict": verdict,
+            "stages": [
+                {"name": name, **stage_page(cap)} for name, cap in zip(names[:MOST_OVERLAYS], caps, strict=False)
+            ],
             "numbers": records(numbers),
             "clips": int(about["clip"].nunique()),
             "interval": _interval(about, settings["jitter"]),

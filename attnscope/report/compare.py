@@ -29,6 +29,7 @@ from attnscope.report.page.page import Page
 from attnscope.report.page.section import Section
 from attnscope.report.page.staging import Draft, draft
 from attnscope.report.page.summary import Summary, records
+from attnscope.report.page.words import stage_page
 from attnscope.report.pairing import Pairing, pair, shown_by
 from attnscope.report.sections import changes, correction
 from attnscope.report.sections.panels import RISE
@@ -44,7 +45,6 @@ NO_SINK = (
 )
 
 NO_BAND = "No box was disturbed: a capture has no speakers' boxes, or no maps of attention, so no number has a band."
-PAGE = "report.html"
 NAMES = ("before", "after")
 
 
@@ -100,7 +100,7 @@ def compare(
         subject(first, speaker)
         settings: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
         settings["jitter"] = None if jitter is None else dict(jitter)
-        with draft(Path(out), PAGE) as report, styled():
+        with draft(Path(out)) as report, styled():
             report.output.progress, report.output.csv = progress, csv
             learn_scenes([cap.scene for cap in caps])
             return _write(report, caps, paired, settings, caption)
@@ -152,6 +152,7 @@ def _write(
         parts={
             "verdict": judged,
             "missing": missing,
+            "stages": [{"name": NAMES[0], **stage_page(first)}],
             "files": [first.path.name, second.path.name],
             "question": first.scene.question,
             "expected": first.scene.answer,

@@ -41,7 +41,7 @@ _LABELS = {
     LIFT: "× uniform attention",
     SHARE: "share of mass",
 } | dict.fromkeys(CONSISTENCY, "lift over chance")
-KIND, PAGE, DOCUMENT = "sweep", "report.html", "summary.json"
+KIND = "sweep"
 ONE_PROMPT = (
     "One prompt, so n = 1: a curve says what this correction does here, not whether it helps. Accuracy over many "
     "questions is what attnscope eval measures."
@@ -60,7 +60,7 @@ def sweep(
     csv: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Run a sweep and write its tables (tidy and wide), figure, `report.html` and `summary.json`.
+    """Run a sweep and write its tables (tidy and wide), figure, `report.html` and `report.json`.
 
     Everything is written at the end: an interrupted sweep leaves nothing. A sweep's page that is there is replaced,
     with its tables and figures.
@@ -81,7 +81,7 @@ def sweep(
         RunError: If the output cannot be written.
     """
     check_options(threshold, denominator)
-    with draft(Path(out), PAGE, DOCUMENT) as report, styled():
+    with draft(Path(out)) as report, styled():
         report.output.csv = csv
         options: dict[str, Any] = {"model": model, "threshold": threshold, "denominator": denominator}
         return _write(run_sweep(before, steps, sweeps, progress=progress, **options), before, report)

@@ -27,7 +27,7 @@ from attnscope.report.page.staging import Draft, draft
 from attnscope.report.page.summary import Summary, records
 from attnscope.vocabulary import ANSWER_POSITION
 
-KIND, PAGE, DOCUMENT = "what-if", "report.html", "summary.json"
+KIND = "what-if"
 MOST_ROWS = 12  # of the table of heads that change most
 
 
@@ -56,7 +56,7 @@ def what_if(
         RequestError: As `attnscope.correct.what_if.what_if.what_if`, or if the folder cannot be used.
         RunError: If the output cannot be written.
     """
-    with draft(Path(out), PAGE, DOCUMENT) as report, styled():
+    with draft(Path(out)) as report, styled():
         report.output.csv = csv
         result = compute(path, corrections, layers=layers, threshold=threshold, progress=progress)
         return _write(result, corrections, path, report)

@@ -61,7 +61,8 @@ def run_sweep(
         csv: Write tables of any size as CSV too.
         output: How the results are written and printed.
     """
-    from attnscope.report.sweep import PAGE, brief, sweep
+    from attnscope.report.page.staging import PAGE
+    from attnscope.report.sweep import brief, sweep
 
     refuse_existing(out / PAGE, output.force)
     quiet_transformers()
@@ -78,7 +79,8 @@ def run_what_if(
     before: Path, out: Path, corrections: Sequence[Correction], *, csv: bool, output: OutputOptions
 ) -> None:
     """Answer a what-if, print the heads that would change most and where its page is; arguments as of `run_sweep`."""
-    from attnscope.report.what_if import PAGE, brief, what_if
+    from attnscope.report.page.staging import PAGE
+    from attnscope.report.what_if import brief, what_if
 
     refuse_existing(out / PAGE, output.force)
     with progress_bar(output.quiet) as progress:

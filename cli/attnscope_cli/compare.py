@@ -25,7 +25,8 @@ def run(
     """
     setup_logging(output.quiet)
     bands = people.bands()
-    from attnscope.report.compare import PAGE, compare
+    from attnscope.report.compare import compare
+    from attnscope.report.page.staging import PAGE
 
     refuse_existing(out / PAGE, output.force)
     with progress_bar(output.quiet) as progress:

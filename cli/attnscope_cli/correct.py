@@ -55,8 +55,9 @@ def run(
     from attnscope.correct import rerun
     from attnscope.correct.apply.rerun import correction_file
     from attnscope.files.folders import claimed
-    from attnscope.report.compare import PAGE, compare
+    from attnscope.report.compare import compare
     from attnscope.report.inputs import subject
+    from attnscope.report.page.staging import PAGE
 
     after = out / "after.h5"
     for path in () if sweep or what_if else (after, correction_file(after), out / PAGE):

@@ -43,11 +43,11 @@ def test_with_force_a_report_takes_the_place_of_another(cli: Cli, words: str) ->
         Path("out", name).parent.mkdir(parents=True, exist_ok=True)
         Path("out", name).write_text("old")
     listed = {"tables": ["out/tables/old.csv"], "figures": ["out/figures/old.png"]}
-    Path("out", "summary.json").write_text(json.dumps(listed))
+    Path("out", "report.json").write_text(json.dumps(listed))
     ran = cli(*words.split(), "-o", "out", "--force", "--json")
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)
-    written = {found["report"], "out/summary.json", *found["tables"], *found["figures"]}
+    written = {found["report"], "out/report.json", *found["tables"], *found["figures"]}
     assert {str(path) for path in Path("out").rglob("*") if path.is_file()} == written
     assert Path("out/report.html").read_text() != "old"
 
@@ -63,7 +63,7 @@ def test_a_sweep_prints_its_small_table(cli: Cli) -> None:
     assert (ran.code, ran.err) == (0, "")
     *lines, page = table(ran.out)
     assert page == ["out/report.html"]
-    found = json.loads(Path("out/summary.json").read_text())
+    found = json.loads(Path("out/report.json").read_text())
     assert "Log-probability of" in ran.out and f"“{found['answer']['text']}”" in ran.out
     rows = [line for line in lines if line[0] in ("plain", "0", "4")]
     assert [row[0] for row in rows] == ["plain", "0", "4"]
@@ -82,7 +82,7 @@ def test_a_sweep_prints_its_small_table(cli: Cli) -> None:
 def test_a_what_if_prints_the_heads_that_would_change_most(cli: Cli) -> None:
     ran = cli("correct", "run.h5", "--what-if", "--set", "topk=2", *GIVEN)
     assert (ran.code, ran.err) == (0, "")
-    found = json.loads(Path("out/summary.json").read_text())
+    found = json.loads(Path("out/report.json").read_text())
     active = {(layer, head) for layer, heads in found["corrections"][0]["active"] for head in heads}
     assert ran.out.startswith("social-bias: acts in layer") and ran.out.endswith("out/report.html\n")
     assert f"{found['main']['number']}: heads that would change most" in ran.out

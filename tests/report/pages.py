@@ -72,7 +72,8 @@ def assert_self_contained(path: Path) -> _Page:
     assert "unsafe-inline" not in page.policy.get("script-src", "")
     assert "@import" not in source and "url(" not in source
     assert "http://" not in source and "https://" not in source
-    assert all(a.startswith("#") and a[1:] in page.ids for a in page.anchors)
+    assert all(a[1:] in page.ids for a in page.anchors if a.startswith("#"))
+    assert all((path.parent / a).is_file() for a in page.anchors if not a.startswith("#"))
     assert all(page.alts)
     return page
 

@@ -39,8 +39,8 @@ def test_files_are_where_the_summary_says(done):
         assert path.stat().st_size > 60  # no file is empty
     assert {p.suffix for p in summary.tables} == {".csv", ".parquet"}
     assert {p.suffix for p in summary.figures} == {".png", ".svg"}
-    assert json.loads((out / "summary.json").read_text()) == summary.to_dict()
-    assert {p.name for p in out.iterdir()} == {"figures", "report.html", "summary.json", "tables"}
+    assert json.loads((out / "report.json").read_text()) == summary.to_dict()
+    assert {p.name for p in out.iterdir()} == {"figures", "report.html", "report.json", "tables"}
 
 
 def test_csv_and_parquet_agree_with_the_metrics(done, before):

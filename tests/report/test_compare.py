@@ -68,7 +68,7 @@ def test_page(done):
         "before.h5 → after.h5",
     ):
         assert said in text, said
-    assert json.loads((done[1] / "summary.json").read_text()) == done[0].to_dict()
+    assert json.loads((done[1] / "report.json").read_text()) == done[0].to_dict()
 
 
 def test_figures_share_a_scale_and_name_the_active_heads(done):

@@ -190,4 +190,4 @@ def test_the_page_says_what_the_figures_write(report: Path) -> None:
     assert "Texts in the figures" in text
     assert f"” is {LONG}." in text
     assert "\x07" not in text
-    json.loads((report / "summary.json").read_text(encoding="utf-8"))
+    json.loads((report / "report.json").read_text(encoding="utf-8"))

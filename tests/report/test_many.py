@@ -92,7 +92,7 @@ def test_groups_on_the_page_and_in_json(done, three):
     row = next(row for row in found["differences"] if row["number"] == SCORE)
     assert (row["base"], row["other"], row["value"]) == ("2", "5", pytest.approx(c - (a + b) / 2))
     assert row["p"] == 1 and row["low"] is None  # one clip against another says nothing
-    assert json.loads((out / "summary.json").read_text()) == summary.to_dict()
+    assert json.loads((out / "report.json").read_text()) == summary.to_dict()
     text = " ".join(assert_self_contained(summary.report).text)
     for said in ("By people", "5 − 2", "Permutation p", "Wilcoxon p"):
         assert said in text, said

@@ -15,7 +15,7 @@ from attnscope.report import analyze, compare
 from attnscope.report.page.output import Output
 from attnscope.report.page.staging import draft
 
-OLD = {"report.html": "old page", "summary.json": "{}", "tables/definitions.csv": "old", "mine.txt": "mine"}
+OLD = {"report.html": "old page", "report.json": "{}", "tables/definitions.csv": "old", "mine.txt": "mine"}
 
 
 @pytest.fixture(params=["analyze", pytest.param("compare", marks=pytest.mark.slow)])
@@ -73,8 +73,9 @@ def test_a_folder_that_cannot_be_used_is_told_before_the_work(report, tmp_path, 
         report(tmp_path / "file" / "out")
 
 
-def test_a_report_takes_the_place_of_another_as_a_whole(report, tmp_path):
-    """What the earlier one drew and the later one does not is gone; files of others stay."""
+@pytest.mark.parametrize("document", ["report.json", "summary.json"])
+def test_a_report_takes_the_place_of_another_as_a_whole(report, tmp_path, document):
+    """What the earlier one drew and the later one does not is gone, whatever its JSON was called; other files stay."""
     out = tmp_path / "out"
     other = ["tables/mine.csv", "figures/mine.png", "after.h5"]
     gone = ["tables/sweep.csv", "figures/dose_response.png", "figures/dose_response.svg"]
@@ -83,10 +84,10 @@ def test_a_report_takes_the_place_of_another_as_a_whole(report, tmp_path):
         (out / name).write_text("old")
     listed = {part: [f"elsewhere/{name}" for name in gone if name.startswith(part)] for part in ("tables", "figures")}
     listed["figures"].append("../figures/..")
-    (out / "summary.json").write_text(json.dumps(listed))
+    (out / document).write_text(json.dumps(listed))
     summary = report(out)
     written = {path.relative_to(out).as_posix() for path in [summary.report, *summary.tables, *summary.figures]}
-    assert set(files(out, read=False)) == written | {"summary.json", *other}
+    assert set(files(out, read=False)) == written | {"report.json", *other}
     assert all((out / name).read_text() == "old" for name in other)
 
 
@@ -94,11 +95,11 @@ def test_a_report_takes_the_place_of_another_as_a_whole(report, tmp_path):
 def test_a_summary_that_is_none_is_replaced_and_nothing_else_is_touched(tmp_path, text):
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures" / "mine.png").write_text("mine")
-    (tmp_path / "summary.json").write_text(text)
+    (tmp_path / "report.json").write_text(text)
     with draft(tmp_path, "report.html") as stage:
         stage.output.text("report.html", "new")
-        stage.output.text("summary.json", "{}")
-    assert files(tmp_path) == {"figures/mine.png": "mine", "report.html": "new", "summary.json": "{}"}
+        stage.output.text("report.json", "{}")
+    assert files(tmp_path) == {"figures/mine.png": "mine", "report.html": "new", "report.json": "{}"}
 
 
 def test_an_old_page_does_not_outlive_what_it_shows(tmp_path, monkeypatch):

@@ -122,7 +122,7 @@ def test_page_and_json(done):
         "rows": "answer (default utterances)",
     }
     assert shown["negative"] == ("paper", False) and shown["topk"] == ("none", False)
-    written = json.loads((out / "summary.json").read_text())
+    written = json.loads((out / "report.json").read_text())
     assert written == summary.to_dict()
     assert written["sweep"] == {"alpha": [0.25, 0.5, 1, 2, 4], "threshold": [0.1, 0.2]}
     assert written["corrections"] == [{"method": "social-bias", "params": {"rows": "answer"}}]
@@ -256,7 +256,7 @@ def test_a_what_if(before, tmp_path, monkeypatch, change):
     for said in (ALONE, "another note", "a note on the bias", "What if: social-bias", "Answer's lift on Ben"):
         assert said in text, said
     assert summary.notes[0] == ALONE
-    written = json.loads((tmp_path / "out" / "summary.json").read_text())
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
     assert written == summary.to_dict()
     assert written["notes"][0] == ALONE
     main = written["main"]

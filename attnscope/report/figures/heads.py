@@ -33,7 +33,9 @@ from attnscope.report.figures.style import (
     new_figure,
     number_ticks,
     own_axes,
+    remark,
     scaled,
+    short,
 )
 
 LEAST_CHANGE = 0.05  # of the largest number: where the colours of a change end at least, so that small ones stay pale
@@ -195,7 +197,21 @@ def draw_map(ax: Axes, data: Grid, norm: Normalize, cmap: str) -> QuadMesh:
     ax.set_xlabel(f"head (n = {len(data.heads)}){grey}")
     ax.set_ylabel(f"layer (n = {len(data.layers)})")
     (mesh,) = (part for part in ax.collections if isinstance(part, QuadMesh))
+    remark(ax, in_words(data))
     return mesh
+
+
+def in_words(data: Grid) -> str:
+    """Where a map is highest and lowest."""
+    if not np.isfinite(data.values).any():
+        return "not defined for any head"
+    ends = []
+    for word, at in (("highest", np.nanargmax(data.values)), ("lowest", np.nanargmin(data.values))):
+        row, column = divmod(int(at), len(data.heads))
+        value = short(float(data.values[row, column]))
+        ends.append(f"{word} {value} at layer {data.layers[row]}, head {data.heads[column]}")
+    missing = int(np.isnan(data.values).sum())
+    return "; ".join(ends) + (f"; not defined for {missing} heads" if missing else "")
 
 
 def bar(image: QuadMesh, axes: Sequence[Axes], unit: str, center: float | None = None) -> None:
@@ -275,7 +291,13 @@ def heads_touched(
     ax.vlines(np.arange(1, heads) - 0.5, *ends[2:], **edges)
     ax.hlines(np.arange(1, len(layers)) - 0.5, *ends[:2], **edges)
     ax.set_title(f"Heads touched: {sum(map(bool, who.values()))} of {len(who)}")
+    remark(ax, "; ".join(f"{name}: {len(own)} heads in layers {_in_a_row(own)}" for name, own in touched.items()))
     keys = [Patch(facecolor=color, label=literal(name)) for name, color in zip(names, colors, strict=True)]
     if len(keys) > 1:
         ax.legend(handles=keys, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     return ax
+
+
+def _in_a_row(places: Iterable[tuple[int, int]]) -> str:
+    """The layers of heads, as text."""
+    return ", ".join(str(layer) for layer in sorted({layer for layer, _ in places}))

@@ -26,6 +26,7 @@ from attnscope.report.figures.style import (
     CHANGE,
     COLUMN,
     DIVERGING,
+    ON_MAP,
     PAGE,
     UNDEFINED,
     dressed,
@@ -33,13 +34,14 @@ from attnscope.report.figures.style import (
     give_fonts,
     heading,
     new_figure,
+    remark,
     scaled,
     short_labels,
 )
 
 FRAMES = {"live": "Live frames", "all": "All frames"}
 UNIT = "share of a row"
-DARK = 0.32  # distance of a colour from the middle of its scale from which white letters stand out
+PALE = 0.32  # distance of a colour from the middle of its scale from which white letters stand out
 MOST = 8  # cells side by side into which numbers fit
 GAP = 0.1  # inches between the heading and the titles under it
 TRIMS = 3
@@ -156,16 +158,33 @@ def draw_matrix(
     )  # fmt: skip
     ax.set_facecolor(UNDEFINED)
     for text, value in zip(ax.texts, part[rows][np.isfinite(part[rows])], strict=False):
-        text.set_color("white" if abs(float(norm(value)) - 0.5) > DARK else "black")  # seaborn's white is pale on blue
+        text.set_color("white" if abs(float(norm(value)) - 0.5) > PALE else ON_MAP)  # seaborn's white is pale on blue
     for y, own in enumerate(rows):
         ax.add_patch(Rectangle((own, y), 1, 1, fill=False, edgecolor="black", linewidth=scaled(1), clip_on=False))
     for y, x in zip(*np.nonzero(np.isnan(part[rows]) & numbers), strict=True):
-        ax.text(x + 0.5, y + 0.5, "—", ha="center", va="center", **font)
+        ax.text(x + 0.5, y + 0.5, "—", ha="center", va="center", color=ON_MAP, **font)
     ax.tick_params(axis="x", rotation=90, labelsize=scaled(6.5))
     ax.tick_params(axis="y", rotation=0, labelsize=scaled(6.5))
     ax.set_xlabel("pixels of")
     (mesh,) = (part for part in ax.collections if isinstance(part, QuadMesh))
+    remark(ax, _in_words(part[rows], names, rows, signed=signed))
     return mesh
+
+
+def _in_words(part: NDArray[np.float64], names: Sequence[str], rows: NDArray[np.intp], *, signed: bool) -> str:
+    """At whom the words of each speaker look most; of a change, what changed most."""
+    if signed:
+        if not np.isfinite(part).any():
+            return "not defined"
+        row, column = divmod(int(np.nanargmax(np.abs(part))), len(names))
+        whom = f"from the words of {names[rows[row]]} to {names[column]}"
+        return f"largest change {_signed(float(part[row, column]))}, {whom}"
+    most = [
+        f"{names[own]} looks most at {names[int(np.nanargmax(line))]} ({_share(float(np.nanmax(line)))})"
+        for own, line in zip(rows, part, strict=True)
+        if np.isfinite(line).any()
+    ]
+    return "; ".join(most) or "not defined"
 
 
 def _height(parts: int, rows: int, labels: list[str]) -> float:

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import wraps
 from textwrap import wrap
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import matplotlib as mpl
 import numpy as np
@@ -61,6 +61,28 @@ MARKERS = {
 # Tol's muted colours, for people and whatever has no colour of its own
 CYCLE = ("#332288", "#44AA99", "#CC6677", "#999933", "#AA4499", "#88CCEE", "#882255", "#117733")
 CYCLE_MARKERS = "os^Dv<>P"
+ON_MAP = "#101010"  # letters on the cells of a map: unlike ink they stay dark on a dark page, as the cells stay light
+# What colours of lines, words and people become on a dark page; those of maps stay, since scales and captions name them
+DARK = {
+    "#0072b2": "#45a3ea",
+    "#d55e00": "#f28c4b",
+    "#56b4e9": "#a3dbff",
+    "#e69f00": "#f5c35b",
+    "#332288": "#a79bf5",
+    "#44aa99": "#5fc9b6",
+    "#cc6677": "#ee8b9b",
+    "#999933": "#c8c862",
+    "#aa4499": "#dc84ce",
+    "#88ccee": "#a5ddf8",
+    "#882255": "#e07fae",
+    "#117733": "#56bd7b",
+    "#777777": "#9aa6b1",
+    "#7f8c9a": "#9aa6b1",
+    "#555555": "#b4bec8",
+    "#1c2126": "#e6eaee",
+    "#e6e6e6": "#333c44",
+    "#ececec": "#2e363e",
+}
 
 Drawing = Axes | Sequence[Axes]
 P = ParamSpec("P")
@@ -315,6 +337,19 @@ def short_labels(texts: Sequence[str], longest: int) -> list[str]:
     whole = [current().written(text) for text in texts]
     cut = [middle(text, longest) for text in whole]
     return [text.replace("$", r"\$") for text in (cut if len(set(cut)) == len(set(texts)) else whole)]
+
+
+_SEEN: WeakKeyDictionary[Axes, str] = WeakKeyDictionary()  # what axes show, in words
+
+
+def remark(ax: Axes, text: str) -> None:
+    """Say in words what axes show, for those who cannot see them."""
+    _SEEN[ax] = text
+
+
+def remark_of(ax: Axes) -> str:
+    """What was said of axes; "" for nothing."""
+    return _SEEN.get(ax, "")
 
 
 def short(value: float | None, digits: int = 3) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -139,6 +139,19 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.{0 if share in (0, 1) else 2}f} %"
 
 
+def percents(values: Sequence[float]) -> list[str]:
+    """Shares in percent with as many decimals, the same for all, as tell neighbours apart.
+
+    >>> percents([0.684, 0.73, 0.914])
+    ['68 %', '73 %', '91 %']
+    """
+    for places in range(PLACES):
+        texts = [f"{100 * value:.{places}f} %" for value in values]
+        if not any(a == b for a, b in pairwise(texts)):
+            break
+    return texts if values else []
+
+
 def points(change: float | None) -> str:
     """The change of a share in percentage points, with its sign."""
     if change is None or not change:
@@ -171,3 +184,18 @@ def counted(row: Mapping[str, Any]) -> str:
     """What a row's number is over, for example "1 query" or "3 speakers"."""
     n, things = row["n"], str(row["counts"])
     return f"{n} {things}" if n != 1 else f"1 {'query' if things == 'queries' else things[:-1]}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers as runs.
+
+    >>> ranges([3, 0, 1, 2, 8])
+    '0-3, 8'
+    """
+    runs: list[list[int]] = []
+    for value in sorted(set(numbers)):
+        if runs and value == runs[-1][1] + 1:
+            runs[-1][1] = value
+        else:
+            runs.append([value, value])
+    return ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,43 @@ from attnscope.files.folders import unusable_folder
 from attnscope.metrics.export import CSV, CSV_ROWS, PARQUET, SUFFIXES
 from attnscope.progress import Progress
 from attnscope.report.figures.style import Drawing, figure_of, lay_out, scaled
+from attnscope.report.page.seen import in_words
 from attnscope.report.page.summary import plain
+from attnscope.report.page.vector import as_uri, page_svg
 
 PARTS = ("tables", "figures")  # folders of a report
+PER_INCH = 130  # CSS pixels of an inch on paper
 _NOTHING = np.zeros((1, 1, 4))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure inside a page: a data URI with a title, a caption and a text for those who cannot see it.
+    """A figure inside a page.
 
-    `films` are files beside the page that show the same over the clip.
+    Attributes:
+        name: Of its files.
+        title: Its title.
+        caption: What it shows and how to read it.
+        uri: The figure as a data URI (SVG).
+        width, height: CSS pixels at which it has its paper size.
+        alt: What it shows, for those who cannot see it.
+        films: Files beside the page that show the same over the clip.
+        table: The table that it is drawn from; "" for none.
+        first: It carries what the page says.
+        files: Kind and address of each file beside the page; filled in when the page is written.
     """
 
     name: str
     title: str
     caption: str
     uri: str
-    width: int  # CSS pixels at which the figure has its paper size
+    width: int
+    height: int
+    alt: str
     films: tuple[str, ...] = ()
+    table: str = ""
+    first: bool = False
+    files: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -117,10 +134,21 @@ class Output:
         except OSError as error:
             raise RunError(f"{png}: cannot be written: {error.strerror or error}") from error
         self.figures += [png, svg]
+        seen = in_words(figure)
         for image in figure.findobj(AxesImage):
             image.set_data(_NOTHING)  # a figure outlives its use by some time
-        uri = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-        return Picture(name, title, caption, uri, int(figure.get_figwidth() / scaled(1) * 130))
+        uri = as_uri(page_svg(svg.read_text(encoding="utf-8")))
+        width, height = (int(side / scaled(1) * PER_INCH) for side in figure.get_size_inches())
+        return Picture(name, title, caption, uri, width, height, f"{title}. {seen}")
+
+    def beside(self, picture: Picture) -> Picture:
+        """The same picture with the addresses of its files, and of its table where that was written."""
+        of_kind = {path.suffix: path for path in self.figures if path.stem == picture.name}
+        files = [(suffix[1:].upper(), path) for suffix, path in of_kind.items() if suffix in (".png", ".svg")]
+        tables = {path.suffix: path for path in self.tables if path.stem == picture.table}
+        files += [(suffix[1:].upper(), tables[suffix]) for suffix in SUFFIXES if suffix in tables][:1]
+        own = tuple((kind, path.relative_to(self.folder).as_posix()) for kind, path in files)
+        return replace(picture, files=own)
 
     def films(self, name: str, write: Callable[[Path, Path], None]) -> tuple[str, ...]:
         """Have a film written among the figures, as mp4 and as GIF.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attnscope.report.page.render import render
@@ -43,17 +43,24 @@ class Page:
         Raises:
             RunError: If a file cannot be written.
         """
+        sections = [_beside(section, report) for section in self.sections]
         page = render(
             self.template,
             title=self.title,
             notes=self.notes,
-            sections=self.sections,
+            sections=sections,
+            first=[picture for section in sections for picture in section.first],
             captures=self.captures,
             caption=self.caption,
             viewer=self.viewer,
-            **self.parts,
+            **{name: _beside(part, report) if isinstance(part, Section) else part for name, part in self.parts.items()},
         )
         report.output.text(report.page, page)
         summary = report.summary(numbers, self.notes)
         report.output.json(report.document, summary.to_dict())
         return summary
+
+
+def _beside(section: Section, report: Draft) -> Section:
+    """A section whose pictures know where their files are."""
+    return replace(section, pictures=[report.output.beside(picture) for picture in section.pictures])

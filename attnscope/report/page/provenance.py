@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attnscope.report import pairing
 from attnscope.report.figures.style import short
+from attnscope.report.page.numbers import ranges
 from attnscope.scene.problems import written
 from attnscope.vocabulary import ANSWER, token_notes
 
@@ -39,7 +38,7 @@ def provenance(cap: Capture) -> list[tuple[str, str]]:
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items()) or "—"),
         (
             "layers recorded",
-            f"{len(cap.layers)} of {model.get('layers')}: {_ranges([int(n) for n in cap.layers])}",
+            f"{len(cap.layers)} of {model.get('layers')}: {ranges([int(n) for n in cap.layers])}",
         ),
         ("heads", f"{cap.heads} query heads, {model.get('kv_heads')} key heads"),
         ("positions", f"{len(cap.tokens) - generated} of the prompt, {generated} generated"),
@@ -145,8 +144,8 @@ def heads_in_words(places: Iterable[tuple[int, int]], heads: int) -> str:
     for layer, own in layers.items():
         alike.setdefault(tuple(own), []).append(layer)
     return "; ".join(
-        f"layer{'s' if len(some) > 1 else ''} {_ranges(some)}: "
-        + ("all heads" if len(own) == heads else f"head{'s' if len(own) > 1 else ''} {_ranges(list(own))}")
+        f"layer{'s' if len(some) > 1 else ''} {ranges(some)}: "
+        + ("all heads" if len(own) == heads else f"head{'s' if len(own) > 1 else ''} {ranges(list(own))}")
         for own, some in alike.items()
     )
 
@@ -196,16 +195,7 @@ def _flat(value: Any) -> str:
         if item is None:
             continue
         if isinstance(item, list) and len(item) > 4 and all(isinstance(i, int) for i in item):
-            texts.append(f"{key} {_ranges(item)}")
+            texts.append(f"{key} {ranges(item)}")
         else:
             texts.append(f"{key} {item if isinstance(item, str) else json.dumps(item)}")
     return ", ".join(texts) or "—"
-
-
-def _ranges(numbers: list[int]) -> str:
-    """Numbers as runs: 0-3, 8, 10-12."""
-    if not numbers:
-        return ""
-    ordered = np.array(sorted(set(numbers)))
-    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
-    return ", ".join(str(r[0]) if len(r) == 1 else f"{r[0]}-{r[-1]}" for r in runs)

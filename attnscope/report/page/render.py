@@ -15,6 +15,7 @@ from attnscope.files import printable
 from attnscope.metrics import definitions
 from attnscope.metrics.headline import NO_SINKS
 from attnscope.report.figures.labels import current
+from attnscope.report.figures.style import DARK
 from attnscope.report.page.captures import together, unlikely
 from attnscope.report.page.numbers import (
     aligned,
@@ -57,6 +58,8 @@ def render(template: str, viewer: Embedded | None = None, **values: Any) -> str:
         The page.
     """
     common = {
+        "used": _used(values),
+        "twins": twins(),
         "version": __version__,
         "causal": CAUSAL,
         "policy": POLICY if viewer is None else f"{POLICY}; script-src {viewer.policy}",
@@ -66,6 +69,28 @@ def render(template: str, viewer: Embedded | None = None, **values: Any) -> str:
         "sources": SOURCES,
     }
     return _environment().get_template(template).render(**common, **values)
+
+
+def _used(values: Mapping[str, Any]) -> set[str]:
+    """Metrics whose numbers stand in tables of a page: it has their definitions at hand."""
+    tables = [values.get("numbers") or [], (values.get("groups") or {}).get("rows", [])]
+    return {str(row["metric"]) for table in tables for row in table if row.get("metric")}
+
+
+def twins() -> str:
+    """Style: colours of people and words as variables, with those that take their place on dark pages."""
+    light, dark = (";".join(f"--c{a[1:]}:{(a, b)[n]}" for a, b in DARK.items()) for n in (0, 1))
+    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
+def twin(color: str) -> str:
+    """A colour as a page writes it: followed to its twin on dark pages, where it has one."""
+    return f"var(--c{color[1:].lower()})" if color.lower() in DARK else color
+
+
+def failed(note: str) -> bool:
+    """Whether a note is one that must be read before any number."""
+    return "FAILED" in note
 
 
 def grouped(rows: Iterable[Mapping[str, Any]]) -> list[tuple[str, list[Mapping[str, Any]]]]:
@@ -104,5 +129,7 @@ def _environment() -> Environment:
     environment.filters["interval"] = interval
     environment.filters["beside"] = beside
     environment.filters["grouped"] = grouped
+    environment.filters["twin"] = twin
+    environment.tests["failed"] = failed
     environment.filters["counted"] = counted
     return environment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from attnscope.report.figures.style import Drawing
 from attnscope.report.page.output import Output, Picture
@@ -28,11 +28,41 @@ class Section:
     remarks: list[str] = field(default_factory=list)
     output: Output | None = field(default=None, repr=False, compare=False)
 
-    def draw(self, name: str, drawing: Drawing, title: str, caption: str) -> None:
+    @property
+    def first(self) -> list[Picture]:
+        """The figures that carry what the page says, which it shows before all sections."""
+        return [picture for picture in self.pictures if picture.first]
+
+    @property
+    def others(self) -> list[Picture]:
+        """All other figures."""
+        return [picture for picture in self.pictures if not picture.first]
+
+    def draw(
+        self,
+        name: str,
+        drawing: Drawing,
+        title: str,
+        caption: str,
+        *,
+        table: str = "",
+        alt: str = "",
+        first: bool = False,
+    ) -> None:
         """Write a figure and show it.
+
+        Args:
+            name: Of its files.
+            drawing: The axes.
+            title: Its title.
+            caption: What it shows and how to read it.
+            table: The table that it is drawn from.
+            alt: What it shows, for those who cannot see it; by default read from the axes.
+            first: It carries what the page says, and is shown before all sections.
 
         Raises:
             RunError: If a file cannot be written.
         """
         assert self.output is not None
-        self.pictures.append(self.output.figure(name, drawing, title, caption))
+        picture = self.output.figure(name, drawing, title, caption)
+        self.pictures.append(replace(picture, table=table, first=first, alt=alt or picture.alt))

@@ -17,6 +17,8 @@ from attnscope.report.page.output import PARTS, Output
 from attnscope.report.page.summary import Summary
 
 logger = logging.getLogger("attnscope")
+PAGE, DOCUMENT = "report.html", "report.json"  # in the folder of every command that reports
+EARLIER = ("summary.json",)  # what the JSON was called once
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Draft:
 
 
 @contextmanager
-def draft(folder: Path, page: str, document: str = "summary.json") -> Iterator[Draft]:
+def draft(folder: Path, page: str = PAGE, document: str = DOCUMENT) -> Iterator[Draft]:
     """Write a report into a folder, file by whole file, once the block has ended well; else leave nothing.
 
     A report with the same page that is there already is replaced as a whole: tables and figures that it wrote and the
@@ -101,11 +103,14 @@ def _put(report: Draft, part: Path, earlier: Sequence[Path]) -> None:
 
 
 def _earlier(folder: Path, page: str, document: str) -> list[Path]:
-    """The page of a report that is there, then the tables and figures that its JSON lists."""
-    try:
-        earlier = json.loads(reread(folder / document))
-        listed = [Path(path) for part in PARTS for path in earlier[part]]
-    except (RequestError, RecursionError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
-        listed = []
-    own = [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]
+    """The page of a report that is there, the tables and figures that its JSON lists, and a JSON of an earlier name."""
+    own = []
+    for name in (document, *EARLIER):
+        try:
+            earlier = json.loads(reread(folder / name))
+            listed = [Path(path) for part in PARTS for path in earlier[part]]
+        except (RequestError, RecursionError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
+            continue
+        own += [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]
+        own += [folder / name] if name in EARLIER else []
     return [path for path in (folder / page, *own) if path.is_file()]

@@ -55,11 +55,11 @@ def of_captures(analysis: Analysis) -> Section:
             "Attention of the answer position on a cell of the speaker whom the question names, as a multiple of "
             f"uniform attention, for each layer and head. Red: it looks at {whom} more than at an average key."
         )
-        section.draw("answer_lift", figure, f"The answer's lift on {whom} by head", caption)
+        section.draw("answer_lift", figure, f"The answer's lift on {whom} by head", caption, table="answer", first=True)
     curves = answer.speaker_shares(answer_shares(table, about))
     if curves is not None:
         caption = f"{BY_LAYER} {bold(table)}{bands(table, about)}"
-        section.draw("answer_share", curves, "Speakers' shares by layer", caption)
+        section.draw("answer_share", curves, "Speakers' shares by layer", caption, table="answer", first=True)
     for cap, rows, suffix, of_name in analysis.parts("answer", MOST_OVERLAYS):
         _overlays(section, cap, rows, suffix, of_name)
     return section
@@ -79,7 +79,8 @@ def _overlays(section: Section, cap: Capture, table: pd.DataFrame, suffix: str, 
         figure = overlay.overlay(on, values, title=title, speaker=asked)
         caption = f"{overlay_caption(view.text, asked)} One colour scale for all frames."
         heading = f"The answer position: {view.text}{of_name}"
-        section.draw(f"answer_overlay_{view.name}{suffix}", figure, heading, caption)
+        is_first = view is not MEAN and not suffix
+        section.draw(f"answer_overlay_{view.name}{suffix}", figure, heading, caption, table="answer", first=is_first)
 
 
 def asked_of(table: pd.DataFrame) -> str | None:

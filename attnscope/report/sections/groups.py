@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from attnscope.metrics import clips
-from attnscope.metrics.headline import NO_SINKS, by_group, lines
+from attnscope.metrics.headline import NO_SINKS, OF, by_group, lines
 from attnscope.report.figures.groups import numbers_by_group
 from attnscope.report.inputs import Analysis
 from attnscope.report.page.section import Section
@@ -51,7 +51,7 @@ class Groups:
         cells: dict[str, dict[str, Any]] = {}
         with_sinks = [~table["number"].str.endswith(NO_SINKS) for table in (self.means, self.differences)]
         for row in records(self.means[with_sinks[0]]):
-            own = cells.setdefault(row["number"], {"group": row["group"], "number": row["number"], "of": {}})
+            own = cells.setdefault(row["number"], {name: row[name] for name in OF} | {"of": {}})
             own["of"][row["label"]] = row
         differences = self.differences[self.differences["value"].notna() & with_sinks[1]]
         first = next(iter(self.labels))

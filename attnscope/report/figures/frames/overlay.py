@@ -21,7 +21,7 @@ from attnscope.report.figures.frames.placement import LETTER, place_names
 from attnscope.report.figures.frames.shading import COLORS, TOP, label_ratios, ratio_scale, shade
 from attnscope.report.figures.heads import around_change
 from attnscope.report.figures.labels import current, middle
-from attnscope.report.figures.style import CHANGE, PAGE, dressed, heading, new_figure, scaled
+from attnscope.report.figures.style import CHANGE, PAGE, dressed, heading, new_figure, remark, scaled, short
 
 TARGET = "#F0E442"  # the box of whom a correction draws the answer to, in a colour that no scale has over grey
 WIDE = 0.5  # of a frame that a name takes at most
@@ -71,6 +71,7 @@ def overlay(
         name_frame(ax, on, frame)
         draw_boxes(ax, on, frame, speaker)
     label_ratios(shade_bar(figure, norm, COLORS, axes, extend, 18), norm)
+    remark(axes[0], in_words(on, values))
     heading(figure, title + _left_out(on, frames))
     return axes[: len(frames)]
 
@@ -128,8 +129,37 @@ def overlay_change(
         if row == 2:
             bar = shade_bar(figure, change_norm, CHANGE, axes[2], "both" if over else "neither", 13)
             bar.set_label("change\n(times uniform)")
+    for panels, some, name in zip(axes, (before, after), ("before", "after"), strict=False):
+        remark(panels[0], f"{name}: {in_words(on, some)}")
     heading(figure, title + _left_out(on, frames))
     return [ax for row in axes for ax in row]
+
+
+def in_words(on: Backdrop, values: NDArray[np.float64]) -> str:
+    """Where attention over the frames is highest: when, and on whom.
+
+    Args:
+        on: The frames and places.
+        values: One number a token, [P], relative to uniform attention.
+    """
+    known = on.placed & np.isfinite(values)
+    if not known.any():
+        return "not defined on the frames"
+    at = int(np.flatnonzero(known)[np.argmax(values[known])])
+    frame = int(on.first[at])
+    x, y = (on.cells[at, :2] + on.cells[at, 2:]) / 2
+    inside = [
+        name
+        for name, boxes in on.boxes.items()
+        if np.isfinite(boxes[frame]).all()
+        and boxes[frame, 0] <= x <= boxes[frame, 2]
+        and boxes[frame, 1] <= y <= boxes[frame, 3]
+    ]
+    where = f"inside the box of {' and of '.join(inside)}" if inside else "outside of all boxes"
+    when = (
+        f" at {on.times[frame]:.2f} s" if on.kind == "video" and np.isfinite(on.times[frame]) else f" in frame {frame}"
+    )
+    return f"highest {short(float(values[at]))} times uniform attention{'' if on.kind == 'image' else when}, {where}"
 
 
 @dressed
