@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 export OMP_NUM_THREADS ?= 2
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock viewer chromium screens docs guide gallery peers bench bench-analyze bench-reading bench-cost bench-nulls bench-corrections benchmark families clean
+.PHONY: demo test test-slow test-all test-newest test-floor install-newest lint format lock viewer chromium screens docs guide gallery peers bench bench-analyze bench-reading bench-clicks bench-cost bench-nulls bench-corrections benchmark families clean
 
 # Installing (docs/decisions/0022). The lock decides alone: a constraint file in the user's configuration has no say.
 PIP := PIP_CONSTRAINT=/dev/null PIP_USER=0 $(BIN)/pip --disable-pip-version-check
@@ -156,6 +156,9 @@ bench-analyze: $(VENV)/.installed-dev  ## measure time and memory of analyze on 
 
 bench-reading: $(VENV)/.installed-dev  ## measure blocks of attention read from a capture and the start of commands, rewrite their part of the same page (under 2 minutes)
 	$(BIN)/python -m benchmarks.reading
+
+bench-clicks: $(VENV)/.installed-dev  ## measure how long a click takes in `attnscope view` at 8,192 tokens, rewrite its part of the same page (about 3 minutes)
+	$(BIN)/python -m benchmarks.clicks
 
 bench-cost: $(VENV)/.installed-dev  ## measure time and memory of every correction against the plain run, rewrite its part of the same page
 	$(BIN)/python -m benchmarks.cost
