@@ -44,7 +44,6 @@ export function ShownControl({ source, store, id }: { source: Source; store: Sto
           <span>{nameOf(captures[pair.to])}</span>
         </label>
       )}
-      {"mix" in shown && <p class="soft">{shownInWords(captures, shown)}</p>}
     </fieldset>
   );
 }

@@ -5,7 +5,7 @@ import { changed, number, signed } from "../numbers";
 import { isChange, nameOf } from "../shown";
 import type { Source } from "../source";
 import type { Shown } from "../state";
-import { type Color, colorOf } from "./colors";
+import { type Color, colorOf, isPale } from "./colors";
 import { type Heads, headsOf, layerValues, lookInWords, mean, type Scale } from "./values";
 
 export const SIGNIFICANT = 0.05;
@@ -22,6 +22,7 @@ export interface CellData {
   absent: boolean; // the page does not have its overlay
   /** Marked by where its overlay is: what most heads have in common is no mark. */
   place: "absent" | "held" | "";
+  classes: string;
 }
 
 /** Rows of the grid from the top, the last with the one cell of the mean of all. */
@@ -33,7 +34,7 @@ export function cellsOf(source: Source, shown: Shown, measure: Measure, heads: H
     const title = sentence(lookInWords(look));
     const more = [marks.active ? "the correction acts here" : "", absent ? "its overlay is not in this page" : ""];
     const color = colorOf(value, scale);
-    return { look, name: cellName(look), value, color, title, facts: [...facts, ...more.filter(Boolean)], ...marks, absent, place: "" };
+    return { look, name: cellName(look), value, color, title, facts: [...facts, ...more.filter(Boolean)], ...marks, absent, place: "", classes: "" };
   };
   const unmarked = { dot: false, active: false };
   const rows = heads.layers.map((layer, row) => {
@@ -52,8 +53,17 @@ export function cellsOf(source: Source, shown: Shown, measure: Measure, heads: H
   const cells = out.flat();
   const absent = cells.filter((one) => one.absent).length;
   const few = absent <= cells.length / 2;
-  for (const one of cells) one.place = few ? (one.absent ? "absent" : "") : one.absent || absent === cells.length ? "" : "held";
+  for (const one of cells) {
+    one.place = few ? (one.absent ? "absent" : "") : one.absent || absent === cells.length ? "" : "held";
+    one.classes = classesOf(one);
+  }
   return out;
+}
+
+function classesOf({ color, active, place, look }: CellData): string {
+  const tones = [isPale(color.light) ? "pale" : "", isPale(color.dark) ? "dark-pale" : ""];
+  const marks = [active ? "active" : "", place, look.head === null ? "mean" : ""];
+  return ["cell", ...tones, ...marks].filter(Boolean).join(" ");
 }
 
 /** The facts of a head: its number, those that it is made from, p and q. */

@@ -1,13 +1,13 @@
 // The grid of layers and heads: one number for each, and the choice of the head that everything else shows.
 
 import { type Signal, useSignal } from "@preact/signals";
+import { Component } from "preact";
 import { useMemo, useRef } from "preact/hooks";
 import type { Measure } from "../document";
 import { isChange, nameOf, shownInWords } from "../shown";
 import type { Source } from "../source";
 import { type Shown, type Store, usePart } from "../state";
 import { type CellData, cellName, cellsOf, sentence, stepped } from "./cells";
-import { isPale } from "./colors";
 import { ScaleLegend } from "./legend";
 import { lookInWords, scaleOf, shownHeads } from "./values";
 
@@ -23,11 +23,13 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
   const hovered = useSignal<Hovered | null>(null);
   const whole = useRef<HTMLDivElement>(null);
   const computed = source.progress?.value; // numbers may come later
-  const { heads, scale, rows } = useMemo(() => {
+  const change = isChange(shown);
+  const pair = change ? `${shown.from} ${shown.to}` : "";
+  const scale = useMemo(() => scaleOf(source.document, shown, measure), [source, pair, measure, computed]);
+  const { heads, rows } = useMemo(() => {
     const heads = shownHeads(source.document, shown, measure.id);
-    const scale = scaleOf(source.document, shown, measure);
-    return { heads, scale, rows: heads ? cellsOf(source, shown, measure, heads, scale) : [] };
-  }, [source, shown, measure, computed]);
+    return { heads, rows: heads ? cellsOf(source, shown, measure, heads, scale) : [] };
+  }, [source, shown, measure, computed, scale]);
   if (!heads) return <p class="soft">{missing(source, shown, measure)}</p>;
   const name = cellName(look);
   const all = rows.flat();
@@ -94,43 +96,47 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
         <b>{chosen ? chosen.title : sentence(lookInWords(look))}:</b>{" "}
         {chosen ? chosen.facts.join("; ") : "this capture does not have it"}.
       </p>
-      <ScaleLegend scale={scale} measure={measure} heads={heads} places={new Set(all.map((cell) => cell.place))} absent={all.every((cell) => cell.absent)} change={isChange(shown)} />
+      <ScaleLegend scale={scale} measure={measure} heads={heads} places={new Set(all.map((cell) => cell.place))} absent={all.every((cell) => cell.absent)} change={change} />
     </div>
   );
 }
 
-function Cell(props: {
+interface CellProps {
   cell: CellData;
   chosen: boolean;
   focusable: boolean;
   onChoose: (cell: CellData) => void;
   onPoint: (event: MouseEvent, cell: CellData) => void;
-}) {
-  const { cell, chosen, focusable } = props;
-  const classes = ["cell", isPale(cell.color.light) ? "pale" : "", isPale(cell.color.dark) ? "dark-pale" : ""];
-  if (cell.active) classes.push("active");
-  if (cell.place) classes.push(cell.place);
-  if (cell.look.head === null) classes.push("mean");
-  return (
-    <div
-      role="gridcell"
-      class={classes.filter(Boolean).join(" ")}
-      tabIndex={focusable ? 0 : -1}
-      aria-selected={chosen}
-      aria-label={`${cell.title}: ${cell.facts.join("; ")}`}
-      data-look={cell.name}
-      style={{ "--light": cell.color.light, "--dark": cell.color.dark }}
-      onClick={() => props.onChoose(cell)}
-      onKeyDown={(event) => {
-        if (event.key !== "Enter" && event.key !== " ") return;
-        event.preventDefault();
-        props.onChoose(cell);
-      }}
-      onMouseMove={(event) => props.onPoint(event, cell)}
-    >
-      {cell.dot && <i />}
-    </div>
-  );
+}
+
+/** One head. Of thousands only those are drawn anew that look different. */
+class Cell extends Component<CellProps> {
+  override shouldComponentUpdate({ cell, chosen, focusable }: CellProps): boolean {
+    return cell !== this.props.cell || chosen !== this.props.chosen || focusable !== this.props.focusable;
+  }
+
+  override render({ cell, chosen, focusable, onChoose, onPoint }: CellProps) {
+    return (
+      <div
+        role="gridcell"
+        class={cell.classes}
+        tabIndex={focusable ? 0 : -1}
+        aria-selected={chosen}
+        aria-label={`${cell.title}: ${cell.facts.join("; ")}`}
+        data-look={cell.name}
+        style={{ "--light": cell.color.light, "--dark": cell.color.dark }}
+        onClick={() => onChoose(cell)}
+        onKeyDown={(event) => {
+          if (event.key !== "Enter" && event.key !== " ") return;
+          event.preventDefault();
+          onChoose(cell);
+        }}
+        onMouseMove={(event) => onPoint(event, cell)}
+      >
+        {cell.dot && <i />}
+      </div>
+    );
+  }
 }
 
 /** What the pointer rests on. The chosen cell's numbers stand below the grid, for fingers and keys. */
