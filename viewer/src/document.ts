@@ -8,6 +8,8 @@ export interface Packed {
   dtype: "float32" | "float16" | "int32";
   shape: number[];
   data: string;
+  /** The bytes are a zlib stream: first the first bytes of all numbers, then the second ones, and so on. */
+  codec?: "deflate";
 }
 
 /** A head, or means: of a layer's heads (head null), of all layers and heads (both null). */

@@ -7,6 +7,7 @@ import type { ViewDocument } from "./document";
 import { mountEditor } from "./editor";
 import type { Source } from "./source";
 import { EmbeddedSource } from "./sources/embedded";
+import { inflate } from "./sources/packed";
 import { serverSource } from "./sources/server";
 import { type WidgetModel, widgetSource } from "./sources/widget";
 import { stageStyle } from "./stage";
@@ -56,7 +57,9 @@ async function start(): Promise<void> {
   try {
     const data = document.getElementById("attnscope-view");
     if (data) {
-      show(element, new EmbeddedSource(JSON.parse(data.textContent ?? "") as ViewDocument), pageAddress, "report");
+      const view = JSON.parse(data.textContent ?? "") as ViewDocument;
+      await inflate(view);
+      show(element, new EmbeddedSource(view), pageAddress, "report");
       // A link to what somebody saw leads there
       if (pageAddress.read().includes("=")) requestAnimationFrame(() => element.scrollIntoView());
     } else if (server) {

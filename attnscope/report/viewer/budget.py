@@ -17,13 +17,13 @@ from attnscope.report.page.provenance import active_heads
 from attnscope.report.viewer.captures import KeySet
 from attnscope.report.viewer.looks import MEAN, Attention, Look, all_looks
 from attnscope.report.viewer.measures import Line, Values
-from attnscope.report.viewer.packing import LARGEST, DType, characters
+from attnscope.report.viewer.packing import LARGEST, PLAIN, DType, Form, characters, pack
 from attnscope.vocabulary import ANSWER, GENERATED, QUESTION, TURN
 
 if TYPE_CHECKING:
     from attnscope.capture import Capture
 
-FEWEST, ENOUGH = 8, 32  # heads beside the means: with float16, and for float32 to be taken
+FEWEST, ENOUGH = 16, 48  # heads beside the means: with float16, and for float32 to be taken
 RANKED = 4  # measures whose best heads are taken in turn
 MOST_ROWS = 16  # heads whose rows of single words are computed where not all are
 SMALL = 5e8  # products of a query and a key: up to so many, the rows of all looks are computed
@@ -34,16 +34,16 @@ class Share:
     """What the document holds of one capture.
 
     Attributes:
-        looks: Looks with maps and masses.
+        looks: Looks with maps and masses, the first ones first where room turns out to be shorter.
         groups: Names of the groups that have maps.
         sets: Sets of keys that have masses.
-        dtype: Of maps and masses.
+        form: How maps and masses are written.
     """
 
     looks: list[Look]
     groups: list[str]
     sets: list[KeySet]
-    dtype: DType
+    form: Form
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Words:
     Attributes:
         looks: Of these looks.
         positions: Of these words, [Q].
-        dtype: Of the numbers.
+        form: How they are written.
     """
 
     looks: list[Look]
     positions: NDArray[np.int64]
-    dtype: DType
+    form: Form
 
 
 def share(attention: Attention, ranked: Sequence[Look], budget: int) -> Share:
@@ -71,37 +71,63 @@ def share(attention: Attention, ranked: Sequence[Look], budget: int) -> Share:
     """
     every = all_looks(attention.cap)
     means = every[: len(attention.cap.layers) + 1]
+    forms = _forms(attention.cap)
+    ratios = Ratios(attention, ranked)
     for groups, sets in _ever_fewer(attention):
-        for dtype in _dtypes(attention.cap):
-            fits = _fitting(attention, len(groups), len(sets), dtype, budget)
+        for form in forms:
+            fits = int(_fitting(attention, len(groups), len(sets), form.dtype, budget) / ratios.of(form))
             if fits >= len(every):
-                return Share(every, groups, sets, dtype)
-            if fits >= len(means) + (ENOUGH if dtype == "float32" else FEWEST):
-                return Share([*means, *ranked[: fits - len(means)]], groups, sets, dtype)
-    order = [MEAN, *ranked[:FEWEST], *means[1:], *ranked[FEWEST:]]
-    return Share(order[: max(fits, 1)], groups, sets, dtype)
+                return Share(every, groups, sets, form)
+            if form.deflated and fits >= len(means) + (ENOUGH if form is not forms[-1] else FEWEST):
+                return Share([*means, *ranked[: fits - len(means)]], groups, sets, form)
+    few = ranked[: FEWEST // 2]
+    order = [*means, *ranked] if fits >= len(means) + len(few) else [MEAN, *few, *means[1:]]
+    return Share(order[: max(fits, 1)], groups, sets, form)
 
 
-def words(attention: Attention, ranked: Sequence[Look], budget: int, dtype: DType) -> Words | None:
+class Ratios:
+    """How much smaller deflated arrays are, from a sample: maps of the means of a few layers and of the first heads."""
+
+    def __init__(self, attention: Attention, ranked: Sequence[Look]) -> None:
+        self._attention, self._ranked = attention, ranked
+        self._known: dict[Form, float] = {}
+
+    def of(self, form: Form) -> float:
+        """Characters of a deflated array over those of a plain one; 1 for what is not deflated."""
+        if not form.deflated or not self._attention.names:
+            return 1.0
+        if form not in self._known:
+            layers = self._attention.cap.layers.tolist()
+            looks = [*(Look(layers[at * len(layers) // 4]) for at in range(4)), *self._ranked[:2]]
+            sample = np.stack([self._attention.maps(look) for look in looks])
+            plain = characters(sample.shape, form.dtype)
+            self._known[form] = len(pack(sample, form)["data"]) / plain if plain else 1.0
+        return self._known[form]
+
+
+def words(attention: Attention, ranked: Sequence[Look], budget: int, form: Form) -> Words | None:
     """The rows of single words that fit into a budget; None where there are none, or none fits.
 
     Args:
         attention: Of the capture.
         ranked: Its heads; the first ones are kept.
         budget: Characters of the document.
-        dtype: Of maps and masses; rows are not more precise.
+        form: Of maps and masses; rows are not more precise.
     """
     cap = attention.cap
     if not has_rows(attention):
         return None
     own, asking = _words(cap)
     small = len(own) * len(cap.tokens) * len(cap.layers) * cap.heads <= SMALL
-    kinds = _dtypes(cap) if dtype == "float32" else [dtype]
+    forms = _forms(cap)
+    forms = forms[forms.index(form) :]
+    ratios = Ratios(attention, ranked)
     best = [MEAN, *ranked[:MOST_ROWS]] if small else ranked[:MOST_ROWS]
     choices = [(own, all_looks(cap), len(all_looks(cap)))] if small else []
     for positions, looks, least in [*choices, (own, best, FEWEST), (asking, best, 1)]:
-        for kind in kinds if len(positions) else ():
-            fits = budget // characters((len(positions), len(attention.shown.cells)), kind)
+        for kind in forms if len(positions) else ():
+            each = characters((len(positions), len(attention.shown.cells)), kind.dtype)
+            fits = int(budget / (each * ratios.of(kind)))
             if fits >= min(len(looks), least):
                 return Words(list(looks[:fits]), positions, kind)
     return None
@@ -151,9 +177,10 @@ def _ever_fewer(attention: Attention) -> Iterator[tuple[list[str], list[KeySet]]
     yield groups, [some for some in attention.sets if some.main]
 
 
-def _dtypes(cap: Capture) -> list[DType]:
-    """From the most precise; a lift may be as large as the number of keys, which a float16 must be able to hold."""
-    return ["float32", "float16"] if len(cap.tokens) < LARGEST else ["float32"]
+def _forms(cap: Capture) -> list[Form]:
+    """From the simplest; a lift may be as large as the number of keys, which a float16 must be able to hold."""
+    forms = [PLAIN, Form("float32", deflated=True), Form("float16", deflated=True)]
+    return forms if len(cap.tokens) < LARGEST else forms[:2]
 
 
 def _fitting(attention: Attention, groups: int, sets: int, dtype: DType, budget: int) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 BUDGET = 6_000_000  # characters: with the figures of a page it stays under 10 MB
-PICTURES = 0.2  # of the budget at most
+PICTURES = 0.12  # of the budget at most
 
 Tables = Mapping[str, "pd.DataFrame"]
 Address = Callable[[int, int], str | None]  # of a frame of a capture, from their numbers
@@ -80,7 +80,7 @@ def skeleton(shown: Sequence[Shown], address: Address, *, title: str = "", exact
         title: Its title; by default the model's name.
         exact: Whether whoever shows it can compute the row of any token.
     """
-    firsts = [(i, one) for i, one in enumerate(shown) if one.cap is one.first]
+    firsts = [(i, one) for i, one in enumerate(shown) if one.leads]
     captures: list[dict[str, Any]] = [{**capture_of(one, exact=exact), "values": {}} for one in shown]
     for i, (one, view) in enumerate(zip(shown, captures, strict=True)):
         if one.other_frames:
@@ -121,7 +121,7 @@ def _heads(cap: Capture) -> tuple[list[int], int]:
 
 def _pictures(shown: Sequence[Shown], budget: int) -> dict[int, Pictures]:
     """The frames of every capture that has its own, by its number."""
-    own = [i for i, one in enumerate(shown) if one.cap is one.first or one.other_frames]
+    own = [i for i, one in enumerate(shown) if one.leads or one.other_frames]
     return {i: Pictures(shown[i].cap, budget // len(own)) for i in own}
 
 

@@ -60,7 +60,7 @@ class Attention:
         self.names = known if names is None else [name for name in known if name in set(names)]
         self.sets = (keys(self.cap) if self.cap.has("masses") else []) if sets is None else list(sets)
         self._uniform = Uniform(self.cap, self.names)
-        self._shares: dict[int, NDArray[np.float64]] = {}
+        self._shares: dict[object, NDArray[np.float64]] = {}
 
     # ---- maps
 
@@ -158,21 +158,20 @@ class Attention:
     @cached_property
     def alike(self) -> bool:
         """Whether `uniform` is the same for every look."""
-        if not self.sets:
-            return True
-        first = self._share(int(self.cap.layers[0]))
-        return all(np.array_equal(first, self._share(number)) for number in self.cap.layers.tolist())
+        masks = [self.cap.mask(number) for number in self.cap.layers.tolist()]
+        return all(mask == masks[0] for mask in masks)
 
     def _masses(self, number: int) -> NDArray[np.float32]:
         rows = [one.row for one in self.sets]
         return np.asarray(self.cap.masses(layer=number).values, np.float32)[..., rows]  # [H, Q, K]
 
     def _share(self, number: int) -> NDArray[np.float64]:
-        if number not in self._shares:
+        mask = self.cap.mask(number)
+        if mask not in self._shares:  # most models have one in all layers
             counts = np.asarray(self.cap.masses_allowed(layer=number).values, np.float64)  # [Q, all groups]
             everything = counts[:, (self.cap.key_groups["family"] == "modality").to_numpy()].sum(1, keepdims=True)
-            self._shares[number] = counts[:, [one.row for one in self.sets]] / everything
-        return self._shares[number]
+            self._shares[mask] = counts[:, [one.row for one in self.sets]] / everything
+        return self._shares[mask]
 
     # ---- rows of single words
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,7 @@ class Shown:
         stage: Number of the stage that it is drawn on.
         first: The capture whose stage it is: itself, or an earlier one.
         cells: Position in this capture of each cell of the stage, [T].
+        leads: Whether the stage is its own.
         note: How its prompt differs from that of `first`, a sentence; "" where it does not.
     """
 
@@ -37,12 +39,13 @@ class Shown:
     stage: int
     first: Capture
     cells: NDArray[np.int64]
+    leads: bool
     note: str = ""
 
-    @property
+    @cached_property
     def other_frames(self) -> bool:
         """Whether the model was shown other pictures than those of the stage: a correction drew on them."""
-        return self.cap is not self.first and not _same_pictures(self.first, self.cap)
+        return not self.leads and not _same_pictures(self.first, self.cap)
 
 
 def arrange(caps: Sequence[Capture], labels: Sequence[str]) -> list[Shown]:
@@ -57,14 +60,16 @@ def arrange(caps: Sequence[Capture], labels: Sequence[str]) -> list[Shown]:
     """
     out: list[Shown] = []
     for cap, label in zip(caps, labels, strict=True):
-        for own in [one for one in out if one.cap is one.first]:
+        for own in [one for one in out if one.leads]:
             paired = _paired(own.cap, cap)
             if paired is not None:
-                out.append(Shown(cap, label, own.stage, own.cap, paired.partner[own.cells], paired.note))
+                out.append(
+                    Shown(cap, label, own.stage, own.cap, paired.partner[own.cells], leads=False, note=paired.note)
+                )
                 break
         else:
             stages = len({one.stage for one in out})
-            out.append(Shown(cap, label, stages, cap, cells_of(cap)))
+            out.append(Shown(cap, label, stages, cap, cells_of(cap), leads=True))
     return out
 
 
@@ -94,14 +99,11 @@ def _same_scene(first: Capture, second: Capture) -> bool:
     if (a.kind, a.width, a.height) != (b.kind, b.width, b.height) or not np.array_equal(a.times, b.times):
         return False
     one, other = first.scene, second.scene
-    if (one.speakers, one.transcript, one.question, one.box_units) != (
-        other.speakers,
-        other.transcript,
-        other.question,
-        other.box_units,
-    ):
+    if (one.speakers, one.question, one.box_units) != (other.speakers, other.question, other.box_units):
         return False
-    return bool(shown_by([*first.correction, *second.correction])) or _same_pictures(first, second)
+    if shown_by([*first.correction, *second.correction]):  # it may have drawn on the frames, and added words
+        return True
+    return one.transcript == other.transcript and _same_pictures(first, second)
 
 
 def _same_pictures(first: Capture, second: Capture) -> bool:

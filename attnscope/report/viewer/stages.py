@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from attnscope.scene import Frames
 
 Address = Callable[[int], str | None]  # of a frame: a data URI, an address, or None where it is left out
-SIDE, QUALITY = 640, 80  # largest side of a picture in a page, pixels; quality of its JPEG
-SMALLEST = 320  # pixels, of the larger side, where the budget is short
+SIDES = (640, 480, 320)  # pixels, of the larger side of pictures in a page: the first at which they fit
+QUALITY = 75  # of their JPEG
 MOST = 240  # frames with a picture
 
 
@@ -83,17 +83,15 @@ class Pictures:
     Attributes:
         cap: The capture.
         budget: Characters that they may take together.
-        side: Largest side of a picture, pixels.
     """
 
     cap: Capture
     budget: int
-    side: int = SIDE
     _uris: dict[int, str] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         total = len(self.cap.frames)
-        for side in (self.side, SMALLEST):
+        for side in SIDES:
             uris = dict(self._encoded(_evenly(total, min(total, MOST)), side))
             if sum(map(len, uris.values())) <= self.budget:
                 break

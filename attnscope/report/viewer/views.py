@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attnscope.metrics.scan import scanned
 from attnscope.report.viewer.budget import Share, Words, has_rows, share, words
 from attnscope.report.viewer.captures import groups
 from attnscope.report.viewer.looks import Attention, Look, all_looks
-from attnscope.report.viewer.packing import pack
+from attnscope.report.viewer.packing import Form, pack
 from attnscope.vocabulary import GENERATED, TURN
 
 if TYPE_CHECKING:
@@ -35,6 +36,47 @@ class Views:
     notes: list[str]
 
 
+@dataclass(frozen=True)
+class Held:
+    """Maps and masses of the looks of a capture, as arrays.
+
+    Attributes:
+        attention: Where they come from, of the groups and sets of keys that are held.
+        share: What is held.
+        maps: [V, G, T].
+        masses: [V, Q, K].
+        uniform: [V, Q, K], or [1, Q, K] where it is the same for all looks.
+    """
+
+    attention: Attention
+    share: Share
+    maps: NDArray[np.float32]
+    masses: NDArray[np.float32]
+    uniform: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, shown: Shown, share: Share) -> Held:
+        """Read them."""
+        attention, looks = Attention(shown, share.groups, share.sets), share.looks
+        maps = np.zeros((len(looks), 0, len(shown.cells)), np.float32)
+        maps = scanned(shown.cap, attention.scan(looks)) if share.groups else maps
+        masses = attention.all_masses(looks)
+        uniform = np.zeros((1, 0, 0), np.float32)
+        if share.sets:
+            uniform = np.stack([attention.uniform(look) for look in (looks[:1] if attention.alike else looks)])
+        return cls(attention, share, maps, masses, uniform)
+
+    def packed(self, count: int) -> dict[str, Any]:
+        """The first looks as `views` of viewer/src/document.ts."""
+        form = self.share.form
+        return {
+            "looks": [look.entry() for look in self.share.looks[:count]],
+            "maps": pack(self.maps[:count], form),
+            "masses": pack(self.masses[:count], form),
+            "queries": pack(self.attention.queries, "int32"),
+        } | ({"uniform": pack(self.uniform[:count], Form(deflated=form.deflated))} if self.share.sets else {})
+
+
 def views_of(shown: Sequence[Shown], ranked: Sequence[Sequence[Look]], budget: int) -> list[Views]:
     """What the document holds of each capture: the same looks of all that have the same heads.
 
@@ -46,45 +88,59 @@ def views_of(shown: Sequence[Shown], ranked: Sequence[Sequence[Look]], budget: i
     everything = [Attention(one) for one in shown]
     room = [int(budget * (1 - FOR_ROWS * has_rows(own))) for own in everything]
     shares = [share(own, heads, most) for own, heads, most in zip(everything, ranked, room, strict=True)]
-    kept = [own.looks for own in shares]
-    for n, own in enumerate(shares):
-        alike = [looks for looks, heads in zip(kept, ranked, strict=True) if set(heads) == set(ranked[n])]
-        common = set(kept[n]).intersection(*alike)
-        shares[n] = replace(own, looks=[look for look in own.looks if look in common])
-    return [_views(*one, budget) for one in zip(shown, shares, ranked, strict=True)]
+    shares = [replace(own, looks=_common(own.looks, shares, ranked, n)) for n, own in enumerate(shares)]
+    held = [Held.of(one, own) for one, own in zip(shown, shares, strict=True)]
+    least = min((_most(own, most) for own, most in zip(held, room, strict=True)), default=1.0)
+    out = []
+    for one, own, heads in zip(shown, held, ranked, strict=True):
+        count = max(1, int(least * len(own.share.looks)))
+        out.append(_views(one, own, own.packed(count), heads, budget))
+    return out
 
 
-def _views(shown: Shown, held: Share, ranked: Sequence[Look], budget: int) -> Views:
-    """The views of one capture."""
-    cap, looks = shown.cap, held.looks
+def _common(own: Sequence[Look], shares: Sequence[Share], ranked: Sequence[Sequence[Look]], n: int) -> list[Look]:
+    """The looks of a capture that all captures with the same heads hold."""
+    alike = [other.looks for other, heads in zip(shares, ranked, strict=True) if set(heads) == set(ranked[n])]
+    common = set(own).intersection(*alike)
+    return [look for look in own if look in common]
+
+
+def _most(held: Held, room: int) -> float:
+    """Which part of the looks fits: all of them, unless they are less alike than the sample that was counted on."""
+    count = len(held.share.looks)
+    while count > 1 and (size := _size(held.packed(count))) > room:
+        count = min(count - 1, int(count * room / size))
+    return count / len(held.share.looks)
+
+
+def _size(views: Mapping[str, Any]) -> int:
+    return sum(len(part["data"]) for part in views.values() if isinstance(part, dict))
+
+
+def _views(shown: Shown, held: Held, views: dict[str, Any], ranked: Sequence[Look], budget: int) -> Views:
+    """The views of one capture, with as many rows of single words as fit beside maps and masses."""
+    cap, own = shown.cap, replace(held.share, looks=held.share.looks[: len(views["looks"])])
     if not (cap.has("maps") or cap.has("masses")):
         return Views({}, [])
-    attention = Attention(shown, held.groups, held.sets)
-    maps = scanned(cap, attention.scan(looks)) if held.groups else np.zeros((len(looks), 0, len(shown.cells)))
-    views = {
-        "looks": [look.entry() for look in looks],
-        "maps": pack(maps, held.dtype),
-        "masses": pack(attention.all_masses(looks), held.dtype),
-        "queries": pack(attention.queries, "int32"),
-    }
-    if held.sets:
-        uniform = [attention.uniform(look) for look in (looks[:1] if attention.alike else looks)]
-        views["uniform"] = pack(np.stack(uniform))
-    spent = sum(len(part["data"]) for part in views.values() if isinstance(part, dict))
-    chosen = words(attention, ranked, budget - spent, held.dtype)
+    chosen = words(held.attention, ranked, budget - _size(views), own.form)
     if chosen is not None:
-        rows = np.stack([attention.rows(look, chosen.positions) for look in chosen.looks])
+        rows = np.stack([held.attention.rows(look, chosen.positions) for look in chosen.looks])
+        packed, room = pack(rows, chosen.form), budget - _size(views)
+        while len(packed["data"]) > room and len(rows) > 1:  # less alike than the sample that was counted on
+            rows = rows[: min(len(rows) - 1, int(len(rows) * room / len(packed["data"])))]
+            packed = pack(rows, chosen.form)
+        chosen = replace(chosen, looks=chosen.looks[: len(rows)])
         views["rows"] = {
             "looks": [look.entry() for look in chosen.looks],
             "queries": pack(chosen.positions, "int32"),
-            "values": pack(rows, chosen.dtype),
+            "values": packed,
         }
     entry = {
         "views": views,
-        "groups": [group for group in groups(cap) if group["name"] in held.groups],
-        "keys": [one.entry(cap) for one in held.sets],
+        "groups": [group for group in groups(cap) if group["name"] in own.groups],
+        "keys": [one.entry(cap) for one in own.sets],
     }
-    return Views(entry, _left_out(attention, held, chosen))
+    return Views(entry, _left_out(held.attention, own, chosen))
 
 
 def _left_out(attention: Attention, held: Share, chosen: Words | None) -> list[str]:
@@ -98,8 +154,8 @@ def _left_out(attention: Attention, held: Share, chosen: Words | None) -> list[s
             f"{name}: this page holds the maps of {heads:,} of {every:,} heads, those that its measures rank first, "
             f"and {means}, so that it stays small. The numbers of all heads are in the grid."
         )
-    if held.dtype == "float16" or (chosen is not None and chosen.dtype == "float16"):
-        what = "Maps and masses" if held.dtype == "float16" else "The rows of single words"
+    if held.form.dtype == "float16" or (chosen is not None and chosen.form.dtype == "float16"):
+        what = "Maps and masses" if held.form.dtype == "float16" else "The rows of single words"
         out.append(f"{name}: {what} are rounded to 16 bits (about three digits), so that the page stays small.")
     if cap.has("maps"):
         kinds = cap.query_groups.loc[~cap.query_groups["name"].isin(held.groups), "kind"].unique().tolist()

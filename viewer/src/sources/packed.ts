@@ -1,15 +1,51 @@
 // From base64 of little-endian bytes to numbers.
 
-import type { Packed } from "../document";
+import type { Packed, ViewDocument } from "../document";
 import type { Table } from "../source";
 
 const BYTES = { float32: 4, float16: 2, int32: 4 };
 
-/** The numbers of an array, float16 widened. Throws where the bytes are not those of the shape. */
-export function unpack(packed: Packed): Float32Array | Int32Array {
-  const text = atob(packed.data);
+/** Bytes of arrays that were compressed (`inflate`). */
+const inflated = new WeakMap<Packed, Uint8Array<ArrayBuffer>>();
+
+function decoded(data: string): Uint8Array<ArrayBuffer> {
+  const text = atob(data);
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+/** Expand what is compressed, once and before any number is read: browsers do it in the background. */
+export async function inflate(document: ViewDocument): Promise<void> {
+  const parts = document.captures.flatMap(({ views }) =>
+    views ? [views.maps, views.masses, views.uniform, views.rows?.values] : [],
+  );
+  for (const packed of parts) {
+    if (packed?.codec && !inflated.has(packed)) inflated.set(packed, joined(await expanded(packed), BYTES[packed.dtype]));
+  }
+}
+
+async function expanded(packed: Packed): Promise<Uint8Array> {
+  if (packed.codec !== "deflate") throw new Error(`This viewer does not know the compression ${packed.codec}.`);
+  if (!("DecompressionStream" in globalThis)) throw new Error("It needs a browser of 2023 or later.");
+  const stream = new Blob([decoded(packed.data)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Bytes that stand by their place in the number, back in the order of the numbers. */
+function joined(planes: Uint8Array, width: number): Uint8Array<ArrayBuffer> {
+  const count = Math.floor(planes.length / width);
+  const bytes = new Uint8Array(count * width);
+  for (let place = 0; place < width; place += 1) {
+    for (let i = 0; i < count; i += 1) bytes[i * width + place] = planes[place * count + i] ?? 0;
+  }
+  return bytes;
+}
+
+/** The numbers of an array, float16 widened. Throws where the bytes are not those of the shape. */
+export function unpack(packed: Packed): Float32Array | Int32Array {
+  const bytes = packed.codec ? inflated.get(packed) : decoded(packed.data);
+  if (!bytes) throw new Error("The page's data are still compressed.");
   const count = packed.shape.reduce((product, size) => product * size, 1);
   if (!(packed.dtype in BYTES) || bytes.length !== count * BYTES[packed.dtype]) {
     throw new Error(
