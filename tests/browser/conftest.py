@@ -77,7 +77,13 @@ def open_page(browser: Browser) -> Iterator[Open]:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """Captures and pages, made once for all processes of the run."""
+    """Captures and pages, made once for all processes of the run.
+
+    ATTNSCOPE_PAGES names a folder that keeps them: quick while one works on the viewer, and stale when Python changed.
+    """
+    kept = os.environ.get("ATTNSCOPE_PAGES")
+    if kept:
+        return Made(Path(kept))
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
