@@ -87,8 +87,9 @@ export function StagePanel({ source, store }: Props) {
             clip={clip.element}
             clock={clock}
             cell={cell}
+            pinned={pinned}
             text={cell < 0 ? "" : cellText(stage, frame, cell, overlay.value, change).join(" · ")}
-            onCell={(at, chosen) => (chosen ? setPinned(at === pinned ? -1 : at) : setPassed(at))}
+            onCell={(at, chosen) => (chosen ? setPinned(at) : setPassed(at))}
             onPerson={preview.showPerson}
           />
           <div class="stage-scale">

@@ -26,6 +26,7 @@ interface Props {
   clock: Signal<number>;
   dark: boolean;
   cell: number; // that is read out; -1: none
+  pinned: number; // that was chosen
   text: string; // its numbers
   /** `chosen` where it was clicked, tapped or reached by a key, else the pointer passes. */
   onCell: (cell: number, chosen: boolean) => void;
@@ -97,7 +98,10 @@ export function Picture(props: Props) {
         class="stage-cells"
         aria-label={`Frame ${frame + 1} of ${stage.frames.length}${time}. Arrow keys go from cell to cell and read its numbers; Escape leaves the cell.`}
         onKeyDown={onKeyDown}
-        onClick={(event) => props.onCell(under(event), true)}
+        onClick={(event) => {
+          const clicked = under(event);
+          props.onCell(clicked === props.pinned ? -1 : clicked, true);
+        }}
         onPointerMove={(event) => {
           if (event.pointerType !== "mouse") return;
           props.onCell(under(event), false);
