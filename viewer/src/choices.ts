@@ -45,11 +45,11 @@ export function sameShown(a: Shown, b: Shown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
 
-/** What a page shows first: the head with the highest number of the first measure, and the words of the answer. */
+/** What a page shows first: what its document names, else the head with the highest number of the first measure. */
 export function beginning(source: Source): State {
   const { document } = source;
   const [measure] = document.measures;
-  return {
+  const own: State = {
     shown: { capture: 0 },
     look: firstLook(source, measure?.id ?? ""),
     query: firstQuery(document.captures[0]),
@@ -60,6 +60,25 @@ export function beginning(source: Source): State {
     // A clip of its own stands beside the first: nothing of the two can be subtracted
     beside: otherStage(document),
   };
+  return { ...own, ...named(source) };
+}
+
+/** What the document names, as far as it is there. */
+function named(source: Source): Partial<State> {
+  const { document } = source;
+  const { shown, look, query, measure, frame, person } = document.first ?? {};
+  const out: Partial<State> = {};
+  if (shown && choices(document).some((choice) => sameShown(choice.shown, shown))) out.shown = shown;
+  const at = out.shown ? ("capture" in out.shown ? out.shown.capture : out.shown.to) : 0;
+  const capture = document.captures[at];
+  const stage = document.stages[capture?.stage ?? 0];
+  if (look && source.has(at, look)) out.look = look;
+  if (query?.kind === "group" && capture?.groups.some(({ name }) => name === query.name)) out.query = query;
+  if (query?.kind === "token" && capture?.tokens.some(({ position }) => position === query.position)) out.query = query;
+  if (document.measures.some(({ id }) => id === measure)) Object.assign(out, { measure });
+  if (frame !== undefined && stage?.frames[frame]) out.frame = frame;
+  if (stage?.people.some(({ name }) => name === person)) Object.assign(out, { person });
+  return out;
 }
 
 function otherStage(document: ViewDocument): number | null {

@@ -3,6 +3,8 @@
 // One document holds one or several captures. Numbers are the capture's own; a `Packed` array is float32 unless it says
 // float16, and then the page says so. Names and texts come from users and models: they are shown as text, never as HTML.
 
+import type { State } from "./state";
+
 /** Numbers, row-major: base64 of little-endian bytes. NaN means "not defined". */
 export interface Packed {
   dtype: "float32" | "float16" | "int32";
@@ -29,6 +31,8 @@ export interface ViewDocument {
   measures: Measure[];
   /** Sentences about what the document leaves out for the sake of its size; may be empty. */
   notes: string[];
+  /** What is shown first, where the page has something to say about it; the address of the page wins. */
+  first?: Partial<Pick<State, "shown" | "look" | "query" | "measure" | "frame" | "person">>;
 }
 
 export interface Stage {

@@ -13,7 +13,7 @@ import { type WidgetModel, widgetSource } from "./sources/widget";
 import { stageStyle } from "./stage";
 import { store } from "./state";
 import css from "./style.css";
-import { Failure, Viewer, type ViewerProps } from "./viewer";
+import { Failure, Guard, Viewer, type ViewerProps } from "./viewer";
 import { wordsStyle } from "./words";
 
 /** Show a source in an element. Returns how to take it away. */
@@ -24,14 +24,27 @@ function show(element: Element, source: Source, address: Place, place: ViewerPro
   const chosen = store(beginning(source));
   const bound = bind(chosen, source.document, address);
   element.textContent = "";
-  draw(<Viewer source={source} store={chosen} ignored={bound.ignored} place={place} />, element);
+  draw(
+    <Guard onFailure={() => standBack(element)}>
+      <Viewer source={source} store={chosen} ignored={bound.ignored} place={place} />
+    </Guard>,
+    element,
+  );
   return () => {
     bound.close();
     draw(null, element);
   };
 }
 
+/** The page shows what it has without the viewer, and beside it what failed. */
+function standBack(element: Element): void {
+  document.documentElement.classList.remove("viewing");
+  const section = element.closest<HTMLElement>(".interactive");
+  if (section) section.style.display = "block";
+}
+
 function fail(element: Element, error: unknown): void {
+  standBack(element);
   const reason = error instanceof Error ? error.message : String(error);
   draw(<Failure reason={`The interactive view cannot be shown. ${reason}`} />, element);
 }
@@ -59,14 +72,14 @@ async function start(): Promise<void> {
     if (data) {
       const view = JSON.parse(data.textContent ?? "") as ViewDocument;
       await inflate(view);
+      document.documentElement.classList.add("viewing"); // the page hides what the viewer replaces
       show(element, new EmbeddedSource(view), pageAddress, "report");
       // A link to what somebody saw leads there
       if (pageAddress.read().includes("=")) requestAnimationFrame(() => element.scrollIntoView());
     } else if (server) {
       element.textContent = "The document is loading …";
       show(element, await serverSource(), pageAddress, "page");
-    } else return;
-    document.documentElement.classList.add("viewing"); // the page hides what the viewer replaces
+    }
   } catch (error) {
     fail(element, error);
   }

@@ -1,6 +1,7 @@
 // The viewer as a whole: choices on top; on the left the frames, which stay in sight; on the right what drives them.
 
 import type { Signal } from "@preact/signals";
+import { Component, type ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { storeBeside } from "./beside";
 import { BesideControl, LookControl, MeasureControl, QueryControl, ShownControl } from "./controls";
@@ -153,6 +154,21 @@ function Live({ source, store }: { source: Source; store: Store }) {
       {`Shown: ${lookInWords(look)}; ${shownInWords(source.document.captures, shown)}`}
     </p>
   );
+}
+
+/** Says that a part of the viewer failed, instead of leaving a hole; `onFailure` lets the page show what it has without. */
+export class Guard extends Component<{ children: ComponentChildren; onFailure: () => void }, { reason: string }> {
+  override state = { reason: "" };
+
+  override componentDidCatch(error: unknown): void {
+    this.setState({ reason: error instanceof Error ? error.message : String(error) });
+    this.props.onFailure();
+  }
+
+  override render() {
+    if (!this.state.reason) return this.props.children;
+    return <Failure reason={`The interactive view has a fault and ended: ${this.state.reason}.`} />;
+  }
 }
 
 /** A failure, said where the viewer would stand. */
