@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attnscope.errors import RequestError
 from attnscope.families import NO_PLACES
 from attnscope.model.layouts import LAYOUTS, View
+from attnscope.model.place import coverage as covered_shares
 from attnscope.model.positions import context_note
 from attnscope.model.prompt import write_prompt
 from attnscope.model.render import DEFAULT_TEMPLATE
@@ -19,7 +20,7 @@ from attnscope.model.sound import sound_note
 from attnscope.scene import Finding
 from attnscope.scene.findings import counts_of, listed, plural
 from attnscope.transformers_names import is_pixels
-from attnscope.vocabulary import COVERED, NOWHERE, group_name, has_cell, is_visual
+from attnscope.vocabulary import COVERED, NOWHERE, covered_speakers, group_name, has_cell, is_visual
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from attnscope.scene import Frames, ScenePreview
 
 MOST = 0.5  # of a box outside of all cells, or of the cells of two people: from there it is worth a warning (ours)
+_OF_CELLS = ("box_cropped", "box_without_cell", "shared_cells")  # kinds of findings
 Rectangle = tuple[float, float, float, float]
 
 
@@ -139,9 +141,7 @@ def preview_model(
     alone = written.placing.how != NOWHERE and not frames.media
     views = _views(loaded, written.processed, frames) if alone else []
     size = _picture_size(loaded, written.processed, len(frames.images)) if alone else None
-    covered = [group_name(COVERED, name) for name in preview.boxes.speakers]
-    shares = tokens[covered].to_numpy(np.float64).T  # [S, N]
-    owners = np.greater_equal(shares, coverage)  # NaN (no cell) is never at least anything
+    owners = _owners(tokens, preview, coverage)
     cells = [_frame_cells(tokens, owners, views, number, size) for number in range(len(frames.images))]
     beyond = context_note(loaded, written.processed)
     findings = [
@@ -155,6 +155,39 @@ def preview_model(
         *(cell_findings(preview, cells, coverage) if written.placing.how != NOWHERE else []),
     ]
     return ModelPreview(loaded.id, loaded.family, written.text, tokens, written.placing, coverage, cells, findings)
+
+
+def move_boxes(model: ModelPreview, preview: ScenePreview) -> ModelPreview:
+    """What `preview_model` gives for other boxes in the same frames and prompt, without writing the prompt again.
+
+    Args:
+        model: Of the same scene, of which nothing but `speakers` may differ.
+        preview: The scene with its boxes as they are now.
+    """
+    old = model.tokens.drop(columns=[group_name(COVERED, name) for name in covered_speakers(model.tokens)])
+    frames = old[["frame_first", "frame_last"]].to_numpy(np.int32)
+    cells = old[["x0", "y0", "x1", "y1"]].to_numpy(np.float32)
+    names = [group_name(COVERED, name) for name in preview.boxes.speakers]
+    shares = [covered_shares(cells, frames, boxes) for boxes in preview.boxes.xyxy]
+    tokens = old.assign(**dict(zip(names, shares, strict=True)))
+    owners = _owners(tokens, preview, model.coverage)
+    seen = [replace(frame, owners=owners[:, _in_frame(tokens, number)]) for number, frame in enumerate(model.frames)]
+    kept = [finding for finding in model.findings if finding.kind not in _OF_CELLS]
+    new = cell_findings(preview, seen, model.coverage) if model.placing.how != NOWHERE else []
+    return replace(model, tokens=tokens, frames=seen, findings=[*kept, *new])
+
+
+def _owners(tokens: pd.DataFrame, preview: ScenePreview, least: float) -> NDArray[np.bool_]:
+    """Which tokens are whose, [S, N]."""
+    covered = [group_name(COVERED, name) for name in preview.boxes.speakers]
+    shares = tokens[covered].to_numpy(np.float64).T  # [S, N]
+    return np.asarray(np.greater_equal(shares, least))  # NaN (no cell) is never at least anything
+
+
+def _in_frame(tokens: pd.DataFrame, number: int) -> NDArray[np.bool_]:
+    """The tokens that have a cell in a frame, [N]."""
+    shown = (tokens["frame_first"] <= number) & (number <= tokens["frame_last"])
+    return np.asarray(has_cell(tokens) & shown.to_numpy())
 
 
 def cell_findings(preview: ScenePreview, frames: Sequence[FrameCells], coverage: float) -> list[Finding]:
@@ -220,7 +253,7 @@ def _frame_cells(
     number: int,
     size: tuple[int, int] | None,
 ) -> FrameCells:
-    here = has_cell(tokens) & ((tokens["frame_first"] <= number) & (number <= tokens["frame_last"])).to_numpy()
+    here = _in_frame(tokens, number)
     cells = tokens.loc[here, ["x0", "y0", "x1", "y1"]].to_numpy(np.float32)
     if not len(cells):
         return FrameCells(cells, owners[:, here], None, None)

@@ -84,6 +84,12 @@ def _facts(scene: ScenePreview, model: ModelPreview | None) -> list[str]:
         facts.append(f"{item.video.name} is shown in the same prompt, {rows}; it begins at {seconds(item.start)} s")
     if model is None:
         return [*facts, "Frames are drawn as stored and upright, not as a processor gives them to a model"]
+    return [*facts, *model_facts(scene, model)]
+
+
+def model_facts(scene: ScenePreview, model: ModelPreview) -> list[str]:
+    """What a model gets of a scene, a sentence each."""
+    frames, facts = scene.frames, list[str]()
     cells = [len(frame.cells) for frame in model.frames]
     sizes = {frame.size for frame in model.frames}
     facts.append(f"For {model.model} the prompt has {len(model.tokens):,} tokens, {_visual(model):,} of them visual")

@@ -111,7 +111,17 @@ def preview_scene(scene: Scene, sampling: Sampling | None = None) -> ScenePrevie
         ['1 of 1 turns has no speaker', 'Eva, Cleo, Ada, Dan and Ben have boxes and no turn']
     """
     sampling = scene_sampling(scene, sampling)
-    frames = read_scene_frames(scene, sampling)
+    return preview_frames(scene, read_scene_frames(scene, sampling), sampling)
+
+
+def preview_frames(scene: Scene, frames: Frames, sampling: Sampling) -> ScenePreview:
+    """As `preview_scene`, of frames that are read already.
+
+    Args:
+        scene: The scene; its times lie within the frames' video (`check_against`).
+        frames: Its frames.
+        sampling: As they were read, with what the scene says about time (`scene_sampling`).
+    """
     boxes, window = scene_boxes(scene, frames), _window(frames, sampling)
     turns, times = scene.transcript, frames.times
     inside = np.array([inside_frames(t.start, t.end, times) for t in turns]).reshape(len(turns), len(times))

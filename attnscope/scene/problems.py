@@ -80,19 +80,33 @@ def one_line(source: str, error: ValidationError, root: Sequence[str | int] = ()
     Returns:
         For example `scene.json: speakers.Guest.segments[0].start: -1 is less than 0`.
     """
-    problems = error.errors(include_url=False)
-    first = problems[0]
-    path = field_path((*root, *first["loc"]))
-    context = first.get("ctx", {})
-    if first["type"] == "value_error":
-        message = str(context["error"])
-        if message.startswith((".", "[")):  # a validator of an object names the field inside it
-            path, message = (path + message if path else message.removeprefix(".")), ""
-    else:
-        message = _MESSAGES.get(first["type"], first["msg"]).format(**{**context, "value": show(first["input"])})
+    problems = located(error, root)
+    path, message = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     line = ": ".join(part for part in (source, path, message) if part) + more
     return " ".join(line.encode("utf-8", "backslashreplace").decode().split())
+
+
+def located(error: ValidationError, root: Sequence[str | int] = ()) -> list[tuple[str, str]]:
+    """All problems of a pydantic error: the field of each, and what is wrong there.
+
+    Args:
+        error: What pydantic raised.
+        root: As in `one_line`.
+    """
+    return [_located(problem, root) for problem in error.errors(include_url=False)]
+
+
+def _located(problem: Any, root: Sequence[str | int]) -> tuple[str, str]:
+    path, context = field_path((*root, *problem["loc"])), problem.get("ctx", {})
+    if problem["type"] != "value_error":
+        message = _MESSAGES.get(problem["type"], problem["msg"])
+        return path, message.format(**{**context, "value": show(problem["input"])})
+    message = str(context["error"])
+    if not message.startswith((".", "[")):
+        return path, message
+    inner, _, message = message.partition(": ")  # a validator of an object names the field inside it
+    return (path + inner if path else inner.removeprefix(".")), message
 
 
 def read_text(path: Path) -> str:

@@ -143,6 +143,46 @@ def video_frames(path: Path, numbers: Sequence[int]) -> Iterator[npt.NDArray[np.
         reader.close()
 
 
+class OpenVideo:
+    """A video that stays open, for one who looks at any of its frames in any order.
+
+    Attributes:
+        timeline: When every frame is shown.
+        lead: Seconds from the beginning of the file to the first picture, if it has sound; players count from there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open a video and read its packets.
+
+        Raises:
+            MediaError: Not a video, or no picture in it.
+        """
+        check_versions("av")
+        self._reader = _Reader(path)
+        try:
+            self.timeline = self._reader.scan()
+            self.lead = self._reader.lead(self.timeline)
+        except FFmpegError as error:
+            self._reader.close()
+            raise MediaError(f"{path}: the video cannot be decoded ({error.strerror})") from None
+
+    def frame(self, number: int) -> npt.NDArray[np.uint8]:
+        """A frame, upright RGB [H, W, 3] uint8.
+
+        Raises:
+            MediaError: It does not decode.
+        """
+        try:
+            self._reader.rewind(number)
+            return self._reader.pixels(self.timeline, number)
+        except FFmpegError as error:
+            raise MediaError(f"{self._reader.path}: the video cannot be decoded ({error.strerror})") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+
 class _Reader:
     """One open video: scanned once, then asked for frames in increasing order."""
 
@@ -288,6 +328,18 @@ class _Reader:
         if frame is None or frame.is_corrupt:
             raise MediaError(f"{self.path}: the frame at {seconds(timeline.times[number])} s cannot be decoded")
         return _upright(frame)
+
+    def lead(self, timeline: Timeline) -> float | None:
+        """Seconds by which the sound or picture that comes first is ahead of the first picture; None without sound."""
+        if not self.container.streams.audio:
+            return None
+        start = (self.container.start_time or 0) / av.time_base
+        return 0.0 if timeline.counted else max(float(int(timeline.pts[0]) * timeline.tick) - start, 0.0)
+
+    def rewind(self, number: int) -> None:
+        """Begin anew where a frame that is wanted lies behind, for decoders only go on."""
+        if number <= self._at:
+            self._reopen()
 
     def _seek_near(self, timeline: Timeline, number: int) -> None:
         """Go to the last keyframe before a frame, if it is well ahead of where the decoder stands."""

@@ -45,6 +45,7 @@ FLAGS = {
     "rows": "--rows",
     "rule": "--score",
     "sample": "--sample",
+    "save": "--save",
     "scene": "--scene",
     "seed": "--seed",
     "settings": "--set",

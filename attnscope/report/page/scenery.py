@@ -159,14 +159,20 @@ def _path(cells: NDArray[np.float32]) -> str:
     return "".join(f"M{x0:.4g} {y0:.4g}H{x1:.4g}V{y1:.4g}H{x0:.4g}z" for x0, y0, x1, y1 in cells.tolist())
 
 
+def as_given(picture: Image.Image, seen: FrameCells | None) -> Image.Image:
+    """A frame at the resolution at which a model gets it, in its own size; as it is where that is not known."""
+    if seen is None or seen.region is None or seen.size is None:
+        return picture
+    left, top, right, bottom = (round(edge) for edge in seen.region)
+    part = picture.crop((left, top, right, bottom)).resize(seen.size, Image.Resampling.BICUBIC)
+    given = picture.copy()
+    given.paste(part.resize((right - left, bottom - top), Image.Resampling.BICUBIC), (left, top))
+    return given
+
+
 def _picture(image: NDArray[np.uint8], size: tuple[int, int], seen: FrameCells | None) -> str:
     """A frame as a data URI; what a model gets of it no finer than the model gets it."""
-    picture = Image.fromarray(image)
-    if seen is not None and seen.region is not None and seen.size is not None:
-        edges = [round(edge) for edge in seen.region]
-        part = picture.crop((edges[0], edges[1], edges[2], edges[3])).resize(seen.size, Image.Resampling.BICUBIC)
-        coarse = part.resize((edges[2] - edges[0], edges[3] - edges[1]), Image.Resampling.BICUBIC)
-        picture.paste(coarse, (edges[0], edges[1]))
+    picture = as_given(Image.fromarray(image), seen)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
