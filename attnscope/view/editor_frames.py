@@ -65,7 +65,7 @@ class _Animation:
             self._at += 1
             if self._at == number:
                 return np.asarray(on_white(image).convert("RGB"))
-        raise RequestError.of("number", number, "is no frame of this animation")
+        raise RequestError(f"frame {number:,}: is not in this animation")
 
     def _begin(self) -> Iterator[Image.Image]:
         return (image for _, image in animation_frames(self._path))
@@ -128,7 +128,7 @@ class SourceFrames:
             MediaError: It does not decode.
         """
         if not 0 <= number < len(self.times):
-            raise RequestError.of("number", number, f"is not one of the {len(self.times):,} frames")
+            raise RequestError(f"frame {number:,}: is not one of the {len(self.times):,} frames")
         with self._lock:
             if number in self._kept:
                 self._kept.move_to_end(number)

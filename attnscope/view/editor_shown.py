@@ -137,7 +137,7 @@ class ShownFrames:
             shown = self.last
         count = 0 if shown is None else len(shown.preview.frames.times)
         if shown is None or not 0 <= number < count:
-            raise RequestError.of("frame", number, f"is not one of the {count} sampled frames")
+            raise RequestError(f"frame {number:,}: is not one of the {count} sampled frames")
         seen = None if shown.model is None else shown.model.frames[number]
         return encoded(as_given(Image.fromarray(shown.preview.frames.images[number]), seen))
 

@@ -33,9 +33,12 @@ class EditorOptions:
         ),
     ] = None
     transcript: Annotated[
-        Path | None, option("Begin with these turns: .srt, .vtt or .json, or FORMAT:PATH.", "FILE")
+        Path | None, option("What is said: .srt, .vtt or .json, or FORMAT:PATH (whisperx:talk.json).", "FILE")
     ] = None
-    speakers: Annotated[Path | None, option("Begin with these boxes: .json, or FORMAT:PATH.", "FILE")] = None
+    speakers: Annotated[
+        Path | None,
+        option("Where speakers are seen: .json with their boxes, or FORMAT:PATH (cvat:tracks.xml).", "FILE"),
+    ] = None
     save: Annotated[
         Path | None, option("Save here; a new file beside the scene (SCENE-edited.json) if not given.", "FILE")
     ] = None

@@ -29,6 +29,8 @@ DIFFERENT = {
     "--words": "one source of words, or several that are joined",
     "--fps": "how often frames are taken, or what numbers of frames in annotations count by",
     "--set": "parameters of a correction, or options of a format",
+    "--scene": "what is shown, or what is edited and may not be there yet",
+    "--video": "what a scene is begun with, or what all sources of an import are about",
     "--heads": "heads that are cut, or that a correction acts on",
 }
 
