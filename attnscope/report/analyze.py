@@ -137,7 +137,7 @@ def _write(report: Draft, analysis: Analysis, settings: Mapping[str, Any], capti
         sections=parts,
         captures=pages,
         caption=caption,
-        viewer=embed(_document(analysis, parts)),
+        viewer=embed(_document(analysis, parts, verdict.facts)),
         parts={
             "verdict": verdict,
             "stages": [
@@ -174,12 +174,12 @@ def sections(analysis: Analysis, meanwhile: Callable[[], None] = lambda: None) -
     return draw_sections(analysis.output, makers, meanwhile)
 
 
-def _document(analysis: Analysis, parts: Sequence[Section]) -> dict[str, Any]:
+def _document(analysis: Analysis, parts: Sequence[Section], facts: Mapping[str, Any]) -> dict[str, Any]:
     """What the viewer shows: the first captures, as the frames of the page."""
     caps, names = analysis.caps[:MOST_OVERLAYS], analysis.names[:MOST_OVERLAYS]
     own = [{family: table[table["capture"] == name] for family, table in analysis.tables.items()} for name in names]
     figures = [picture for part in parts for picture in part.pictures]
-    return view_document(caps, own, names if len(names) > 1 else [""], budget=room(figures))
+    return view_document(caps, own, names if len(names) > 1 else [""], budget=room(figures), facts=facts)
 
 
 def write_tables(

@@ -148,7 +148,7 @@ def _write(
         sections=sections,
         captures=pages,
         caption=caption,
-        viewer=embed(view_document(caps, [before, after], NAMES, budget=room(figures))),
+        viewer=embed(view_document(caps, [before, after], NAMES, budget=room(figures), facts=judged.facts)),
         parts={
             "verdict": judged,
             "missing": missing,

@@ -133,6 +133,7 @@ class Reading:
                         "high": look.band(name)[1],
                         "lift": look.lift[i],
                         "layers_led": look.led(name),
+                        "layer_most": layer_most(look, name),
                         "heads_led": len(look.heads_led(name)),
                     }
                     for i, name in enumerate(look.names)
@@ -261,13 +262,19 @@ def _role(reading: Reading, name: str) -> str:
     return f" ({listed(roles)})" if roles else ""
 
 
+def layer_most(look: Gaze, name: str) -> int | None:
+    """Of the layers in which a person comes first the one with the largest share; None where there is none."""
+    shares = dict(zip(look.layers.tolist(), look.by_layer[:, look.names.index(name)].tolist(), strict=True))
+    return max(look.led(name), key=lambda layer: shares[layer], default=None)
+
+
 def _places(look: Gaze, first: str) -> list[str]:
     """Layers and heads in which a person comes first, and how that compares with even attention."""
     who, at = name_of(first), look.names.index(first)
     sentences, led = [], look.led(first)
-    if led:
+    top = layer_most(look, first)
+    if top is not None:
         rows = {int(layer): row for row, layer in enumerate(look.layers)}
-        top = max(led, key=lambda layer: look.by_layer[rows[layer], at])
         heads = sum(layer == top for layer, _ in look.heads_led(first))
         own = int(np.isfinite(look.by_head[rows[top]]).all(-1).sum())
         most = f"{share(look.by_layer[rows[top], at])}, first in {heads} of {count(own, 'head')}"

@@ -13,6 +13,7 @@ from attnscope.report.viewer import measures
 from attnscope.report.viewer.budget import rank
 from attnscope.report.viewer.captures import capture_of
 from attnscope.report.viewer.looks import Look
+from attnscope.report.viewer.opening import opening, person_of
 from attnscope.report.viewer.shown import Shown, arrange
 from attnscope.report.viewer.stages import Pictures, stage_of
 from attnscope.report.viewer.views import views_of
@@ -37,6 +38,7 @@ def view_document(
     *,
     budget: int = BUDGET,
     title: str = "",
+    facts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The document of a page, with everything that it shows inside.
 
@@ -46,6 +48,7 @@ def view_document(
         labels: What each is called: before, after, control, a name, or "".
         budget: Characters that it may take as JSON.
         title: Its title; by default the model's name.
+        facts: Facts of the page's verdict, with which the viewer begins.
 
     Returns:
         A `ViewDocument` of viewer/src/document.ts, JSON-able.
@@ -55,7 +58,7 @@ def view_document(
     """
     shown = arrange(caps, labels or [""] * len(caps))
     numbers = [measures.values(cap, own) for cap, own in zip(caps, tables or map(measures.compute, caps), strict=True)]
-    lines = measures.measures(caps, numbers)
+    lines, about = measures.measures(caps, numbers), f"answer_lift:{person_of(facts or {})}"
     pictures = _pictures(shown, int(budget * PICTURES))
     document = skeleton(shown, lambda capture, frame: pictures[capture](frame), title=title)
     document["measures"] = [line.entry() for line in lines]
@@ -63,12 +66,14 @@ def view_document(
     for view, own in zip(document["captures"], numbers, strict=True):
         view["values"] = {name: value.packed() for name, value in own.items()}
     left = budget - len(json.dumps(document))
-    parts = views_of(shown, _ranked(caps, numbers, lines), left // len(shown))
+    ranked = _ranked(caps, numbers, sorted(lines, key=lambda line: line.id != about))  # a stable sort
+    parts = views_of(shown, ranked, left // len(shown))
     for view, part in zip(document["captures"], parts, strict=True):
         view |= part.entry
     document["notes"] += list(dict.fromkeys(note for part in parts for note in part.notes))
     cleaned: dict[str, Any] = clean(document)
-    return cleaned
+    first = opening(facts or {}, cleaned)
+    return cleaned if first is None else cleaned | {"first": first}
 
 
 def skeleton(shown: Sequence[Shown], address: Address, *, title: str = "", exact: bool = False) -> dict[str, Any]:
