@@ -52,7 +52,7 @@ export function Viewer({ source, store, ignored, place }: ViewerProps) {
           This page does not have all that its address asks for, and shows the rest. Ignored: {ignored.value.join("; ")}.
         </div>
       )}
-      <Answers source={source} />
+      {place !== "report" && <Answers source={source} />}
       <div class="choices">
         <ShownControl source={source} store={store} id={id} />
         <QueryControl source={source} store={store} />

@@ -144,7 +144,7 @@ function Tip({ hovered }: { hovered: Signal<Hovered | null> }) {
   if (!hovered.value) return null;
   const { cell, x, y } = hovered.value;
   return (
-    <div class="tip" role="tooltip" style={{ left: `${x}px`, top: `${y}px` }}>
+    <div class="heads-tip" role="tooltip" style={{ left: `${x}px`, top: `${y}px` }}>
       <b>{cell.title}</b>
       {cell.facts.map((fact) => (
         <span key={fact}>{fact}</span>

@@ -44,7 +44,7 @@ export function Timeline({ stage, clock, frame, live, overlay, colors, change, o
   return (
     <div class="stage-line">
       <div class="stage-lanes">
-        <span class="stage-who plain">attention</span>
+        <span class="stage-who general">attention</span>
         <div {...track} class={`stage-track stage-strength${overlay ? "" : " unknown"}`}>
           {overlay && <Strength stage={stage} overlay={overlay} colors={colors} change={change} place={place} />}
           <Playhead clock={clock} place={place} />
