@@ -114,7 +114,9 @@ export function WordsPanel({ source, store }: Props) {
       </Part>
       <details onToggle={(event) => setUnfolded(event.currentTarget.open)}>
         <summary>The whole prompt, with the system’s text and the template</summary>
-        <div class="words-whole">{unfolded && <Text tokens={parts.prompt} name="The whole prompt" />}</div>
+        <div class="words-whole" tabIndex={0} role="group" aria-label="The whole prompt">
+          {unfolded && <Text tokens={parts.prompt} name="The whole prompt, word by word" />}
+        </div>
       </details>
       <Resting rests={rests} say={say} root={root} />
     </section>
