@@ -21,7 +21,6 @@ def main() -> None:
         pages = {
             "demo-analysis.html": made.report,
             "demo-before-after.html": made.comparison,
-            "demo-control.html": made.control,
         }
         for name, page in pages.items():
             text = page.read_text(encoding="utf-8").replace(str(out.parent.resolve()) + "/", "")

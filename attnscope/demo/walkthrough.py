@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import shutil
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attnscope.capture import open as open_capture
 from attnscope.capture.plan import Plan
 from attnscope.capture.run import Progress, capture
-from attnscope.correct import SocialBias, rerun
+from attnscope.correct import Correction, SocialBias
+from attnscope.correct.apply.rerun import rerun_each
+from attnscope.correct.controls import control
 from attnscope.demo.scenes import write_scenes
 from attnscope.errors import Argument, RequestError
 from attnscope.files import LOCK, exists, is_folder
@@ -30,7 +33,7 @@ SEED, PEOPLE, TASK = 38, 5, "target"
 CORRECTION = SocialBias(
     rows="answer", strength="constant", alpha=8.0, heads="2.0,2.1,2.2,2.3,2.4,2.5,2.6,2.7", toward="asked"
 )
-CONTROL = replace(CORRECTION, toward="everyone")  # singles nobody out, so nothing should change
+CONTROL = "all boxes"  # singles nobody out, so nothing should change
 _MARK = "made-by-attnscope-demo"
 NOTE = (
     "roundtable is a tiny model, trained on drawn scenes with at most three people so that it fails in crowds. "
@@ -67,7 +70,7 @@ class Demo:
     runs: tuple[Run, ...]
     report: Path
     comparison: Path
-    control: Path
+    verdict: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -88,7 +91,7 @@ class Demo:
             "runs": runs,
             "report": str(self.report),
             "comparison": str(self.comparison),
-            "control": str(self.control),
+            "verdict": list(self.verdict),
         }
 
     def describe(self) -> str:
@@ -101,14 +104,15 @@ class Demo:
         ]
         return "\n".join(
             [
-                NOTE,
+                f"look at this first      {self.comparison}",
+                f"where attention goes    {self.report}",
                 "",
                 f"{self.question} (right: {self.expected})",
                 *lines,
                 "",
-                f"where attention goes   {self.report}",
-                f"before and after       {self.comparison}",
-                f"before and control     {self.control}",
+                *self.verdict,
+                "",
+                NOTE,
             ]
         )
 
@@ -142,12 +146,15 @@ def _run_all(out: Path, progress: Progress | None) -> Demo:
     before = out / "before.h5"
     capture(model, scene, before, plan=Plan(qk=True), max_new_tokens=4, progress=progress).close()
     report = analyze([before], out / "analysis", caption=NOTE).report
-    runs, pages = [_run("plain", before)], []
-    for what, name, correction in (("corrected", "after", CORRECTION), ("control", "control", CONTROL)):
-        rerun(before, [correction], out / f"{name}.h5", model=model, progress=progress).close()
-        runs.append(_run(what, out / f"{name}.h5"))
-        pages.append(compare(before, out / f"{name}.h5", out / f"{name}-report", caption=NOTE).report)
-    return Demo(path, scene.question or "", scene.answer or "", tuple(runs), report, *pages)
+    after, beside = out / "after.h5", out / "control.h5"
+    runs: dict[Path, Sequence[Correction]] = {after: [CORRECTION], beside: control([CORRECTION], CONTROL)}
+    for cap in rerun_each(before, runs, model=model, progress=progress):
+        cap.close()
+    page = compare(before, after, out / "comparison", control=beside, caption=NOTE)
+    verdict = tuple(str(lead) for lead in page.numbers["verdict"]["leads"])
+    paths = {"plain": before, "corrected": after, "control": beside}
+    told = tuple(_run(what, path) for what, path in paths.items())
+    return Demo(path, scene.question or "", scene.answer or "", told, report, page.report, verdict)
 
 
 def _run(what: str, path: Path) -> Run:

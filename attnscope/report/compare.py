@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from attnscope.metrics.headline import NO_SINKS, headline
 from attnscope.metrics.headline import change as tidy_change
 from attnscope.progress import Progress, part_of
 from attnscope.report.change import Change
+from attnscope.report.control import Difference, check_control, uneven
 from attnscope.report.cost import cost
 from attnscope.report.figures.labels import learn_scenes
 from attnscope.report.figures.style import styled
@@ -45,7 +47,7 @@ NO_SINK = (
 )
 
 NO_BAND = "No box was disturbed: a capture has no speakers' boxes, or no maps of attention, so no number has a band."
-NAMES = ("before", "after")
+NAMES = ("before", "after", "control")
 
 
 def compare(
@@ -59,8 +61,9 @@ def compare(
     csv: bool = False,
     caption: str = "",
     progress: Progress | None = None,
+    control: str | Path | None = None,
 ) -> Summary:
-    """Report what changed between two captures of one scene.
+    """Report what changed between two captures of one scene, and beside a correction what its control changed.
 
     Everything is put there at the end: what is interrupted leaves the folder as it was. A report that is there is
     replaced, with its tables and figures.
@@ -77,13 +80,15 @@ def compare(
         csv: Also write tables of more than 30,000 rows (`attnscope.metrics.export.CSV_ROWS`) as CSV.
         caption: A sentence that readers must see first, under the title.
         progress: Called with (what, done, total); a total of 0 is not known.
+        control: The capture of the same correction, as strong, on other cells or heads: what it does too is no effect
+            of where the correction draws to.
 
     Returns:
         Where everything is, the change of the headline numbers, of the answer and of the options, and notes.
 
     Raises:
-        RequestError: If the prompts differ in more than what a correction told the model, layers or heads differ, or
-            an option is out of range.
+        RequestError: If the prompts differ in more than what a correction told the model, layers or heads differ, an
+            option is out of range, or `control` is no control of the correction (`attnscope.report.control`).
         FormatError: If a file is not a complete capture.
         RunError: If the output cannot be written.
 
@@ -94,9 +99,14 @@ def compare(
     """
     check_options(threshold, denominator)
     with ExitStack() as stack:
-        first, second = caps = open_all([before, after], stack, one_model=False)
-        check_weights(first, second)
-        paired = pair(first, second)
+        beside = [] if control is None else [control]
+        caps = open_all([before, after, *beside], stack, one_model=False)
+        first, second, *others = caps
+        for cap in (second, *others):
+            check_weights(first, cap)
+        paired, *_ = [pair(first, cap) for cap in (second, *others)]
+        for cap in others:
+            check_control(second, cap)
         subject(first, speaker)
         settings: dict[str, Any] = {"speaker": speaker, "threshold": threshold, "denominator": denominator}
         settings["jitter"] = None if jitter is None else dict(jitter)
@@ -110,22 +120,27 @@ def _write(
     report: Draft, caps: Sequence[Capture], paired: Pairing, settings: Mapping[str, Any], caption: str
 ) -> Summary:
     """Compute everything and write it."""
-    (first, second), output = caps, report.output
+    (first, second, *others), output = caps, report.output
+    names = NAMES[: len(caps)]
     threshold, denominator, jitter = (settings[name] for name in ("threshold", "denominator", "jitter"))
-    (before, after), banded = _tables(caps, threshold, jitter, output.progress)
-    numbers = headline_change(before, after, denominator, banded)
-    answers, spent = options_change(first, second), cost(first, second)
+    (before, after, *control), banded = _tables(caps, threshold, jitter, output.progress)
+    numbers = headline_change(before, after, denominator, banded, control[0] if control else None)
+    answers, spent = options_change(first, second, *others), cost(first, second)
     texts, verdicts = [answer_text(cap) for cap in caps], [verdict(cap) for cap in caps]
     changed = {f: banded[f] if f in banded else tidy_change(before[f], after[f]) for f in before if f in after}
     for family, table in changed.items():
         output.table(f"{family}_change", table)
+    for own in control:
+        for family in changed.keys() & own.keys():
+            output.table(f"{family}_change_control", tidy_change(before[family], own[family]))
     output.table("headline_change", numbers)
     output.table("options_change", answers)
     output.table("definitions", metrics.definitions())
-    touched = correction.of_change(output, first, second)
+    touched = correction.of_change(output, first, second, *others)
     change = Change(output, first, second, paired, before, after, settings["speaker"], denominator)
     sections = changes.sections(change)
     is_unchanged = texts[0] == texts[1] and _unchanged([*changed.values(), answers])
+    beside = [check_control(second, cap) for cap in others]
     ends = [] if banded else [c for c in map(str, numbers) if c.startswith(("low_", "high_"))]
     headline_rows = records(numbers.drop(columns=ends))
     rows, no_sinks = worth_showing(headline_rows)
@@ -135,11 +150,12 @@ def _write(
         sections.append(Section("Not computed, and why", remarks=missing))
     notes = [] if paired.same else [paired.note]
     notes += [*cautions(first, second, paired, nothing=is_unchanged), *gaps(second, headline_rows)]
+    notes += [text for cap in others for text in of_control(first, second, cap)]
     if jitter is not None and not banded:
         notes.append(NO_BAND)
     notes += [*no_sinks, *left_out(caps, [before, after], threshold)]
-    pages = [capture_page(cap, name) for cap, name in zip(caps, NAMES, strict=True)]
-    judged = of_change(first, second, threshold=threshold)
+    pages = [capture_page(cap, name) for cap, name in zip(caps, names, strict=True)]
+    judged = of_change(first, second, *others, threshold=threshold)
     figures = [picture for section in sections for picture in section.pictures]
     page = Page(
         "compare.html.j2",
@@ -148,12 +164,12 @@ def _write(
         sections=sections,
         captures=pages,
         caption=caption,
-        viewer=embed(view_document(caps, [before, after], NAMES, budget=room(figures), facts=judged.facts)),
+        viewer=embed(view_document(caps, [before, after, *control], names, budget=room(figures), facts=judged.facts)),
         parts={
             "verdict": judged,
             "missing": missing,
             "stages": [{"name": NAMES[0], **stage_page(first)}],
-            "files": [first.path.name, second.path.name],
+            "files": [cap.path.name for cap in caps],
             "question": first.scene.question,
             "expected": first.scene.answer,
             "answers": texts,
@@ -161,6 +177,7 @@ def _write(
             "options": records(answers),
             "heads": provenance.heads_in_words(provenance.active_heads(second), second.heads),
             "touched": touched,
+            "control": beside[0] if beside else [],
             "cost": spent,
             "numbers": rows,
             "interval": _interval(jitter) if banded else "",
@@ -179,7 +196,9 @@ def _write(
             "changed": texts[0] != texts[1],
             "verdict_before": verdicts[0] or None,
             "verdict_after": verdicts[1] or None,
+            **({"control": texts[2], "verdict_control": verdicts[2] or None} if others else {}),
         },
+        "control": _control_document(others[0], beside[0], pages[2]) if others else None,
         "options": records(answers),
         "active_heads": [list(head) for head in provenance.active_heads(second)],
         "corrections": pages[1]["corrections"],
@@ -193,24 +212,37 @@ def _write(
 def _tables(
     caps: Sequence[Capture], threshold: float, jitter: Mapping[str, Any] | None, progress: Progress | None
 ) -> tuple[list[Tables], Tables]:
-    """The tables before and after, and those of the change that have a band of disturbed boxes."""
+    """The tables of each capture, and those of the change that have a band of disturbed boxes."""
     tables = [
         compute_tables([cap], [name], threshold, progress=part_of(progress, number, len(caps)))
-        for number, (cap, name) in enumerate(zip(caps, NAMES, strict=True))
+        for number, (cap, name) in enumerate(zip(caps, NAMES, strict=False))
     ]
-    if jitter is None or not all(cap.has("maps") and cap.scene.speakers for cap in caps):
+    if jitter is None or not all(cap.has("maps") and cap.scene.speakers for cap in caps[:2]):
         return tables, {}
     if progress is not None:
         progress("bands from disturbed boxes", 0, 0)
-    *bands, banded = metrics.jitter_change(caps, tables, threshold=threshold, **jitter)
-    return [own | with_bands for own, with_bands in zip(tables, bands, strict=True)], banded
+    *bands, banded = metrics.jitter_change(caps[:2], tables[:2], threshold=threshold, **jitter)
+    return [*(own | with_bands for own, with_bands in zip(tables[:2], bands, strict=True)), *tables[2:]], banded
 
 
-def headline_change(before: Tables, after: Tables, denominator: str, banded: Tables | None = None) -> pd.DataFrame:
+def _control_document(cap: Capture, differences: Sequence[Difference], page: Mapping[str, Any]) -> dict[str, Any]:
+    """What the JSON says of a control."""
+    return {
+        "capture": str(cap.path),
+        "differs_in": [asdict(one) for one in differences],
+        "active_heads": [list(head) for head in provenance.active_heads(cap)],
+        "corrections": page["corrections"],
+    }
+
+
+def headline_change(
+    before: Tables, after: Tables, denominator: str, banded: Tables | None = None, control: Tables | None = None
+) -> pd.DataFrame:
     """The headline numbers: `group`, `number`, `metric`, then `before`, `after`, `change`, `chance`, `p` and band ends.
 
     `p`, `low` and `high` come with `_before` and `_after`, the last two also with `_change`: those of `banded`, the
-    tables of the change of `attnscope.metrics.jitter_change`. Without jitter there is no band.
+    tables of the change of `attnscope.metrics.jitter_change`. Without jitter there is no band. With the tables of a
+    control there is also `control`, and `change_control`: it less before.
     """
     own = ["value", "p", "low", "high"]
     numbers = headline(after, denominator)[["number", *own]]
@@ -221,8 +253,14 @@ def headline_change(before: Tables, after: Tables, denominator: str, banded: Tab
     moved = headline(as_values, denominator).set_index("number")
     for end in ("low", "high"):
         joined[f"{end}_change"] = joined["number"].map(moved[end].to_dict()).astype(np.float64)
-    ends = [*(f"{name}_{when}" for name in own[1:] for when in NAMES), "low_change", "high_change"]
-    return joined[["group", "number", "metric", "before", "after", "change", "chance", *ends]]
+    ends = [*(f"{name}_{when}" for name in own[1:] for when in NAMES[:2]), "low_change", "high_change"]
+    beside = []
+    if control is not None:
+        values = headline(control, denominator).set_index("number")["value"].to_dict()
+        joined["control"] = joined["number"].map(values).astype(np.float64)
+        joined["change_control"] = joined["control"] - joined["before"]
+        beside = ["control", "change_control"]
+    return joined[["group", "number", "metric", "before", "after", "change", *beside, "chance", *ends]]
 
 
 def _unchanged(tables: Sequence[pd.DataFrame]) -> bool:
@@ -281,6 +319,20 @@ def cautions(first: Capture, second: Capture, paired: Pairing, *, nothing: bool)
     sentences += [f"{c.path.name}: the self-check FAILED." for c in (first, second) if c.check.get("passed") is False]
     earlier = provenance.warnings(first)
     return sentences + [f"{second.path.name}: {text}" for text in provenance.warnings(second) if text not in earlier]
+
+
+def of_control(first: Capture, second: Capture, control: Capture) -> list[str]:
+    """Sentences on a control that readers must know: other runs, another number of heads, a failed self-check."""
+    sentences = [f"Control: {text[0].lower()}{text[1:]}" for text in _on_models(first, control)]
+    for field in ("dtype", "attention", "device"):
+        a, b = second.model.get(field), control.model.get(field)
+        if a != b:
+            sentences.append(f"The control differs from the correction in {field} ({b}, not {a}).")
+    if uneven_heads := uneven(second, control):
+        sentences.append(uneven_heads)
+    if control.check.get("passed") is False:
+        sentences.append(f"{control.path.name}: the self-check FAILED.")
+    return sentences
 
 
 def gaps(second: Capture, numbers: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 # Words of `toward`: for a speaker, and for no single one.
 ONE_SPEAKER, SEVERAL = ("asked", "other"), ("everyone", VISUAL, "random")
+_WORDS = {
+    "everyone": "the cells of everybody",
+    VISUAL: "all visual tokens",
+    "random": "as many cells at a random place",
+}
 
 
 def target_of(cap: Capture) -> tuple[str | None, list[tuple[int, int]]]:
@@ -33,19 +38,50 @@ def target_of(cap: Capture) -> tuple[str | None, list[tuple[int, int]]]:
     return name, sorted(heads)
 
 
+def drawn_to(cap: Capture, item: dict[str, Any]) -> str:
+    """What a recorded correction draws tokens to, in words; "" where it draws to nobody's cells."""
+    params = {**(item.get("defaults") or {}), **(item.get("params") or {})}
+    if "toward" not in params:
+        return ""
+    whose = str(params.get("whose", "own"))
+    if whose in _WORDS:
+        return _WORDS[whose]
+    if "answer" not in _kinds(params):
+        return "each speaker's own cells" if whose == "own" else "another person's cells in place of each speaker's own"
+    toward = str(params.get("toward"))
+    name = _named(cap, params)
+    if name is None:
+        return _WORDS.get(toward, "nobody's cells" if whose == "own" else "another person's cells")
+    return f"the cells of {name}"
+
+
+def _kinds(params: dict[str, Any]) -> list[str]:
+    """Which tokens are edited."""
+    return [kind.strip() for kind in str(params.get("rows")).split(",")]
+
+
 def _target(cap: Capture, params: dict[str, Any]) -> str | None:
     """Whose cells the answer is drawn to by a correction with parameters like those of social-bias."""
     toward = params.get("toward")
-    if "answer" not in [kind.strip() for kind in str(params.get("rows")).split(",")] or toward in (None, *SEVERAL):
+    if "answer" not in _kinds(params) or toward in (None, *SEVERAL) or params.get("whose", "own") != "own":
         return None
-    if params.get("whose", "own") != "own":
+    return _named(cap, params)
+
+
+def _named(cap: Capture, params: dict[str, Any]) -> str | None:
+    """The one person whose cells rows of the answer are drawn to; None if there is no such one."""
+    whose, toward = params.get("whose", "own"), params.get("toward")
+    if whose not in ("own", "other") or toward in (None, *SEVERAL):
         return None
-    if toward not in ONE_SPEAKER:
-        return find_name(str(toward), cap.scene.speakers)
-    asked = asked_speakers(cap.scene)
-    if len(asked) != 1:
-        return None
-    return asked[0] if toward == "asked" else _after(cap, asked[0], float(params.get("coverage", 0.5)))
+    coverage = float(params.get("coverage", 0.5))
+    if toward in ONE_SPEAKER:
+        asked = asked_speakers(cap.scene)
+        if len(asked) != 1:
+            return None
+        name = asked[0] if toward == "asked" else _after(cap, asked[0], coverage)
+    else:
+        name = find_name(str(toward), cap.scene.speakers)
+    return name if whose == "own" or name is None else _after(cap, name, coverage)
 
 
 def _after(cap: Capture, name: str, coverage: float) -> str | None:

@@ -29,6 +29,7 @@ ROWS = ("utterances", vocabulary.QUESTION, vocabulary.ANSWER, vocabulary.TEXT, v
 TOWARD = ("asked", "other", "everyone", vocabulary.VISUAL, "random")
 NEGATIVE = ("paper", "clamp", "gap")
 STRENGTHS = ("logit", "constant")
+CONTROLS = ("wrong-speaker", "all-boxes", "all-visual-tokens", "random-box", "lowest-g-heads")
 CUT_QUERIES = (vocabulary.ANSWER, vocabulary.QUESTION, "utterances", vocabulary.TEXT, vocabulary.VISUAL)
 CUT_KEYS = (vocabulary.VISUAL, vocabulary.TEXT, vocabulary.QUESTION, "utterances", "speakers", "asked")
 EDGES = (*(f"{query}:{key}" for query in CUT_QUERIES for key in CUT_KEYS), "utterances:own")

@@ -13,6 +13,7 @@ FLAGS = {
     "boxes": "--boxes",
     "by": "--by",
     "clip": "--video",
+    "control": "--control",
     "controls": "--controls",
     "count": "--n",
     "coverage": "--coverage",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from attnscope_cli._common import print_json, print_lines, progress_bar, refuse_existing, setup_logging
-from attnscope_cli._options import OutDir, OutputOptions, ReportOptions
+from attnscope_cli._options import OutDir, OutputOptions, ReportOptions, option
 
 
 def run(
@@ -16,12 +16,17 @@ def run(
     after: Annotated[Path, typer.Argument(metavar="AFTER", help="Another capture of the same scene.")],
     out: OutDir = Path("out"),
     *,
+    control: Annotated[
+        Path | None,
+        option("A third capture: the correction of AFTER, as strong, on other cells or heads.", "CONTROL"),
+    ] = None,
     people: ReportOptions,
     output: OutputOptions,
 ) -> None:
-    """Compare two captures of one scene: maps, differences, every metric, the answer.
+    """Compare two captures of one scene: maps, differences, every metric, the answer; and a control beside them.
 
-    Example: `attnscope compare before.h5 after.h5 -o out/`
+    Examples: `attnscope compare before.h5 after.h5 -o out/`,
+    `attnscope compare before.h5 after.h5 --control control.h5 -o out/`
     """
     setup_logging(output.quiet)
     bands = people.bands()
@@ -30,5 +35,14 @@ def run(
 
     refuse_existing(out / PAGE, output.force)
     with progress_bar(output.quiet) as progress:
-        summary = compare(before, after, out, speaker=people.speaker, jitter=bands, csv=people.csv, progress=progress)
+        summary = compare(
+            before,
+            after,
+            out,
+            speaker=people.speaker,
+            jitter=bands,
+            csv=people.csv,
+            progress=progress,
+            control=control,
+        )
     print_json(summary.to_dict()) if output.json else print_lines(summary.report)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("attnscope")
 
-__all__ = ["bind", "corrected", "correction_file", "rerun"]
+__all__ = ["bind", "corrected", "correction_file", "rerun", "rerun_each"]
 
 RECIPE = "correction.json"
 
@@ -71,33 +72,82 @@ def rerun(
         ...     after.answer["text"], after.correction[0]["method"]
         ('Eva', 'social-bias')
     """
+    (cap,) = rerun_each(before, {Path(out): corrections}, model=model, verify=verify, progress=progress)
+    return cap
+
+
+def rerun_each(
+    before: str | Path,
+    runs: Mapping[Path, Sequence[Correction]],
+    *,
+    model: LoadedModel | str | Path | None = None,
+    verify: bool = True,
+    progress: Progress | None = None,
+) -> list[Capture]:
+    """Repeat a capture several times, as `rerun`, with the model loaded once: under corrections and their control, say.
+
+    Args:
+        before: The plain capture.
+        runs: What is applied in each run, by the capture to write. What does not apply is refused before any run.
+        model: As of `rerun`.
+        verify: Likewise.
+        progress: Likewise.
+
+    Returns:
+        The opened captures.
+
+    Raises:
+        RequestError: As `rerun`.
+    """
     recorded = Recorded.read(before, to="correct")
-    if real_path(out) == real_path(before):
-        raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
-    refuse_early(recorded.path, [corrections])
+    for out in runs:
+        if real_path(out) == real_path(before):
+            raise RequestError(f"{out}: is the capture to be corrected; choose another folder")
+    refuse_early(recorded.path, runs.values())
+    with ExitStack() as stack:
+        for out in runs:
+            stack.enter_context(made(out.parent))
+            check_target(out)
+        opened = stack.enter_context(ExitStack())
+        loaded, caps = recorded.load(model), list[Capture]()
+        for out, corrections in runs.items():
+            first = not caps  # the plain model is held against the capture once
+            cap = _run(recorded, loaded, corrections, out, verify, first, progress)
+            caps.append(opened.enter_context(cap))
+        opened.pop_all()
+        return caps
+
+
+def _run(
+    recorded: Recorded,
+    loaded: LoadedModel,
+    corrections: Sequence[Correction],
+    out: Path,
+    verify: bool,
+    first: bool,
+    progress: Progress | None,
+) -> Capture:
+    """One run, and its corrections beside it."""
     run = recorded.run
-    with made(Path(out).parent):
-        check_target(Path(out))
-        loaded = recorded.load(model)
-        prompt = recorded.prompt_under(loaded, corrections, logits=verify)
-        shown = any("prompt" in one.changes for one in corrections)
-        running = bind(loaded, prompt, corrections, plain=None if shown else Captured.of(recorded, loaded, prompt))
-        for bound, correction in zip(running, corrections, strict=True):
-            bound.warnings = double_dipping(correction, [recorded.scene], before)
-        (cap,) = capture_prompts(
-            loaded,
-            [prompt],
-            [out],
-            plan=_plan(recorded, corrections),
-            sampling=recorded.sampling,
-            max_new_tokens=run["max_new_tokens"],
-            template=run["template"],
-            verify=verify,
-            corrections=running,
-            progress=progress,
-        )
-        if corrections:
-            write(correction_file(out), corrections, loaded)
+    prompt = recorded.prompt_under(loaded, corrections, logits=verify and first)
+    shown = any("prompt" in one.changes for one in corrections)
+    running = bind(loaded, prompt, corrections, plain=None if shown else Captured.of(recorded, loaded, prompt))
+    for bound, correction in zip(running, corrections, strict=True):
+        bound.warnings = double_dipping(correction, [recorded.scene], recorded.path)
+    (cap,) = capture_prompts(
+        loaded,
+        [prompt],
+        [out],
+        plan=_plan(recorded, corrections),
+        sampling=recorded.sampling,
+        max_new_tokens=run["max_new_tokens"],
+        template=run["template"],
+        verify=verify,
+        corrections=running,
+        progress=progress,
+    )
+    if corrections:
+        write(correction_file(out), corrections, loaded)
     return cap
 
 

@@ -16,11 +16,13 @@ from attnscope.correct.base import Correction
 from attnscope.correct.controls.wrapper import Controlled
 from attnscope.correct.heads import fixed
 from attnscope.correct.params import declared
-from attnscope.errors import RequestError
+from attnscope.errors import Argument, RequestError
 from attnscope.vocabulary import VISUAL
 
 EVERY_LAYER = "0.0-1.0"
 LOWEST_G = "lowest-g heads"  # of each prompt; heads that a calibration ranks lowest are another control
+# Controls with other cells or heads, which should not do what the correction does; worse boxes ask something else
+ELSEWHERE = ("wrong speaker", "all boxes", "all visual tokens", "random box", LOWEST_G)
 
 
 def controls(
@@ -43,6 +45,33 @@ def controls(
         "moved boxes", "missing boxes".
     """
     return _made(corrections, jitter, shift, drop, seed)[0]
+
+
+def control(corrections: Sequence[Correction], name: str) -> list[Correction]:
+    """One control of some corrections, by its name.
+
+    Args:
+        corrections: In their order.
+        name: One of `ELSEWHERE`; hyphens may stand for spaces ("wrong-speaker").
+
+    Raises:
+        RequestError: If there is no such control, or none of these corrections, with the reason.
+    """
+    known = {slug(one): one for one in ELSEWHERE}
+    chosen = known.get(slug(name))
+    if chosen is None:
+        raise RequestError(Argument("control", name), f": unknown; known: {', '.join(known)}")
+    made, why = _made(corrections, 0.1, 0.5, 0.5, 0)
+    if chosen in made:
+        return made[chosen]
+    ready = [slug(one) for one in ELSEWHERE if one in made]
+    instead = f"; these corrections have {', '.join(ready)}" if ready else ""
+    raise RequestError(Argument("control", name), f": {why[chosen]}{instead}")
+
+
+def slug(name: str) -> str:
+    """The name of a control as a command takes it."""
+    return name.strip().replace(" ", "-")
 
 
 def left_out(corrections: Sequence[Correction]) -> dict[str, str]:

@@ -82,6 +82,11 @@ class Gaze:
         rows = zip(self.layers.tolist(), self.by_layer, self.layer_draws.swapaxes(0, 1), strict=True)
         return [layer for layer, share, draws in rows if leader(share, draws) == at]
 
+    def layer_most(self, name: str) -> int | None:
+        """Of the layers that a person leads the one with the largest share; None where there is none."""
+        shares = dict(zip(self.layers.tolist(), self.by_layer[:, self.names.index(name)].tolist(), strict=True))
+        return max(self.led(name), key=lambda layer: shares[layer], default=None)
+
     def heads_led(self, name: str) -> list[tuple[int, int]]:
         """(layer, head) in which a person has the largest share of the boxes as they are."""
         at = self.names.index(name)

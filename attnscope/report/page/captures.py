@@ -88,17 +88,20 @@ def placing(cap: Capture, name: str) -> dict[str, Any]:
     }
 
 
-def options_change(before: Capture, after: Capture) -> pd.DataFrame:
-    """The options of two captures of one scene: log-probability (`change`) and share (`share_change`)."""
+def options_change(before: Capture, after: Capture, control: Capture | None = None) -> pd.DataFrame:
+    """The options of two captures of one scene: log-probability (`change`) and share (`share_change`).
+
+    With a control there are also `logprob_control`, `logprob_control_change` (it less before) and `share_control`.
+    """
     first, second = options(before), options(after)
-    joined = first.merge(
-        second[["option", "logprob", "share"]],
-        on="option",
-        how="left",
-        suffixes=("_before", "_after"),
-    )
+    own = ["option", "logprob", "share"]
+    joined = first.merge(second[own], on="option", how="left", suffixes=("_before", "_after"))
     joined["change"] = joined["logprob_after"] - joined["logprob_before"]
     joined["share_change"] = joined["share_after"] - joined["share_before"]
+    if control is not None:
+        names = {"logprob": "logprob_control", "share": "share_control"}
+        joined = joined.merge(options(control)[own].rename(columns=names), on="option", how="left")
+        joined["logprob_control_change"] = joined["logprob_control"] - joined["logprob_before"]
     return joined
 
 

@@ -48,7 +48,7 @@ def of_captures(caps: Sequence[Capture], names: Sequence[str], tables: Mapping[s
     if failed:
         which = listed(failed) if len(failed) <= 3 else count(len(failed), "capture")
         lead = f"There is no verdict: the self-check failed in {which}, so their numbers cannot be trusted."
-        return Verdict((Statement(LIMITS, lead),), {"self_check": "failed", "failed": failed})
+        return Verdict((Statement(LIMITS, lead),), facts={"self_check": "failed", "failed": failed})
     about = labels(caps, names)
     sets = groups(about, BY_CORRECTION)
     base = PLAIN if PLAIN in sets else next(iter(sets))
@@ -69,7 +69,7 @@ def of_captures(caps: Sequence[Capture], names: Sequence[str], tables: Mapping[s
         correction, facts["corrections"] = _on_corrections(sets, base, words, about)
         statements.append(correction)
     statements.append(_limits(facts["clips"]))
-    return Verdict(tuple(statements), facts)
+    return Verdict(tuple(statements), facts=facts)
 
 
 def _on_answers(words: Sequence[str], about: pd.DataFrame, own: Sequence[str]) -> Statement:

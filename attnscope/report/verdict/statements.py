@@ -21,12 +21,14 @@ class Statement:
     Attributes:
         about: `answer`, `attention`, `correction` or `limits`.
         lead: The sentence for those who read one.
-        details: Sentences with its numbers.
+        details: More sentences.
+        numbers: Sentences with numbers that the trial of the verdict has in columns, too; a page leaves them out.
     """
 
     about: str
     lead: str
     details: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -36,7 +38,54 @@ class Statement:
     @property
     def text(self) -> str:
         """All its sentences."""
-        return " ".join([self.lead, *self.details])
+        return " ".join([self.lead, *self.details, *self.numbers])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a trial: a text, and a share of which a bar is drawn.
+
+    Attributes:
+        text: What it says.
+        share: Length of its bar, 0 to 1; None for no bar.
+        word: `right` or `wrong`, for a mark; "" for none.
+    """
+
+    text: str
+    share: float | None = None
+    word: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a trial.
+
+    Attributes:
+        title: What it is of.
+        cells: One for each run.
+        note: More on the title; "" for nothing.
+        chance: Where chance is marked on its bars; None for nowhere.
+    """
+
+    title: str
+    cells: tuple[Cell, ...]
+    note: str = ""
+    chance: float | None = None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The runs of a scene in columns.
+
+    Attributes:
+        columns: What each run is.
+        rows: What is compared, by heading.
+        note: How it is read.
+    """
+
+    columns: tuple[str, ...]
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,10 +94,12 @@ class Verdict:
 
     Attributes:
         statements: At most one of each kind, in their order.
+        trial: The same numbers of each run in columns, for a table; None where there is no verdict.
         facts: The numbers that they are made from, JSON-able.
     """
 
     statements: tuple[Statement, ...]
+    trial: Trial | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -58,20 +109,20 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
-        document: dict[str, Any] = plain({"sentences": self.sentences, "facts": self.facts})
+        leads = [statement.lead for statement in self.statements]
+        document: dict[str, Any] = plain({"leads": leads, "sentences": self.sentences, "facts": self.facts})
         return document
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, longest: int = _LONGEST) -> str:
     """A text of a user or a model inside a sentence."""
-    clean = " ".join(printable(text).split())
-    return f"“{clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + '…'}”"
+    return f"“{name_of(text, longest)}”"
 
 
-def name_of(text: str) -> str:
+def name_of(text: str, longest: int = _LONGEST) -> str:
     """A person's name inside a sentence."""
     clean = " ".join(printable(text).split())
-    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
+    return clean if len(clean) <= longest else f"{clean[: longest - 1]}…"
 
 
 def share(value: float) -> str:
@@ -111,6 +162,6 @@ def layers(numbers: Sequence[int]) -> str:
     return f"layer{'s' if len(ordered) > 1 else ''} {listed(texts)}"
 
 
-def count(number: int, word: str) -> str:
-    """A number of things: "1 head", "1,024 heads"."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+def count(number: int, word: str, several: str = "") -> str:
+    """A number of things: "1 head", "1,024 heads"; `several` where an s does not make it many."""
+    return f"{number:,} {word if number == 1 else several or word + 's'}"
