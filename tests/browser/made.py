@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import attnscope
 from attnscope.correct import Correction, rerun
+from attnscope.correct.controls import control
 from attnscope.demo.scenes import write_scenes
 from attnscope.demo.walkthrough import CONTROL, CORRECTION, MODEL, PEOPLE, SEED, TASK
 from attnscope.model import LoadedModel
@@ -64,14 +65,14 @@ class Made:
         )
 
     def after(self) -> Path:
-        return self._corrected("after.h5", CORRECTION)
+        return self._corrected("after.h5", [CORRECTION])
 
     def control(self) -> Path:
-        return self._corrected("control.h5", CONTROL)
+        return self._corrected("control.h5", control([CORRECTION], CONTROL))
 
-    def _corrected(self, name: str, correction: Correction) -> Path:
+    def _corrected(self, name: str, corrections: list[Correction]) -> Path:
         before = self.before()
-        return self.once(name, lambda path: rerun(before, [correction], path, model=self.model).close())
+        return self.once(name, lambda path: rerun(before, corrections, path, model=self.model).close())
 
     def _page(self, folder: Path) -> Path:
         """The one page in a folder."""
@@ -103,8 +104,9 @@ class Made:
         return self._page(folder)
 
     def comparison(self) -> Path:
-        """The page of two captures."""
-        folder = self.once("comparison", lambda path: command("compare", self.before(), self.after(), "-o", path))
+        """The page of two captures, and a control."""
+        captures = (self.before(), self.after(), "--control", self.control())
+        folder = self.once("comparison", lambda path: command("compare", *captures, "-o", path))
         return self._page(folder)
 
     def preview(self) -> Path:

@@ -261,7 +261,10 @@ def test_demo(cli: Cli) -> None:
     assert runs["corrected"]["probability"] > 0.5 > runs["plain"]["probability"]
     assert abs(runs["control"]["probability"] - runs["plain"]["probability"]) < 0.1
     assert all(validate(run["capture"]) == [] for run in runs.values())
-    assert all(Path(found[page]).exists() for page in ("scene", "report", "comparison", "control"))
+    assert all(Path(found[page]).exists() for page in ("scene", "report", "comparison"))
+    leads = " ".join(found["verdict"])
+    assert "It confuses Eva with Ben" in leads and "layers 3 to 5" in leads
+    assert "The correction turns the answer right; its control does not." in leads
 
 
 # ---- lists
