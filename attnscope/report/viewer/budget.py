@@ -86,7 +86,7 @@ def share(attention: Attention, ranked: Sequence[Look], budget: int) -> Share:
 
 
 class Ratios:
-    """How much smaller deflated arrays are, from a sample: maps of the means of a few layers and of the first heads."""
+    """How much smaller deflated arrays are, from a sample: maps of the means of a few layers and of the first head."""
 
     def __init__(self, attention: Attention, ranked: Sequence[Look]) -> None:
         self._attention, self._ranked = attention, ranked
@@ -98,8 +98,9 @@ class Ratios:
             return 1.0
         if form not in self._known:
             layers = self._attention.cap.layers.tolist()
-            looks = [*(Look(layers[at * len(layers) // 4]) for at in range(4)), *self._ranked[:2]]
-            sample = np.stack([self._attention.maps(look) for look in looks])
+            looks = [*(Look(layers[at * len(layers) // 3]) for at in range(3)), *self._ranked[:1]]
+            own = Attention(self._attention.shown, list(_ever_fewer(self._attention))[-1][0], self._attention.sets)
+            sample = np.stack([own.maps(look) for look in looks])
             plain = characters(sample.shape, form.dtype)
             self._known[form] = len(pack(sample, form)["data"]) / plain if plain else 1.0
         return self._known[form]

@@ -19,7 +19,7 @@ from attnscope.vocabulary import GENERATED, TURN
 if TYPE_CHECKING:
     from attnscope.report.viewer.shown import Shown
 
-FOR_ROWS = 0.25  # of the budget, where rows of single words can be had
+FOR_ROWS = 0.25  # of the budget: what rows of single words take at most
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,12 @@ def views_of(shown: Sequence[Shown], ranked: Sequence[Sequence[Look]], budget: i
     shares = [share(own, heads, most) for own, heads, most in zip(everything, ranked, room, strict=True)]
     shares = [replace(own, looks=_common(own.looks, shares, ranked, n)) for n, own in enumerate(shares)]
     held = [Held.of(one, own) for one, own in zip(shown, shares, strict=True)]
-    least = min((_most(own, most) for own, most in zip(held, room, strict=True)), default=1.0)
+    packed = [_packed(own, most) for own, most in zip(held, room, strict=True)]
     out = []
-    for one, own, heads in zip(shown, held, ranked, strict=True):
-        count = max(1, int(least * len(own.share.looks)))
-        out.append(_views(one, own, own.packed(count), heads, budget))
+    for n, (one, own, heads) in enumerate(zip(shown, held, ranked, strict=True)):
+        least = min(len(views["looks"]) for views, some in zip(packed, held, strict=True) if _alike(own, some))
+        views = packed[n] if least == len(packed[n]["looks"]) else own.packed(least)
+        out.append(_views(one, own, views, heads, budget))
     return out
 
 
@@ -105,12 +106,18 @@ def _common(own: Sequence[Look], shares: Sequence[Share], ranked: Sequence[Seque
     return [look for look in own if look in common]
 
 
-def _most(held: Held, room: int) -> float:
-    """Which part of the looks fits: all of them, unless they are less alike than the sample that was counted on."""
+def _packed(held: Held, room: int) -> dict[str, Any]:
+    """The looks that fit: all of them, unless they are less alike than the sample that was counted on."""
     count = len(held.share.looks)
-    while count > 1 and (size := _size(held.packed(count))) > room:
-        count = min(count - 1, int(count * room / size))
-    return count / len(held.share.looks)
+    views = held.packed(count)
+    while count > 1 and (size := _size(views)) > room:
+        count = min(count - 1, max(1, int(count * room / size)))
+        views = held.packed(count)
+    return views
+
+
+def _alike(own: Held, other: Held) -> bool:
+    return own.share.looks == other.share.looks
 
 
 def _size(views: Mapping[str, Any]) -> int:
@@ -122,10 +129,11 @@ def _views(shown: Shown, held: Held, views: dict[str, Any], ranked: Sequence[Loo
     cap, own = shown.cap, replace(held.share, looks=held.share.looks[: len(views["looks"])])
     if not (cap.has("maps") or cap.has("masses")):
         return Views({}, [])
-    chosen = words(held.attention, ranked, budget - _size(views), own.form)
+    room = min(budget - _size(views), int(budget * FOR_ROWS))
+    chosen = words(held.attention, ranked, room, own.form)
     if chosen is not None:
         rows = np.stack([held.attention.rows(look, chosen.positions) for look in chosen.looks])
-        packed, room = pack(rows, chosen.form), budget - _size(views)
+        packed = pack(rows, chosen.form)
         while len(packed["data"]) > room and len(rows) > 1:  # less alike than the sample that was counted on
             rows = rows[: min(len(rows) - 1, int(len(rows) * room / len(packed["data"])))]
             packed = pack(rows, chosen.form)

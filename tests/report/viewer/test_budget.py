@@ -62,7 +62,7 @@ def test_a_budget_is_kept_and_what_is_left_out_is_said(
 
 def test_a_larger_budget_never_holds_less(wide: Capture, numbers: list[dict[str, Any]]) -> None:
     held = []
-    for budget in (900_000, 1_500_000, 3_000_000, 6_000_000, 12_000_000, 30_000_000):
+    for budget in (900_000, 3_000_000, 30_000_000):
         document = view_document([wide], numbers, budget=budget)
         held.append(np.prod(document["captures"][0]["views"]["maps"]["shape"]))
     assert held == sorted(held) and held[0] < held[-1]

@@ -104,12 +104,7 @@ function useSeen(ref: { current: HTMLElement | null }): boolean {
       rootMargin: "100px 300px",
     });
     watch.observe(element);
-    const printed = () => setSeen(true); // paper shows all frames
-    addEventListener("beforeprint", printed);
-    return () => {
-      watch.disconnect();
-      removeEventListener("beforeprint", printed);
-    };
+    return () => watch.disconnect();
   }, []);
   return seen;
 }
