@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from attnscope.errors import AttnscopeError, RequestError
-from attnscope.report.figures.style import CYCLE
+from attnscope.report.figures.style import CYCLE, DARK
 from attnscope.scene.mentions import asked_speakers, mentions
 from attnscope.view.editor_frames import SourceFrames
 from attnscope.view.editor_scene import Problem, SceneDraft, TakenError, parts_of, read_parts
@@ -59,7 +59,7 @@ class Editor:
             "questions": [question.id for question in draft.opened.questions],
             "kept": draft.kept,
             "notes": draft.opened.notes,
-            "palette": CYCLE,
+            "palette": [{"light": color, "dark": DARK[color.lower()]} for color in CYCLE],
             "coverage": None if options is None else options.coverage,
             "sound": self.source.lead,
         }
@@ -100,8 +100,10 @@ class Editor:
     def save(self, sent: dict[str, Any]) -> dict[str, Any]:
         """Write the scene as the page has it.
 
+        Returns:
+            The `path`; or why it is `taken`, by a file that is replaced only if the user says so.
+
         Raises:
-            TakenError: Another file is there.
             RequestError: The page has sent something else, or a field is wrong.
             RunError: The file cannot be written.
         """
@@ -110,8 +112,11 @@ class Editor:
             raise RequestError(": ".join(filter(None, [problems[0].path, problems[0].text])))
         self.shown.check(_asking(scene, 0))
         with self._saving:
-            path = self.draft.save(scene, replace=sent.get("replace") is True)
-        return {"path": str(path)}
+            try:
+                path = self.draft.save(scene, replace=sent.get("replace") is True)
+            except TakenError as error:
+                return {"path": None, "taken": str(error)}
+        return {"path": str(path), "taken": None}
 
 
 def routes(editor: Editor) -> list[BaseRoute]:
@@ -177,8 +182,6 @@ async def _answer(work: Callable[[dict[str, Any]], dict[str, Any]], request: Req
         return _refused(400, "not a JSON object")
     try:
         return JSONResponse(await run_in_threadpool(work, sent))
-    except TakenError as error:
-        return _refused(409, str(error))
     except RequestError as error:
         return _refused(400, str(error))
     except AttnscopeError as error:

@@ -41,15 +41,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Open]:
-    """`open_page(path_or_address, size="laptop", dark=False, scripts=True, address_end="")`: a page, loaded.
+    """`open_page(path_or_address, size="laptop", dark=False, scripts=True, ...)`: a page, loaded.
 
     The test fails if the page asks for anything that is not its own, writes an error to the console, or opens a dialog.
-    Times are those of a person: what does not happen within ten seconds does not happen.
+    Errors that contain `may_fail` are expected. What does not happen within ten seconds does not happen.
     """
     opened: list[tuple[Any, Watch]] = []
 
     def load(
-        page: Path | str, *, size: str = "laptop", dark: bool = False, scripts: bool = True, address_end: str = ""
+        page: Path | str,
+        *,
+        size: str = "laptop",
+        dark: bool = False,
+        scripts: bool = True,
+        address_end: str = "",
+        may_fail: str | None = None,
     ) -> Page:
         width, height = SIZES[size]
         context = browser.new_context(
@@ -61,7 +67,7 @@ def open_page(browser: Browser) -> Iterator[Open]:
             accept_downloads=True,
         )
         context.set_default_timeout(10_000)
-        watch = Watch(address(page).partition("?")[0])
+        watch = Watch(address(page), may_fail)
         opened.append((context, watch))
         tab = context.new_page()
         watch.of(tab)

@@ -180,6 +180,7 @@ def test_two_captures_side_by_side_follow_each_other(page: Page) -> None:
     expect(grids).to_have_count(2)
     cell(page, 2, 3).click()
     expect(grids.nth(1).locator("[data-look='2.3']")).to_have_attribute("aria-selected", "true")
+    page.mouse.move(0, 0)  # axe takes a cell below a tip for the tip's background
     assert not findings(page)
 
 

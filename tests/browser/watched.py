@@ -15,10 +15,12 @@ class Watch:
 
     Attributes:
         own: Addresses that the page may ask for begin with this; addresses of data inside the page are no requests.
+        may_fail: Errors on the console that contain it are expected.
         faults: A sentence each.
     """
 
     own: str
+    may_fail: str | None = None
     faults: list[str] = field(default_factory=list)
 
     def of(self, page: Page) -> None:
@@ -31,7 +33,8 @@ class Watch:
         page.on("crash", lambda _: self.faults.append("the page crashed"))
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        expected = self.may_fail is not None and self.may_fail in message.text
+        if message.type in ("error", "warning") and not expected:
             self.faults.append(f"console {message.type}: {message.text}")
 
     def _request(self, request: Request) -> None:

@@ -26,7 +26,7 @@ export function Lanes({ store }: { store: Store }) {
           style={{
             left: percent(turn.start ?? 0),
             width: percent((turn.end ?? turn.start ?? 0) - (turn.start ?? 0)),
-            background: id === null ? "#777777" : store.color(id),
+            background: store.tone(id),
           }}
         />
       ));
@@ -50,7 +50,7 @@ export function Lanes({ store }: { store: Store }) {
             aria-pressed={person.id === store.selected.value}
             onClick={() => (store.selected.value = person.id)}
           >
-            <i class="swatch" style={{ background: store.color(person.id) }} />
+            <i class="swatch" style={{ background: store.tone(person.id) }} />
             <span>{person.name || "(no name)"}</span>
           </button>
           <div class="track" onClick={seek} aria-hidden="true">
@@ -61,13 +61,13 @@ export function Lanes({ store }: { store: Store }) {
                 style={{
                   left: percent(segment.start),
                   width: percent(segment.end - segment.start),
-                  borderColor: store.color(person.id),
+                  borderColor: store.tone(person.id),
                 }}
               />
             ))}
             {person.segments.flatMap((segment) =>
               segment.keyframes.map(({ t }) => (
-                <i key={`${segment.start} ${t}`} class="keyframe" style={{ left: percent(t), background: store.color(person.id) }} />
+                <i key={`${segment.start} ${t}`} class="keyframe" style={{ left: percent(t), background: store.tone(person.id) }} />
               )),
             )}
             {spoken(person.id)}

@@ -41,14 +41,6 @@ export function Model({ store }: { store: Store }) {
                 if (value !== null) store.coverage.value = value;
               }}
             />
-            <label class="check">
-              <input
-                type="checkbox"
-                checked={store.showCells.value}
-                onChange={(event) => (store.showCells.value = event.currentTarget.checked)}
-              />
-              <span>Show cells on the frame</span>
-            </label>
           </div>
           {store.coverage.value !== coverage && store.coverage.value !== null && (
             <p class="soft">
@@ -123,7 +115,7 @@ function Counts({ store, owners }: { store: Store; owners: number[][][] }) {
           {people.map((person, at) => (
             <tr key={person.id}>
               <th scope="row">
-                <i class="swatch" style={{ background: store.color(person.id) }} /> {person.name}
+                <i class="swatch" style={{ background: store.tone(person.id) }} /> {person.name}
               </th>
               {store.sampled.value.map(({ time, number }, frame) => {
                 const count = owners[frame]?.[at]?.length ?? 0;

@@ -29,7 +29,7 @@ export function People({ store }: { store: Store }) {
     <div>
       <p>
         Choose a person, or draw a box on the picture. A box holds until the next one that you set, and moves evenly
-        between the two.
+        between the two. At a cut, or where somebody leaves, press <i>Last seen here</i>.
       </p>
       <ul class="people" aria-label="People">
         {people.map((person) => {
@@ -42,7 +42,7 @@ export function People({ store }: { store: Store }) {
                 aria-pressed={person === chosen}
                 onClick={() => (store.selected.value = person.id)}
               >
-                <i class="swatch" style={{ background: store.color(person.id) }} />
+                <i class="swatch" style={{ background: store.tone(person.id) }} />
                 <b>{person.name || "(no name)"}</b>
                 <span class="soft">
                   {person.segments.length ? "" : "no box, "}

@@ -27,9 +27,9 @@ export function Picture({ store }: { store: Store }) {
   const [loaded, setLoaded] = useState(-1);
   const moment = store.moment.value;
   const sample = store.sample.value;
-  const given = store.showCells.value && store.grid.value !== null && sample >= 0;
+  const hasCells = store.grid.value !== null && sample >= 0;
   const version = store.sampled.value.map(({ number }) => number).join(".");
-  const address = given ? shownAddress(sample, version) : frameAddress(store.frame.value);
+  const address = hasCells && store.asGiven.value ? shownAddress(sample, version) : frameAddress(store.frame.value);
 
   useEffect(() => {
     const element = svg.current;
@@ -133,7 +133,7 @@ export function Picture({ store }: { store: Store }) {
           onPointerUp={end}
           onPointerCancel={() => setDrag(null)}
         >
-          {given && <CellsLayer store={store} frame={sample} />}
+          {hasCells && store.showCells.value && <CellsLayer store={store} frame={sample} />}
           {people.map(({ person, box }) => (
             <BoxShape
               key={person.id}

@@ -1,5 +1,6 @@
 // Going through the frames: one by one, to those that a model is shown, or as time passes.
 
+import type { Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { frameAddress } from "./server";
 import type { Store } from "./store";
@@ -92,8 +93,23 @@ export function Player({ store }: { store: Store }) {
         }}
       />
       <p class={`where${sample >= 0 ? " shown" : ""}`}>{where}</p>
+      {store.grid.value && (
+        <div class="row toggles">
+          <Toggle of={store.showCells} label="Cells" />
+          <Toggle of={store.asGiven} label="As sharp as the model gets it" />
+        </div>
+      )}
       {sound !== null && <audio ref={audio} src="editor/sound" preload="auto" />}
     </div>
+  );
+}
+
+function Toggle({ of, label }: { of: Signal<boolean>; label: string }) {
+  return (
+    <label class="check">
+      <input type="checkbox" checked={of.value} onChange={(event) => (of.value = event.currentTarget.checked)} />
+      <span>{label}</span>
+    </label>
   );
 }
 

@@ -151,5 +151,5 @@ function About({ store, asked }: { store: Store; asked: Asked }) {
 
 function colorOf(store: Store, name: string): string {
   const person = store.scene.value.people.find((own) => own.name === name);
-  return person ? store.color(person.id) : "#777777";
+  return store.tone(person?.id ?? null);
 }

@@ -16,7 +16,7 @@ export interface Opened {
   questions: string[]; // ids, of a scene with several
   kept: string[]; // fields that are saved as they are
   notes: string[];
-  palette: string[];
+  palette: { light: string; dark: string }[];
   coverage: number | null; // null: no model was given
   sound: number | null; // s from the beginning of the file to the first frame; null: no sound
 }
@@ -99,7 +99,8 @@ export const opened = (): Promise<Opened> => ask("editor/document");
 export const look = (parts: Parts, asked: number, coverage: number | null, known: string | null): Promise<Looked> =>
   ask("editor/look", { parts, asked, coverage, known });
 
-export const save = (parts: Parts, replace: boolean): Promise<{ path: string }> =>
+/** Where the scene was saved; or why there is a file that is replaced only if the user says so. */
+export const save = (parts: Parts, replace: boolean): Promise<{ path: string; taken: null } | { path: null; taken: string }> =>
   ask("editor/save", { parts, replace });
 
 export const frameAddress = (number: number): string => `editor/frame?number=${number}`;

@@ -7,6 +7,7 @@ import type { Cells, FrameCells, Looked, Opened } from "./server";
 import { look, Refused, save } from "./server";
 
 export type Tab = "people" | "words" | "question" | "model";
+const NOBODY = "#777777";
 const MOST = 500; // steps that can be undone
 
 export type Store = ReturnType<typeof store>;
@@ -25,6 +26,7 @@ export function store(document: Opened) {
   const asked = signal(0);
   const coverage = signal(document.coverage);
   const showCells = signal(true);
+  const asGiven = signal(false); // sampled frames at the resolution of the model
 
   const looked = signal<Looked | null>(null);
   const grid = signal<{ key: string; frames: FrameCells[] } | null>(null);
@@ -108,22 +110,25 @@ export function store(document: Opened) {
   async function store(replace: boolean): Promise<void> {
     const sent = scene.value;
     try {
-      const { path: written } = await save(toParts(sent), replace);
+      const answer = await save(toParts(sent), replace);
       batch(() => {
-        saved.value = sent;
-        path.value = written;
-        taken.value = "";
         failure.value = "";
-        said.value = `Saved to ${written}`;
+        taken.value = answer.taken ?? "";
+        if (answer.path === null) return;
+        saved.value = sent;
+        path.value = answer.path;
+        said.value = `Saved to ${answer.path}`;
       });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (error instanceof Refused && error.status === 409) taken.value = reason;
-      else failure.value = `Not saved. ${reason}`;
+      failure.value = `Not saved. ${error instanceof Error ? error.message : String(error)}`;
     }
   }
 
   const byId = computed(() => new Map(scene.value.people.map((person) => [person.id, person])));
+  const palette = (id: number) => {
+    const at = scene.value.people.findIndex((person) => person.id === id);
+    return document.palette[at % document.palette.length];
+  };
   const sampled = computed(() => looked.value?.sampled ?? []);
 
   return {
@@ -139,6 +144,7 @@ export function store(document: Opened) {
     asked,
     coverage,
     showCells,
+    asGiven,
     looked,
     grid,
     waiting,
@@ -160,9 +166,12 @@ export function store(document: Opened) {
     dirty: computed(() => scene.value !== saved.value),
     /** Number of the sampled frame that is shown, -1 if the model is not shown this one. */
     sample: computed(() => sampled.value.findIndex(({ number }) => number === frame.value)),
-    color: (id: number): string => {
-      const at = scene.value.people.findIndex((person) => person.id === id);
-      return document.palette[at % document.palette.length] ?? "#777777";
+    /** Somebody's colour on a picture, which is the same on light and dark pages. */
+    color: (id: number): string => palette(id)?.light ?? NOBODY,
+    /** Somebody's colour on the page. */
+    tone: (id: number | null): string => {
+      const own = id === null ? undefined : palette(id);
+      return own ? `light-dark(${own.light}, ${own.dark})` : NOBODY;
     },
     seek: (number: number) => {
       frame.value = Math.min(Math.max(Math.round(number), 0), document.times.length - 1);

@@ -51,7 +51,7 @@ function OneTurn({ store, turn, number }: { store: Store; turn: Turn; number: nu
   const change = (update: Partial<Turn>, name: string | null = null) =>
     store.edit((scene) => updateTurn(scene, turn.id, update), name && `${name} ${turn.id}`);
   const isNow = turn.start !== null && turn.start <= moment.start && moment.start <= (turn.end ?? turn.start);
-  const color = turn.person === null ? "#777777" : store.color(turn.person);
+  const color = store.tone(turn.person);
   return (
     <li id={`turn-${turn.id}`} class={`one-turn${isNow ? " now" : ""}`} style={{ borderLeftColor: color }}>
       <div class="row">

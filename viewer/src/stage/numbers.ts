@@ -189,13 +189,13 @@ export function reasonOf(document: ViewDocument, source: Source, shown: Shown, q
   const file = missing?.[1]?.name || captures[0]?.[1]?.name || "FILE";
   const embedded = captures.some(([, capture]) => isEmbedded(capture));
   const more = embedded ? ` attnscope view ${file} shows every layer and head.` : "";
-  if (missing) return `This page does not hold the attention of ${lookInWords(look)}.${more}`;
+  if (missing) return `This page does not hold this attention (${lookInWords(look)}).${more}`;
   if (query.kind === "token" && passing && embedded) return "This page does not hold, cell by cell, where this word looks.";
   if (query.kind === "token") {
     const why = embedded
-      ? `This page does not hold where single words look in ${lookInWords(look)}.`
+      ? `This page does not hold where single words look (${lookInWords(look)}).`
       : "The capture does not hold where this word looks, cell by cell: that takes the reading qk or full.";
     return why + (embedded ? ` attnscope view ${file} shows it where the capture has the reading qk or full.` : "");
   }
-  return `The numbers of ${lookInWords(look)} are not defined here: these words see no cell of the video.`;
+  return `There are no numbers here (${lookInWords(look)}): these words see no cell of the video.`;
 }

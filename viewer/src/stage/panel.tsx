@@ -88,7 +88,7 @@ export function StagePanel({ source, store }: Props) {
             clock={clock}
             cell={cell}
             pinned={pinned}
-            text={cell < 0 ? "" : cellText(stage, frame, cell, overlay.value, change).join(" · ")}
+            text={cell < 0 ? "" : cellText(stage, frame, cell, overlay.value, change).filter(Boolean).join(" · ")}
             onCell={(at, chosen) => (chosen ? setPinned(at) : setPassed(at))}
             onPerson={preview.showPerson}
           />
@@ -174,7 +174,7 @@ function Readout({ stage, frame, cell, overlay, change, pinned, onCell }: Readou
       {!text && least && <p>No cell changes.</p>}
       {!text && top >= 0 && !least && (
         <p>
-          The cell {change ? "that changes most" : "with the most attention"} has {cellText(stage, first, top, overlay, change).join(": ")}{" "}
+          The cell {change ? "that changes most" : "with the most attention"} has {cellText(stage, first, top, overlay, change).filter(Boolean).join(": ")}{" "}
           <button type="button" class="stage-link" onClick={() => onCell(first, top)}>
             Show it
           </button>
@@ -195,9 +195,11 @@ function cellText(stage: Stage, frame: number, cell: number, overlay: Overlay | 
   const one = first === last;
   const where = stage.kind === "image" ? "" : one ? `frame ${first + 1}, ` : `frames ${first + 1}–${last + 1}, `;
   const [start, end] = [moment(stage.frames[first]?.time ?? 0), moment(stage.frames[last]?.time ?? 0)];
-  const when = stage.kind === "image" ? "" : one ? `${start}; ` : `${start.replace(/ s$/, "")}–${end}; `;
+  const when = stage.kind === "image" ? "" : one ? start : `${start.replace(/ s$/, "")}–${end}`;
   const who = covering(stage.frames[frame], boxOf(cells, cell)).map(({ name, share }) => `${name}’s box covers ${percent(share)} of it`);
-  return [lift, `${where}${when}${who.length ? `${who.join(", ")}.` : "nobody’s box covers it."}`];
+  const covered = who.length ? who.join(", ") : stage.people.length ? "nobody’s box covers it" : "";
+  const rest = [`${where}${when}`, covered].filter(Boolean).join("; ");
+  return [lift, rest && `${rest}.`];
 }
 
 function Strength({ value, onChange }: { value: number; onChange: (value: number) => void }) {

@@ -104,7 +104,12 @@ function useSeen(ref: { current: HTMLElement | null }): boolean {
       rootMargin: "100px 300px",
     });
     watch.observe(element);
-    return () => watch.disconnect();
+    const printed = () => setSeen(true); // paper shows all frames
+    addEventListener("beforeprint", printed);
+    return () => {
+      watch.disconnect();
+      removeEventListener("beforeprint", printed);
+    };
   }, []);
   return seen;
 }

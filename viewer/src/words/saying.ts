@@ -40,6 +40,6 @@ export function absent(source: Source, capture: CaptureView, look: Look, person:
   if (visualKey(capture, person) < 0) return `How much each word looks at ${whose} is not in the capture.`;
   const at = source.document.captures.indexOf(capture);
   const more = isEmbedded(capture) ? ` attnscope view ${capture.name || "FILE"} shows every layer and head.` : "";
-  if (!source.has(at, look)) return `How much each word looks at ${whose} in ${lookInWords(look)} is not in this page.${more}`;
-  return `How much each word looks at ${whose} in ${lookInWords(look)} is not known: that takes the reading masses.`;
+  if (!source.has(at, look)) return `How much each word looks at ${whose} is not in this page (${lookInWords(look)}).${more}`;
+  return `How much each word looks at ${whose} is not known (${lookInWords(look)}): that takes the reading masses.`;
 }
