@@ -38,7 +38,7 @@ viewer/node_modules/.installed: viewer/package.json viewer/package-lock.json | $
 	cd viewer && $(NODE) npm ci --ignore-scripts --no-progress --loglevel=error
 	touch $@
 
-viewer: viewer/node_modules/.installed  ## check the types of viewer/src and build it into attnscope/report/viewer/viewer.js
+viewer: viewer/node_modules/.installed  ## check the types of viewer/src and build it into attnscope/report/viewer/*.js
 	cd viewer && $(NODE) npm run --silent check
 	cd viewer && $(NODE) npm run --silent build
 

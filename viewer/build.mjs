@@ -1,12 +1,13 @@
-// Build the viewer into the one file that the package ships: an ES module, its style inside.
-//   node build.mjs            write it
-//   node build.mjs --check    exit 1 where the file that is there is another one
+// Build the two files that the package ships, ES modules with their style inside: the viewer, which every page holds, and
+// the scene editor, which only the server has.
+//   node build.mjs            write them
+//   node build.mjs --check    exit 1 where a file that is there is another one
 import { createHash } from "node:crypto";
 import { readFile, readdir, writeFile } from "node:fs/promises";
 import { build, transform } from "esbuild";
 
 const here = new URL(".", import.meta.url);
-const target = new URL("../attnscope/report/viewer/viewer.js", here);
+const BUILT = { "viewer.js": "src/main.tsx", "editor.js": "src/editor/main.ts" };
 
 /** A digest of all that the built file is made from: tests/viewer compares it without node. */
 async function digestOfSources() {
@@ -43,34 +44,36 @@ const styles = {
   },
 };
 
-const { outputFiles, metafile } = await build({
-  entryPoints: ["src/main.tsx"],
-  bundle: true,
-  format: "esm",
-  target: "es2022",
-  minify: true,
-  charset: "utf8",
-  legalComments: "none", // licences() writes them whole
-  jsx: "automatic",
-  jsxImportSource: "preact",
-  plugins: [styles],
-  write: false,
-  metafile: true,
-  absWorkingDir: here.pathname,
-});
-// The file stands inside of pages: nothing in it may end a script element.
-const body = ((await licences(metafile.inputs)) + outputFiles[0].text)
-  .replaceAll("</script", "<\\/script")
-  .replaceAll("<!--", "<\\!--");
-const digest = createHash("sha256").update(body).digest("hex");
-const text = `// The viewer of attnscope, built by \`make viewer\`. sources ${await digestOfSources()} body ${digest}\n${body}`;
+async function built(entry) {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    charset: "utf8",
+    legalComments: "none", // licences() writes them whole
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    plugins: [styles],
+    write: false,
+    metafile: true,
+    absWorkingDir: here.pathname,
+  });
+  // The file stands inside of pages: nothing in it may end a script element.
+  const body = ((await licences(metafile.inputs)) + outputFiles[0].text)
+    .replaceAll("</script", "<\\/script")
+    .replaceAll("<!--", "<\\!--");
+  const digest = createHash("sha256").update(body).digest("hex");
+  return `// The viewer of attnscope, built by \`make viewer\`. sources ${await digestOfSources()} body ${digest}\n${body}`;
+}
 
-if (process.argv.includes("--check")) {
-  const there = await readFile(target, "utf8").catch(() => "");
-  if (there !== text) {
-    console.error("attnscope/report/viewer/viewer.js is not what viewer/src builds; run: make viewer");
-    process.exit(1);
+for (const [name, entry] of Object.entries(BUILT)) {
+  const target = new URL(`../attnscope/report/viewer/${name}`, here);
+  const text = await built(entry);
+  if (!process.argv.includes("--check")) await writeFile(target, text);
+  else if ((await readFile(target, "utf8").catch(() => "")) !== text) {
+    console.error(`attnscope/report/viewer/${name} is not what viewer/src builds; run: make viewer`);
+    process.exitCode = 1;
   }
-} else {
-  await writeFile(target, text);
 }

@@ -1,4 +1,4 @@
-"""The page itself, and the script that fills it: the same file that reports hold inside."""
+"""The page itself, and the script that fills it: the viewer's is the same file that reports hold inside."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,">
 <title>{title} · attnscope</title>
-<script type="module" src="viewer.js"></script>
+<script type="module" src="{script}"></script>
 </head>
 <body>
 <div id="{mount}" data-source="{source}">
@@ -29,10 +29,10 @@ _PAGE = """<!doctype html>
 """
 
 
-def script() -> bytes:
-    """The viewer, an ES module."""
+def script(name: str) -> bytes:
+    """The viewer (`viewer.js`) or the scene editor (`editor.js`), an ES module."""
     # Not by the name of its package: reports need a second to import, and the page is to be there at once.
-    return (files("attnscope") / "report" / "viewer" / "viewer.js").read_bytes()
+    return (files("attnscope") / "report" / "viewer" / name).read_bytes()
 
 
 def page_routes(title: str, source: Literal["server", "scene"]) -> list[BaseRoute]:
@@ -42,13 +42,14 @@ def page_routes(title: str, source: Literal["server", "scene"]) -> list[BaseRout
         title: Of the page; any text.
         source: What the script fills the page from: `server` (captures), or `scene` (the editor).
     """
-    mount = "attnscope-editor" if source == "scene" else "attnscope-viewer"
-    text, code = _PAGE.format(title=escape(title), source=source, mount=mount), script()
+    part = "editor" if source == "scene" else "viewer"
+    name, code = f"{part}.js", script(f"{part}.js")
+    text = _PAGE.format(title=escape(title), source=source, mount=f"attnscope-{part}", script=name)
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(text)
 
-    async def viewer(_request: Request) -> Response:
+    async def module(_request: Request) -> Response:
         return Response(code, media_type="text/javascript")
 
-    return [Route("/", page), Route("/viewer.js", viewer)]
+    return [Route("/", page), Route(f"/{name}", module)]

@@ -1,4 +1,4 @@
-"""The built viewer is that of its sources. `make lint` builds it anew and compares every byte; this needs no node."""
+"""The built viewer and editor are those of their sources. `make lint` compares every byte; this needs no node."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import re
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 _ROOT = Path(__file__).parents[2]
 _VIEWER = _ROOT / "viewer"
-_BUILT = _ROOT / "attnscope/report/viewer/viewer.js"
+_FOLDER = _ROOT / "attnscope/report/viewer"
+
+each = pytest.mark.parametrize("built", [_FOLDER / "viewer.js", _FOLDER / "editor.js"], ids=lambda path: path.name)
 
 
 def _sources() -> list[str]:
@@ -26,28 +30,34 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
-def _head_and_body() -> tuple[re.Match[str], bytes]:
-    head, _, body = _BUILT.read_bytes().partition(b"\n")
+def _head_and_body(built: Path) -> tuple[re.Match[str], bytes]:
+    head, _, body = built.read_bytes().partition(b"\n")
     match = re.fullmatch(r"// .* sources ([0-9a-f]{64}) body ([0-9a-f]{64})", head.decode())
-    assert match, f"the first line of {_BUILT.name} is not the one that viewer/build.mjs writes"
+    assert match, f"the first line of {built.name} is not the one that viewer/build.mjs writes"
     return match, body
 
 
-def test_the_built_viewer_is_that_of_its_sources() -> None:
-    match, _ = _head_and_body()
-    assert match[1] == _digest(), "viewer/ changed since viewer.js was built; run: make viewer"
+@each
+def test_the_built_viewer_is_that_of_its_sources(built: Path) -> None:
+    match, _ = _head_and_body(built)
+    assert match[1] == _digest(), f"viewer/ changed since {built.name} was built; run: make viewer"
 
 
-def test_nobody_edited_the_built_viewer() -> None:
-    match, body = _head_and_body()
-    assert match[2] == sha256(body).hexdigest(), "viewer.js was edited by hand; edit viewer/src, then run: make viewer"
+@each
+def test_nobody_edited_the_built_viewer(built: Path) -> None:
+    match, body = _head_and_body(built)
+    assert match[2] == sha256(body).hexdigest(), (
+        f"{built.name} was edited by hand; edit viewer/src, then run: make viewer"
+    )
 
 
-def test_nothing_in_the_built_viewer_ends_its_script_element() -> None:
-    text = _BUILT.read_text(encoding="utf-8").lower()
+@each
+def test_nothing_in_the_built_viewer_ends_its_script_element(built: Path) -> None:
+    text = built.read_text(encoding="utf-8").lower()
     assert "</script" not in text and "<!--" not in text
 
 
-def test_the_built_viewer_has_the_licences_of_what_it_contains() -> None:
-    text = _BUILT.read_text(encoding="utf-8")
+@each
+def test_the_built_viewer_has_the_licences_of_what_it_contains(built: Path) -> None:
+    text = built.read_text(encoding="utf-8")
     assert "preact" not in text or re.search(r"/\*! preact\n.*?MIT.*?Copyright.*?\*/", text, re.DOTALL)

@@ -4,7 +4,6 @@ import { render as draw } from "preact";
 import { bind, pageAddress, type Place } from "./address";
 import { beginning } from "./choices";
 import type { ViewDocument } from "./document";
-import { mountEditor } from "./editor";
 import type { Source } from "./source";
 import { EmbeddedSource } from "./sources/embedded";
 import { inflate } from "./sources/packed";
@@ -60,12 +59,8 @@ function dress(root: Document | ShadowRoot): void {
 
 async function start(): Promise<void> {
   const element = document.getElementById("attnscope-viewer");
-  const scene = element?.dataset["source"] === "scene";
-  const editor = document.getElementById("attnscope-editor") ?? (scene ? element : null);
-  if (!editor && !element) return;
+  if (!element) return;
   dress(document);
-  if (editor) mountEditor(editor);
-  if (!element || scene) return;
   const server = element.dataset["source"] === "server" || document.querySelector('meta[name="attnscope-server"]');
   try {
     const data = document.getElementById("attnscope-view");
