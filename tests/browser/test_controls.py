@@ -114,10 +114,13 @@ def test_a_person_colours_the_words(page: Page) -> None:
 
 def test_frames_by_buttons_scrubber_and_keys(page: Page) -> None:
     player = page.locator(".stage-player")
+    scrubber = player.get_by_role("slider", name="Frame")
+    scrubber.focus()
+    scrubber.press("Home")
+    settled(page, frame="0")
     first = picture(page)
     player.get_by_role("button", name="Next frame").click()
     settled(page, frame="1")
-    scrubber = player.get_by_role("slider", name="Frame")
     scrubber.focus()
     scrubber.press("End")
     last = int(scrubber.get_attribute("max") or 0)

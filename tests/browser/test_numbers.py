@@ -67,7 +67,7 @@ def test_saved_numbers_are_those_of_the_metric_in_full(
     page = open_page(made.comparison())
     viewer(page)
     page.get_by_label("Number in the grid").select_option(label=TITLE)
-    page.get_by_role("radio", name="change").check(force=True)
+    page.get_by_role("radio", name="change", exact=True).check(force=True)
     rows = saved_table(page, "grid")
     table = pd.DataFrame(rows).astype({"layer": int, "head": int, "before": float, "after": float, "change": float})
     for name, cap in (("before", before), ("after", after)):
@@ -80,6 +80,7 @@ def test_saved_numbers_are_those_of_the_metric_in_full(
 def test_the_table_of_heads_has_the_same_numbers_sorted(made: Made, open_page: Open, before: attnscope.Capture) -> None:
     page = open_page(made.comparison())
     viewer(page)
+    page.get_by_label("Number in the grid").select_option(label=TITLE)
     rows = page.locator(".head-table tbody tr")
     cells = [row.locator("td").all_inner_texts() for row in rows.all()]
     values = lift_on_dan(before).astype(np.float32)
@@ -157,5 +158,5 @@ def test_what_was_said_is_on_the_page_as_it_was_said(made: Made, open_page: Open
     root = viewer(page)
     for turn in before.scene.transcript:
         assert turn.text in root.locator(".words-turns").inner_text().replace("\n", " ")
-    expect(root.locator(".answers")).to_contain_text(str(before.answer["text"]).strip())
+    expect(root.locator(".words")).to_contain_text(str(before.answer["text"]).strip())
     assert state(page) == {}  # an address that nobody chose is not written
