@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 3303625b981a155042422e43a62d0c8a546626bad9c5a5345d15342ee42c4afa body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
+// The viewer of attnscope, built by `make viewer`. sources fa0594cb4f244611bdc8bea5d90ac7b1d52a34de793f84e68772f5553ec4a49e body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
 /*! @preact/signals
 The MIT License (MIT)
 

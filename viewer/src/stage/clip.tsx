@@ -9,7 +9,8 @@ interface Props {
   onClip: (clip: HTMLVideoElement | null, fault: string) => void;
 }
 
-const FAULT = "The browser cannot play this clip, so that only the frames that the model was shown are played, without sound.";
+const FAULT =
+  "The browser cannot play this clip, so that only the frames that the model was shown are played, without sound.";
 
 export function Clip({ address, sound, onClip }: Props) {
   const [element, setElement] = useState<HTMLVideoElement | null>(null);

@@ -58,7 +58,9 @@ function oneStage(document: ViewDocument, shown: Shown): boolean {
 function scaledWith(document: ViewDocument, shown: Shown): number[] {
   const own = capturesOf(shown);
   const stage = document.captures[own[0] ?? 0]?.stage;
-  const others = document.captures.flatMap((capture, at) => (capture.stage === stage && isEmbedded(capture) ? [at] : []));
+  const others = document.captures.flatMap((capture, at) =>
+    capture.stage === stage && isEmbedded(capture) ? [at] : [],
+  );
   return [...new Set([...own, ...others])];
 }
 
@@ -70,12 +72,20 @@ export async function liftOf(source: Source, at: number, query: Query, look: Loo
   }
   const group = source.document.captures[at]?.groups.findIndex(({ name }) => name === query.name) ?? -1;
   const maps = group < 0 ? null : await source.maps(at, look);
-  return maps && { rows: 1, columns: maps.columns, values: maps.values.subarray(group * maps.columns, (group + 1) * maps.columns) };
+  return (
+    maps && {
+      rows: 1,
+      columns: maps.columns,
+      values: maps.values.subarray(group * maps.columns, (group + 1) * maps.columns),
+    }
+  );
 }
 
 /** Whether a position holds the same word in all captures that are shown. */
 function sameWord(document: ViewDocument, shown: Shown, position: number): boolean {
-  const texts = capturesOf(shown).map((at) => document.captures[at]?.tokens.find((token) => token.position === position)?.text);
+  const texts = capturesOf(shown).map(
+    (at) => document.captures[at]?.tokens.find((token) => token.position === position)?.text,
+  );
   return texts.every((text) => text !== undefined && text === texts[0]);
 }
 
@@ -92,7 +102,10 @@ export async function overlay(source: Source, shown: Shown, query: Query, look: 
 }
 
 export function useOverlay(source: Source, shown: Shown, query: Query, look: Look): Loaded<Overlay> {
-  return useLoaded(() => overlay(source, shown, query, look), `${JSON.stringify(shown)} ${queryKey(query)} ${lookKey(look)}`);
+  return useLoaded(
+    () => overlay(source, shown, query, look),
+    `${JSON.stringify(shown)} ${queryKey(query)} ${lookKey(look)}`,
+  );
 }
 
 /** The set of keys that are a person's cells, or all of the video's. */
@@ -107,16 +120,27 @@ export function positionsOf(capture: CaptureView | undefined, query: Query): num
 }
 
 /** Mass and lift of a query on each of some people, [2, people]: means over its tokens; null where one is not known. */
-async function lookersOf(source: Source, at: number, people: string[], query: Query, look: Look): Promise<Table | null> {
+async function lookersOf(
+  source: Source,
+  at: number,
+  people: string[],
+  query: Query,
+  look: Look,
+): Promise<Table | null> {
   const capture = source.document.captures[at];
-  const [masses, uniform, queries] = await Promise.all([source.masses(at, look), source.uniform(at, look), source.queries(at)]);
+  const [masses, uniform, queries] = await Promise.all([
+    source.masses(at, look),
+    source.uniform(at, look),
+    source.queries(at),
+  ]);
   const rows = positionsOf(capture, query).map((position) => queries.indexOf(position));
   if (!masses || !rows.length || rows.some((row) => row < 0)) return null;
   const values = new Float32Array(2 * people.length).fill(NaN);
   people.forEach((person, i) => {
     const key = visualKey(capture, person);
     if (key < 0) return;
-    const mean = (table: Table) => rows.reduce((sum, row) => sum + (table.values[row * table.columns + key] ?? NaN), 0) / rows.length;
+    const mean = (table: Table) =>
+      rows.reduce((sum, row) => sum + (table.values[row * table.columns + key] ?? NaN), 0) / rows.length;
     values[i] = mean(masses);
     const even = uniform ? mean(uniform) : NaN;
     if (even > 0) values[people.length + i] = mean(masses) / even;
@@ -162,7 +186,9 @@ async function words(source: Source, shown: Shown, person: string | null, look: 
   if (!table) return null;
   const last = "capture" in shown ? shown.capture : "mix" in shown && shown.mix <= 0 ? shown.from : shown.to;
   const positions = new Map(Array.from(await source.queries(last), (position, row) => [position, row] as const));
-  const others = (await Promise.all(scaledWith(source.document, shown).map((at) => ask(at).catch(() => null)))).filter((one) => one !== null);
+  const others = (await Promise.all(scaledWith(source.document, shown).map((at) => ask(at).catch(() => null)))).filter(
+    (one) => one !== null,
+  );
   const known = person !== null && column(table, 1).some((value) => !Number.isNaN(value));
   const at = known ? 1 : 0;
   const values = column(table, at);
@@ -176,7 +202,14 @@ export function useWords(source: Source, shown: Shown, person: string | null, lo
 }
 
 /** Why there is no overlay, in a sentence for the reader. */
-export function reasonOf(document: ViewDocument, source: Source, shown: Shown, query: Query, look: Look, passing = false): string {
+export function reasonOf(
+  document: ViewDocument,
+  source: Source,
+  shown: Shown,
+  query: Query,
+  look: Look,
+  passing = false,
+): string {
   const captures = capturesOf(shown).map((at) => [at, document.captures[at]] as const);
   if (!oneStage(document, shown)) return "The two captures show different clips, so that no cell has a change.";
   if (query.kind === "group") {
@@ -190,7 +223,8 @@ export function reasonOf(document: ViewDocument, source: Source, shown: Shown, q
   const embedded = captures.some(([, capture]) => isEmbedded(capture));
   const more = embedded ? ` attnscope view ${file} shows every layer and head.` : "";
   if (missing) return `This page does not hold this attention (${lookInWords(look)}).${more}`;
-  if (query.kind === "token" && passing && embedded) return "This page does not hold, cell by cell, where this word looks.";
+  if (query.kind === "token" && passing && embedded)
+    return "This page does not hold, cell by cell, where this word looks.";
   if (query.kind === "token") {
     const why = embedded
       ? `This page does not hold where single words look (${lookInWords(look)}).`

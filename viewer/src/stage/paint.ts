@@ -72,10 +72,19 @@ function pixels([x0, y0, x1, y1]: Box, stage: Stage, width: number, height: numb
 }
 
 /** A cell's outline: the one that the pointer or the arrow keys are on. */
-export function paintCursor(context: CanvasRenderingContext2D, cells: Cells, cell: number, stage: Stage, ratio: number): void {
+export function paintCursor(
+  context: CanvasRenderingContext2D,
+  cells: Cells,
+  cell: number,
+  stage: Stage,
+  ratio: number,
+): void {
   const { width, height } = context.canvas;
   const [x, y, w, h] = pixels(boxOf(cells, cell), stage, width, height);
-  for (const [color, line] of [["#000", 4], ["#fff", 2]] as const) {
+  for (const [color, line] of [
+    ["#000", 4],
+    ["#fff", 2],
+  ] as const) {
     context.strokeStyle = color;
     context.lineWidth = line * ratio;
     context.strokeRect(x, y, w, h);

@@ -3,24 +3,24 @@
 import { useCallback, useMemo, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
 import { lookInWords } from "../grid/values";
-import { number, percent, signed } from "../numbers";
+import { number, signed } from "../numbers";
 import { isChange, shownInWords } from "../shown";
 import type { Source } from "../source";
 import { type Query, type Store, usePart } from "../state";
-import { boxOf, cellsOf, covering, extreme } from "./cells";
+import { cellsOf } from "./cells";
 import { Clip } from "./clip";
 import { changeMeans, Legend } from "./legend";
-import { type Overlay, reasonOf, useLookers, useOverlay } from "./numbers";
+import { reasonOf, useLookers, useOverlay } from "./numbers";
 import { People, useDark } from "./people";
 import { Picture } from "./picture";
 import { Player, useClock } from "./player";
 import { previewOf } from "./preview";
+import { cellText, Readout } from "./readout";
 import { palette } from "./scale";
 import { Strip } from "./strip";
-import { moment, turnsLive } from "./time";
+import { turnsLive } from "./time";
 import { Timeline } from "./timeline";
 
-const HINT = "Point at a cell of the frame, or tap it, to read its number.";
 const MOST_STRENGTH = 1.3; // of the overlay, over that of the static figures
 
 interface Props {
@@ -125,10 +125,21 @@ export function StagePanel({ source, store }: Props) {
           </div>
         </div>
         <div class="stage-play">
-          {stage.video && <Clip address={stage.video} sound={sound} onClip={(element, fault) => setClip({ element, fault })} />}
+          {stage.video && (
+            <Clip address={stage.video} sound={sound} onClip={(element, fault) => setClip({ element, fault })} />
+          )}
           <Player stage={stage} store={store} />
           {clip.fault && <p class="stage-note">{clip.fault}</p>}
-          <Timeline stage={stage} onFrame={seek} clock={clock} frame={frame} live={live} overlay={overlay.value} colors={colors} change={change} />
+          <Timeline
+            stage={stage}
+            onFrame={seek}
+            clock={clock}
+            frame={frame}
+            live={live}
+            overlay={overlay.value}
+            colors={colors}
+            change={change}
+          />
         </div>
         <div class="stage-side">
           <People stage={stage} store={store} preview={preview} lookers={lookers.value} change={change} />
@@ -142,64 +153,6 @@ export function StagePanel({ source, store }: Props) {
       {stage.frames.length > 1 && <Strip {...shared} frame={frame} spoken={spoken} onFrame={seek} />}
     </section>
   );
-}
-
-interface ReadoutProps {
-  stage: Stage;
-  frame: number;
-  cell: number;
-  overlay: Overlay | null;
-  change: boolean;
-  pinned: boolean;
-  onCell: (frame: number, cell: number) => void;
-}
-
-/** The numbers of a cell; said to a screen reader when it was chosen, not while a pointer passes. */
-function Readout({ stage, frame, cell, overlay, change, pinned, onCell }: ReadoutProps) {
-  const cells = cellsOf(stage);
-  const text = cell < 0 ? null : cellText(stage, frame, cell, overlay, change);
-  const top = useMemo(() => (overlay ? extreme(overlay.values) : -1), [overlay]);
-  const least = top >= 0 && overlay?.values[top] === 0; // a change of which there is none
-  const first = Math.max(0, cells.first[top] ?? 0);
-  return (
-    <div class="stage-readout">
-      {text && (
-        <p>
-          <b>{text[0]}</b> {text[1]}
-        </p>
-      )}
-      {!text && (
-        <p class="stage-soft">{cells.count ? HINT : "No token of this prompt has a place on the frames, so that nothing can be drawn on them."}</p>
-      )}
-      {!text && least && <p>No cell changes.</p>}
-      {!text && top >= 0 && !least && (
-        <p>
-          The cell {change ? "that changes most" : "with the most attention"} has {cellText(stage, first, top, overlay, change).filter(Boolean).join(": ")}{" "}
-          <button type="button" class="stage-link" onClick={() => onCell(first, top)}>
-            Show it
-          </button>
-        </p>
-      )}
-      <span class="stage-said" aria-live="polite">
-        {pinned && text ? text.join(" ") : ""}
-      </span>
-    </div>
-  );
-}
-
-function cellText(stage: Stage, frame: number, cell: number, overlay: Overlay | null, change: boolean): [string, string] {
-  const cells = cellsOf(stage);
-  const value = overlay?.values[cell];
-  const lift = value === undefined ? "number not known" : Number.isNaN(value) ? "not defined" : `${change ? signed(value) : number(value)} × uniform`;
-  const [first, last] = [cells.first[cell] ?? frame, cells.last[cell] ?? frame];
-  const one = first === last;
-  const where = stage.kind === "image" ? "" : one ? `frame ${first + 1}, ` : `frames ${first + 1}–${last + 1}, `;
-  const [start, end] = [moment(stage.frames[first]?.time ?? 0), moment(stage.frames[last]?.time ?? 0)];
-  const when = stage.kind === "image" ? "" : one ? start : `${start.replace(/ s$/, "")}–${end}`;
-  const who = covering(stage.frames[frame], boxOf(cells, cell)).map(({ name, share }) => `${name}’s box covers ${percent(share)} of it`);
-  const covered = who.length ? who.join(", ") : stage.people.length ? "nobody’s box covers it" : "";
-  const rest = [`${where}${when}`, covered].filter(Boolean).join("; ");
-  return [lift, rest && `${rest}.`];
 }
 
 function Strength({ value, onChange }: { value: number; onChange: (value: number) => void }) {

@@ -39,34 +39,38 @@ export function People({ stage, store, preview, lookers, change }: Props) {
   const what = change ? "The change of the attention" : "The attention";
   return (
     <>
-    <p class="stage-note">
-      {what} on the cells that each person covers, over what uniform attention would give (×).
-      Choose a person to see which words look at this person.
-    </p>
-    <div class="stage-people" role="group" aria-label="People: choose one to see which words look at this person">
-      {stage.people.map((person, at) => {
-        const lift = lookers?.lift[at] ?? NaN;
-        const mass = lookers?.mass[at] ?? NaN;
-        const known = !Number.isNaN(lift) || !Number.isNaN(mass);
-        const text = Number.isNaN(lift) ? (change ? signed(100 * mass) + " %" : percent(mass)) : `${change ? signed(lift) : number(lift)} ×`;
-        return (
-          <button
-            type="button"
-            key={person.name}
-            class={`stage-person${shown === person.name ? " lit" : ""}`}
-            aria-pressed={chosen === person.name}
-            style={colorVariables(person)}
-            onClick={() => store.set({ person: chosen === person.name ? null : person.name })}
-            onPointerEnter={(event) => event.pointerType === "mouse" && preview.showPerson(person.name)}
-            onPointerLeave={() => preview.showPerson(null)}
-          >
-            <i aria-hidden="true" />
-            <span dir="auto">{person.name}</span>
-            <b>{known ? text : "—"}</b>
-          </button>
-        );
-      })}
-    </div>
+      <p class="stage-note">
+        {what} on the cells that each person covers, over what uniform attention would give (×). Choose a person to see
+        which words look at this person.
+      </p>
+      <div class="stage-people" role="group" aria-label="People: choose one to see which words look at this person">
+        {stage.people.map((person, at) => {
+          const lift = lookers?.lift[at] ?? NaN;
+          const mass = lookers?.mass[at] ?? NaN;
+          const known = !Number.isNaN(lift) || !Number.isNaN(mass);
+          const text = Number.isNaN(lift)
+            ? change
+              ? signed(100 * mass) + " %"
+              : percent(mass)
+            : `${change ? signed(lift) : number(lift)} ×`;
+          return (
+            <button
+              type="button"
+              key={person.name}
+              class={`stage-person${shown === person.name ? " lit" : ""}`}
+              aria-pressed={chosen === person.name}
+              style={colorVariables(person)}
+              onClick={() => store.set({ person: chosen === person.name ? null : person.name })}
+              onPointerEnter={(event) => event.pointerType === "mouse" && preview.showPerson(person.name)}
+              onPointerLeave={() => preview.showPerson(null)}
+            >
+              <i aria-hidden="true" />
+              <span dir="auto">{person.name}</span>
+              <b>{known ? text : "—"}</b>
+            </button>
+          );
+        })}
+      </div>
     </>
   );
 }

@@ -33,7 +33,12 @@ interface Props {
   onPerson: (person: string | null) => void;
 }
 
-const KEYS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const KEYS: Record<string, [number, number]> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
 
 export function Picture(props: Props) {
   const { stage, cells, capture, frame, overlay, cell, clip } = props;
@@ -52,12 +57,24 @@ export function Picture(props: Props) {
     const context = element?.getContext("2d");
     if (!element || !context || !width) return;
     const moving = clip && !clip.paused && clip.readyState >= 2 && !still();
-    if (!moving && address && !image && !failed && drawn.current) return; // the earlier frame stays until this one can be drawn
+    // the earlier frame stays until this one can be drawn
+    if (!moving && address && !image && !failed && drawn.current) return;
     drawn.current = image;
     const ratio = Math.min(window.devicePixelRatio || 1, 2);
-    const size: [number, number] = [Math.round(width * ratio), Math.round(((width * stage.height) / stage.width) * ratio)];
+    const size: [number, number] = [
+      Math.round(width * ratio),
+      Math.round(((width * stage.height) / stage.width) * ratio),
+    ];
     if (element.width !== size[0] || element.height !== size[1]) [element.width, element.height] = size;
-    paintFrame(context, { stage, cells, frame, image: moving ? clip : image, grey: props.grey, overlay, colors: props.colors });
+    paintFrame(context, {
+      stage,
+      cells,
+      frame,
+      image: moving ? clip : image,
+      grey: props.grey,
+      overlay,
+      colors: props.colors,
+    });
     const here = stage.frames[frame];
     if (here) paintPeople(context, stage, here, props.tags, props.dark, ratio);
     if (cell >= 0) paintCursor(context, cells, cell, stage, ratio);
@@ -91,7 +108,6 @@ export function Picture(props: Props) {
   const time = stage.kind === "image" ? "" : `, ${moment(stage.frames[frame]?.time ?? 0)}`;
   return (
     <div class="stage-frame" style={{ "--shape": stage.width / stage.height }}>
-      {/* biome-ignore lint: an application because arrow keys go from cell to cell */}
       <div
         role="application"
         tabIndex={0}

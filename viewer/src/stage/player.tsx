@@ -70,13 +70,30 @@ export function Player({ stage, store }: { stage: Stage; store: Store }) {
   const go = (to: number) => store.set({ frame: Math.min(Math.max(to, 0), last), playing: false });
   return (
     <div class="stage-player" role="group" aria-label="Frames in time">
-      <button type="button" class="stage-button" aria-label={playing ? "Pause" : "Play"} onClick={() => store.set({ playing: !playing })}>
+      <button
+        type="button"
+        class="stage-button"
+        aria-label={playing ? "Pause" : "Play"}
+        onClick={() => store.set({ playing: !playing })}
+      >
         <Sign path={playing ? "M6 4h4v16H6zM14 4h4v16h-4z" : "M7 4l13 8-13 8z"} />
       </button>
-      <button type="button" class="stage-button" aria-label="Previous frame" disabled={frame <= 0} onClick={() => go(frame - 1)}>
+      <button
+        type="button"
+        class="stage-button"
+        aria-label="Previous frame"
+        disabled={frame <= 0}
+        onClick={() => go(frame - 1)}
+      >
         <Sign path="M15.5 4.5L8 12l7.5 7.5 1.8-1.8L11.6 12l5.7-5.7z" />
       </button>
-      <button type="button" class="stage-button" aria-label="Next frame" disabled={frame >= last} onClick={() => go(frame + 1)}>
+      <button
+        type="button"
+        class="stage-button"
+        aria-label="Next frame"
+        disabled={frame >= last}
+        onClick={() => go(frame + 1)}
+      >
         <Sign path="M8.5 4.5L16 12l-7.5 7.5-1.8-1.8L12.4 12 6.7 6.3z" />
       </button>
       <input

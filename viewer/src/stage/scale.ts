@@ -32,8 +32,32 @@ const LESS = 0.22; // at the lower end of a ratio: most tokens get little attent
 const STEPS = 64; // colours on each side of the middle
 
 // ColorBrewer's RdBu and PuOr, reversed: safe for colour-blind readers; and one hue for shares
-const RATIO = ["#053061", "#2166ac", "#4393c3", "#92c5de", "#d1e5f0", "#f7f7f7", "#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"];
-const CHANGE = ["#2d004b", "#542788", "#8073ac", "#b2abd2", "#d8daeb", "#f7f7f7", "#fee0b6", "#fdb863", "#e08214", "#b35806", "#7f3b08"];
+const RATIO = [
+  "#053061",
+  "#2166ac",
+  "#4393c3",
+  "#92c5de",
+  "#d1e5f0",
+  "#f7f7f7",
+  "#fddbc7",
+  "#f4a582",
+  "#d6604d",
+  "#b2182b",
+  "#67001f",
+];
+const CHANGE = [
+  "#2d004b",
+  "#542788",
+  "#8073ac",
+  "#b2abd2",
+  "#d8daeb",
+  "#f7f7f7",
+  "#fee0b6",
+  "#fdb863",
+  "#e08214",
+  "#b35806",
+  "#7f3b08",
+];
 const SHARE = ["#0b8a6a", "#0b8a6a"]; // its strength is the number: it reads the same on a light and on a dark page
 
 const STOPS: Record<Kind, Color[]> = { ratio: RATIO.map(rgb), change: CHANGE.map(rgb), share: SHARE.map(rgb) };
@@ -83,7 +107,13 @@ export function changeScale(change: Float32Array, ...of: Float32Array[]): Scale 
   const largest = percentile(known(of), TOP) || 0;
   const reach = Math.max(percentile(sizes, TOP) || 0, LEAST_CHANGE * Math.abs(largest)) || 1;
   const sorted = known([change]);
-  return { kind: "change", low: -reach, high: reach, below: (sorted[0] ?? 0) < -reach, above: (sorted.at(-1) ?? 0) > reach };
+  return {
+    kind: "change",
+    low: -reach,
+    high: reach,
+    below: (sorted[0] ?? 0) < -reach,
+    above: (sorted.at(-1) ?? 0) > reach,
+  };
 }
 
 /** A scale of shares of attention, from 0 to the largest. */
@@ -133,7 +163,8 @@ export function ticks(scale: Scale): Tick[] {
     const reach = Math.round(Math.log2(scale.high));
     const step = reach <= 2 ? 1 : reach % 2 ? reach : reach / 2;
     const out: Tick[] = [];
-    for (let n = -reach; n <= reach; n += step) out.push({ value: 2 ** n, text: n < 0 ? `1/${2 ** -n}` : String(2 ** n) });
+    for (let n = -reach; n <= reach; n += step)
+      out.push({ value: 2 ** n, text: n < 0 ? `1/${2 ** -n}` : String(2 ** n) });
     return out;
   }
   const places = scale.kind === "share" ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];

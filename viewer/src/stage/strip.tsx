@@ -47,9 +47,24 @@ export const Strip = memo(function Strip(props: Props) {
     focus(Math.min(Math.max(to, 0), last));
   };
   return (
-    <div class="stage-strip" role="listbox" aria-label="Frames" aria-orientation="horizontal" ref={list} onKeyDown={onKeyDown}>
+    <div
+      class="stage-strip"
+      role="listbox"
+      aria-label="Frames"
+      aria-orientation="horizontal"
+      ref={list}
+      onKeyDown={onKeyDown}
+    >
       {stage.frames.map((_, at) => (
-        <Thumb {...props} key={at} at={at} chosen={at === frame} frame={0} spoken={NOBODY} who={props.spoken[at] ?? ""} />
+        <Thumb
+          {...props}
+          key={at}
+          at={at}
+          chosen={at === frame}
+          frame={0}
+          spoken={NOBODY}
+          who={props.spoken[at] ?? ""}
+        />
       ))}
     </div>
   );
@@ -74,9 +89,7 @@ const Thumb = memo(function Thumb(props: Props & { at: number; chosen: boolean; 
       onClick={() => props.onFrame(at)}
     >
       {seen ? <Small {...props} /> : <span class="stage-small" />}
-      <span class="stage-time">
-        {time || `frame ${at + 1}`}
-      </span>
+      <span class="stage-time">{time || `frame ${at + 1}`}</span>
     </div>
   );
 });

@@ -62,7 +62,10 @@ export function playedUntil(frames: Frame[]): number {
 
 /** First and last second that a time line shows: all frames and turns. */
 export function extent(turns: Turn[], frames: Frame[]): [number, number] {
-  const times = [...frames.map((frame) => frame.time), ...turns.flatMap((turn) => span(turn).filter((time) => time !== null))];
+  const times = [
+    ...frames.map((frame) => frame.time),
+    ...turns.flatMap((turn) => span(turn).filter((time) => time !== null)),
+  ];
   if (!times.length) return [0, 1];
   const [first, last] = [Math.min(0, ...times), Math.max(...times)];
   return last > first ? [first, last] : [first, first + 1];

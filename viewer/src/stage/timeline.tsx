@@ -1,4 +1,4 @@
-// What happens when: how much each frame is looked at, who speaks (a row a person, turns as bars), frames as ticks. A click seeks.
+// What happens when: how much each frame is looked at, who speaks, and where the frames are. A click seeks.
 
 import type { Signal } from "@preact/signals";
 import { Fragment } from "preact";
@@ -39,7 +39,11 @@ export function Timeline({ stage, clock, frame, live, overlay, colors, change, o
     onFrame(frameNear(stage.frames, time));
   };
   // the scrubber and the transcript give the same by keyboard and to a screen reader
-  const track = { onClick: seek, onPointerMove: (event: PointerEvent) => event.buttons === 1 && seek(event), "aria-hidden": true };
+  const track = {
+    onClick: seek,
+    onPointerMove: (event: PointerEvent) => event.buttons === 1 && seek(event),
+    "aria-hidden": true,
+  };
   const untimed = stage.turns.length - timed.length;
   return (
     <div class="stage-line">
@@ -55,7 +59,12 @@ export function Timeline({ stage, clock, frame, live, overlay, colors, change, o
               {name}
             </span>
             <div {...track} class="stage-track">
-              <Turns turns={turns} person={person} live={live[frame]?.find((turn) => turns.includes(turn))} place={place} />
+              <Turns
+                turns={turns}
+                person={person}
+                live={live[frame]?.find((turn) => turns.includes(turn))}
+                place={place}
+              />
               <Playhead clock={clock} place={place} />
             </div>
           </Fragment>
@@ -70,8 +79,8 @@ export function Timeline({ stage, clock, frame, live, overlay, colors, change, o
       </div>
       {untimed > 0 && (
         <p class="stage-note">
-          {untimed} of {stage.turns.length} turns {untimed === 1 ? "has" : "have"} no time and {untimed === 1 ? "stands" : "stand"} only in the
-          transcript.
+          {untimed} of {stage.turns.length} turns {untimed === 1 ? "has" : "have"} no time and{" "}
+          {untimed === 1 ? "stands" : "stand"} only in the transcript.
         </p>
       )}
     </div>
@@ -135,7 +144,13 @@ const Strength = memo(function Strength({ stage, overlay, colors, change, place 
         const value = means[at] ?? NaN;
         const text = `${moment(time)}: ${change ? signed(value) : number(value)} × uniform on the frame’s cells together`;
         const color = colorOf(colors, overlay.scale, value);
-        return <span key={at} title={text} style={{ left: `${left}%`, width: `${right - left}%`, background: color ?? "none" }} />;
+        return (
+          <span
+            key={at}
+            title={text}
+            style={{ left: `${left}%`, width: `${right - left}%`, background: color ?? "none" }}
+          />
+        );
       })}
     </>
   );

@@ -58,6 +58,7 @@ export function promptOf(capture: CaptureView): (Token | number)[] {
 export function markOf(token: Token): string | null {
   if (token.text === "") return "·"; // a part of a letter that another token shows
   if (/^\s*$/.test(token.text)) return token.text.includes("\n") ? "↵" : null;
-  const special = /^<[|｜]?(.{1,40}?)[|｜]?>$/.exec(token.text.trim()) ?? /^\[([A-Z_/]{2,20})\]$/.exec(token.text.trim());
+  const special =
+    /^<[|｜]?(.{1,40}?)[|｜]?>$/.exec(token.text.trim()) ?? /^\[([A-Z_/]{2,20})\]$/.exec(token.text.trim());
   return token.modality === "special" && special ? (special[1] ?? null) : null;
 }

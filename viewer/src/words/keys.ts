@@ -10,7 +10,7 @@ export function positionAt(target: EventTarget | null): number {
   return element ? Number(element.dataset["position"]) : -1;
 }
 
-/** The word that a key goes to from the one that has the focus: along a run in the direction of its script, or to the next run. */
+/** The word that a key goes to from the one that has the focus: along a run as its script goes, or to another run. */
 export function wordAfter(event: KeyboardEvent, root: HTMLElement | null): HTMLElement | null {
   const from = (event.target as Element).closest<HTMLElement>(WORD);
   const run = from?.closest<HTMLElement>(".words-text");

@@ -102,7 +102,9 @@ export function WordsPanel({ source, store }: Props) {
             means={change ? changeMeans(document.captures, shown) : undefined}
           />
         )}
-        {!words.value && !words.waiting && <p class="stage-unknown">{words.error || absent(source, capture, look, person)}</p>}
+        {!words.value && !words.waiting && (
+          <p class="stage-unknown">{words.error || absent(source, capture, look, person)}</p>
+        )}
       </div>
       <Chosen store={store} say={say} />
       {turns.length > 0 && <Turns {...common} turns={turns} stage={stage} />}
@@ -144,7 +146,15 @@ function Chosen({ store, say }: { store: Store; say: (position: number) => strin
 }
 
 /** The numbers of the word that the pointer or the focus rests on: over the word, and for a screen reader. */
-function Resting({ rests, say, root }: { rests: Signal<HTMLElement | null>; say: (position: number) => string; root: { current: HTMLElement | null } }) {
+function Resting({
+  rests,
+  say,
+  root,
+}: {
+  rests: Signal<HTMLElement | null>;
+  say: (position: number) => string;
+  root: { current: HTMLElement | null };
+}) {
   const word = rests.value;
   const text = word ? say(positionAt(word)) : "";
   return (
@@ -173,7 +183,13 @@ function PersonButton({ store, name, style }: { store: Store; name: string | nul
   const person = usePart(store, "person");
   const toggled = name !== null && person === name ? null : name;
   return (
-    <button type="button" class="words-person" aria-pressed={person === name} style={style} onClick={() => store.set({ person: toggled })}>
+    <button
+      type="button"
+      class="words-person"
+      aria-pressed={person === name}
+      style={style}
+      onClick={() => store.set({ person: toggled })}
+    >
       {name !== null && <i aria-hidden="true" />}
       <span dir="auto">{name ?? "the video"}</span>
     </button>
@@ -212,7 +228,7 @@ function Tip({ word, text, root }: { word: HTMLElement; text: string; root: HTML
   const tip = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
     if (!tip.current || !root) return;
-    const [area, place] = [root.getBoundingClientRect(), (word.getClientRects()[0] ?? word.getBoundingClientRect())];
+    const [area, place] = [root.getBoundingClientRect(), word.getClientRects()[0] ?? word.getBoundingClientRect()];
     const left = Math.min(place.left - area.left, area.width - tip.current.offsetWidth);
     tip.current.style.left = `${Math.max(0, left)}px`;
     tip.current.style.top = `${place.top - area.top - tip.current.offsetHeight - 6}px`;
@@ -225,7 +241,13 @@ function Tip({ word, text, root }: { word: HTMLElement; text: string; root: HTML
 }
 
 /** Put colours and marks on the words that are there: to draw thousands of elements anew would be slow. */
-function useMarks(root: { current: HTMLElement | null }, store: Store, words: Words | null, capture: CaptureView, unfolded: boolean): void {
+function useMarks(
+  root: { current: HTMLElement | null },
+  store: Store,
+  words: Words | null,
+  capture: CaptureView,
+  unfolded: boolean,
+): void {
   const kind = words?.scale.kind ?? "ratio";
   const colors = useMemo(() => palette(kind, STRENGTH), [kind]);
   const elements = () => root.current?.querySelectorAll<HTMLElement>(WORD) ?? [];
@@ -256,8 +278,10 @@ function useMarks(root: { current: HTMLElement | null }, store: Store, words: Wo
   const query = usePart(store, "query");
   const chosen = query.kind === "token" ? query.position : -1;
   useEffect(() => {
-    for (const element of root.current?.querySelectorAll(`${WORD}[aria-selected="true"]`) ?? []) element.setAttribute("aria-selected", "false");
-    for (const element of root.current?.querySelectorAll(`${WORD}[data-position="${chosen}"]`) ?? []) element.setAttribute("aria-selected", "true");
+    for (const element of root.current?.querySelectorAll(`${WORD}[aria-selected="true"]`) ?? [])
+      element.setAttribute("aria-selected", "false");
+    for (const element of root.current?.querySelectorAll(`${WORD}[data-position="${chosen}"]`) ?? [])
+      element.setAttribute("aria-selected", "true");
   }, [chosen, capture, unfolded]);
   useRoving(root, chosen, capture);
 }

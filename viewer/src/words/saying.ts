@@ -16,7 +16,14 @@ export function quoted(capture: CaptureView, position: number): string {
 }
 
 /** What is known of a word: how much of its attention is on the video or a person. */
-export function saying(stage: Stage, capture: CaptureView, words: Words | null, position: number, state: Pick<State, "shown" | "look">, person: string | null): string {
+export function saying(
+  stage: Stage,
+  capture: CaptureView,
+  words: Words | null,
+  position: number,
+  state: Pick<State, "shown" | "look">,
+  person: string | null,
+): string {
   const word = quoted(capture, position);
   const whose = person === null ? "the video" : `the cells of ${person}`;
   const first = cellsOf(stage).positions[0];
@@ -40,6 +47,7 @@ export function absent(source: Source, capture: CaptureView, look: Look, person:
   if (visualKey(capture, person) < 0) return `How much each word looks at ${whose} is not in the capture.`;
   const at = source.document.captures.indexOf(capture);
   const more = isEmbedded(capture) ? ` attnscope view ${capture.name || "FILE"} shows every layer and head.` : "";
-  if (!source.has(at, look)) return `How much each word looks at ${whose} is not in this page (${lookInWords(look)}).${more}`;
+  if (!source.has(at, look))
+    return `How much each word looks at ${whose} is not in this page (${lookInWords(look)}).${more}`;
   return `How much each word looks at ${whose} is not known (${lookInWords(look)}): that takes the reading masses.`;
 }

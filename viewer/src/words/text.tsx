@@ -33,7 +33,13 @@ function Word({ token, label }: { token: Token; label: boolean }) {
   const mark = markOf(token);
   return (
     <>
-      <span role="option" aria-selected={false} tabIndex={-1} data-position={token.position} class={`words-token${label ? " label" : ""}`}>
+      <span
+        role="option"
+        aria-selected={false}
+        tabIndex={-1}
+        data-position={token.position}
+        class={`words-token${label ? " label" : ""}`}
+      >
         {mark === null ? token.text : <span class="words-mark">{mark}</span>}
       </span>
       {mark === "↵" && token.text.replace(/\r/g, "")}

@@ -60,7 +60,12 @@ const TurnRow = memo(function TurnRow({ words: { turn, tokens, label }, stage, .
   return (
     <div class="words-turn" style={colorVariables(person)}>
       <div class="words-names">
-        <Ask {...common} group={`speaker:${turn.speaker}`} kind="words-name" label={`${name}: show where all words of ${name} look`}>
+        <Ask
+          {...common}
+          group={`speaker:${turn.speaker}`}
+          kind="words-name"
+          label={`${name}: show where all words of ${name} look`}
+        >
           {name}
         </Ask>
         <Ask {...common} group={`turn:${turn.index}`} kind="words-when" label={`${when}: show where this turn looks`}>
