@@ -15,7 +15,7 @@ export function ShownControl({ source, store, id }: { source: Source; store: Sto
   const pair = options.find((choice) => isChange(choice.shown))?.shown as { from: number; to: number } | undefined;
   const { captures } = source.document;
   return (
-    <fieldset class="choice-shown">
+    <fieldset class={options.length > 3 ? "choice-shown many" : "choice-shown"}>
       <legend>Shown</legend>
       <div class="segments">
         {options.map((choice) => {

@@ -1,6 +1,7 @@
 // What is chosen, in one place: every part of the viewer reads it and writes it, and the address holds it.
 
-import { computed, signal, useComputed } from "@preact/signals";
+import { computed, signal } from "@preact/signals";
+import { useMemo } from "preact/hooks";
 import type { Look } from "./document";
 
 /** Whose attention is shown: a group of queries, one token, or (for a person) the words that look at the person. */
@@ -45,5 +46,5 @@ export function store(first: State) {
 
 /** A part of what is chosen: whoever reads only this is not drawn anew when another part (such as the frame) changes. */
 export function usePart<K extends keyof State>(store: Store, key: K): State[K] {
-  return useComputed(() => store.state.value[key]).value;
+  return useMemo(() => computed(() => store.state.value[key]), [store, key]).value;
 }

@@ -7,6 +7,7 @@ import { storeBeside } from "./beside";
 import { BesideControl, LookControl, MeasureControl, QueryControl, ShownControl } from "./controls";
 import type { Measure } from "./document";
 import { Exports } from "./export/exports";
+import { sentence } from "./grid/cells";
 import { Grid } from "./grid/grid";
 import { HeadTable } from "./grid/table";
 import { lookInWords } from "./grid/values";
@@ -62,8 +63,8 @@ export function Viewer({ source, store, ignored, place }: ViewerProps) {
       {pair ? (
         <div class="columns even">
           {stores.map((own, at) => (
-            <div class="column" key={at}>
-              <h3>{nameOf(document.captures[own.capture.value])}</h3>
+            <div class="column" key={at ? `beside ${beside}` : "first"}>
+              <BesideTitle source={source} store={own} />
               <StagePanel source={source} store={own} />
               <GridPanel source={source} store={own} measure={measure} />
               <WordsPanel source={source} store={own} />
@@ -101,6 +102,12 @@ export function Viewer({ source, store, ignored, place }: ViewerProps) {
       <Live source={source} store={store} />
     </div>
   );
+}
+
+/** What a column of two shows. */
+function BesideTitle({ source, store }: { source: Source; store: Store }) {
+  const shown = usePart(store, "shown");
+  return <h3 class="beside-title">{sentence(shownInWords(source.document.captures, shown))}</h3>;
 }
 
 /** The grid with the choice of its number. */

@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources fa0594cb4f244611bdc8bea5d90ac7b1d52a34de793f84e68772f5553ec4a49e body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
+// The viewer of attnscope, built by `make viewer`. sources bdd009a90d0c078a48e15f822ae4a381544608ae6edb3a24f305296e21c92ce2 body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
 /*! @preact/signals
 The MIT License (MIT)
 
