@@ -157,8 +157,8 @@ def measure(capture: Path, scale: float) -> list[str]:
         f"the capture's queries and keys. The goal is {GOAL} ms for any token of any head. Regenerate this part with",
         "`make bench-clicks`.",
         "",
-        f"- Capture: random queries and keys in {SHAPE.dtype} (`benchmarks/reading_capture.py`), {SHAPE.tokens:,} tokens,",
-        f"  {SHAPE.layers} layers of {SHAPE.heads} query and {SHAPE.kv_heads} key heads of {SHAPE.width} channels;"
+        f"- Capture: {SHAPE.tokens:,} tokens, random queries and keys in {SHAPE.dtype}",
+        f"  (`benchmarks/reading_capture.py`), {SHAPE.layers} layers of {SHAPE.heads} query and {SHAPE.kv_heads} key heads of {SHAPE.width} channels;"
         f" {size:.1f} GB, in the cache of the operating system.",
         f"- Machine: {machine(2)}, which the server and who asks share. Wall time over HTTP; tokens, heads and",
         "  layers are random.",

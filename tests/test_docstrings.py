@@ -41,7 +41,7 @@ SMALL = {
     "attnscope/correct/placing.py": "places of several corrections",
     "attnscope/capture/check/problems.py": "what all checks report",
     "attnscope/report/page/section.py": "the type that all pages are made of",
-    "attnscope/view/extra.py": "asked before anything of the server can be imported",
+    "attnscope/view/extra.py": "asked before anything of a server or a widget can be imported",
     "attnscope/metrics/clips/verdict.py": "the one rule for help, hurt and nothing",
     "training/recipes.py": "the two recipes, as they are typed",
 }

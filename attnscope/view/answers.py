@@ -37,7 +37,7 @@ class Answers:
     Args:
         captures: The captures.
         busy: Whether questions wait for an answer: numbers by head, which take long, begin when none does.
-        frame_address: Where the page finds a frame, from the numbers of capture and frame.
+        frame_address: Where the page finds a frame, from the numbers of capture and frame; needed for the document.
         video: Where it finds the clip; None if it is not given.
     """
 
@@ -45,7 +45,7 @@ class Answers:
         self,
         captures: Captures,
         busy: Callable[[], bool],
-        frame_address: Callable[[int, int], str],
+        frame_address: Callable[[int, int], str] | None = None,
         video: str | None = None,
     ) -> None:
         self._captures, self._address, self._video = captures, frame_address, video
@@ -108,6 +108,8 @@ class Answers:
     def _document(self) -> Answer:
         from attnscope.report.viewer.document import clean, skeleton
 
+        if self._address is None:
+            raise UnknownError("the document is already there")
         yield from self._arranged()
         document = skeleton(self._shown, self._address, exact=True)
         for stage in document["stages"] if self._video is not None else ():

@@ -1,8 +1,9 @@
-"""Packages of the extras `attnscope[view]` and `attnscope[notebook]`, named where they are missing."""
+"""What the viewer needs from elsewhere: packages of `attnscope[view]` or `attnscope[notebook]`, and its script."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.resources import files
 
 from attnscope.errors import InstallError
 
@@ -27,3 +28,9 @@ def need(what: str, extra: str, packages: tuple[str, ...]) -> None:
             missing = isinstance(error, ModuleNotFoundError) and error.name == package
             problem = "is not installed" if missing else f"does not import ({' '.join(str(error).split())})"
             raise InstallError(f"{what}: the package {package} {problem}: pip install 'attnscope[{extra}]'") from None
+
+
+def script(name: str = "viewer.js") -> bytes:
+    """The viewer, which reports hold inside too, or the scene editor (`editor.js`): ES modules."""
+    # Not by the name of its package: reports take a second to import, and the page is to be there at once.
+    return (files("attnscope") / "report" / "viewer" / name).read_bytes()

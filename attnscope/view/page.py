@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
 from typing import Literal
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from attnscope.view.extra import script
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -27,12 +28,6 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-
-
-def script(name: str) -> bytes:
-    """The viewer (`viewer.js`) or the scene editor (`editor.js`), an ES module."""
-    # Not by the name of its package: reports need a second to import, and the page is to be there at once.
-    return (files("attnscope") / "report" / "viewer" / name).read_bytes()
 
 
 def page_routes(title: str, source: Literal["server", "scene"]) -> list[BaseRoute]:

@@ -87,6 +87,16 @@ class Store:
         self._nodes.clear()
         self.file.close()
 
+    @property
+    def identity(self) -> int:
+        """HDF5's own number of the open file: the same for two openings of one file, another one once it was replaced.
+
+        Raises:
+            RequestError: If it is closed.
+        """
+        with self.reading("/"):
+            return int(h5py.h5o.get_info(self.file.id).fileno)
+
     def error(self, node: str, what: str) -> NodeError:
         """A FormatError that names the file and the node."""
         return NodeError(self.path, node, _line(what))

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from html import escape
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -339,6 +340,32 @@ class Capture(Contents):
         from attnscope.capture.read import notebook
 
         return notebook.html(self) if self._store.file.id.valid else f"<code>{escape(repr(self))}</code>"
+
+    def view(self, *others: Capture, layer: int | None = None, head: int | None = None) -> Any:
+        """Show the viewer under a cell of a notebook; it needs the extra `attnscope[notebook]`.
+
+        It is the page of `attnscope view`: with `qk`, the exact attention of any token in any head is computed when it
+        is asked for. Nothing is served: the page asks the notebook's kernel.
+
+        Args:
+            others: More captures. A second one of the same scene is shown as before and after, with the change.
+            layer: The layer that is shown first, its number in the model; the mean over all if not given.
+            head: The head that is shown first; the mean over the heads if not given.
+
+        Returns:
+            A widget (anywidget), which a notebook shows. Its `close` releases the files.
+
+        Raises:
+            InstallError: If anywidget is not installed.
+            RequestError: If the layer or head is not in the capture, or a capture is closed or was replaced.
+
+        Example:
+            >>> cap.view(layer=2, head=5)
+            <Viewer of run.h5>
+        """
+        # By name: the viewer shows reports, and nothing that reads captures depends on those.
+        import_module("attnscope.view.extra").need("view", "notebook", ("anywidget",))
+        return import_module("attnscope.view.notebook").view([self, *others], layer, head)
 
     # ---- inside
 

@@ -52,6 +52,14 @@ class Contents:
         """Release the file. What was read stays; reading more raises RequestError."""
         self._store.close()
 
+    def shares_file(self, other: Contents) -> bool:
+        """Whether another open capture reads the same file, and not one that replaced it.
+
+        Raises:
+            RequestError: If one of them is closed.
+        """
+        return self._store.identity == other._store.identity
+
     def __enter__(self) -> Self:
         return self
 
