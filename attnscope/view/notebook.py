@@ -47,7 +47,7 @@ class Viewer(anywidget.AnyWidget):
         with ExitStack() as opening:
             own = opening.enter_context(Captures([cap.path for cap in captures]))  # a reader for the thread alone
             for cap, other in zip(captures, own.captures, strict=True):
-                if not cap.shares_file(other):
+                if not cap._shares_file(other):
                     raise RequestError(f"{cap.path}: was replaced since it was opened; open it again")
             worker = Worker()
             opening.callback(worker.close)

@@ -16,8 +16,13 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
 <title>{title} · attnscope</title>
+<style>
+body {{ margin: 0; font: 16px/1.5 system-ui, sans-serif; }}
+body > div:not(:has(> *)), noscript {{ display: block; padding: 20px 24px; }}
+</style>
 <script type="module" src="{script}"></script>
 </head>
 <body>

@@ -52,7 +52,7 @@ class Contents:
         """Release the file. What was read stays; reading more raises RequestError."""
         self._store.close()
 
-    def shares_file(self, other: Contents) -> bool:
+    def _shares_file(self, other: Contents) -> bool:
         """Whether another open capture reads the same file, and not one that replaced it.
 
         Raises:
