@@ -158,8 +158,8 @@ def measure(capture: Path, scale: float) -> list[str]:
         "`make bench-clicks`.",
         "",
         f"- Capture: {SHAPE.tokens:,} tokens, random queries and keys in {SHAPE.dtype}",
-        f"  (`benchmarks/reading_capture.py`), {SHAPE.layers} layers of {SHAPE.heads} query and {SHAPE.kv_heads} key heads of {SHAPE.width} channels;"
-        f" {size:.1f} GB, in the cache of the operating system.",
+        f"  (`benchmarks/reading_capture.py`), {SHAPE.layers} layers of {SHAPE.heads} query and {SHAPE.kv_heads} key heads,",
+        f"  {SHAPE.width} channels each; {size:.1f} GB, in the cache of the operating system.",
         f"- Machine: {machine(2)}, which the server and who asks share. Wall time over HTTP; tokens, heads and",
         "  layers are random.",
         "- Nothing is kept from one click to the next but the keys of the last key head.",
