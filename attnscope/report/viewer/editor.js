@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources bdd009a90d0c078a48e15f822ae4a381544608ae6edb3a24f305296e21c92ce2 body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
+// The viewer of attnscope, built by `make viewer`. sources ad891c5f44d9771ac6f8b8827bed137535f3e8d0023c985d668b67a92bf2caef body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
 /*! @preact/signals
 The MIT License (MIT)
 

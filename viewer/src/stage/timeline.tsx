@@ -48,7 +48,9 @@ export function Timeline({ stage, clock, frame, live, overlay, colors, change, o
   return (
     <div class="stage-line">
       <div class="stage-lanes">
-        <span class="stage-who general">attention</span>
+        <span class="stage-who general" title="The mean of each frame’s cells, over uniform attention">
+          attention
+        </span>
         <div {...track} class={`stage-track stage-strength${overlay ? "" : " unknown"}`}>
           {overlay && <Strength stage={stage} overlay={overlay} colors={colors} change={change} place={place} />}
           <Playhead clock={clock} place={place} />

@@ -31,6 +31,9 @@ export function saying(
   const row = words?.positions.get(position);
   if (!words || row === undefined) return `${word}: how much it looks at ${whose} is not known.`;
   const [mass, lift] = [words.mass[row] ?? NaN, words.lifts[row] ?? NaN];
+  if (Number.isNaN(mass) && isChange(state.shown)) {
+    return `${word} has no change: the other capture has another word here, or the word cannot look at ${whose}.`;
+  }
   if (Number.isNaN(mass)) return `${word}: how much it looks at ${whose} is not defined.`;
   if (isChange(state.shown)) {
     if (mass === 0) return `${word} does not change its attention on ${whose}.`;
