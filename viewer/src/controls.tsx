@@ -126,7 +126,7 @@ export function LookControl({ source, store }: { source: Source; store: Store })
             store.set({ look: { layer, head: layer === null ? null : look.head } });
           }}
         >
-          <option value="">mean of all</option>
+          <option value="">mean</option>
           {capture.layers.map((layer) => (
             <option value={layer} key={layer}>
               {layer}
@@ -141,7 +141,7 @@ export function LookControl({ source, store }: { source: Source; store: Store })
           disabled={look.layer === null}
           onChange={(event) => store.set({ look: { ...look, head: whole(event.currentTarget.value) } })}
         >
-          <option value="">mean of its heads</option>
+          <option value="">mean</option>
           {Array.from({ length: capture.heads }, (_, head) => (
             <option value={head} key={head}>
               {head}

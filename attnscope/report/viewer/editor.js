@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources ad891c5f44d9771ac6f8b8827bed137535f3e8d0023c985d668b67a92bf2caef body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
+// The viewer of attnscope, built by `make viewer`. sources f82dd3e66639ab6ac7d6ba93b36c7e999ac0eb4101aadaeffbf4c81c9ce467bc body e20b209a9383a8a7e028735747758bfaab9fd15fb95000e399a918817cfcd9bc
 /*! @preact/signals
 The MIT License (MIT)
 

@@ -46,7 +46,8 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
     choose(next);
     requestAnimationFrame(() => whole.current?.querySelector<HTMLElement>(`[data-look="${next.name}"]`)?.focus());
   };
-  const point = (event: MouseEvent, cell: CellData) => {
+  const point = (event: PointerEvent, cell: CellData) => {
+    if (event.pointerType !== "mouse") return; // a finger has no way to leave
     const box = whole.current?.getBoundingClientRect();
     if (box) hovered.value = { cell, x: event.clientX - box.left, y: event.clientY - box.top };
   };
@@ -61,7 +62,7 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
           aria-label={`${measure.title}, ${shownInWords(source.document.captures, shown)}: layers by heads. Arrow keys choose a head.`}
           style={{ "--columns": String(heads.heads + 1) }}
           onKeyDown={move}
-          onMouseLeave={() => {
+          onPointerLeave={() => {
             hovered.value = null;
           }}
         >
@@ -94,7 +95,10 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
       <Tip hovered={hovered} />
       <p class="heads-chosen">
         <b>{chosen ? chosen.title : sentence(lookInWords(look))}:</b>{" "}
-        {chosen ? chosen.facts.join("; ") : "this capture does not have it"}.
+        {chosen ? chosen.facts.join("; ") : "this capture does not have it"}.{" "}
+        <button type="button" class="heads-show" onClick={() => showFrames(whole.current)}>
+          Show it on the frames
+        </button>
       </p>
       <ScaleLegend scale={scale} measure={measure} heads={heads} places={new Set(all.map((cell) => cell.place))} absent={all.every((cell) => cell.absent)} change={change} />
     </div>
@@ -106,7 +110,7 @@ interface CellProps {
   chosen: boolean;
   focusable: boolean;
   onChoose: (cell: CellData) => void;
-  onPoint: (event: MouseEvent, cell: CellData) => void;
+  onPoint: (event: PointerEvent, cell: CellData) => void;
 }
 
 /** One head. Of thousands only those are drawn anew that look different. */
@@ -131,7 +135,7 @@ class Cell extends Component<CellProps> {
           event.preventDefault();
           onChoose(cell);
         }}
-        onMouseMove={(event) => onPoint(event, cell)}
+        onPointerMove={(event) => onPoint(event, cell)}
       >
         {cell.dot && <i />}
       </div>
@@ -151,6 +155,12 @@ function Tip({ hovered }: { hovered: Signal<Hovered | null> }) {
       ))}
     </div>
   );
+}
+
+/** Where frames and grid do not stand side by side, as on a phone. */
+function showFrames(from: HTMLElement | null): void {
+  const column = from?.closest(".even > .column") ?? from?.closest(".attnscope");
+  column?.querySelector(".stage-frame")?.scrollIntoView({ block: "center" });
 }
 
 function missing(source: Source, shown: Shown, measure: Measure): string {
