@@ -52,6 +52,7 @@ class Editor:
             "title": (draft.source or draft.opened.video).name,
             "is_new": draft.source is None,
             "target": str(draft.target),
+            "replaces": draft.source is not None and draft.target.resolve() == draft.source.resolve(),
             **{"kind": frames.kind, "width": frames.width, "height": frames.height, "duration": frames.duration},
             "times": self.source.times.tolist(),
             "units": draft.opened.box_units,

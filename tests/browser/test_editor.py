@@ -291,14 +291,17 @@ def test_turns_are_split_joined_deleted_and_follow_a_new_name(edit: Edit, made: 
     assert page.get_by_label("Words of turn 0").input_value() == text
     editing.tab("People and boxes")
     editing.press("Dan 1 turn")
-    page.get_by_label("Name", exact=True).fill("Daniel")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("")
+    name.press_sequentially("Eva")  # on the way to a longer name, that of somebody else
+    name.press_sequentially("n")
     after = editing.save()
     turns = [(turn.speaker, turn.text, turn.start, turn.end) for turn in after.transcript]
     one, two = before.transcript[1:]
-    assert turns == [(one.speaker, text, one.start, one.end), ("Daniel", two.text, two.start, two.end)]
-    assert "Daniel" in after.speakers
-    assert "Daniel" in after.options
-    assert after.speakers["Daniel"] == before.speakers["Dan"]
+    assert turns == [(one.speaker, text, one.start, one.end), ("Evan", two.text, two.start, two.end)]
+    assert "Evan" in after.speakers
+    assert after.options == [{"Dan": "Evan"}.get(option, option) for option in before.options]
+    assert after.speakers["Evan"] == before.speakers["Dan"]
 
 
 # ---- errors and saving

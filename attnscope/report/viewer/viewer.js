@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources f82dd3e66639ab6ac7d6ba93b36c7e999ac0eb4101aadaeffbf4c81c9ce467bc body 419fbb1e6b70e7151df745a571372a5744198777587180d0de7a96b26bc7346d
+// The viewer of attnscope, built by `make viewer`. sources a854ae794a281bba838aaec0b6112825b6ad9133150348af0bf196e30cdd7c82 body 419fbb1e6b70e7151df745a571372a5744198777587180d0de7a96b26bc7346d
 /*! @preact/signals
 The MIT License (MIT)
 

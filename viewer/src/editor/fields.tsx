@@ -32,14 +32,15 @@ export function NumberField({ label, value, onValue, problem = "", empty = false
   };
   const said = wrong ? (text.trim() === "" ? "is empty" : "is not a number") : problem;
   return (
-    <label class="field number">
-      <span>{label}</span>
+    <div class="field number">
+      <label for={id}>{label}</label>
       <input
+        id={id}
         type="text"
         inputMode="decimal"
         value={text}
         aria-invalid={said !== ""}
-        aria-describedby={said ? id : undefined}
+        aria-describedby={said ? `${id}-wrong` : undefined}
         onFocus={() => (focused.current = true)}
         onBlur={() => {
           focused.current = false;
@@ -54,8 +55,8 @@ export function NumberField({ label, value, onValue, problem = "", empty = false
           take(String(Number(Math.min(Math.max(next, min ?? -Infinity), max ?? Infinity).toFixed(digits))));
         }}
       />
-      <Wrong id={id} text={said} />
-    </label>
+      <Wrong id={`${id}-wrong`} text={said} />
+    </div>
   );
 }
 
@@ -65,33 +66,43 @@ interface TextProps {
   label: string;
   value: string;
   onValue: (value: string) => void;
+  /** When the field is left, with the value that it had when it was entered. */
+  onLeave?: (before: string, after: string) => void;
   problem?: string;
   rows?: number; // of a field of several lines
   hidden?: boolean; // the label is for screen readers alone
   input?: { current: HTMLInputElement | HTMLTextAreaElement | null };
 }
 
-export function TextField({ label, value, onValue, problem = "", rows, hidden = false, input }: TextProps) {
+export function TextField({ label, value, onValue, problem = "", rows, hidden = false, input, onLeave }: TextProps) {
   const id = useId();
+  const entered = useRef(value);
   const shared = {
+    id,
     value,
     "aria-invalid": problem !== "",
-    "aria-describedby": problem ? id : undefined,
+    "aria-describedby": problem ? `${id}-wrong` : undefined,
     onInput: (event: { currentTarget: { value: string } }) => onValue(event.currentTarget.value),
+    onFocus: () => {
+      entered.current = value;
+    },
+    onBlur: (event: { currentTarget: { value: string } }) => onLeave?.(entered.current, event.currentTarget.value),
     ref: (element: HTMLInputElement | HTMLTextAreaElement | null) => {
       if (input) input.current = element;
     },
   };
   return (
-    <label class="field text">
-      <span class={hidden ? "hidden" : ""}>{label}</span>
+    <div class="field text">
+      <label for={id} class={hidden ? "hidden" : ""}>
+        {label}
+      </label>
       {rows ? (
         <textarea rows={rows} {...shared} />
       ) : (
         <input type="text" {...shared} />
       )}
-      <Wrong id={id} text={problem} />
-    </label>
+      <Wrong id={`${id}-wrong`} text={problem} />
+    </div>
   );
 }
 

@@ -111,7 +111,7 @@ function Tabs({ store }: { store: Store }) {
 }
 
 function Bar({ store }: { store: Store }) {
-  const { title, target, is_new, kept } = store.document;
+  const { title, target, is_new, replaces, kept } = store.document;
   const saves = store.looked.value?.saves ?? false;
   const done = !store.dirty.value && store.path.value !== "";
   return (
@@ -120,7 +120,7 @@ function Bar({ store }: { store: Store }) {
         <h1>{is_new ? `New scene of ${title}` : title}</h1>
         <p class="soft">
           {store.dirty.value ? "Not saved yet. " : done ? `Saved to ${store.path.value}. ` : "Nothing has changed. "}
-          {!done && `It is saved to ${target}${is_new ? "" : "; the file that was opened stays as it is"}.`}
+          {!done && (replaces ? "Save replaces the opened file." : `Save writes ${target}${is_new ? "" : "; the opened file stays as it is"}.`)}
           {kept.length > 0 && ` Kept as they are: ${kept.join(", ")}.`}
         </p>
       </div>
@@ -212,6 +212,7 @@ function useShortcuts(store: Store): void {
       const key = event.key.toLowerCase();
       if (command && key === "s") {
         event.preventDefault();
+        if (document.activeElement instanceof HTMLElement) document.activeElement.blur(); // what is typed is whole
         if (store.looked.value?.saves) void store.save(false);
       } else if (command && !typing && (key === "z" || key === "y")) {
         event.preventDefault();

@@ -65,11 +65,9 @@ export function Lanes({ store }: { store: Store }) {
                 }}
               />
             ))}
-            {person.segments.flatMap((segment) =>
-              segment.keyframes.map(({ t }) => (
-                <i key={`${segment.start} ${t}`} class="keyframe" style={{ left: percent(t), background: store.tone(person.id) }} />
-              )),
-            )}
+            {ticks(person, duration).map((t) => (
+              <i key={t} class="keyframe" style={{ left: percent(t), background: store.tone(person.id) }} />
+            ))}
             {spoken(person.id)}
             <Cursor at={percent(times[store.frame.value] ?? 0)} />
           </div>
@@ -90,6 +88,17 @@ export function Lanes({ store }: { store: Store }) {
       </p>
     </div>
   );
+}
+
+const FINEST = 300; // ticks on a line; imported tracks have a box for every frame
+
+/** When boxes were set, one for each place on the line. */
+function ticks(person: Person, duration: number): number[] {
+  const places = new Map<number, number>();
+  for (const { keyframes } of person.segments) {
+    for (const { t } of keyframes) places.set(Math.round((t / duration) * FINEST), t);
+  }
+  return [...places.values()];
 }
 
 function Cursor({ at }: { at: string }) {

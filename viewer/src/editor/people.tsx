@@ -8,6 +8,7 @@ import {
   boxAt,
   copyOn,
   firstSeen,
+  followName,
   keyframeAt,
   lastSeen,
   removeKeyframe,
@@ -76,6 +77,7 @@ function OnePerson({ store, person }: { store: Store; person: Person }) {
           value={person.name}
           problem={wrongName}
           onValue={(name) => store.edit((scene) => renamePerson(scene, person.id, name), `name ${person.id}`)}
+          onLeave={(before, after) => store.edit((scene) => followName(scene, before, after), `name ${person.id}`)}
         />
         <button type="button" onClick={() => store.edit((scene) => removePerson(scene, person.id))}>
           Remove the person
@@ -84,6 +86,27 @@ function OnePerson({ store, person }: { store: Store; person: Person }) {
       <Here store={store} person={person} path={path} />
       <Stretches store={store} person={person} path={path} />
     </section>
+  );
+}
+
+const MOST_KEYS = 24; // buttons; imported tracks have a box for every frame
+
+/** The times of the boxes that were set; of many the nearest before and after the frame that is shown. */
+function Keys({ store, times }: { store: Store; times: number[] }) {
+  const { start, end } = store.moment.value;
+  const many = times.length > MOST_KEYS;
+  const near = [times.findLast((t) => t < start), times.find((t) => t >= end)].filter((t) => t !== undefined);
+  return (
+    <>
+      <span class="soft">
+        {many ? `${times.length.toLocaleString("en")} boxes were set; the nearest others at` : "Boxes were set at"}
+      </span>
+      {(many ? near : times).map((t) => (
+        <button key={t} type="button" class="small" onClick={() => store.seekTime(t)}>
+          {seconds(t)} s
+        </button>
+      ))}
+    </>
   );
 }
 
@@ -213,12 +236,7 @@ function Stretches({ store, person, path }: { store: Store; person: Person; path
               </button>
             </div>
             <div class="row keys">
-              <span class="soft">Boxes were set at</span>
-              {segment.keyframes.map(({ t }) => (
-                <button key={t} type="button" class="small" onClick={() => store.seekTime(t)}>
-                  {seconds(t)} s
-                </button>
-              ))}
+              <Keys store={store} times={segment.keyframes.map(({ t }) => t)} />
             </div>
           </div>
         );

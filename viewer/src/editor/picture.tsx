@@ -65,7 +65,7 @@ export function Picture({ store }: { store: Store }) {
   }
 
   function begin(event: PointerEvent, next: Drag): void {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || drag) return; // a second finger does nothing
     event.stopPropagation();
     store.playing.value = false;
     store.endGesture();
@@ -117,7 +117,7 @@ export function Picture({ store }: { store: Store }) {
         <img
           src={address}
           alt={`Frame at ${seconds(moment.start)} s`}
-          class={loaded === store.frame.value ? "" : "late"}
+          class={loaded === store.frame.value || store.playing.value ? "" : "late"}
           draggable={false}
           onLoad={() => setLoaded(store.frame.value)}
           onError={() => (store.failure.value = `The frame at ${seconds(moment.start)} s could not be read.`)}

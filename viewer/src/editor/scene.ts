@@ -12,7 +12,7 @@ export interface Keyframe {
 export interface Segment {
   start: number;
   end: number;
-  keyframes: Keyframe[];
+  keyframes: Keyframe[]; // in the order of their times, as the server sends them and as every change here leaves them
 }
 
 export interface Person {
@@ -99,10 +99,9 @@ export function boxAt(person: Person, t: number): Box | null {
 }
 
 function interpolated(keyframes: Keyframe[], t: number): Box {
-  const order = [...keyframes].sort((a, b) => a.t - b.t);
-  const next = order.findIndex((keyframe) => keyframe.t > t);
-  const before = order[next < 0 ? order.length - 1 : next - 1];
-  const after = order[next];
+  const next = keyframes.findIndex((keyframe) => keyframe.t > t);
+  const before = keyframes[next < 0 ? keyframes.length - 1 : next - 1];
+  const after = keyframes[next];
   if (!before || !after) return (before ?? after ?? { xyxy: [0, 0, 0, 0] as Box }).xyxy;
   const share = (t - before.t) / (after.t - before.t);
   return before.xyxy.map((low, side) => low + ((after.xyxy[side] ?? low) - low) * share) as Box;
@@ -214,18 +213,24 @@ export const removePerson = (scene: Scene, id: number): Scene => ({
   turns: scene.turns.map((turn) => (turn.person === id ? { ...turn, person: null } : turn)),
 });
 
-/** Another name. Turns hold the person, so theirs follow; an answer or option that was the name follows too. */
-export function renamePerson(scene: Scene, id: number, name: string): Scene {
-  const before = scene.people.find((person) => person.id === id)?.name;
-  const renamed = updatePerson(scene, id, (person) => ({ ...person, name }));
-  if (!before || !name) return renamed;
-  const follow = (text: string) => (text === before ? name : text);
-  const asked = renamed.asked.map((item) => ({
+/** Another name. Turns hold the person, so theirs follow. */
+export const renamePerson = (scene: Scene, id: number, name: string): Scene =>
+  updatePerson(scene, id, (person) => ({ ...person, name }));
+
+/**
+ * Options and answers that were somebody's name follow a new one. This is for a name that is typed to its end: on the
+ * way it may be that of another person.
+ */
+export function followName(scene: Scene, before: string, after: string): Scene {
+  const held = (text: string | null) => text === before;
+  if (before === after || !after.trim() || scene.people.some(({ name }) => held(name))) return scene;
+  if (!scene.asked.some(({ options, answer }) => options.some(held) || held(answer))) return scene;
+  const asked = scene.asked.map((item) => ({
     ...item,
-    options: item.options.map(follow),
-    answer: item.answer === null ? null : follow(item.answer),
+    options: item.options.map((option) => (held(option) ? after : option)),
+    answer: held(item.answer) ? after : item.answer,
   }));
-  return { ...renamed, asked };
+  return { ...scene, asked };
 }
 
 export const updateTurn = (scene: Scene, id: number, change: Partial<Turn>): Scene => ({

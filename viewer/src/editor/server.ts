@@ -6,6 +6,7 @@ export interface Opened {
   title: string;
   is_new: boolean;
   target: string; // where the scene is saved
+  replaces: boolean; // whether that is the opened file
   kind: "video" | "image" | "folder";
   width: number;
   height: number;
