@@ -100,10 +100,14 @@ class Ratios:
             layers = self._attention.cap.layers.tolist()
             looks = [*(Look(layers[at * len(layers) // 3]) for at in range(3)), *self._ranked[:1]]
             own = Attention(self._attention.shown, list(_ever_fewer(self._attention))[-1][0], self._attention.sets)
-            sample = np.stack([own.maps(look) for look in looks])
-            plain = characters(sample.shape, form.dtype)
-            self._known[form] = len(pack(sample, form)["data"]) / plain if plain else 1.0
+            self._known[form] = _ratio(np.stack([own.maps(look) for look in looks]), form)
         return self._known[form]
+
+
+def _ratio(sample: NDArray[np.float32], form: Form) -> float:
+    """Characters of a deflated array over those of a plain one."""
+    plain = characters(sample.shape, form.dtype)
+    return len(pack(sample, form)["data"]) / plain if plain else 1.0
 
 
 def words(attention: Attention, ranked: Sequence[Look], budget: int, form: Form) -> Words | None:
@@ -122,13 +126,15 @@ def words(attention: Attention, ranked: Sequence[Look], budget: int, form: Form)
     small = len(own) * len(cap.tokens) * len(cap.layers) * cap.heads <= SMALL
     forms = _forms(cap)
     forms = forms[forms.index(form) :]
-    ratios = Ratios(attention, ranked)
-    best = [MEAN, *ranked[:MOST_ROWS]] if small else ranked[:MOST_ROWS]
-    choices = [(own, all_looks(cap), len(all_looks(cap)))] if small else []
-    for positions, looks, least in [*choices, (own, best, FEWEST), (asking, best, 1)]:
+    sample = attention.rows(ranked[0], own if small else asking)
+    every = all_looks(cap)
+    means = every[: len(cap.layers) + 1]
+    best = [*means, *ranked] if small else ranked[:MOST_ROWS]
+    choices = [(own, every, len(every))] if small else []
+    for positions, looks, least in [*choices, (own, best, min(FEWEST, len(best))), (asking, best, 1)]:
         for kind in forms if len(positions) else ():
             each = characters((len(positions), len(attention.shown.cells)), kind.dtype)
-            fits = int(budget / (each * ratios.of(kind)))
+            fits = int(budget / (each * (_ratio(sample, kind) if kind.deflated else 1.0)))
             if fits >= min(len(looks), least):
                 return Words(list(looks[:fits]), positions, kind)
     return None

@@ -70,7 +70,7 @@ def view_document(
     parts = views_of(shown, ranked, left // len(shown))
     for view, part in zip(document["captures"], parts, strict=True):
         view |= part.entry
-    document["notes"] += list(dict.fromkeys(note for part in parts for note in part.notes))
+    document["notes"] += _named(shown, [part.notes for part in parts])
     cleaned: dict[str, Any] = clean(document)
     first = opening(facts or {}, cleaned)
     return cleaned if first is None else cleaned | {"first": first}
@@ -130,14 +130,23 @@ def _pictures(shown: Sequence[Shown], budget: int) -> dict[int, Pictures]:
     return {i: Pictures(shown[i].cap, budget // len(own)) for i in own}
 
 
+def _named(shown: Sequence[Shown], notes: Sequence[Sequence[str]]) -> list[str]:
+    """Sentences on captures, each once, with the names of the captures that it is about where it is not about all."""
+    about: dict[str, list[str]] = {}
+    for one, own in zip(shown, notes, strict=True):
+        for note in own:
+            about.setdefault(note, []).append(one.label or one.cap.path.name)
+    return [note if len(names) == len(shown) else f"{', '.join(names)}: {note}" for note, names in about.items()]
+
+
 def _on_frames(pictures: Mapping[int, Pictures]) -> list[str]:
-    """What is said of frames without a picture, and of pictures of their own."""
+    """What is said of frames without a picture."""
     out = []
     for own in pictures.values():
         total = len(own.cap.frames)
         if own.left_out:
             out.append(
-                f"{own.cap.path.name}: this page has the pictures of {total - own.left_out:,} of {total:,} frames, "
+                f"{own.cap.path.name}: the page has the pictures of {total - own.left_out:,} of {total:,} frames, "
                 "evenly chosen, so that it stays small."
             )
     return out

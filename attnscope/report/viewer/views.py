@@ -19,7 +19,10 @@ from attnscope.vocabulary import GENERATED, TURN
 if TYPE_CHECKING:
     from attnscope.report.viewer.shown import Shown
 
-FOR_ROWS = 0.25  # of the budget: what rows of single words take at most
+# Rows of single words: the part of a capture's budget that is kept for them, what they take where maps leave more, and
+# what those of one capture take at most of the budget of all
+FOR_ROWS, AT_MOST, OF_ALL = 0.25, 0.65, 0.25
+ROUNDED = "are rounded to 16 bits, which is about three digits, so that the page stays small"
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,13 @@ def views_of(shown: Sequence[Shown], ranked: Sequence[Sequence[Look]], budget: i
     shares = [share(own, heads, most) for own, heads, most in zip(everything, ranked, room, strict=True)]
     shares = [replace(own, looks=_common(own.looks, shares, ranked, n)) for n, own in enumerate(shares)]
     held = [Held.of(one, own) for one, own in zip(shown, shares, strict=True)]
+    rows = int(budget * min(AT_MOST, OF_ALL * len(shown)))
     packed = [_packed(own, most) for own, most in zip(held, room, strict=True)]
     out = []
     for n, (one, own, heads) in enumerate(zip(shown, held, ranked, strict=True)):
         least = min(len(views["looks"]) for views, some in zip(packed, held, strict=True) if _alike(own, some))
         views = packed[n] if least == len(packed[n]["looks"]) else own.packed(least)
-        out.append(_views(one, own, views, heads, budget))
+        out.append(_views(one, own, views, heads, (budget, rows)))
     return out
 
 
@@ -124,20 +128,20 @@ def _size(views: Mapping[str, Any]) -> int:
     return sum(len(part["data"]) for part in views.values() if isinstance(part, dict))
 
 
-def _views(shown: Shown, held: Held, views: dict[str, Any], ranked: Sequence[Look], budget: int) -> Views:
-    """The views of one capture, with as many rows of single words as fit beside maps and masses."""
+def _views(shown: Shown, held: Held, views: dict[str, Any], ranked: Sequence[Look], budgets: tuple[int, int]) -> Views:
+    """The views of one capture, with as many rows of single words as fit; budgets: of all, and of these."""
     cap, own = shown.cap, replace(held.share, looks=held.share.looks[: len(views["looks"])])
     if not (cap.has("maps") or cap.has("masses")):
         return Views({}, [])
-    room = min(budget - _size(views), int(budget * FOR_ROWS))
+    room = min(budgets[0] - _size(views), budgets[1])
     chosen = words(held.attention, ranked, room, own.form)
     if chosen is not None:
-        rows = np.stack([held.attention.rows(look, chosen.positions) for look in chosen.looks])
-        packed = pack(rows, chosen.form)
-        while len(packed["data"]) > room and len(rows) > 1:  # less alike than the sample that was counted on
-            rows = rows[: min(len(rows) - 1, int(len(rows) * room / len(packed["data"])))]
-            packed = pack(rows, chosen.form)
-        chosen = replace(chosen, looks=chosen.looks[: len(rows)])
+        arrays = np.stack([held.attention.rows(look, chosen.positions) for look in chosen.looks])
+        packed = pack(arrays, chosen.form)
+        while len(packed["data"]) > room and len(arrays) > 1:  # less alike than the sample that was counted on
+            arrays = arrays[: max(1, min(len(arrays) - 1, int(len(arrays) * room / len(packed["data"]))))]
+            packed = pack(arrays, chosen.form)
+        chosen = replace(chosen, looks=chosen.looks[: len(arrays)])
         views["rows"] = {
             "looks": [look.entry() for look in chosen.looks],
             "queries": pack(chosen.positions, "int32"),
@@ -153,33 +157,31 @@ def _views(shown: Shown, held: Held, views: dict[str, Any], ranked: Sequence[Loo
 
 def _left_out(attention: Attention, held: Share, chosen: Words | None) -> list[str]:
     """What the page leaves out of a capture, in sentences."""
-    cap, name = attention.cap, attention.cap.path.name
+    cap, out = attention.cap, []
     heads, every = sum(look.head is not None for look in held.looks), len(cap.layers) * cap.heads
-    out = []
     if heads < every:
         means = "the mean of every layer" if len(held.looks) - heads > len(cap.layers) else "some means of layers"
         out.append(
-            f"{name}: this page holds the maps of {heads:,} of {every:,} heads, those that its measures rank first, "
-            f"and {means}, so that it stays small. The numbers of all heads are in the grid."
+            f"The page has the overlays of {heads:,} of {every:,} heads, those that its measures rank first, and of "
+            f"{means}. All of them would be too large. The grid and the table have the numbers of every head."
         )
-    if held.form.dtype == "float16" or (chosen is not None and chosen.form.dtype == "float16"):
-        what = "Maps and masses" if held.form.dtype == "float16" else "The rows of single words"
-        out.append(f"{name}: {what} are rounded to 16 bits (about three digits), so that the page stays small.")
+    if held.form.dtype == "float16":
+        out.append(f"The numbers on frames and words {ROUNDED}.")
+    elif chosen is not None and chosen.form.dtype == "float16":
+        out.append(f"The numbers of single words on the frames {ROUNDED}.")
     if cap.has("maps"):
         kinds = cap.query_groups.loc[~cap.query_groups["name"].isin(held.groups), "kind"].unique().tolist()
         missing = [{GENERATED: "generated tokens", TURN: "single turns"}.get(kind, kind) for kind in kinds]
-        out += [f"{name}: the maps of {' and '.join(missing)} are left out for their size."] if missing else []
-    if chosen is not None and (words := _words_left_out(attention, chosen)):
-        out.append(f"{name}: {words}")
-    return out
+        out += [f"The overlays of {' and '.join(missing)} are left out for their size."] if missing else []
+    return out + _words_left_out(attention, chosen)
 
 
-def _words_left_out(attention: Attention, chosen: Words) -> str:
+def _words_left_out(attention: Attention, chosen: Words | None) -> list[str]:
     """Of which words and heads the rows are, where they are not of all."""
+    if chosen is None:
+        return ["The cells that a single word looks at are left out for their size."] * has_rows(attention)
     heads = len(chosen.looks) < len(all_looks(attention.cap))
     some = len(chosen.positions) < len(attention.queries)
-    if not heads and not some:
-        return ""
     whose = "the words of the question and the answer" if some else "every word"
-    where = f"{len(chosen.looks):,} heads" if heads else "every head"
-    return f"where a single word looks is on this page for {whose}, in {where}."
+    where = f"{len(chosen.looks):,} of {len(all_looks(attention.cap)):,} heads and means" if heads else "every head"
+    return [f"Where a single word looks is on this page for {whose}, in {where}."] * (heads or some)

@@ -54,7 +54,7 @@ def test_a_budget_is_kept_and_what_is_left_out_is_said(
     assert len(set(looks)) == len(looks) and (None, None) in looks
     assert (heads < 96) == (f"{heads} of 96 heads" in notes)
     assert (view["views"]["maps"]["dtype"] == "float16") == ("16 bits" in notes)
-    assert (len(view["groups"]) < len(wide.query_groups)) == ("are left out for their size" in notes)
+    assert (len(view["groups"]) < len(wide.query_groups)) == ("The overlays of" in notes)
     assert unpack(view["views"]["maps"]).shape == (len(looks), len(view["groups"]), 1900)
     assert unpack(view["views"]["masses"]).shape[::2] == (len(looks), len(view["keys"]))
     assert {"question", "answer_position", "speaker:Ann"} <= {group["name"] for group in view["groups"]}

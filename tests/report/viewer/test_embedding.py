@@ -15,6 +15,7 @@ from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
 from attnscope.report.figures.style import CYCLE
 from attnscope.report.page.render import POLICY
+from attnscope.report.verdict import of_change
 from attnscope.report.viewer.colors import CONTRAST, DARK, LIGHT, contrast, readable
 from attnscope.report.viewer.document import view_document
 from attnscope.report.viewer.embedding import Embedded, embed, escaped, viewer
@@ -68,7 +69,9 @@ def test_pages_hold_what_was_computed(before: Path, after: Path, tmp_path: Path)
     document = document_of(report)
     assert [view["label"] for view in document["captures"]] == ["before", "after"]
     with open_capture(before) as first, open_capture(after) as second:
-        own = view_document([first, second], labels=["before", "after"])
+        facts = of_change(first, second).facts
+        own = view_document([first, second], labels=["before", "after"], facts=facts)
+    assert "first" in document
     assert document == json.loads(json.dumps(own))
 
 
