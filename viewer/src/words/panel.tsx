@@ -45,10 +45,10 @@ export function WordsPanel({ source, store }: Props) {
   const say = (position: number) => saying(stage, capture, words.value, position, { shown, look }, person);
   useMarks(root, store, words.value, capture, unfolded);
 
-  const rest = (element: HTMLElement | null) => {
-    const position = positionAt(element);
-    rests.value = element;
-    preview.showQuery(position < 0 ? null : { kind: "token", position });
+  const rest = (target: EventTarget | null) => {
+    const position = positionAt(target);
+    rests.value = position < 0 ? null : wordOf(target);
+    preview.showQuery(position < 0 ? groupOf(target) : { kind: "token", position });
   };
   const select = useCallback(
     (query: Query) => {
@@ -83,9 +83,9 @@ export function WordsPanel({ source, store }: Props) {
       class="words"
       ref={root}
       aria-label="Words of the prompt and the answer"
-      onPointerOver={(event) => event.pointerType === "mouse" && rest(wordOf(event.target))}
+      onPointerOver={(event) => event.pointerType === "mouse" && rest(event.target)}
       onPointerLeave={() => rest(null)}
-      onFocusCapture={(event) => wordOf(event.target)?.matches(":focus-visible") && rest(wordOf(event.target))}
+      onFocusCapture={(event) => wordOf(event.target)?.matches(":focus-visible") && rest(event.target)}
       onBlurCapture={() => rest(null)}
       onClick={(event) => choose(positionAt(event.target))}
       onKeyDown={onKeyDown}
@@ -288,6 +288,12 @@ function useMarks(
 
 function wordOf(target: EventTarget | null): HTMLElement | null {
   return target instanceof Element ? target.closest<HTMLElement>(WORD) : null;
+}
+
+/** The group that a button shows, which the pointer previews. */
+function groupOf(target: EventTarget | null): Query | null {
+  const name = target instanceof Element ? target.closest<HTMLElement>("[data-group]")?.dataset["group"] : undefined;
+  return name === undefined ? null : { kind: "group", name };
 }
 
 /** The group that is shown where no word is: where the model looks as it answers, else the first. */

@@ -55,7 +55,7 @@ type RowProps = Omit<Props, "turns"> & { words: TurnWords };
 
 const TurnRow = memo(function TurnRow({ words: { turn, tokens, label }, stage, ...common }: RowProps) {
   const person = stage.people.find(({ name }) => name === turn.speaker);
-  const when = spanText(turn) || `turn ${turn.index + 1}`;
+  const when = spanText(turn) || `turn ${turn.index}`;
   const name = turn.speaker ?? "no name";
   return (
     <div class="words-turn" style={colorVariables(person)}>
@@ -73,7 +73,7 @@ const TurnRow = memo(function TurnRow({ words: { turn, tokens, label }, stage, .
         </Ask>
       </div>
       {tokens.length ? (
-        <Text tokens={tokens} label={label} name={`Turn ${turn.index + 1}, ${name}`} />
+        <Text tokens={tokens} label={label} name={`Turn ${turn.index}, ${name}`} />
       ) : (
         <p class="words-absent" dir="auto">
           {turn.text} <span dir="ltr">(not in the prompt)</span>
@@ -111,6 +111,7 @@ export function Ask({ store, capture, select, group, kind, label, children }: As
       type="button"
       class={kind}
       dir="auto"
+      data-group={group}
       aria-pressed={pressed.value}
       aria-label={label}
       title={label}
