@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 9563dd209c7b67fe19c475dfea3c3f0e57ce93e64120129d9f609fb308715d7e body c47f9ef24de565669cbfba58e8ef9bb7af6ac72e846326387cf64bb07def0d7c
+// The viewer of attnscope, built by `make viewer`. sources 1003408f8e8ee5b1e0c9ffe690548fd31569a3d9906e90b9621b59abe7c204c7 body c47f9ef24de565669cbfba58e8ef9bb7af6ac72e846326387cf64bb07def0d7c
 /*! @preact/signals
 The MIT License (MIT)
 

@@ -62,7 +62,7 @@ export function StagePanel({ source, store }: Props) {
     () =>
       stage.people.map((one, at) => ({
         person: one,
-        text: unknown ? `${one.name}${liftText(lookers.value?.lift[at], change)}` : one.name,
+        text: unknown ? `\u2068${one.name}\u2069${liftText(lookers.value?.lift[at], change)}` : one.name,
         chosen: person === one.name,
       })),
     [stage, unknown, lookers.value, change, person],
