@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 1003408f8e8ee5b1e0c9ffe690548fd31569a3d9906e90b9621b59abe7c204c7 body c47f9ef24de565669cbfba58e8ef9bb7af6ac72e846326387cf64bb07def0d7c
+// The viewer of attnscope, built by `make viewer`. sources 441e545c9d4d26788ea4bd16588c551048cdbdeecc4b0f9f4fd2c2679c19a87d body c47f9ef24de565669cbfba58e8ef9bb7af6ac72e846326387cf64bb07def0d7c
 /*! @preact/signals
 The MIT License (MIT)
 
