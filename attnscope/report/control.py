@@ -108,9 +108,8 @@ def uneven(after: Capture, control: Capture) -> str:
     counts = [sum(len(acted(item)) for item in cap.correction) for cap in (after, control)]
     if counts[0] == counts[1]:
         return ""
-    return (
-        f"The control acted in {counts[1]} heads and the correction in {counts[0]}: the two do not touch equally much."
-    )
+    number = f"{counts[1]} head{'' if counts[1] == 1 else 's'}"
+    return f"The control acted in {number}, the correction in {counts[0]}: the two do not touch equally much."
 
 
 def same_heads(after: Capture, control: Capture) -> bool:

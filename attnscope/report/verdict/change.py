@@ -153,21 +153,16 @@ def _answers(runs: Sequence[Run]) -> str:
     """What each run answers, with the share of the option that is followed."""
     first = runs[0].reading
     said = [quoted(run.reading.answer) if run.reading.answer else "nothing" for run in runs]
-    sentence = (
-        f"It answers {said[0]} before and {said[1]} after" if said[0] != said[1] else f"It answers {said[0]} both times"
-    )
+    second = f" before and {said[1]} after" if said[0] != said[1] else " before and after"
+    sentence = f"It answers {said[0]}{second}"
     sentence += f"; under the control, {said[2]}." if len(said) > 2 else "."
     shares = [run.reading.option_share(first.followed) for run in runs]
     if any(value != value for value in shares):
         return sentence
     texts = [share(value) for value in shares]
-    moves = (
-        f"goes from {texts[0]} of the options to {texts[1]}"
-        if texts[0] != texts[1]
-        else f"stays at {texts[0]} of the options"
-    )
+    after = f" before and {texts[1]} after" if texts[0] != texts[1] else " before and after"
     beside = f" ({texts[2]} under the control)" if len(texts) > 2 else ""
-    return f"{sentence} {quoted(first.followed)} {moves}{beside}."
+    return f"{sentence} {quoted(first.followed)} has {texts[0]} of the options{after}{beside}."
 
 
 def _acts(runs: Sequence[Run]) -> list[str]:

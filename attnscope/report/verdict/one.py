@@ -110,7 +110,7 @@ def _lead(reading: Reading, look: Gaze, first: str) -> str:
     if first == reading.expected_person:
         return f"{looks}: the right answer."
     if not reading.asked:
-        return f"{looks}; the question names nobody with a box, so nobody can say whom it should look at."
+        return f"{looks}; the question names nobody with a box, so there is nobody to compare that with."
     return f"{looks}, not at {listed([name_of(name) for name in reading.asked], 'or')}, whom the question is about."
 
 

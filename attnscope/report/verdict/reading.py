@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from attnscope.metrics.answer import answer_group
@@ -136,6 +137,9 @@ class Reading:
 def read(cap: Capture, threshold: float) -> Reading:
     """What is said of a capture, in numbers."""
     look = gaze(cap, threshold=threshold)
+    why = _why_not(cap) if look is None else ""
+    if look is not None and not np.isfinite(look.share).all():
+        look, why = None, "no head attends to anybody's cells."
     text = str(cap.answer.get("text") or "").strip()
     return Reading(
         question=(cap.scene.question or "").strip(),
@@ -146,7 +150,7 @@ def read(cap: Capture, threshold: float) -> Reading:
         people=tuple(cap.scene.speakers),
         options=options(cap),
         gaze=look,
-        why="" if look is not None else _why_not(cap),
+        why=why,
     )
 
 
