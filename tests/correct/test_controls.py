@@ -9,8 +9,10 @@ import torch
 
 import attnscope
 from attnscope.correct import Controlled, Knockout, SocialBias, bind, recipe
-from attnscope.correct.controls import controls, left_out
+from attnscope.correct.controls import ELSEWHERE, control, controls, left_out, slug
+from attnscope.errors import RequestError
 from attnscope.scene import Scene
+from attnscope_cli import _choices
 from tests.capture.eager import make_prompt
 from tests.correct.by_hand import run
 
@@ -91,3 +93,16 @@ def test_what_makes_no_sense_is_left_out_and_why():
     assert list(controls([compared])) == NAMES[4:]
     (wrong,) = controls([ANSWER])["wrong speaker"]
     assert list(left_out([wrong])) == ["wrong speaker"]
+
+
+def test_one_control_by_its_name():
+    made = controls([ANSWER])
+    for name in ELSEWHERE:
+        assert control([ANSWER], name) == control([ANSWER], slug(name)) == made[name]
+    assert [slug(name) for name in ELSEWHERE] == list(_choices.CONTROLS)
+    with pytest.raises(RequestError, match=r'control="moved-boxes": unknown; known: wrong-speaker, all-boxes'):
+        control([ANSWER], "moved-boxes")  # worse boxes are no control in this sense
+    with pytest.raises(RequestError, match=r"says otherwise for the answer; give one; these corrections have lowest-g"):
+        control([replace(ANSWER, toward="everyone")], "wrong-speaker")
+    with pytest.raises(RequestError, match=r"knockout: chooses nothing by heads, or is this control already$"):
+        control([Knockout(heads="1.1")], "lowest-g-heads")
