@@ -91,6 +91,7 @@ export function QueryControl({ source, store }: { source: Source; store: Store }
   const known = query.kind === "group" && groups.some(({ name }) => name === query.name);
   const token = query.kind === "token" ? capture?.tokens.find(({ position }) => position === query.position) : undefined;
   const other = query.kind === "token" ? `the word “${(token?.text ?? "").trim()}”` : `${query.name} (not in this capture)`;
+  if (!groups.length && query.kind === "group") return null; // a capture without maps has nothing to choose
   return (
     <label class="field">
       <span>Attention of</span>

@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 441e545c9d4d26788ea4bd16588c551048cdbdeecc4b0f9f4fd2c2679c19a87d body c47f9ef24de565669cbfba58e8ef9bb7af6ac72e846326387cf64bb07def0d7c
+// The viewer of attnscope, built by `make viewer`. sources 4b33166692ca5d169b5ed43e52c73a886ef948eb0cdc42e704bf666eb8f1be36 body c47f9ef24de565669cbfba58e8ef9bb7af6ac72e846326387cf64bb07def0d7c
 /*! @preact/signals
 The MIT License (MIT)
 

@@ -201,6 +201,10 @@ export function useWords(source: Source, shown: Shown, person: string | null, lo
   return useLoaded(() => words(source, shown, person, look), `${JSON.stringify(shown)} ${person} ${lookKey(look)}`);
 }
 
+function named(capture: CaptureView | undefined): string {
+  return nameOf(capture) ? `The capture “${nameOf(capture)}”` : "This capture";
+}
+
 /** Why there is no overlay, in a sentence for the reader. */
 export function reasonOf(
   document: ViewDocument,
@@ -213,8 +217,16 @@ export function reasonOf(
   const captures = capturesOf(shown).map((at) => [at, document.captures[at]] as const);
   if (!oneStage(document, shown)) return "The two captures show different clips, so that no cell has a change.";
   if (query.kind === "group") {
+    const bare = captures.find(([, capture]) => !capture?.groups.length);
+    if (bare) return `${named(bare[1])} has no maps of attention: capture again with --plan masses,maps,stats.`;
     const without = captures.find(([, capture]) => !capture?.groups.some(({ name }) => name === query.name));
-    if (without) return `The capture ${nameOf(without[1])} has no group of words “${query.name}”.`;
+    if (without) {
+      const file = without[1]?.name || "FILE";
+      const held = isEmbedded(without[1])
+        ? ` in this page; attnscope view ${file} shows them where the capture has them`
+        : "";
+      return `${named(without[1])} has no map of these words (${query.name})${held}.`;
+    }
   } else if (!sameWord(document, shown, query.position)) {
     return "The two prompts have different words at this place, so that there is no change of this word.";
   }

@@ -1,5 +1,6 @@
 // The stage: the frames with where a query looks, in time, and the people on them.
 
+import { Fragment } from "preact";
 import { useCallback, useMemo, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
 import { lookInWords } from "../grid/values";
@@ -21,6 +22,7 @@ import { Strip } from "./strip";
 import { turnsLive } from "./time";
 import { Timeline } from "./timeline";
 
+const MOST_LOOKS = 4; // that are offered
 const MOST_STRENGTH = 1.3; // of the overlay, over that of the static figures
 
 interface Props {
@@ -68,7 +70,8 @@ export function StagePanel({ source, store }: Props) {
     [stage, unknown, lookers.value, change, person],
   );
   const shared = { stage, cells, capture, overlay: overlay.value, colors, grey };
-  const title = `Attention of ${queryName(capture, query)} on the frames`;
+  const asked = queryName(capture, query);
+  const title = asked ? `Attention of ${asked} on the frames` : "The frames";
   return (
     <section class="stage" aria-label="Frames and where the chosen words look">
       <div class="stage-title">
@@ -184,20 +187,24 @@ function Check({ title, value, onChange }: { title: string; value: boolean; onCh
 /** Looks in which the page holds single words, where it does not hold them in the one that is chosen. */
 function HeldLooks({ capture, store }: { capture: CaptureView | undefined; store: Store }) {
   const looks = capture?.views?.rows?.looks ?? [];
+  const { layer } = usePart(store, "look");
   if (!looks.length) return null;
+  const near = looks.filter((look) => look.layer === layer).slice(0, MOST_LOOKS);
+  const offered = near.length ? near : looks.slice(0, MOST_LOOKS);
+  const others = looks.length - offered.length;
   return (
     <>
       {" "}
       The page holds single words in{" "}
-      {looks.map((look, at) => (
-        <>
-          {at > 0 && ", "}
+      {offered.map((look, at) => (
+        <Fragment key={at}>
+          {at > 0 && "; "}
           <button type="button" class="stage-link" onClick={() => store.set({ look })}>
             {lookInWords(look)}
           </button>
-        </>
+        </Fragment>
       ))}
-      .
+      {others > 0 && `; and in ${others} more`}.
     </>
   );
 }
