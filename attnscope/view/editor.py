@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from attnscope.errors import AttnscopeError, RequestError
 from attnscope.report.figures.style import CYCLE, DARK
+from attnscope.scene import Sampling
 from attnscope.scene.mentions import asked_speakers, mentions
 from attnscope.view.editor_frames import SourceFrames
 from attnscope.view.editor_scene import Problem, SceneDraft, TakenError, parts_of, read_parts
@@ -22,8 +23,9 @@ from attnscope.view.guard import READ
 from attnscope.view.page import page_routes
 
 if TYPE_CHECKING:
-    from attnscope.scene import Sampling, Scene
+    from attnscope.scene import Scene
 
+TURN = "{speaker}: {text}"  # how a turn is written if nothing is said
 METHODS = (*READ, "POST")  # what the guard lets through
 
 
@@ -62,8 +64,17 @@ class Editor:
             "notes": draft.opened.notes,
             "palette": [{"light": color, "dark": DARK[color.lower()]} for color in CYCLE],
             "coverage": None if options is None else options.coverage,
+            "model": None if self.shown.model is None else self.shown.model.id,
+            "settings": self._settings(),
             "sound": self.source.lead,
         }
+
+    def _settings(self) -> dict[str, Any]:
+        """What a capture has to be told to show the frames and words that the page shows."""
+        own = self.shown.sampling.model_dump(exclude_none=True)
+        settings = {} if own == Sampling().model_dump(exclude_none=True) else own
+        options = self.shown.options
+        return settings if options is None or options.template == TURN else {**settings, "template": options.template}
 
     def look(self, sent: dict[str, Any]) -> dict[str, Any]:
         """What is wrong with the scene as the page has it, and what a model is shown of it.

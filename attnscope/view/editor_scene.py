@@ -172,10 +172,11 @@ class SceneDraft:
             now, before = getattr(scene, name), getattr(self.opened, name)
             if only_changes and now == before and list(now or ()) == list(before or ()):  # dicts: in the same order
                 continue
-            document.pop(name, None)
             value = scene.model_dump(mode="json", include={name}, exclude_none=True).get(name)
             if value not in (None, [], {}):
-                document[name] = value
+                document[name] = value  # at its place, if it has one
+            else:
+                document.pop(name, None)
         return document
 
     def _read_back(self, document: dict[str, Any]) -> Scene | None:

@@ -140,6 +140,8 @@ def test_a_clip_becomes_a_scene_that_a_model_captures(edit: Edit, clip: Path, ma
         [int(cell) for cell in row.locator("td").all_inner_texts()] for row in page.locator(".counts tbody tr").all()
     ]
     scene = editing.save()
+    command = page.locator(".next code").inner_text()
+    assert command == f"attnscope capture roundtable --scene {editing.target} --frames {FRAMES} -o run.h5"
     assert json.loads(editing.target.read_text()) == {
         "video": "clip.mp4",
         "speakers": {

@@ -148,13 +148,24 @@ function Bar({ store }: { store: Store }) {
       )}
       {done && (
         <p class="next">
-          Next: <code>attnscope capture MODEL --scene {quoted(store.path.value)} -o run.h5</code>
+          Next: <code>{command(store)}</code>
         </p>
       )}
     </header>
   );
 }
 
+/** The capture that shows a model what the page shows. */
+function command(store: Store): string {
+  const { model, settings, questions } = store.document;
+  const id = questions.length > 1 ? { "question-id": questions[store.asked.value] ?? "" } : {};
+  const coverage = store.coverage.value;
+  const options = { ...id, ...settings, ...(coverage !== null && coverage !== USUAL ? { coverage } : {}) };
+  const words = Object.entries(options).map(([name, value]) => ` --${name} ${quoted(String(value))}`);
+  return `attnscope capture ${quoted(model ?? "MODEL")} --scene ${quoted(store.path.value)}${words.join("")} -o run.h5`;
+}
+
+const USUAL = 0.5; // the coverage of a capture that is told nothing
 const quoted = (path: string): string => (/^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`);
 
 /** What is wrong, and what the user should know, as the library says it. */

@@ -29,8 +29,13 @@ export function People({ store }: { store: Store }) {
   return (
     <div>
       <p>
-        Choose a person, or draw a box on the picture. A box holds until the next one that you set, and moves evenly
-        between the two. At a cut, or where somebody leaves, press <i>Last seen here</i>.
+        Choose a person, or draw a box on the picture.{" "}
+        {store.document.kind !== "image" && (
+          <>
+            A box holds until the next one that you set, and moves evenly between the two. At a cut, or where somebody
+            leaves, press <i>Last seen here</i>.
+          </>
+        )}
       </p>
       <ul class="people" aria-label="People">
         {people.map((person) => {

@@ -41,7 +41,14 @@ export function Player({ store }: { store: Store }) {
     };
   }, [playing]);
 
-  if (kind === "image") return <p class="hint">This is an image: one frame, without time.</p>;
+  if (kind === "image") {
+    return (
+      <div class="player">
+        <p class="where">This is an image: one frame, without time.</p>
+        <Toggles store={store} />
+      </div>
+    );
+  }
   const toSampled = (way: 1 | -1) => {
     const numbers = sampled.map(({ number }) => number);
     const next = way > 0 ? numbers.find((number) => number > frame) : numbers.findLast((number) => number < frame);
@@ -93,13 +100,18 @@ export function Player({ store }: { store: Store }) {
         }}
       />
       <p class={`where${sample >= 0 ? " shown" : ""}`}>{where}</p>
-      {store.grid.value && (
-        <div class="row toggles">
-          <Toggle of={store.showCells} label="Cells" />
-          <Toggle of={store.asGiven} label="As sharp as the model gets it" />
-        </div>
-      )}
+      <Toggles store={store} />
       {sound !== null && <audio ref={audio} src="editor/sound" preload="auto" />}
+    </div>
+  );
+}
+
+function Toggles({ store }: { store: Store }) {
+  if (!store.grid.value) return null;
+  return (
+    <div class="row toggles">
+      <Toggle of={store.showCells} label="Cells" />
+      <Toggle of={store.asGiven} label="As sharp as the model gets it" />
     </div>
   );
 }

@@ -19,6 +19,8 @@ export interface Opened {
   notes: string[];
   palette: { light: string; dark: string }[];
   coverage: number | null; // null: no model was given
+  model: string | null;
+  settings: Record<string, number | string>; // options of a capture that takes the same frames
   sound: number | null; // s from the beginning of the file to the first frame; null: no sound
 }
 
