@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -39,12 +41,14 @@ class Server:
     """A running `attnscope view`.
 
     Attributes:
+        process: Its number.
         address: Of the page.
         started: Seconds from its start until the address was printed.
         document: Seconds from its start until the document was answered.
         cells: How many cells the document has.
     """
 
+    process: int
     address: str
     started: float
     document: float = 0.0
@@ -63,6 +67,11 @@ class Server:
         if reply.status != 200:
             raise RuntimeError(f"{question}: {reply.status} {body[:200]!r}")
         return body
+
+    def cpu(self) -> float:
+        """CPU milliseconds of the server so far."""
+        fields = Path(f"/proc/{self.process}/stat").read_text().rpartition(")")[2].split()
+        return 1e3 * sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def hasty(self, questions: Sequence[str]) -> None:
         """Ask and go away at once, as a browser does with what it no longer wants."""
@@ -85,7 +94,7 @@ def serving(capture: Path) -> Iterator[Server]:
         try:
             assert child.stdout is not None
             lines = iter(child.stdout.readline, "}\n")
-            server = Server(json.loads("".join(lines) + "}")["address"], time.perf_counter() - begun)
+            server = Server(child.pid, json.loads("".join(lines) + "}")["address"], time.perf_counter() - begun)
             document = json.loads(server.ask("document"))
             server.document = time.perf_counter() - begun
             server.cells = document["stages"][0]["cells"]["positions"]["shape"][0]
@@ -94,25 +103,33 @@ def serving(capture: Path) -> Iterator[Server]:
             child.terminate()
 
 
-def clicks(server: Server, questions: Sequence[str]) -> list[float]:
-    """Milliseconds of each question, sorted."""
-    times = []
-    for question in questions:
-        begun = time.perf_counter()
-        server.ask(question)
-        times.append(1e3 * (time.perf_counter() - begun))
-    return sorted(times)
+@dataclass(frozen=True)
+class Times:
+    """Milliseconds of clicks.
+
+    Attributes:
+        wall: As whoever asks sees them.
+        cpu: Of the server, a mean.
+    """
+
+    wall: list[float]
+    cpu: float
 
 
-def bursts(server: Server, rounds: int) -> list[float]:
-    """Milliseconds of the last of many clicks, the others of which are given up at once; sorted."""
-    rng, times = np.random.default_rng(1), []
-    for _ in range(rounds):
+def clicks(server: Server, asks: Sequence[Callable[[], object]]) -> Times:
+    """The times of some clicks."""
+    before, times = server.cpu(), []
+    for ask in asks:
         begun = time.perf_counter()
-        server.hasty([_row(rng, layer=True) for _ in range(BURST - 1)])
-        server.ask(_row(rng, layer=True, head=True))
+        ask()
         times.append(1e3 * (time.perf_counter() - begun))
-    return sorted(times)
+    return Times(times, (server.cpu() - before) / len(times))
+
+
+def burst(server: Server, rng: np.random.Generator) -> None:
+    """Many clicks in a row, of which all but the last are given up at once."""
+    server.hasty([_row(rng, layer=True) for _ in range(BURST - 1)])
+    server.ask(_row(rng, layer=True, head=True))
 
 
 def check(server: Server, capture: Path, count: int) -> None:
@@ -140,40 +157,51 @@ def measure(capture: Path, scale: float) -> list[str]:
     rng = np.random.default_rng(0)
     with serving(capture) as server:
         check(server, capture, max(1, round(20 * scale)))
-        asked = {
-            "a head": [_row(rng, layer=True, head=True) for _ in range(max(2, round(300 * scale)))],
-            f"the mean of a layer's {SHAPE.heads} heads": [
-                _row(rng, layer=True) for _ in range(max(2, round(60 * scale)))
-            ],
-            f"the mean of all {SHAPE.layers * SHAPE.heads} heads": [_row(rng) for _ in range(max(1, round(6 * scale)))],
-        }
         server.ask("row?capture=0&position=0&layer=0&head=0")  # the first reads what all need
-        rows = [(f"row of a token, {what}", clicks(server, questions)) for what, questions in asked.items()]
-        last = f"row of a token, a head, the last of {BURST} clicks whose others are given up"
-        rows.append((last, bursts(server, max(1, round(20 * scale)))))
+        kinds = {
+            "a head": (300, {"layer": True, "head": True}),
+            f"the mean of a layer's {SHAPE.heads} heads": (60, {"layer": True}),
+            f"the mean of all {SHAPE.layers * SHAPE.heads} heads": (6, {}),
+        }
+        rows = {}
+        for what, (count, look) in kinds.items():
+            asks = [partial(server.ask, _row(rng, **look)) for _ in range(max(1, round(count * scale)))]
+            rows[what] = clicks(server, asks)
+        some = [partial(burst, server, rng)] * max(1, round(20 * scale))
+        rows[f"a head, the last of {BURST} clicks whose others are given up"] = clicks(server, some)
     size = capture.stat().st_size / 1e9
     return [
         "What a click costs in `attnscope view`: the exact attention of one token, computed when it is asked for, from",
         f"the capture's queries and keys. The goal is {GOAL} ms for any token of any head. Regenerate this part with",
         "`make bench-clicks`.",
         "",
-        f"- Capture: {SHAPE.tokens:,} tokens, random queries and keys in {SHAPE.dtype}",
-        f"  (`benchmarks/reading_capture.py`), {SHAPE.layers} layers of {SHAPE.heads} query heads and",
-        f"  {SHAPE.kv_heads} key heads of {SHAPE.width} channels; {size:.1f} GB, in the cache of the operating system.",
-        f"- Machine: {machine(2)}, which the server and who asks share. Wall time over HTTP; tokens, heads and",
-        "  layers are random.",
+        f"- Capture: {SHAPE.tokens:,} tokens, {SHAPE.layers} layers, {SHAPE.heads} query and {SHAPE.kv_heads} key heads",
+        f"  of {SHAPE.width} channels a layer; random numbers in {SHAPE.dtype} (`benchmarks/reading_capture.py`).",
+        f"  It takes {size:.1f} GB and is in the cache of the operating system.",
+        f"- Machine: {machine(2)}; the server and who asks share them.",
+        "- Wall time over HTTP, and CPU time of the server; tokens, heads and layers are random.",
+        *_others(),
         "- Nothing is kept from one click to the next but the keys of the last key head.",
         f"- The address was printed {server.started:.1f} s after the start, and the document was there after"
         f" {server.document:.1f} s.",
         "",
-        "| what | clicks | median, ms | 95 of 100 below, ms | worst, ms |",
-        "|---|---:|---:|---:|---:|",
-        *(f"| {what} | {len(times)} | {_numbers(times)} |" for what, times in rows),
+        "| row of a token | clicks | median, ms | 95 of 100 below, ms | worst, ms | CPU of the server, ms |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(f"| {what} | {len(times.wall)} | {_numbers(times)} |" for what, times in rows.items()),
     ]
 
 
-def _numbers(times: Sequence[float]) -> str:
-    return " | ".join(f"{value:,.0f}" for value in (np.median(times), np.quantile(times, 0.95), times[-1]))
+def _others() -> list[str]:
+    """What else the machine did, where it was busy."""
+    load, priority = os.getloadavg()[0], os.getpriority(os.PRIO_PROCESS, 0)
+    if load <= (os.cpu_count() or 1) + 1:  # the measurement itself counts as one
+        return []
+    return [f"- Other processes kept the machine busy (load {load:.0f}); the measurement ran at priority {priority}."]
+
+
+def _numbers(times: Times) -> str:
+    wall = [np.median(times.wall), np.quantile(times.wall, 0.95), max(times.wall)]
+    return " | ".join(f"{value:,.0f}" for value in (*wall, times.cpu))
 
 
 def main() -> None:
