@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 4b4a7e0286ddef07bffa3bf28a1d1bec959d1578da67625329af1d282625b14d body b3379a2cdb2e51c7c5f9696bbe1999dd7b4d4b024d6319b90fdf315772444de0
+// The viewer of attnscope, built by `make viewer`. sources 419357dd32ed32bbfbeb2e7f08ef55b09d10320bb3c2c016c88172aa163208be body b3379a2cdb2e51c7c5f9696bbe1999dd7b4d4b024d6319b90fdf315772444de0
 /*! @preact/signals
 The MIT License (MIT)
 
