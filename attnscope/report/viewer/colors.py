@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from attnscope.report.figures.turns import speaker_colors
+
+if TYPE_CHECKING:
+    from attnscope.scene import Scene
+
 LIGHT, DARK = "#f3f4f6", "#272c33"  # the least white, and the least black, that a page has behind text
 CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 _STEPS = 256
+
+
+def people(scene: Scene) -> list[dict[str, str]]:
+    """Everybody in a scene with the colours of the figures, as `Person` of viewer/src/document.ts."""
+    return [
+        {"name": name, "color": readable(color, LIGHT), "dark": readable(color, DARK)}
+        for name, color in speaker_colors(scene).items()
+    ]
 
 
 def readable(color: str, page: str) -> str:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from PIL import Image
 
-from attnscope.report.figures.turns import speaker_colors
-from attnscope.report.viewer.colors import DARK, LIGHT, readable
+from attnscope.report.viewer.colors import people
 from attnscope.report.viewer.packing import pack
 from attnscope.report.viewer.shown import PLACE, Shown
 from attnscope.scene import scene_boxes
@@ -40,15 +39,11 @@ def stage_of(shown: Shown, images: Address) -> dict[str, Any]:
     cap = shown.cap
     frames, scene, tokens = cap.frames, cap.scene, cap.tokens.iloc[shown.cells]
     boxes = scene_boxes(scene, cast("Frames", frames))  # times, width and height are all it takes
-    people = speaker_colors(scene)
     return {
         "kind": str(frames.kind),
         "width": int(frames.width),
         "height": int(frames.height),
-        "people": [
-            {"name": name, "color": readable(color, LIGHT), "dark": readable(color, DARK)}
-            for name, color in people.items()
-        ],
+        "people": people(scene),
         "turns": [
             {"index": i, "speaker": turn.speaker, "text": turn.text, "start": turn.start, "end": turn.end}
             for i, turn in enumerate(scene.transcript)
