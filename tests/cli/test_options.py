@@ -31,6 +31,7 @@ DIFFERENT = {
     "--set": "parameters of a correction, or options of a format",
     "--scene": "what is shown, or what is edited and may not be there yet",
     "--video": "what a scene is begun with, or what all sources of an import are about",
+    "--control": "a control that is run, or the capture of one that was",
     "--heads": "heads that are cut, or that a correction acts on",
 }
 

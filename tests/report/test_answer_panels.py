@@ -45,8 +45,9 @@ def figures(summary) -> list[str]:
 
 
 def shown(summary) -> list[str]:
-    """Names of the page's figures from top to bottom."""
-    return re.findall(r'<figure id="([^"]+)"', summary.report.read_text())
+    """Names of the page's figures from top to bottom, after the plain frames."""
+    names = re.findall(r'<figure id="([^"]+)"', summary.report.read_text())
+    return [name for name in names if not re.fullmatch(r"frame-\d+", name)]
 
 
 def svg(summary, name: str) -> str:
