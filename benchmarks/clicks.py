@@ -175,7 +175,7 @@ def measure(capture: Path, scale: float) -> list[str]:
         f"the capture's queries and keys. The goal is {GOAL} ms for any token of any head. Regenerate this part with",
         "`make bench-clicks`.",
         "",
-        f"- Capture: {SHAPE.tokens:,} tokens, {SHAPE.layers} layers, {SHAPE.heads} query and {SHAPE.kv_heads} key heads",
+        f"- Capture: {SHAPE.tokens:,} tokens, {SHAPE.layers} layers, {SHAPE.heads} query, {SHAPE.kv_heads} key heads",
         f"  of {SHAPE.width} channels a layer; random numbers in {SHAPE.dtype} (`benchmarks/reading_capture.py`).",
         f"  It takes {size:.1f} GB and is in the cache of the operating system.",
         f"- Machine: {machine(2)}; the server and who asks share them.",
