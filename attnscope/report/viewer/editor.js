@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 419357dd32ed32bbfbeb2e7f08ef55b09d10320bb3c2c016c88172aa163208be body 494465717944d4157c2a995d67c709a68f19ada8dc75ad11fab9d3a340ee512e
+// The viewer of attnscope, built by `make viewer`. sources 70f3c19ed449aa966800fe1a0b5102839feefacd541b13678be49877ef87c057 body 494465717944d4157c2a995d67c709a68f19ada8dc75ad11fab9d3a340ee512e
 /*! @preact/signals
 The MIT License (MIT)
 
