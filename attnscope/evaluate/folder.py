@@ -10,6 +10,7 @@ import json
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import pandas as pd
 from attnscope.errors import Argument, RequestError, RunError
 from attnscope.files import DATA_LIMIT, exists, read_bytes, reason, reread, write_whole
 from attnscope.files.folders import unusable_folder
+from attnscope.files.reports import DOCUMENT, PARTS, report_files
 from attnscope.scene.problems import field_path, show
 
 logger = logging.getLogger("attnscope")
 RUN, SAMPLES = "run.json", "samples.jsonl"
-TABLES = ("accuracy.csv", "accuracy.json", "comparison.csv")
+EARLIER = "accuracy.json"  # what report.json was called once
+TABLES = ("accuracy.csv", DOCUMENT, EARLIER, "comparison.csv")
 _REMEDY = ("; choose another folder, or pass ", Argument("force", True), " to start over")
 
 
@@ -139,8 +142,10 @@ class Folder:
         path = self.path / SAMPLES
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (SAMPLES, RUN, *TABLES) if self._force else ():
-                (self.path / name).unlink(missing_ok=True)
+            if self._force:
+                own = [self.path / name for name in (SAMPLES, RUN, *TABLES)]
+                for old in [*report_files(self.path), *own]:
+                    old.unlink(missing_ok=True)
             data = read_bytes(path, DATA_LIMIT) if exists(path) else b""
             whole = data.rfind(b"\n") + 1
             if whole < len(data):
@@ -169,15 +174,26 @@ class Folder:
         self.done += samples
 
     def write_tables(self, document: dict[str, Any]) -> None:
-        """Write accuracy.json, and its two tables as CSV.
+        """Write report.json, and its two tables as CSV.
 
         Raises:
             RunError: If they cannot be written.
         """
-        self._write("accuracy.json", json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+        whole = document | self._page_of_before()
+        self._write(DOCUMENT, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+        with suppress(OSError):
+            (self.path / EARLIER).unlink()
         for name in ("accuracy", "comparison"):
             if document[name]:
                 self._write(f"{name}.csv", pd.DataFrame(document[name]).to_csv(index=False))
+
+    def _page_of_before(self) -> dict[str, Any]:
+        """Which tables and figures belong to a page that is there: the next one takes them away."""
+        try:
+            earlier = json.loads(reread(self.path / DOCUMENT))
+            return {part: [str(path) for path in earlier[part]] for part in PARTS}
+        except (RequestError, RecursionError, ValueError, KeyError, TypeError):
+            return {}
 
     def _write(self, name: str, text: str) -> None:
         """Write a file that is complete or absent."""

@@ -127,6 +127,7 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """The tables as JSON-able values; an interval that is not defined becomes null."""
         return {
+            "kind": "evaluation",
             "out": str(self.folder),
             "model": self.run["model"]["id"],
             "correction": self.run["correction"],

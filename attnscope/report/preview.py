@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attnscope.files import write_whole
+from attnscope.errors import RequestError
+from attnscope.files.reports import DOCUMENT, PAGE
 from attnscope.report.figures.turns import speaker_colors
 from attnscope.report.page.numbers import ranges
 from attnscope.report.page.render import render
 from attnscope.report.page.scenery import MOST_FRAMES, frames_of, time_line, turns_of
+from attnscope.report.page.staging import draft
 from attnscope.scene.problems import seconds
 from attnscope.vocabulary import is_visual
 
@@ -20,34 +22,39 @@ if TYPE_CHECKING:
     from attnscope.model import ModelPreview
     from attnscope.scene import Finding, ScenePreview
 
+KIND = "preview"
+
 
 def preview(
     scene: ScenePreview, out: str | Path, *, model: ModelPreview | None = None, source: str | None = None
 ) -> dict[str, Any]:
-    """Write the page of a preview.
+    """Write the page of a preview, `report.html`, and its facts, `report.json`.
 
     Args:
         scene: A scene at its sampled frames (`attnscope.scene.preview_scene`).
-        out: The page to write.
+        out: Folder to write into; made if it does not exist.
         model: What a model's processor makes of it (`attnscope.model.preview_model`).
         source: What was previewed, for the title; the name of the video by default.
 
     Returns:
-        The facts and the warnings, JSON-able: `page`, `warnings`, `scene`, `model`.
+        The facts and the warnings, JSON-able: `report` (where the page is), `warnings`, `scene`, `model`.
 
     Raises:
+        RequestError: If the folder cannot be used.
         RunError: If the page cannot be written.
 
     Example:
-        >>> facts = attnscope.report.preview(attnscope.scene.preview_scene(scene), "preview.html")
+        >>> facts = attnscope.report.preview(attnscope.scene.preview_scene(scene), "previewed")
         >>> facts["warnings"], len(facts["scene"]["frames"])
         ([], 8)
     """
+    check_folder(out)
     findings = [*scene.findings, *(model.findings if model else [])]
     colors = speaker_colors(scene.scene)
+    title = source or scene.scene.video.name
     page = render(
         "preview.html.j2",
-        title=source or scene.scene.video.name,
+        title=title,
         facts=_facts(scene, model),
         findings=findings,
         about=[_about(finding, scene) for finding in findings],
@@ -59,13 +66,38 @@ def preview(
         turns=turns_of(scene, colors),
         model=model,
     )
-    write_whole(out, page)
-    return {
-        "page": str(out),
-        "warnings": [finding.to_dict() for finding in findings],
-        "scene": scene.to_dict(),
-        "model": None if model is None else model.to_dict(),
+    about: dict[str, Any] = {
+        "title": f"Preview: {title}",
+        "question": scene.scene.question,
+        "answers": [],
+        "sentence": None,
     }
+    if not findings:
+        about["sentence"] = "No warning."
+    else:
+        about["sentence"] = f"{len(findings)} warning{'' if len(findings) == 1 else 's'}: {findings[0].text}"
+    with draft(Path(out)) as report:
+        report.output.text(report.page, page)
+        facts = {
+            "report": str(Path(out) / report.page),
+            "kind": KIND,
+            "warnings": [finding.to_dict() for finding in findings],
+            "scene": scene.to_dict(),
+            "model": None if model is None else model.to_dict(),
+            "about": about,
+        }
+        report.output.json(report.document, facts)
+    return facts
+
+
+def check_folder(out: str | Path) -> None:
+    """Refuse the name of a page where a folder is asked for.
+
+    Raises:
+        RequestError: Naming it.
+    """
+    if Path(out).suffix.lower() in (".html", ".htm"):
+        raise RequestError.of("out", Path(out), f"names a page; give a folder, which gets {PAGE} and {DOCUMENT}")
 
 
 def _facts(scene: ScenePreview, model: ModelPreview | None) -> list[str]:

@@ -95,7 +95,7 @@ def _write(result: Sweep, before: str | Path, report: Draft) -> Summary:
     rows = [row | {"verdict": verdict(row["answer"], result.target, right=result.right)} for row in records(table)]
     with open_capture(before) as cap:
         learn_scenes([cap.scene])
-        section = Section("Dose and response", output=output)
+        section = Section("Dose and response", output=output, table="sweep_wide")
         figure = dose_response(result.table, names, panels)
         section.draw("dose_response", figure, "Dose and response", _caption(result))
         page = Page(

@@ -138,7 +138,7 @@ def _write(result: WhatIf, corrections: Sequence[Correction], path: str | Path, 
 
 def _by_head(output: Output, result: WhatIf, numbers: dict[str, pd.DataFrame]) -> Section:
     """Maps before, after and of the change, one scale before and after."""
-    section = Section("By layer and head", output=output)
+    section = Section("By layer and head", output=output, table="what_if")
     active = [(int(n), int(h)) for record in result.records for n, heads in record["active"] for h in heads]
     for place, (name, rows) in enumerate(numbers.items(), start=1):
         maps = [grid(rows.assign(value=rows[when])) for when in ("before", "after")]

@@ -61,7 +61,7 @@ def run_sweep(
         csv: Write tables of any size as CSV too.
         output: How the results are written and printed.
     """
-    from attnscope.report.page.staging import PAGE
+    from attnscope.files.reports import PAGE
     from attnscope.report.sweep import brief, sweep
 
     refuse_existing(out / PAGE, output.force)
@@ -79,7 +79,7 @@ def run_what_if(
     before: Path, out: Path, corrections: Sequence[Correction], *, csv: bool, output: OutputOptions
 ) -> None:
     """Answer a what-if, print the heads that would change most and where its page is; arguments as of `run_sweep`."""
-    from attnscope.report.page.staging import PAGE
+    from attnscope.files.reports import PAGE
     from attnscope.report.what_if import brief, what_if
 
     refuse_existing(out / PAGE, output.force)

@@ -41,8 +41,8 @@ def run(
     Examples: `attnscope analyze run.h5 -o out/`, `attnscope analyze runs/*.h5 --by people -o out/`
     """
     setup_logging(output.quiet)
+    from attnscope.files.reports import PAGE
     from attnscope.report.analyze import analyze
-    from attnscope.report.page.staging import PAGE
 
     refuse_existing(out / PAGE, output.force)
     bands = people.bands()

@@ -30,8 +30,8 @@ def run(
     """
     setup_logging(output.quiet)
     bands = people.bands()
+    from attnscope.files.reports import PAGE
     from attnscope.report.compare import compare
-    from attnscope.report.page.staging import PAGE
 
     refuse_existing(out / PAGE, output.force)
     with progress_bar(output.quiet) as progress:

@@ -67,9 +67,9 @@ def run(
     from attnscope.correct.apply.rerun import correction_file, rerun_each
     from attnscope.correct.controls import control as control_of
     from attnscope.files.folders import claimed
+    from attnscope.files.reports import PAGE
     from attnscope.report.compare import compare
     from attnscope.report.inputs import subject
-    from attnscope.report.page.staging import PAGE
 
     captures = [out / f"{name}.h5" for name in (("after",) if control is None else ("after", "control"))]
     written = [*captures, *map(correction_file, captures), out / PAGE]

@@ -78,8 +78,8 @@ def run(
 ) -> None:
     """Score a model on a manifest of questions with options, plain, under a correction, and under its controls.
 
-    Writes samples.jsonl (every question), accuracy.csv, comparison.csv and accuracy.json. The same command run again
-    goes on where it was stopped. Intervals are 95 % bootstrap intervals over clips.
+    Writes report.html and report.json, samples.jsonl (every question), accuracy.csv and comparison.csv. The same
+    command run again goes on where it was stopped. Intervals are 95 % bootstrap intervals over clips.
 
     The example's setting was chosen on other clips and helps `roundtable` in crowds; the same rows with the published
     rule for heads and strength do harm (docs/roundtable.md has both).
@@ -89,6 +89,7 @@ def run(
     """
     setup_logging(output.quiet)
     from attnscope.evaluate import evaluate
+    from attnscope.report.evaluation import evaluation
 
     chosen = replace(corrections, method=[*(corrections.method or ()), *(correct or ())]).corrections()
     if controls and not chosen:
@@ -113,12 +114,12 @@ def run(
             force=output.force,
             progress=progress,
         )
-    document = result.to_dict()
+    summary = evaluation(result)
     if output.json:
-        print_json(document)
+        print_json(summary.to_dict())
     else:
-        _print(document, result, controls)
-        print_lines(out)
+        _print(result.to_dict(), result, controls)
+        print_lines(summary.report)
 
 
 def _words(text: str) -> list[str]:
@@ -196,11 +197,14 @@ def _controls(document: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def _gain(row: dict[str, Any]) -> list[str]:
     """Difference, the larger p and verdict; none where the correction applied to no question: nothing was compared."""
+    from attnscope.report.page.numbers import number
+
     if not row["applied"]:
         return ["not applied", "", ""]
-    return [_share(row, "difference", "+"), f"{max(row['p'], row['p_clips']):.3g}", row["verdict"]]
+    return [_share(row, "difference", change=True), number(max(row["p"], row["p_clips"])), row["verdict"]]
 
 
-def _share(row: dict[str, Any], name: str = "accuracy", sign: str = "") -> str:
-    ends = "" if row["low"] is None else f" [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-    return f"{100 * row[name]:{sign}.1f}{ends}"
+def _share(row: dict[str, Any], name: str = "accuracy", *, change: bool = False) -> str:
+    from attnscope.report.page.numbers import in_percent
+
+    return in_percent(row, name, change=change)

@@ -12,14 +12,22 @@ import typer
 from attnscope.errors import RequestError
 from attnscope_cli import _choices
 from attnscope_cli._common import (
-    output_file,
     print_json,
     print_lines,
     quiet_transformers,
     refuse_existing,
     setup_logging,
 )
-from attnscope_cli._options import COVERAGE, TEMPLATE, Coverage, OutputOptions, SamplingOptions, Template, option
+from attnscope_cli._options import (
+    COVERAGE,
+    TEMPLATE,
+    Coverage,
+    OutDir,
+    OutputOptions,
+    SamplingOptions,
+    Template,
+    option,
+)
 from attnscope_cli.capture import SceneOptions
 
 
@@ -30,7 +38,7 @@ def run(
             metavar="SCENE", help="Scene file (.json); or a video, image or folder of numbered images, as for capture."
         ),
     ] = None,
-    out: Annotated[Path, option("Page to write.", "FILE", "--out", "-o")] = Path("preview.html"),
+    out: OutDir = Path("preview-out"),
     *,
     shown: SceneOptions,
     frames: SamplingOptions,
@@ -57,10 +65,15 @@ def run(
     picture or on top of each other, and of names that look alike. With --model it shows the cells (visual tokens) of
     each frame and whose they are, and warns of boxes that cover none and of people who share most of theirs.
 
-    Example: `attnscope preview scene.json --model Qwen/Qwen2.5-VL-7B-Instruct -o preview.html`
+    Example: `attnscope preview scene.json --model Qwen/Qwen2.5-VL-7B-Instruct -o preview/`
     """
     setup_logging(output.quiet)
-    refuse_existing(out, output.force)
+    from attnscope.files.folders import claimed
+    from attnscope.files.reports import PAGE
+    from attnscope.report.preview import check_folder, preview
+
+    check_folder(out)
+    refuse_existing(out / PAGE, output.force)
     sampling = frames.sampling()
     if source is None and shown.scene is None:
         raise RequestError("preview: give a SCENE")
@@ -68,10 +81,9 @@ def run(
     if source is not None and source.suffix.lower() == ".json" and shown.scene is None:
         shown, video = replace(shown, scene=source), None
     scene = shown.read(video)
-    from attnscope.report.preview import preview
     from attnscope.scene import preview_scene
 
-    with output_file(out, output.force):
+    with claimed(out):
         looked = preview_scene(scene, sampling)
         cells: Any = None
         if model is not None:
@@ -83,4 +95,4 @@ def run(
         facts = preview(looked, out, model=cells, source=str((source or scene.video).name))
     for warning in facts["warnings"]:
         logging.getLogger("attnscope").warning("%s", warning["text"])
-    print_json(facts) if output.json else print_lines(out)
+    print_json(facts) if output.json else print_lines(facts["report"])

@@ -111,7 +111,8 @@ class Made:
 
     def preview(self) -> Path:
         """The page of a scene."""
-        return self.once("preview.html", lambda path: command("preview", self.scene(), "--model", MODEL, "-o", path))
+        folder = self.once("preview", lambda path: command("preview", self.scene(), "--model", MODEL, "-o", path))
+        return self._page(folder)
 
     def sweep(self) -> Path:
         """The page of doses of a correction."""
@@ -134,4 +135,5 @@ class Made:
     def hostile_preview(self) -> Path:
         self.hostile()
         (scene,) = (self.folder / "hostile").glob("*.json")
-        return self.once("hostile-preview.html", lambda path: command("preview", scene, "--model", MODEL, "-o", path))
+        folder = self.once("hostile-preview", lambda path: command("preview", scene, "--model", MODEL, "-o", path))
+        return self._page(folder)

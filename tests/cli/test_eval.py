@@ -42,7 +42,7 @@ def test_a_table_for_people(cli: Cli) -> None:
     assert rows[5:] == [["no", "interval", "over", "fewer", "than", "6", "clips"], ["out"]]
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "accuracy.csv",
-        "accuracy.json",
+        "report.json",
         "run.json",
         "samples.jsonl",
     ]
@@ -69,7 +69,7 @@ def test_a_correction_beside_the_plain_model(cli: Cli) -> None:
     at = rows.index("the correction did not apply to 1 of 4 questions; these count as unchanged")
     assert rows[at + 1].startswith('  1: the question "Who is it?" names no speaker with a box; say whose')
     found = json.loads(cli(*EVAL, *ANSWER, "--alpha", 3, "--json").out)
-    assert found == json.loads(Path("out/accuracy.json").read_text())
+    assert found == json.loads(Path("out/report.json").read_text())
     assert (found["questions"], found["clips"], found["not_applied"]) == (4, 2, 1)
     assert [row["condition"] for row in found["accuracy"]] == ["plain", "corrected"] * 3
     assert found["comparison"][0]["applied"] == 3
@@ -113,7 +113,7 @@ def test_controls_beside_a_correction(cli: Cli) -> None:
     names = [" ".join(row[1:3]) for row in rows[at + 3 :] if row[0] == "control:"]
     assert names[:2] == ["wrong speaker", "all boxes"]
     found = json.loads(cli(*EVAL, *ANSWER, "--controls", "--by", "", "--json").out)
-    assert found == json.loads(Path("out/accuracy.json").read_text())
+    assert found == json.loads(Path("out/report.json").read_text())
     assert [f"control: {name}" for name in found["controls"]] == [r["condition"] for r in found["comparison"][1:]]
     assert len(found["controls"]) == len(names)
     assert Path("out/comparison.csv").read_text().startswith("condition,n,")

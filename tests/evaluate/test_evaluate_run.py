@@ -37,7 +37,7 @@ def whole(model: LoadedModel, questions: Path, tmp_path_factory: pytest.TempPath
 
 
 def test_what_is_written(whole: Evaluation, model: LoadedModel, questions: Path) -> None:
-    names = ["accuracy.csv", "accuracy.json", "comparison.csv", "run.json", "samples.jsonl"]
+    names = ["accuracy.csv", "report.json", "comparison.csv", "run.json", "samples.jsonl"]
     assert sorted(path.name for path in whole.folder.iterdir()) == names
     found = [json.loads(line) for line in (whole.folder / "samples.jsonl").read_text().splitlines()]
     assert [line["doc_id"] for line in found] == list(range(8))
@@ -61,7 +61,7 @@ def test_what_is_written(whole: Evaluation, model: LoadedModel, questions: Path)
     assert run["sampling"]["frames"] == 2
     assert run["correction"] == [{"method": "social-bias", "params": ANSWER.params()}]
     assert run["manifest"]["questions"] == 8
-    assert json.loads((whole.folder / "accuracy.json").read_text()) == whole.to_dict()
+    assert json.loads((whole.folder / "report.json").read_text()) == whole.to_dict()
 
 
 def test_a_question_that_the_correction_does_not_fit_counts_as_unchanged(whole: Evaluation) -> None:

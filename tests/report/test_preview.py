@@ -13,7 +13,7 @@ from PIL import Image
 
 from attnscope.model import load_skeleton, preview_model
 from attnscope.report import preview
-from attnscope.report.preview import MOST_FRAMES
+from attnscope.report.page.scenery import MOST_FRAMES
 from attnscope.scene import Sampling, Scene, preview_scene
 from tests.report.pages import assert_self_contained
 from tests.scene.films import film
@@ -33,9 +33,9 @@ def hostile(drawn: Path) -> Scene:
 
 
 def test_a_page_of_a_scene(drawn: Path, tmp_path: Path) -> None:
-    out = tmp_path / "preview.html"
-    facts = preview(preview_scene(Scene.read(drawn)), out, source="scene.json")
-    page = assert_self_contained(out)
+    facts = preview(preview_scene(Scene.read(drawn)), tmp_path / "out", source="scene.json")
+    page = assert_self_contained(tmp_path / "out/report.html")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"report.html", "report.json"}
     assert facts["warnings"] == []
     assert json.loads(json.dumps(facts)) == facts | {"scene": json.loads(json.dumps(facts["scene"]))}
     assert "No warning." in page.text
@@ -48,8 +48,8 @@ def test_a_page_of_a_scene(drawn: Path, tmp_path: Path) -> None:
 
 def test_boxes_are_drawn_where_they_are(drawn: Path, tmp_path: Path) -> None:
     scene = preview_scene(Scene.read(drawn), Sampling(frames=1))
-    preview(scene, tmp_path / "preview.html")
-    source = (tmp_path / "preview.html").read_text("utf-8")
+    preview(scene, tmp_path)
+    source = (tmp_path / "report.html").read_text("utf-8")
     drawn_boxes = re.findall(
         r'<rect class="box"[^>]* x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)"', source
     )
@@ -61,8 +61,8 @@ def test_boxes_are_drawn_where_they_are(drawn: Path, tmp_path: Path) -> None:
 def test_hostile_text_stays_text_and_warnings_are_listed(drawn: Path, tmp_path: Path) -> None:
     scene = preview_scene(hostile(drawn), Sampling(frames=4))
     seen = preview_model(load_skeleton("roundtable"), scene)
-    out = tmp_path / "preview.html"
-    facts = preview(scene, out, model=seen)
+    facts = preview(scene, tmp_path, model=seen)
+    out = tmp_path / "report.html"
     page = assert_self_contained(out)
     assert "<b>Eve" not in out.read_text("utf-8")
     assert "\u202e" not in out.read_text("utf-8")
@@ -82,19 +82,19 @@ def test_eight_large_frames_are_light_and_many_are_chosen(tmp_path: Path) -> Non
     for number in range(8):  # noise is the worst case of a picture
         Image.fromarray(rng.integers(0, 256, (1080, 1920, 3), np.uint8)).save(folder / f"{number}.png")
     scene = Scene.model_validate({"video": str(folder), "frame_rate": 1})
-    preview(preview_scene(scene), tmp_path / "large.html")
-    assert (tmp_path / "large.html").stat().st_size < 2_000_000
+    preview(preview_scene(scene), tmp_path / "large")
+    assert (tmp_path / "large/report.html").stat().st_size < 2_000_000
     clip = film(tmp_path / "clip.mp4", frames=120, fps=30)
-    preview(preview_scene(Scene.model_validate({"video": str(clip)}), Sampling(fps=30)), tmp_path / "many.html")
-    page = assert_self_contained(tmp_path / "many.html")
+    preview(preview_scene(Scene.model_validate({"video": str(clip)}), Sampling(fps=30)), tmp_path / "many")
+    page = assert_self_contained(tmp_path / "many/report.html")
     assert page.tags.count("image") == MOST_FRAMES
     assert "96 of 120 frames are drawn, evenly chosen; the warnings are about all." in page.text
 
 
 def test_an_image_has_no_time_line(tmp_path: Path) -> None:
     Image.new("RGB", (96, 64)).save(tmp_path / "still.png")
-    preview(preview_scene(Scene.model_validate({"video": str(tmp_path / "still.png")})), tmp_path / "preview.html")
-    page = assert_self_contained(tmp_path / "preview.html")
+    preview(preview_scene(Scene.model_validate({"video": str(tmp_path / "still.png")})), tmp_path / "out")
+    page = assert_self_contained(tmp_path / "out/report.html")
     assert "time" not in page.ids
     assert "Image 0." in page.text
     assert "The scene has no transcript." in page.text

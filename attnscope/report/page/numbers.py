@@ -152,6 +152,29 @@ def percents(values: Sequence[float]) -> list[str]:
     return texts if values else []
 
 
+def in_percent(row: Mapping[str, Any], of: str = "accuracy", *, change: bool = False) -> str:
+    """A share of an evaluation in percent with the ends of its interval, where it has one: `62.5 [50.0, 75.0]`.
+
+    >>> in_percent({"difference": -0.125, "low": -0.25, "high": 0.0}, "difference", change=True)
+    '−12.5 [−25.0, +0.0]'
+    """
+    sign = "+" if change else ""
+    texts = [f"{100 * row[name]:{sign}.1f}".replace("-", "−") for name in (of, "low", "high") if row[name] is not None]
+    return texts[0] if len(texts) < 3 else f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def percent_interval(row: Mapping[str, Any], of: str = "accuracy") -> str:
+    """As `in_percent`, in a sentence: `62.5 % (50.0 to 75.0)`."""
+    value, _, ends = in_percent(row, of).partition(" [")
+    return f"{value} %" + (f" ({ends.rstrip(']').replace(', ', ' to ')})" if ends else "")
+
+
+def points_interval(row: Mapping[str, Any], of: str = "difference") -> str:
+    """A change of an accuracy in a sentence: `+12.5 points (+2.5 to +22.5)`."""
+    value, _, ends = in_percent(row, of, change=True).partition(" [")
+    return f"{value} points" + (f" ({ends.rstrip(']').replace(', ', ' to ')})" if ends else "")
+
+
 def points(change: float | None) -> str:
     """The change of a share in percentage points, with its sign."""
     if change is None or not change:

@@ -19,6 +19,7 @@ from matplotlib.image import AxesImage
 from attnscope import metrics
 from attnscope.errors import RunError
 from attnscope.files.folders import unusable_folder
+from attnscope.files.reports import PARTS
 from attnscope.metrics.export import CSV, CSV_ROWS, PARQUET, SUFFIXES
 from attnscope.progress import Progress
 from attnscope.report.figures.style import Drawing, figure_of, lay_out, scaled
@@ -26,7 +27,6 @@ from attnscope.report.page.seen import in_words
 from attnscope.report.page.summary import plain
 from attnscope.report.page.vector import as_uri, page_svg
 
-PARTS = ("tables", "figures")  # folders of a report
 PER_INCH = 130  # CSS pixels of an inch on paper
 _NOTHING = np.zeros((1, 1, 4))
 
@@ -59,6 +59,11 @@ class Picture:
     table: str = ""
     first: bool = False
     files: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def on_frames(self) -> bool:
+        """Whether it lies over the frames, as what the viewer shows."""
+        return "overlay" in self.name
 
 
 @dataclass

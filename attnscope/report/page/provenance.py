@@ -87,8 +87,8 @@ def corrections(cap: Capture) -> list[dict[str, Any]]:
     return described(cap.correction, cap)
 
 
-def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str, Any]]:
-    """What corrections of the model of a capture recorded.
+def described(records: Sequence[dict[str, Any]], cap: Capture | None = None) -> list[dict[str, Any]]:
+    """What corrections recorded; `where` is "" without a capture of their model.
 
     Each has `method`, `source` and `summary` ("" where a capture does not say them), `params` in one line,
     `parameters` (`name`, `value`, `default`, `own`: whether the value is another than the default, `used`: whether it
@@ -104,7 +104,7 @@ def described(records: Sequence[dict[str, Any]], cap: Capture) -> list[dict[str,
                 "summary": str(item.get("summary") or ""),
                 "params": _flat(item.get("params")),
                 "parameters": _parameters(item.get("params") or {}, item.get("defaults"), item.get("unused") or []),
-                "where": _where(cap, item),
+                "where": "" if cap is None else _where(cap, item),
                 "notes": [str(n) for n in _list(item.get("notes"))],
                 "cautions": [str(n) for n in _list(item.get("cautions"))],
             }

@@ -21,6 +21,7 @@ from attnscope.report.page.numbers import (
     aligned,
     changed,
     counted,
+    in_percent,
     interval,
     likelihood,
     number,
@@ -34,6 +35,7 @@ from attnscope.report.viewer.embedding import Embedded
 
 # What a page may load: itself. Its style and its pictures are in it, and the viewer is the only script that it runs.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+MADE_BY = '<meta name="generator" content="attnscope'
 CAUSAL = (
     "Attention mass is not causal importance: a head that attends somewhere need not change the answer, "
     "and one that attends elsewhere may."
@@ -60,6 +62,7 @@ def render(template: str, viewer: Embedded | None = None, **values: Any) -> str:
     common = {
         "used": _used(values),
         "twins": twins(),
+        "made_by": Markup(f'{MADE_BY} {__version__}">'),
         "version": __version__,
         "causal": CAUSAL,
         "policy": POLICY if viewer is None else f"{POLICY}; script-src {viewer.policy}",
@@ -132,4 +135,5 @@ def _environment() -> Environment:
     environment.filters["twin"] = twin
     environment.tests["failed"] = failed
     environment.filters["counted"] = counted
+    environment.filters["in_percent"] = in_percent
     return environment

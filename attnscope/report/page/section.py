@@ -19,6 +19,7 @@ class Section:
         unchanged: What has no figure since it is (almost) the same before and after.
         remarks: Sentences under the lead.
         output: Where figures are written.
+        table: The table that its figures are drawn from, where they name no other.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Section:
     unchanged: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     output: Output | None = field(default=None, repr=False, compare=False)
+    table: str = ""
 
     @property
     def first(self) -> list[Picture]:
@@ -56,7 +58,7 @@ class Section:
             drawing: The axes.
             title: Its title.
             caption: What it shows and how to read it.
-            table: The table that it is drawn from.
+            table: The table that it is drawn from; by default the section's.
             alt: What it shows, for those who cannot see it; by default read from the axes.
             first: It carries what the page says, and is shown before all sections.
 
@@ -65,4 +67,4 @@ class Section:
         """
         assert self.output is not None
         picture = self.output.figure(name, drawing, title, caption)
-        self.pictures.append(replace(picture, table=table, first=first, alt=alt or picture.alt))
+        self.pictures.append(replace(picture, table=table or self.table, first=first, alt=alt or picture.alt))

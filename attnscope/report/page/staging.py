@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from attnscope.errors import RequestError, RunError
-from attnscope.files import reason, reread, unfinished_folder
+from attnscope.errors import RunError
+from attnscope.files import reason, unfinished_folder
 from attnscope.files.folders import claimed, unusable_folder
-from attnscope.report.page.output import PARTS, Output
+from attnscope.files.reports import DOCUMENT, PAGE, PARTS, report_files
+from attnscope.report.page.output import Output
 from attnscope.report.page.summary import Summary
 
 logger = logging.getLogger("attnscope")
-PAGE, DOCUMENT = "report.html", "report.json"  # in the folder of every command that reports
-EARLIER = ("summary.json",)  # what the JSON was called once
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ def draft(folder: Path, page: str = PAGE, document: str = DOCUMENT) -> Iterator[
         try:
             report = Draft(Output(part), folder, page, document)
             yield report
-            _put(report, part, _earlier(folder, page, document))
+            _put(report, part, report_files(folder, page, document))
             if written := report.output.tables_in_words():
                 logger.info("%s: %s", folder / PARTS[0], written)
         except RunError as error:  # it names the file as the user knows it
@@ -100,17 +98,3 @@ def _put(report: Draft, part: Path, earlier: Sequence[Path]) -> None:
             path.replace(target)
     except OSError as error:
         raise RunError(f"{target}: cannot be written: {reason(error)}") from None
-
-
-def _earlier(folder: Path, page: str, document: str) -> list[Path]:
-    """The page of a report that is there, the tables and figures that its JSON lists, and a JSON of an earlier name."""
-    own = []
-    for name in (document, *EARLIER):
-        try:
-            earlier = json.loads(reread(folder / name))
-            listed = [Path(path) for part in PARTS for path in earlier[part]]
-        except (RequestError, RecursionError, ValueError, KeyError, TypeError):  # there is none, or it is no report's
-            continue
-        own += [folder / path.parent.name / path.name for path in listed if path.parent.name in PARTS]
-        own += [folder / name] if name in EARLIER else []
-    return [path for path in (folder / page, *own) if path.is_file()]

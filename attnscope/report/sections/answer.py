@@ -34,7 +34,7 @@ BY_LAYER = (
 
 def of_captures(analysis: Analysis) -> Section:
     """Lift on the asked speaker by head, shares by layer, and the frames; only what is defined."""
-    section = Section(TITLE, LEAD, output=analysis.output)
+    section = Section(TITLE, LEAD, output=analysis.output, table="answer")
     if "answer" not in analysis.tables:
         return section
     table, about = analysis.tables["answer"], analysis.about
@@ -55,11 +55,11 @@ def of_captures(analysis: Analysis) -> Section:
             "Attention of the answer position on a cell of the speaker whom the question names, as a multiple of "
             f"uniform attention, for each layer and head. Red: it looks at {whom} more than at an average key."
         )
-        section.draw("answer_lift", figure, f"The answer's lift on {whom} by head", caption, table="answer", first=True)
+        section.draw("answer_lift", figure, f"The answer's lift on {whom} by head", caption, first=True)
     curves = answer.speaker_shares(answer_shares(table, about))
     if curves is not None:
         caption = f"{BY_LAYER} {bold(table)}{bands(table, about)}"
-        section.draw("answer_share", curves, "Speakers' shares by layer", caption, table="answer", first=True)
+        section.draw("answer_share", curves, "Speakers' shares by layer", caption, first=True)
     for cap, rows, suffix, of_name in analysis.parts("answer", MOST_OVERLAYS):
         _overlays(section, cap, rows, suffix, of_name)
     return section
@@ -80,7 +80,7 @@ def _overlays(section: Section, cap: Capture, table: pd.DataFrame, suffix: str, 
         caption = f"{overlay_caption(view.text, asked)} One colour scale for all frames."
         heading = f"The answer position: {view.text}{of_name}"
         is_first = view is not MEAN and not suffix
-        section.draw(f"answer_overlay_{view.name}{suffix}", figure, heading, caption, table="answer", first=is_first)
+        section.draw(f"answer_overlay_{view.name}{suffix}", figure, heading, caption, first=is_first)
 
 
 def asked_of(table: pd.DataFrame) -> str | None:
@@ -112,7 +112,7 @@ def of_change(change: Change) -> Section:
 
     They are about the speaker to whom a correction draws the answer, else the one whom the question names.
     """
-    section = Section(TITLE, LEAD, output=change.output)
+    section = Section(TITLE, LEAD, output=change.output, table="answer_change")
     tables = change.both("answer")
     if tables is None:
         return section
@@ -151,7 +151,8 @@ def change_overlays(section: Section, change: Change, tables: Pair) -> None:
             target=change.target,
         )
         caption = f"{overlay_caption(view.text, asked, change.target)} {SCALE}"
-        section.draw(f"answer_overlay_{view.name}_change", figure, f"The answer position: {view.text}", caption)
+        name, title = f"answer_overlay_{view.name}_change", f"The answer position: {view.text}"
+        section.draw(name, figure, title, caption, first=view is not MEAN)
 
 
 def _views(change: Change, tables: Pair, whom: str | None) -> list[View]:
@@ -178,13 +179,13 @@ def change_maps(section: Section, change: Change, tables: Pair) -> None:
         else:
             title, unit = f"Answer's lift on {whom}", "lift over uniform"
             figure = heads.heads_change(before, after, title=title, unit=unit, center=1.0, active=change.active)
-            section.draw("answer_lift_change", figure, f"The answer's lift on {whom} by head", caption)
+            section.draw("answer_lift_change", figure, f"The answer's lift on {whom} by head", caption, first=True)
     shares = [by_layer(table, "answer_share")["value"].to_numpy(np.float64) for table in tables]
     if how := unmoved(*shares):
         section.unchanged.append(f"its share of each speaker ({how})")
     elif (curves := answer.speaker_shares_change(*map(answer_shares, tables))) is not None:
         caption = f"{BY_LAYER} {bold(tables[0])}" + (f" The correction draws it to {target}." if target else "")
-        section.draw("answer_share_change", curves, "Speakers' shares by layer", caption)
+        section.draw("answer_share_change", curves, "Speakers' shares by layer", caption, first=True)
 
 
 def whether_drawn(change: Change, tables: Pair) -> list[str]:

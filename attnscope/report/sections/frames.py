@@ -29,7 +29,12 @@ Who = tuple[str, str | None]  # a query group, and the speaker whose words it is
 
 def of_captures(analysis: Analysis) -> Section:
     """Attention on the frames and over the clip: the mean over all heads, and the head with the highest consistency."""
-    section = Section(TITLE, "Where the attention falls in the picture, in the order of time.", output=analysis.output)
+    section = Section(
+        TITLE,
+        "Where the attention falls in the picture, in the order of time.",
+        output=analysis.output,
+        table="speakers",
+    )
     if "speakers" not in analysis.tables:
         return section
     for cap, table, suffix, of_name in analysis.parts("speakers", MOST_OVERLAYS):
@@ -79,7 +84,9 @@ def _of_capture(
 
 def of_change(change: Change) -> Section:
     """The same frames before and after."""
-    section = Section(TITLE, "The same frames before and after, and what changed.", output=change.output)
+    section = Section(
+        TITLE, "The same frames before and after, and what changed.", output=change.output, table="speakers_change"
+    )
     has_maps = change.first.has("maps") and change.second.has("maps")
     who = subject(change.first, change.speaker) if has_maps else None
     on = change.backdrop

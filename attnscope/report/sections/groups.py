@@ -88,7 +88,7 @@ def compare_groups(analysis: Analysis, by: str) -> Groups:
         "where there are at least six. Sinks are included; tables/groups has all numbers, also without them. "
         f"Differences between groups are not causes: their clips may differ in more than {by}."
     )
-    section = Section(f"By {by}", lead, output=analysis.output)
+    section = Section(f"By {by}", lead, output=analysis.output, table="groups")
     key = {line.name: line for line in lines(denominator) if line.key}
     rows = means[means["number"].isin(list(key))]
     if len(rows):

@@ -12,7 +12,7 @@ from attnscope.report.sections.panels import FRAMES, best_frames, unmoved
 def of_change(change: Change) -> Section:
     """Numbers by layer before and after, and the decay of the links."""
     lead = "The same numbers by depth, mean over heads; and how links decay."
-    section = Section("Layer by layer", lead, output=change.output)
+    section = Section("Layer by layer", lead, output=change.output, table="modality_change")
     frames = best_frames(change.before["speakers"]) if "speakers" in change.before else "all"
     figure = layers.layers_change(change.before, change.after, change.denominator, frames, change.target)
     if figure is not None:

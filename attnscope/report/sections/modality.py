@@ -19,7 +19,7 @@ TITLE = "Within and between modalities"
 def of_captures(analysis: Analysis) -> Section:
     """Attention scores, flow and links by layer, gap, cross-modal mass by head, decay, sinks, rollout and rank."""
     lead = "How much attention stays within text or video, how much crosses over, and how that changes with depth."
-    section = Section(TITLE, lead, output=analysis.output)
+    section = Section(TITLE, lead, output=analysis.output, table="modality")
     if "modality" not in analysis.tables:
         return section
     table, about = analysis.tables["modality"], analysis.about
@@ -81,6 +81,7 @@ def of_captures(analysis: Analysis) -> Section:
             "Decay with depth",
             "Points: mean attention per pair. Lines: least-squares fit of log α = a + l log γ over the layers. A low "
             "R² says that a single exponent does not describe the curve.",
+            table="decay",
         )
     _spread(section, analysis, intervals)
     return section
@@ -101,6 +102,7 @@ def _gates(section: Section, analysis: Analysis) -> None:
         "Output gate by head",
         "This model multiplies the output of each head by a gate. The map shows the gate at the answer position, as a "
         "mean over the head's channels: a head near 0 attends, but passes on little of what it reads.",
+        table="heads",
     )
 
 
@@ -115,6 +117,7 @@ def _spread(section: Section, analysis: Analysis, intervals: str) -> None:
             "Keys that take much attention whatever is said, the mass on them, and the entropy of a row over that of "
             "even attention, by layer, mean over heads. The entropy of visual queries is of a sample of them, unless "
             f"all were read; the band there is one standard error of that sample.{intervals}",
+            table="sinks",
         )
     for family, metric, by, names, title in (
         ("rollout", "rollout_lift", "key", tuple(MODALITIES), "Rollout of the answer by layer"),
@@ -125,13 +128,13 @@ def _spread(section: Section, analysis: Analysis, intervals: str) -> None:
         rows = layer_means(tables[family], about, metric)
         if rows["value"].notna().any():
             figure = layers.layer_curves(rows, metric, by, labels={name: name for name in names})
-            section.draw(metric, figure, title, f"{get(metric).definition}{intervals}")
+            section.draw(metric, figure, title, f"{get(metric).definition}{intervals}", table=family)
 
 
 def of_change(change: Change) -> Section:
     """Mass from text to video, and the gap of text, by head, before and after."""
     lead = "How much attention stays within text or video, and how much crosses over."
-    section = Section(TITLE, lead, output=change.output)
+    section = Section(TITLE, lead, output=change.output, table="modality_change")
     change.draw_heads(
         section,
         change.pair("modality", "mass_share", query=TEXT, key=VISUAL, sinks="with"),

@@ -22,7 +22,7 @@ MATRIX = "Words of one speaker, pixels of another"
 
 def of_captures(analysis: Analysis) -> Section:
     """Consistency by head and by layer, who attends to whom, grounding; only what is defined."""
-    section = Section(TITLE, LEAD, output=analysis.output)
+    section = Section(TITLE, LEAD, output=analysis.output, table="speakers")
     if "speakers" not in analysis.tables:
         return section
     table, about = analysis.tables["speakers"], analysis.about
@@ -45,6 +45,7 @@ def of_captures(analysis: Analysis) -> Section:
             "Grounding AUC by head",
             "Area under the ROC curve of the attention of a speaker's words as a detector of the cells of the "
             "speaker's box, mean over speakers. Red: better than chance.",
+            table="grounding",
         )
     if "pairs" in analysis.tables:
         where = {"frames": best_frames(table), "heads": "mean"}
@@ -57,6 +58,7 @@ def of_captures(analysis: Analysis) -> Section:
                 "Own speaker against the others, by layer",
                 "Mean attention of a word on a cell of the person who says it, and on a cell of somebody else, mean "
                 f"over heads.{bands(table, about)}",
+                table="pairs",
             )
     return section
 
@@ -96,7 +98,7 @@ def _consistency(section: Section, table: pd.DataFrame, about: pd.DataFrame) -> 
 
 def of_change(change: Change) -> Section:
     """Who attends to whom, and consistency by head, before and after."""
-    section = Section(TITLE, LEAD, output=change.output)
+    section = Section(TITLE, LEAD, output=change.output, table="speakers_change")
     tables = change.both("speakers")
     if tables is None:
         return section
