@@ -23,6 +23,7 @@ from attnscope.files.folders import claimed, unusable_folder
 from attnscope.model import load
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
+from attnscope.report.index import index
 from attnscope.scene import Scene
 
 logger = logging.getLogger("attnscope")
@@ -71,6 +72,7 @@ class Demo:
     report: Path
     comparison: Path
     verdict: tuple[str, ...]
+    index: Path
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -92,6 +94,7 @@ class Demo:
             "report": str(self.report),
             "comparison": str(self.comparison),
             "verdict": list(self.verdict),
+            "index": str(self.index),
         }
 
     def describe(self) -> str:
@@ -106,6 +109,7 @@ class Demo:
             [
                 f"look at this first      {self.comparison}",
                 f"where attention goes    {self.report}",
+                f"both, in a list          {self.index}",
                 "",
                 f"{self.question} (right: {self.expected})",
                 *lines,
@@ -154,7 +158,8 @@ def _run_all(out: Path, progress: Progress | None) -> Demo:
     verdict = tuple(str(lead) for lead in page.numbers["verdict"]["leads"])
     paths = {"plain": before, "corrected": after, "control": beside}
     told = tuple(_run(what, path) for what, path in paths.items())
-    return Demo(path, scene.question or "", scene.answer or "", told, report, page.report, verdict)
+    listed = Path(index(out)["page"])
+    return Demo(path, scene.question or "", scene.answer or "", told, report, page.report, verdict, listed)
 
 
 def _run(what: str, path: Path) -> Run:

@@ -137,7 +137,7 @@ def judge(document: Mapping[str, Any]) -> Verdict:
     limits = f"The questions are about {clips}" + (f": fewer than {FEWEST} have no interval." if few else ".")
     details = ["They say nothing of other models, and little of other kinds of clips."]
     statements.append(Statement(LIMITS, limits, tuple(details)))
-    return Verdict(tuple(statements), {})
+    return Verdict(tuple(statements))
 
 
 def _on_correction(compared: Sequence[Mapping[str, Any]]) -> Statement:

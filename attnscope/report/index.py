@@ -16,7 +16,7 @@ from attnscope.report.page.render import MADE_BY, render
 
 NAME = "index.html"
 KINDS = {
-    "analysis": "one capture or several",
+    "analysis": "analysis",
     "before-after": "before and after",
     "sweep": "dose and response",
     "what-if": "what if",

@@ -83,7 +83,13 @@ def run(
     layers: Layers = None,
     threshold: Coverage = COVERAGE,
     out: Annotated[
-        Path | None, option("Heads file (.json) to write, for --heads of other commands.", "FILE", "--out", "-o")
+        Path | None,
+        option(
+            "Folder for the page and heads.json; or a heads file (.json) alone, for --heads of other commands.",
+            "PATH",
+            "--out",
+            "-o",
+        ),
     ] = None,
     cutting: KnockoutOptions,
     output: OutputOptions,
@@ -98,27 +104,33 @@ def run(
     Attention mass is not importance: --knockout cuts each head, and says what the answer loses and whether the order
     tells it.
 
-    Example: `attnscope heads run.h5 more.h5 --by speaker-lift --top 10 -o heads.json`; the published active heads are
+    Example: `attnscope heads run.h5 more.h5 --by speaker-lift --top 10 -o heads/`; the published active heads are
     those of `--by active --min 5e-5 --layers 0.36-0.71 --top 100%`.
     """
     setup_logging(output.quiet)
+    from attnscope.files import is_folder
+    from attnscope.files.reports import PAGE
     from attnscope.metrics.choosing.headlist import check_name
     from attnscope.metrics.choosing.ranking import choose, measure
     from attnscope.report.inputs import check_options, names_of, open_all
 
     cutting.check()
     check_options(threshold, "max")
-    if out is not None:
+    folder = out if out is not None and (not out.suffix or is_folder(out)) else None
+    if folder is not None:
+        refuse_existing(folder / PAGE, output.force)
+    elif out is not None:
         check_name(out)
         refuse_existing(out, output.force)
     with ExitStack() as stack:
         caps = open_all(captures, stack)
         names = names_of(caps)
         with progress_bar(output.quiet) as progress:
-            tables = measure(caps, names, threshold, progress) if cutting.heads is not None else None
+            whole = cutting.heads is not None or folder is not None
+            tables = measure(caps, names, threshold, progress) if whole else None
             rank = partial(choose, caps, names, by, least=min, layers=layers, threshold=threshold, tables=tables)
             headlist = rank(top=top, progress=progress)
-        every = rank(top="100%") if cutting.heads is not None else None
+        every = rank(top="100%") if whole else None
     parts: dict[str, Any] = {}
     if cutting.knockout:
         from attnscope.correct.knockout.cause import only, with_effects
@@ -135,6 +147,16 @@ def run(
                 batch=cutting.batch,
                 progress=progress,
             )
+    if folder is not None and every is not None:
+        from attnscope.report.heads import heads
+
+        summary = heads(headlist, every, folder, tables=tables, parts=parts)
+        if output.json:
+            print_json(summary.to_dict())
+            return
+        _print(headlist)
+        print_lines(summary.report)
+        return
     if out is not None:
         headlist.write(out)
     print_json(headlist.model_dump() | parts) if output.json else _print(headlist)

@@ -39,12 +39,15 @@ def test_a_table_for_people(cli: Cli) -> None:
     assert rows[0] == ["task", "n", "clips", "accuracy", "%", "chance", "%"]
     assert [row[:3] for row in rows[2:5]] == [["(all)", "4", "2"], ["where", "2", "1"], ["who", "2", "2"]]
     assert all(len(row) == 5 and row[-1] == "50.0" for row in rows[2:5])  # two films: no interval
-    assert rows[5:] == [["no", "interval", "over", "fewer", "than", "6", "clips"], ["out"]]
+    assert rows[5:] == [["no", "interval", "over", "fewer", "than", "6", "clips"], ["out/report.html"]]
     assert sorted(path.name for path in Path("out").iterdir()) == [
         "accuracy.csv",
+        "figures",
+        "report.html",
         "report.json",
         "run.json",
         "samples.jsonl",
+        "tables",
     ]
 
 

@@ -7,15 +7,18 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import attnscope
 from attnscope.correct import make, rerun
 from attnscope.metrics import get, one
 from attnscope.metrics.choosing.ranking import NOT_CAUSE
+from attnscope.report.page.numbers import ranked
 from tests.cli.bad import put
 from tests.cli.bad_inputs import asks
 from tests.cli.conftest import Ran
+from tests.report.pages import assert_self_contained
 
 Cli = Callable[..., Ran]
 
@@ -123,3 +126,26 @@ def test_bad_input_is_one_line(words: str, message: str, cli: Cli) -> None:
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith(f"attnscope: {begin}") and ran.err.count("\n") == 1
     assert "…" in message or ran.err == f"attnscope: {message}\n"
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_has_a_page_and_the_heads_file(cli: Cli) -> None:
+    """The page's numbers are those of the ranking; the heads file is what `-o heads.json` writes."""
+    ran = cli("heads", "run.h5", "--top", 3, "-o", "ranked")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.splitlines()[-1] == "ranked/report.html"
+    assert cli("heads", "run.h5", "--top", 3, "-o", "heads.json").code == 0
+    alone = json.loads(Path("heads.json").read_text())
+    assert json.loads(Path("ranked/heads.json").read_text()) == alone
+    document = json.loads(Path("ranked/report.json").read_text())
+    assert document["kind"] == "heads" and document["heads"] == alone["heads"]
+    page = assert_self_contained(Path("ranked/report.html"))
+    values = ranked([head["value"] for head in alone["heads"]])
+    assert all(text in page.text for text in values)
+    table = pd.read_csv("ranked/tables/heads.csv")
+    assert table["chosen"].sum() == 3 and len(table) == len(json.loads(cli(*EVERY).out)["heads"])
+    refused = cli("heads", "run.h5", "-o", "ranked")
+    assert refused == Ran(2, "", "attnscope: ranked/report.html: already exists; pass --force to replace it\n")
+
+
+EVERY = ("heads", "run.h5", "--top", "100%", "--json")

@@ -37,7 +37,7 @@ def whole(model: LoadedModel, questions: Path, tmp_path_factory: pytest.TempPath
 
 
 def test_what_is_written(whole: Evaluation, model: LoadedModel, questions: Path) -> None:
-    names = ["accuracy.csv", "report.json", "comparison.csv", "run.json", "samples.jsonl"]
+    names = ["accuracy.csv", "comparison.csv", "report.json", "run.json", "samples.jsonl"]
     assert sorted(path.name for path in whole.folder.iterdir()) == names
     found = [json.loads(line) for line in (whole.folder / "samples.jsonl").read_text().splitlines()]
     assert [line["doc_id"] for line in found] == list(range(8))

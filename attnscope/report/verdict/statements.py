@@ -9,8 +9,14 @@ from typing import Any
 from attnscope.files import printable
 from attnscope.report.page.summary import plain
 
-ANSWER, ATTENTION, CORRECTION, LIMITS = "answer", "attention", "correction", "limits"
-TITLES = {ANSWER: "Answer", ATTENTION: "Where it looks", CORRECTION: "Correction", LIMITS: "How far this goes"}
+ANSWER, ATTENTION, CORRECTION, CAUSE, LIMITS = "answer", "attention", "correction", "cause", "limits"
+TITLES = {
+    ANSWER: "Answer",
+    ATTENTION: "Where it looks",
+    CORRECTION: "Correction",
+    CAUSE: "Without a head",
+    LIMITS: "How far this goes",
+}
 _LONGEST = 60  # letters of an answer in a sentence
 
 
@@ -19,7 +25,7 @@ class Statement:
     """One thing that a verdict says.
 
     Attributes:
-        about: `answer`, `attention`, `correction` or `limits`.
+        about: `answer`, `attention`, `correction`, `cause` or `limits`.
         lead: The sentence for those who read one.
         details: More sentences.
         numbers: Sentences with numbers that the trial of the verdict has in columns, too; a page leaves them out.
