@@ -44,9 +44,9 @@ def index(folder: str | Path, *, force: bool = False) -> dict[str, Any]:
         RunError: If the page cannot be written.
 
     Example:
-        >>> facts = attnscope.report.index(".")
-        >>> facts["page"], sorted({report["kind"] for report in facts["reports"]})
-        ('index.html', ['analysis', 'before-after'])
+        >>> _ = attnscope.report.preview(attnscope.scene.preview_scene(scene), "reports/clip")
+        >>> [(report["path"], report["kind"]) for report in attnscope.report.index("reports")["reports"]]
+        [('clip/report.html', 'preview')]
     """
     root = Path(folder)
     if not exists(root):

@@ -86,7 +86,7 @@ def run(
         Path | None,
         option(
             "Folder for the page and heads.json; or a heads file (.json) alone, for --heads of other commands.",
-            "PATH",
+            "DIR",
             "--out",
             "-o",
         ),
