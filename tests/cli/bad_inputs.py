@@ -249,8 +249,8 @@ CONFIG = [
     Bad(
         "--config run.toml inspect run.h5",
         "--config run.toml: [captur] is not a command; commands: "
-        "demo, demo-scenes, import, prepare, preview, capture, analyze, heads, correct, compare, eval, export, index,"
-        " inspect, validate, methods, models, doctor",
+        "demo, demo-scenes, import, prepare, preview, capture, analyze, heads, correct, compare, view, eval, export,"
+        " index, inspect, validate, methods, models, doctor",
         spoil=toml("[captur]\nframes = 8\n"),
     ),
     Bad(
