@@ -75,7 +75,7 @@ OUTSIDE := tests/attention tests/model tests/install tests/doctor \
 	tests/capture/test_families.py tests/capture/test_hidden.py tests/capture/test_reader_errors.py tests/capture/test_run.py \
 	tests/capture/test_validate.py tests/correct/test_bias_batches.py tests/correct/test_corrected_pool.py \
 	tests/correct/test_corrected_trainer.py tests/correct/test_moda_adapter.py tests/correct/test_peers_batches.py \
-	tests/correct/test_social_bias.py tests/demo/test_embedded.py tests/scene/test_scene_images.py tests/scene/test_scene_video.py
+	tests/correct/test_social_bias.py tests/demo/test_embedded.py tests/scene/test_scene_images.py tests/scene/test_scene_video.py tests/view
 RUN_OUTSIDE := -m pytest -m "not slow" --numprocesses logical --dist loadfile $(OUTSIDE)
 RUN_FAMILIES := -m pytest -m slow --numprocesses logical --dist load tests/capture/test_families.py \
 	-k "qwen3_vl or llava_onevision or internvl or sliding or softcap"
@@ -98,7 +98,7 @@ $(FLOOR)/.installed: pyproject.toml | $(VENV)/.installed-dev
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "the floors are those of Python 3.11: make test-floor PYTHON=python3.11")'
 	$(PYTHON) -m venv $(FLOOR)
 	$(FLOOR_UV) compile --quiet --python $(FLOOR)/bin/python --resolution lowest-direct \
-		--extra peft --extra quantize pyproject.toml --output-file $(FLOOR)/floor.txt
+		--extra notebook --extra peft --extra quantize --extra view pyproject.toml --output-file $(FLOOR)/floor.txt
 	$(FLOOR_UV) install --quiet --python $(FLOOR)/bin/python --requirement $(FLOOR)/floor.txt $(TOOLS)
 	$(FLOOR_UV) install --quiet --python $(FLOOR)/bin/python --no-deps --no-build-isolation --editable .
 	touch $@
@@ -126,7 +126,7 @@ guide: $(VENV)/.installed-dev  ## draw the figures and measure the numbers of do
 	$(BIN)/python -m docs.figures
 	$(BIN)/python -m docs.generate
 
-gallery: $(VENV)/.installed-dev  ## regenerate reports/ and the pictures of the README from the demo
+gallery: chromium  ## build the pages of reports/ and their pictures, and the pictures of the README (under 5 minutes)
 	$(BIN)/python -m reports.generate
 
 # Peers ask for versions of transformers that exclude each other: an environment each, above a common one that has the
