@@ -1,7 +1,8 @@
 """Whom the answer position looks at, in which layers and heads, and whether boxes drawn worse would say the same.
 
 Every number is a share among the people with a visible box (`answer_share`), so that chance is 1 over their number. A
-lead counts only if it stands in nearly all draws in which each edge of each box is moved at random (ours).
+lead counts only if it stands in nearly all draws in which each edge of each box is moved at random, and if the share is
+clearly above chance (ours).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 DRAWS, AMOUNT, LEVEL = 50, 0.1, 0.95  # as of `attnscope.metrics.jitter`
 HOW: dict[str, Any] = {"amount": AMOUNT, "unit": "box", "drop": 0.0, "grow": 0.0}
+LEAST = 1.25  # times chance that the share of a leader has at least (ours)
 _CLOSE = 1e-9  # shares that differ by less are one: sums of float32 in another order
 
 
@@ -65,7 +67,7 @@ class Gaze:
 
     @property
     def first(self) -> str | None:
-        """Whom the answer position looks at most; None where the lead does not stand with disturbed boxes."""
+        """Whom the answer position looks at most; None where nobody leads (`leader`)."""
         at = leader(self.share, self.draws)
         return None if at is None else self.names[at]
 
@@ -77,7 +79,7 @@ class Gaze:
         return [self.names[i] for i in np.flatnonzero(self.share >= self.share.max() - _CLOSE)]
 
     def led(self, name: str) -> list[int]:
-        """Layers in which a person has the largest share, and keeps it with disturbed boxes."""
+        """Layers in which a person leads (`leader`)."""
         at = self.names.index(name)
         rows = zip(self.layers.tolist(), self.by_layer, self.layer_draws.swapaxes(0, 1), strict=True)
         return [layer for layer, share, draws in rows if leader(share, draws) == at]
@@ -151,10 +153,15 @@ def gaze(cap: Capture, *, threshold: float = 0.5, draws: int = DRAWS, seed: int 
 
 
 def leader(share: Floats, draws: Floats) -> int | None:
-    """Who of S has the largest share, and keeps it in at least 95 % of the draws [D, S]; None for nobody."""
+    """Who of S leads; None for nobody.
+
+    A leader has the largest share, at least 1.25 times chance, and keeps it in at least 95 % of the draws [D, S].
+    """
     if not np.isfinite(share).all() or (share >= share.max() - _CLOSE).sum() != 1:
         return None
     at = int(share.argmax())
+    if share[at] * len(share) < LEAST:
+        return None
     known = draws[np.isfinite(draws).all(-1)]
     others = np.delete(known, at, axis=-1)
     kept = known[:, at] > others.max(-1) + _CLOSE if len(known) else np.zeros(0, bool)

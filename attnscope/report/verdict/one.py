@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from attnscope.metrics.explain import FEW_WAYS, arrangements
-from attnscope.metrics.people.gaze import AMOUNT, Gaze
+from attnscope.metrics.people.gaze import AMOUNT, LEAST, Gaze
 from attnscope.report.verdict.reading import Reading, read, role
 from attnscope.report.verdict.statements import (
     ANSWER,
@@ -85,9 +85,10 @@ def on_attention(reading: Reading) -> Statement:
     first, by_share = look.first, [look.names[i] for i in np.argsort(-look.share, kind="stable")]
     if first is None:
         highest = [name_of(name) for name in look.highest]
-        lead = "It looks at no one person more than at the others when it answers."
-        gets = "gets" if len(highest) == 1 else "get"
-        most = f"{listed(highest)} {gets} most, but by less than a small error of the boxes could change."
+        lead = "It looks at no one person clearly more than at the others when it answers."
+        near = look.share.max() < LEAST * look.chance
+        why = "hardly more than chance" if near else "by less than a small error of the boxes could change"
+        most = f"{listed(highest)} {'gets' if len(highest) == 1 else 'get'} most, but {why}."
         return Statement(ATTENTION, lead, (most, _shares(reading, by_share, by_share[:2])))
     told = [*reading.asked, reading.expected_person]
     shares = _shares(reading, by_share, [name for name in told if name in look.names] or by_share[1:2])
@@ -121,12 +122,12 @@ def _shares(reading: Reading, by_share: list[str], told: list[str]) -> str:
     top = by_share[0]
     moved = band(*look.band(top))
     beside = f"; {moved} with boxes moved at random by {100 * AMOUNT:.0f} % of their size" if moved else ""
+    named = {name: f" ({what})" if (what := role(reading, name)) else "" for name in (top, *told)}
     own = share(look.share[look.names.index(top)])
-    parts = [f"{name_of(top)} gets {own} of its attention to people (chance {share(look.chance)}{beside})"]
+    parts = [f"{name_of(top)}{named[top]} gets {own} of its attention to people (chance {share(look.chance)}{beside})"]
     for name in dict.fromkeys(told):
         if name != top:
-            brackets = f" ({role(reading, name)})" if role(reading, name) else ""
-            parts.append(f"{name_of(name)}{brackets} {share(look.share[look.names.index(name)])}")
+            parts.append(f"{name_of(name)}{named[name]} {share(look.share[look.names.index(name)])}")
     return f"{listed(parts)}."
 
 
@@ -139,9 +140,10 @@ def _places(look: Gaze, first: str) -> list[str]:
         heads = sum(layer == top for layer, _ in look.heads_led(first))
         own = int(np.isfinite(look.by_head[rows[top]]).all(-1).sum())
         most = f"{who}'s share is highest in layer {top}: {share(look.by_layer[rows[top], at])}"
-        sentences.append(f"{most}, with most in {heads} of {count(own, 'head')}.")
+        look_most = "looks" if heads == 1 else "look"
+        sentences.append(f"{most}; {heads} of its {count(own, 'head')} {look_most} most at {who}.")
     else:
-        sentences.append("In no single layer is that lead larger than a small error of the boxes could make it.")
+        sentences.append(f"In no single layer does {who} lead as clearly.")
     lift = float(look.lift[at])
     even = "what attention spread evenly over all it may see would give"
     over = f"{who}'s cells get {lift:.2g} times {even}"
