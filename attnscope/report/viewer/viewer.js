@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 70f3c19ed449aa966800fe1a0b5102839feefacd541b13678be49877ef87c057 body 625054af0c5d153f262f3ab7bdb90e113749e12934d06a1431427fb9c0c4afad
+// The viewer of attnscope, built by `make viewer`. sources 4cf4569c64349df2cb66a6d84af580a61e69d956a2ec04dfa03fca8a670b3af5 body 625054af0c5d153f262f3ab7bdb90e113749e12934d06a1431427fb9c0c4afad
 /*! @preact/signals
 The MIT License (MIT)
 

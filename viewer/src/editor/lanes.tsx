@@ -7,6 +7,8 @@ export function Lanes({ store }: { store: Store }) {
   const { duration, times, kind } = store.document;
   if (kind === "image" || !duration) return null;
   const percent = (t: number): string => `${(100 * Math.min(Math.max(t / duration, 0), 1)).toFixed(3)}%`;
+  /** A stretch of time; what goes on after the end of the clip ends with it. */
+  const span = (start: number, end: number) => ({ left: percent(start), right: `calc(100% - ${percent(end)})` });
   const { people, turns } = store.scene.value;
   const nobody = turns.filter(({ person, start }) => person === null && start !== null);
 
@@ -24,8 +26,7 @@ export function Lanes({ store }: { store: Store }) {
           class="turn"
           title={turn.text}
           style={{
-            left: percent(turn.start ?? 0),
-            width: percent((turn.end ?? turn.start ?? 0) - (turn.start ?? 0)),
+            ...span(turn.start ?? 0, turn.end ?? turn.start ?? 0),
             background: store.tone(id),
           }}
         />
@@ -59,8 +60,7 @@ export function Lanes({ store }: { store: Store }) {
                 key={segment.start}
                 class="visible"
                 style={{
-                  left: percent(segment.start),
-                  width: percent(segment.end - segment.start),
+                  ...span(segment.start, segment.end),
                   borderColor: store.tone(person.id),
                 }}
               />
