@@ -128,11 +128,12 @@ def words(attention: Attention, ranked: Sequence[Look], budget: int, form: Form)
     forms = forms[forms.index(form) :]
     sample = attention.rows(ranked[0], own if small else asking)
     every = all_looks(cap)
-    means = every[: len(cap.layers) + 1]
-    best = [*means, *ranked] if small else ranked[:MOST_ROWS]
-    choices = [(own, every, len(every))] if small else []
-    for positions, looks, least in [*choices, (own, best, min(FEWEST, len(best))), (asking, best, 1)]:
-        for kind in forms if len(positions) else ():
+    best = [*every[: len(cap.layers) + 1], *ranked] if small else ranked[:MOST_ROWS]
+    choices = [(own, best, len(best), forms)] if small else []
+    # Where a word looks in more heads is worth more than a fourth digit
+    choices += [(own, best, FEWEST, forms[-1:]), (asking, best, 1, forms[-1:])]
+    for positions, looks, least, kinds in choices:
+        for kind in kinds if len(positions) else ():
             each = characters((len(positions), len(attention.shown.cells)), kind.dtype)
             fits = int(budget / (each * (_ratio(sample, kind) if kind.deflated else 1.0)))
             if fits >= min(len(looks), least):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Rows of single words: the part of a capture's budget that is kept for them, what they take where maps leave more, and
 # what those of one capture take at most of the budget of all
-FOR_ROWS, AT_MOST, OF_ALL = 0.25, 0.65, 0.25
+FOR_ROWS, AT_MOST, OF_ALL = 0.25, 0.65, 0.45
 ROUNDED = "are rounded to 16 bits, which is about three digits, so that the page stays small"
 
 
