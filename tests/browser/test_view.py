@@ -18,6 +18,7 @@ from attnscope.report.page.numbers import number
 from attnscope.view.api import viewing
 from tests.browser.conftest import Open
 from tests.browser.made import Made
+from tests.capture.by_hand import build
 
 CONSOLE = "Failed to load resource"  # of Chromium, whatever the page does about it
 
@@ -94,12 +95,26 @@ def test_what_is_seen_is_saved_as_pictures_too(address: str, open_page: Open, tm
     assert saved(page, "Grid (SVG)", tmp_path).read_text().startswith("<svg")
 
 
+@pytest.mark.parametrize("readings", [("qk",), ("stats",), ("masses",), ("maps",)])
+def test_what_a_capture_lacks_is_not_asked_for(open_page: Open, tmp_path: Path, readings: tuple[str, ...]) -> None:
+    """An answer that is not known would be an error on the console, which fails the test."""
+    oracle = build(tmp_path / "run.h5", readings=readings)
+    with viewing([oracle.path]) as address:
+        page = open_page(address)
+        page.locator(".words-token").nth(5).click()
+        if "qk" in readings:
+            expect(page.locator(".stage-title")).to_contain_text("Attention of the word")
+        page.wait_for_timeout(500)
+        page.close()  # it would ask a server that has ended
+
+
 @pytest.mark.slow
 def test_hostile_captures_do_nothing_on_a_server(made: Made, open_page: Open) -> None:
     with viewing([made.hostile(), made.hostile_corrected()]) as address:
         page = open_page(address)
         expect(page.get_by_role("grid")).to_be_visible()
         page.wait_for_timeout(500)
+        page.close()
 
 
 def test_the_page_says_when_a_file_has_changed(made: Made, open_page: Open, tmp_path: Path) -> None:

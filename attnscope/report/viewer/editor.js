@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 4cf4569c64349df2cb66a6d84af580a61e69d956a2ec04dfa03fca8a670b3af5 body ac542625c031e032505cb846ca6c4c22cdd35eb9b22ed872c014f318ca5d57c2
+// The viewer of attnscope, built by `make viewer`. sources 56399432cb6f2289afb0a7246f0aea058a1bb6725cfec566c7a4e1442e2448d2 body ac542625c031e032505cb846ca6c4c22cdd35eb9b22ed872c014f318ca5d57c2
 /*! @preact/signals
 The MIT License (MIT)
 

@@ -78,17 +78,20 @@ export class RemoteSource implements Source {
   }
 
   async maps(capture: number, look: Look): Promise<Table | null> {
+    if (!this.view(capture).groups.length) return null; // nothing was recorded: nobody has to be asked
     const bytes = await this.fetch({ what: "maps", capture, ...named(look) });
     return table(bytes, this.view(capture).groups.length, "maps");
   }
 
   async masses(capture: number, look: Look): Promise<Table | null> {
+    if (!this.view(capture).keys.length) return null;
     const bytes = await this.fetch({ what: "masses", capture, ...named(look) });
     if (!bytes) return null;
     return table(bytes, (await this.queries(capture)).length, "masses", this.view(capture).keys.length);
   }
 
   async uniform(capture: number, look: Look): Promise<Table | null> {
+    if (!this.view(capture).keys.length) return null;
     const layer = look.layer === null ? {} : { layer: look.layer }; // what a query may see is the same in all heads
     const bytes = await this.fetch({ what: "uniform", capture, ...layer });
     if (!bytes) return null;
@@ -96,11 +99,13 @@ export class RemoteSource implements Source {
   }
 
   async queries(capture: number): Promise<Int32Array> {
+    if (!this.view(capture).keys.length) return new Int32Array();
     const bytes = await this.fetch({ what: "queries", capture });
     return bytes ? (numbers(bytes, "int32") as Int32Array) : new Int32Array();
   }
 
   async row(capture: number, position: number, look: Look): Promise<Row | null> {
+    if (!this.view(capture).exact) return null;
     const bytes = await this.fetch({ what: "row", capture, position, ...named(look) });
     if (!bytes) return null;
     const values = numbers(bytes, "float32") as Float32Array;
