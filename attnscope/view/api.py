@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from attnscope.errors import AttnscopeError, RequestError
+from attnscope.files import printable
 from attnscope.view.answers import Answers, UnknownError
 from attnscope.view.captures import Captures, ChangedError
 from attnscope.view.clip import Clip
@@ -120,4 +121,4 @@ async def _disconnect(request: Request) -> None:
 
 
 def _refusal(error: AttnscopeError, status: int) -> Response:
-    return JSONResponse({"reason": str(error)}, status)
+    return JSONResponse({"reason": printable(str(error), lines=False)}, status)

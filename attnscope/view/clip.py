@@ -12,6 +12,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from attnscope.capture.read.capture import Capture
 from attnscope.errors import MediaError, RequestError
+from attnscope.files import printable
 from attnscope.view.captures import file_state
 
 CLOSE = 0.05  # s by which the time of a frame may differ
@@ -46,7 +47,7 @@ class Clip:
         """The file, or the part of it that a player asks for (Range)."""
         if file_state(self._path) != self._known:
             reason = f"{self._path.name}: was changed since it was opened; end the viewer and start it again"
-            return JSONResponse({"reason": reason}, 410)
+            return JSONResponse({"reason": printable(reason, lines=False)}, 410)
         return FileResponse(self._path, media_type=self._type)
 
 

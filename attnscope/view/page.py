@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from attnscope.files import printable
 from attnscope.view.extra import script
 
 _PAGE = """<!doctype html>
@@ -44,7 +45,9 @@ def page_routes(title: str, source: Literal["server", "scene"]) -> list[BaseRout
     """
     part = "editor" if source == "scene" else "viewer"
     name, code = f"{part}.js", script(f"{part}.js")
-    text = _PAGE.format(title=escape(title), source=source, mount=f"attnscope-{part}", script=name)
+    text = _PAGE.format(
+        title=escape(printable(title, lines=False)), source=source, mount=f"attnscope-{part}", script=name
+    )
 
     async def page(_request: Request) -> Response:
         return HTMLResponse(text)

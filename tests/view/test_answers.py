@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,3 +207,20 @@ def test_hostile_names_are_texts_of_the_document(tmp_path: Path) -> None:
         people = [person["name"] for person in reply.json["stages"][0]["people"]]
         assert people[0].startswith("</script><img src=x onerror=alert(1)>") and "\x1b" not in people[0]
         assert json.loads(reply.body)["captures"][0]["name"] == "a<script>b.h5"
+
+
+def test_a_name_that_is_no_utf8_is_shown_as_far_as_it_can_be(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9\x1b[31m.h5")
+    try:
+        build(tmp_path / "run.h5")
+        (tmp_path / "run.h5").rename(path)
+    except OSError:
+        pytest.skip("the disk takes no such name")
+    with served(path) as client:
+        page = client.raw(f"/{client.token}/")
+        assert page.status == 200 and b"caf" in page.body and b"\x1b" not in page.body
+        assert client.ask("document").json["captures"][0]["name"].startswith("caf")
+        refused = client.ask("row", capture=0, position=9999)
+        assert refused.status == 404 and "has no position 9999" in refused.reason
+        path.touch()
+        assert client.ask("queries", capture=0).status == 410
