@@ -24,6 +24,7 @@ from attnscope.model import load
 from attnscope.report.analyze import analyze
 from attnscope.report.compare import compare
 from attnscope.report.index import index
+from attnscope.report.page.numbers import percent
 from attnscope.scene import Scene
 
 logger = logging.getLogger("attnscope")
@@ -102,7 +103,7 @@ class Demo:
         width = max(len(run.what) for run in self.runs)
         lines = [
             f"  {run.what:<{width}}  {run.answer:<6} {'right' if run.right else 'wrong'}"
-            f"   (probability of {self.expected} among the options: {run.probability:.2f})"
+            f"   (probability of {self.expected} among the options: {percent(run.probability)})"
             for run in self.runs
         ]
         return "\n".join(

@@ -26,7 +26,7 @@ from attnscope.report.figures.style import styled
 from attnscope.report.inputs import Tables, check_options, compute_tables, open_all, subject
 from attnscope.report.page import provenance
 from attnscope.report.page.captures import answer_text, capture_page, options_change, verdict
-from attnscope.report.page.numbers import number
+from attnscope.report.page.numbers import RISE, number
 from attnscope.report.page.page import Page
 from attnscope.report.page.section import Section
 from attnscope.report.page.staging import Draft, draft
@@ -34,7 +34,6 @@ from attnscope.report.page.summary import Summary, records
 from attnscope.report.page.words import stage_page
 from attnscope.report.pairing import Pairing, pair, shown_by
 from attnscope.report.sections import changes, correction
-from attnscope.report.sections.panels import RISE
 from attnscope.report.verdict import of_change
 from attnscope.report.viewer.document import view_document
 from attnscope.report.viewer.embedding import embed, room

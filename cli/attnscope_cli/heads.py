@@ -205,7 +205,9 @@ def _interval(low: float | None, high: float | None) -> str:
 
 
 def _number(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, (int, float)) else "not defined"
+    from attnscope.report.page.numbers import number
+
+    return number(value) if isinstance(value, (int, float)) else "not defined"
 
 
 def _ranked(values: Sequence[float | None]) -> list[str]:

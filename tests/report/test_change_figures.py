@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from attnscope.report.figures.frames.overlay import TARGET, overlay_change
 from attnscope.report.figures.heads import LEAST_CHANGE, UNTOUCHED, Grid, around_change, heads_change, heads_touched
 from attnscope.report.figures.layers import panels
 from attnscope.report.figures.style import CYCLE, figure_of
+from attnscope.report.page.output import Output
 from attnscope.report.sections import correction
 from attnscope.report.target import ONE_SPEAKER, SEVERAL, target_of
 from tests.metrics.sketch import draw, room
@@ -201,8 +201,8 @@ def test_a_head_that_several_corrections_touched_is_divided_among_them():
 @pytest.mark.parametrize(("other", "divided"), [([1, [2]], True), ([0, [1]], False)])
 def test_the_caption_says_how_heads_are_marked(other, divided, tmp_path):
     both = [social_bias(), {"method": "other", "params": {}, "active": [other]}]  # social-bias: heads 0, 2 of layer 1
-    out = SimpleNamespace(figure=lambda *args: args[-1])
+    out = Output(tmp_path / "out")
     with open_capture(draw(tmp_path / "run.h5", room(), correction=both)) as cap:
-        caption = correction.of_change(out, cap, cap).pictures[0]
+        caption = correction.of_change(out, cap, cap).pictures[0].caption
     assert caption.startswith("In colour: the heads in which a correction acted.")
     assert ("is divided among them" in caption) == divided

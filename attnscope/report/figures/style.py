@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from attnscope import fonts
 from attnscope.errors import RequestError
 from attnscope.report.figures.labels import current, lettering, middle
+from attnscope.report.page.numbers import number
 from attnscope.vocabulary import SPECIAL, TEXT, VISUAL
 
 COLUMN, PAGE = 3.3, 7.0  # inches: one column of a two-column paper, and both
@@ -353,7 +354,5 @@ def remark_of(ax: Axes) -> str:
 
 
 def short(value: float | None, digits: int = 3) -> str:
-    """A number as a reader wants it: significant digits, `—` if it is not defined."""
-    if value is None or value != value:
-        return "—"
-    return f"{value:.{digits}g}"
+    """A number as pages write it: significant digits, a dash where it is not defined."""
+    return number(None if value is None else float(value), digits)

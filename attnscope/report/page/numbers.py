@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from attnscope.report.sections.panels import RISE
-
+RISE = 1e-6  # of a number that changed by more than rounding
 PLACES = 6  # decimals that a cell has at most
 FLOOR = 1e-4  # of a share: smaller ones are only said to be smaller
 MOST_DIGITS = 9  # that tell two numbers apart; further ones are noise of float32 sums

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from attnscope.metrics.clips.curves import rows_of
 from attnscope.report.figures.heads import LEAST_CHANGE
 from attnscope.report.figures.style import short
+from attnscope.report.page.numbers import RISE
 
 MOST_OVERLAYS = 3  # captures whose frames are shown; a page of hundreds of frames helps nobody
 SCALE = (
     "Before and after share one colour scale; the difference has its own, centred at 0, which ends no earlier than at "
     f"{100 * LEAST_CHANGE:g} % of the largest number: a small change stays pale."
 )
-RISE = 1e-6  # of a number that changed by more than rounding
 VISIBLE = 0.01  # of the largest number: a smaller change is put in words, not drawn on a scale that would blow it up
 FRAMES = {"live": "live frames", "all": "all frames"}
 _BANDS = " Bands: 95 % bootstrap interval of the mean over clips, from six clips on."
