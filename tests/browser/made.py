@@ -6,6 +6,7 @@ Each is made when first asked for, once for all processes of a test run.
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +125,30 @@ class Made:
         """The page of a correction on stored queries and keys."""
         folder = self.once("what-if", lambda path: command("correct", self.before(), "--what-if", "-o", path))
         return self._page(folder)
+
+    def heads(self) -> Path:
+        """The page of ranked heads."""
+        folder = self.once("heads", lambda path: command("heads", self.before(), "--by", "answer-lift", "-o", path))
+        return self._page(folder)
+
+    def evaluation(self) -> Path:
+        """The page of a few questions, plain, corrected and under a control of each kind."""
+        few = {"count": 2, "seed": 1, "people": (4,), "tasks": ("target", "pronoun", "pointing", "cup")}
+        scenes = self.once("questions", lambda path: write_scenes(path, **few))  # type: ignore[arg-type]
+        how = ("--method", "social-bias", "--rows", "answer", "--strength", "constant", "--alpha", 8, "--controls")
+        asked = (scenes / "manifest.jsonl", "--model", MODEL, "--heads", "2.0,2.1,2.2,2.3", *how)
+        return self._page(self.once("evaluation", lambda path: command("eval", *asked, "-o", path)))
+
+    def index(self) -> Path:
+        """The page of a folder of reports."""
+        kinds = {"analysis": self.analysis(), "comparison": self.comparison(), "preview": self.preview()}
+
+        def make(path: Path) -> None:
+            for name, page in kinds.items():
+                shutil.copytree(page.parent, path / name)
+            command("index", path)
+
+        return self.once("reports", make) / "index.html"
 
     def hostile_analysis(self) -> Path:
         return self._page(self.once("hostile-analysis", lambda path: command("analyze", self.hostile(), "-o", path)))
