@@ -112,7 +112,8 @@ def test_the_page_warns_of_shares_of_almost_nothing(tmp_path, before):
 @pytest.mark.usefixtures("few")
 def test_the_head_of_the_option_table_is_grouped(tmp_path, before, after):
     page = compare(before, after, tmp_path / "out").report.read_text()
-    head = page[page.index("<thead>") : page.index("</thead>")]
+    options = page[page.index('aria-label="Options before and after"') :]
+    head = options[options.index("<thead>") : options.index("</thead>")]
     assert head.count("<tr>") == 2 and head.count('colspan="3"') == 2
     assert [head.count(f">{word}<") for word in ("before", "after", "change")] == [2, 2, 2]
 
