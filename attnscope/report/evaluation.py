@@ -142,26 +142,34 @@ def judge(document: Mapping[str, Any]) -> Verdict:
 
 def _on_correction(compared: Sequence[Mapping[str, Any]]) -> Statement:
     """What the correction does, and whether a control does as well."""
-    own, controls = compared[0], [row for row in compared[1:] if row["applied"]]
+    own = compared[0]
     word = str(own["verdict"])
     lead = f"{SAID.get(word, word)}: {points_interval(own)} against the plain model."
     left = own["n"] - own["applied"]
     applied = f"It applied to {own['applied']} of {count(own['n'], 'question')}; the others count as unchanged."
     p = f"p = {number(max(own['p'], own['p_clips']))} (the larger of two exact tests)." if _known(own) else ""
     right = f"{count(own['n01'], 'question')} became right, {own['n10']} became wrong."
-    as_good = [row for row in controls if row["difference"] >= own["difference"] and own["difference"] > 0]
-    names = ", ".join(str(row["condition"]).removeprefix("control: ") for row in as_good)
-    if as_good:
-        judged = f"Controls that do at least as well: {names}. So it need not work by redirecting attention."
-    elif controls and own["difference"] <= 0:
-        judged = f"What its {count(len(controls), 'control')} do stands below."
-    elif controls:
-        best = max(controls, key=lambda row: row["difference"])
-        name = str(best["condition"]).removeprefix("control: ")
-        judged = f"No control does as well; the best, {name}, changes {points_interval(best)}."
-    else:
-        judged = "No control was run (--controls): what the correction does may have another cause."
+    judged = _beside_controls(own, compared[1:])
     return Statement(CORRECTION, lead, tuple(text for text in (applied if left else "", p, right, judged) if text))
+
+
+def _beside_controls(own: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) -> str:
+    """What the controls gain beside a correction; whether they differ from it is not tested, and that is said."""
+    if not controls:
+        return "No control was run (--controls): what the correction does may have another cause."
+    applied = [row for row in controls if row["applied"]]
+    if not applied:
+        return "Its controls applied to no question, so that they say nothing."
+    if own["verdict"] != MORE:
+        return f"What its {count(len(applied), 'control')} do stands below."
+    as_good = [row for row in applied if row["difference"] >= own["difference"]]
+    if as_good:
+        names = ", ".join(str(row["condition"]).removeprefix("control: ") for row in as_good)
+        return f"Controls that gain at least as much: {names}. So it need not work by redirecting attention."
+    best = max(applied, key=lambda row: row["difference"])
+    name = str(best["condition"]).removeprefix("control: ")
+    untested = "whether the correction differs from it is not tested"
+    return f"No control gains as much; the best, {name}, changes {points_interval(best)}; {untested}."
 
 
 def _known(row: Mapping[str, Any]) -> bool:

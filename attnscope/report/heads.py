@@ -148,18 +148,23 @@ def _on_effects(chosen: HeadList) -> Statement:
     """What the answer loses without the head that matters most, and whether the order tells it."""
     most = min((head for head in chosen.heads if head.effect is not None), key=lambda head: head.effect or 0.0)
     cause = chosen.cause or {}
+    if (most.effect or 0.0) >= 0:
+        lead = f"Cutting none of these {count(len(chosen.heads), 'head')} lowers the answer's log-probability."
+        return Statement(CAUSE, lead, tuple(_order(cause)))
     lead = (
         f"Cutting layer {most.layer}, head {most.head} changes the answer's log-probability most downwards: "
         f"{number(most.effect)} nats."
     )
+    return Statement(CAUSE, lead, tuple(_order(cause)))
+
+
+def _order(cause: Mapping[str, Any]) -> list[str]:
+    """Whether the order tells the effect."""
     rho, p = cause.get("spearman"), cause.get("spearman_p")
-    details: list[str] = []
-    if isinstance(rho, (int, float)):
-        sure = f" (p = {number(p)})" if isinstance(p, (int, float)) else ""
-        details.append(
-            f"Rank correlation of the order with the effect: {number(rho)}{sure}; −1 would be a perfect order."
-        )
-    return Statement(CAUSE, lead, tuple(details))
+    if not isinstance(rho, (int, float)):
+        return []
+    sure = f" (p = {number(p)})" if isinstance(p, (int, float)) else ""
+    return [f"Rank correlation of the order with the effect: {number(rho)}{sure}; −1 would be a perfect order."]
 
 
 def _section(output: Any, chosen: HeadList, table: pd.DataFrame) -> Section:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from attnscope.errors import Argument, RequestError
-from attnscope.files import exists, is_folder, reread, write_whole
+from attnscope.files import exists, is_folder, printable, reread, write_whole
 from attnscope.files.reports import DOCUMENT, EARLIER, PAGE
 from attnscope.report.page.render import MADE_BY, render
 
@@ -61,7 +61,15 @@ def index(folder: str | Path, *, force: bool = False) -> dict[str, Any]:
     reports = [_entry(path, document, root) for path, document in _reports(root)]
     if not reports:
         raise RequestError(f"{root}: no report is below it (a folder with {PAGE} and {DOCUMENT})")
-    write_whole(target, render("index.html.j2", title=root.resolve().name or str(root), reports=reports, kinds=KINDS))
+    write_whole(
+        target,
+        render(
+            "index.html.j2",
+            title=os.fsencode(root.resolve().name or str(root)).decode("utf-8", "replace"),
+            reports=reports,
+            kinds=KINDS,
+        ),
+    )
     return {
         "page": str(target),
         "reports": [{key: own for key, own in one.items() if key != "href"} for one in reports],
@@ -96,10 +104,10 @@ def _entry(page: Path, document: Mapping[str, Any], root: Path) -> dict[str, Any
     answers = about.get("answers")
     named = [one for one in answers if isinstance(one, dict)] if isinstance(answers, list) else []
     return {
-        "path": place.as_posix(),
-        "href": quote(place.as_posix()),
+        "path": printable(os.fsencode(place.as_posix()).decode("utf-8", "replace")),
+        "href": quote(os.fsencode(place.as_posix())),
         "kind": str(document["kind"]),
-        "title": _text(about.get("title")) or place.parent.as_posix(),
+        "title": _text(about.get("title")) or os.fsencode(place.parent.as_posix()).decode("utf-8", "replace"),
         "question": _text(about.get("question")),
         "answers": [
             {key: _text(one.get(key)) or "" for key in ("name", "answer", "verdict")} for one in named[:_MOST_ANSWERS]

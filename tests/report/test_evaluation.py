@@ -91,7 +91,7 @@ def test_numbers_are_those_of_the_result(tmp_path: Path) -> None:
     ("corrected", "control", "says"),
     [
         ([True] * 12, [True] * 3 + [False] * 9, "The correction helps: +75.0 points"),
-        ([True] * 12, [True] * 12, "Controls that do at least as well: random box."),
+        ([True] * 12, [True] * 12, "Controls that gain at least as much: random box."),
         ([True] * 3 + [False] * 9, [True] * 3 + [False] * 9, "The correction shows no difference: +0.0 points"),
         ([False] * 12, [False] * 12, "What its 1 control do stands below."),
     ],
@@ -129,3 +129,9 @@ def test_a_page_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
         "samples.jsonl",
         "tables",
     }
+
+
+def test_controls_that_applied_to_nothing_say_nothing(tmp_path: Path) -> None:
+    right = {"plain": [False] * 8, "corrected": [True] * 8, CONDITIONS[2]: [False] * 8}
+    verdict = judge(scored(tmp_path, right, {CONDITIONS[2]: [False] * 8}).to_dict())
+    assert "Its controls applied to no question, so that they say nothing." in verdict.statements[1].details

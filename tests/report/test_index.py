@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,11 @@ def test_a_folder_without_reports_is_refused(tmp_path: Path, text: str) -> None:
     assert not (tmp_path / "index.html").exists()
     with pytest.raises(RequestError, match="no such folder"):
         index(tmp_path / "nowhere")
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    strange = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    put(strange, {"kind": "analysis"})
+    facts = index(tmp_path)
+    assert facts["reports"][0]["path"] == "caf\ufffd/report.html"
+    assert 'href="caf%E9/report.html"' in (tmp_path / "index.html").read_text("utf-8")

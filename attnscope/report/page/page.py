@@ -78,9 +78,9 @@ class Page:
 
 
 def _spoken(verdict: object) -> str | None:
-    """The sentence of a verdict for those who read one: the last that is none about its limits."""
+    """The sentence of a verdict for those who read one: the last that says what was found."""
     statements = getattr(verdict, "statements", ())
-    leads = [str(statement.lead) for statement in statements if statement.about != "limits"]
+    leads = [str(statement.lead) for statement in statements if statement.about not in ("limits", "cause")]
     return leads[-1] if leads else None
 
 
