@@ -91,7 +91,7 @@ def placing(cap: Capture, name: str) -> dict[str, Any]:
 def options_change(before: Capture, after: Capture, control: Capture | None = None) -> pd.DataFrame:
     """The options of two captures of one scene: log-probability (`change`) and share (`share_change`).
 
-    With a control there are also `logprob_control`, `logprob_control_change` (it less before) and `share_control`.
+    With a control there are also `logprob_control` and `share_control`.
     """
     first, second = options(before), options(after)
     own = ["option", "logprob", "share"]
@@ -101,7 +101,6 @@ def options_change(before: Capture, after: Capture, control: Capture | None = No
     if control is not None:
         names = {"logprob": "logprob_control", "share": "share_control"}
         joined = joined.merge(options(control)[own].rename(columns=names), on="option", how="left")
-        joined["logprob_control_change"] = joined["logprob_control"] - joined["logprob_before"]
     return joined
 
 

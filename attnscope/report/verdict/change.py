@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ NAMES = ("before", "after", "control")
 HELPS, HURTS, CHANGES, NONE = "helps", "hurts", "changes", "none"
 # What the control says of that
 SUPPORTED, CONTRADICTED, WEAKENED, OPEN, NOTHING = "supported", "contradicted", "weakened", "open", "nothing to believe"
-NO_CORRECTION = "no correction"
+NO_CORRECTION, NO_PLAIN = "no correction", "no plain run"
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,11 @@ def _belief(runs: Sequence[Run], effect: str) -> str:
     """Whether the control speaks for the correction: it does if it does not do the same."""
     if not runs[1].cap.correction:
         return NO_CORRECTION
+    if runs[0].cap.correction:
+        return NO_PLAIN
     if effect == NONE:
         return NOTHING
-    if len(runs) < 3:
+    if len(runs) < 3 or _touches_less(runs):
         return OPEN
     before, after, control = runs
     if effect in (HELPS, HURTS):
@@ -118,14 +120,29 @@ def _belief(runs: Sequence[Run], effect: str) -> str:
     return CONTRADICTED if _same(after, control) else WEAKENED
 
 
+def _touches_less(runs: Sequence[Run]) -> bool:
+    """Whether the control acted in fewer heads than the correction, so that it says little."""
+    own, other = (len(active_heads(run.cap)) for run in runs[1:])
+    return other < own
+
+
 _DOES = {
     HELPS: "The correction turns the answer right",
     HURTS: "The correction turns a right answer wrong",
     CHANGES: "The correction changes the answer",
     NONE: "The correction does not change the answer",
 }
-_SAME = {HELPS: "turns it right too", HURTS: "turns it wrong too", CHANGES: "gives the same answer"}
-_NOT = {HELPS: "does not", HURTS: "does not", CHANGES: "does not change it"}
+# How the lead ends, by what the correction does and what its control says of that
+_THEN = {
+    (HELPS, SUPPORTED): "; its control does not. This is a reason to believe in the correction.",
+    (HELPS, CONTRADICTED): ", but its control turns it right too. Do not believe in the correction.",
+    (HURTS, SUPPORTED): "; its control does not. The harm is the correction's own.",
+    (HURTS, CONTRADICTED): ", and so does its control. The harm does not hang on where the correction draws.",
+    (CHANGES, SUPPORTED): "; its control does not. The change is the correction's own{}.",
+    (CHANGES, CONTRADICTED): ", but its control gives the same answer. Do not believe in the correction.",
+    (CHANGES, WEAKENED): ", but its control changes it too. This is no reason to believe in the correction.",
+}
+_OF_USE = {"wrong": ", but it does not help", "": "; whether it helps is not known"}
 
 
 def _on_correction(runs: Sequence[Run], effect: str, belief: str) -> Statement:
@@ -134,19 +151,22 @@ def _on_correction(runs: Sequence[Run], effect: str, belief: str) -> Statement:
         does = "the answer is the same" if _same(before, after) else "the answer is another"
         lead = f"No correction is recorded in the second capture, so there is none to judge; {does}."
         return Statement(CORRECTION, lead, (_answers(runs),))
-    does = _DOES[effect]
-    if effect == CHANGES and before.reading.word == after.reading.word == "wrong":
+    details, numbers = (*_acts(runs), *_control(runs)), (_answers(runs), *_looks(runs))
+    if belief == NO_PLAIN:
+        lead = "The first capture was itself made under a correction, so the second one cannot be judged by itself."
+        return Statement(CORRECTION, lead, details, numbers)
+    words, does = (before.reading.word, after.reading.word), _DOES[effect]
+    if effect == CHANGES and words == ("wrong", "wrong"):
         does = "The correction changes the answer from one wrong answer to another"
-    elif effect == CHANGES and before.reading.word == after.reading.word == "right":
-        does = "The correction changes only how the right answer is written"
-    lead = {
-        SUPPORTED: f"{does}; its control {_NOT.get(effect, '')}. This is a reason to believe in the correction.",
-        CONTRADICTED: f"{does}, but its control {_SAME.get(effect, '')}. Do not believe in the correction.",
-        WEAKENED: f"{does}, but its control changes it too. This is no reason to believe in the correction.",
-        OPEN: f"{does}. No control was run, so whether to believe in the correction is open.",
-        NOTHING: f"{does}, so there is no effect on the answer to believe in.",
-    }[belief]
-    return Statement(CORRECTION, lead, (*_acts(runs), *_control(runs)), (_answers(runs), *_looks(runs)))
+    if belief == NOTHING:
+        lead = f"{does}, so there is no effect on the answer to believe in."
+    elif belief == OPEN:
+        why = "No control was run" if len(runs) < 3 else "Its control acted in fewer heads"
+        whether = "to believe in the correction" if effect == HELPS else "that is its own effect"
+        lead = f"{does}. {why}, so whether {whether} is open."
+    else:
+        lead = does + _THEN[effect, belief].format(_OF_USE.get(words[1], ""))
+    return Statement(CORRECTION, lead, details, numbers)
 
 
 def _answers(runs: Sequence[Run]) -> str:
@@ -178,10 +198,16 @@ def _acts(runs: Sequence[Run]) -> list[str]:
     if len(runs) < 3:
         return [f"{own}."]
     control = runs[2].cap
-    number = len(active_heads(control))
-    where = "in the same heads" if same_heads(after, control) else f"in {count(number, 'other head')}"
+    others = active_heads(control)
     to = f", but draws to {drawn[1]}" if drawn[1] and drawn[1] != drawn[0] else ""
-    return [f"{own}. Its control acts as strongly {where}{to}."]
+    if same_heads(after, control):
+        return [f"{own}. Its control acts as strongly in the same heads{to}."]
+    if not others:
+        return [f"{own}. Its control acted in no head, so it says nothing."]
+    shared = len(set(others) & set(places))
+    which = f"{count(len(others), 'head')} ({shared} of them the same)" if shared else count(len(others), "other head")
+    how = "as strongly" if len(others) == len(places) else "with the same strength"
+    return [f"{own}. Its control acts {how} in {which}{to}."]
 
 
 def _followed(runs: Sequence[Run]) -> list[str]:
@@ -211,14 +237,20 @@ def _looks(runs: Sequence[Run]) -> list[str]:
     sentences = []
     for person in _followed(runs):
         moved = [_moved(runs[0], run, person) for run in runs[1:]]
-        ways = [
-            f"{'rises' if way['change'] > 0 else 'falls'} to {share(way['after'])}" if way["moves"] else "hardly moves"
-            for way in moved
-        ]
+        ways = [_way(move) for move in moved]
         whose = f"{name_of(person)}'s share of the attention to people ({share(moved[0]['before'])} before)"
         beside = f" and {ways[1]} under the control" if len(ways) > 1 else ""
         sentences.append(f"{whose} {ways[0]}{beside}.")
     return sentences
+
+
+def _way(move: Mapping[str, Any]) -> str:
+    """How a share moved, in words."""
+    if move["moves"]:
+        return f"{'rises' if move['change'] > 0 else 'falls'} to {share(move['after'])}"
+    if abs(move["change"]) < POINT:
+        return "hardly moves"
+    return f"is {share(move['after'])}, a change that a small error of the boxes could make"
 
 
 def _control(runs: Sequence[Run]) -> list[str]:
@@ -229,9 +261,7 @@ def _control(runs: Sequence[Run]) -> list[str]:
             return []
         if _same(runs[0], runs[1]):
             return ["The control changes the answer, which the correction does not."]
-        return [
-            "The control changes the answer too, to another one: these heads matter to it whoever they are drawn to."
-        ]
+        return ["The control changes the answer too, to another one."]
     if not any("whose" in (item.get("defaults") or {}) for item in after.correction):
         methods = listed([str(item.get("method")) for item in after.correction])
         return [f"There is no ready control of {methods}, which chooses nothing by the boxes of people."]

@@ -54,7 +54,7 @@ def on_answer(reading: Reading) -> Statement:
     if not reading.answer:
         return Statement(ANSWER, "The model was asked for no answer.")
     asked = f"Asked {quoted(reading.question, QUESTION)}, the model" if reading.question else "The model"
-    said = f"{asked} answers {quoted(reading.answer)}"
+    said = f"{_under(reading, asked)} answers {quoted(reading.answer)}"
     if reading.word == "right":
         lead = f"{said}, which is right."
     elif reading.word == "wrong":
@@ -85,14 +85,37 @@ def on_attention(reading: Reading) -> Statement:
     first, by_share = look.first, [look.names[i] for i in np.argsort(-look.share, kind="stable")]
     if first is None:
         highest = [name_of(name) for name in look.highest]
-        lead = "It looks at no one person clearly more than at the others when it answers."
+        lead = _under(reading, "It looks at no one person clearly more than at the others when it answers.")
         near = look.share.max() < LEAST * look.chance
         why = "hardly more than chance" if near else "by less than a small error of the boxes could change"
         most = f"{listed(highest)} {'gets' if len(highest) == 1 else 'get'} most, but {why}."
-        return Statement(ATTENTION, lead, (most, _shares(reading, by_share, by_share[:2])))
+        return Statement(ATTENTION, lead, (most, _shares(reading, by_share, by_share[:2]), *_beside(reading, look)))
     told = [*reading.asked, reading.expected_person]
     shares = _shares(reading, by_share, [name for name in told if name in look.names] or by_share[1:2])
-    return Statement(ATTENTION, _lead(reading, look, first), (shares, *_places(look, first)))
+    lead = _under(reading, _lead(reading, look, first))
+    return Statement(ATTENTION, lead, (shares, *_places(reading, look, first), *_beside(reading, look)))
+
+
+def _under(reading: Reading, sentence: str) -> str:
+    """A sentence that begins with the correction under which it holds, if there is one."""
+    if not reading.methods:
+        return sentence
+    return f"Under {' + '.join(reading.methods)}, {sentence[0].lower()}{sentence[1:]}"
+
+
+def _beside(reading: Reading, look: Gaze) -> list[str]:
+    """What else a reader must know of the shares: what a correction made of them, and who is out of sight."""
+    sentences = []
+    if reading.corrected:
+        what = " + ".join(reading.methods)
+        sentences.append(f"What heads of {layers(reading.corrected)} attend to is in part what {what} drew them to.")
+    away = [(list(look.hidden), "no cell in the frames shown, so it cannot look there")]
+    named = dict.fromkeys([reading.expected_person, reading.answered_person])
+    boxless = [name for name in named if name is not None and name not in (*look.names, *look.hidden)]
+    for names, what in (*away, (boxless, "no box, so whether it looks there is not known")):
+        if names:
+            sentences.append(f"{listed(list(map(name_of, names)))} {'has' if len(names) == 1 else 'have'} {what}.")
+    return sentences
 
 
 def _lead(reading: Reading, look: Gaze, first: str) -> str:
@@ -104,15 +127,14 @@ def _lead(reading: Reading, look: Gaze, first: str) -> str:
         also = f"it answers {who}, and " if reading.answered_person == first else ""
         return f"It confuses {other} with {who}: {also}it looks most at {who}{where}."
     looks = f"It looks most at {who}{where}"
-    if first in reading.asked:
-        return (
-            f"{looks}: {'the person' if len(reading.asked) == 1 else 'one of the people'} whom the question is about."
-        )
+    if first in reading.asked and len(reading.asked) == 1:
+        return f"{looks}, and the question is about {who}."
     if first == reading.expected_person:
         return f"{looks}: the right answer."
     if not reading.asked:
         return f"{looks}; the question names nobody with a box, so there is nobody to compare that with."
-    return f"{looks}, not at {listed([name_of(name) for name in reading.asked], 'or')}, whom the question is about."
+    but = "and" if first in reading.asked else "but"
+    return f"{looks}, {but} the question is about {listed([name_of(name) for name in reading.asked])}."
 
 
 def _shares(reading: Reading, by_share: list[str], told: list[str]) -> str:
@@ -120,8 +142,12 @@ def _shares(reading: Reading, by_share: list[str], told: list[str]) -> str:
     look = reading.gaze
     assert look is not None
     top = by_share[0]
-    moved = band(*look.band(top))
-    beside = f"; {moved} with boxes moved at random by {100 * AMOUNT:.0f} % of their size" if moved else ""
+    at = look.names.index(top)
+    (low, high), size = look.band(top), f"boxes moved at random by {100 * AMOUNT:.0f} % of their size"
+    moved = band(low, high)
+    beside = f"; {moved} with {size}" if moved else ""
+    if moved and not low <= look.share[at] <= high:  # worse boxes take in what is beside the person
+        beside = f"; {size} make it {moved}"
     named = {name: f" ({what})" if (what := role(reading, name)) else "" for name in (top, *told)}
     own = share(look.share[look.names.index(top)])
     parts = [f"{name_of(top)}{named[top]} gets {own} of its attention to people (chance {share(look.chance)}{beside})"]
@@ -131,7 +157,7 @@ def _shares(reading: Reading, by_share: list[str], told: list[str]) -> str:
     return f"{listed(parts)}."
 
 
-def _places(look: Gaze, first: str) -> list[str]:
+def _places(reading: Reading, look: Gaze, first: str) -> list[str]:
     """The layer and the heads in which a person comes first, and how that compares with even attention."""
     who, at, top = name_of(first), look.names.index(first), look.layer_most(first)
     sentences = []
@@ -147,13 +173,17 @@ def _places(look: Gaze, first: str) -> list[str]:
     lift = float(look.lift[at])
     even = "what attention spread evenly over all it may see would give"
     over = f"{who}'s cells get {lift:.2g} times {even}"
-    sentences.append(f"Over all layers, {over}." if lift >= 1 else f"Even so, {over}: less than that.")
+    whole = len(look.layers) == reading.depth
+    where = "Over all layers" if whole else f"Over the {count(len(look.layers), 'recorded layer')}"
+    sentences.append(f"{where}, {over}." if lift >= 1 else f"Even so, {over}: less than that.")
     return sentences
 
 
 def on_limits(cap: Capture, threshold: float) -> Statement:
     """What one capture cannot show."""
-    details = []
+    details, depth = list[str](), int(cap.model.get("layers") or 0)
+    if len(cap.layers) < depth:
+        details.append(f"{len(cap.layers)} of {count(depth, 'layer')} were recorded; of the others nothing is said.")
     boxed = cap.has("maps") and cap.scene.speakers and cap.placing.how != NOWHERE
     ways = arrangements(cap, threshold) if boxed else None
     if ways is not None and ways[1] <= FEW_WAYS:

@@ -11,6 +11,7 @@ import pandas as pd
 from attnscope.metrics.answer import answer_group
 from attnscope.metrics.people.gaze import Gaze, gaze
 from attnscope.report.page.captures import options, verdict
+from attnscope.report.page.provenance import active_heads
 from attnscope.report.page.summary import records
 from attnscope.report.verdict.statements import listed
 from attnscope.scene.mentions import asked_speakers
@@ -31,10 +32,13 @@ class Reading:
         word: `right`, `wrong`, or "" where nobody knows.
         expected: The scene's answer, if it has one.
         asked: People with a box whom the question names.
-        people: Everybody with a box.
+        people: Everybody with a box or words.
         options: The options with their shares.
         gaze: Whom the answer position looks at, if that is defined.
         why: Why it is not; "" where it is.
+        methods: Corrections under which the capture was made.
+        corrected: Layers in which they acted on its heads.
+        depth: How many layers the model has; fewer may be recorded.
     """
 
     question: str
@@ -46,6 +50,9 @@ class Reading:
     options: pd.DataFrame
     gaze: Gaze | None
     why: str
+    methods: tuple[str, ...] = ()
+    corrected: tuple[int, ...] = ()
+    depth: int = 0
 
     @property
     def answered_person(self) -> str | None:
@@ -70,11 +77,14 @@ class Reading:
     def confused(self) -> str | None:
         """The person whom a wrong answer and the attention both point to, and neither the question nor the scene does.
 
-        None where the answer is not wrong, nobody is looked at most, the question names not one person, or the answer
-        names another person than the one who is looked at.
+        None where the answer is not wrong, nobody is looked at most, the question names not one person, the answer
+        names another person than the one who is looked at, or the person for whom he or she would be taken is out of
+        sight.
         """
         first = self.first
         if self.word != "wrong" or first is None or len(self.asked) != 1:
+            return None
+        if self.gaze is not None and (self.expected_person or self.asked[0]) not in self.gaze.names:
             return None
         if first in (*self.asked, self.expected_person) or self.answered_person not in (None, first):
             return None
@@ -109,6 +119,7 @@ class Reading:
             "looks_most_at": self.first,
             "confused": self.confused,
             "instead_of": self.instead_of,
+            "corrections": list(self.methods),
             "options": {row["option"]: row["share"] for row in records(self.options)},
             "attention": None,
             "attention_not_known": self.why or None,
@@ -117,6 +128,9 @@ class Reading:
         if look is not None:
             facts["attention"] = {
                 "chance": look.chance,
+                "out_of_sight": list(look.hidden),
+                "layers_recorded": len(look.layers),
+                "layers_of_model": self.depth,
                 "heads": look.heads,
                 "people": {
                     name: {
@@ -147,10 +161,13 @@ def read(cap: Capture, threshold: float) -> Reading:
         word=verdict(cap),
         expected=cap.scene.answer,
         asked=tuple(asked_speakers(cap.scene)),
-        people=tuple(cap.scene.speakers),
+        people=tuple(cap.scene.speaker_names),
         options=options(cap),
         gaze=look,
         why=why,
+        methods=tuple(str(item.get("method")) for item in cap.correction),
+        corrected=tuple(sorted({layer for layer, _ in active_heads(cap)})),
+        depth=int(cap.model.get("layers") or 0),
     )
 
 

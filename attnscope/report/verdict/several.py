@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -54,7 +55,10 @@ def of_captures(caps: Sequence[Capture], names: Sequence[str], tables: Mapping[s
     base = PLAIN if PLAIN in sets else next(iter(sets))
     own = sets[base]
     words = {name: verdict(cap) for name, cap in zip(names, caps, strict=True)}
-    statements = [_on_answers([words[name] for name in own], about, own)]
+    under = f"Under {base}, the model" if base != PLAIN else "The model"
+    if base == PLAIN and len(sets) > 1:
+        under = "Without a correction, the model"
+    statements = [_on_answers([words[name] for name in own], about, own, under)]
     facts: dict[str, Any] = {
         "captures": len(own),
         "clips": int(about.loc[about["capture"].isin(own), "clip"].nunique()),
@@ -64,6 +68,9 @@ def of_captures(caps: Sequence[Capture], names: Sequence[str], tables: Mapping[s
         "attention": None,
     }
     attention, facts["attention"] = _on_attention(own, tables, about)
+    if base != PLAIN:
+        part = f"All this is under {base}, which may itself draw attention to people."
+        attention = replace(attention, details=(*attention.details, part))
     statements.append(attention)
     if len(sets) > 1:
         correction, facts["corrections"] = _on_corrections(sets, base, words, about)
@@ -72,7 +79,7 @@ def of_captures(caps: Sequence[Capture], names: Sequence[str], tables: Mapping[s
     return Verdict(tuple(statements), facts=facts)
 
 
-def _on_answers(words: Sequence[str], about: pd.DataFrame, own: Sequence[str]) -> Statement:
+def _on_answers(words: Sequence[str], about: pd.DataFrame, own: Sequence[str], under: str) -> Statement:
     """How many answers are right."""
     clips = int(about.loc[about["capture"].isin(list(own)), "clip"].nunique())
     of = f"{count(len(words), 'capture')} of {count(clips, 'clip')}"
@@ -80,7 +87,7 @@ def _on_answers(words: Sequence[str], about: pd.DataFrame, own: Sequence[str]) -
     if not judged:
         return Statement(ANSWER, f"Whether the answers are right is not known in these {of}.")
     right = judged.count("right")
-    lead = f"The model answers {right} of {count(len(judged), 'question')} right ({of})."
+    lead = f"{under} answers {right} of {count(len(judged), 'question')} right ({of})."
     unknown = len(words) - len(judged)
     details = [
         f"Of {count(unknown, 'capture')} nobody knows: the scene holds no right answer, or the model said nothing."

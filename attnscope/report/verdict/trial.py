@@ -28,9 +28,11 @@ def trial(caps: Sequence[Capture], readings: Sequence[Reading]) -> Trial:
         readings: What is said of each.
     """
     second = AFTER if len(caps) > 1 and caps[1].correction else "After"
-    columns = (BEFORE, second, CONTROL)[: len(caps)] if len(caps) > 1 else ("This capture",)
+    columns = (BEFORE, second, CONTROL)[: len(caps)] if len(caps) > 1 else ("Share",)
     people, left_out = _people(readings)
-    rows = {"Answer": _answers(readings), "Attention to people when it answers": people}
+    rows = {"Attention to people when it answers": people}
+    if len(caps) > 1:  # what a single capture answers stands below
+        rows = {"Answer": _answers(readings), **rows}
     if len(caps) > 1 and caps[1].correction:
         rows["What is changed"] = _acts(caps)
     notes = ["The bars are shares from 0 to 100 %, the upright line is chance."] if people else []
@@ -81,15 +83,14 @@ def _people(readings: Sequence[Reading]) -> tuple[list[Row], int]:
 
 def _acts(caps: Sequence[Capture]) -> list[Row]:
     """In which heads, how strongly and on what the correction and its control act."""
-    after, *controls = caps[1:]
-    rows = [Row("In heads", (Cell("none"), *(Cell(_heads(cap, after)) for cap in caps[1:])))]
-    settings = [_settings(item) for item in after.correction]
-    if any(settings):
-        same = [Cell("the same") for _ in controls]
-        rows.append(Row("How", (Cell("—"), Cell("; ".join(settings)), *same)))
-    drawn = ["; ".join(filter(None, (drawn_to(cap, item) for item in cap.correction))) for cap in caps[1:]]
+    before, after, *controls = caps
+    first = Cell(_heads(before, before) if before.correction else "none")
+    rows = [Row("In heads", (first, *(Cell(_heads(cap, after)) for cap in caps[1:])))]
+    settings = ["; ".join(_settings(item) for item in cap.correction) for cap in caps[:2]]
+    rows.append(Row("How", (*(Cell(text or "—") for text in settings), *(Cell("the same") for _ in controls))))
+    drawn = ["; ".join(filter(None, (drawn_to(cap, item) for item in cap.correction))) for cap in caps]
     if any(drawn):
-        rows.append(Row("Drawn to", (Cell("—"), *(Cell(text or "—") for text in drawn))))
+        rows.append(Row("Drawn to", tuple(Cell(text or "—") for text in drawn)))
     return rows
 
 

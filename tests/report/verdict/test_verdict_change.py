@@ -9,6 +9,7 @@ import pytest
 
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.report.verdict import Verdict, of_change
+from attnscope.report.verdict.change import _way
 from tests.report.verdict.sketches import CLEO, NAMES, bias, capture, said
 
 TO_BEN = (CLEO[0], ({"Ann": 0.1, "Ben": 0.7, "Cleo": 0.1}, {"Ann": 0.1, "Ben": 0.7, "Cleo": 0.1}))
@@ -66,11 +67,12 @@ def text(verdict: Verdict) -> str:
             "contradicted",
         ),
         (HELPS, "turns the answer right. No control was run, so whether to believe", "helps", "open"),
-        ((*HURTS, "Ann"), "turns a right answer wrong; its control does not. This is a reason", "hurts", "supported"),
-        ((*HURTS, "Ben"), "turns a right answer wrong, but its control turns it wrong too.", "hurts", "contradicted"),
+        ((*HURTS, "Ann"), "turns a right answer wrong; its control does not. The harm is", "hurts", "supported"),
+        ((*HURTS, "Ben"), "turns a right answer wrong, and so does its control.", "hurts", "contradicted"),
+        (HURTS, "wrong. No control was run, so whether that is its own effect is open.", "hurts", "open"),
         (
             ("Cleo", "Ben", "Cleo"),
-            "changes the answer from one wrong answer to another; its control does not change it",
+            "to another; its control does not. The change is the correction's own, but it does not help.",
             "changes",
             "supported",
         ),
@@ -93,7 +95,8 @@ def text(verdict: Verdict) -> str:
 )
 def test_every_outcome(judge, answers, sentence, effect, belief):
     verdict = judge(*answers)
-    assert f"The correction {sentence}" in lead(verdict) or sentence in lead(verdict)
+    assert lead(verdict).startswith("The correction ") and sentence in lead(verdict)
+    assert ("a reason to believe" in lead(verdict)) == (belief == "supported" and effect == "helps")
     assert (verdict.facts["effect"], verdict.facts["belief"]) == (effect, belief)
 
 
@@ -102,6 +105,7 @@ def test_without_a_right_answer_the_answers_are_compared(judge):
         verdict = judge("Cleo", "Ann", control, expected=None)
         assert lead(verdict).startswith("The correction changes the answer")
         assert "right" not in lead(verdict) and verdict.facts["belief"] == belief
+    assert "whether it helps is not known." in lead(judge("Cleo", "Ann", "Cleo", expected=None))
 
 
 def test_the_numbers_of_all_three_runs(judge):
@@ -140,7 +144,7 @@ def test_another_person_and_other_heads_as_control(judge):
     assert "Its control acts as strongly in the same heads, but draws to the cells of Cleo." in text(verdict)
     lowest = bias(active=[(0, (1,)), (1, (0,))], lowest=True, heads="", topk=2)
     verdict = judge(*HELPS, "Cleo", other=lowest)
-    assert "Its control acts as strongly in 2 other heads." in text(verdict)
+    assert "Its control acts as strongly in 2 heads (1 of them the same)." in text(verdict)
     assert verdict.facts["active_heads"]["control"] == [[0, 1], [1, 0]]
 
 
@@ -183,3 +187,35 @@ def test_without_maps_the_answers_are_still_judged(judge):
     verdict = judge(*HELPS, "Cleo", readings=("masses",))
     assert verdict.facts["belief"] == "supported" and verdict.facts["attention_change"]["after"] == {}
     assert not any(name in row.title for some in verdict.trial.rows.values() for row in some for name in NAMES[1:])
+
+
+def test_a_control_that_touches_less_says_nothing(judge):
+    verdict = judge(*HELPS, "Cleo", other=bias("everyone", active=[(1, (0,))]))
+    assert "Its control acted in fewer heads, so whether to believe in the correction is open." in lead(verdict)
+    assert "Its control acts with the same strength in 1 head (1 of them the same)" in text(verdict)
+    verdict = judge(*HELPS, "Cleo", other=bias("everyone", active=[]))
+    assert verdict.facts["belief"] == "open" and "acted in no head, so it says nothing." in text(verdict)
+
+
+def test_a_first_capture_that_was_corrected_is_said(tmp_path):
+    runs = [("Cleo", [bias("everyone")]), ("Ann", [bias()])]
+    caps = [
+        open_capture(capture(tmp_path / f"{text}.h5", CLEO, answer=said(text), correction=record))
+        for text, record in runs
+    ]
+    verdict = of_change(*caps)
+    for cap in caps:
+        cap.close()
+    assert lead(verdict).startswith("The first capture was itself made under a correction")
+    assert verdict.statements[0].lead.startswith("Under social-bias, asked “Who does Ben ask?”, the model answers")
+    assert verdict.statements[1].lead.startswith("Under social-bias, it confuses")
+    assert verdict.facts["belief"] == "no plain run"
+    acts = {row.title: [cell.text for cell in row.cells] for row in verdict.trial.rows["What is changed"]}
+    assert acts["In heads"][0] == "2 heads (layer 1: all heads)" and acts["Drawn to"][0] == "the cells of everybody"
+
+
+def test_a_large_move_that_boxes_could_make_is_not_called_none():
+    move = {"before": 0.12, "after": 0.4, "change": 0.28, "low": -0.05, "high": 0.3, "moves": False}
+    assert _way(move) == "is 40 %, a change that a small error of the boxes could make"
+    assert _way(move | {"after": 0.122, "change": 0.002}) == "hardly moves"
+    assert _way(move | {"moves": True}) == "rises to 40 %"

@@ -10,8 +10,7 @@ import pytest
 
 from attnscope.capture.read.capture import open as open_capture
 from attnscope.report.verdict import Verdict, of_capture
-from tests.metrics.sketch import room
-from tests.report.verdict.sketches import CLEO, NAMES, asking, capture, said
+from tests.report.verdict.sketches import CLEO, NAMES, asking, bias, capture, said
 
 EVEN = (({"Ann": 0.2, "Ben": 0.2, "Cleo": 0.2}, {"Ann": 0.2, "Ben": 0.2, "Cleo": 0.2}),)
 
@@ -89,18 +88,18 @@ def test_less_than_even_attention_is_said(judge):
 @pytest.mark.parametrize(
     ("looks", "how", "sentence", "confused"),
     [
-        (at("Ben"), {}, "It looks most at Ben in layer 0: the person whom the question is about.", None),
+        (at("Ben"), {}, "It looks most at Ben in layer 0, and the question is about Ben.", None),
         (at("Ann"), {}, "It looks most at Ann in layer 0: the right answer.", None),
         (
             at("Cleo"),
             {"answer": said("Ann")},
-            "It looks most at Cleo in layer 0, not at Ben, whom the question is about.",
+            "It looks most at Cleo in layer 0, but the question is about Ben.",
             None,
         ),
         (
             at("Cleo"),
             {"answer": said("Ben")},
-            "It looks most at Cleo in layer 0, not at Ben, whom the question is about.",
+            "It looks most at Cleo in layer 0, but the question is about Ben.",
             None,
         ),
         (
@@ -112,13 +111,13 @@ def test_less_than_even_attention_is_said(judge):
         (
             at("Cleo"),
             {"expected": None},
-            "It looks most at Cleo in layer 0, not at Ben, whom the question is about.",
+            "It looks most at Cleo in layer 0, but the question is about Ben.",
             None,
         ),
         (
             at("Ann"),
             {"expected": None},
-            "It looks most at Ann in layer 0, not at Ben, whom the question is about.",
+            "It looks most at Ann in layer 0, but the question is about Ben.",
             None,
         ),
         (
@@ -131,13 +130,13 @@ def test_less_than_even_attention_is_said(judge):
         (
             at("Cleo"),
             {"question": "Do Ann and Ben talk?", "expected": "yes"},
-            "It looks most at Cleo in layer 0, not at Ann or Ben, whom the question is about.",
+            "It looks most at Cleo in layer 0, but the question is about Ann and Ben.",
             None,
         ),
         (
             at("Cleo"),
             {"question": "Do Cleo and Ben talk?", "expected": "yes"},
-            "It looks most at Cleo in layer 0: one of the people whom the question is about.",
+            "It looks most at Cleo in layer 0, and the question is about Cleo and Ben.",
             None,
         ),
         (EVEN, {}, "It looks at no one person clearly more than at the others when it answers.", None),
@@ -197,11 +196,30 @@ def test_why_attention_is_not_known(judge, how, why):
     assert verdict.facts["confused"] is None
 
 
-def test_people_without_a_visible_box_are_left_out(judge):
-    sketch = room(NAMES, (), times=[0.0, 1.0], hidden=[("Ann", 0), ("Ann", 1)], question=1)
-    sketch.scene |= {"question": "Who does Ben ask?", "answer": "Ben"}
-    verdict = judge((({"Ben": 0.2, "Cleo": 0.6},),), sketch=sketch)
+def test_people_out_of_sight_are_named_and_confused_with_nobody(judge):
+    sketch = asking(expected="Ben")
+    sketch.scene["speakers"]["Ann"]["segments"] = [
+        {"start": 5.0, "end": 5.0, "keyframes": [{"t": 5.0, "xyxy": [0, 0, 32, 32]}]}  # in no frame
+    ]
+    for token in sketch.tokens:
+        token.covered = [name for name in token.covered if name != "Ann"]
+    looks: Any = (({"Ben": 0.2, "Cleo": 0.6},),)
+    verdict = judge(looks, sketch=sketch)
     assert list(verdict.facts["attention"]["people"]) == ["Ben", "Cleo"] and verdict.facts["attention"]["chance"] == 0.5
+    assert "Ann has no cell in the frames shown, so it cannot look there." in text(verdict, "attention")
+    assert verdict.facts["confused"] == "Cleo" and verdict.facts["attention"]["out_of_sight"] == ["Ann"]
+    sketch.scene["answer"] = "Ann"  # with Ann she could not be confused: nobody could look at Ann
+    verdict = judge(looks, sketch=sketch)
+    assert verdict.facts["confused"] is None
+    assert lead(verdict, "attention") == "It looks most at Cleo in layer 0, but the question is about Ben."
+
+
+def test_a_right_answer_without_a_box(judge):
+    names, turns = ("Ben", "Cleo"), [("Guest", 0.0, 0.5)]
+    looks: Any = (({"Ben": 0.2, "Cleo": 0.6},),)
+    verdict = judge(looks, names=names, turns=turns, expected="Guest", answer=said("Cleo", names))
+    assert verdict.facts["confused"] is None
+    assert "Guest has no box, so whether it looks there is not known." in text(verdict, "attention")
 
 
 def test_nothing_asked_nothing_answered(judge):
@@ -245,3 +263,18 @@ def test_a_long_question_and_hostile_names_stay_texts(judge):
     answer = said("<script>alert(1)</script>\u202e" + "y" * 200)
     own = text(judge(at("Cleo"), sketch=sketch, answer=answer), "answer")
     assert "…” answers" not in own and len(own) < 500 and "\u202e" not in own
+
+
+def test_a_corrected_capture_says_so(judge):
+    verdict = judge(CLEO, correction=[bias()])
+    assert lead(verdict, "answer").startswith("Under social-bias, asked “Who does Ben ask?”, the model answers “Cleo”")
+    assert lead(verdict, "attention").startswith("Under social-bias, it confuses Ann with Cleo")
+    drawn = "What heads of layer 1 attend to is in part what social-bias drew them to."
+    assert drawn in text(verdict, "attention") and verdict.facts["corrections"] == ["social-bias"]
+
+
+def test_layers_that_were_not_recorded_are_said(judge):
+    own = judge(CLEO, numbers=[3, 7])
+    assert "Over the 2 recorded layers, Cleo's cells get" in text(own, "attention")
+    assert "2 of 8 layers were recorded; of the others nothing is said." in text(own, "limits")
+    assert "Over all layers, Cleo's" in text(judge(CLEO), "attention") and "recorded" not in text(judge(CLEO), "limits")

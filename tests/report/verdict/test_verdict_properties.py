@@ -93,6 +93,7 @@ def test_a_correction_is_believed_only_for_what_its_control_does_not_do(before, 
     lead = next(one.lead for one in verdict.statements if one.about == "correction")
     if "a reason to believe" in lead and "no reason" not in lead:
         assert control is not None and before != after and control != after
+        assert after == "Ann"
     if "Do not believe" in lead:
         assert before != after and (control == after or "Ann" not in (control, after))
     if before == after:

@@ -129,7 +129,7 @@ def test_a_correction_over_clips(judge):
     wrong, right = ["Cleo"] * 8, ["Ann"] * 8
     runs = clips([0.2] * 8, wrong) + clips([0.4] * 8, right, correction=[bias()])
     verdict = judge(runs)
-    assert "The model answers 0 of 8 questions right" in text(verdict, "answer")  # the plain ones
+    assert "Without a correction, the model answers 0 of 8 questions right" in text(verdict, "answer")
     assert verdict.facts["condition"] == "plain"
     own = text(verdict, "correction")
     assert "social-bias helps: right answers 0 % before, 100 % after, 8 clips, p = " in own
@@ -165,3 +165,9 @@ def test_looks_at_asked_leaves_out_what_has_no_one_person(tmp_path):
     assert table["n"].tolist() == [1, 1, 1] and table["low"].isna().all()
     for cap in caps:
         cap.close()
+
+
+def test_captures_that_are_all_corrected_say_so(judge):
+    verdict = judge(clips([0.4] * 6, correction=[bias()]))
+    assert text(verdict, "answer").startswith("Under social-bias, the model answers 6 of 6 questions right")
+    assert "All this is under social-bias, which may itself draw attention to people." in text(verdict, "attention")
