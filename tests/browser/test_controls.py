@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from PIL import Image
@@ -27,7 +28,7 @@ def test_a_cell_drives_everything(page: Page) -> None:
     cell(page, 2, 3).click()
     settled(page, layer="2", head="3")
     expect(cell(page, 2, 3)).to_have_attribute("aria-selected", "true")
-    expect(page.locator(".heads-chosen")).to_contain_text("Layer 2, head 3")
+    expect(page.locator(".heads-chosen")).to_contain_text("layer 2, head 3")
     expect(page.locator(".stage-title")).to_contain_text("layer 2, head 3")
     one = picture(page)
     cell(page, 0, 1).click()
@@ -70,6 +71,45 @@ def test_before_after_change_and_the_slider(page: Page) -> None:
     settled(page, shown="between", mix="0.03")
     slider.press("End")
     settled(page, shown="after")
+
+
+@pytest.mark.parametrize("shown", ["change", "control", "change:control"])
+def test_what_is_not_between_before_and_after_has_no_place_on_the_slider(
+    shown: str, made: Made, open_page: Open
+) -> None:
+    page = open_page(made.comparison(), address_end=f"#shown={shown}")
+    slider = page.locator(".choice-shown").get_by_role("slider")
+    label = page.locator(".choice-shown .slider")
+    expect(label).to_have_class("slider unused")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("not in use"))
+    slider.focus()
+    slider.press("End")  # both ends are a step away
+    settled(page, shown="after")
+    expect(label).to_have_class("slider")
+    expect(slider).to_have_attribute("aria-valuetext", "after")
+    page.go_back()
+    settled(page, shown=shown)
+    slider.press("Home")
+    settled(page, shown="before")
+
+
+def test_the_slider_is_pressed_and_drawn_from_a_change(made: Made, open_page: Open) -> None:
+    page = open_page(made.comparison(), address_end="#shown=change")
+    area = page.locator(".choice-shown").get_by_role("slider").bounding_box()
+    assert area is not None
+    middle = area["y"] + area["height"] / 2
+    page.mouse.move(area["x"] + area["width"] / 2, middle)
+    page.mouse.down()
+    page.mouse.up()
+    settled(page, shown="between", mix="0.50")
+    page.get_by_role("radio", name="change", exact=True).check(force=True)
+    settled(page, shown="change")
+    page.mouse.move(area["x"] + area["width"] * 0.3, middle)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] * 0.6, middle, steps=4)
+    page.mouse.move(area["x"] + 1, middle, steps=4)
+    page.mouse.up()
+    settled(page, shown="before")
 
 
 def test_a_word_is_hovered_chosen_and_left(page: Page) -> None:

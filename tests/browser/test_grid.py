@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
+import attnscope
 from attnscope.report.page.numbers import changed, number
+from attnscope.report.viewer.document import view_document
 from tests.browser.conftest import Open
 from tests.browser.made import Made
+from tests.browser.viewing import page_of
 
 LAYERS, HEADS = 6, 8
 
@@ -99,6 +103,37 @@ def test_the_grid_and_the_frame_are_saved_as_drawings(page: Page, tmp_path: Path
     assert _cell(page, 2, 1) in titles
     with Image.open(_saved(page, "Frame (PNG)", tmp_path)) as picture:
         assert picture.format == "PNG" and picture.width >= 640 and picture.height > picture.width
+
+
+def test_the_chosen_head_is_said_with_the_name_of_its_number(made: Made, page: Page) -> None:
+    chosen = page.locator(".heads-chosen")
+    value = number(_lift(made).loc[(2, 1), "before"])
+    expect(chosen).to_contain_text(f"Answer's lift on Dan, layer 2, head 1: {value}")
+    page.locator('[data-look="2.mean"]').click()
+    expect(chosen).to_contain_text("on Dan, layer 2, mean of its heads: ")
+
+
+@pytest.fixture(scope="module")
+def formula(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two captures whose files are named as formulas are written."""
+    folder = tmp_path_factory.mktemp("formula")
+    paths = [folder / "=1+1.h5", folder / "-2+3, @SUM(1).h5"]
+    for path, capture in zip(paths, (made.before(), made.after()), strict=True):
+        shutil.copy(capture, path)
+    with attnscope.open(paths[0]) as before, attnscope.open(paths[1]) as after:
+        return page_of(view_document([before, after]), folder / "page.html")
+
+
+def test_a_saved_table_has_no_formula(formula: Path, made: Made, open_page: Open, tmp_path: Path) -> None:
+    page = open_page(formula, address_end="#shown=change&layer=2&head=1&measure=answer_lift:Dan")
+    for button in ("Grid\N{RIGHT SINGLE QUOTATION MARK}s numbers (CSV)", "Save the table (CSV)"):
+        saved = _rows(_saved(page, button, tmp_path))
+        assert list(saved[0])[3:6] == ["'=1+1.h5", "'-2+3, @SUM(1).h5", "change"]
+        changes = {(int(row["layer"]), int(row["head"])): np.float32(row["change"]) for row in saved}
+        lift = _lift(made)
+        assert min(changes.values()) < 0  # a number keeps its sign, and has no apostrophe
+        for place, row in lift.iterrows():
+            assert changes[place] == pytest.approx(row["after"] - row["before"], rel=1e-4, abs=1e-5)
 
 
 def test_an_address_shows_what_its_writer_saw_and_bad_parts_of_it_are_said(made: Made, open_page: Open) -> None:

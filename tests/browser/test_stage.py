@@ -18,10 +18,10 @@ from attnscope.metrics.people.cells import cell_lift
 from attnscope.report.figures.frames.shading import ratio_scale
 from attnscope.report.page.numbers import number, percent, signed
 from attnscope.report.viewer.document import view_document
-from attnscope.report.viewer.embedding import embed
 from attnscope.scene.speaking import live_frames
 from tests.browser.conftest import Open
 from tests.browser.made import Made
+from tests.browser.viewing import BUTTONS, page_of
 
 ANSWER = "query=answer_position"
 OF, TO = "\N{RIGHT SINGLE QUOTATION MARK}s", "\N{EN DASH}"
@@ -160,16 +160,54 @@ def wordless(before: Capture, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page as a capture without queries and keys has it: no rows of single words."""
     document = view_document([before])
     del document["captures"][0]["views"]["rows"]
-    inside = embed(document)
-    path = tmp_path_factory.mktemp("wordless") / "page.html"
-    path.write_text(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Words without rows</title><main>'
-        '<div id="attnscope-viewer"></div></main>'
-        f'<script type="application/json" id="attnscope-view">{inside.document}</script>'
-        f'<script type="module">{inside.script}</script></html>',
-        encoding="utf-8",
+    return page_of(document, tmp_path_factory.mktemp("wordless") / "page.html")
+
+
+@pytest.fixture(scope="module")
+def mapless(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a capture without maps."""
+    folder = tmp_path_factory.mktemp("mapless")
+    scene, plan = attnscope.Scene.read(made.scene()), attnscope.Plan(maps=False)
+    sampling = attnscope.Sampling(frames=2)
+    with attnscope.capture(made.model, scene, folder / "run.h5", plan=plan, sampling=sampling, max_new_tokens=1) as cap:
+        return page_of(view_document([cap]), folder / "page.html")
+
+
+def test_a_capture_without_maps_says_how_to_get_them(mapless: Path, open_page: Open) -> None:
+    page = open_page(mapless)
+    said = page.locator(".stage-unknown").first
+    expect(said).to_have_text(
+        "The capture \N{LEFT DOUBLE QUOTATION MARK}run.h5\N{RIGHT DOUBLE QUOTATION MARK} has no maps of attention: "
+        "capture it again with --plan masses,maps,stats."
     )
-    return path
+    assert page.get_by_label("Attention of").count() == 0
+    expect(page.locator(".words .stage-legend")).to_be_visible()  # masses are there
+
+
+WORDS = re.compile(
+    "These are different words: (.+) in before, (.+) in after. There is no change from one to the other."
+)
+
+
+@pytest.mark.parametrize("shown", ["change", "between&mix=0.50"])
+def test_a_change_is_of_one_word_and_not_of_two(
+    shown: str, before: Capture, after: Capture, made: Made, open_page: Open
+) -> None:
+    first = before.prompt_length
+    one, other = (str(cap.tokens["text"].iloc[first]).strip() for cap in (before, after))
+    assert one != other
+    for query in ("generated:0", f"token:{first}"):
+        page = open_page(made.comparison(), address_end=f"#shown={shown}&layer=2&head=1&query={query}")
+        said = page.locator(".stage-unknown").first
+        expect(said).to_contain_text(WORDS)
+        assert f"{one}\N{RIGHT DOUBLE QUOTATION MARK} in before" in said.inner_text()
+        assert f"{other}\N{RIGHT DOUBLE QUOTATION MARK} in after" in said.inner_text()
+        assert page.locator(".stage .stage-legend").count() == 0
+        assert set(page.locator(".stage-person b").all_inner_texts()) == {"\N{EM DASH}"}
+        page.get_by_role("button", name=BUTTONS["overlay"], exact=True).click()
+        expect(page.locator(".exports [role=status]")).to_contain_text("Nothing was saved. These are different words")
+        page.get_by_role("radio", name="after", exact=True).check(force=True)
+        expect(page.locator(".stage .stage-legend")).to_be_visible()
 
 
 def test_what_the_page_does_not_hold_is_said_and_not_drawn(before: Capture, wordless: Path, open_page: Open) -> None:

@@ -10,12 +10,27 @@ from urllib.parse import parse_qs
 
 from playwright.sync_api import Locator, Page, expect
 
+from attnscope.report.viewer.embedding import embed
+
 BUTTONS = {  # the viewer's apostrophe is a typographic one
     "overlay": "Overlay\N{RIGHT SINGLE QUOTATION MARK}s numbers (CSV)",
     "grid": "Grid\N{RIGHT SINGLE QUOTATION MARK}s numbers (CSV)",
     "frame": "Frame (PNG)",
     "picture": "Grid (SVG)",
 }
+
+
+def page_of(document: dict[str, Any], path: Path) -> Path:
+    """A page with nothing but the viewer, of a document that no command writes; its path."""
+    inside = embed(document)
+    path.write_text(
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>A viewer</title><main>'
+        '<div id="attnscope-viewer"></div></main>'
+        f'<script type="application/json" id="attnscope-view">{inside.document}</script>'
+        f'<script type="module">{inside.script}</script></html>',
+        encoding="utf-8",
+    )
+    return path
 
 
 def viewer(page: Page) -> Locator:

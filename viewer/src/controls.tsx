@@ -13,7 +13,6 @@ export function ShownControl({ source, store, id }: { source: Source; store: Sto
   const options = choices(source.document);
   if (options.length < 2) return null;
   const pair = options.find((choice) => isChange(choice.shown))?.shown as { from: number; to: number } | undefined;
-  const { captures } = source.document;
   return (
     <fieldset class={options.length > 3 ? "choice-shown many" : "choice-shown"}>
       <legend>Shown</legend>
@@ -28,29 +27,45 @@ export function ShownControl({ source, store, id }: { source: Source; store: Sto
           );
         })}
       </div>
-      {pair && (
-        <label class="slider">
-          <span>{nameOf(captures[pair.from])}</span>
-          <input
-            type="range"
-            min="0"
-            max="100"
-            step="1"
-            value={Math.round(100 * mixOf(shown, pair))}
-            aria-label={`From ${nameOf(captures[pair.from])} to ${nameOf(captures[pair.to])}`}
-            aria-valuetext={shownInWords(captures, shown)}
-            onInput={(event) => store.set({ shown: mixed(pair, Number(event.currentTarget.value) / 100) })}
-          />
-          <span>{nameOf(captures[pair.to])}</span>
-        </label>
-      )}
+      {pair && <Slider source={source} store={store} pair={pair} />}
     </fieldset>
   );
 }
 
-function mixOf(shown: Shown, pair: { from: number; to: number }): number {
+const REST = 0.5; // where the hidden handle waits: both ends are then a step that the slider tells
+
+/** The way from one capture to the other. What is not on it (a change, another capture) has no handle there. */
+function Slider({ source, store, pair }: { source: Source; store: Store; pair: { from: number; to: number } }) {
+  const shown = usePart(store, "shown");
+  const { captures } = source.document;
+  const mix = mixOf(shown, pair);
+  const words = shownInWords(captures, shown);
+  const choose = (input: HTMLInputElement) => store.set({ shown: mixed(pair, Number(input.value) / 100) });
+  return (
+    <label class={mix === null ? "slider unused" : "slider"}>
+      <span>{nameOf(captures[pair.from])}</span>
+      <input
+        type="range"
+        min="0"
+        max="100"
+        step="1"
+        value={Math.round(100 * (mix ?? REST))}
+        aria-label={`From ${nameOf(captures[pair.from])} to ${nameOf(captures[pair.to])}`}
+        aria-valuetext={mix === null ? `not in use; shown is: ${words}` : words}
+        onInput={(event) => choose(event.currentTarget)}
+        // A press on the very place where the hidden handle waits is no input
+        onPointerUp={(event) => mix === null && choose(event.currentTarget)}
+      />
+      <span>{nameOf(captures[pair.to])}</span>
+    </label>
+  );
+}
+
+/** How far along the way it is; null where it is not on it. */
+function mixOf(shown: Shown, pair: { from: number; to: number }): number | null {
   if ("mix" in shown) return shown.mix;
-  return "capture" in shown && shown.capture === pair.from ? 0 : 1;
+  if ("capture" in shown && shown.capture === pair.from) return 0;
+  return "capture" in shown && shown.capture === pair.to ? 1 : null;
 }
 
 function mixed(pair: { from: number; to: number }, mix: number): Shown {

@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 56399432cb6f2289afb0a7246f0aea058a1bb6725cfec566c7a4e1442e2448d2 body ac542625c031e032505cb846ca6c4c22cdd35eb9b22ed872c014f318ca5d57c2
+// The viewer of attnscope, built by `make viewer`. sources dff295aa7a25ad592cb1d3b61e458f68f8f25a0690286b08f256ef9ea224a4d6 body ac542625c031e032505cb846ca6c4c22cdd35eb9b22ed872c014f318ca5d57c2
 /*! @preact/signals
 The MIT License (MIT)
 

@@ -4,7 +4,7 @@ import { lookInWords } from "../grid/values";
 import { nameOf, shownInWords } from "../shown";
 import type { Source } from "../source";
 import { integersOf, floatsOf } from "../sources/packed";
-import { liftOf } from "../stage/numbers";
+import { liftOf, reasonOf, sameWord } from "../stage/numbers";
 import type { Query, State } from "../state";
 import { csv } from "./files";
 
@@ -20,6 +20,7 @@ export async function overlayCsv(source: Source, state: State): Promise<string> 
   const stages = new Set(of.map((at) => document.captures[at]?.stage));
   const stage = document.stages[document.captures[of[0] ?? 0]?.stage ?? 0];
   if (!stage || stages.size !== 1) throw new Error("The two captures show different clips.");
+  if (!sameWord(document, shown, query)) throw new Error(reasonOf(document, source, shown, query, look));
   const tables = await Promise.all(of.map((at) => liftOf(source, at, query, look)));
   const known = tables.flatMap((table) => (table ? [table.values] : []));
   if (known.length !== of.length) throw new Error(`The overlay of ${lookInWords(look)} is not known here.`);

@@ -1,7 +1,7 @@
 // The frame that is shown as a picture, with its legend and a caption that says what it is.
 
 import type { Source } from "../source";
-import { overlay } from "../stage/numbers";
+import { overlay, reasonOf } from "../stage/numbers";
 import { level, palette, ticks } from "../stage/scale";
 import type { State } from "../state";
 import { captionOf } from "./overlay";
@@ -26,8 +26,10 @@ export async function framePng(source: Source, state: State, picture: HTMLCanvas
   const answer = capture?.answer ? `The model answers “${capture.answer}”${capture.verdict ? ` (${capture.verdict})` : ""}.` : "";
   const title = lines(captionOf(source, state), 90);
   const from = `${capture?.name ?? ""} · ${capture?.model ?? ""} · drawn by attnscope`;
-  const said = [...title, ...lines(`${time}${answer}`, 104), ...lines(from, 104)];
-  const known = await overlay(source, state.shown, state.query, state.look).catch(() => null);
+  const { shown, query, look } = state;
+  const known = await overlay(source, shown, query, look).catch(() => null);
+  const why = known ? [] : lines(`No attention is drawn. ${reasonOf(view, source, shown, query, look)}`, 104);
+  const said = [...title, ...why, ...lines(`${time}${answer}`, 104), ...lines(from, 104)];
   const scaled = (picture.height * width) / picture.width;
   const canvas = document.createElement("canvas");
   canvas.width = width;

@@ -7,7 +7,7 @@ import type { Measure } from "../document";
 import { isChange, nameOf, shownInWords } from "../shown";
 import type { Source } from "../source";
 import { type Shown, type Store, usePart } from "../state";
-import { type CellData, cellName, cellsOf, sentence, stepped } from "./cells";
+import { type CellData, cellName, cellsOf, stepped } from "./cells";
 import { ScaleLegend } from "./legend";
 import { lookInWords, scaleOf, shownHeads } from "./values";
 
@@ -94,7 +94,7 @@ export function Grid({ source, store, measure }: { source: Source; store: Store;
       <p class="heads-axes soft">Rows are layers and columns are heads. Choose a cell to see where this head looks.</p>
       <Tip hovered={hovered} />
       <p class="heads-chosen">
-        <b>{chosen ? chosen.title : sentence(lookInWords(look))}:</b>{" "}
+        <b>{`${measure.title}, ${lookInWords(look)}:`}</b>{" "}
         {chosen ? chosen.facts.join("; ") : "this capture does not have it"}.{" "}
         <button type="button" class="heads-show" onClick={() => showFrames(whole.current)}>
           Show it on the frames

@@ -81,17 +81,35 @@ export async function liftOf(source: Source, at: number, query: Query, look: Loo
   );
 }
 
-/** Whether a position holds the same word in all captures that are shown. */
-function sameWord(document: ViewDocument, shown: Shown, position: number): boolean {
-  const texts = capturesOf(shown).map(
-    (at) => document.captures[at]?.tokens.find((token) => token.position === position)?.text,
-  );
-  return texts.every((text) => text !== undefined && text === texts[0]);
+const GENERATED = "generated:"; // sets of one token of the answer, which each capture has its own of
+
+/** The word that a query is, in a capture; of other sets of words their name, which means the same in all captures. */
+function wordIn(capture: CaptureView | undefined, query: Query): string | undefined {
+  if (query.kind === "group" && !query.name.startsWith(GENERATED)) return query.name;
+  const [position] = positionsOf(capture, query);
+  return capture?.tokens.find((token) => token.position === position)?.text;
+}
+
+/** Whether a query is the same word in all captures that are shown: else there is no change, and nothing in between. */
+export function sameWord(document: ViewDocument, shown: Shown, query: Query): boolean {
+  if ("capture" in shown) return true;
+  const words = capturesOf(shown).map((at) => wordIn(document.captures[at], query));
+  return words.every((word) => word !== undefined && word === words[0]);
+}
+
+/** Why there is no change of a query that is not the same word in the captures. */
+function differentWords(document: ViewDocument, shown: Shown, query: Query): string {
+  const words = capturesOf(shown).map((at) => {
+    const capture = document.captures[at];
+    const word = wordIn(capture, query);
+    return `${word === undefined ? "no word" : `“${word.trim() || JSON.stringify(word).slice(1, -1)}”`} in ${nameOf(capture)}`;
+  });
+  return `These are different words: ${words.join(", ")}. There is no change from one to the other.`;
 }
 
 export async function overlay(source: Source, shown: Shown, query: Query, look: Look): Promise<Overlay | null> {
   if (!oneStage(source.document, shown)) return null;
-  if (query.kind === "token" && !sameWord(source.document, shown, query.position)) return null;
+  if (!sameWord(source.document, shown, query)) return null;
   const table = await shownTable((at) => liftOf(source, at, query, look), shown);
   if (!table?.values.some((value) => !Number.isNaN(value))) return null;
   const scaled = isChange(shown) ? capturesOf(shown) : scaledWith(source.document, shown);
@@ -150,7 +168,7 @@ async function lookersOf(
 
 export function useLookers(source: Source, people: string[], shown: Shown, query: Query, look: Look): Loaded<Lookers> {
   const ask = async () => {
-    if (query.kind === "token" && !sameWord(source.document, shown, query.position)) return null;
+    if (!sameWord(source.document, shown, query)) return null;
     const table = await shownTable((at) => lookersOf(source, at, people, query, look), shown);
     return table && { mass: table.values.subarray(0, people.length), lift: table.values.subarray(people.length) };
   };
@@ -218,7 +236,7 @@ export function reasonOf(
   if (!oneStage(document, shown)) return "The two captures show different clips, so that no cell has a change.";
   if (query.kind === "group") {
     const bare = captures.find(([, capture]) => !capture?.groups.length);
-    if (bare) return `${named(bare[1])} has no maps of attention: capture again with --plan masses,maps,stats.`;
+    if (bare) return `${named(bare[1])} has no maps of attention: capture it again with --plan masses,maps,stats.`;
     const without = captures.find(([, capture]) => !capture?.groups.some(({ name }) => name === query.name));
     if (without) {
       const file = without[1]?.name || "FILE";
@@ -227,9 +245,8 @@ export function reasonOf(
         : "";
       return `${named(without[1])} has no map of these words (${query.name})${held}.`;
     }
-  } else if (!sameWord(document, shown, query.position)) {
-    return "The two prompts have different words at this place, so that there is no change of this word.";
   }
+  if (!sameWord(document, shown, query)) return differentWords(document, shown, query);
   const missing = captures.find(([at]) => !source.has(at, look));
   const file = missing?.[1]?.name || captures[0]?.[1]?.name || "FILE";
   const embedded = captures.some(([, capture]) => isEmbedded(capture));
