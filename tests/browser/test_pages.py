@@ -12,10 +12,11 @@ from tests.browser.watched import findings
 QUICK = ("analysis", "comparison", "preview", "index")
 SLOW = ("heads", "evaluation", "sweep", "what_if")
 PAGES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+DARK = [False, pytest.param(True, marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("kind", PAGES)
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("dark", DARK, ids=["light", "dark"])
 def test_axe_finds_nothing_serious(kind: str, dark: bool, made: Made, open_page: Open) -> None:
     page = open_page(getattr(made, kind)(), dark=dark)
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
