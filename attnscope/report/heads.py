@@ -149,7 +149,9 @@ def _on_effects(chosen: HeadList) -> Statement:
     most = min((head for head in chosen.heads if head.effect is not None), key=lambda head: head.effect or 0.0)
     cause = chosen.cause or {}
     if (most.effect or 0.0) >= 0:
-        lead = f"Cutting none of these {count(len(chosen.heads), 'head')} lowers the answer's log-probability."
+        few = len(effects := [head for head in chosen.heads if head.effect is not None]) == 1
+        which = "Cutting this head does not lower" if few else f"Cutting none of these {len(effects)} heads lowers"
+        lead = f"{which} the answer's log-probability."
         return Statement(CAUSE, lead, tuple(_order(cause)))
     lead = (
         f"Cutting layer {most.layer}, head {most.head} changes the answer's log-probability most downwards: "
