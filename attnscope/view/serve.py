@@ -69,7 +69,8 @@ def running(routes: Sequence[BaseRoute], port: int = 0, methods: Sequence[str] =
 
 
 def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio sends at once what is there; else answers in two parts wait for 40 ms (Nagle).
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # a port of a server that has just ended; elsewhere the option means something else
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from attnscope.view.page import page_routes
-from attnscope.view.serve import running
+from attnscope.view.serve import _listen, running
 from tests.capture.by_hand import build
 from tests.view.asking import Client, served
 
@@ -143,3 +143,9 @@ def test_where_a_page_may_send_something_it_must_be_of_this_server() -> None:
         assert post(Origin=origin, Content_Length="0", Sec_Fetch_Site="cross-site") == 403
         assert post(Origin=origin, Transfer_Encoding="chunked") == 411
         assert post(Origin=origin, Content_Length=str(9 << 20)) == 413
+
+
+def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
+    """Asyncio turns Nagle's algorithm off for sockets that name their protocol; with it each answer takes 40 ms more."""
+    with _listen(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
