@@ -146,6 +146,6 @@ def test_where_a_page_may_send_something_it_must_be_of_this_server() -> None:
 
 
 def test_the_parts_of_an_answer_do_not_wait_for_each_other() -> None:
-    """Asyncio turns Nagle's algorithm off for sockets that name their protocol; with it each answer takes 40 ms more."""
+    """Asyncio turns Nagle's algorithm off for sockets that name their protocol; with it each takes 40 ms more."""
     with _listen(0) as listener:
         assert listener.proto == socket.IPPROTO_TCP
