@@ -73,6 +73,7 @@ def test_before_after_change_and_the_slider(page: Page) -> None:
     settled(page, shown="after")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shown", ["change", "control", "change:control"])
 def test_what_is_not_between_before_and_after_has_no_place_on_the_slider(
     shown: str, made: Made, open_page: Open
@@ -93,6 +94,7 @@ def test_what_is_not_between_before_and_after_has_no_place_on_the_slider(
     settled(page, shown="before")
 
 
+@pytest.mark.slow
 def test_the_slider_is_pressed_and_drawn_from_a_change(made: Made, open_page: Open) -> None:
     page = open_page(made.comparison(), address_end="#shown=change")
     area = page.locator(".choice-shown").get_by_role("slider").bounding_box()
@@ -169,6 +171,7 @@ def test_frames_by_buttons_scrubber_and_keys(page: Page) -> None:
     redrawn(page, first)
 
 
+@pytest.mark.slow
 def test_playing_ends_on_the_last_frame(page: Page) -> None:
     last = page.locator(".stage-scrubber").get_attribute("max")
     page.locator(".stage-scrubber").fill(str(int(last or 0) - 1))
@@ -216,6 +219,7 @@ def test_back_goes_one_step_back(page: Page) -> None:
     expect(page.get_by_label("Attention of")).to_have_value("answer_position")
 
 
+@pytest.mark.slow
 def test_two_captures_side_by_side_follow_each_other(page: Page) -> None:
     page.get_by_label("Beside it").select_option(label="after")
     expect(page.locator("canvas.stage-picture")).to_have_count(2)
@@ -227,6 +231,7 @@ def test_two_captures_side_by_side_follow_each_other(page: Page) -> None:
     assert not findings(page)
 
 
+@pytest.mark.slow
 def test_saved_pictures_can_be_opened(page: Page) -> None:
     frame = Image.open(io.BytesIO(saved(page, "frame")))
     assert frame.format == "PNG" and frame.width >= 400

@@ -189,6 +189,7 @@ def test_cells_follow_a_box_while_it_is_dragged(edit: Edit, made: Made) -> None:
 # ---- boxes
 
 
+@pytest.mark.slow
 def test_boxes_of_every_frame_are_those_of_the_library(edit: Edit, drawn: Path) -> None:
     editing = edit(drawn)
     scene = Scene.read(drawn)
@@ -203,6 +204,7 @@ def test_boxes_of_every_frame_are_those_of_the_library(edit: Edit, drawn: Path) 
             assert shown is None or [abs(a - b) <= 0.5 + 1e-6 for a, b in zip(shown, box, strict=True)] == [True] * 4
 
 
+@pytest.mark.slow
 def test_boxes_are_moved_resized_copied_and_taken_back(edit: Edit, clip: Path) -> None:
     editing = edit(None, clip)
     page = editing.page
@@ -245,6 +247,7 @@ def test_boxes_are_moved_resized_copied_and_taken_back(edit: Edit, clip: Path) -
     assert editing.save().speakers["Eva"].segments == [segment]
 
 
+@pytest.mark.slow
 def test_a_person_who_is_gone_and_comes_back_has_two_stretches(edit: Edit, clip: Path) -> None:
     editing = edit(None, clip)
     editing.drag((100, 100), (200, 220))
@@ -259,6 +262,7 @@ def test_a_person_who_is_gone_and_comes_back_has_two_stretches(edit: Edit, clip:
     assert [key.xyxy for key in second.keyframes] == [(300, 100, 400, 220)]
 
 
+@pytest.mark.slow
 def test_a_finger_draws_on_a_phone(edit: Edit, clip: Path) -> None:
     editing = edit(None, clip, size="phone")
     touch = editing.page.context.new_cdp_session(editing.page)
@@ -275,6 +279,7 @@ def test_a_finger_draws_on_a_phone(edit: Edit, clip: Path) -> None:
 # ---- words
 
 
+@pytest.mark.slow
 def test_turns_are_split_joined_deleted_and_follow_a_new_name(edit: Edit, made: Made) -> None:
     editing = edit(made.scene())
     page = editing.page
@@ -325,6 +330,7 @@ def test_opening_and_saving_changes_nothing(edit: Edit, made: Made, tmp_path: Pa
     assert json.loads(source.read_text()) == document
 
 
+@pytest.mark.slow
 def test_a_wrong_value_is_said_at_its_field_and_not_saved(edit: Edit, made: Made) -> None:
     editing = edit(made.scene())
     page = editing.page
@@ -341,6 +347,7 @@ def test_a_wrong_value_is_said_at_its_field_and_not_saved(edit: Edit, made: Made
     assert editing.save().transcript[1].end == 2.5
 
 
+@pytest.mark.slow
 def test_another_file_is_replaced_only_if_the_user_says_so(edit: Edit, clip: Path) -> None:
     editing = edit(None, clip)
     editing.target.write_text("somebody else's")
@@ -352,6 +359,7 @@ def test_another_file_is_replaced_only_if_the_user_says_so(edit: Edit, clip: Pat
     assert json.loads(editing.target.read_text()) == {"video": "clip.mp4"}
 
 
+@pytest.mark.slow
 def test_hostile_text_is_text(edit: Edit, made: Made) -> None:
     made.hostile()
     (source,) = (made.folder / "hostile").glob("*.json")
@@ -364,6 +372,7 @@ def test_hostile_text_is_text(edit: Edit, made: Made) -> None:
     assert editing.save() == Scene.read(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_axe_finds_nothing_serious_in_any_part(edit: Edit, made: Made, dark: bool) -> None:
     editing = edit(made.scene(), model=True, dark=dark)

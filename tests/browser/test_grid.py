@@ -19,6 +19,8 @@ from tests.browser.conftest import Open
 from tests.browser.made import Made
 from tests.browser.viewing import page_of
 
+pytestmark = pytest.mark.slow
+
 LAYERS, HEADS = 6, 8
 
 

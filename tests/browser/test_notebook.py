@@ -21,6 +21,8 @@ from tests.browser.conftest import Open
 from tests.browser.made import Made
 from tests.browser.test_view import lifts, row, saved
 
+pytestmark = pytest.mark.slow
+
 # What a notebook's front end does: it keeps traits, passes messages on, and gives the module a model and an element.
 HOST = """<!doctype html><meta charset="utf-8"><title>A notebook</title><link rel="icon" href="data:,">
 <div id="cell"></div>

@@ -8,6 +8,8 @@ from tests.browser.conftest import Open
 from tests.browser.made import Made
 from tests.browser.test_pages import PAGES
 
+pytestmark = pytest.mark.slow
+
 A4 = {"width": 718, "height": 1047}  # CSS pixels between margins of 1 cm
 
 # What is wider than its box, where the box cuts it or would have to be scrolled.

@@ -23,6 +23,8 @@ from tests.browser.conftest import Open
 from tests.browser.made import Made
 from tests.browser.viewing import BUTTONS, page_of
 
+pytestmark = pytest.mark.slow
+
 ANSWER = "query=answer_position"
 OF, TO = "\N{RIGHT SINGLE QUOTATION MARK}s", "\N{EN DASH}"
 GREY = """([x, y]) => {

@@ -86,6 +86,7 @@ def test_numbers_by_head_come_while_the_page_is_there(made: Made, address: str, 
     expect(page.locator('[data-look="2.1"]')).to_have_attribute("aria-label", label)
 
 
+@pytest.mark.slow
 def test_what_is_seen_is_saved_as_pictures_too(address: str, open_page: Open, tmp_path: Path) -> None:
     from PIL import Image
 
@@ -95,6 +96,7 @@ def test_what_is_seen_is_saved_as_pictures_too(address: str, open_page: Open, tm
     assert saved(page, "Grid (SVG)", tmp_path).read_text().startswith("<svg")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readings", [("qk",), ("stats",), ("masses",), ("maps",)])
 def test_what_a_capture_lacks_is_not_asked_for(open_page: Open, tmp_path: Path, readings: tuple[str, ...]) -> None:
     """An answer that is not known would be an error on the console, which fails the test."""
@@ -117,6 +119,7 @@ def test_hostile_captures_do_nothing_on_a_server(made: Made, open_page: Open) ->
         page.close()
 
 
+@pytest.mark.slow
 def test_the_page_says_when_a_file_has_changed(made: Made, open_page: Open, tmp_path: Path) -> None:
     path = tmp_path / "run.h5"
     shutil.copy(made.before(), path)
@@ -128,6 +131,7 @@ def test_the_page_says_when_a_file_has_changed(made: Made, open_page: Open, tmp_
         expect(page.get_by_text("run.h5: was changed since it was opened").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_the_page_says_when_the_server_has_ended(made: Made, open_page: Open) -> None:
     with viewing([made.before()]) as address:
         page = open_page(address, may_fail=CONSOLE)

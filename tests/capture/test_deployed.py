@@ -134,6 +134,7 @@ def test_inputs_keep_the_dtypes_of_the_prompt(checkpoint, stage):
     assert inputs["second_per_grid_ts"].dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_batch_that_stops_early(loaded, checkpoint, stage, tmp_path):
     scene = attnscope.Scene.read(stage)
     short = scene.model_copy(update={"transcript": scene.transcript[:1], "question": "Who?"})
@@ -197,6 +198,7 @@ def test_what_waits_to_be_written_does_not_hold_the_key_cache(loaded, stage, tmp
     assert all(storage == own for storage, own in seen)
 
 
+@pytest.mark.slow
 def test_two_threads_capture_with_one_model(loaded, stage, tmp_path):
     """Each thread's blocks are its own; the files are those of single captures."""
     prompt = make_prompt(loaded, stage)

@@ -232,6 +232,7 @@ def test_analyze_without_a_reading_says_what_is_missing(cli: Cli) -> None:
 # ---- correct, demo
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_correct_with_a_model_that_has_moved(cli: Cli) -> None:
     how = ["--alpha", 2, "--layers", "0-3", "--negative", "gap"]

@@ -28,6 +28,7 @@ HOW = (
 )
 
 
+@pytest.mark.slow
 def test_a_control_is_run_and_shown_beside_the_correction(cli: Callable[..., Ran]) -> None:
     ran = cli("correct", "run.h5", *HOW, "--control", "wrong-speaker", "-o", "out", "--json")
     assert (ran.code, ran.err) == (0, ""), ran.err

@@ -23,6 +23,7 @@ TWO = ["pai", "social-bias"]
 GROUP: Any = get_command(app)
 
 
+@pytest.mark.slow
 def test_several_methods_in_order_and_then_from_the_file(cli: Callable[..., Ran]) -> None:
     words = ["--method", "pai", "--method", "social-bias", "--no-verify", "--quiet"]
     settings = ["--set", "pai.alpha=0.3", "--set", "social-bias.alpha=2", "--set", "threshold=0", "-o", "out"]
@@ -68,6 +69,7 @@ def test_the_help_says_once_where_the_defaults_are(command: str) -> None:
     assert len(said) > 8 and not any("the method's own" in str(p.help) for p in GROUP.commands[command].params)
 
 
+@pytest.mark.slow
 def test_jitter_reaches_the_report(cli: Callable[..., Ran]) -> None:
     words = ["--alpha", 2, "--layers", "0-3", "--jitter", "10%", "--no-verify", "--model", "model", "--json"]
     ran = cli("correct", "run.h5", *words, "-o", "out")

@@ -82,6 +82,7 @@ def test_what_a_killed_report_left_goes_with_the_next(cli: Callable[..., Ran]) -
     assert not [path.name for path in Path("out").iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_two_evaluations_of_one_folder(cli: Callable[..., Ran]) -> None:
     """The second is refused before it loads a model; what a killed one scored is kept."""

@@ -76,6 +76,7 @@ def _read(terminal: int) -> Iterator[bytes]:
         yield piece
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("here")
 def test_nothing_is_counted_twice(tmp_path: Path) -> None:
     calls: list[tuple[str, int, int]] = []

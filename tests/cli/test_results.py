@@ -57,6 +57,7 @@ def table(out: str) -> list[list[str]]:
     return [line.split() for line in out.splitlines() if line.strip() and set(line.strip()) != {"─"}]
 
 
+@pytest.mark.slow
 def test_a_sweep_prints_its_small_table(cli: Cli) -> None:
     words = ["correct", "run.h5", *GIVEN, "--model", "model", "--sweep", "alpha=0,4"]
     ran = cli(*words)

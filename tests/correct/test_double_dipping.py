@@ -68,6 +68,7 @@ def test_the_same_capture_and_another_of_the_same_film(loaded, chosen, drawn, tm
     assert f"the same film as {run}" in said
 
 
+@pytest.mark.slow
 def test_the_same_scene_in_another_film_and_one_that_has_nothing_of_it(loaded, chosen, drawn, tmp_path):
     run, heads = chosen
     again = copied(drawn, tmp_path / "encoded", tail=b"\0" * 8)

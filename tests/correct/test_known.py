@@ -93,6 +93,7 @@ def test_the_same_heads_without_a_run(made, monkeypatch, rule):
             assert stored.choices[0].note == ran.choices[0].note.replace(RUN, source)
 
 
+@pytest.mark.slow
 def test_a_repeated_capture_runs_the_plain_model_for_nothing_but_its_check(made, monkeypatch, tmp_path):
     loaded, prompt, paths = made
     corrections = [SocialBias(topk=2), AdaptVis(confidence=0.0)]

@@ -165,6 +165,7 @@ def test_what_is_shown_comes_after_the_check(before, tmp_path):
         rerun(before, shows, tmp_path / "again" / "after.h5")
 
 
+@pytest.mark.slow
 def test_rows_of_logits_are_not_in_queries_and_keys(checkpoint, drawn, tmp_path, caplog):
     """A capture with qk is repeated without it; one of nothing else is refused."""
     caplog.set_level("WARNING", "attnscope")
@@ -181,6 +182,7 @@ def test_rows_of_logits_are_not_in_queries_and_keys(checkpoint, drawn, tmp_path,
         assert cap.run["plan"]["readings"] == ["qk"]
 
 
+@pytest.mark.slow
 def test_several_prompts_under_corrections_are_as_each_alone(checkpoint, drawn, tmp_path):
     """Every file has its own record and its own options: of one, two and three tokens, none in one scene."""
     loaded = attnscope.load(str(checkpoint("qwen2_5_vl")), dtype="float32")

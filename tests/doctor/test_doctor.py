@@ -171,6 +171,7 @@ def test_the_report_of_a_broken_package_names_it_and_goes_on(broken: str, tmp_pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_places_are_put_to_the_test(checkpoint: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a layout that is right, of one that is not, of a family without one, and of a tower that has no places."""
     right = attnscope.load(str(checkpoint("internvl")), dtype="float32", device="cpu")

@@ -157,6 +157,7 @@ def before(folder, drawn, tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_weights_written_over_are_refused(folder, before, drawn, tmp_path):
     """By everything that repeats the capture, or sets another beside it."""
     file = folder / "model.safetensors"
@@ -189,6 +190,7 @@ def test_weights_written_over_are_refused(folder, before, drawn, tmp_path):
         heads.check_model(str(folder), heads.model.config_sha256, tuned.weights_sha256)
 
 
+@pytest.mark.slow
 def test_a_model_of_other_code_is_not_repeated_from_its_path(loaded, drawn, tmp_path):
     torch.manual_seed(1)
     tuned = around(WRAPPERS["merged adapter"](copy.deepcopy(loaded.model)), loaded.processor)

@@ -167,6 +167,7 @@ def test_nothing_of_the_model_stays_changed(checkpoint):
     assert [local_entry(registry_of(part), implementation_of(part)) for part in parts] == before
 
 
+@pytest.mark.slow
 def test_results_are_kept_and_what_is_kept_is_checked(checkpoint, monkeypatch, tmp_path):
     monkeypatch.setenv("ATTNSCOPE_CACHE", str(tmp_path))
     loaded = attnscope.load(str(checkpoint("qwen3_vl")), dtype="float32", device="cpu")

@@ -72,6 +72,7 @@ def test_what_a_plugin_adds_is_listed_with_its_name(site: Path, tmp_path: Path) 
     assert {family["family"]: family["plugin"] for family in json.loads(done.stdout)}["glm_ocr"] == NAME
 
 
+@pytest.mark.slow
 def test_capture_correct_and_analyze_with_a_plugin(site: Path, tmp_path: Path) -> None:
     """Its transcript is read, its correction applied, and its metric in the tables with the definition."""
     render_clip(tmp_path)

@@ -144,6 +144,7 @@ def test_denominator_changes_the_gap(chosen):
     assert "gap |s − c| / (s + c)" in (out / "figures" / "gap.svg").read_text()
 
 
+@pytest.mark.slow
 def test_settings_films_and_a_band_from_disturbed_boxes(before, tmp_path):
     summary = analyze(before, tmp_path, jitter={"amount": 0.1, "draws": 4}, films=True, style="slides")
     wanted = {"by": None, "jitter": {"amount": 0.1, "draws": 4}, "style": "slides", "films": True}

@@ -93,6 +93,7 @@ def test_without_one_asked_speaker_the_others_are_shown_and_a_note_says_so(quest
     assert not any("Answer's lift" in row["number"] for row in summary.numbers["headline"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_several_captures_are_averaged_over_whom_each_asks(after, tmp_path):
     other = scenery()
@@ -241,6 +242,7 @@ def test_the_page_says_right_and_wrong_in_words(compared):
     assert "Before: Ben ✗ wrong After: Ann ✓ right The scene's answer: Ann (right: " in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_without_an_expected_answer_nothing_is_right_or_wrong(tmp_path):
     sketch = room((), ((None, 0.0, 1.0),))

@@ -74,6 +74,7 @@ def with_cost(path, source, **found):
     return path
 
 
+@pytest.mark.slow
 def test_words_that_a_correction_added_do_not_hinder(before, tmp_path):
     summary = compare(before, told(tmp_path / "told.h5"), tmp_path / "out")
     text = " ".join(assert_self_contained(summary.report).text)
@@ -188,6 +189,7 @@ def test_without_disturbed_boxes_there_is_no_band_and_no_word_of_one(before, aft
     assert "of disturbed boxes" not in " ".join(assert_self_contained(summary.report).text)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_captures_in_the_wrong_order_or_without_a_difference_say_so(before, after, tmp_path):
     reversed_ = compare(after, before, tmp_path / "reversed").notes

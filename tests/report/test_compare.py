@@ -150,6 +150,7 @@ def test_frames_are_chosen_evenly_and_include_the_talking_ones(before):
     assert choose(on, 8) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_nothing_changed(before, tmp_path):
     summary = compare(before, before, tmp_path)
     assert all(r["change"] in (0.0, None) for r in summary.numbers["headline"])
@@ -188,6 +189,7 @@ def test_a_sample_beside_all_rows_is_a_caution(before, tmp_path):
     assert not any("two ways" in note for note in same)
 
 
+@pytest.mark.slow
 def test_generated_tokens_may_differ(before, tmp_path):
     sketch = scenery()
     sketch.tokens.append(sketch.tokens[-1])

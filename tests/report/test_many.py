@@ -101,6 +101,7 @@ def test_groups_on_the_page_and_in_json(done, three):
     assert "people (below: clips that define the number)" in svg and "Grounding AUC" in svg
 
 
+@pytest.mark.slow
 def test_groups_that_share_clips_are_compared_clip_by_clip(tmp_path, monkeypatch):
     monkeypatch.setattr(MODULE, "sections", lambda _analysis, meanwhile: meanwhile() or [])
     paths = []

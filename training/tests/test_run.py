@@ -70,6 +70,7 @@ def records_of(work: Path) -> list[dict[str, Any]]:
     return [{name: row[name] for name in row if name != "seconds"} for row in Curve(work / "curve.csv").rows()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_small_steps")
 def test_an_interrupted_training_ends_in_the_same_weights(tmp_path: Path) -> None:
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"

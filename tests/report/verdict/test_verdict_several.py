@@ -125,6 +125,7 @@ def test_no_right_answers(judge):
     )
 
 
+@pytest.mark.slow
 def test_a_correction_over_clips(judge):
     wrong, right = ["Cleo"] * 8, ["Ann"] * 8
     runs = clips([0.2] * 8, wrong) + clips([0.4] * 8, right, correction=[bias()])
