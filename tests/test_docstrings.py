@@ -40,6 +40,8 @@ SMALL = {
     "attnscope/correct/notes.py": "sentences of several corrections",
     "attnscope/correct/placing.py": "places of several corrections",
     "attnscope/capture/check/problems.py": "what all checks report",
+    "attnscope/files/reports.py": "names that writers and the index share, and nothing else",
+    "attnscope/report/page/seen.py": "what figures say to those who cannot see them",
     "attnscope/report/page/section.py": "the type that all pages are made of",
     "attnscope/view/extra.py": "asked before anything of a server or a widget can be imported",
     "attnscope/metrics/clips/verdict.py": "the one rule for help, hurt and nothing",

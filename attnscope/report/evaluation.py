@@ -161,7 +161,7 @@ def _beside_controls(own: Mapping[str, Any], controls: Sequence[Mapping[str, Any
     if not applied:
         return "Its controls applied to no question, so that they say nothing."
     if own["verdict"] != MORE:
-        return f"What its {count(len(applied), 'control')} do stands below."
+        return f"What its {'control does' if len(applied) == 1 else f'{len(applied)} controls do'} stands below."
     as_good = [row for row in applied if row["difference"] >= own["difference"]]
     if as_good:
         names = ", ".join(str(row["condition"]).removeprefix("control: ") for row in as_good)

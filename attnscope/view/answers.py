@@ -167,11 +167,13 @@ def _of(cap: Capture, attention: Attention, question: Question) -> Answer:
     of = give[question.what]
     if question.layer is not None:
         return _numbers(of(Look(question.layer, question.head)))
-    total = np.zeros(())
+    total, known = np.zeros(()), np.zeros((), bool)
     for number in cap.layers.tolist():
-        total = total + of(Look(number)).astype(np.float64)
+        own = of(Look(number)).astype(np.float64)
+        here = np.isfinite(own) | (question.what != "maps")  # a cell that one layer hides has a mean over all of them
+        total, known = total + np.where(here, own, 0.0), known | here
         yield
-    return _numbers(total / len(cap.layers))
+    return _numbers(np.where(known, total / len(cap.layers), np.nan))
 
 
 def _frame(cap: Capture, index: int) -> bytes:

@@ -93,7 +93,7 @@ def test_numbers_are_those_of_the_result(tmp_path: Path) -> None:
         ([True] * 12, [True] * 3 + [False] * 9, "The correction helps: +75.0 points"),
         ([True] * 12, [True] * 12, "Controls that gain at least as much: random box."),
         ([True] * 3 + [False] * 9, [True] * 3 + [False] * 9, "The correction shows no difference: +0.0 points"),
-        ([False] * 12, [False] * 12, "What its 1 control do stands below."),
+        ([False] * 12, [False] * 12, "What its control does stands below."),
     ],
 )
 def test_the_verdict_says_what_the_numbers_do(tmp_path: Path, corrected, control, says: str) -> None:

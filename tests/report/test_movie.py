@@ -87,7 +87,7 @@ def test_a_film_is_complete_or_absent(tmp_path):
 
 
 def test_a_report_writes_films_when_asked(before, tmp_path, monkeypatch):
-    monkeypatch.setattr(Output, "figure", lambda _, name, *__: Picture(name, "", "", "", 1))
+    monkeypatch.setattr(Output, "figure", lambda _, name, *__: Picture(name, "", "", "", 1, 1, ""))
     with open_capture(before) as cap:
         out = Output(tmp_path)
         tables = compute_tables([cap], ["run"], 0.5)

@@ -83,6 +83,23 @@ def test_what_a_word_may_not_see_is_not_a_measured_zero(client: Client, document
     assert np.isfinite(late).all()
 
 
+@pytest.mark.parametrize("look", [{}, {"layer": 2}, {"layer": 5, "head": 1}])
+def test_what_a_group_may_not_see_is_not_a_measured_zero_either(
+    client: Client, oracle: Oracle, document: dict[str, Any], look: dict[str, int]
+) -> None:
+    """In one layer, under a window, and over all layers: a cell that no word of a group may see has no number."""
+    view = document["captures"][0]
+    cells = unpacked(document["stages"][0]["cells"]["positions"])
+    maps = client.ask("maps", capture=0, **look).numbers().reshape(len(view["groups"]), len(cells))
+    layers = oracle.layers.tolist()
+    rows = [layers.index(look["layer"])] if look else list(range(len(layers)))
+    for row, group in zip(maps, view["groups"], strict=True):
+        seen = oracle.allowed[rows][:, group["positions"]].any((0, 1))[cells]
+        assert np.array_equal(np.isfinite(row), seen), group["name"]
+    if look == {"layer": 2}:  # it has a window
+        assert np.isnan(maps).any() and np.isfinite(maps).any()
+
+
 @pytest.mark.parametrize("look", [{}, {"layer": 2}, {"layer": 8, "head": 1}])
 def test_maps_and_masses_are_those_of_the_capture(
     client: Client, oracle: Oracle, document: dict[str, Any], look: dict[str, int]

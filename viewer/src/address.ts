@@ -39,7 +39,7 @@ function escaped(value: string): string {
 }
 
 /** What a text asks for, and what of it cannot be. Names and values that are not known are left out, and said. */
-export function parsed(text: string, document: ViewDocument): { state: Partial<State>; ignored: string[] } {
+function parsed(text: string, document: ViewDocument): { state: Partial<State>; ignored: string[] } {
   const state: Partial<State> = {};
   const ignored: string[] = [];
   const given = new Map(text.split("&").filter(Boolean).map(unescaped));

@@ -37,7 +37,7 @@ export function captureIds(document: ViewDocument): string[] {
 }
 
 /** Whether a change between two captures has a meaning: the same people and frames, the same layers and heads. */
-export function comparable(a: CaptureView, b: CaptureView): boolean {
+function comparable(a: CaptureView, b: CaptureView): boolean {
   return a.stage === b.stage && a.heads === b.heads && a.layers.join() === b.layers.join();
 }
 

@@ -3,7 +3,7 @@
 import { captureIds, choices, sameShown } from "./choices";
 import type { Measure } from "./document";
 import { unitInWords } from "./numbers";
-import { isChange, nameOf, shownInWords } from "./shown";
+import { isChange, nameOf, shownInWords, wordOf } from "./shown";
 import type { Source } from "./source";
 import { type Shown, type Store, usePart } from "./state";
 
@@ -104,8 +104,7 @@ export function QueryControl({ source, store }: { source: Source; store: Store }
   const capture = source.document.captures[store.capture.value];
   const groups = capture?.groups ?? [];
   const known = query.kind === "group" && groups.some(({ name }) => name === query.name);
-  const token = query.kind === "token" ? capture?.tokens.find(({ position }) => position === query.position) : undefined;
-  const other = query.kind === "token" ? `the word “${(token?.text ?? "").trim()}”` : `${query.name} (not in this capture)`;
+  const other = query.kind === "token" ? `the word “${wordOf(capture, query.position)}”` : `${query.name} (not in this capture)`;
   if (!groups.length && query.kind === "group") return null; // a capture without maps has nothing to choose
   return (
     <label class="field">

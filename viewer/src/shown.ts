@@ -60,6 +60,12 @@ export function nameOf(capture: CaptureView | undefined): string {
   return capture?.label || capture?.name || "";
 }
 
+/** A token's text for a sentence; of nothing but spaces their escapes. */
+export function wordOf(capture: CaptureView | undefined, position: number): string {
+  const text = capture?.tokens.find((token) => token.position === position)?.text ?? "";
+  return text.trim() || JSON.stringify(text).slice(1, -1) || `position ${position}`;
+}
+
 /** What is shown, in words. */
 export function shownInWords(captures: CaptureView[], shown: Shown): string {
   if ("capture" in shown) return nameOf(captures[shown.capture]);

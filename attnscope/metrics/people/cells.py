@@ -30,7 +30,8 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
         head: A head; all by default.
 
     Returns:
-        [P], unit 1: 1 is uniform attention.
+        [P], unit 1: 1 is uniform attention; NaN for a key that no query of the group may see in any of these layers,
+        which is not 0.
 
     Raises:
         RequestError: If the capture has no such query group.
@@ -41,15 +42,18 @@ def cell_lift(cap: Capture, group: str, layer: int | None = None, head: int | No
     if same is None:
         raise RequestError(f"{cap.path}: no query group '{group}'; it has {', '.join(names) or 'none'}")
     layers = [int(n) for n in cap.layers] if layer is None else [layer]
-    total, even = np.zeros(len(cap.tokens)), Uniform(cap, [same])
+    total, seen, even = np.zeros(len(cap.tokens)), np.zeros(len(cap.tokens), bool), Uniform(cap, [same])
     for number in layers:
         maps = np.asarray(cap.maps(layer=number, head=head, group=same).values, dtype=np.float64)  # [H, P] or [P]
         total += (maps.mean(0) if head is None else maps) / even.of(number)[0]
-    return total / len(layers)
+        seen |= even.seen(number)[0]
+    return np.where(seen, total / len(layers), np.nan)
 
 
 class Uniform:
     """What uniform attention would give a key: of each query group the mean over its queries of 1 / (keys seen).
+
+    A key that no query of a group may see has no attention to compare: its 0 is no measurement.
 
     Args:
         cap: An open capture.
@@ -60,17 +64,26 @@ class Uniform:
         names = cap.query_groups["name"].tolist()
         self._cap = cap
         self._queries = [np.flatnonzero(np.asarray(cap.query_member)[names.index(name)]) for name in groups]
-        self._known: dict[object, NDArray[np.float64]] = {}
+        self._known: dict[object, tuple[NDArray[np.float64], NDArray[np.bool_]]] = {}
 
     def of(self, layer: int) -> NDArray[np.float64]:
         """In a layer, given by its number in the model: [G], NaN of a group without a query."""
+        return self._of_mask(layer)[0]
+
+    def seen(self, layer: int) -> NDArray[np.bool_]:
+        """Keys that some query of each group may see in a layer, [G, P]."""
+        return self._of_mask(layer)[1]
+
+    def _of_mask(self, layer: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         mask = self._cap.mask(layer)
         if mask not in self._known:  # most models have one mask in all layers: it is unfolded once
-            means = [
-                float((1 / np.asarray(self._cap.allowed(layer, queries)).sum(1)).mean()) if len(queries) else np.nan
-                for queries in self._queries
-            ]
-            self._known[mask] = np.array(means, dtype=np.float64)
+            even = np.full(len(self._queries), np.nan)
+            seen = np.zeros((len(self._queries), len(self._cap.tokens)), bool)
+            for row, queries in enumerate(self._queries):
+                if len(queries):
+                    allowed = np.asarray(self._cap.allowed(layer, queries))
+                    even[row], seen[row] = (1 / allowed.sum(1)).mean(), allowed.any(0)
+            self._known[mask] = even, seen
         return self._known[mask]
 
 

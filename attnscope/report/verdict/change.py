@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from attnscope.files import printable
 from attnscope.metrics.people.boxes import quantiles
 from attnscope.metrics.people.gaze import LEVEL
 from attnscope.report.control import same_heads
@@ -110,14 +112,15 @@ def _belief(runs: Sequence[Run], effect: str) -> str:
         return NO_PLAIN
     if effect == NONE:
         return NOTHING
-    if len(runs) < 3 or _touches_less(runs):
+    if len(runs) < 3:
         return OPEN
     before, after, control = runs
-    if effect in (HELPS, HURTS):
-        return CONTRADICTED if control.reading.word == after.reading.word else SUPPORTED
-    if _same(before, control):
-        return SUPPORTED
-    return CONTRADICTED if _same(after, control) else WEAKENED
+    judged = effect in (HELPS, HURTS)
+    if control.reading.word == after.reading.word if judged else _same(after, control):
+        return CONTRADICTED  # also in fewer heads: less was enough
+    if _touches_less(runs):
+        return OPEN
+    return SUPPORTED if judged or _same(before, control) else WEAKENED
 
 
 def _touches_less(runs: Sequence[Run]) -> bool:
@@ -206,6 +209,8 @@ def _acts(runs: Sequence[Run]) -> list[str]:
         return [f"{own}. Its control acted in no head, so it says nothing."]
     shared = len(set(others) & set(places))
     which = f"{count(len(others), 'head')} ({shared} of them the same)" if shared else count(len(others), "other head")
+    if shared == len(others):
+        which = f"{shared} of these heads"
     how = "as strongly" if len(others) == len(places) else "with the same strength"
     return [f"{own}. Its control acts {how} in {which}{to}."]
 
@@ -265,9 +270,8 @@ def _control(runs: Sequence[Run]) -> list[str]:
     if not any("whose" in (item.get("defaults") or {}) for item in after.correction):
         methods = listed([str(item.get("method")) for item in after.correction])
         return [f"There is no ready control of {methods}, which chooses nothing by the boxes of people."]
-    return [
-        f"To run one: attnscope correct {before.path.name} --correction correction.json --control wrong-speaker -o out/"
-    ]
+    file = quote(printable(before.path.name))
+    return [f"To run one: attnscope correct {file} --correction correction.json --control wrong-speaker -o out/"]
 
 
 def _limits(before: Capture, threshold: float) -> Statement:

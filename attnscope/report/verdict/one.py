@@ -109,7 +109,7 @@ def _beside(reading: Reading, look: Gaze) -> list[str]:
     if reading.corrected:
         what = " + ".join(reading.methods)
         sentences.append(f"What heads of {layers(reading.corrected)} attend to is in part what {what} drew them to.")
-    away = [(list(look.hidden), "no cell in the frames shown, so it cannot look there")]
+    away = [(list(look.hidden), "no cell in the frames shown, so no attention on it can be counted")]
     named = dict.fromkeys([reading.expected_person, reading.answered_person])
     boxless = [name for name in named if name is not None and name not in (*look.names, *look.hidden)]
     for names, what in (*away, (boxless, "no box, so whether it looks there is not known")):
@@ -172,7 +172,8 @@ def _places(reading: Reading, look: Gaze, first: str) -> list[str]:
         sentences.append(f"In no single layer does {who} lead as clearly.")
     lift = float(look.lift[at])
     even = "what attention spread evenly over all it may see would give"
-    over = f"{who}'s cells get {lift:.2g} times {even}"
+    times = f"{lift:.0f}" if lift >= 10 else f"{lift:.2g}"
+    over = f"{who}'s cells get {times} times {even}"
     whole = len(look.layers) == reading.depth
     where = "Over all layers" if whole else f"Over the {count(len(look.layers), 'recorded layer')}"
     sentences.append(f"{where}, {over}." if lift >= 1 else f"Even so, {over}: less than that.")

@@ -165,8 +165,10 @@ def _on_corrections(
         else:
             texts.append(f"{label} is not shown to change how many answers are right: {numbers}.")
         facts[label] = {"decision": word, **records(pd.DataFrame([row]))[0]}
-    made = count(len(sets) - 1, "correction")
-    lead = f"These captures were made under {made}, each compared with {base} captures of the same clips."
+    beside = f"compared with {base} captures of the same clips."
+    if len(texts) == 1:
+        return Statement(CORRECTION, texts[0], (f"The correction is {beside}",)), facts
+    lead = f"{len(texts)} corrections were run, each {beside}"
     return Statement(CORRECTION, lead, tuple(texts)), facts
 
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 MOST = 8  # people who get a row; those who matter come first
 BEFORE, AFTER, CONTROL = "Before", "Correction", "Control"
+HOW = (
+    "The bars are shares from 0 to 100 %, the upright line is chance. A share compares the attention per cell, so that "
+    "a large box has no advantage. All who have a box count as people, things too."
+)
 
 
 def trial(caps: Sequence[Capture], readings: Sequence[Reading]) -> Trial:
@@ -35,7 +39,7 @@ def trial(caps: Sequence[Capture], readings: Sequence[Reading]) -> Trial:
         rows = {"Answer": _answers(readings), **rows}
     if len(caps) > 1 and caps[1].correction:
         rows["What is changed"] = _acts(caps)
-    notes = ["The bars are shares from 0 to 100 %, the upright line is chance."] if people else []
+    notes = [HOW] if people else []
     if left_out:
         notes.append(
             f"{count(left_out, 'person', 'people')} with less attention {'is' if left_out == 1 else 'are'} left out."

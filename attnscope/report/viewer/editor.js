@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources dff295aa7a25ad592cb1d3b61e458f68f8f25a0690286b08f256ef9ea224a4d6 body ac542625c031e032505cb846ca6c4c22cdd35eb9b22ed872c014f318ca5d57c2
+// The viewer of attnscope, built by `make viewer`. sources f2e74329f6d0d006f0199622ffc6faf15d75720923c460b77bd72699c635d0f9 body ac542625c031e032505cb846ca6c4c22cdd35eb9b22ed872c014f318ca5d57c2
 /*! @preact/signals
 The MIT License (MIT)
 

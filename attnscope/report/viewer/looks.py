@@ -65,7 +65,7 @@ class Attention:
     # ---- maps
 
     def maps(self, look: Look) -> Floats:
-        """Lift of every group on every cell, [G, T]; NaN where it is not defined.
+        """Lift of every group on every cell, [G, T]; NaN where no layer of the look lets the group see the cell.
 
         Raises:
             RequestError: If the capture has no such layer or head.
@@ -73,28 +73,32 @@ class Attention:
         """
         numbers = self._numbers(look)
         total = np.zeros((len(self.names), len(self.shown.cells)))
+        seen = np.zeros(total.shape, bool)
         for number in numbers:
             total += self._of_layer(number, self._read(number, look.head))[0 if look.head is not None else -1]
-        return (total / len(numbers)).astype(np.float32)
+            seen |= self._seen(number)
+        return np.where(seen, total / len(numbers), np.nan).astype(np.float32)
 
     def scan(self, looks: Sequence[Look]) -> Scan[Floats]:
         """The maps of many looks in one pass, [V, G, T]."""
         out = np.full((len(looks), len(self.names), len(self.shown.cells)), np.nan, dtype=np.float32)
-        total = np.zeros(out.shape[1:])
+        total, ever = np.zeros(out.shape[1:]), np.zeros(out.shape[1:], bool)
         layers = self.cap.layers.tolist()
 
         def take(row: int, maps: NDArray[np.float32]) -> None:
             own = [(v, look) for v, look in enumerate(looks) if look.layer == layers[row]]
             some = sorted({look.head for _, look in own if look.head is not None})
             lifts = self._of_layer(layers[row], maps, some)
+            seen = self._seen(layers[row])
             np.add(total, lifts[-1], out=total)
+            np.logical_or(ever, seen, out=ever)
             for v, look in own:
-                out[v] = lifts[-1 if look.head is None else some.index(look.head)]
+                out[v] = np.where(seen, lifts[-1 if look.head is None else some.index(look.head)], np.nan)
 
         def result() -> Floats:
             for v, look in enumerate(looks):
                 if look.layer is None:
-                    out[v] = total / len(layers)
+                    out[v] = np.where(ever, total / len(layers), np.nan)
             return out
 
         return Scan(self.names, take, result)
@@ -102,6 +106,10 @@ class Attention:
     def _read(self, number: int, head: int | None) -> NDArray[np.float32]:
         maps = np.asarray(self.cap.maps(layer=number, head=head, group=self.names).values, np.float32)
         return maps if head is None else maps[None]
+
+    def _seen(self, number: int) -> NDArray[np.bool_]:
+        """Cells that some query of each group may see in a layer, [G, T]."""
+        return self._uniform.seen(number)[:, self.shown.cells]
 
     def _of_layer(self, number: int, maps: NDArray[np.float32], heads: Sequence[int] | None = None) -> NDArray[Any]:
         """Lifts of some heads of [H, G, P] on the cells, and last those of the mean, [heads + 1, G, T], in float64."""

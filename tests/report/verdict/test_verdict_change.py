@@ -192,9 +192,15 @@ def test_without_maps_the_answers_are_still_judged(judge):
 def test_a_control_that_touches_less_says_nothing(judge):
     verdict = judge(*HELPS, "Cleo", other=bias("everyone", active=[(1, (0,))]))
     assert "Its control acted in fewer heads, so whether to believe in the correction is open." in lead(verdict)
-    assert "Its control acts with the same strength in 1 head (1 of them the same)" in text(verdict)
+    assert "Its control acts with the same strength in 1 of these heads" in text(verdict)
     verdict = judge(*HELPS, "Cleo", other=bias("everyone", active=[]))
     assert verdict.facts["belief"] == "open" and "acted in no head, so it says nothing." in text(verdict)
+
+
+def test_a_control_that_does_the_same_in_fewer_heads_contradicts(judge):
+    verdict = judge(*HELPS, "Ann", other=bias("everyone", active=[(1, (0,))]))
+    assert verdict.facts["belief"] == "contradicted"
+    assert "but its control turns it right too. Do not believe in the correction." in lead(verdict)
 
 
 def test_a_first_capture_that_was_corrected_is_said(tmp_path):

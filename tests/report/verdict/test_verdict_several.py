@@ -133,7 +133,10 @@ def test_a_correction_over_clips(judge):
     assert "Without a correction, the model answers 0 of 8 questions right" in text(verdict, "answer")
     assert verdict.facts["condition"] == "plain"
     own = text(verdict, "correction")
-    assert "social-bias helps: right answers 0 % before, 100 % after, 8 clips, p = " in own
+    assert own.startswith(
+        "social-bias helps: right answers 0 % before, 100 % after, 8 clips, p = "
+    )  # as an index has it
+    assert "The correction is compared with plain captures of the same clips." in own
     runs = clips([0.2] * 8, wrong) + clips([0.4] * 8, ["Ann", *wrong[1:]], correction=[bias()])
     assert "social-bias is not shown to change how many answers are right" in text(judge(runs), "correction")
     runs = clips([0.2] * 3, wrong[:3]) + clips([0.4] * 3, right[:3], correction=[bias()])

@@ -1,7 +1,7 @@
 // The numbers of the overlay that is shown, cell by cell, as CSV.
 
 import { lookInWords } from "../grid/values";
-import { nameOf, shownInWords } from "../shown";
+import { nameOf, shownInWords, wordOf } from "../shown";
 import type { Source } from "../source";
 import { integersOf, floatsOf } from "../sources/packed";
 import { liftOf, reasonOf, sameWord } from "../stage/numbers";
@@ -56,6 +56,6 @@ export function captionOf(source: Source, state: State): string {
   const words =
     query.kind === "group"
       ? (capture?.groups.find(({ name }) => name === query.name)?.title ?? query.name)
-      : `the word “${(capture?.tokens.find(({ position }) => position === query.position)?.text ?? "").trim()}” (position ${query.position})`;
+      : `the word “${wordOf(capture, query.position)}” (position ${query.position})`;
   return `Attention of ${words}; ${lookInWords(state.look)}; ${shownInWords(document.captures, state.shown) || capture?.name || ""}`;
 }

@@ -26,7 +26,7 @@ interface HeadRow {
 }
 
 /** The columns and rows of a measure; none where a capture does not have it. */
-export function headTable(document: ViewDocument, shown: Shown, measure: Measure): { columns: Column[]; rows: HeadRow[] } {
+function headTable(document: ViewDocument, shown: Shown, measure: Measure): { columns: Column[]; rows: HeadRow[] } {
   const of = "capture" in shown ? [shown.capture] : [shown.from, shown.to];
   const known = of.map((at) => ({ name: nameOf(document.captures[at]), heads: headsOf(document.captures[at], measure.id) }));
   const first = known[0]?.heads;

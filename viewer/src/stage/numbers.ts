@@ -3,7 +3,7 @@
 import type { CaptureView, Key, Look, ViewDocument } from "../document";
 import { lookInWords } from "../grid/values";
 import { type Loaded, useLoaded } from "../loading";
-import { isChange, nameOf, shownTable } from "../shown";
+import { isChange, nameOf, shownTable, wordOf } from "../shown";
 import type { Source, Table } from "../source";
 import type { Query, Shown } from "../state";
 import { changeScale, ratioScale, type Scale, shareScale } from "./scale";
@@ -40,7 +40,7 @@ const lookKey = (look: Look) => `${look.layer}.${look.head}`;
 const queryKey = (query: Query) => (query.kind === "group" ? `g${query.name}` : `t${query.position}`);
 
 /** Captures whose numbers a choice is about. */
-export function capturesOf(shown: Shown): number[] {
+function capturesOf(shown: Shown): number[] {
   return "capture" in shown ? [shown.capture] : [shown.from, shown.to];
 }
 
@@ -102,7 +102,9 @@ function differentWords(document: ViewDocument, shown: Shown, query: Query): str
   const words = capturesOf(shown).map((at) => {
     const capture = document.captures[at];
     const word = wordIn(capture, query);
-    return `${word === undefined ? "no word" : `“${word.trim() || JSON.stringify(word).slice(1, -1)}”`} in ${nameOf(capture)}`;
+    const [position] = positionsOf(capture, query);
+    const text = word === undefined || position === undefined ? "no word" : `“${wordOf(capture, position)}”`;
+    return `${text} in ${nameOf(capture)}`;
   });
   return `These are different words: ${words.join(", ")}. There is no change from one to the other.`;
 }
@@ -159,8 +161,9 @@ async function lookersOf(
     if (key < 0) return;
     const mean = (table: Table) =>
       rows.reduce((sum, row) => sum + (table.values[row * table.columns + key] ?? NaN), 0) / rows.length;
-    values[i] = mean(masses);
     const even = uniform ? mean(uniform) : NaN;
+    if (uniform && !(even > 0)) return; // they may see none of these cells: nothing to look at
+    values[i] = mean(masses);
     if (even > 0) values[people.length + i] = mean(masses) / even;
   });
   return { rows: 2, columns: people.length, values };

@@ -5,7 +5,7 @@ import { useCallback, useMemo, useState } from "preact/hooks";
 import type { CaptureView, Stage } from "../document";
 import { lookInWords } from "../grid/values";
 import { number, signed } from "../numbers";
-import { isChange, shownInWords } from "../shown";
+import { isChange, shownInWords, wordOf } from "../shown";
 import type { Source } from "../source";
 import { type Query, type Store, usePart } from "../state";
 import { cellsOf } from "./cells";
@@ -222,10 +222,4 @@ function names(people: (string | null)[]): string {
 function queryName(capture: CaptureView | undefined, query: Query): string {
   if (query.kind === "token") return `the word “${wordOf(capture, query.position)}”`;
   return capture?.groups.find(({ name }) => name === query.name)?.title ?? query.name;
-}
-
-/** A token's text for a sentence. */
-export function wordOf(capture: CaptureView | undefined, position: number): string {
-  const text = capture?.tokens.find((token) => token.position === position)?.text ?? "";
-  return text.trim() || JSON.stringify(text).slice(1, -1) || `position ${position}`;
 }

@@ -50,7 +50,7 @@ export function People({ stage, store, preview, lookers, change }: Props) {
           const known = !Number.isNaN(lift) || !Number.isNaN(mass);
           const text = Number.isNaN(lift)
             ? change
-              ? signed(100 * mass) + " %"
+              ? `${signed(100 * mass)} points`
               : percent(mass)
             : `${change ? signed(lift) : number(lift)} ×`;
           return (

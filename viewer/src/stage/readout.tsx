@@ -24,7 +24,7 @@ export function Readout({ stage, frame, cell, overlay, change, pinned, onCell }:
   const cells = cellsOf(stage);
   const text = cell < 0 ? null : cellText(stage, frame, cell, overlay, change);
   const top = useMemo(() => (overlay ? extreme(overlay.values) : -1), [overlay]);
-  const least = top >= 0 && overlay?.values[top] === 0; // a change of which there is none
+  const least = top >= 0 && overlay?.values[top] === 0; // there is none, or no change of it
   const first = Math.max(0, cells.first[top] ?? 0);
   return (
     <div class="stage-readout">
@@ -40,7 +40,7 @@ export function Readout({ stage, frame, cell, overlay, change, pinned, onCell }:
             : "No token of this prompt has a place on the frames, so that nothing can be drawn on them."}
         </p>
       )}
-      {!text && least && <p>No cell changes.</p>}
+      {!text && least && <p>{change ? "No cell changes." : "No cell gets any attention."}</p>}
       {!text && top >= 0 && !least && (
         <p>
           The cell {change ? "that changes most" : "with the most attention"} has{" "}

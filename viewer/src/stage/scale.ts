@@ -68,7 +68,7 @@ function rgb(hex: string): Color {
 }
 
 /** The number that a share of the numbers lies below, as numpy's percentile gives it; NaN of none. */
-export function percentile(sorted: Float32Array, share: number): number {
+function percentile(sorted: Float32Array, share: number): number {
   if (!sorted.length) return NaN;
   const place = (share / 100) * (sorted.length - 1);
   const at = Math.floor(place);
@@ -131,7 +131,7 @@ export function level(scale: Scale, value: number): number {
 }
 
 /** Colour and opacity at a place of a scale. */
-export function shade(kind: Kind, at: number): [...Color, number] {
+function shade(kind: Kind, at: number): [...Color, number] {
   const stops = STOPS[kind];
   const place = at * (stops.length - 1);
   const before = Math.min(Math.floor(place), stops.length - 2);

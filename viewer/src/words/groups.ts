@@ -25,7 +25,7 @@ export function turnsOf(stage: Stage, capture: CaptureView): TurnWords[] {
 }
 
 /** How many tokens write the speaker's name and the colon before a turn's text; 0 where the prompt has no such label. */
-export function labelLength(tokens: Token[], speaker: string | null): number {
+function labelLength(tokens: Token[], speaker: string | null): number {
   if (!speaker) return 0;
   let text = "";
   for (let at = 0; at < tokens.length; at += 1) {

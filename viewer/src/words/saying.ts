@@ -3,7 +3,7 @@
 import type { CaptureView, Look, Stage } from "../document";
 import { lookInWords } from "../grid/values";
 import { number, percent, signed } from "../numbers";
-import { isChange } from "../shown";
+import { isChange, wordOf } from "../shown";
 import type { Source } from "../source";
 import type { State } from "../state";
 import { cellsOf } from "../stage/cells";
@@ -11,8 +11,7 @@ import { isEmbedded, visualKey, type Words } from "../stage/numbers";
 
 /** A word as it is quoted. */
 export function quoted(capture: CaptureView, position: number): string {
-  const text = capture.tokens.find((token) => token.position === position)?.text ?? "";
-  return `“${text.trim() || JSON.stringify(text).slice(1, -1)}”`;
+  return `“${wordOf(capture, position)}”`;
 }
 
 /** What is known of a word: how much of its attention is on the video or a person. */
@@ -27,8 +26,9 @@ export function saying(
   const word = quoted(capture, position);
   const whose = person === null ? "the video" : `the cells of ${person}`;
   const first = cellsOf(stage).positions[0];
-  if (first !== undefined && position < first) return `${word} comes before the video and cannot look at it.`;
   const row = words?.positions.get(position);
+  const looks = row !== undefined && (words?.mass[row] ?? NaN) > 0; // some models let words look ahead
+  if (first !== undefined && position < first && !looks) return `${word} comes before the video and cannot look at it.`;
   if (!words || row === undefined) return `${word}: how much it looks at ${whose} is not known.`;
   const [mass, lift] = [words.mass[row] ?? NaN, words.lifts[row] ?? NaN];
   if (Number.isNaN(mass) && isChange(state.shown)) {
