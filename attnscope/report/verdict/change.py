@@ -155,7 +155,8 @@ def _on_correction(runs: Sequence[Run], effect: str, belief: str) -> Statement:
         lead = f"No correction is recorded in the second capture, so there is none to judge; {does}."
         return Statement(CORRECTION, lead, (_answers(runs),))
     details, numbers = (*_acts(runs), *_control(runs)), (_answers(runs), *_looks(runs))
-    if belief == NO_PLAIN:
+    if belief == NO_PLAIN:  # nor has a control anything to be held against
+        details = tuple(_acts(runs))
         lead = "The first capture was itself made under a correction, so the second one cannot be judged by itself."
         return Statement(CORRECTION, lead, details, numbers)
     words, does = (before.reading.word, after.reading.word), _DOES[effect]
@@ -244,7 +245,7 @@ def _looks(runs: Sequence[Run]) -> list[str]:
         moved = [_moved(runs[0], run, person) for run in runs[1:]]
         ways = [_way(move) for move in moved]
         whose = f"{name_of(person)}'s share of the attention to people ({share(moved[0]['before'])} before)"
-        beside = f" and {ways[1]} under the control" if len(ways) > 1 else ""
+        beside = f"; under the control it {ways[1]}" if len(ways) > 1 else ""
         sentences.append(f"{whose} {ways[0]}{beside}.")
     return sentences
 
@@ -271,7 +272,8 @@ def _control(runs: Sequence[Run]) -> list[str]:
         methods = listed([str(item.get("method")) for item in after.correction])
         return [f"There is no ready control of {methods}, which chooses nothing by the boxes of people."]
     file = quote(printable(before.path.name))
-    return [f"To run one: attnscope correct {file} --correction correction.json --control wrong-speaker -o out/"]
+    command = f"attnscope correct {file} --correction correction.json --control wrong-speaker -o out/"
+    return [f"Run one with “{command}”."]
 
 
 def _limits(before: Capture, threshold: float) -> Statement:

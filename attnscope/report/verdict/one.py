@@ -109,7 +109,7 @@ def _beside(reading: Reading, look: Gaze) -> list[str]:
     if reading.corrected:
         what = " + ".join(reading.methods)
         sentences.append(f"What heads of {layers(reading.corrected)} attend to is in part what {what} drew them to.")
-    away = [(list(look.hidden), "no cell in the frames shown, so no attention on it can be counted")]
+    away = [(list(look.hidden), "no cell in the frames shown, so attention there cannot be counted")]
     named = dict.fromkeys([reading.expected_person, reading.answered_person])
     boxless = [name for name in named if name is not None and name not in (*look.names, *look.hidden)]
     for names, what in (*away, (boxless, "no box, so whether it looks there is not known")):

@@ -117,9 +117,11 @@ def test_the_numbers_of_all_three_runs(judge):
     assert "Its control acts as strongly in the same heads, but draws to the cells of everybody." in own
     # means over both layers: Ben 0.125 of 0.725 before; (0.2 + 0.7) / 2 of (0.6 + 0.9) / 2 after
     assert (
-        "Ben's share of the attention to people (17 % before) rises to 60 % and hardly moves under the control." in own
+        "Ben's share of the attention to people (17 % before) rises to 60 %; under the control it hardly moves." in own
     )
-    assert "Cleo's share of the attention to people (55 % before) falls to 20 % and hardly moves under" in own
+    assert (
+        "Cleo's share of the attention to people (55 % before) falls to 20 %; under the control it hardly moves." in own
+    )
     moved = verdict.facts["attention_change"]
     assert moved["after"]["Ben"]["after"] == pytest.approx(0.45 / 0.75) and moved["after"]["Ben"]["moves"] is True
     assert moved["control"]["Ben"]["change"] == 0 and moved["control"]["Ben"]["moves"] is False
@@ -215,7 +217,7 @@ def test_a_first_capture_that_was_corrected_is_said(tmp_path):
     assert lead(verdict).startswith("The first capture was itself made under a correction")
     assert verdict.statements[0].lead.startswith("Under social-bias, asked “Who does Ben ask?”, the model answers")
     assert verdict.statements[1].lead.startswith("Under social-bias, it confuses")
-    assert verdict.facts["belief"] == "no plain run"
+    assert verdict.facts["belief"] == "no plain run" and "attnscope correct" not in text(verdict)
     acts = {row.title: [cell.text for cell in row.cells] for row in verdict.trial.rows["What is changed"]}
     assert acts["In heads"][0] == "2 heads (layer 1: all heads)" and acts["Drawn to"][0] == "the cells of everybody"
 

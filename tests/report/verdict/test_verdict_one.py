@@ -206,7 +206,7 @@ def test_people_out_of_sight_are_named_and_confused_with_nobody(judge):
     looks: Any = (({"Ben": 0.2, "Cleo": 0.6},),)
     verdict = judge(looks, sketch=sketch)
     assert list(verdict.facts["attention"]["people"]) == ["Ben", "Cleo"] and verdict.facts["attention"]["chance"] == 0.5
-    assert "Ann has no cell in the frames shown, so no attention on it can be counted." in text(verdict, "attention")
+    assert "Ann has no cell in the frames shown, so attention there cannot be counted." in text(verdict, "attention")
     assert "A share compares the attention per cell" in verdict.trial.note and "things too." in verdict.trial.note
     assert verdict.facts["confused"] == "Cleo" and verdict.facts["attention"]["out_of_sight"] == ["Ann"]
     sketch.scene["answer"] = "Ann"  # with Ann she could not be confused: nobody could look at Ann
