@@ -273,7 +273,7 @@ def _control(runs: Sequence[Run]) -> list[str]:
         return [f"There is no ready control of {methods}, which chooses nothing by the boxes of people."]
     file = quote(printable(before.path.name))
     command = f"attnscope correct {file} --correction correction.json --control wrong-speaker -o out/"
-    return [f"Run one with “{command}”."]
+    return [f"Run a control with “{command}”."]
 
 
 def _limits(before: Capture, threshold: float) -> Statement:
