@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources f2e74329f6d0d006f0199622ffc6faf15d75720923c460b77bd72699c635d0f9 body 1afecda12cee0fc4df67606cc637576ef200b6c240c4a9692a5afe8b0d969dbe
+// The viewer of attnscope, built by `make viewer`. sources 96170fa01f7de21e45f41e7da95f595528793ff60165a1efc22a1845b13d7218 body 1afecda12cee0fc4df67606cc637576ef200b6c240c4a9692a5afe8b0d969dbe
 /*! @preact/signals
 The MIT License (MIT)
 

@@ -101,7 +101,7 @@ export function Question({ store }: { store: Store }) {
             <>
               Right answer: <b>{item.answer}</b>{" "}
               <button type="button" class="small" onClick={() => change({ answer: null })}>
-                None is right
+                Mark none
               </button>
             </>
           )}
