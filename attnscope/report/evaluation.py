@@ -156,7 +156,7 @@ def _on_correction(compared: Sequence[Mapping[str, Any]]) -> Statement:
 def _beside_controls(own: Mapping[str, Any], controls: Sequence[Mapping[str, Any]]) -> str:
     """What the controls gain beside a correction; whether they differ from it is not tested, and that is said."""
     if not controls:
-        return "No control was run (--controls): what the correction does may have another cause."
+        return "No control was run: what the correction does may have another cause."
     applied = [row for row in controls if row["applied"]]
     if not applied:
         return "Its controls applied to no question, so that they say nothing."

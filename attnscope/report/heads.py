@@ -135,7 +135,7 @@ def judge(chosen: HeadList, table: pd.DataFrame) -> Verdict:
     if effects:
         statements.append(_on_effects(chosen))
     else:
-        text = "No head was cut: attention mass is not causal importance (--knockout cuts each head)."
+        text = "No head was cut: attention mass is not causal importance."
         statements.append(Statement(CAUSE, text))
     clips = f"The order is of {count(chosen.clips, 'clip')}."
     if chosen.clips == 1:

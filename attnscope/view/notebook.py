@@ -118,7 +118,7 @@ def view(captures: Sequence[Capture], layer: int | None, head: int | None) -> Vi
     first = captures[0]
     address = ""
     if head is not None and layer is None:
-        raise RequestError.of("head", head, "needs a layer")
+        raise RequestError(f"head {head} needs a layer")
     if layer is not None:
         first.mask(layer)
         address = f"layer={layer}"

@@ -6,6 +6,7 @@ Each is made when first asked for, once for all processes of a test run.
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable
 from functools import cached_property
@@ -29,6 +30,14 @@ def command(*words: object) -> None:
     assert done.exit_code == 0, f"attnscope {' '.join(map(str, words))}:\n{done.stderr}"
 
 
+def _clear(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 class Made:
     """Captures and pages by name, in one folder."""
 
@@ -41,7 +50,8 @@ class Made:
         path = self.folder / name
         with (self.folder / ".made" / name).open("a+") as done:
             fcntl.flock(done, fcntl.LOCK_EX)
-            if not done.tell():
+            if not done.seek(0, os.SEEK_END):  # its size now: another process may have written while this one waited
+                _clear(path)  # what a try that was cut has left
                 make(path)
                 done.write("made")
         return path

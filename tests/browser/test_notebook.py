@@ -176,7 +176,7 @@ def test_the_document_holds_its_frames_and_no_address(cell: Cell) -> None:
 def test_what_cannot_be_viewed_is_said(made: Made, tmp_path: Path) -> None:
     with attnscope.open(made.before()) as cap:
         for look, reason in (
-            ({"head": 1}, "^head=1: needs a layer$"),
+            ({"head": 1}, "^head 1 needs a layer$"),
             ({"layer": 99}, "layer 99 is not in the capture"),
             ({"layer": 2, "head": 8}, "head 8 is not in the capture; it has heads 0-7$"),
         ):

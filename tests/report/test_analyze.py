@@ -253,8 +253,11 @@ def test_a_failed_check_is_shown(tmp_path):
     }
     summary = analyze(draw(tmp_path / "run.h5", room(), check=check), tmp_path / "out")
     text = " ".join(assert_self_contained(summary.report).text)
-    assert "FAILED" in text and "logits: 0.5 (tolerance 0.0001), FAILED" in text
-    assert any("self-check FAILED" in note for note in summary.notes)
+    warning = "The self-check FAILED: do not trust these numbers."
+    assert warning in summary.notes
+    assert f"Read this first {warning} Verdict" in text  # before everything else, and in no fold
+    assert "<details" not in summary.report.read_text().partition(warning)[0]
+    assert "self-check FAILED logits: 0.5 (tolerance 1.00e−4), FAILED" in text
 
 
 def test_refusals(before, tmp_path):

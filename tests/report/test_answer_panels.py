@@ -176,10 +176,10 @@ def compared(before, after, tmp_path_factory):
 
 def test_a_comparison_shows_the_answer_before_after_and_the_change(compared):
     page = [name for name in shown(compared) if name.startswith("answer")]
-    frames = ["answer_overlay_mean_change", "answer_overlay_most_changed_change"]
-    assert page == ["answer_lift_change", "answer_share_change", *frames]
-    first = ["heads_touched", "speaker_matrix_change", "speaker_consistency_live_change"]
-    assert shown(compared)[:3] == first  # the correction was about words
+    first = ["answer_lift_change", "answer_share_change", "answer_overlay_most_changed_change"]
+    assert page == [*first, "answer_overlay_mean_change"]
+    after = ["heads_touched", "speaker_matrix_change", "speaker_consistency_live_change"]
+    assert shown(compared)[:6] == [*first, *after]  # what carries the verdict; then words, which the correction changed
     for name, wanted in {
         "answer_lift_change": ["Before", "After", "Change", "outlined: the 2 heads corrected", "lift over uniform"],
         "answer_share_change": ["Before", "After", "Change", "Ben (asked)", "change of the share"],
@@ -208,8 +208,8 @@ def test_the_answer_comes_first_if_the_correction_acted_on_it(before, tmp_path):
     changed = social_bias(rows="utterances, answer")
     path = draw(tmp_path / "after.h5", sketch, attention(sketch, 3.0), numbers=[0, 1, 4], correction=[changed])
     summary = compare(before, path, tmp_path / "out")
-    frames = ["answer_overlay_mean_change", "answer_overlay_most_changed_change"]
-    assert shown(summary)[:3] == ["heads_touched", *frames]
+    first = ["answer_overlay_most_changed_change", "answer_lift_change", "answer_share_change"]
+    assert shown(summary)[:5] == [*first, "heads_touched", "answer_overlay_mean_change"]  # the answer's own, then words
     text = assert_self_contained(summary.report).text
     assert text.index(TITLE) < text.index("Speakers")
 

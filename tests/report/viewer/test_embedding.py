@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import h5py
+import numpy as np
 import pytest
 from markupsafe import Markup
 
@@ -20,6 +21,7 @@ from attnscope.report.viewer.colors import CONTRAST, DARK, LIGHT, contrast, read
 from attnscope.report.viewer.document import view_document
 from attnscope.report.viewer.embedding import Embedded, embed, escaped, viewer
 from tests.metrics.sketch import draw, room
+from tests.report.conftest import answer, attention, scenery
 from tests.report.pages import assert_self_contained, document_of
 
 HOSTILE = '<b>Eve</b> "&" \'--></script><script>alert(1)</script><!-- x'
@@ -62,7 +64,12 @@ def test_hostile_texts_in_every_field_stay_texts(tmp_path: Path) -> None:
     assert "<b>Eve</b>" in document["stages"][0]["question"]
 
 
-def test_pages_hold_what_was_computed(before: Path, after: Path, tmp_path: Path) -> None:
+def test_pages_hold_what_was_computed(after: Path, tmp_path: Path) -> None:
+    sketch = scenery()
+    weights = attention(sketch)
+    weights[:, :, len(sketch.tokens) - sketch.generated - 1] *= np.where(sketch.cells_of("Cleo"), 60.0, 1.0)
+    weights /= weights.sum(-1, keepdims=True)
+    before = draw(tmp_path / "before.h5", sketch, weights, numbers=[0, 1, 4], answer=answer("Cleo", -1.0, -2.0, -0.1))
     report = compare(before, after, tmp_path / "out").report
     page = assert_self_contained(report)
     assert {"attnscope-viewer", "attnscope-view"} <= page.ids
@@ -71,7 +78,8 @@ def test_pages_hold_what_was_computed(before: Path, after: Path, tmp_path: Path)
     with open_capture(before) as first, open_capture(after) as second:
         facts = of_change(first, second).facts
         own = view_document([first, second], labels=["before", "after"], facts=facts)
-    assert ("first" in document) == (facts["before"]["looks_most_at"] is not None)
+    assert facts["before"]["looks_most_at"] == "Cleo"  # so the viewer begins with her
+    assert document["first"]["measure"] == "answer_lift:Cleo"
     assert document == json.loads(json.dumps(own))
 
 
