@@ -11,6 +11,7 @@ from benchmarks.page import write_part
 from benchmarks.reading_capture import Shape, write
 
 
+@pytest.mark.slow
 def test_every_kind_of_click_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shape = Shape(2, 4, 2, 8, "bfloat16", 100)
     monkeypatch.setattr(clicks, "SHAPE", shape)

@@ -24,6 +24,7 @@ def test_a_part_is_added_then_replaced_and_the_others_stay(tmp_path):
     assert page.read_text() == "\n".join(parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["roundtable", "corrections"])
 def test_a_page_comes_out_again_from_its_stored_tables(tmp_path: Path, study: str) -> None:
     shutil.copytree(DOCS / "data", tmp_path / "data")

@@ -64,6 +64,7 @@ def items(work: Path) -> list[Item]:
     return choose([clips], 2, 1)[clips]
 
 
+@pytest.mark.slow
 def test_a_job_answers_as_evaluate_does_and_looks_as_captures_do(
     work: Path, models: tuple[Model, Model], items: list[Item]
 ) -> None:

@@ -15,6 +15,7 @@ PAGES = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 DARK = [False, pytest.param(True, marks=pytest.mark.slow)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PAGES)
 @pytest.mark.parametrize("dark", DARK, ids=["light", "dark"])
 def test_axe_finds_nothing_serious(kind: str, dark: bool, made: Made, open_page: Open) -> None:

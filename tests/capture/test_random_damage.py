@@ -42,6 +42,7 @@ def judge(lines: list[dict[str, str]]) -> None:
     assert set(refused) == set(KINDS), refused  # each kind of damage was met
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="forks")
 def test_some_random_damage(tmp_path: Path) -> None:
     build(tmp_path / "original.h5", layers=2, heads=2, prompt=45, frames=3, speakers=1, window=20, explicit=True)

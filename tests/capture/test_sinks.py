@@ -23,6 +23,7 @@ def by_hand(attention: np.ndarray, queries: np.ndarray) -> np.ndarray:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["internvl", "qwen2_5_vl"])
 def test_every_query_that_is_not_visual_judges_and_text_alone_would_not_do(family, checkpoint, drawn, tmp_path):
     loaded = attnscope.load(str(checkpoint(family)), dtype="float32")

@@ -365,7 +365,7 @@ def test_inspecting_needs_no_tables() -> None:
     "words",
     [
         ["validate", "run.h5"],
-        ["analyze", "run.h5", "-o", "out"],
+        pytest.param(["analyze", "run.h5", "-o", "out"], marks=pytest.mark.slow),
         pytest.param(["compare", "run.h5", "after.h5", "-o", "out"], marks=pytest.mark.slow),
     ],
 )

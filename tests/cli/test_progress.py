@@ -30,8 +30,8 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(  # correct draws the page of compare
-    "words", [pytest.param(words, marks=[pytest.mark.slow] * words.startswith("compare")) for words in COMMANDS]
+@pytest.mark.parametrize(
+    "words", [pytest.param(words, marks=[pytest.mark.slow] * words.endswith("-o out")) for words in COMMANDS]
 )
 @pytest.mark.usefixtures("here")
 def test_commands_say_how_far_they_are(words: str, cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:

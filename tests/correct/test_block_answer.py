@@ -30,6 +30,7 @@ def scene(tmp_path_factory):
     return next((folder / "scenes").glob("*-target.json"))
 
 
+@pytest.mark.slow
 def test_it_is_the_answer_that_a_rerun_stores(model, scene, tmp_path):
     correction = attnscope.SocialBias(**DRAWN_TO_THE_ASKED)
     attnscope.capture(model, scene, tmp_path / "before.h5").close()

@@ -91,6 +91,7 @@ def test_a_corrected_capture_is_not_corrected_again(before, tmp_path):
         rerun(tmp_path / "after.h5", EVERYWHERE, tmp_path / "again.h5")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_command_takes_rows_whose_cells_heads_and_strength(before, tmp_path):
     words = "--rows utterances,answer --toward Ben --heads 1.2,3.0 --strength constant --alpha 2 --quiet"
@@ -106,6 +107,7 @@ def test_the_command_takes_rows_whose_cells_heads_and_strength(before, tmp_path)
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_corrections_lie_beside_the_capture(before, tmp_path):
     """Applied again from the file, alone or through the command, they give the same capture, in the same order."""
@@ -125,6 +127,7 @@ def test_the_corrections_lie_beside_the_capture(before, tmp_path):
     assert (tmp_path / "a" / "control.correction.json").read_bytes() == file.read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_the_command_reports_on_a_prompt_with_more_words(before, tmp_path):
     """Words that a correction put into the prompt do not keep it from being compared with the plain one."""

@@ -108,6 +108,7 @@ def test_the_plain_run_is_the_capture_and_no_strength_is_the_plain_run(before, f
     assert heads == [0, 0, 16, 0, 0] and number(found, 2, "Active heads")["n"] == 16  # of the model, not the capture
 
 
+@pytest.mark.slow
 def test_without_options_the_scenes_answer_is_scored_and_without_that_the_plain_runs_own(loaded, tmp_path):
     said = capture(loaded, tmp_path / "said", question="Who does Ada ask?", options=[])
     asked = run_sweep(said, [SocialBias(threshold=0.0, **GIVEN)], ["alpha=2"], model=loaded)

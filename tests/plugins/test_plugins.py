@@ -16,6 +16,8 @@ import attnscope
 from attnscope import plugins
 from tests.support.clip import render_clip
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parent / "example"
 NAME = "attnscope-example"
 LINES = "0.2 1.2 Ada Are you ready over there?\n1.4 2.6 Ben Yes, whenever you are.\n"

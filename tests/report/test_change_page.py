@@ -121,6 +121,7 @@ def test_the_head_of_the_option_table_is_grouped(tmp_path, before, after):
 # ---- cost
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_on_a_busy_machine_the_time_is_not_to_be_relied_on(before, after, tmp_path):
     one = with_cost(tmp_path / "one.h5", before)

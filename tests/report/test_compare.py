@@ -161,6 +161,7 @@ def test_nothing_changed(before, tmp_path):
     assert "(unchanged)" in assert_self_contained(summary.report).text
 
 
+@pytest.mark.slow
 def test_places_of_two_kinds_are_a_caution(before, tmp_path):
     probed = Path(shutil.copy(before, tmp_path / "probed.h5"))
     with h5py.File(probed, "r+") as file:
@@ -221,6 +222,7 @@ def test_other_prompts_layers_or_models_are_refused(before, tmp_path):
         compare(before, fewer, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_scene_without_speakers(tmp_path):
     sketch = room((), ((None, 0.0, 1.0),))
     weights = np.random.default_rng(0).random((1, 1, len(sketch.tokens), len(sketch.tokens)))

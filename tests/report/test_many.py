@@ -21,6 +21,8 @@ from tests.metrics.sketch import draw
 from tests.report.conftest import attention, scenery, social_bias
 from tests.report.pages import assert_self_contained
 
+pytestmark = pytest.mark.slow
+
 MODULE = sys.modules[analyze.__module__]
 SCORE = "Speaker consistency, all frames"
 

@@ -73,6 +73,7 @@ def test_a_folder_that_cannot_be_used_is_told_before_the_work(report, tmp_path, 
         report(tmp_path / "file" / "out")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", ["report.json", "summary.json"])
 def test_a_report_takes_the_place_of_another_as_a_whole(report, tmp_path, document):
     """What the earlier one drew and the later one does not is gone, whatever its JSON was called; other files stay."""

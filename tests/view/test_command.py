@@ -48,6 +48,7 @@ def test_it_serves_until_ctrl_c(tmp_path: Path) -> None:
         client.ask("document")
 
 
+@pytest.mark.slow
 def test_a_scheduler_ends_it_as_any_command(tmp_path: Path) -> None:
     build(tmp_path / "run.h5")
     with start(tmp_path / "run.h5", "--no-browser", "--quiet") as process:

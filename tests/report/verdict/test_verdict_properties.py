@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def test_sentences_agree_with_their_facts(looks, question, answer, expected):
     assert not re.search(r"because|causes?\b|leads to|makes the model", " ".join(verdict.sentences))
 
 
+@pytest.mark.slow
 @given(looks=LOOKS, question=QUESTIONS, answer=st.sampled_from(NAMES), expected=st.sampled_from(NAMES))
 @QUICK
 def test_other_names_give_the_same_sentences(looks, question, answer, expected):
@@ -76,6 +78,7 @@ def test_other_names_give_the_same_sentences(looks, question, answer, expected):
     assert not any(name in text for name in NAMES for text in other.sentences)
 
 
+@pytest.mark.slow
 @given(before=st.sampled_from(NAMES), after=st.sampled_from(NAMES), control=st.sampled_from([*NAMES, None]))
 @QUICK
 def test_a_correction_is_believed_only_for_what_its_control_does_not_do(before, after, control):
