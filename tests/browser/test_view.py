@@ -93,6 +93,7 @@ def test_what_is_seen_is_saved_as_pictures_too(address: str, open_page: Open, tm
     page = open_page(address, address_end="#layer=2&head=1&shown=change")
     with Image.open(saved(page, "Frame (PNG)", tmp_path)) as picture:
         assert picture.format == "PNG" and picture.width >= 480
+    expect(page.locator('[data-look="2.1"]')).to_be_visible()  # the numbers by head come after the first picture
     assert saved(page, "Grid (SVG)", tmp_path).read_text().startswith("<svg")
 
 

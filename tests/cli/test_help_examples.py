@@ -34,7 +34,7 @@ QUICK = ("capture", "heads", "inspect", "validate", "models", "methods")
 RUN = [  # as a whole; others take long
     pytest.param(line, marks=[pytest.mark.slow] * (line.split()[1] == "compare"))
     for line in examples()
-    if line.split()[1] in (*QUICK, "compare")
+    if line.split()[1] in (*QUICK, "compare") and "--control" not in line  # tests/cli/test_correct_control.py runs that
 ]
 
 

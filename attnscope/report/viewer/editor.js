@@ -1,4 +1,4 @@
-// The viewer of attnscope, built by `make viewer`. sources 96170fa01f7de21e45f41e7da95f595528793ff60165a1efc22a1845b13d7218 body 4d33fe0763fbf119830ce6e8de6994d47dd8813b978b0f9a42758424ffe58cb6
+// The viewer of attnscope, built by `make viewer`. sources 5898c524471704942353282f8ba8616d2fe143772ae019ddd5dd2ac81f8bdc03 body 4d33fe0763fbf119830ce6e8de6994d47dd8813b978b0f9a42758424ffe58cb6
 /*! @preact/signals
 The MIT License (MIT)
 

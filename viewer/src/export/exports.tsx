@@ -18,6 +18,12 @@ interface Props {
   root: RefObject<HTMLDivElement | null>;
 }
 
+/** Why there are no numbers by head: they are still computed, or there are none. */
+function missing(source: Source) {
+  const computing = source.progress?.peek();
+  return computing ? "The numbers by head are still computed." : "This capture has no numbers by head.";
+}
+
 export function Exports({ source, store, measure, root }: Props) {
   const [said, setSaid] = useState("");
   const { document } = source;
@@ -41,14 +47,15 @@ export function Exports({ source, store, measure, root }: Props) {
     return `Saved ${name}.`;
   };
   const grid = () => {
-    const svg = measure && gridSvg(source, store.state.peek().shown, measure);
+    if (!measure) throw new Error(missing(source));
+    const svg = gridSvg(source, store.state.peek().shown, measure);
     if (!svg) throw new Error("This capture has no numbers by head to draw.");
     const name = `${saveName(document.title, "heads", measure.id)}.svg`;
     save(svg, name, "image/svg+xml");
     return `Saved ${name}.`;
   };
   const heads = () => {
-    if (!measure) throw new Error("This capture has no numbers by head.");
+    if (!measure) throw new Error(missing(source));
     return `Saved ${saveTable(document, store.state.peek().shown, measure)}.`;
   };
   return (
