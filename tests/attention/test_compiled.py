@@ -41,7 +41,6 @@ def forward(model):
     return model
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [whole, in_place, decoder, layers, forward])
 def test_a_compiled_model_is_read_and_edited_as_the_plain_one(compiled):
     torch.compiler.reset()

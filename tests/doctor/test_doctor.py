@@ -23,8 +23,6 @@ from attnscope.errors import ModelError, RequestError
 from attnscope.model import LAYOUTS
 from attnscope_cli.main import app
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def diagnosis(checkpoint: Callable[[str], Path]) -> Diagnosis:
