@@ -72,7 +72,7 @@ class Numbers:
             self._compute()
         except _EndedError:
             pass
-        except BaseException as error:  # whoever asks next is told
+        except BaseException as error:  # the next question gets the error
             with self._lock:
                 self._error = error
 

@@ -49,7 +49,7 @@ def test_a_control_is_run_and_shown_beside_the_correction(cli: Callable[..., Ran
     assert json.loads(ran.out)["verdict"] == found["verdict"]
     ran = cli("compare", "run.h5", "out/after.h5", "--control", "out/after.h5", "-o", "no", "--quiet")
     assert ran.code == 2 and "out/after.h5: is no control of out/after.h5" in ran.err and not Path("no").exists()
-    # What is there is not replaced unasked
+    # By default nothing that is there is replaced
     ran = cli("correct", "run.h5", *HOW, "--control", "all-boxes", "-o", "out")
     assert ran.code == 2 and "--force" in ran.err
 

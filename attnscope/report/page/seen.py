@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from attnscope.report.figures.style import remark_of, short
 
-MOST = 8  # curves that are told
+MOST = 8  # curves that a description names
 
 
 def in_words(figure: Figure) -> str:

@@ -217,7 +217,7 @@ def _acts(runs: Sequence[Run]) -> list[str]:
 
 
 def _followed(runs: Sequence[Run]) -> list[str]:
-    """The people whose share is told: whom the question is about and who is confused, if all runs have them."""
+    """The people whose share a sentence gives: the one asked about and the one confused, if all runs have them."""
     first = runs[0].reading
     wanted = [*first.asked, *([first.confused] if first.confused else [])]
     looks = [run.reading.gaze for run in runs]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEWEST, ENOUGH = 16, 48  # heads beside the means: with float16, and for float32 to be taken
 RANKED = 4  # measures whose best heads are taken in turn
 MOST_ROWS = 16  # heads whose rows of single words are computed where not all are
-SMALL = 5e8  # products of a query and a key: up to so many, the rows of all looks are computed
+SMALL = 5e8  # products of a query and a key; with more than these, rows are computed for a few looks only
 
 
 @dataclass(frozen=True)
